@@ -17,6 +17,7 @@
 #ifndef DRIFTLINE_KERNELS_H
 #define DRIFTLINE_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,12 +37,15 @@ enum isa {
 /* 2. Types of distance kernels */
 
 /* A run of lines of sixteen 32-bit codes each, contiguous from a multiple of 64 on, and
-   its query. */
+   its query. If wide, a line has twelve codes of 40 bits: the first 32, then bytes 48 + i with
+   eight more of code i. */
 struct line_run {
     const uint32_t *codes;
     uint32_t lines;
     uint32_t query, care, limit; /* a code matches if it differs from query in at most `limit` of
-                                    the bits set in care */
+                                    the bits set in care and, if wide, of query_more */
+    bool wide;
+    uint8_t query_more;
 };
 
 /* Bit i of `codes`: code i of the run's line matches. */

@@ -182,10 +182,16 @@ static size_t hamming_b32_runs(const struct line_run *runs, size_t n, struct lin
     for (size_t r = 0; r < n; r++) {
         for (uint32_t l = 0; l < runs[r].lines; l++) {
             const uint32_t *line = runs[r].codes + (size_t)16 * l;
-            uint16_t mask;
-            hamming_b32_lines(&runs[r].query, &runs[r].care, &line, &runs[r].limit, 1, &mask);
+            const uint8_t *more = (const uint8_t *)(line + 12);
+            unsigned mask = 0;
+            for (unsigned i = 0; i < (runs[r].wide ? 12U : 16U); i++) {
+                unsigned distance = count_bits((runs[r].query ^ line[i]) & runs[r].care);
+                if (runs[r].wide)
+                    distance += count_bits(runs[r].query_more ^ more[i]);
+                mask |= (unsigned)(distance <= runs[r].limit) << i;
+            }
             if (mask)
-                hits[found++] = (struct line_hit){ (uint16_t)r, mask, l };
+                hits[found++] = (struct line_hit){ (uint16_t)r, (uint16_t)mask, l };
         }
     }
     return found;

@@ -168,17 +168,36 @@ void avx2_hamming_b32_lines(const uint32_t *queries, const uint32_t *cares,
     }
 }
 
+/* Codes of a wide line that match: eight of them and four. */
+INLINE unsigned wide_line(__m256i query, __m256i care, __m256i query_more, const uint32_t *line,
+                          __m256i limit)
+{
+    unsigned mask = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)(line + 12 + 2 * i));
+        __m256i codes = _mm256_load_si256((const __m256i *)(const void *)(line + 8 * i));
+        __m256i more = _mm256_xor_si256(_mm256_cvtepu8_epi32(bytes), query_more);
+        __m256i first = _mm256_and_si256(_mm256_xor_si256(codes, query), care);
+        __m256i count = _mm256_add_epi32(bits_32(first), bits_32(more));
+        __m256i over = _mm256_cmpgt_epi32(count, limit);
+        mask |= (~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(over)) & 0xffu) << 8 * i;
+    }
+    return mask & 0xfffu;
+}
+
 size_t avx2_hamming_b32_runs(const struct line_run *runs, size_t n, struct line_hit *hits)
 {
     size_t found = 0;
     for (size_t r = 0; r < n; r++) {
         __m256i query = _mm256_set1_epi32((int)runs[r].query),
                 care = _mm256_set1_epi32((int)runs[r].care),
-                limit = _mm256_set1_epi32((int)(runs[r].limit < 32 ? runs[r].limit : 32));
+                more = _mm256_set1_epi32(runs[r].query_more),
+                limit = _mm256_set1_epi32((int)(runs[r].limit < 40 ? runs[r].limit : 40));
         const uint32_t *line = runs[r].codes;
         for (uint32_t l = 0; l < runs[r].lines; l++, line += 16) {
-            unsigned mask =
-                half_line(query, care, line, limit) | half_line(query, care, line + 8, limit) << 8;
+            unsigned mask = runs[r].wide ? wide_line(query, care, more, line, limit)
+                                         : half_line(query, care, line, limit) |
+                                               half_line(query, care, line + 8, limit) << 8;
             if (mask)
                 hits[found++] = (struct line_hit){ (uint16_t)r, (uint16_t)mask, l };
         }

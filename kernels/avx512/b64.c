@@ -231,17 +231,31 @@ void avx512_hamming_b32_lines(const uint32_t *queries, const uint32_t *cares,
     }
 }
 
+/* Bits in which eight more bits of each code of a wide line differ from the query's. */
+INLINE __m512i more_bits(const uint32_t *line, __m512i query)
+{
+    __m128i more = _mm_load_si128((const __m128i *)(const void *)(line + 12));
+    return _mm512_popcnt_epi32(_mm512_xor_si512(_mm512_cvtepu8_epi32(more), query));
+}
+
 size_t avx512_hamming_b32_runs(const struct line_run *runs, size_t n, struct line_hit *hits)
 {
     size_t found = 0;
     for (size_t r = 0; r < n; r++) {
         __m512i query = _mm512_set1_epi32((int)runs[r].query),
                 care = _mm512_set1_epi32((int)runs[r].care),
-                limit = _mm512_set1_epi32((int)runs[r].limit);
+                limit = _mm512_set1_epi32((int)runs[r].limit),
+                query_more = _mm512_set1_epi32(runs[r].query_more);
         const uint32_t *line = runs[r].codes;
         for (uint32_t l = 0; l < runs[r].lines; l++, line += 16) {
             __m512i x = _mm512_and_si512(_mm512_xor_si512(_mm512_load_si512(line), query), care);
-            __mmask16 mask = _mm512_cmple_epu32_mask(_mm512_popcnt_epi32(x), limit);
+            __m512i count = _mm512_popcnt_epi32(x);
+            __mmask16 mask;
+            if (runs[r].wide)
+                mask = _mm512_mask_cmple_epu32_mask(
+                    0xfff, _mm512_add_epi32(count, more_bits(line, query_more)), limit);
+            else
+                mask = _mm512_cmple_epu32_mask(count, limit);
             if (__builtin_expect(mask != 0, 0))
                 hits[found++] = (struct line_hit){ (uint16_t)r, mask, l };
         }

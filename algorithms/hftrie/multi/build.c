@@ -155,24 +155,24 @@ static bool lay_out(struct multi *m, struct multi_table *t)
             t->buckets[multi_key(m, t->which, multi_permute(m, m->store.codes[row]))].n++;
     size_t lines = 0;
     for (size_t i = 0; i < buckets; i++)
-        lines += multi_lines_of(t->buckets[i].n);
+        lines += multi_lines_of(t->which, t->buckets[i].n);
     if (!hftrie_multi_lines_reserve(m, t, lines))
         return false;
     for (uint32_t line = 0; line < lines; line++)
-        t->lines[line].entry[MULTI_ENTRIES] = (line + 1) | MULTI_RUN;
+        t->lines[line].entry[MULTI_LINK] = (line + 1) | MULTI_RUN;
     for (size_t i = 0; i < buckets; i++) {
-        t->used += (uint32_t)multi_lines_of(t->buckets[i].n);
+        t->used += (uint32_t)multi_lines_of(t->which, t->buckets[i].n);
         t->buckets[i] = (struct multi_bucket){ t->used | MULTI_RUN, 0 };
     }
     return true;
 }
 
-static void put(struct multi_table *t, struct multi_bucket *b, uint32_t entry, uint32_t row)
+static void put(struct multi_table *t, struct multi_bucket *b, uint64_t entry, uint32_t row)
 {
-    const uint32_t at = b->n++ % MULTI_ENTRIES;
+    const uint32_t at = b->n++ % multi_entries(t->which);
     b->first -= at == 0;
     const uint32_t line = b->first & ~MULTI_RUN;
-    t->lines[line].entry[at] = entry;
+    multi_line_set(&t->lines[line], t->which, at, entry);
     if (t->which == 0)
         t->rows[line].entry[at] = row;
 }
@@ -183,13 +183,13 @@ static inline __attribute__((always_inline)) void fetch_chain(const struct multi
                                                               uint32_t key)
 {
     const struct multi_bucket *b = &t->buckets[key];
-    const uint32_t first = b->first & ~MULTI_RUN, before = b->n % MULTI_ENTRIES == 0;
+    const uint32_t first = b->first & ~MULTI_RUN, before = b->n % multi_entries(t->which) == 0;
     const struct multi_line *line = t->lines + (first - before);
     __builtin_prefetch(line, 1);
     if (t->which != 0)
         return;
     __builtin_prefetch(t->rows + (first - before), 1);
-    const size_t n = multi_lines_of(b->n);
+    const size_t n = multi_lines_of(t->which, b->n);
     for (size_t i = 0; i < n && i < LINES_AHEAD; i++)
         __builtin_prefetch(t->lines + first + i);
 }
@@ -233,11 +233,11 @@ static void free_unused(struct multi *m, struct multi_table *t)
     for (size_t i = 0; i < (size_t)1 << m->shape.bits; i++) {
         const struct multi_bucket *b = &t->buckets[i];
         for (const uint32_t first = b->first & ~MULTI_RUN; next < first; next++) {
-            t->lines[next].entry[MULTI_ENTRIES] = t->first_free;
+            t->lines[next].entry[MULTI_LINK] = t->first_free;
             t->first_free = next;
             t->n_free++;
         }
-        next += (uint32_t)multi_lines_of(b->n);
+        next += (uint32_t)multi_lines_of(t->which, b->n);
     }
 }
 
@@ -254,10 +254,11 @@ static bool build_table(struct multi *m, unsigned which, bool fresh)
 /* Reserves as many lines as n codes will take; if that fails, growing by need may still succeed. */
 static void expect(struct multi *m, size_t n)
 {
-    const size_t lines = n / MULTI_ENTRIES + ((size_t)1 << m->shape.bits) / 2;
-    for (unsigned j = 0; j < MULTI_TABLES; j++)
+    for (unsigned j = 0; j < MULTI_TABLES; j++) {
+        const size_t lines = n / multi_entries(j) + ((size_t)1 << m->shape.bits) / 2;
         if (lines > m->table[j].used)
             (void)hftrie_multi_lines_reserve(m, &m->table[j], lines - m->table[j].used);
+    }
 }
 
 /* ------------------------------------------------------------------ all tables */

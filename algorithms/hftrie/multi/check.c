@@ -27,7 +27,7 @@ static int check_entry(const struct hftrie *h, const struct multi_table *t, uint
                        uint32_t line, uint32_t i, struct multi_tally *tally)
 {
     const struct multi *m = h->state;
-    const uint32_t entry = t->lines[line].entry[i];
+    const uint64_t entry = multi_line_get(&t->lines[line], t->which, i);
     tally->sum += rng_mix(key, entry);
     tally->n++;
     if (t->which != 0)
@@ -50,7 +50,7 @@ static int check_bucket(const struct hftrie *h, const struct multi_table *t, uin
     uint32_t link = t->buckets[key].first;
     bool run = false;
     uint32_t expected = 0;
-    for (uint32_t left = t->buckets[key].n; left > 0; left -= multi_fill(left)) {
+    for (uint32_t left = t->buckets[key].n; left > 0; left -= multi_fill(t->which, left)) {
         const uint32_t line = link & ~MULTI_RUN;
         if (line >= t->used || !mark(tally->lines, line))
             return BROKEN(h, "table %u: line %" PRIu32 " is not there, or in two chains", t->which,
@@ -60,12 +60,12 @@ static int check_bucket(const struct hftrie *h, const struct multi_table *t, uin
                           line);
         run = run || (link & MULTI_RUN);
         expected = line + 1;
-        for (uint32_t i = 0; i < multi_fill(left); i++) {
+        for (uint32_t i = 0; i < multi_fill(t->which, left); i++) {
             const int rc = check_entry(h, t, key, line, i, tally);
             if (rc != OK)
                 return rc;
         }
-        link = t->lines[line].entry[MULTI_ENTRIES];
+        link = t->lines[line].entry[MULTI_LINK];
     }
     return OK;
 }
@@ -77,7 +77,7 @@ static int check_free(const struct hftrie *h, const struct multi_table *t,
     for (; n < t->n_free; n++) {
         if (line >= t->used || !mark(tally->lines, line))
             return BROKEN(h, "table %u: free line %" PRIu32 " is in use", t->which, line);
-        line = t->lines[line].entry[MULTI_ENTRIES];
+        line = t->lines[line].entry[MULTI_LINK];
     }
     size_t seen = 0;
     for (size_t i = 0; i < t->used / 64 + 1; i++)

@@ -55,8 +55,8 @@ static uint32_t ring_size(const struct multi *m, unsigned d)
 static double buckets_cost(const struct choosing *c, unsigned j, unsigned d, double taken, double n)
 {
     const struct hftrie_multi_costs *cost = c->m->costs;
-    const unsigned left = c->radius - d < 32 ? c->radius - d : 32;
-    const double lines = n / MULTI_ENTRIES + taken / 2; /* the first line of a chain is half full
+    const unsigned most = multi_entry_bits(j), left = c->radius - d < most ? c->radius - d : most;
+    const double lines = n / multi_entries(j) + taken / 2; /* the first line of a chain is half full
                                                            on average */
     const double each = cost->candidate + (j > 0 ? cost->lookup + c->walk_lines * cost->line : 0);
     return taken * cost->lookup + lines * cost->line + n * (double)c->m->within[j][left] * each;
@@ -149,7 +149,7 @@ bool hftrie_multi_plan(const struct multi *m, uint64_t p, unsigned radius, doubl
                        struct hftrie_multi_plan *plan)
 {
     struct choosing c = choosing_for(m, radius, limit_ns);
-    const double own = (double)m->table[0].buckets[multi_key(m, 0, p)].n / MULTI_ENTRIES + 1;
+    const double own = (double)m->table[0].buckets[multi_key(m, 0, p)].n / multi_entries(0) + 1;
     c.p = p;
     c.walk_lines = own > c.walk_lines ? own : c.walk_lines;
     *plan = (struct hftrie_multi_plan){ .threshold = { -1, -1, -1, -1 }, .ns = m->costs->query };

@@ -62,7 +62,7 @@ static void fetch_lines(const struct multi *m, uint64_t p)
     for (unsigned j = 1; j < MULTI_TABLES; j++) {
         const struct multi_table *t = &m->table[j];
         const struct multi_bucket *b = &t->buckets[multi_key(m, j, p)];
-        if (b->n % MULTI_ENTRIES)
+        if (b->n % multi_entries(j))
             __builtin_prefetch(t->lines + (b->first & ~MULTI_RUN), 1);
     }
 }

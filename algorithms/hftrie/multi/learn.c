@@ -5,6 +5,7 @@
  * codes, the blocks take bits in turn, each the bit that leaves the fewest of its pairs in
  * agreement. (GPH, Qin et al. 2018, refines a partition by the cost of a sample of queries; here it
  * costs a few popcounts.) Whether the result is better is judged on pairs that were not used. */
+#include <math.h>
 #include <string.h>
 
 #include "algorithms/hftrie/multi/multi.h"
@@ -116,11 +117,11 @@ static uint64_t neighbour(const struct multi *m, unsigned table, uint64_t p, str
     const uint32_t key = multi_key(m, table, p);
     const struct multi_bucket *b = &t->buckets[key];
     uint32_t at = (uint32_t)rng_below(r, b->n), link = b->first, left = b->n;
-    for (; at >= multi_fill(left); left -= multi_fill(left)) {
-        at -= multi_fill(left);
-        link = t->lines[link & ~MULTI_RUN].entry[MULTI_ENTRIES];
+    for (; at >= multi_fill(table, left); left -= multi_fill(table, left)) {
+        at -= multi_fill(table, left);
+        link = t->lines[link & ~MULTI_RUN].entry[MULTI_LINK];
     }
-    return (uint64_t)t->lines[link & ~MULTI_RUN].entry[at] ^ multi_entry(table, p);
+    return multi_line_get(&t->lines[link & ~MULTI_RUN], table, at) ^ multi_entry(table, p);
 }
 
 /* Queries are assumed to be like rows: entries near a query in a bucket are counted as entries near
@@ -129,7 +130,8 @@ static uint64_t neighbour(const struct multi *m, unsigned table, uint64_t p, str
 static void measure_table(struct multi *m, unsigned table, struct rng *r)
 {
     const size_t pairs = m->store.n < PAIRS ? m->store.n : PAIRS;
-    uint32_t counts[33] = { 0 }, drawn = 0;
+    const unsigned bits = multi_entry_bits(table);
+    uint32_t counts[41] = { 0 }, drawn = 0;
     for (size_t i = 0; i < pairs; i++) {
         const uint64_t p = multi_permute(m, m->store.codes[rng_below(r, m->store.n)]);
         const uint64_t x = neighbour(m, table, p, r);
@@ -137,10 +139,10 @@ static void measure_table(struct multi *m, unsigned table, struct rng *r)
         if (x != 0 && (table == 0 || (x & 0xffff) != 0))
             counts[__builtin_popcountll(x)]++;
     }
-    double binomial = 1.0 / 4294967296.0, uniform = 0, seen = 0;
-    for (unsigned l = 0; l <= 32; l++) {
+    double binomial = ldexp(1, -(int)bits), uniform = 0, seen = 0;
+    for (unsigned l = 0; l <= bits; l++) {
         uniform += binomial;
-        binomial *= (double)(32 - l) / (double)(l + 1);
+        binomial *= (double)(bits - l) / (double)(l + 1);
         seen += drawn ? (double)counts[l] / drawn : 0;
         m->within[table][l] = (float)(seen > uniform ? seen : uniform);
     }
@@ -192,7 +194,7 @@ void hftrie_multi_measure(struct multi *m, uint64_t seed)
     for (unsigned j = 0; j < MULTI_TABLES; j++)
         measure_table(m, j, &r);
     const double mean = (double)m->n_codes / (double)((size_t)1 << m->shape.bits);
-    m->walk_lines = hftrie_multi_crowding(m, 0) / MULTI_ENTRIES + 1;
+    m->walk_lines = hftrie_multi_crowding(m, 0) / multi_entries(0) + 1;
     m->evenness = 1;
     for (unsigned j = 0; j < MULTI_TABLES; j++) {
         /* with uniform keys the bucket of an entry has the mean number of others, plus itself */

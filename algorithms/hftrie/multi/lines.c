@@ -11,7 +11,7 @@
 #include "src/core/mem.h"
 
 /* Spare lines as a share of those in use, so that growing is rare and memory is not doubled. */
-#define SPARE_SHARE 32
+#define SPARE_SHARE 64
 #define SPARE_LEAST 64
 
 void hftrie_multi_lines_free(struct multi *m, struct multi_table *t)
@@ -40,25 +40,25 @@ static uint32_t new_line(struct multi_table *t)
     if (t->n_free == 0)
         return t->used++;
     const uint32_t line = t->first_free;
-    t->first_free = t->lines[line].entry[MULTI_ENTRIES];
+    t->first_free = t->lines[line].entry[MULTI_LINK];
     t->n_free--;
     return line;
 }
 
-void hftrie_multi_lines_add(struct multi *m, struct multi_table *t, uint32_t key, uint32_t entry,
+void hftrie_multi_lines_add(struct multi *m, struct multi_table *t, uint32_t key, uint64_t entry,
                             uint32_t row)
 {
     (void)m;
     struct multi_bucket *b = &t->buckets[key];
-    const uint32_t at = b->n % MULTI_ENTRIES;
+    const uint32_t at = b->n % multi_entries(t->which);
     if (at == 0) {
         const uint32_t line = new_line(t);
-        t->lines[line].entry[MULTI_ENTRIES] = b->n ? b->first : MULTI_NONE;
+        t->lines[line].entry[MULTI_LINK] = b->n ? b->first : MULTI_NONE;
         b->first = line;
         t->loose += b->n > 0;
     }
     const uint32_t line = b->first & ~MULTI_RUN;
-    t->lines[line].entry[at] = entry;
+    multi_line_set(&t->lines[line], t->which, at, entry);
     if (t->which == 0)
         t->rows[line].entry[at] = row;
     b->n++;
@@ -67,7 +67,7 @@ void hftrie_multi_lines_add(struct multi *m, struct multi_table *t, uint32_t key
 #define ALL     UINT32_MAX
 #define AT_ONCE 16U /* lines compared per call */
 
-/* Bit i of masks[l]: entry i of line l equals its query. */
+/* Bit i of masks[l]: the first 32 bits of entry i of line l equal its query. */
 static void equal_in_lines(const struct multi *m, const uint32_t *queries,
                            const uint32_t *const *lines, size_t n, uint16_t *masks)
 {
@@ -78,19 +78,19 @@ static void equal_in_lines(const struct multi *m, const uint32_t *queries,
 }
 
 /* The same for the first n entries of one line. */
-static unsigned equal_in_line(const struct multi *m, const struct multi_line *line, uint32_t entry,
+static unsigned equal_in_line(const struct multi *m, const struct multi_line *line, uint64_t entry,
                               uint32_t n)
 {
-    const uint32_t *entries = line->entry;
+    const uint32_t *entries = line->entry, first = (uint32_t)entry;
     uint16_t mask;
-    equal_in_lines(m, &entry, &entries, 1, &mask);
+    equal_in_lines(m, &first, &entries, 1, &mask);
     return mask & ((1U << n) - 1);
 }
 
 static bool is_wanted(const struct multi *m, const struct multi_probe *p, uint32_t line, unsigned i)
 {
     if (p->which != 0)
-        return true;
+        return multi_line_get(&m->table[p->which].lines[line], p->which, i) == p->entry;
     const uint32_t row = m->table[0].rows[line].entry[i];
     return p->row == MULTI_NONE ? m->store.codes[row] == p->code : row == p->row;
 }
@@ -100,7 +100,7 @@ static bool is_wanted(const struct multi *m, const struct multi_probe *p, uint32
 static void step(const struct multi *m, struct multi_probe *p, unsigned equal)
 {
     const struct multi_table *t = &m->table[p->which];
-    const uint32_t line = p->link & ~MULTI_RUN, n = multi_fill(p->left);
+    const uint32_t line = p->link & ~MULTI_RUN, n = multi_fill(p->which, p->left);
     equal &= (1U << n) - 1;
     if (equal && p->which == 0 && !p->waits) {
         __builtin_prefetch(t->rows + line, 1);
@@ -115,7 +115,7 @@ static void step(const struct multi *m, struct multi_probe *p, unsigned equal)
         p->found = true;
         p->place = (struct multi_place){ line, i };
     }
-    p->link = t->lines[line].entry[MULTI_ENTRIES];
+    p->link = t->lines[line].entry[MULTI_LINK];
     p->left = p->found ? 0 : p->left - n;
     if (p->left > 0)
         __builtin_prefetch(t->lines + (p->link & ~MULTI_RUN));
@@ -150,7 +150,7 @@ void hftrie_multi_lines_probe(const struct multi *m, struct multi_probe *probes,
             for (size_t i = 0; i < count; i++) {
                 const struct multi_probe *p = &probes[active[first + i]];
                 lines[i] = m->table[p->which].lines[p->link & ~MULTI_RUN].entry;
-                entries[i] = p->entry;
+                entries[i] = (uint32_t)p->entry;
             }
             equal_in_lines(m, entries, lines, count, masks);
             for (size_t i = 0; i < count; i++) {
@@ -167,35 +167,37 @@ void hftrie_multi_lines_probe(const struct multi *m, struct multi_probe *probes,
 void hftrie_multi_lines_take(struct multi_table *t, uint32_t key, struct multi_place place)
 {
     struct multi_bucket *b = &t->buckets[key];
-    const uint32_t first = b->first & ~MULTI_RUN, last = multi_fill(b->n) - 1;
-    t->lines[place.line].entry[place.at] = t->lines[first].entry[last];
+    const uint32_t first = b->first & ~MULTI_RUN, last = multi_fill(t->which, b->n) - 1;
+    multi_line_set(&t->lines[place.line], t->which, place.at,
+                   multi_line_get(&t->lines[first], t->which, last));
     if (t->which == 0)
         t->rows[place.line].entry[place.at] = t->rows[first].entry[last];
     b->n--;
     if (last > 0)
         return;
-    b->first = t->lines[first].entry[MULTI_ENTRIES];
-    t->lines[first].entry[MULTI_ENTRIES] = t->first_free;
+    b->first = t->lines[first].entry[MULTI_LINK];
+    t->lines[first].entry[MULTI_LINK] = t->first_free;
     t->first_free = first;
     t->n_free++;
 }
 
 bool hftrie_multi_lines_find(const struct multi *m, const struct multi_table *t, uint32_t key,
-                             uint32_t entry, uint32_t row, struct multi_place *place)
+                             uint64_t entry, uint32_t row, struct multi_place *place)
 {
     const struct multi_bucket *b = &t->buckets[key];
     uint32_t link = b->first;
-    for (uint32_t left = b->n; left > 0; left -= multi_fill(left)) {
+    for (uint32_t left = b->n; left > 0; left -= multi_fill(t->which, left)) {
         const uint32_t line = link & ~MULTI_RUN;
-        unsigned equal = equal_in_line(m, &t->lines[line], entry, multi_fill(left));
+        unsigned equal = equal_in_line(m, &t->lines[line], entry, multi_fill(t->which, left));
         for (; equal; equal &= equal - 1) {
             const uint32_t i = (uint32_t)__builtin_ctz(equal);
-            if (t->which == 0 && t->rows[line].entry[i] != row)
+            if (t->which == 0 ? t->rows[line].entry[i] != row
+                              : multi_line_get(&t->lines[line], t->which, i) != entry)
                 continue;
             *place = (struct multi_place){ line, i };
             return true;
         }
-        link = t->lines[line].entry[MULTI_ENTRIES];
+        link = t->lines[line].entry[MULTI_LINK];
     }
     return false;
 }
@@ -205,15 +207,15 @@ bool hftrie_multi_find_code(const struct multi *m, uint64_t code, uint64_t p, ui
     const struct multi_table *t = &m->table[0];
     const struct multi_bucket *b = &t->buckets[multi_key(m, 0, p)];
     uint32_t link = b->first;
-    for (uint32_t left = b->n; left > 0; left -= multi_fill(left)) {
+    for (uint32_t left = b->n; left > 0; left -= multi_fill(0, left)) {
         const uint32_t line = link & ~MULTI_RUN;
-        unsigned equal = equal_in_line(m, &t->lines[line], multi_entry(0, p), multi_fill(left));
+        unsigned equal = equal_in_line(m, &t->lines[line], multi_entry(0, p), multi_fill(0, left));
         for (; equal; equal &= equal - 1) {
             *row = t->rows[line].entry[__builtin_ctz(equal)];
             if (m->store.codes[*row] == code)
                 return true;
         }
-        link = t->lines[line].entry[MULTI_ENTRIES];
+        link = t->lines[line].entry[MULTI_LINK];
     }
     return false;
 }
@@ -222,13 +224,13 @@ bool hftrie_multi_find_code(const struct multi *m, uint64_t code, uint64_t p, ui
 static void copy_chain(const struct multi_table *from, uint32_t link, uint32_t n,
                        struct multi_table *to)
 {
-    for (uint32_t left = n; left > 0; left -= multi_fill(left)) {
+    for (uint32_t left = n; left > 0; left -= multi_fill(from->which, left)) {
         const uint32_t line = link & ~MULTI_RUN;
         to->lines[to->used] = from->lines[line];
         if (to->rows)
             to->rows[to->used] = from->rows[line];
-        link = from->lines[line].entry[MULTI_ENTRIES];
-        to->lines[to->used].entry[MULTI_ENTRIES] = (to->used + 1) | MULTI_RUN;
+        link = from->lines[line].entry[MULTI_LINK];
+        to->lines[to->used].entry[MULTI_LINK] = (to->used + 1) | MULTI_RUN;
         to->used++;
     }
 }

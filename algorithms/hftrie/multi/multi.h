@@ -4,7 +4,8 @@
  * first `bits` bits of block j; the table has a bucket for each key. If the t_j + 1 sum to r + 1,
  * then a code within r of a query differs from it in at least one key j by at most t_j bits, so the
  * buckets at these distances contain all answers. An entry of a bucket consists of 32 of the code's
- * other bits, so that sixteen are compared at once and few have to be verified.
+ * other bits, in tables 1 to 3 of 40, so that a line of them is compared at once and few have to be
+ * verified.
  *
  *   lines.c  a table's buckets, chains of lines     build.c   building all of them
  *   learn.c  assigning bits to blocks               insert.c, remove.c
@@ -27,7 +28,7 @@
 #define MULTI_TABLES        4U
 #define MULTI_BLOCK         16U /* bits */
 #define MULTI_BITS_AT_LEAST 2U
-#define MULTI_ENTRIES       15U /* per line */
+#define MULTI_LINK          15U /* of a line: the number of its link */
 #define MULTI_SAMPLES       16U /* rows whose distances to all others are measured, */
 #define MULTI_NEAR          20U /* up to this one; beyond it, tables are rarely faster than scans */
 #define MULTI_LEARN_AGAIN   4   /* with this many times the rows, other blocks may be more even */
@@ -35,8 +36,9 @@
 /* In a link: the lines from there to the chain's end are consecutive. */
 #define MULTI_RUN ((uint32_t)1 << 31)
 
-/* entry[15] is the link to the next line; only the first line of a chain may have fewer than
-   15 entries. */
+/* entry[MULTI_LINK] is the link to the next line. A line of table 0 has 15 entries of 32 bits, one
+   of another table 12 of 40, their last eight bits in bytes 48 + i. Only the first line of a chain
+   may have fewer. */
 struct multi_line {
     _Alignas(64) uint32_t entry[16];
 };
@@ -52,7 +54,7 @@ struct multi_table {
     struct multi_line *lines;
     struct multi_line *rows;     /* table 0: entry i of a line belongs to row rows[line].entry[i] */
     uint32_t capacity, used;     /* lines; those from `used` on were never used */
-    uint32_t first_free, n_free; /* linked by entry[15] */
+    uint32_t first_free, n_free; /* linked by entry[MULTI_LINK] */
     uint32_t loose;              /* lines added in front of chains since the lines were laid out */
 };
 
@@ -79,8 +81,8 @@ struct multi {
     uint32_t *next, *prev; /* links of rows; NULL until a code occurs twice */
     size_t links;          /* capacity of each */
 
-    /* Share of entries within l bits of a query's entry, l < 32, measured on pairs of rows. */
-    float within[MULTI_TABLES][33];
+    /* Share of entries within l bits of a query's entry, measured on pairs of rows. */
+    float within[MULTI_TABLES][41];
     double evenness;   /* 1: as even as uniform keys; near 0: a few buckets have most codes */
     double walk_lines; /* lines of table 0 read to verify an entry of another table */
     /* Of sampled rows: how many other rows are within each distance, among near_rows. */
@@ -108,27 +110,53 @@ static inline uint32_t multi_key(const struct multi *m, unsigned table, uint64_t
     return (uint32_t)(p >> MULTI_BLOCK * table) & (((uint32_t)1 << m->shape.bits) - 1);
 }
 
-/* The blocks in an entry, by table: 1 and 2; 0 and 2; 0 and 3; 0 and 1. */
-static inline uint32_t multi_entry(unsigned table, uint64_t p)
+static inline unsigned multi_entry_bits(unsigned table)
+{
+    return table == 0 ? 32 : 40;
+}
+
+/* Entries per line. */
+static inline uint32_t multi_entries(unsigned table)
+{
+    return table == 0 ? 15 : 12;
+}
+
+/* The blocks in an entry, by table: 1 and 2; 0, 2 and half of 3; 0, 3 and half of 1; 0, 1 and half
+   of 2. */
+static inline uint64_t multi_entry(unsigned table, uint64_t p)
 {
     switch (table) {
-        case 0: return (uint32_t)(p >> 16);
-        case 1: return (uint32_t)((p & 0xffff) | (p >> 32 & 0xffff) << 16);
-        case 2: return (uint32_t)((p & 0xffff) | (p >> 48) << 16);
-        default: return (uint32_t)p;
+        case 0: return p >> 16 & 0xffffffff;
+        case 1: return (p & 0xffff) | (p >> 32 & 0xffffff) << 16;
+        case 2: return (p & 0xffff) | (p >> 48) << 16 | (p >> 16 & 0xff) << 32;
+        default: return p & 0xffffffffff;
     }
 }
 
 /* The bits of the code that key and entry contain, the others 0. */
-static inline uint64_t multi_part(unsigned table, uint32_t key, uint32_t entry)
+static inline uint64_t multi_part(unsigned table, uint32_t key, uint64_t entry)
 {
-    const uint64_t e = entry, low = e & 0xffff, high = e >> 16, k = (uint64_t)key << 16 * table;
+    const uint64_t low = entry & 0xffff, high = entry >> 16, k = (uint64_t)key << 16 * table;
     switch (table) {
-        case 0: return e << 16 | k;
+        case 0: return entry << 16 | k;
         case 1: return low | high << 32 | k;
-        case 2: return low | high << 48 | k;
-        default: return e | k;
+        case 2: return low | (high & 0xffff) << 48 | (high >> 16) << 16 | k;
+        default: return entry | k;
     }
+}
+
+static inline uint64_t multi_line_get(const struct multi_line *line, unsigned table, unsigned i)
+{
+    const uint8_t *more = (const uint8_t *)(line->entry + 12);
+    return table == 0 ? line->entry[i] : line->entry[i] | (uint64_t)more[i] << 32;
+}
+
+static inline void multi_line_set(struct multi_line *line, unsigned table, unsigned i,
+                                  uint64_t entry)
+{
+    line->entry[i] = (uint32_t)entry;
+    if (table != 0)
+        ((uint8_t *)(line->entry + 12))[i] = (uint8_t)(entry >> 32);
 }
 
 static inline const struct multi *multi_of(const struct hftrie *h)
@@ -137,14 +165,14 @@ static inline const struct multi *multi_of(const struct hftrie *h)
 }
 
 /* Entries in the first line of a chain of n. */
-static inline uint32_t multi_fill(uint32_t n)
+static inline uint32_t multi_fill(unsigned table, uint32_t n)
 {
-    return (n - 1) % MULTI_ENTRIES + 1;
+    return table == 0 ? (n - 1) % 15 + 1 : (n - 1) % 12 + 1;
 }
 
-static inline size_t multi_lines_of(size_t n)
+static inline size_t multi_lines_of(unsigned table, size_t n)
 {
-    return (n + MULTI_ENTRIES - 1) / MULTI_ENTRIES;
+    return table == 0 ? (n + 14) / 15 : (n + 11) / 12;
 }
 
 /* lines.c. The position of an entry. */
@@ -154,8 +182,8 @@ struct multi_place {
 
 /* One of many simultaneous searches for entries. */
 struct multi_probe {
-    uint32_t which, key, entry, row; /* row: in table 0; MULTI_NONE: any row whose code is `code` */
-    uint64_t code;
+    uint32_t which, key, row; /* row: in table 0; MULTI_NONE: any row whose code is `code` */
+    uint64_t entry, code;
     uint32_t link, left; /* the next line, and the entries from it on */
     uint32_t n;          /* entries of the bucket at the time of the search */
     bool found, waits;
@@ -166,11 +194,11 @@ struct multi_probe {
 /* Reserves at least n more lines. false: out of memory. */
 bool hftrie_multi_lines_reserve(struct multi *, struct multi_table *, size_t n);
 /* Adds an entry in reserved space; `row` is used in table 0 only. */
-void hftrie_multi_lines_add(struct multi *, struct multi_table *, uint32_t key, uint32_t entry,
+void hftrie_multi_lines_add(struct multi *, struct multi_table *, uint32_t key, uint64_t entry,
                             uint32_t row);
 /* Finds the entry with this row, or, in tables other than 0, any equal one. */
 bool hftrie_multi_lines_find(const struct multi *, const struct multi_table *, uint32_t key,
-                             uint32_t entry, uint32_t row, struct multi_place *);
+                             uint64_t entry, uint32_t row, struct multi_place *);
 /* The same for n probes whose which, key, entry, row and code are set and whose buckets have
    been prefetched. */
 void hftrie_multi_lines_probe(const struct multi *, struct multi_probe *, size_t n);
@@ -215,7 +243,7 @@ struct hftrie_multi_costs {
     double query;                   /* per query */
     double header;                  /* reading the number of entries of a bucket */
     double lookup;                  /* a bucket that is not empty */
-    double line;                    /* a cache line of 15 codes */
+    double line;                    /* a cache line of 12 or 15 codes */
     double candidate;               /* verifying a code that is near enough */
     double compare[ISA_AVX512 + 1]; /* scan: a code and a query, by instruction set */
     double read;                    /* scan: reading a code, once for a group of queries */

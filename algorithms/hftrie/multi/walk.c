@@ -75,7 +75,7 @@ struct multi_walk {
     struct cursor at, ahead;                  /* probe: position in buckets; in their headers */
     uint32_t n_ahead;                         /* headers between the two */
     uint32_t next_candidate;                  /* resolve */
-    uint32_t entry[CODE_GROUP][MULTI_TABLES]; /* of the queries */
+    uint64_t entry[CODE_GROUP][MULTI_TABLES]; /* of the queries */
     struct multi_candidate candidate_buffer[BUFFER];
     struct multi_hit hit_buffer[BUFFER];
 };
@@ -107,13 +107,14 @@ static inline void enqueue(struct multi_walk *w, uint32_t link)
     uint32_t lines = 1;
     __builtin_prefetch(line);
     if (link & MULTI_RUN) {
-        lines = (uint32_t)multi_lines_of(piece->left);
+        lines = (uint32_t)multi_lines_of(piece->table, piece->left);
         lines = lines < STRIDE ? lines : STRIDE;
         for (uint32_t i = 1; i < lines; i++)
             __builtin_prefetch(line + i);
     }
     piece->line = link & ~MULTI_RUN;
-    piece->there = multi_fill(piece->left) + (lines - 1) * MULTI_ENTRIES;
+    piece->there =
+        multi_fill(piece->table, piece->left) + (lines - 1) * multi_entries(piece->table);
     run->codes = line->entry;
     run->lines = lines;
 }
@@ -144,7 +145,8 @@ static inline uint32_t compare(struct multi_walk *w, size_t *n_near)
 /* The valid entries of a hit: in the first line of a chain, the others may be old. */
 static inline unsigned entries_of(const struct piece *piece, const struct line_hit *hit)
 {
-    const uint32_t there = hit->line == 0 ? multi_fill(piece->left) : MULTI_ENTRIES;
+    const uint32_t there =
+        hit->line == 0 ? multi_fill(piece->table, piece->left) : multi_entries(piece->table);
     return hit->codes & ((1U << there) - 1);
 }
 
@@ -204,8 +206,10 @@ static void enqueue_buckets(struct multi_walk *w)
         piece->of = key;
         piece->query = (uint8_t)query;
         piece->table = (uint8_t)j;
-        run->query = w->entry[query][j];
+        run->query = (uint32_t)w->entry[query][j];
         run->care = UINT32_MAX;
+        run->wide = j > 0;
+        run->query_more = (uint8_t)(w->entry[query][j] >> 32);
         run->limit = w->radius - (unsigned)__builtin_popcount(mask);
         enqueue(w, b.first);
     }
@@ -225,7 +229,7 @@ static void add_hit(struct multi_walk *w, uint32_t line, uint32_t at, uint32_t q
     __builtin_prefetch(w->m->table[0].rows + line);
 }
 
-static void add_candidate(struct multi_walk *w, const struct piece *item, uint32_t entry)
+static void add_candidate(struct multi_walk *w, const struct piece *item, uint64_t entry)
 {
     const struct multi_query *a = &w->queries[item->query];
     const uint64_t part = multi_part(item->table, item->of, entry), x = part ^ a->p;
@@ -246,8 +250,8 @@ static uint32_t care_of(const struct multi_walk *w, uint32_t table)
 {
     switch (table) {
         case 1: return w->key_mask | 0xffff0000U;
-        case 2: return w->key_mask << 16;
-        default: return 0xffffU;
+        case 2: return w->key_mask << 16 | 0xffU;
+        default: return 0xffffffU;
     }
 }
 
@@ -307,6 +311,7 @@ static void enqueue_candidates(struct multi_walk *w)
         piece->query = piece->table = 0;
         run->query = (uint32_t)(next->part >> MULTI_BLOCK);
         run->care = care_of(w, next->table);
+        run->wide = false;
         run->limit = 0;
         enqueue(w, b.first);
     }
@@ -336,7 +341,7 @@ static void add_near(struct multi_walk *w, const struct piece *p, const struct l
         if (p->table == 0)
             add_hit(w, line, at, p->query, MULTI_NONE);
         else
-            add_candidate(w, p, w->m->table[p->table].lines[line].entry[at]);
+            add_candidate(w, p, multi_line_get(&w->m->table[p->table].lines[line], p->table, at));
     }
 }
 
@@ -393,26 +398,32 @@ static bool led_by(const struct multi_walk *w, const struct multi_hit *hit)
     return multi_part(c->table, multi_key(m, c->table, p), multi_entry(c->table, p)) == c->part;
 }
 
-/* First replaces lines by rows, so that all codes can be prefetched. */
+/* First replaces lines by rows, so that all codes can be prefetched. Few are within the radius; the
+   ids of the others are not read. */
 static void verify(struct multi_walk *w)
 {
     const struct multi *m = w->m;
     struct multi_hit *hits = w->hits.at;
     const size_t n = w->hits.n;
+    size_t answers = 0;
     for (size_t i = 0; i < n + AHEAD; i++) {
         if (i < n) {
             hits[i].line = m->table[0].rows[hits[i].line].entry[hits[i].at];
             __builtin_prefetch(&m->store.codes[hits[i].line]);
-            __builtin_prefetch(&m->store.ids[hits[i].line]);
         }
-        if (i < AHEAD || w->rc != OK)
+        if (i < AHEAD)
             continue;
-        const struct multi_hit *hit = &hits[i - AHEAD];
-        const unsigned distance = (unsigned)__builtin_popcountll(m->store.codes[hit->line] ^
-                                                                 w->queries[hit->query].query);
-        if (distance <= w->radius && led_by(w, hit))
-            report(w, hit->line, hit->query, distance);
+        struct multi_hit hit = hits[i - AHEAD];
+        const unsigned distance =
+            (unsigned)__builtin_popcountll(m->store.codes[hit.line] ^ w->queries[hit.query].query);
+        if (distance > w->radius || !led_by(w, &hit))
+            continue;
+        __builtin_prefetch(&m->store.ids[hit.line]);
+        hit.at = (uint16_t)distance;
+        hits[answers++] = hit;
     }
+    for (size_t i = 0; i < answers && w->rc == OK; i++)
+        report(w, hits[i].line, hits[i].query, hits[i].at);
     w->verified += n;
 }
 

@@ -431,9 +431,8 @@ static void test_nearest(void **state)
 /* Each kind of damage is detected. */
 static void test_damage(void **state)
 {
-    static const char *const damages[] = {
-        "entry", "row", "link", "count", "free", "codes", "run"
-    };
+    static const char *const damages[] = { "entry", "row",   "link", "count",
+                                           "free",  "codes", "run",  "last bits of an entry" };
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
         struct hf_world w;
         hf_open(&w, multi_params(true), 200);
@@ -443,9 +442,9 @@ static void test_damage(void **state)
         hf_remove_last(&w, 2500);
         hf_check(&w);
         struct multi *m = multi(&w);
-        struct multi_table *t = &m->table[i % 2 ? 0 : 1];
+        struct multi_table *t = &m->table[i % 2 && i < 7 ? 0 : 1];
         uint32_t key = 0;
-        while (t->buckets[key].n <= MULTI_ENTRIES)
+        while (t->buckets[key].n <= multi_entries(t->which))
             key++;
         const uint32_t line = t->buckets[key].first & ~MULTI_RUN;
         const struct multi_bucket bucket = t->buckets[key];
@@ -456,11 +455,17 @@ static void test_damage(void **state)
         switch (i) {
             case 0: t->lines[line].entry[0] ^= 4; break;
             case 1: t->rows[line].entry[0] = 1U << 30; break;
-            case 2: t->lines[line].entry[MULTI_ENTRIES] = line; break;
+            case 2: t->lines[line].entry[MULTI_LINK] = line; break;
             case 3: t->buckets[key].n--; break;
             case 4: t->n_free++; break;
             case 5: m->n_codes--; break;
-            default: t->buckets[key].first |= MULTI_RUN; t->lines[line].entry[MULTI_ENTRIES] = 0;
+            case 6:
+                t->buckets[key].first |= MULTI_RUN;
+                t->lines[line].entry[MULTI_LINK] = 0;
+                break;
+            default:
+                multi_line_set(&t->lines[line], 1, 0,
+                               multi_line_get(&t->lines[line], 1, 0) ^ (uint64_t)1 << 39);
         }
         if (hftrie_ops.check(w.index, NULL) == OK)
             fail_msg("check() passes damage \"%s\"", damages[i]);

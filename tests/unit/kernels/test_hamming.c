@@ -148,17 +148,22 @@ static void check_runs(const struct kernels *k, struct rng *r, const unsigned ch
         runs[i] = (struct line_run){ .codes = (const uint32_t *)(const void *)line,
                                      .lines = (uint32_t)rng_below(r, LINES - first + 1),
                                      .care = rng_below(r, 2) ? (uint32_t)rng_u64(r) : UINT32_MAX,
-                                     .limit = (uint32_t)rng_below(r, 34) };
+                                     .limit = (uint32_t)rng_below(r, 42),
+                                     .wide = rng_below(r, 2),
+                                     .query_more = (uint8_t)rng_u64(r) };
         runs[i].query = rng_below(r, 2) ? runs[i].codes[rng_below(r, 16)] : (uint32_t)rng_u64(r);
     }
     const size_t found = k->hamming_b32_runs(runs, n, hits);
     for (size_t i = 0; i < n; i++)
         for (uint32_t l = 0; l < runs[i].lines; l++) {
+            const uint32_t *line = runs[i].codes + 16 * (size_t)l;
             unsigned mask = 0;
-            for (unsigned c = 0; c < 16; c++)
-                mask |= (unsigned)(bits_of((runs[i].query ^ runs[i].codes[16 * l + c]) &
-                                           runs[i].care) <= runs[i].limit)
-                        << c;
+            for (unsigned c = 0; c < (runs[i].wide ? 12U : 16U); c++) {
+                unsigned distance = bits_of((runs[i].query ^ line[c]) & runs[i].care);
+                if (runs[i].wide)
+                    distance += bits_of(runs[i].query_more ^ (line[12 + c / 4] >> c % 4 * 8 & 255));
+                mask |= (unsigned)(distance <= runs[i].limit) << c;
+            }
             if (mask == 0)
                 continue;
             assert_true(at < found);

@@ -9,7 +9,7 @@ static const struct param symqg_params[] = {
     PARAM_INT(struct symqg_params, ef_construction, 200, 1, 1 << 20,
               "candidates kept per search of the build; it slows with it"),
     PARAM_REAL(
-        struct symqg_params, alpha, 1.1, 1, 4,
+        struct symqg_params, alpha, 1.05, 1, 4,
         "an edge is left out if another leads alpha times nearer to its end; 1 is the paper's "
         "rule. More gives longer edges",
         .paper = "1"),

@@ -31,7 +31,7 @@ local all = {
     grid = { clusters = lists, bits = { 1, 4, 5, 7 } } },
   { "hnsw", sweep = { ef_search = ef }, grid = { M = { 8, 16, 32 }, ef_construction = { 100, 200, 400 } } },
   { "vamana", sweep = { search_list = ef }, grid = { degree = { 16, 32, 64 }, build_list = { 50, 100, 200 }, alpha = { 1, 1.2 } } },
-  { "symqg", sweep = { ef_search = ef }, grid = { degree = { 32, 64 }, ef_construction = { 100, 200 }, alpha = { 1, 1.1, 1.2 } } },
+  { "symqg", sweep = { ef_search = ef }, grid = { degree = { 32, 64 }, ef_construction = { 100, 200 }, alpha = { 1, 1.05, 1.1 } } },
   { "scann", element = "f32", sweep = { nprobe = probes }, grid = { clusters = lists, spill = { "none", "soar" }, threshold = { 0, .2 } } },
   { "spfresh", sweep = { nprobe = probes }, grid = { ratio = { .05, .1, .2 }, store = { "memory", "mmap" } } },
   { "channi", sweep = { nprobe = probes }, grid = { cluster_index = { "scan", "codes", "graph" }, target_cluster = { 100, 300, 500, 1000 } } },

@@ -8,8 +8,8 @@
 enum { ZERO_SHARE = 4 };
 
 /* Factor on the graph's own RNG factor when the neighbours of a removed node are reconnected. With
-   1, replacing or removing rows costs a point of recall or more (docs/methods/hnsw.md); with 1.2 a
-   removal takes twice as long. */
+   1, replacing all rows costs up to 2.6 points of recall more (docs/methods/hnsw.md); with 1.2 a
+   removal takes 1.25 times as long. */
 #define RECONNECT_FACTOR 1.1F
 
 /* Relative neighbourhood rule (Toussaint 1980) with a factor, on squared distances as in SPTAG. */

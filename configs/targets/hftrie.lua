@@ -49,9 +49,9 @@ experiment {
   },
 
   compare = {
-    { multi, scan, tags = "range", single = true, budget = 20 },
-    { multi, copied, tags = "range", single = true, budget = 20 },
-    { multi, slots, tags = "range", single = true, budget = 20 },
+    { multi, scan, tags = "range", single = true, budget = 90 },
+    { multi, copied, tags = "range", single = true, budget = 90 },
+    { multi, slots, tags = "range", single = true, budget = 90 },
   },
 
   claims = {

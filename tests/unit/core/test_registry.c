@@ -25,6 +25,15 @@ static void test_built_in(void **state)
     registry_close(&r);
 }
 
+/* The path of a file in the folder of the tests' programs. */
+static void test_beside(char path[PATH_MAX], const char *file)
+{
+    const ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 100);
+    assert_true(n > 0);
+    path[n] = '\0';
+    strcpy(strrchr(path, '/') + 1, file);
+}
+
 static void test_plugins(void **state)
 {
     struct registry r;
@@ -42,6 +51,15 @@ static void test_plugins(void **state)
     assert_code(registry_load_plugin(&r, path, &e), ERR_NOT_FOUND, &e);
     /* A shared object that is not a plugin. */
     assert_code(registry_load_plugin(&r, "libm.so.6", &e), ERR_NOT_FOUND, &e);
+    test_beside(path, "plugins/same_name.so");
+    assert_int_equal(registry_load_plugin(&r, path, &e), ERR_VERSION);
+    if (!strstr(e.text, "\"skeleton_ops\"") || !strstr(e.text, "-Wl,-Bsymbolic"))
+        fail_msg("\"%s\" does not name the symbol, and what to do", e.text);
+    error_clear(&e);
+    test_beside(path, "plugins/empty.so"); /* it has functions of many names, but static ones */
+    assert_ok(registry_load_plugin(&r, path, &e), &e);
+    assert_int_equal(r.n, n + 1);
+    r.n--;
     assert_int_equal(r.n, n);
     registry_close(&r);
     test_dir_remove(dir);

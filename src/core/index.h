@@ -176,8 +176,8 @@ struct work {
 };
 
 /* The answers to query q are at ids[q * k .. q * k + k - 1], nearest first; ties go to the smaller
-   id. If fewer than k are found, the rest are INDEX_NO_ID and INFINITY. The caller owns the
-   arrays. */
+   id. If fewer than k are found, the rest are INDEX_NO_ID and INFINITY, a miss each; the contract
+   tests allow that only at settings that say so ("short"). The caller owns the arrays. */
 struct search_result {
     uint64_t *ids;
     float *distances;

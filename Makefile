@@ -384,10 +384,10 @@ golden-record: all
 	@$(if $(call chosen,tests/cli/test_documents.sh),bash tests/cli/test_documents.sh --record || true)
 	@git diff --stat -- tests/cli/golden README.md docs
 
-## test-plugin: the contract tests of the method in a plugin, SO=./x.so
+## test-plugin: the contract tests of the method in a plugin, SO=./x.so; SETTINGS="PARAMS:KNOBS:FLAGS ..." in place of its defaults
 test-plugin: $(call test_binaries,$(PLUGIN_TESTS))
 	@[ -f "$(SO)" ] || { echo 'test-plugin: SO="$(SO)" is not a file; name the plugin: make test-plugin SO=./x.so' >&2; exit 2; }
-	@DRIFTLINE_TEST_PLUGIN=$(abspath $(SO)) exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(PLUGIN_TESTS)
+	@DRIFTLINE_TEST_PLUGIN=$(abspath $(SO)) $(if $(SETTINGS),DRIFTLINE_TEST_SETTINGS='$(SETTINGS)') exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(PLUGIN_TESTS)
 
 ## prove: unit, contract and recall tests under perl's prove, by their TAP output; T=divf for a part
 prove: build-tests

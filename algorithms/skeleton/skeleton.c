@@ -1,11 +1,11 @@
 /* skeleton.c - the smallest complete method: it compares every row. `./harness new NAME` copies it.
  *
- * `make test T=skeleton` runs the contract tests of src/core/index.h on it. As a plugin it needs no
- * rebuild of the program:
+ * `make test T=skeleton` runs the contract tests of src/core/index.h on it. Under a name that the
+ * program does not have it is a plugin, too, and needs no rebuild of the program:
  *
- *   gcc -O3 -I. -DDRIFTLINE_PLUGIN -fPIC -shared -o skeleton.so \
- *       algorithms/skeleton/skeleton.c
- *   ./harness run --plugin ./skeleton.so CONFIG
+ *   sed 's/skeleton/mine/g' algorithms/skeleton/skeleton.c >mine.c
+ *   gcc -O3 -march=native -I. -DDRIFTLINE_PLUGIN -fPIC -shared -o mine.so mine.c
+ *   ./harness run --plugin ./mine.so CONFIG
  */
 #include <stdint.h>
 #include <string.h>

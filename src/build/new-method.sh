@@ -5,6 +5,7 @@ name=$1
 case $name in
     '' | [!a-z]* | *[!a-z0-9_]*) echo "error: \"$name\": lower-case letters, digits and _, a letter first" >&2 && exit 2 ;;
 esac
+[ ${#name} -le 31 ] || { echo "error: \"$name\": a name has at most 31 bytes" >&2 && exit 2; }
 root=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$root"
 
@@ -17,11 +18,8 @@ mkdir "$folder"
     cat <<TEXT
 /* $name.c - what it is, in one line.
  *
- * \`make test T=$name\` holds it to the contract, src/core/index.h. As a plugin it needs no rebuild
- * of the program:
- *   gcc -O3 -I. -DDRIFTLINE_PLUGIN -fPIC -shared -o $name.so \\
- *       $folder/$name.c
- *   ./harness run --plugin ./$name.so CONFIG
+ * \`make test T=$name\` holds it to the contract, src/core/index.h, at the settings that
+ * tests/contract/world_run.c has for it, or at its defaults.
  */
 TEXT
     sed "1,/^ \*\//d; s/skeleton/$name/g; s/\.summary = \".*\"/.summary = \"new: compares every row\"/

@@ -154,6 +154,11 @@ again() { # NAME or NAME:METHOD
     local mode=${out#build/} method=
     case $1 in *:*) method="DRIFTLINE_TEST_METHOD=${1#*:} " ;; esac
     case $mode in release) mode="test" ;; debug) mode="MODE=debug test" ;; esac
+    # A plugin's method is not in the program: the test needs the plugin, and is then for that one.
+    if [ -n "${DRIFTLINE_TEST_PLUGIN:-}" ]; then
+        method="DRIFTLINE_TEST_PLUGIN='$DRIFTLINE_TEST_PLUGIN' "
+        [ -z "${DRIFTLINE_TEST_SETTINGS:-}" ] || method+="DRIFTLINE_TEST_SETTINGS='$DRIFTLINE_TEST_SETTINGS' "
+    fi
     printf '%smake %s T=%s' "$method" "$mode" "${1%:*}"
 }
 

@@ -221,7 +221,8 @@ static int report(const struct app *app, const struct compare_side *a, const str
     }
     compare_rows_tolerate(&rows, app->tolerance_percent);
     app_warn_unfinished(app, app->arguments[0], a->result.json);
-    app_warn_unfinished(app, app->arguments[1], b->result.json);
+    if (strcmp(app->arguments[0], app->arguments[1]) != 0)
+        app_warn_unfinished(app, app->arguments[1], b->result.json);
     warn_about_machines(app, a, b);
     if (!rows.n)
         app_warn(app, "%s and %s have no label and metric in common", app->arguments[0],

@@ -14,6 +14,16 @@
 #include "src/result/pack.h"
 #include "src/result/result.h"
 
+/* Figures and pages of a part of a run look like those of a whole one. */
+static void warn_if_unfinished(const struct app *app, const char *name, const char *dir)
+{
+    struct result result = { 0 };
+    struct error ignored = { 0 }; /* the result was just read */
+    if (app_result_load(dir, &result, &ignored) == OK)
+        app_warn_unfinished(app, name, result.json);
+    result_close(&result);
+}
+
 static int for_each_result(struct app *app,
                            int (*make)(const char *dir, const struct app *, struct error *))
 {
@@ -25,6 +35,7 @@ static int for_each_result(struct app *app,
             app_error(app, &error);
             status = EXIT_USAGE;
         } else {
+            warn_if_unfinished(app, app->arguments[i], dir);
             printf("%s\n", dir);
         }
         free(dir);

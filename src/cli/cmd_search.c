@@ -255,8 +255,11 @@ static int score(struct search *s, struct error *err)
     else if (truth->dim < s->k)
         fail(err, ERR_DIMENSION, "%s: %zu true ids a row, but k is %zu; choose a smaller --k", path,
              truth->dim, s->k);
-    else
+    else {
         ids = catalog_rows_read(truth, ELEMENT_I64, err);
+        if (!ids && truth->element == INDEX_F32)
+            (void)fail_within(err, "--truth takes ids of rows, whole numbers as in an .ivecs file");
+    }
     const struct named_truth named = { ids, truth->dim };
     if (ids && score_rows(s, &named) != OK)
         score_ids(s, &named);

@@ -3,8 +3,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "src/core/stamp/stamp.h"
+
+enum { OPTIONS_BYTES_MAX = 1 << 20 };
 
 #define DIM_MAX 65535 /* up to this dimension integer sums are exact; see kernels.h */
 
@@ -27,6 +30,34 @@ static int check_live(const struct index_ops *ops, struct error *err)
     return OK;
 }
 
+/* Names are parts of file names, of labels and of the command line. */
+static bool is_method_name(const char *name)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    const size_t length = strnlen(name, INDEX_NAME_BYTES);
+    return length > 0 && length < INDEX_NAME_BYTES && strspn(name, allowed) == length;
+}
+
+/* A plugin's tables may be wrong: what reads them trusts them. */
+static int check_tables(const struct index_ops *ops, struct error *err)
+{
+    char owner[INDEX_NAME_BYTES + 16];
+    (void)snprintf(owner, sizeof owner, "method \"%s\"", ops->name);
+    for (const struct index_space *s = ops->spaces; (int)s->element != -1; s++)
+        if ((unsigned)s->element > INDEX_B64 || (unsigned)s->metric > INDEX_HAMMING)
+            return fail(err, ERR_VERSION,
+                        "%s: entry %zu of its .spaces has element %d and metric %d, which do not "
+                        "exist; does the list end with INDEX_SPACES_END?",
+                        owner, (size_t)(s - ops->spaces) + 1, (int)s->element, (int)s->metric);
+    if (ops->params_bytes > OPTIONS_BYTES_MAX || ops->knobs_bytes > OPTIONS_BYTES_MAX)
+        return fail(err, ERR_VERSION,
+                    "%s: .params_bytes is %zu and .knobs_bytes %zu; expected at most %d each",
+                    owner, ops->params_bytes, ops->knobs_bytes, OPTIONS_BYTES_MAX);
+    const int rc = param_check(ops->params, ops->params_bytes, owner, err);
+    return rc == OK ? param_check(ops->knobs, ops->knobs_bytes, owner, err) : rc;
+}
+
 int index_ops_check(const struct index_ops *ops, struct error *err)
 {
     if (!ops)
@@ -38,6 +69,12 @@ int index_ops_check(const struct index_ops *ops, struct error *err)
                     ops->abi, build_stamp.version, INDEX_ABI);
     if (!ops->name || !*ops->name)
         return fail(err, ERR_VERSION, "a method has no name; set .name in its struct index_ops");
+    if (!is_method_name(ops->name))
+        return fail(
+            err, ERR_VERSION,
+            "a method's .name must be 1 to %d letters, digits, '-' and '_' of ASCII; one has "
+            "others, or more",
+            INDEX_NAME_BYTES - 1);
     const struct {
         const char *field;
         bool there;
@@ -65,7 +102,8 @@ int index_ops_check(const struct index_ops *ops, struct error *err)
         if (!mandatory[i].there)
             return fail(err, ERR_VERSION, "method \"%s\" lacks .%s in its struct index_ops",
                         ops->name, mandatory[i].field);
-    return check_live(ops, err);
+    const int rc = check_tables(ops, err);
+    return rc == OK ? check_live(ops, err) : rc;
 }
 
 static int check_env(const struct index_ops *ops, const struct index_env *env)
@@ -110,6 +148,17 @@ static int begin(struct checked *c, const struct index_ops *ops, const struct in
     return rc;
 }
 
+/* What create() or load() returned, if it is not OK without an index. */
+static int admit_index(struct checked *c, int rc, const char *what)
+{
+    if (rc != OK)
+        c->index = NULL;
+    else if (!c->index)
+        rc = fail(c->error, ERR_INVARIANT, "method \"%s\": %s returns OK, but sets no index",
+                  c->ops->name, what);
+    return rc;
+}
+
 int index_open(struct checked *c, const struct index_ops *ops, const struct index_env *env,
                const void *params)
 {
@@ -119,9 +168,7 @@ int index_open(struct checked *c, const struct index_ops *ops, const struct inde
                   "method \"%s\": create without its parameters (param_defaults())", ops->name);
     if (rc == OK)
         rc = ops->create(&c->index, env, params);
-    if (rc != OK)
-        c->index = NULL;
-    return rc;
+    return admit_index(c, rc, "create");
 }
 
 /* Restores the live set from before an open transaction, which is lost with the old index. */
@@ -152,10 +199,9 @@ int index_open_saved(struct checked *c, const struct index_ops *ops, const struc
         rc = unfinished(c, from);
     if (rc == OK)
         rc = ops->load(&c->index, env, dir);
-    if (rc != OK) {
-        c->index = NULL;
+    rc = admit_index(c, rc, "load");
+    if (rc != OK)
         idmap_free(&c->live);
-    }
     return rc;
 }
 

@@ -176,8 +176,8 @@ struct work {
 };
 
 /* The answers to query q are at ids[q * k .. q * k + k - 1], nearest first; ties go to the smaller
-   id. If fewer than k are found, the rest are INDEX_NO_ID and INFINITY. The caller owns the
-   arrays. */
+   id. If fewer than k are found, the rest are INDEX_NO_ID and INFINITY, a miss each; the contract
+   tests allow that only at settings that say so ("short"). The caller owns the arrays. */
 struct search_result {
     uint64_t *ids;
     float *distances;
@@ -213,10 +213,13 @@ enum index_flags {
     INDEX_WIDE_CODES = 1 << 7, /* takes B64 rows of any allowed length; else of 64 bits alone */
 };
 
+#define INDEX_NAME_BYTES 32
+
 /* A NULL operation is a missing capability: the harness records `unsupported` and continues. */
 struct index_ops {
-    uint32_t abi;                        /* INDEX_ABI */
-    const char *name, *summary, *source; /* "divf", one line, paper or project */
+    uint32_t abi; /* INDEX_ABI */
+    /* "divf": letters, digits, '-' and '_', less than INDEX_NAME_BYTES; one line; paper or project */
+    const char *name, *summary, *source;
     uint32_t flags;
     /* Ends with INDEX_SPACES_END. For F32 with COS the harness passes rows of unit length. */
     const struct index_space *spaces;

@@ -356,6 +356,55 @@ static bool field_possible(const struct param *p, const void *out)
     return false;
 }
 
+/* Bytes of an option's field; 0: there is no such type. */
+static size_t field_bytes(const struct param *p)
+{
+    switch (p->type) {
+        case PARAM_TYPE_INT:
+        case PARAM_TYPE_CHOICE: return sizeof(int64_t);
+        case PARAM_TYPE_REAL: return sizeof(double);
+        case PARAM_TYPE_BOOL: return sizeof(bool);
+        case PARAM_TYPE_TEXT: return PARAM_TEXT_BYTES;
+    }
+    return 0;
+}
+
+/* What is wrong with a row; NULL: nothing. */
+static const char *row_fault(const struct param *table, const struct param *p, size_t bytes)
+{
+    char name[PARAM_TEXT_BYTES];
+    const size_t needed = field_bytes(p);
+    if (!*p->name || strlen(p->name) >= PARAM_TEXT_BYTES)
+        return "its name is empty or too long";
+    if (param_find(table, p->name) != p)
+        return "another option has the same name";
+    if (needed == 0)
+        return "its type is none of enum param_type";
+    if (bytes < needed || p->offset > bytes - needed)
+        return "its field is not within the struct, whose size .params_bytes or .knobs_bytes "
+               "states";
+    if (!p->help)
+        return "it has no help";
+    if (p->type == PARAM_TYPE_CHOICE &&
+        (!p->choices || !(p->def >= 0) || !choice_at(p->choices, (size_t)p->def, name)))
+        return "its default is none of its choices";
+    if ((p->type == PARAM_TYPE_INT || p->type == PARAM_TYPE_REAL) &&
+        !(p->def >= p->min && p->def <= p->max))
+        return "its default is out of its range";
+    return NULL;
+}
+
+int param_check(const struct param *table, size_t bytes, const char *owner, struct error *err)
+{
+    for (const struct param *p = table; p && p->name; p++) {
+        const char *fault = row_fault(table, p, bytes);
+        if (fault)
+            return fail(err, ERR_VERSION, "%s: option \"%.60s\" of its table: %s", owner, p->name,
+                        fault);
+    }
+    return OK;
+}
+
 bool param_possible(const struct param *table, const void *out)
 {
     for (const struct param *p = table; p && p->name; p++)

@@ -98,6 +98,10 @@ struct param_setting {
 
 /* Fills every field of the struct at `out` with its default. table may be NULL (no options). */
 void param_defaults(const struct param *table, void *out);
+/* Checks the rows of a table for a struct of `bytes`: name, type, place, choices, default, help. For
+   tables of strangers: a wrong row makes the calls below write outside the struct. ERR_VERSION; the
+   sentence begins with `owner`. */
+int param_check(const struct param *table, size_t bytes, const char *owner, struct error *err);
 /* The row with that name or old name; NULL if there is none. */
 const struct param *param_find(const struct param *table, const char *name);
 size_t param_count(const struct param *table);

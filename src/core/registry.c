@@ -1,7 +1,10 @@
 /* registry.c - finds methods by name and loads plugins. */
+#define _GNU_SOURCE /* dlinfo() */
 #include "src/core/registry.h"
 
 #include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
 #include <string.h>
 
 #include "src/core/checked.h"
@@ -41,6 +44,70 @@ void registry_close(struct registry *r)
     *r = (struct registry){ 0 };
 }
 
+/* The names that a shared object defines for others. */
+struct names {
+    const ElfW(Sym) * symbols;
+    const char *text;
+    size_t n;
+    bool symbolic; /* linked with -Bsymbolic: its own calls reach its own symbols */
+};
+
+/* The number of symbols is one more than the last in the hash table: the chain of the last bucket ends
+   with an odd hash. */
+static size_t symbols_of_gnu_hash(const uint32_t *table)
+{
+    const uint32_t n_buckets = table[0], first = table[1], n_bloom = table[2];
+    const uint32_t *buckets = table + 4 + (size_t)n_bloom * (sizeof(ElfW(Addr)) / sizeof *table),
+                   *hashes = buckets + n_buckets;
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < n_buckets; i++)
+        last = buckets[i] > last ? buckets[i] : last;
+    if (last < first)
+        return first;
+    while (!(hashes[last - first] & 1))
+        last++;
+    return (size_t)last + 1;
+}
+
+static struct names names_of(const struct link_map *map)
+{
+    struct names names = { 0 };
+    for (const ElfW(Dyn) *d = map->l_ld; d->d_tag != DT_NULL; d++) {
+        /* The loader has made these addresses absolute. */
+        const void *at = (const void *)d->d_un.d_ptr;
+        switch (d->d_tag) {
+            case DT_SYMTAB: names.symbols = at; break;
+            case DT_STRTAB: names.text = at; break;
+            case DT_HASH: names.n = ((const uint32_t *)at)[1]; break;
+            case DT_GNU_HASH: names.n = names.n ? names.n : symbols_of_gnu_hash(at); break;
+            case DT_SYMBOLIC: names.symbolic = true; break;
+            case DT_FLAGS: names.symbolic |= (d->d_un.d_val & DF_SYMBOLIC) != 0; break;
+            default: break;
+        }
+    }
+    return names;
+}
+
+/* The first function or variable that both the plugin and this program define; NULL: none. The plugin's
+   own uses of it would reach the program's. Weak ones are those of C++, which are alike. */
+static const char *name_of_both(void *handle)
+{
+    struct link_map *map = NULL;
+    if (dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0 || !map)
+        return NULL;
+    const struct names names = names_of(map);
+    for (size_t i = 1; names.symbols && names.text && !names.symbolic && i < names.n; i++) {
+        const ElfW(Sym) *s = &names.symbols[i];
+        const unsigned type = ELF64_ST_TYPE(s->st_info);
+        const char *name = names.text + s->st_name;
+        if (s->st_shndx != SHN_UNDEF && ELF64_ST_BIND(s->st_info) == STB_GLOBAL &&
+            (type == STT_FUNC || type == STT_OBJECT) && strcmp(name, "_init") != 0 &&
+            strcmp(name, "_fini") != 0 && dlsym(RTLD_DEFAULT, name))
+            return name;
+    }
+    return NULL;
+}
+
 static int add_from(struct registry *r, void *handle, const char *path, struct error *err)
 {
     const struct index_ops *(*plugin)(void);
@@ -49,6 +116,14 @@ static int add_from(struct registry *r, void *handle, const char *path, struct e
         return fail(err, ERR_VERSION,
                     "plugin %s has no symbol \"%s\"; it must define one (src/core/index.h, end)",
                     path, INDEX_PLUGIN_SYMBOL);
+    const char *both = name_of_both(handle);
+    if (both)
+        return fail(
+            err, ERR_VERSION,
+            "plugin %s defines \"%s\", and so does this program or one of its libraries: the "
+            "plugin would use that one instead of its own; rename it, make it static, or link "
+            "the plugin with -Wl,-Bsymbolic",
+            path, both);
     /* C has no cast from an object pointer to a function pointer; POSIX guarantees that both have
        the same bytes. */
     memcpy(&plugin, &symbol, sizeof plugin);

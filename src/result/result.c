@@ -1,6 +1,7 @@
 /* result.c - makes, writes and reads result.json. */
 #include "src/result/result.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -351,7 +352,9 @@ int result_dir(const char *path, char **out, struct error *err)
     if (!dir)
         return fail(err, ERR_NO_MEMORY, "out of memory for the path %s", path);
     if (stat(path, &st) != 0)
-        return OK; /* reading it says why */
+        return errno == ENOENT || errno == ENOTDIR
+                   ? fail(err, ERR_NOT_FOUND, "%s does not exist; " RESULT_NAMES, path)
+                   : OK; /* reading it says why */
     if (S_ISDIR(st.st_mode))
         return check_folder(path, err);
     if (result_is_packed(path)) {

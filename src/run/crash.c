@@ -16,7 +16,9 @@ const char *crash_signal_name(int signal)
         case SIGSEGV: return "SIGSEGV (invalid memory access)";
         case SIGBUS: return "SIGBUS (access past a mapped file, or misaligned)";
         case SIGFPE: return "SIGFPE (arithmetic error)";
-        case SIGILL: return "SIGILL (an instruction this processor does not have)";
+        case SIGILL:
+            return "SIGILL (an instruction this processor does not have, or a trap of the "
+                   "compiler)";
         case SIGABRT: return "SIGABRT (abort, assertion or heap corruption)";
         case SIGKILL: return "SIGKILL (killed from outside, or by the kernel out of memory)";
         case SIGTERM: return "SIGTERM (asked to stop)";

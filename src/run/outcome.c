@@ -66,8 +66,15 @@ const char *watch_outcome(const struct cell_watch *w, char *error, size_t bytes)
 
         status = status_of_code(code);
         if (code != OK) {
-            (void)snprintf(error, bytes, "%s%s (%s)", where,
-                           json_string_value(json_object_get(w->end, "error")), error_name(code));
+            const char *reason = field_text(w->end, "error", "");
+            if (*reason)
+                (void)snprintf(error, bytes, "%s%s (%s)", where, reason, error_name(code));
+            else
+                (void)snprintf(error, bytes,
+                               "%sthe method returned %d (%s) without a reason; call "
+                               "fail(env->error, ...) before it returns a code other than OK "
+                               "(src/core/error.h)",
+                               where, code, error_name(code));
         } else if (cell_records_searches(w->env) && !has_all_steps(w)) {
             status = "failed";
             (void)snprintf(error, bytes,

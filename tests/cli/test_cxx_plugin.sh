@@ -32,6 +32,12 @@ check "one that loses rows does not" '[ $status != 0 ] && grep -q "FAILED.*histo
 CMOCKA_TEST_FILTER='work*' make test-plugin SO="$work/prunes.so" >"$out" 2>&1
 status=$?
 check "an exact one that compares fewer rows than there are, and counts no bytes, does" '[ $status = 0 ] && grep -qE "^[1-9][0-9]* passed, 0 failed" $out'
+CMOCKA_TEST_FILTER='history*' make test-plugin SO="$work/broken.so" SETTINGS='::exhaustive ::short' >"$out" 2>&1
+check "with settings it is tested at each, and the command that repeats it has plugin and settings" \
+    '[ $(grep -c "FAILED.*history: cxx$" $out) = 4 ] && grep -q "again: DRIFTLINE_TEST_PLUGIN=.*broken.so. DRIFTLINE_TEST_SETTINGS=.::exhaustive ::short. make test T=" $out'
+make test-plugin SO="$work/good.so" SETTINGS='::exhausted' >"$out" 2>&1
+status=$?
+check "a flag of settings that does not exist is named" '[ $status != 0 ] && grep -q "no flag is called \"exhausted\"" $out'
 make test-plugin SO="$work/none.so" >"$out" 2>&1
 status=$?
 check "a file that is not there is named" '[ $status != 0 ] && grep -q "none.so\" is not a file" $out'

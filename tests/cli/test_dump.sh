@@ -143,6 +143,16 @@ check "its folder is as it is" '[ $status = 0 ] && grep -q "^B against A: 0 bett
 run run --no-plots --repeats 2 --part 1/2 --out part pages.lua
 run compare r/pages part/pages
 check "compare says that a run has not finished" '[ $status = 0 ] && grep -q "part/pages: the run has not finished: 2 of 4 cells have run; ./harness run --resume" err'
+run compare part/pages part/pages
+check "once of a run beside itself" '[ $status = 0 ] && [ "$(grep -c "the run has not finished" err)" = 1 ]'
+run report part/pages
+check "report says so" '[ $status = 0 ] && grep -q "part/pages: the run has not finished: 2 of 4 cells" err'
+run plot part/pages
+check "and plot" '[ $status = 0 ] && grep -q "part/pages: the run has not finished: 2 of 4 cells" err'
+run report r/pages
+check "but not of a whole run" '[ $status = 0 ] && [ ! -s err ]'
+run report nowhere
+check "what does not exist is named" '[ $status = 2 ] && grep -q "nowhere does not exist; expected the folder of a run" err'
 run export part/pages --out part.jsonl
 check "so does export" '[ $status = 0 ] && grep -q "part/pages: the run has not finished: 2 of 4 cells" err'
 run export r/duel --out exported

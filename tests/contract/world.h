@@ -2,7 +2,7 @@
  *
  * The programs of this folder put every registered method, or the one of DRIFTLINE_TEST_METHOD,
  * through the same operations; DRIFTLINE_TEST_PLUGIN names a shared object whose method is tested
- * instead. Whatever fails is named with method, space, dimension and step.
+ * instead, at its defaults or at DRIFTLINE_TEST_SETTINGS (world_run.c). Whatever fails is named with method, space, dimension and step.
  */
 #ifndef DRIFTLINE_CONTRACT_WORLD_H
 #define DRIFTLINE_CONTRACT_WORLD_H

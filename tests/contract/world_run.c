@@ -238,14 +238,82 @@ static void run_case(void **state)
     }
 }
 
+/* Settings of a plugin's method, from DRIFTLINE_TEST_SETTINGS: PARAMS:KNOBS:FLAGS, any of which may be
+   empty, and a blank between two settings. They stand after those of the table. */
+enum { OWN_SETTINGS = 32 };
+static struct {
+    char text[4000];
+    struct setting settings[OWN_SETTINGS];
+    size_t n;
+} own;
+
+static bool read_flags(char *names, unsigned *flags)
+{
+    static const struct {
+        const char *name;
+        unsigned flag;
+    } known[] = { { "exhaustive", EXHAUSTIVE }, { "short", MAY_BE_SHORT },
+                  { "no-remove", NO_REMOVE },   { "no-range", NO_RANGE },
+                  { "noise", HAS_NOISE },       { "some-spaces", SOME_SPACES },
+                  { "untrained", UNTRAINED } };
+    char *rest = NULL;
+    for (char *name = strtok_r(names, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+        size_t i = 0;
+        while (i < sizeof known / sizeof *known && strcmp(known[i].name, name) != 0)
+            i++;
+        if (i == sizeof known / sizeof *known) {
+            fprintf(
+                stderr,
+                "DRIFTLINE_TEST_SETTINGS: no flag is called \"%s\"; expected exhaustive, short, "
+                "no-remove, no-range, noise, some-spaces or untrained\n",
+                name);
+            return false;
+        }
+        *flags |= known[i].flag;
+    }
+    return true;
+}
+
+static bool read_own_settings(const struct registry *registry)
+{
+    const char *given = getenv("DRIFTLINE_TEST_SETTINGS");
+    char *rest = NULL;
+    if (registry->n_plugins == 0 || !given || !*given)
+        return true;
+    if (strlen(given) >= sizeof own.text) {
+        fprintf(stderr, "DRIFTLINE_TEST_SETTINGS: more than %zu bytes\n", sizeof own.text - 1);
+        return false;
+    }
+    strcpy(own.text, given);
+    for (char *one = strtok_r(own.text, " \n", &rest); one; one = strtok_r(NULL, " \n", &rest)) {
+        char *knobs = strchr(one, ':'), *flags = knobs ? strchr(knobs + 1, ':') : NULL;
+        if (!flags || own.n == OWN_SETTINGS) {
+            fprintf(stderr,
+                    "DRIFTLINE_TEST_SETTINGS: \"%s\": expected PARAMS:KNOBS:FLAGS, such as "
+                    "tables=4:nprobe=21:exhaustive, at most %d with a blank between two\n",
+                    one, OWN_SETTINGS);
+            return false;
+        }
+        *knobs++ = *flags++ = '\0';
+        struct setting *s = &own.settings[own.n++];
+        *s = (struct setting){ registry->ops[registry->plugins[0].op]->name, one, knobs, 0 };
+        if (!read_flags(flags, &s->flags))
+            return false;
+    }
+    return true;
+}
+
 static void add_cases(struct case_state *cases, size_t *n, const struct registry *registry,
                       const struct index_ops *ops, const char *name, world_test *test)
 {
+    const size_t n_table = sizeof settings / sizeof *settings;
     bool known = false;
-    for (size_t i = 0; i <= sizeof settings / sizeof *settings; i++) {
+    for (size_t i = 0; i <= n_table + own.n; i++) {
         static const struct setting plain = { "", "", "", 0 };
-        const bool last = i == sizeof settings / sizeof *settings;
-        const struct setting *s = last ? &plain : &settings[i];
+        const bool last = i == n_table + own.n;
+        const struct setting *s = last          ? &plain
+                                  : i < n_table ? &settings[i]
+                                                : &own.settings[i - n_table];
         if (last ? known : strcmp(s->method, ops->name) != 0)
             continue;
         known = true;
@@ -285,11 +353,13 @@ static int run_registry(const struct registry *registry, const char *group,
                         bool (*these)(const struct index_ops *))
 {
     const char *only = getenv("DRIFTLINE_TEST_METHOD");
+    if (!read_own_settings(registry))
+        return 1;
     if (registry->n_plugins > 0)
         only = registry->ops[registry->plugins[0].op]->name;
     if (getenv("DRIFTLINE_TEST_LIST_METHODS"))
         return list_methods(registry, only, these);
-    const size_t most = n_tests * (registry->n + sizeof settings / sizeof *settings);
+    const size_t most = n_tests * (registry->n + sizeof settings / sizeof *settings + own.n);
     struct case_state *cases = calloc(most, sizeof *cases);
     struct CMUnitTest *units = calloc(most, sizeof *units);
     size_t n = 0;

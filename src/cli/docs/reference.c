@@ -81,12 +81,32 @@ static int read_wanted(struct wanted *w, const char *arguments, struct error *er
             w->columns[w->n_columns++] = field;
         }
     }
-    return w->n_columns ? OK : fail(error, ERR_CONFIG, "%s: no column is named", w->text);
+    return w->n_columns ? OK
+                        : fail(error, ERR_CONFIG,
+                               "%s: no column is named; write \"results of %s | METRIC/TAG = "
+                               "HEADING\", and \" | row LABEL[POINT]\" for some rows",
+                               w->text, w->text);
 }
 
 static void print_file(const char *name, FILE *out)
 {
     fprintf(out, "\n[%s.json.gz](../../results/reference/%s.json.gz)", name, name);
+}
+
+/* An option of the command line, as a shell takes it. */
+static void print_override(const char *key, const json_t *value, FILE *out)
+{
+    static const char bare[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+.,:/=@%";
+    if (strcmp(key, "quick") == 0) { /* no option of a config: --set does not take it */
+        fputs(json_is_true(value) ? " --quick" : "", out);
+        return;
+    }
+    char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    const char *shown = json_is_string(value) ? json_string_value(value) : text ? text : "";
+    const char *quote = shown[strspn(shown, bare)] ? "'" : "";
+    fprintf(out, " --set %s%s=%s%s", quote, key, shown, quote);
+    free(text);
 }
 
 /* What was run, when, and on what. */
@@ -100,14 +120,8 @@ static void print_origin(const struct result *r, const char *name, FILE *out)
     size_t i;
     print_file(name, out);
     fprintf(out, ": `./harness %s", report_config(r->json));
-    json_object_foreach((json_t *)(uintptr_t)json_object_get(experiment, "overrides"), key, value) {
-        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-        fprintf(out, " --set %s=%s", key,
-                json_is_string(value) ? json_string_value(value)
-                : text                ? text
-                                      : "");
-        free(text);
-    }
+    json_object_foreach((json_t *)(uintptr_t)json_object_get(experiment, "overrides"), key, value)
+        print_override(key, value, out);
     fprintf(out, "`, %.10s, load %.1f, commit %.8s, %s, %lld processors, %s.",
             field_text(environment, "started", ""),
             json_number_value(json_array_get(json_object_get(environment, "load"), 0)),

@@ -126,6 +126,22 @@ static void test_an_account_that_is_full(void **state)
     expect(&s, "out-of-memory", (const char *const[]){ "insert load", "a gigabyte", NULL }, 2);
 }
 
+static int unexplained_insert(struct index *index, struct vectors v, const uint64_t *ids,
+                              size_t *done)
+{
+    *done = 0;
+    return 999;
+}
+
+static void test_a_code_without_a_reason(void **state)
+{
+    struct stage s;
+
+    stage_begin(&s, 1);
+    s.ops.insert = unexplained_insert;
+    expect(&s, "failed", (const char *const[]){ "insert load", "999", "fail(env->error", NULL }, 2);
+}
+
 static void test_an_interruption(void **state)
 {
     struct stage s;
@@ -238,6 +254,7 @@ int main(void)
         cmocka_unit_test(test_a_hang),
         cmocka_unit_test(test_a_leak),
         cmocka_unit_test(test_an_account_that_is_full),
+        cmocka_unit_test(test_a_code_without_a_reason),
         cmocka_unit_test(test_an_interruption),
         cmocka_unit_test(test_a_method_that_cannot_run),
         cmocka_unit_test(test_openblas_after_a_fork),

@@ -105,6 +105,27 @@ static void test_checks_tell_at_named_moments(void **state)
     op_list_free(list);
 }
 
+static int wrapped_memory(const struct index *index, struct memory_use *use)
+{
+    *use = (struct memory_use){ .vectors = 1000, .other = UINT64_MAX };
+    return OK;
+}
+
+static void test_memory_that_no_machine_has_is_refused(void **state)
+{
+    struct op_list *list = small_list(INDEX_L2SQ);
+    struct stage s;
+
+    stage_begin(&s, list);
+    s.ops.memory = wrapped_memory;
+    assert_int_equal(stage_run(&s), ERR_INVARIANT);
+    if (!strstr(s.err.text, "18446744073709551615 bytes of `other`"))
+        fail_msg("\"%s\" does not name the part", s.err.text);
+    error_clear(&s.err);
+    stage_end(&s);
+    op_list_free(list);
+}
+
 /* Calibration uses the low end of the recall of queries at even positions, the measured step those at odd
    ones. */
 static void expect_odd_queries(struct op_list *list)
@@ -346,6 +367,7 @@ int main(void)
         cmocka_unit_test(test_an_exact_method_is_exact),
         cmocka_unit_test(test_long_steps_tick),
         cmocka_unit_test(test_checks_tell_at_named_moments),
+        cmocka_unit_test(test_memory_that_no_machine_has_is_refused),
         cmocka_unit_test(test_points_are_swept_and_calibrated),
         cmocka_unit_test(test_missing_operations_are_recorded),
         cmocka_unit_test(test_recovering_and_cold_searches),

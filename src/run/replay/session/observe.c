@@ -1,4 +1,5 @@
 /* observe.c - observations of a method between operations: memory, statistics and invariants. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -106,6 +107,22 @@ static json_t *parts_json(const struct memory_use *use)
     return parts;
 }
 
+/* A part that no machine has is a mistake, such as a difference below 0; the sum of parts would overflow. */
+static int admit_parts(const struct replay_session *r, const struct memory_use *use)
+{
+    static const uint64_t most = (uint64_t)1 << 50;
+    const char *method = r->ops->name;
+#define MEMORY_PART(part, resident)                                                \
+    if (use->part > most)                                                          \
+        return fail(r->err, ERR_INVARIANT,                                         \
+                    "method \"%s\": memory() reports %" PRIu64 " bytes of `" #part \
+                    "`; expected at most 2^50",                                    \
+                    method, use->part);
+#include "src/base/memory_parts.def"
+#undef MEMORY_PART
+    return OK;
+}
+
 /* Records four measures of memory (the method's own count, anonymous growth, mapped pages, the
    peak) and the size of its files. */
 static int observe_memory(struct step_record *s, struct replay_session *r)
@@ -119,6 +136,7 @@ static int observe_memory(struct step_record *s, struct replay_session *r)
     time_mark_take(&from);
     int rc = r->ops->memory ? r->ops->memory(r->checked.index, &use) : OK;
     step_take_untimed(s, &from);
+    rc = rc == OK ? admit_parts(r, &use) : rc;
     const bool reported = r->ops->memory && rc == OK;
     const double index_bytes = reported ? (double)resident_bytes(&use) : NAN;
     /* The peak is 0 if an external library allocates for itself. */

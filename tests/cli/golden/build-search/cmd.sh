@@ -50,6 +50,9 @@ run search x q.csv --knob nprobe=1
 run search ivf q.csv --k 0
 run search ivf q.csv --truth true.ivecs
 run search ivf q.csv --k 3 --truth nothing.ivecs
+sed 's/\([0-9]\),/\1.5,/g' q.csv >floats.csv
+run convert floats.csv floats.fvecs
+run search ivf q.csv --k 3 --truth floats.fvecs
 head -2 q.csv | sed 's/$/,7/' >wide.csv
 run search ivf wide.csv
 printf '0,0,0,nan\n' >nan.csv

@@ -1,7 +1,7 @@
 -- scaling.lua - The two scaling tables of the HFTrie paper: memory, insertion and range search as the index grows.
 --
 -- The data are 100K uniform codes and more, up to n_max, with planted clusters of ten. n_max is 16M; --set
--- n_max=64e6 takes some 20 minutes, and 128e6 is the published end. Each size is reached from the one before. The
+-- n_max=128e6, the published end, takes some 50 minutes and 16 GB. Each size is reached from the one before. The
 -- centres are the queries, at radius 10. That is the radius of the published tables: their line of 4M is line 10 of
 -- the radius table.
 --

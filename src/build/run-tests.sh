@@ -28,7 +28,8 @@ DRIFTLINE_ROOT=$PWD
 export DRIFTLINE_ROOT
 # A test that calls make is not part of the make that runs it.
 unset MAKEFLAGS MAKELEVEL MFLAGS
-export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1}
+# odr 1: a test loads a plugin that has a variable of the program, of the same size
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1:detect_odr_violation=1}
 # A process waits a second for its other threads before it ends, by default; tests of processes start hundreds.
 export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/src/build/tsan.supp:atexit_sleep_ms=50}
 # One pass of each search: tests look at answers.

@@ -116,7 +116,7 @@ refused "a result without shards is refused" "no-shards: no cell of the method s
 refused "so is one whose cells failed" "failed: no cell of the method sharded has run" failed
 refused "so is one without the method alone" "no method is measured both in shards and without them" not-alone
 refused "so is one number of rows" "flat without shards is searched at one number of rows only" one-size
-refused "so is a folder that is not there" "no-such/result.json: cannot be read" no-such
+refused "so is a folder that is not there" "no-such does not exist; expected the folder of a run" no-such
 mkdir wrong && echo '{"schema": "driftline-plan/1"}' >wrong/result.json
 refused "so is another file" "wrong/result.json" wrong
 for value in shards=0 shards=1,x 'shards=1,2,' vectors=-1 asked=0 asked=2 cores=0 bandwidth-gbit=0; do

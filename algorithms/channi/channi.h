@@ -25,9 +25,9 @@
  * in the top graph, identified by its phash; it leads to one cluster. Routes that lead to the same
  * cluster are its *aliases*. The *root* is the member at which a search enters a cluster; it may
  * change while the route stays. The root's row is the cluster's *site*: rows are assigned by their
- * distance to it, also after the root has been deleted, or to a route, if one is nearer. A *version* is the number of a commit. A
- * *layout* lists the clusters and where the routes lead. A *view* is a version in a layout; each
- * reader sees one view.
+ * distance to it, also after the root has been deleted, or to a route, if one is nearer. A *version*
+ * is the number of a commit. A *layout* lists the clusters and where the routes lead. A *view* is a
+ * version in a layout; each reader sees one view.
  *
  * *Invariants*
  *   - A row is visible at version v exactly if born <= v and not (dead and dead <= v).

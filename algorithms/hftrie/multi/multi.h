@@ -29,6 +29,8 @@
 #define MULTI_BLOCK         16U /* bits */
 #define MULTI_BITS_AT_LEAST 2U
 #define MULTI_LINK          15U /* of a line: the number of its link */
+#define MULTI_ENTRIES_0     15U /* per line of table 0 */
+#define MULTI_ENTRIES       12U /* per line of another table */
 #define MULTI_SAMPLES       16U /* rows whose distances to all others are measured, */
 #define MULTI_NEAR          20U /* up to this one; beyond it, tables are rarely faster than scans */
 #define MULTI_LEARN_AGAIN   4   /* with this many times the rows, other blocks may be more even */
@@ -118,7 +120,7 @@ static inline unsigned multi_entry_bits(unsigned table)
 /* Entries per line. */
 static inline uint32_t multi_entries(unsigned table)
 {
-    return table == 0 ? 15 : 12;
+    return table == 0 ? MULTI_ENTRIES_0 : MULTI_ENTRIES;
 }
 
 /* The blocks in an entry, by table: 1 and 2; 0, 2 and half of 3; 0, 3 and half of 1; 0, 1 and half
@@ -147,7 +149,7 @@ static inline uint64_t multi_part(unsigned table, uint32_t key, uint64_t entry)
 
 static inline uint64_t multi_line_get(const struct multi_line *line, unsigned table, unsigned i)
 {
-    const uint8_t *more = (const uint8_t *)(line->entry + 12);
+    const uint8_t *more = (const uint8_t *)(line->entry + MULTI_ENTRIES);
     return table == 0 ? line->entry[i] : line->entry[i] | (uint64_t)more[i] << 32;
 }
 
@@ -156,7 +158,7 @@ static inline void multi_line_set(struct multi_line *line, unsigned table, unsig
 {
     line->entry[i] = (uint32_t)entry;
     if (table != 0)
-        ((uint8_t *)(line->entry + 12))[i] = (uint8_t)(entry >> 32);
+        ((uint8_t *)(line->entry + MULTI_ENTRIES))[i] = (uint8_t)(entry >> 32);
 }
 
 static inline const struct multi *multi_of(const struct hftrie *h)
@@ -167,12 +169,13 @@ static inline const struct multi *multi_of(const struct hftrie *h)
 /* Entries in the first line of a chain of n. */
 static inline uint32_t multi_fill(unsigned table, uint32_t n)
 {
-    return table == 0 ? (n - 1) % 15 + 1 : (n - 1) % 12 + 1;
+    return 1 + (table == 0 ? (n - 1) % MULTI_ENTRIES_0 : (n - 1) % MULTI_ENTRIES);
 }
 
 static inline size_t multi_lines_of(unsigned table, size_t n)
 {
-    return table == 0 ? (n + 14) / 15 : (n + 11) / 12;
+    n += multi_entries(table) - 1;
+    return table == 0 ? n / MULTI_ENTRIES_0 : n / MULTI_ENTRIES;
 }
 
 /* lines.c. The position of an entry. */

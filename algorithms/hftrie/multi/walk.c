@@ -37,7 +37,8 @@ struct multi_candidate {
     uint32_t query, table;
 };
 
-/* An entry of table 0; `of` is the candidate that led to it, or MULTI_NONE. */
+/* An entry of table 0; `of` is the candidate that led to it, or MULTI_NONE. Once verified, `line` is its
+   row and `at` the distance. */
 struct multi_hit {
     uint32_t line, of;
     uint16_t at, query;

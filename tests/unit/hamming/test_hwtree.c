@@ -25,29 +25,9 @@ static void test_no_memory(void **state)
     tree_remove_without_memory(&hwtree_ops, "leaf_capacity=4");
 }
 
-/* A batch of queries on several threads gives the answers of single queries. */
 static void test_groups(void **state)
 {
-    enum { NQ = 70, K = 5 };
-    struct code_tree t;
-    uint64_t codes[2000], queries[NQ], ids[2][NQ * K];
-    float distances[2][NQ * K];
-    tree_begin(&t, &hwtree_ops, "leaf_capacity=8");
-    test_fill_b64(&t.rng, codes, 2000, 3);
-    tree_insert(&t, codes, 2000);
-    for (size_t i = 0; i < NQ; i++)
-        queries[i] = tree_a_query(&t);
-    const struct search_request all = { { queries, NQ, 64, INDEX_B64 }, K, NULL, NULL, 2 };
-    struct search_result result = { .ids = ids[0], .distances = distances[0] };
-    assert_ok(index_search(&t.index, &all, &result), &t.bench.error);
-    for (size_t i = 0; i < NQ; i++) {
-        const struct search_request one = { { queries + i, 1, 64, INDEX_B64 }, K, NULL, NULL, 1 };
-        struct search_result to = { .ids = ids[1] + i * K, .distances = distances[1] + i * K };
-        assert_ok(index_search(&t.index, &one, &to), &t.bench.error);
-    }
-    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
-    assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
-    tree_end(&t);
+    tree_groups(&hwtree_ops, "leaf_capacity=8");
 }
 
 /* ------------------------------------------------------------------------ the bound */

@@ -195,7 +195,7 @@ static int create_index(struct index **out, const struct index_ops *ops,
     pthread_mutex_init(&a->changing, NULL);
     scratch_pool_init(&a->scratch, &asteria_scratch_kind, env->mem, a);
     slot_table_init(&a->slots, env->mem);
-    int rc = asteria_rows_create(&a->rows, &a->base.env, &a->params);
+    int rc = asteria_rows_create(&a->rows, &a->base.env, &a->params, NULL);
     if (rc == OK && p->device == CUDA_CUDA)
         rc = asteria_device_open(&a->device, &a->base.env);
     if (rc == OK && p->caprg) {

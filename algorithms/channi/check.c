@@ -4,9 +4,7 @@
  * root is a row of its cluster with the id root_id, and was alive when the file was written unless
  * no row was; the site's distance to the routes is `drift`; (c) a file is named after a route; (d)
  * a route leads to a live cluster that lists it, or was dropped, so there are no chains; each
- * cluster has a route; (e) graphs: links are in range, none leads to its own node or is repeated,
- * all nodes are reachable, in a cluster from its root, among routes from the entry (the ring in
- * each layer guarantees it); (f) files: hashes are right, none is missing, none is superfluous; (g)
+ * cluster has a route; (e) the graphs of routes and clusters pass graph_image_check(); (f) files: hashes are right, none is missing, none is superfluous; (g)
  * counts of live and dead rows are right; (h) no row was born or died after the newest version; (i)
  * the cache passes its own check; (j) with an empty queue, no cluster is past split_max unless a
  * split was refused. The share of rows that are found by a search for themselves is reported, but
@@ -49,49 +47,6 @@ struct channi_checking {
 
 /* Sets the message. Returns ERR_INVARIANT. */
 #define BROKEN(c, ...) fail((c)->s->base.env.error, ERR_INVARIANT, "channi: " __VA_ARGS__)
-
-/* ------------------------------------------------------------------------------- graphs */
-
-/* Link 0 is the ring's; another edge may lead to the same node. */
-static int check_links(const struct channi_checking *c, const struct graph_image *g, uint32_t level,
-                       uint32_t i, const char *of, uint64_t which)
-{
-    const size_t degree = g->layers[level].degree, first = i * degree;
-
-    for (size_t j = 0; j < degree; j++) {
-        const uint32_t to = graph_image_link(g, level, first + j);
-
-        if (to == GRAPH_NONE)
-            continue;
-        if (to >= g->layers[level].n || to == i)
-            return BROKEN(c, "graph of %s %" PRIu64 ": layer %u: a link of %u to %u of %u", of,
-                          which, level, i, to, g->layers[level].n);
-        for (size_t other = 1; other < j; other++)
-            if (graph_image_link(g, level, first + other) == to)
-                return BROKEN(c, "graph of %s %" PRIu64 ": layer %u: %u has an edge twice", of,
-                              which, level, i);
-    }
-    return OK;
-}
-
-/* Checks that links are in range, none leads to its own node or is repeated, and all nodes are
-   reachable from node `from`. `of` and `which` name the graph in messages. */
-static int check_image(const struct channi_checking *c, const struct graph_image *g, uint32_t from,
-                       const char *of, uint64_t which)
-{
-    size_t reached = 0;
-    int rc = OK;
-
-    for (uint32_t level = 0; level < g->n_layers; level++)
-        for (uint32_t i = 0; rc == OK && i < g->layers[level].n; i++)
-            rc = check_links(c, g, level, i, of, which);
-    if (rc == OK)
-        rc = graph_image_reach(g, c->s->base.env.mem, from, &reached, c->s->base.env.error);
-    if (rc == OK && reached != g->n)
-        rc = BROKEN(c, "graph of %s %" PRIu64 ": %zu of %u nodes are within reach of %u", of, which,
-                    reached, g->n, from);
-    return rc;
-}
 
 /* --------------------------------------------------------------------------------- rows */
 
@@ -231,7 +186,7 @@ static int check_contents(struct channi_checking *c, const struct channi_cluster
                       image->graph.n);
     rc = check_root(c, cl, image);
     if (rc == OK && image->has_graph)
-        rc = check_image(c, &image->graph, image->root, "cluster", cl->cid);
+        rc = graph_image_check(&image->graph, channi_base_name(base).text, s->base.env.error);
     return rc == OK ? check_base_rows(c, cl, image, tally) : rc;
 }
 
@@ -337,7 +292,6 @@ static int check_routes(const struct channi_checking *c)
 {
     const struct channi *s = c->s;
     const struct channi_routes *r = c->layout->routes;
-    uint32_t from = r->graph.entry; /* in the end its node in layer 0, where searches begin */
     int rc = OK;
 
     if (r->n == 0 || r->n != s->n_routes || r->graph.n != r->n)
@@ -350,10 +304,8 @@ static int check_routes(const struct channi_checking *c)
                       graph_capacity(s->top), graph_live(s->top));
     for (uint32_t i = 0; rc == OK && i < r->n; i++)
         rc = check_route(c, i);
-    for (uint32_t level = r->graph.n_layers; level-- > 1;)
-        from = r->graph.layers[level].below[from];
     if (rc == OK)
-        rc = check_image(c, &r->graph, from, "routes", r->n);
+        rc = graph_image_check(&r->graph, "the routes", s->base.env.error);
     return rc == OK && s->top ? graph_check(s->top) : rc;
 }
 

@@ -1,5 +1,5 @@
 /* index.c - opens, starts and destroys an index. */
-#include "algorithms/spfresh/codec/rows.h"
+#include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/durable/durable.h"
 #include "algorithms/spfresh/durable/snapshot.h"
 #include "algorithms/spfresh/filing/filing.h"
@@ -116,17 +116,18 @@ int spfresh_open_store(struct spfresh *s, const struct store_reader *resume)
                                              .fault = s->durable.fault };
 
     /* Rows use the same kind of storage as postings. */
-    const struct spfresh_rows_options rows = { .kind = p->store == POSTING_MEMORY ? ROWS_MEMORY
-                                                       : p->store == POSTING_MMAP ? ROWS_MAPPED
-                                                                                  : ROWS_FILE,
-                                               .direct = p->direct,
-                                               .fault = s->durable.fault };
+    const struct row_store_options rows = { .kind = p->store == POSTING_MEMORY ? ROWS_MEMORY
+                                                    : p->store == POSTING_MMAP ? ROWS_MAPPED
+                                                                               : ROWS_FILE,
+                                            .direct = p->direct,
+                                            .uring = p->io != POSTING_IO_PREAD,
+                                            .fault = s->durable.fault };
     const int rc = resume
                        ? posting_store_resume(&s->store, &s->base.env, s->epoch, &options, resume)
                        : posting_store_open(&s->store, &s->base.env, s->epoch, &options);
 
     return rc == OK && spfresh_has_row_file(s)
-               ? spfresh_rows_open(&s->rows, &s->base.env, s->epoch, &rows)
+               ? row_store_open(&s->rows, &s->base.env, s->epoch, &rows)
                : rc;
 }
 
@@ -218,7 +219,7 @@ void spfresh_destroy(struct index *index)
         epoch_drain(s->epoch);
     posting_store_close(s->store);
     graph_destroy(s->graph);
-    spfresh_rows_close(s->rows);
+    row_store_close(s->rows);
     spfresh_codec_destroy(s->codec);
     epoch_destroy(s->epoch);
     segmented_free(&s->heads);

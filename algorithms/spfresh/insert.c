@@ -5,8 +5,8 @@
  * could not be filed. */
 #include <string.h>
 
+#include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/build/build.h"
-#include "algorithms/spfresh/codec/rows.h"
 #include "algorithms/spfresh/durable/durable.h"
 #include "algorithms/spfresh/filing/filing.h"
 #include "algorithms/spfresh/jobs/jobs.h"
@@ -79,7 +79,7 @@ static int file_row(struct insert_chunk *c, size_t i)
     const uint32_t slot = c->slots[i];
     const void *row = row_of(c, i);
     const uint64_t start = spfresh_now(s);
-    int rc = spfresh_has_row_file(s) ? spfresh_rows_put(s->rows, &slot, &row, 1) : OK;
+    int rc = spfresh_has_row_file(s) ? row_store_put(s->rows, &slot, &row, 1) : OK;
 
     spfresh_lock_slot(s, slot);
     const unsigned version = spfresh_version(s, slot) & ~VERSION_DELETED;

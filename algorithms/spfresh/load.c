@@ -1,5 +1,5 @@
 /* load.c - loads an index from the file that save() wrote, or from the folder it ran in. */
-#include "algorithms/spfresh/codec/rows.h"
+#include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/durable/durable.h"
 #include "algorithms/spfresh/durable/snapshot.h"
 #include "algorithms/spfresh/jobs/jobs.h"
@@ -65,7 +65,7 @@ static int read_rows(struct spfresh *s, const struct store_reader *r)
     while (rc == OK && (n = spfresh_live_slots(s, &at, slots, ROWS)) > 0) {
         for (size_t i = 0; i < n; i++, row += row_bytes)
             rows[i] = row;
-        rc = spfresh_rows_put(s->rows, slots, rows, n);
+        rc = row_store_put(s->rows, slots, rows, n);
     }
     return rc;
 }

@@ -1,6 +1,6 @@
 /* save.c - writes a whole index to one file: snapshot.h's sections, every posting's bytes, and the
  * rows of live slots if postings hold codes. */
-#include "algorithms/spfresh/codec/rows.h"
+#include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/durable/durable.h"
 #include "algorithms/spfresh/durable/snapshot.h"
 #include "algorithms/spfresh/operations.h"
@@ -45,7 +45,7 @@ static int write_rows(const struct spfresh *s, struct store_writer *w)
 
     store_section(w, "rows");
     while (rc == OK && (n = spfresh_live_slots(s, &at, slots, ROWS)) > 0) {
-        rc = spfresh_rows_get(s->rows, slots, n, rows);
+        rc = row_store_get(s->rows, slots, n, rows);
         if (rc == OK)
             store_write(w, rows, n * row_bytes);
     }

@@ -121,7 +121,7 @@ enum spfresh_phase {
 
 struct spfresh_codec;
 struct spfresh_jobs;
-struct spfresh_rows;
+struct row_store;
 struct spfresh_scratch;
 struct spfresh_work;
 
@@ -137,7 +137,7 @@ struct spfresh {
     pthread_mutex_t heads_lock; /* held while heads grows */
     struct posting_store *store;
     struct spfresh_codec *codec;
-    struct spfresh_rows *rows; /* exact vectors by slot, if postings hold codes; else NULL */
+    struct row_store *rows; /* exact vectors by slot, if postings hold codes; else NULL */
     size_t limit, hard_limit, merge_limit; /* in entries per posting */
     atomic_bool forgotten;                 /* a split was not queued for lack of memory */
     atomic_bool repeats; /* a move failed half-way: a slot may have an entry twice */

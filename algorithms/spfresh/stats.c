@@ -1,6 +1,6 @@
 /* stats.c - statistics of a posting index: counters, sizes, memory. */
+#include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/codec/codec.h"
-#include "algorithms/spfresh/codec/rows.h"
 #include "algorithms/spfresh/filing/filing.h"
 #include "algorithms/spfresh/jobs/jobs.h"
 #include "algorithms/spfresh/maintenance/maintenance.h"
@@ -109,14 +109,14 @@ int spfresh_memory(const struct index *index, struct memory_use *use)
     *use = (struct memory_use){
         .vectors = graph_row_bytes(s->graph) +
                    (s->params.store == POSTING_MEMORY ? posting_store_resident(s->store) : 0),
-        .codes = spfresh_codec_memory(s->codec) + (s->rows ? spfresh_rows_resident(s->rows) : 0),
+        .codes = spfresh_codec_memory(s->codec) + (s->rows ? row_store_resident(s->rows) : 0),
         .graph = graph_edge_bytes(s->graph),
         .ids = segmented_bytes(&s->slots.versions) + s->slots.ids_capacity * sizeof(uint64_t) +
                slot_table_bytes(&s->slots.table),
         .other = sizeof *s + segmented_bytes(&s->heads) + scratch_pool_bytes(&s->scratch) +
                  scratch_pool_bytes(&s->works) +
                  (s->params.store == POSTING_MEMORY ? 0 : posting_store_resident(s->store)),
-        .disk = posting_store_disk(s->store) + (s->rows ? spfresh_rows_disk(s->rows) : 0) +
+        .disk = posting_store_disk(s->store) + (s->rows ? row_store_disk(s->rows) : 0) +
                 (s->durable.wal ? wal_bytes(s->durable.wal) : 0),
     };
     return OK;

@@ -105,7 +105,7 @@ int asteria_encode(const struct asteria *a, const struct asteria_model *model, c
 /* ---------------------------------------------------------------------------- the graph's */
 
 /* Called with the lock held for writing, like all maintenance of the graph, so it may use the
-   rows' own fetch. */
+   rows' own reader. */
 static int graph_exact(void *to, uint32_t x, const uint32_t *others, size_t n, float *distances)
 {
     const struct asteria *a = to;

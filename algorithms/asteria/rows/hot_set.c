@@ -11,52 +11,12 @@
 #include "algorithms/asteria/rows/internal.h"
 #include "src/core/mem.h"
 
-/* -------------------------------------------------------------------------------- frames */
-
-static size_t frames_left(const struct asteria_rows_file *f)
-{
-    return f->frames_most - f->n_frames + f->n_free;
-}
-
-unsigned char *asteria_rows_frame_for(struct asteria_rows *t, uint32_t slot)
-{
-    struct asteria_rows_file *f = t->file;
-
-    if (f->frame_of[slot] > 0)
-        return asteria_rows_frame(t, slot);
-    if (frames_left(f) == 0)
-        return NULL;
-    if (f->n_free == 0 && f->n_frames == f->frames_capacity) { /* doubles, up to the budget */
-        const size_t twice = f->frames_capacity > 0 ? 2 * f->frames_capacity : 64;
-        const size_t n = twice < f->frames_most ? twice : f->frames_most;
-
-        if (!mem_fit(t->env.mem, &f->free, n, sizeof *f->free) ||
-            !mem_fit(t->env.mem, &f->frames, n, t->row_bytes))
-            return NULL;
-        f->frames_capacity = n;
-    }
-    f->frame_of[slot] = 1 + (f->n_free > 0 ? f->free[--f->n_free] : (uint32_t)f->n_frames++);
-    return asteria_rows_frame(t, slot);
-}
-
-void asteria_rows_demote(struct asteria_rows *t, const uint32_t *slots, size_t n)
-{
-    struct asteria_rows_file *f = t->file;
-
-    for (size_t i = 0; f && i < n; i++) {
-        if (f->frame_of[slots[i]] == 0)
-            continue;
-        f->free[f->n_free++] = f->frame_of[slots[i]] - 1;
-        f->frame_of[slots[i]] = 0;
-    }
-}
-
 /* Cold rows are read many at once. */
 int asteria_rows_promote(struct asteria_rows *t, const uint32_t *slots, size_t n)
 {
     const void *rows[FETCH_MOST];
     uint32_t cold[FETCH_MOST];
-    size_t left = t->file ? frames_left(t->file) : 0;
+    size_t left = t->file ? asteria_rows_frames_left(t->file) : 0;
     int rc = OK;
 
     for (size_t i = 0; i < n && rc == OK && left > 0;) {
@@ -148,7 +108,8 @@ static int refresh(struct refresh *t, uint64_t budget, bool *unfinished)
     *unfinished = budget > 0 && t->n_cold > budget;
     if (*unfinished)
         t->n_cold = (size_t)budget;
-    for (uint32_t slot = 0; slot < t->a->n_slots && frames_left(rows->file) < t->n_cold; slot++)
+    for (uint32_t slot = 0;
+         slot < t->a->n_slots && asteria_rows_frames_left(rows->file) < t->n_cold; slot++)
         if (!(t->wanted[slot / 64] >> slot % 64 & 1))
             asteria_rows_demote(rows, &slot, 1);
     const int rc = asteria_rows_promote(rows, t->cold, t->n_cold);

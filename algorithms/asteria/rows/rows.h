@@ -1,9 +1,8 @@
 /* rows.h - the vectors by slot, as inserted: all in memory, or in a file with the hot ones cached.
  *
- * Tiered: every row is in the file "rows" of env->dir, row s at s * row_bytes; its checksum is in
- * memory. Rows of the buckets probed most are also in memory,
- * up to a budget, and so are rows just written while there is space. The file is removed with the
- * index, and no snapshot refers to it.
+ * Tiered: every row is in a scratch file (common/rows/row_store.h). Rows of the buckets probed most
+ * are also in memory, up to a budget, and so are rows just written while there is space. No snapshot
+ * refers to the file.
  *
  * Threads: several may read. All other calls come one at a time and exclude reading (the lock of
  * struct asteria), except asteria_rows_write().
@@ -16,14 +15,14 @@
 #include <stdint.h>
 
 #include "algorithms/asteria/options.h"
+#include "algorithms/common/rows/row_store.h"
 #include "src/core/index.h"
 
-struct asteria_rows;       /* private to rows/ */
-struct asteria_rows_fetch; /* memory of reads, for one thread */
+struct asteria_rows; /* private to rows/ */
 
-/* ERR_IO: also where another index uses the folder of a file. */
+/* ERR_IO: also where another index uses the folder of a file. fault: of its calls, or NULL. */
 int asteria_rows_create(struct asteria_rows **, const struct index_env *,
-                        const struct asteria_params *);
+                        const struct asteria_params *, const struct file_fault *fault);
 void asteria_rows_destroy(struct asteria_rows *); /* NULL is allowed */
 
 /* Reserves slots below n. ERR_NO_MEMORY. */
@@ -36,33 +35,28 @@ int asteria_rows_write(struct asteria_rows *, const uint32_t *slots, const void 
 void asteria_rows_written(struct asteria_rows *, const uint32_t *slots, const void *rows, size_t n,
                           bool all);
 
-/* fetch.c. The row if it is in memory, else NULL. Valid until the next
-   asteria_rows_refresh_hot_set() or write. */
+/* The row if it is in memory, else NULL. Valid until the next asteria_rows_refresh_hot_set() or
+   write. */
 const void *asteria_rows_resident(const struct asteria_rows *, uint32_t slot);
 
-/* Reads many rows of a file at once: sets rows[i] to the row of slots[i], valid until the next such
-   call with this fetch or a write. n: at most FETCH_MOST. ERR_IO; ERR_CORRUPT: the file is too
-   short, or a checksum differs. */
-enum { FETCH_MOST = 256 };
-int asteria_rows_fetch_create(struct asteria_rows_fetch **, const struct asteria_rows *);
-void asteria_rows_fetch_destroy(struct asteria_rows_fetch *);         /* NULL is allowed */
-uint64_t asteria_rows_fetch_bytes(const struct asteria_rows_fetch *); /* NULL: 0 */
-int asteria_rows_fetch(struct asteria_rows_fetch *, const uint32_t *slots, size_t n,
-                       const void **rows);
+/* Reads rows of a file that are not in memory, many at once: row_reader_read(). NULL: no memory. */
+enum { FETCH_MOST = ROWS_BATCH };
+struct row_reader *asteria_rows_reader(const struct asteria_rows *);
 /* Returns one row in *row, reading it into `to` (row_bytes) if it is not in memory.
-   Errors as above. */
+   ERR_IO; ERR_CORRUPT: the file is too short, or a checksum differs. */
 int asteria_rows_get(const struct asteria_rows *, uint32_t slot, void *to, const void **row);
 
-/* The same of any rows, valid until the next such call, asteria_rows_promote() or write. Uses the
-   rows' own fetch: calls come one at a time, with struct asteria's `changing` held. */
+/* Sets rows[i] to the row of slots[i], valid until the next such call, asteria_rows_promote() or
+   write; n: at most FETCH_MOST. Uses the rows' own reader: calls come one at a time, with struct
+   asteria's `changing` held. */
 int asteria_rows_get_many(struct asteria_rows *, const uint32_t *slots, size_t n,
                           const void **rows);
 
-/* hot_set.c. promote: reads distinct slots into memory, as many as the budget allows; demote:
-   frees their frames. Neither does anything unless tiered. Errors as above and ERR_NO_MEMORY;
-   some rows may be hot then. */
-int asteria_rows_promote(struct asteria_rows *, const uint32_t *slots, size_t n);
+/* Frees the frames of the slots, if tiered. */
 void asteria_rows_demote(struct asteria_rows *, const uint32_t *slots, size_t n);
+/* hot_set.c. Reads distinct slots into memory, as many as the budget allows, if tiered. Errors as
+   above and ERR_NO_MEMORY; some rows may be hot then. */
+int asteria_rows_promote(struct asteria_rows *, const uint32_t *slots, size_t n);
 uint64_t asteria_rows_resident_bytes(const struct asteria_rows *),
     asteria_rows_disk_bytes(const struct asteria_rows *);
 bool asteria_rows_are_tiered(const struct asteria_rows *);

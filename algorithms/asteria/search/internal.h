@@ -104,7 +104,7 @@ struct asteria_scratch {
     uint32_t cold[FETCH_MOST]; /* rows that are not in memory */
     float cold_estimates[FETCH_MOST];
     size_t n_cold;
-    struct asteria_rows_fetch *fetch;
+    struct row_reader *reader; /* of rows in a file */
     /* Of the beam search: */
     struct asteria_caprg_scratch walk;
     uint32_t *seeds;

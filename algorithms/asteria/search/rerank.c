@@ -60,7 +60,7 @@ static void read_cold(const struct asteria_job *job, struct asteria_scratch *s)
     if (n == 0 || s->failure)
         return;
     const void *rows[FETCH_MOST];
-    s->failure = asteria_rows_fetch(s->fetch, s->cold, n, rows);
+    s->failure = row_reader_read(s->reader, s->cold, n, rows);
     for (size_t i = 0; !s->failure && i < n; i++)
         keep_answer(job, s, s->cold[i], asteria_rerank_distance(job, s, rows[i]));
 }

@@ -19,7 +19,7 @@ static void close_scratch(struct mem *mem, void *scratch)
     mem_free(mem, s->estimates);
     mem_free(mem, s->best_distances);
     mem_free(mem, s->best_slots);
-    asteria_rows_fetch_destroy(s->fetch);
+    row_reader_give(s->reader);
     asteria_caprg_scratch_free(&s->walk, mem);
     mem_free(mem, s->seeds);
     mem_free(mem, s->seed_scores);
@@ -125,8 +125,8 @@ int asteria_scratch_prepare(struct asteria *a, struct asteria_scratch *s,
     s->best = topk_begin(best, s->best_distances, s->best_slots);
     if (s->unit && fit_views(a, s) && fit_buckets(mem, s) &&
         (knobs->beam == 0 || !a->graph || fit_beam(a, s)) &&
-        (!asteria_rows_are_tiered(a->rows) || s->fetch ||
-         asteria_rows_fetch_create(&s->fetch, a->rows) == OK))
+        (!asteria_rows_are_tiered(a->rows) || s->reader ||
+         (s->reader = asteria_rows_reader(a->rows))))
         return OK;
     return search_no_memory(a);
 }
@@ -148,7 +148,6 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
     const struct asteria *a = owner;
     const struct asteria_scratch *s = scratch;
     return a->base.env.dim * sizeof *s->unit + s->views[0].memory_bytes + s->views[1].memory_bytes +
-           asteria_rows_fetch_bytes(s->fetch) +
            s->buckets_capacity * (sizeof *s->keys + sizeof *s->centre_sq + sizeof *s->bound +
                                   sizeof *s->numbers + sizeof *s->estimates) +
            s->best_capacity * (sizeof *s->best_distances + sizeof *s->best_slots) +

@@ -168,8 +168,9 @@ int graph_image_trust(struct graph_image *image, const void *bytes, size_t n_byt
     return OK;
 }
 
-/* Links lead to existing nodes and not to their own; after the first unused link all are unused. */
-static bool links_fit(const struct graph_image *image, size_t level)
+/* Links lead to existing nodes and not to their own; after the first unused link all are unused.
+   singly: no edge is there twice; link 0, the ring's, may lead where an edge does. */
+static bool links_fit(const struct graph_image *image, size_t level, bool singly)
 {
     const uint32_t n = image->layers[level].n, degree = image->layers[level].degree;
 
@@ -182,6 +183,9 @@ static bool links_fit(const struct graph_image *image, size_t level)
             if (to == GRAPH_NONE ? j == 0 && n > 1 : to >= n || to == i || ended)
                 return false;
             ended = ended || (to == GRAPH_NONE && j > 0);
+            for (size_t other = 1; singly && !ended && other < j; other++)
+                if (graph_image_link(image, level, i * degree + other) == to)
+                    return false;
         }
     }
     return true;
@@ -216,56 +220,30 @@ static bool below_fits(const struct graph_image *image, size_t level)
     return true;
 }
 
+static int expect_sound(const struct graph_image *image, bool singly, const char *what, int code,
+                        struct error *err)
+{
+    for (size_t level = 0; level < image->n_layers; level++) {
+        if (!links_fit(image, level, singly) || !ring_fits(image, level))
+            return fail(err, code, "%s: links of layer %zu of a graph's image are damaged", what,
+                        level);
+        if (level > 0 && !below_fits(image, level))
+            return fail(err, code, "%s: layer %zu of a graph's image is damaged", what, level);
+    }
+    return OK;
+}
+
 int graph_image_open(struct graph_image *image, const void *bytes, size_t n_bytes, const char *what,
                      struct error *err)
 {
     const int rc = graph_image_trust(image, bytes, n_bytes, what, err);
 
-    for (size_t level = 0; rc == OK && level < image->n_layers; level++) {
-        if (!links_fit(image, level) || !ring_fits(image, level))
-            return fail(err, ERR_CORRUPT, "%s: links of layer %zu of a graph's image are damaged",
-                        what, level);
-        if (level > 0 && !below_fits(image, level))
-            return fail(err, ERR_CORRUPT, "%s: layer %zu of a graph's image is damaged", what,
-                        level);
-    }
-    return rc;
+    return rc == OK ? expect_sound(image, false, what, ERR_CORRUPT, err) : rc;
 }
 
-/* 3. Reachability */
-
-int graph_image_reach(const struct graph_image *image, struct mem *mem, uint32_t from,
-                      size_t *reached, struct error *err)
+int graph_image_check(const struct graph_image *image, const char *what, struct error *err)
 {
-    const uint32_t n = image->n;
-
-    *reached = 0;
-    if (from >= n)
-        return OK;
-    uint32_t *list = mem_array(mem, n, sizeof *list);
-    uint8_t *seen = mem_zalloc(mem, n);
-    const bool ready = list && seen;
-    if (ready) {
-        const uint32_t degree = image->layers[0].degree;
-        size_t end = 0;
-
-        list[end++] = from;
-        seen[from] = 1;
-        for (size_t i = 0; i < end; i++) {
-            for (size_t j = 0; j < degree; j++) {
-                const uint32_t to = graph_image_link(image, 0, (size_t)list[i] * degree + j);
-
-                if (to == GRAPH_NONE || seen[to])
-                    continue;
-                seen[to] = 1;
-                list[end++] = to;
-            }
-        }
-        *reached = end;
-    }
-    mem_free(mem, list);
-    mem_free(mem, seen);
-    return ready ? OK : fail(err, ERR_NO_MEMORY, "walking a graph of %u nodes: out of memory", n);
+    return expect_sound(image, true, what, ERR_INVARIANT, err);
 }
 
 /* 4. Resuming */

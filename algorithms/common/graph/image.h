@@ -48,6 +48,9 @@ int graph_image_open(struct graph_image *, const void *bytes, size_t n_bytes, co
 /* The same for bytes that were just written or whose hash was verified: checks the head only. */
 int graph_image_trust(struct graph_image *, const void *bytes, size_t n_bytes, const char *what,
                       struct error *);
+/* ERR_INVARIANT with `what` if an image would not be opened, or has an edge twice. One that is opened
+   has a ring of links through all nodes of a layer, so each is within reach of each. */
+int graph_image_check(const struct graph_image *, const char *what, struct error *);
 
 /* 3. Searching */
 
@@ -95,11 +98,6 @@ int graph_image_search(const struct graph_image *, const struct graph_image_rows
                        struct graph_scratch *, const void *query, size_t k, size_t ef,
                        const struct graph_image_limit *limit, uint32_t *nodes, float *distances,
                        size_t *n, double *checked, struct error *err);
-
-/* Counts the nodes that can be reached from node `from` along level 0
-   in *reached. ERR_NO_MEMORY. */
-int graph_image_reach(const struct graph_image *, struct mem *, uint32_t from, size_t *reached,
-                      struct error *);
 
 /* 4. Resuming: copies the image's nodes, links and rows into an empty graph of the same options,
    which can then be changed. On failure the graph is empty. */

@@ -12,10 +12,10 @@
 #include "src/core/mem.h"
 #include "src/core/order.h"
 
-/* The functions of a kind are in the file of its name; NULL: not in this build. */
+/* The functions of a kind are in the file of its name, those of sq8 in sketch.c. */
 static const struct quantizer_ops *const kinds[] = {
     [QUANTIZER_SKETCH] = &quantizer_sketch_ops,
-    [QUANTIZER_SQ8] = &quantizer_sq8_ops,
+    [QUANTIZER_SQ8] = &quantizer_sketch_ops,
     [QUANTIZER_PQ] = &pq_ops,
     [QUANTIZER_RABITQ] = &rabitq_ops,
     [QUANTIZER_PLANES] = &rabitq_planes_ops,

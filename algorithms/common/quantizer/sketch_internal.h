@@ -1,5 +1,5 @@
 /* sketch_internal.h - the state of the kinds sketch and sq8, and the functions of both. Private to
- * sketch.c, sketch_train.c and sq8.c.
+ * sketch.c and sketch_train.c.
  *
  * With y = x - mean and orthonormal axes V, a sketch is s(x) = (V y, |y - V'V y|), the second part
  * being the remainder's norm. No two sketches are farther apart than their vectors, because the
@@ -38,7 +38,7 @@ int sketch_fit(struct sketch *, const struct index_env *, const float *rows, siz
 const float *sketch_sample(const struct index_env *, uint64_t seed, const float *rows, size_t n,
                            float **copy, size_t *sampled);
 
-extern const struct quantizer_ops quantizer_sketch_ops, quantizer_sq8_ops;
+extern const struct quantizer_ops quantizer_sketch_ops;
 
 /* For both kinds. */
 void sketch_destroy(const struct index_env *, struct quantizer *);

@@ -192,30 +192,31 @@ static int choose(const struct index_env *env, const struct sketch *fine, const 
     return OK;
 }
 
+/* sq8: without axes, the dimensions themselves; so is a sketch of as many. */
 static int sketch_train(struct quantizer **out, const struct index_env *env,
                         const struct quantizer_options *options, const float *rows, size_t n)
 {
     size_t dims = options->sketch_dims == 1 ? 2 : options->sketch_dims, sampled;
-    if (dims >= env->dim)
-        return quantizer_sq8_ops.train(out, env, options, rows, n);
-    if (dims == 0 && most_dims(env->dim) == 0) {
-        *out = NULL;
+    const bool sq8 = options->kind == QUANTIZER_SQ8 || dims >= env->dim;
+    *out = NULL;
+    if (!sq8 && dims == 0 && most_dims(env->dim) == 0)
         return OK;
-    }
-    size_t axes_n = (dims ? dims : most_dims(env->dim)) - 1;
+    size_t axes_n = sq8 ? 0 : (dims ? dims : most_dims(env->dim)) - 1;
     struct sketch *s = NULL;
     float *copy, *mean = NULL, *axes = NULL;
     const float *sample = sketch_sample(env, options->seed, rows, n, &copy, &sampled);
     if (sample) {
         mean = mem_array(env->mem, env->dim, sizeof *mean);
-        axes = mem_array(env->mem, env->dim * axes_n, sizeof *axes);
+        axes = sq8 ? NULL : mem_array(env->mem, env->dim * axes_n, sizeof *axes);
     }
     int rc = OK;
-    if (!mean || !axes)
+    if (!mean || (!axes && !sq8))
         rc = fail(env->error, ERR_NO_MEMORY, "sketch: out of memory");
-    if (rc == OK)
+    if (rc == OK && sq8)
+        axes_mean(sample, sampled, env->dim, mean);
+    else if (rc == OK)
         rc = axes_find(env, sample, sampled, axes_n, mean, axes, NULL);
-    if (rc == OK && dims == 0) {
+    if (rc == OK && !sq8 && dims == 0) {
         rc = sketch_open(&s, env, mean, axes, axes_n);
         if (rc == OK)
             rc = choose(env, s, sample, sampled, n, &dims);
@@ -223,8 +224,8 @@ static int sketch_train(struct quantizer **out, const struct index_env *env,
             sketch_destroy(env, &s->base);
         s = NULL;
     }
-    if (rc == OK && dims)
-        rc = sketch_open(&s, env, mean, axes, dims - 1);
+    if (rc == OK && (sq8 || dims))
+        rc = sketch_open(&s, env, mean, axes, sq8 ? 0 : dims - 1);
     if (rc == OK && s)
         rc = sketch_fit(s, env, sample, sampled);
     mem_free(env->mem, copy);

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "algorithms/common/clustering/balanced.h"
+#include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/build/build.h"
-#include "algorithms/spfresh/codec/rows.h"
 #include "algorithms/spfresh/filing/filing.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -298,7 +298,7 @@ static int put_rows(struct filing *f)
             slots[j] = f->slots[f->order[i + j]];
             rows[j] = row_at(f, f->order[i + j]);
         }
-        rc = spfresh_rows_put(f->s->rows, slots, rows, n);
+        rc = row_store_put(f->s->rows, slots, rows, n);
     }
     return rc;
 }

@@ -119,7 +119,7 @@ static inline bool meet(struct spfresh_codec_scratch *x, uint32_t slot, unsigned
 {
     const size_t n = x->met.n;
 
-    return spfresh_candidate_set_add(&x->met, (uint64_t)slot << 16 | version) == n;
+    return key_set_add(&x->met, (uint64_t)slot << 16 | version) == n;
 }
 
 /* Passes an entry that is current, allowed by the filter and new to top or, in a range search, to
@@ -161,9 +161,8 @@ static int raw_scan(struct spfresh_scan *x, const struct spfresh_codec *c,
     struct spfresh_codec_scratch *scratch = x->scratch;
 
     if (!mem_grow(scratch->mem, &scratch->places, &scratch->n_places, n, sizeof *scratch->places) ||
-        !spfresh_candidate_set_reserve(&scratch->met, scratch->mem,
-                                       scratch->met.n +
-                                           2 * n)) /* one key with version, one without */
+        !key_set_reserve(&scratch->met, scratch->mem,
+                         scratch->met.n + 2 * n)) /* one key with version, one without */
         return fail(c->env.error, ERR_NO_MEMORY, "out of memory, cannot scan a posting of %zu", n);
     const size_t fresh = find_new(x, c, bytes, n);
     for (size_t i = 0; i < fresh; i++) {
@@ -200,7 +199,7 @@ void spfresh_codec_scratch_destroy(struct spfresh_codec_scratch *x)
 {
     if (!x)
         return;
-    spfresh_candidate_set_free(&x->met, x->mem);
+    key_set_free(&x->met, x->mem);
     mem_free(x->mem, x->places);
     spfresh_codec_codes_free(x);
     mem_free(x->mem, x);
@@ -208,7 +207,7 @@ void spfresh_codec_scratch_destroy(struct spfresh_codec_scratch *x)
 
 int spfresh_codec_scan_begin(struct spfresh_scan *x)
 {
-    spfresh_candidate_set_clear(&x->scratch->met);
+    key_set_clear(&x->scratch->met);
     return x->s->codec->kind == CODEC_RAW ? OK : spfresh_codec_codes_begin(x, x->s->codec);
 }
 

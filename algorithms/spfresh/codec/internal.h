@@ -4,10 +4,10 @@
 
 #include <string.h>
 
-#include "algorithms/spfresh/codec/candidate_set.h"
+#include "algorithms/common/rows/key_set.h"
+#include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/codec/codec.h"
 #include "algorithms/spfresh/codec/members.h"
-#include "algorithms/spfresh/codec/rows.h"
 #include "algorithms/spfresh/spfresh.h"
 
 struct spfresh_codec {
@@ -37,7 +37,7 @@ struct spfresh_ranked {
 struct spfresh_codec_scratch {
     struct mem *mem;
     /* Codes: the slots of candidates. Raw: entries, and slots that were offered. */
-    struct spfresh_candidate_set met;
+    struct key_set met;
     uint32_t *places; /* indexes of a posting's new entries */
     size_t n_places;
     /* codes */
@@ -52,7 +52,7 @@ struct spfresh_codec_scratch {
     uint64_t *limit_slots;
     size_t limits_capacity, limit_slots_capacity;
     struct topk uppers;
-    struct spfresh_rows_reader *reader;
+    struct row_reader *reader;
 };
 
 /* Reads an unaligned slot, and a version of 1 or 2 bytes. */

@@ -35,7 +35,7 @@ void spfresh_codec_codes_free(struct spfresh_codec_scratch *x)
     mem_free(mem, x->ranked);
     mem_free(mem, x->limits);
     mem_free(mem, x->limit_slots);
-    spfresh_rows_reader_give(x->reader);
+    row_reader_give(x->reader);
 }
 
 /* Allocates memory for queries. The sizes depend only on the codec's options, and on k. */
@@ -84,7 +84,7 @@ static void keep(struct spfresh_scan *scan, uint32_t slot, uint64_t id, float es
                  struct quantizer_bounds b)
 {
     struct spfresh_codec_scratch *x = scan->scratch;
-    const size_t n = x->met.n, i = spfresh_candidate_set_add(&x->met, slot);
+    const size_t n = x->met.n, i = key_set_add(&x->met, slot);
     struct spfresh_candidate *to = &x->candidates[i];
 
     if (i == n) {
@@ -139,7 +139,7 @@ int spfresh_codec_codes_scan(struct spfresh_scan *scan, const struct spfresh_cod
     const size_t n = spfresh_codec_groups_count(c, bytes, n_bytes);
     const size_t most = x->met.n + n;
 
-    if (!spfresh_candidate_set_reserve(&x->met, x->mem, most) ||
+    if (!key_set_reserve(&x->met, x->mem, most) ||
         !mem_grow(x->mem, &x->candidates, &x->candidate_capacity, most, sizeof *x->candidates))
         return no_memory(c);
     quantizer_query_list(
@@ -171,7 +171,7 @@ static int rerank(struct spfresh_scan *scan, const struct spfresh_codec *c, cons
 
     for (size_t i = 0; i < n; i++)
         slots[i] = (uint32_t)x->met.keys[which[i]];
-    rc = spfresh_rows_read(x->reader, slots, n, rows);
+    rc = row_reader_read(x->reader, slots, n, rows);
     for (size_t i = 0; rc == OK && i < n; i++) {
         struct spfresh_candidate *of = &x->candidates[which[i]];
         const float distance = rows_distance(&c->env, scan->query, rows[i]);
@@ -249,9 +249,9 @@ int spfresh_codec_codes_end(struct spfresh_scan *scan, const struct spfresh_code
         return OK;
     if (!mem_grow(x->mem, &x->ranked, &x->ranked_capacity, x->met.n, sizeof *x->ranked))
         return no_memory(c);
-    if (!x->reader && !(x->reader = spfresh_rows_reader_take(scan->s->rows)))
+    if (!x->reader && !(x->reader = row_reader_take(scan->s->rows)))
         return ERR_NO_MEMORY;
-    spfresh_rows_begin(x->reader);
+    row_reader_begin(x->reader);
     struct spfresh_ranked *ranked = x->ranked;
     if (scan->rerank > 0)
         most = scan->rerank > scan->top.k ? scan->rerank : scan->top.k;
@@ -263,6 +263,6 @@ int spfresh_codec_codes_end(struct spfresh_scan *scan, const struct spfresh_code
         n = rc == OK ? rank(scan, false, final_limit(scan), ranked) : 0;
         rc = rc == OK ? rerank_in_order(scan, c, ranked, n, BATCH, SIZE_MAX) : rc;
     }
-    scan->row_pages += (double)spfresh_rows_pages(x->reader);
+    scan->row_pages += (double)row_reader_pages(x->reader);
     return rc;
 }

@@ -1,5 +1,5 @@
 /* checkpoint.c - writes a snapshot that recovery starts from. */
-#include "algorithms/spfresh/codec/rows.h"
+#include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/durable/durable.h"
 #include "algorithms/spfresh/durable/snapshot.h"
 #include "src/core/mem.h"
@@ -26,9 +26,9 @@ static int put_rows_again(struct spfresh *s)
     for (size_t i = 0; rows && i < ROWS; i++)
         each[i] = rows + i * row_bytes;
     while (rc == OK && (n = spfresh_live_slots(s, &at, slots, ROWS)) > 0) {
-        rc = spfresh_rows_get(s->rows, slots, n, rows);
+        rc = row_store_get(s->rows, slots, n, rows);
         if (rc == OK)
-            rc = spfresh_rows_put(s->rows, slots, each, n);
+            rc = row_store_put(s->rows, slots, each, n);
     }
     mem_free(s->base.env.mem, rows);
     return rc;
@@ -40,7 +40,7 @@ static int capture(struct checkpoint *c, struct store_writer *w, uint64_t *lsn)
     struct spfresh *s = c->s;
 
     epoch_drain(s->epoch);
-    int rc = s->rows && spfresh_rows_unsure(s->rows) ? put_rows_again(s) : OK;
+    int rc = s->rows && row_store_unsure(s->rows) ? put_rows_again(s) : OK;
     if (!rc)
         rc = wal_rotate(s->durable.wal, lsn);
     if (!rc)
@@ -67,7 +67,7 @@ static int write_sections(void *to, struct store_writer *w, uint64_t *lsn)
     if (!rc)
         rc = posting_store_sync(s->store);
     if (!rc && spfresh_has_row_file(s))
-        rc = spfresh_rows_sync(s->rows);
+        rc = row_store_sync(s->rows);
     return rc;
 }
 

@@ -5,7 +5,7 @@
 #ifndef DRIFTLINE_SPFRESH_FILING_FILING_H
 #define DRIFTLINE_SPFRESH_FILING_FILING_H
 
-#include "algorithms/spfresh/codec/candidate_set.h"
+#include "algorithms/common/rows/key_set.h"
 #include "algorithms/spfresh/codec/codec.h"
 #include "algorithms/spfresh/codec/members.h"
 #include "algorithms/spfresh/spfresh.h"
@@ -55,7 +55,7 @@ struct spfresh_scratch {
     uint32_t *heads; /* candidates, head_capacity */
     float *distances;
     size_t head_capacity, n_heads;
-    struct spfresh_candidate_set opened; /* heads whose postings a query has read */
+    struct key_set opened; /* heads whose postings a query has read */
 };
 extern const struct scratch_kind spfresh_scratch_kind; /* of the pool spfresh->scratch */
 int spfresh_scratch_take(struct spfresh *, struct spfresh_scratch **); /* ERR_NO_MEMORY */

@@ -1,7 +1,7 @@
 /* postings.c - reads, writes and appends to a posting; its lock and its limits. */
 #include <string.h>
 
-#include "algorithms/spfresh/codec/rows.h"
+#include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/filing/filing.h"
 #include "src/core/mem.h"
 
@@ -76,11 +76,11 @@ static int decode(struct spfresh *s, uint32_t head, bool kept, const void *bytes
     if (!spfresh_has_row_file(s))
         return OK;
     if (kept)
-        return spfresh_rows_get(s->rows, m->slots, m->n, m->rows);
+        return row_store_get(s->rows, m->slots, m->n, m->rows);
     /* A stale entry's slot may have no row: a saved file has only the rows of live slots. */
     for (size_t i = 0; rc == OK && i < m->n; i++)
         if (spfresh_version(s, m->slots[i]) == m->versions[i])
-            rc = spfresh_rows_get(s->rows, &m->slots[i], 1, m->rows + i * m->row_bytes);
+            rc = row_store_get(s->rows, &m->slots[i], 1, m->rows + i * m->row_bytes);
     return rc;
 }
 

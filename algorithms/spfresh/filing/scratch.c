@@ -21,7 +21,7 @@ static void close_scratch(struct mem *mem, void *scratch)
     spfresh_codec_scratch_destroy(x->codec);
     mem_free(mem, x->heads);
     mem_free(mem, x->distances);
-    spfresh_candidate_set_free(&x->opened, mem);
+    key_set_free(&x->opened, mem);
 }
 
 /* Counts only the parts that are not reported elsewhere. */

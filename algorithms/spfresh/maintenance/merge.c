@@ -109,7 +109,7 @@ static int unite(struct merger *m, const struct spfresh_members *stays,
     struct spfresh_work *w = m->w;
     struct spfresh_members *all = &m->w->members[2];
 
-    spfresh_candidate_set_clear(&w->marked);
+    key_set_clear(&w->marked);
     all->n = m->w->members[3].n = 0;
     if (!spfresh_members_reserve(all, stays->n + goes->n))
         return ERR_NO_MEMORY;

@@ -94,7 +94,7 @@ static int read_posting(struct spfresh_division *d, const unsigned char *bytes, 
         to += spfresh_version(s, m->slots[i]) == m->versions[i];
     }
     m->n = to;
-    return spfresh_rows_get(s->rows, m->slots, m->n, m->rows);
+    return row_store_get(s->rows, m->slots, m->n, m->rows);
 }
 
 static int one_neighbour(struct spfresh_division *d, uint32_t head, const struct spfresh_members *m)
@@ -173,7 +173,7 @@ int spfresh_division_reassign(struct spfresh_division *d)
 
     if (!p->condition1 && !second)
         return OK;
-    spfresh_candidate_set_clear(&d->w->marked);
+    key_set_clear(&d->w->marked);
     d->w->members[3].n = 0;
     const unsigned ticket = epoch_enter(d->s->epoch);
     rc = mark_members(d);

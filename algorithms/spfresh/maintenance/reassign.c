@@ -96,7 +96,7 @@ static int move_over(const struct move *m, const struct spfresh_choice *c, size_
         return rc;
     const unsigned version = spfresh_version(s, fresh) & ~VERSION_DELETED;
     if (spfresh_has_row_file(s))
-        rc = spfresh_rows_put(s->rows, &fresh, &m->row, 1);
+        rc = row_store_put(s->rows, &fresh, &m->row, 1);
     if (rc == OK) {
         spfresh_set_version(s, fresh, version);
         rc = spfresh_file(s, c, fresh, version, m->row, done);

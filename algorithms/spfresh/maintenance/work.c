@@ -38,7 +38,7 @@ static void close_work(struct mem *mem, void *work)
     mem_free(mem, w->centres);
     mem_free(mem, w->rows);
     mem_free(mem, w->from);
-    spfresh_candidate_set_free(&w->marked, mem);
+    key_set_free(&w->marked, mem);
     mem_free(mem, w->marks);
 }
 
@@ -122,16 +122,16 @@ bool spfresh_marks_set(struct spfresh_work *w, uint32_t slot, uint8_t mark)
 {
     const size_t n = w->marked.n + 1;
 
-    if (!spfresh_candidate_set_reserve(&w->marked, w->mem, n) ||
+    if (!key_set_reserve(&w->marked, w->mem, n) ||
         !mem_grow(w->mem, &w->marks, &w->marks_capacity, n, sizeof *w->marks))
         return false;
-    w->marks[spfresh_candidate_set_add(&w->marked, slot)] = mark;
+    w->marks[key_set_add(&w->marked, slot)] = mark;
     return true;
 }
 
 uint8_t spfresh_marks_get(const struct spfresh_work *w, uint32_t slot)
 {
-    const size_t at = w->marked.bits ? spfresh_candidate_set_find(&w->marked, slot) : w->marked.n;
+    const size_t at = w->marked.bits ? key_set_find(&w->marked, slot) : w->marked.n;
 
     return at < w->marked.n ? w->marks[at] : UNMARKED;
 }

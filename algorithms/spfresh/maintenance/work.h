@@ -6,7 +6,7 @@
 #ifndef DRIFTLINE_SPFRESH_MAINTENANCE_WORK_H
 #define DRIFTLINE_SPFRESH_MAINTENANCE_WORK_H
 
-#include "algorithms/spfresh/codec/rows.h"
+#include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/filing/filing.h"
 #include "algorithms/spfresh/jobs/jobs.h"
 
@@ -30,7 +30,7 @@ struct spfresh_work {
     unsigned char *rows; /* 3 element rows: the two new heads, the old one */
     uint32_t *from;      /* present heads of members[3] */
     size_t from_capacity;
-    struct spfresh_candidate_set marked; /* slots with a mark, and their marks */
+    struct key_set marked; /* slots with a mark, and their marks */
     uint8_t *marks;
     size_t marks_capacity;
 };

@@ -108,12 +108,12 @@ static int keep_unread(struct spfresh *s, struct spfresh_scratch *x)
 {
     size_t n = 0;
 
-    if (!spfresh_candidate_set_reserve(&x->opened, s->base.env.mem, x->opened.n + x->n_heads))
+    if (!key_set_reserve(&x->opened, s->base.env.mem, x->opened.n + x->n_heads))
         return spfresh_no_memory(s, "out of memory searching");
     for (size_t i = 0; i < x->n_heads; i++) {
         const size_t before = x->opened.n;
 
-        if (spfresh_candidate_set_add(&x->opened, x->heads[i]) < before)
+        if (key_set_add(&x->opened, x->heads[i]) < before)
             continue;
         x->heads[n] = x->heads[i];
         x->distances[n++] = x->distances[i];
@@ -137,7 +137,7 @@ int spfresh_read_on(struct spfresh *s, struct spfresh_scratch *x, struct spfresh
     const size_t live = graph_live(s->graph);
     size_t asked = x->n_heads;
 
-    spfresh_candidate_set_clear(&x->opened);
+    key_set_clear(&x->opened);
     int rc = keep_unread(s, x);
     while (rc == OK && asked < live && spfresh_wants_more(scan, knobs)) {
         asked = asked > 0 ? 2 * asked : 1;

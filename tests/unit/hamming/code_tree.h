@@ -1,10 +1,11 @@
-/* code_tree.h - histories for the metric trees of codes (mtree, mvptree), beside a plain array
+/* code_tree.h - histories for methods of codes (mtree, mvptree, hwtree, mih), beside a plain array
  * of their expected contents. */
 #ifndef DRIFTLINE_TESTS_UNIT_HAMMING_CODE_TREE_H
 #define DRIFTLINE_TESTS_UNIT_HAMMING_CODE_TREE_H
 
 #include "tests/support/testing.h"
 
+#include "src/core/order.h"
 #include "tests/support/checked_calls.h"
 
 struct code_tree {
@@ -14,8 +15,10 @@ struct code_tree {
     uint64_t *codes, *ids; /* reference */
     size_t n, capacity;
     uint64_t next_id;
-    double computed; /* of the last range search */
-    bool starved;    /* removals ran out of memory, so a range search may compute more distances */
+    const struct id_filter *filter; /* of searches, or NULL */
+    double computed;                /* of the last range search */
+    bool more_work; /* a range search may compute more than 3 distances a row: removals ran out of
+                       memory, or a row is in many tables */
 };
 
 static inline void tree_begin(struct code_tree *t, const struct index_ops *ops, const char *options)
@@ -25,6 +28,7 @@ static inline void tree_begin(struct code_tree *t, const struct index_ops *ops, 
     memset(t, 0, sizeof *t);
     test_bench_begin(&t->bench, INDEX_B64, INDEX_HAMMING, 64, 2);
     t->rng = rng_at(test_seed(), 3);
+    t->more_work = strcmp(ops->name, "mih") == 0;
     param_defaults(ops->params, params);
     (void)snprintf(copy, sizeof copy, "%s", options);
     for (char *pair = strtok_r(copy, ",", &rest); pair; pair = strtok_r(NULL, ",", &rest)) {
@@ -115,7 +119,7 @@ static inline int tree_note(void *to, size_t query, uint64_t id, float distance)
 {
     struct tree_found *f = to;
     assert_true(id < f->t->next_id && !f->seen[id]);
-    assert_true(distance <= f->radius);
+    assert_true(distance <= f->radius && index_filter_allows(f->t->filter, id));
     assert_true(distance == (float)__builtin_popcountll(f->code_of[id] ^ f->query));
     f->seen[id] = 1;
     f->n++;
@@ -133,26 +137,22 @@ static inline void tree_compare(struct code_tree *t, uint64_t query, unsigned fi
     for (unsigned radius = first; radius <= last; radius++) {
         size_t expected = 0;
         for (size_t i = 0; i < t->n; i++)
-            expected += (unsigned)__builtin_popcountll(t->codes[i] ^ query) <= radius;
+            expected += (unsigned)__builtin_popcountll(t->codes[i] ^ query) <= radius &&
+                        index_filter_allows(t->filter, t->ids[i]);
         memset(seen, 0, t->next_id);
         struct tree_found found = { t, query, seen, 0, code_of, radius };
         const struct range_request request = {
-            { &query, 1, 64, INDEX_B64 }, radius, NULL, NULL, 1
+            { &query, 1, 64, INDEX_B64 }, radius, NULL, t->filter, 1
         };
         struct range_result result = { .found = tree_note, .to = &found };
         assert_ok(index_range(&t->index, &request, &result), &t->bench.error);
         assert_int_equal(found.n, expected);
-        assert_true(t->starved || result.work.distances <= (double)t->n * 3 + 64);
+        assert_true(t->more_work || result.work.distances <= (double)t->n * 3 + 64);
+        assert_true(result.work.scanned >= (double)found.n);
         t->computed = result.work.distances;
     }
     free(seen);
     free(code_of);
-}
-
-static inline int tree_by_distance(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
 }
 
 /* Compares the k nearest, ties to the smaller id, with the sorted array. */
@@ -160,30 +160,33 @@ static inline void tree_compare_nearest(struct code_tree *t, uint64_t query, siz
 {
     uint64_t *all = malloc((t->n + 1) * sizeof *all), *ids = malloc(k * sizeof *ids);
     float *distances = malloc(k * sizeof *distances);
+    size_t n = 0;
     assert_true(all && ids && distances);
     for (size_t i = 0; i < t->n; i++)
-        all[i] = (uint64_t)__builtin_popcountll(t->codes[i] ^ query) << 56 | t->ids[i];
-    qsort(all, t->n, sizeof *all, tree_by_distance);
-    const struct search_request request = { { &query, 1, 64, INDEX_B64 }, k, NULL, NULL, 1 };
+        if (index_filter_allows(t->filter, t->ids[i]))
+            all[n++] = (uint64_t)__builtin_popcountll(t->codes[i] ^ query) << 56 | t->ids[i];
+    qsort(all, n, sizeof *all, order_u64);
+    const struct search_request request = { { &query, 1, 64, INDEX_B64 }, k, NULL, t->filter, 1 };
     struct search_result result = { .ids = ids, .distances = distances };
     assert_ok(index_search(&t->index, &request, &result), &t->bench.error);
     for (size_t i = 0; i < k; i++) {
-        assert_true(ids[i] == (i < t->n ? all[i] & (UINT64_MAX >> 8) : INDEX_NO_ID));
-        assert_true(i >= t->n || distances[i] == (float)(all[i] >> 56));
+        assert_true(ids[i] == (i < n ? all[i] & (UINT64_MAX >> 8) : INDEX_NO_ID));
+        assert_true(i >= n || distances[i] == (float)(all[i] >> 56));
     }
     free(all);
     free(ids);
     free(distances);
 }
 
-/* Codes of one of several kinds: uniform, clusters, few values, consecutive. */
+/* Codes of one of several kinds: uniform, clusters, few values, consecutive, of few bits, repeated. */
 static inline void tree_codes(struct code_tree *t, uint64_t *codes, size_t n)
 {
-    const uint64_t kind = rng_below(&t->rng, 5);
+    const uint64_t kind = rng_below(&t->rng, 6);
     test_fill_b64(&t->rng, codes, n, kind == 1 ? 3 : 0);
     for (size_t i = 0; i < n && kind >= 2; i++)
         codes[i] = kind == 2   ? rng_below(&t->rng, 4) * UINT64_C(0x0101010101010101)
                    : kind == 3 ? t->next_id + i
+                   : kind == 4 ? codes[i] & rng_u64(&t->rng) & rng_u64(&t->rng) & rng_u64(&t->rng)
                    : t->n > 0  ? t->codes[rng_below(&t->rng, t->n)]
                                : 0;
 }
@@ -195,15 +198,19 @@ static inline uint64_t tree_a_query(struct code_tree *t)
 }
 
 /* Inserts and removes at random; after each step runs check() and compares a range search, one
-   radius per step and all radii at the end. */
+   radius per step and all radii at the end; every third with a filter. */
 static inline void tree_history(const struct index_ops *ops, const char *options, size_t steps,
                                 size_t most)
 {
     struct code_tree t;
-    uint64_t *codes = malloc(most * sizeof *codes);
+    uint64_t *codes = malloc(most * sizeof *codes), bits[200];
+    const struct id_filter filter = { bits, 64 * sizeof bits / sizeof *bits };
     assert_non_null(codes);
     tree_begin(&t, ops, options);
+    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++)
+        bits[i] = rng_u64(&t.rng) & rng_u64(&t.rng);
     for (size_t step = 0; step < steps; step++) {
+        t.filter = step % 3 == 2 ? &filter : NULL;
         const size_t n = 1 + rng_below(&t.rng, rng_below(&t.rng, 3) ? 20 : most);
         if (rng_below(&t.rng, 20) == 0) {
             tree_remove(&t, t.n);
@@ -283,7 +290,7 @@ static inline void tree_remove_without_memory(const struct index_ops *ops, const
     tree_begin(&t, ops, options);
     test_fill_b64(&t.rng, codes, 3000, 0);
     tree_insert(&t, codes, 3000);
-    t.starved = true;
+    t.more_work = true;
     for (size_t round = 0; round < 29; round++) {
         t.bench.mem.fail_at = 1;
         t.bench.mem.fail_after = true;
@@ -333,6 +340,31 @@ static inline void tree_repeats(const struct index_ops *ops, const char *options
         tree_end(&t);
     }
     assert_true(computed[0] == computed[1]);
+}
+
+/* A batch of queries on several threads gives the answers of single queries. */
+static inline void tree_groups(const struct index_ops *ops, const char *options)
+{
+    enum { NQ = 70, K = 5 };
+    struct code_tree t;
+    uint64_t codes[2000], queries[NQ], ids[2][NQ * K];
+    float distances[2][NQ * K];
+    tree_begin(&t, ops, options);
+    test_fill_b64(&t.rng, codes, 2000, 3);
+    tree_insert(&t, codes, 2000);
+    for (size_t i = 0; i < NQ; i++)
+        queries[i] = tree_a_query(&t);
+    const struct search_request all = { { queries, NQ, 64, INDEX_B64 }, K, NULL, NULL, 2 };
+    struct search_result result = { .ids = ids[0], .distances = distances[0] };
+    assert_ok(index_search(&t.index, &all, &result), &t.bench.error);
+    for (size_t i = 0; i < NQ; i++) {
+        const struct search_request one = { { queries + i, 1, 64, INDEX_B64 }, K, NULL, NULL, 1 };
+        struct search_result to = { .ids = ids[1] + i * K, .distances = distances[1] + i * K };
+        assert_ok(index_search(&t.index, &one, &to), &t.bench.error);
+    }
+    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+    assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
+    tree_end(&t);
 }
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef TEST_SPFRESH_CODEC_H
 #define TEST_SPFRESH_CODEC_H
 
-#include "algorithms/spfresh/codec/rows.h"
+#include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/filing/filing.h"
 #include "tests/support/testing.h"
 
@@ -74,8 +74,8 @@ static inline void table_begin(struct codec_table *t, const struct codec_form *k
     assert_ok(spfresh_codec_train(s->codec, (struct vectors){ t->rows, SLOTS, dim, element }),
               &t->bench.error);
     if (spfresh_has_row_file(s))
-        assert_ok(spfresh_rows_open(&s->rows, &t->bench.env, s->epoch,
-                                    &(struct spfresh_rows_options){ .kind = ROWS_MEMORY }),
+        assert_ok(row_store_open(&s->rows, &t->bench.env, s->epoch,
+                                 &(struct row_store_options){ .kind = ROWS_MEMORY }),
                   &t->bench.error);
     spfresh_members_init(&t->m, s);
     assert_true(spfresh_members_reserve(&t->m, SIZE_MOST));
@@ -84,7 +84,7 @@ static inline void table_begin(struct codec_table *t, const struct codec_form *k
 static inline void table_end(struct codec_table *t)
 {
     spfresh_members_free(&t->m);
-    spfresh_rows_close(t->s->rows);
+    row_store_close(t->s->rows);
     spfresh_codec_destroy(t->s->codec);
     segmented_free(&t->s->slots.versions);
     segmented_free(&t->s->heads);

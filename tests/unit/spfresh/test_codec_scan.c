@@ -22,7 +22,7 @@ static void fill_postings(struct codec_table *t, struct posting *p)
             spfresh_set_version(t->s, i, spfresh_version(t->s, i) | VERSION_DELETED);
     }
     if (spfresh_has_row_file(t->s))
-        assert_ok(spfresh_rows_put(t->s->rows, slots, rows, SLOTS), &t->bench.error);
+        assert_ok(row_store_put(t->s->rows, slots, rows, SLOTS), &t->bench.error);
     for (uint32_t h = 0; h < POSTINGS; h++) {
         float error = 0;
         p[h].n = rng_below(&t->rng, SIZE_MOST);

@@ -16,25 +16,43 @@ struct kind {
     const char *name;
     enum element element;
     size_t dim;
-    bool tiered, uring;
+    bool tiered;
     int64_t hot_mb;
 };
 
 static const struct kind kinds[] = {
-    { "memory, u8", INDEX_U8, 7, false, false, 0 },
-    { "memory, f32", INDEX_F32, 33, false, false, 0 },
-    { "file, all cold, u8", INDEX_U8, 7, true, true, 0 },
-    { "file, all cold, f32, threads", INDEX_F32, 512, true, false, 0 },
-    { "file, some hot, f32", INDEX_F32, 512, true, true, 1 },
-    { "file, some hot, u8, threads", INDEX_U8, 2001, true, false, 1 },
-    { "file, all hot, u8", INDEX_U8, 30, true, true, 1 },
+    { "memory, u8", INDEX_U8, 7, false, 0 },
+    { "memory, f32", INDEX_F32, 33, false, 0 },
+    { "file, all cold, u8", INDEX_U8, 7, true, 0 },
+    { "file, all cold, f32", INDEX_F32, 512, true, 0 },
+    { "file, some hot, f32", INDEX_F32, 512, true, 1 },
+    { "file, some hot, u8", INDEX_U8, 2001, true, 1 },
+    { "file, all hot, u8", INDEX_U8, 30, true, 1 },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds, SOME_HOT = 4, ALL_COLD = 3 };
+
+struct trouble {
+    const char *call;
+    size_t at, calls; /* fails at this call of that name; 0: at every one */
+    int code;         /* 0: none fails */
+};
+
+static inline int trouble_before(void *to, const char *call)
+{
+    struct trouble *t = to;
+
+    if (t->code == 0 || strcmp(call, t->call) != 0)
+        return 0;
+    t->calls++;
+    return t->at == 0 || t->calls == t->at ? t->code : 0;
+}
 
 struct shelf {
     struct test_bench bench;
     struct asteria_rows *rows;
-    struct asteria_rows_fetch *fetch; /* NULL: all rows are in memory */
+    struct row_reader *reader; /* NULL: all rows are in memory */
+    struct trouble trouble;
+    struct file_fault fault;
     char dir[PATH_MAX], path[PATH_MAX];
     size_t row_bytes;
     unsigned char *truth; /* SLOTS rows */
@@ -53,24 +71,21 @@ static inline void shelf_open(struct shelf *s, const struct kind *k)
     test_bench_begin(&s->bench, k->element, INDEX_COS, k->dim, 1);
     test_dir_make_in_memory(s->dir);
     s->bench.env.dir = s->dir;
-    assert_true(snprintf(s->path, PATH_MAX, "%.4000s/" ROWS_FILE_NAME, s->dir) > 0);
+    assert_true(snprintf(s->path, PATH_MAX, "%.4000s/rows", s->dir) > 0);
     s->row_bytes = index_row_bytes(k->element, k->dim);
     s->truth = calloc(SLOTS, s->row_bytes);
     assert_non_null(s->truth);
-    assert_ok(asteria_rows_create(&s->rows, &s->bench.env, &params), &s->bench.error);
+    s->fault = (struct file_fault){ trouble_before, &s->trouble };
+    assert_ok(asteria_rows_create(&s->rows, &s->bench.env, &params, &s->fault), &s->bench.error);
     assert_int_equal(asteria_rows_are_tiered(s->rows), k->tiered);
-    if (k->tiered) {
-        s->rows->file->uring = k->uring;
-        asteria_rows_fetch_destroy(s->rows->file->own);
-        assert_ok(asteria_rows_fetch_create(&s->rows->file->own, s->rows), &s->bench.error);
-        assert_ok(asteria_rows_fetch_create(&s->fetch, s->rows), &s->bench.error);
-    }
+    s->reader = k->tiered ? asteria_rows_reader(s->rows) : NULL;
+    assert_int_equal(s->reader != NULL, k->tiered);
     assert_ok(asteria_rows_reserve(s->rows, SLOTS), &s->bench.error);
 }
 
 static inline void shelf_close(struct shelf *s)
 {
-    asteria_rows_fetch_destroy(s->fetch);
+    row_reader_give(s->reader);
     asteria_rows_destroy(s->rows);
     assert_int_equal(mem_live(&s->bench.mem), 0);
     assert_int_not_equal(access(s->path, F_OK), 0); /* removed with the store */
@@ -136,22 +151,6 @@ static inline size_t shelf_count_hot(const struct shelf *s)
     for (uint32_t slot = 0; slot < SLOTS; slot++)
         n += asteria_rows_resident(s->rows, slot) != NULL;
     return n;
-}
-
-struct trouble {
-    const char *call;
-    size_t at, calls; /* fails at this call of that name; 0: at every one */
-    int code;
-};
-
-static inline int trouble_before(void *to, const char *call)
-{
-    struct trouble *t = to;
-
-    if (strcmp(call, t->call) != 0)
-        return 0;
-    t->calls++;
-    return t->at == 0 || t->calls == t->at ? t->code : 0;
 }
 
 #endif

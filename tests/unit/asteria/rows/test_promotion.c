@@ -92,12 +92,10 @@ static void test_tending(void **state)
     assert_int_equal(shelf_count_hot(&s), 512);
 
     /* A failing read is reported; rows stay where they were or are hot. */
-    struct trouble trouble = { "read", 0, 0, EIO };
-    const struct file_fault fault = { trouble_before, &trouble };
-    s.rows->file->fault = &fault;
+    s.trouble = (struct trouble){ "read", 0, 0, EIO };
     atomic_store(&t.buckets[3].probed, 5000);
     assert_code(asteria_rows_refresh_hot_set(&t.asteria, 0, &more), ERR_IO, &s.bench.error);
-    s.rows->file->fault = NULL;
+    s.trouble.code = 0;
     shelf_expect_all(&s);
     refresh(&t, &s, 0);
     assert_int_equal(hot_of(&t, 3), BUCKET_ROWS);

@@ -27,7 +27,7 @@ static void test_damaged_rows(void **state)
     const struct asteria_knobs knobs = small_knobs(2);
 
     begin(&s, LOGGED_WRITTEN, dir);
-    assert_true(snprintf(path, sizeof path, "%s/" ROWS_FILE_NAME, dir) > 0);
+    assert_true(snprintf(path, sizeof path, "%s/rows", dir) > 0);
     struct bytes whole = bytes_read(path);
     whole.at[100] ^= 4;
     bytes_write(path, whole.at, whole.n);
@@ -36,7 +36,7 @@ static void test_damaged_rows(void **state)
     struct search_result result = { .ids = answers.ids, .distances = answers.distances };
     assert_code(asteria_search(&s.a->base, &request, &result), ERR_CORRUPT, &s.bench.error);
     const int rc = asteria_ops.save(&s.a->base, dir);
-    assert_non_null(strstr(s.bench.error.text, ROWS_FILE_NAME));
+    assert_non_null(strstr(s.bench.error.text, "/rows"));
     assert_code(rc, ERR_CORRUPT, &s.bench.error);
     small_close(&s);
     assert_ok(small_load(&s, dir), &s.bench.error);

@@ -1,10 +1,10 @@
-/* candidate_set.h - the set of keys (slots, pages, slots with versions) that a query has met,
+/* key_set.h - the set of keys (slots, pages, slots with versions) that a query has met,
  * numbered in order of arrival.
  *
  * An open-addressed table of positions in `keys`, at most half full. A large table with
  * few keys is cleared key by key, so that clearing does not cost as much as the largest query ever. */
-#ifndef DRIFTLINE_SPFRESH_CODEC_CANDIDATE_SET_H
-#define DRIFTLINE_SPFRESH_CODEC_CANDIDATE_SET_H
+#ifndef DRIFTLINE_COMMON_ROWS_KEY_SET_H
+#define DRIFTLINE_COMMON_ROWS_KEY_SET_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,32 +12,31 @@
 
 struct mem;
 
-struct spfresh_candidate_set {
+struct key_set {
     uint32_t *table; /* position + 1; 0: free */
     uint64_t *keys;
     size_t n;
     unsigned bits; /* table size is 2^bits, that of keys half; 0: not allocated */
 };
 
-void spfresh_candidate_set_free(struct spfresh_candidate_set *, struct mem *);
+void key_set_free(struct key_set *, struct mem *);
 /* Grows to a capacity of n keys and keeps the content. false: out of memory, unchanged. */
-bool spfresh_candidate_set_reserve(struct spfresh_candidate_set *, struct mem *, size_t n);
+bool key_set_reserve(struct key_set *, struct mem *, size_t n);
 
-static inline size_t spfresh_candidate_set_place(const struct spfresh_candidate_set *s,
-                                                 uint64_t key)
+static inline size_t key_set_place(const struct key_set *s, uint64_t key)
 {
     return (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> (64 - s->bits));
 }
 
 /* A set that was never reserved is empty. */
-void spfresh_candidate_set_clear(struct spfresh_candidate_set *);
+void key_set_clear(struct key_set *);
 
 /* Returns the key's position; n: it is not in the set. */
-static inline size_t spfresh_candidate_set_find(const struct spfresh_candidate_set *s, uint64_t key)
+static inline size_t key_set_find(const struct key_set *s, uint64_t key)
 {
     const size_t mask = ((size_t)1 << s->bits) - 1;
 
-    for (size_t at = spfresh_candidate_set_place(s, key); s->table[at]; at = (at + 1) & mask)
+    for (size_t at = key_set_place(s, key); s->table[at]; at = (at + 1) & mask)
         if (s->keys[s->table[at] - 1] == key)
             return s->table[at] - 1;
     return s->n;
@@ -45,10 +44,10 @@ static inline size_t spfresh_candidate_set_find(const struct spfresh_candidate_s
 
 /* Returns the key's position; if it equals the former n, the key is new. Needs
    capacity for one. */
-static inline size_t spfresh_candidate_set_add(struct spfresh_candidate_set *s, uint64_t key)
+static inline size_t key_set_add(struct key_set *s, uint64_t key)
 {
     const size_t mask = ((size_t)1 << s->bits) - 1;
-    size_t at = spfresh_candidate_set_place(s, key);
+    size_t at = key_set_place(s, key);
 
     for (; s->table[at]; at = (at + 1) & mask)
         if (s->keys[s->table[at] - 1] == key)

@@ -1,7 +1,7 @@
-/* rows.c - rows in memory, or in a file: a record and its checksum; opens, grows and writes the file;
- * reads the rows of many slots, each page once. */
+/* row_store.c - rows in memory, or in a file: a record and its checksum; opens, grows and writes the file;
+ * reads the rows of many slots at once, each page once. */
 #define _GNU_SOURCE /* O_DIRECT */
-#include "algorithms/spfresh/codec/rows.h"
+#include "algorithms/common/rows/row_store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,8 @@
 
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/concurrency/segmented.h"
-#include "algorithms/spfresh/codec/candidate_set.h"
+#include "algorithms/common/io/read_queue.h"
+#include "algorithms/common/rows/key_set.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
 #include "src/core/path_print.h"
@@ -28,39 +29,57 @@ enum { TAIL_BYTES = 2 * sizeof(uint32_t), RUN_BYTES = 1 << 16 };
 
 enum { ROWS_PAGE = 4096, ROWS_WINDOW = 1 << 24 };
 
-/* A *unit* is read at once: a page, or the pages of one long row. */
-struct spfresh_rows {
+/* A *unit* is read at once: a page, the pages of one long row, or a row of a scratch file. */
+struct row_store {
     struct index_env env;
     struct epoch *epoch;
-    struct spfresh_rows_options options;
-    size_t row_bytes, record_bytes;
+    struct row_store_options options;
+    size_t row_bytes, record_bytes, summed_bytes;
     size_t per_unit, unit_bytes, window_bytes; /* a window is mapped as a whole */
     char path[PATH_MAX];
     int write_fd, read_fd;         /* two: O_DIRECT reads whole pages, writes do not */
     bool direct, unsure;           /* unsure: the last sync failed */
     pthread_mutex_t lock;          /* held while growing */
     atomic_uint_fast64_t capacity; /* memory: slots; files: bytes */
-    struct segmented memory;       /* memory: rows; mapped: struct window */
-    struct scratch_pool idle;      /* struct spfresh_rows_reader */
-    atomic_uint_fast64_t held;     /* bytes of all readers, idle ones included */
+    struct segmented memory;       /* memory: rows; mapped: struct window; scratch: checksums */
+    struct read_threads *threads;
+    struct scratch_pool idle;  /* struct row_reader */
+    atomic_uint_fast64_t held; /* bytes of all readers, idle ones included */
+    atomic_uint_fast64_t reads;
 };
 
 struct window {
     unsigned char *base;
 };
 
-static uint64_t offset_of(const struct spfresh_rows *r, uint32_t slot)
+static uint32_t unit_of(const struct row_store *r, uint32_t slot)
 {
-    return slot / r->per_unit * r->unit_bytes + slot % r->per_unit * r->record_bytes;
+    return r->per_unit > 1 ? slot / (uint32_t)r->per_unit : slot;
 }
 
-static uint32_t checksum(const struct spfresh_rows *r, const unsigned char *record)
+static size_t within_unit(const struct row_store *r, uint32_t slot)
 {
-    return (uint32_t)XXH3_64bits(record, r->row_bytes + sizeof(uint32_t));
+    return r->per_unit > 1 ? slot % (uint32_t)r->per_unit * r->record_bytes : 0;
+}
+
+static uint64_t offset_of(const struct row_store *r, uint32_t slot)
+{
+    return (uint64_t)unit_of(r, slot) * r->unit_bytes + within_unit(r, slot);
+}
+
+static uint32_t checksum(const struct row_store *r, const void *record)
+{
+    return (uint32_t)XXH3_64bits(record, r->summed_bytes);
+}
+
+/* Whether rows are read into memory that a reader holds. */
+static bool is_read(const struct row_store *r)
+{
+    return r->options.kind >= ROWS_FILE;
 }
 
 /* Whether the slot's record lies within the capacity. */
-static bool has(const struct spfresh_rows *r, uint32_t slot)
+static bool has(const struct row_store *r, uint32_t slot)
 {
     const uint64_t capacity = atomic_load_explicit(&r->capacity, memory_order_acquire);
 
@@ -68,53 +87,64 @@ static bool has(const struct spfresh_rows *r, uint32_t slot)
                                           : offset_of(r, slot) + r->record_bytes <= capacity;
 }
 
-enum { HELD_BYTES = 1 << 22, RUN_UNITS = 64 };
+enum { HELD_BYTES = 1 << 22 };
 
-struct spfresh_rows_reader {
+struct row_reader {
     struct scratch_item item;
-    struct spfresh_rows *rows;
-    struct spfresh_candidate_set units; /* of the query; i-th at held[i * unit_bytes] */
-    size_t before;                      /* units read and then dropped from `held` */
-    unsigned char *memory;              /* as allocated; `held` is page-aligned within it */
+    struct row_store *rows;
+    struct key_set units;  /* of the query; i-th at held[i * unit_bytes] */
+    size_t before;         /* units read and then dropped from `held` */
+    unsigned char *memory; /* as allocated; `held` is page-aligned within it */
     unsigned char *held;
     size_t capacity, most; /* of `held`, in units, and its upper bound */
+    struct read_queue *queue;
+    struct read_request requests[ROWS_BATCH];
 };
 
 static bool open_reader(void *owner, void *reader)
 {
-    struct spfresh_rows_reader *r = reader;
+    struct row_reader *r = reader;
 
     r->rows = owner;
     r->most = HELD_BYTES / r->rows->unit_bytes;
     r->most = r->most < ROWS_BATCH ? ROWS_BATCH : r->most;
-    return true;
+    if (is_read(r->rows))
+        r->queue = read_queue_create(r->rows->env.mem, r->rows->threads, r->rows->options.uring);
+    return r->queue || !is_read(r->rows);
 }
 
 static void close_reader(struct mem *mem, void *reader)
 {
-    struct spfresh_rows_reader *r = reader;
+    struct row_reader *r = reader;
 
     atomic_fetch_sub(&r->rows->held, r->capacity * r->rows->unit_bytes);
-    spfresh_candidate_set_free(&r->units, mem);
+    read_queue_destroy(r->queue);
+    key_set_free(&r->units, mem);
     mem_free(mem, r->memory);
 }
 
-static const struct scratch_kind reader_kind = { sizeof(struct spfresh_rows_reader), open_reader,
+static const struct scratch_kind reader_kind = { sizeof(struct row_reader), open_reader,
                                                  close_reader, NULL };
 
 /* 1. Opening */
 
-static void lay_out(struct spfresh_rows *r)
+/* A window of a scratch file has as many rows as a chunk has checksums. */
+static void lay_out(struct row_store *r)
 {
+    const bool scratch = r->options.kind == ROWS_SCRATCH;
+    const size_t page = scratch ? 1 : ROWS_PAGE;
+
     r->row_bytes = index_row_bytes(r->env.element, r->env.dim);
-    r->record_bytes = r->row_bytes + TAIL_BYTES;
-    r->per_unit = r->record_bytes < ROWS_PAGE ? ROWS_PAGE / r->record_bytes : 1;
-    r->unit_bytes = (r->record_bytes + ROWS_PAGE - 1) / ROWS_PAGE * ROWS_PAGE;
-    r->window_bytes = ROWS_WINDOW / r->unit_bytes * r->unit_bytes;
+    r->record_bytes = r->row_bytes + (scratch ? 0 : TAIL_BYTES);
+    r->summed_bytes = r->row_bytes + (scratch ? 0 : sizeof(uint32_t));
+    r->per_unit = r->record_bytes < page ? page / r->record_bytes : 1;
+    r->unit_bytes = (r->record_bytes + page - 1) / page * page;
+    r->window_bytes =
+        scratch ? SEGMENTED_CHUNK * r->unit_bytes : ROWS_WINDOW / r->unit_bytes * r->unit_bytes;
 }
 
 /* Maps the windows that cover the file's first `bytes` bytes. The lock is held. */
-static int map_windows(struct spfresh_rows *r, uint64_t bytes)
+static int map_windows(struct row_store *r, uint64_t bytes)
 {
     const uint64_t have = atomic_load(&r->capacity) / r->window_bytes,
                    want = bytes / r->window_bytes;
@@ -136,7 +166,7 @@ static int map_windows(struct spfresh_rows *r, uint64_t bytes)
 }
 
 /* The file's length is a multiple of the window size. Unwritten parts are holes. */
-static int grow_file(struct spfresh_rows *r, uint64_t bytes)
+static int grow_file(struct row_store *r, uint64_t bytes)
 {
     bytes = (bytes + r->window_bytes - 1) / r->window_bytes * r->window_bytes;
     if (bytes <= atomic_load(&r->capacity))
@@ -145,13 +175,17 @@ static int grow_file(struct spfresh_rows *r, uint64_t bytes)
         return fail_errno(r->env.error, ERR_IO, "%s: cannot be made %" PRIu64 " bytes long",
                           r->path, bytes);
     int rc = r->options.kind == ROWS_MAPPED ? map_windows(r, bytes) : OK;
+    if (r->options.kind == ROWS_SCRATCH &&
+        !segmented_grow(&r->memory, (size_t)(bytes / r->unit_bytes)))
+        rc = fail(r->env.error, ERR_NO_MEMORY, "%s: out of memory for checksums", r->path);
     if (!rc)
         atomic_store(&r->capacity, bytes);
     return rc;
 }
 
-static int open_file(struct spfresh_rows *r)
+static int open_file(struct row_store *r)
 {
+    const bool scratch = r->options.kind == ROWS_SCRATCH;
     struct stat st;
     const int rc = path_print(r->path, r->env.error, "%s/rows", r->env.dir);
 
@@ -159,7 +193,7 @@ static int open_file(struct spfresh_rows *r)
         return rc;
     if (file_faulted(r->options.fault, "open"))
         return fail_errno(r->env.error, ERR_IO, "%s: cannot be opened", r->path);
-    r->write_fd = open(r->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    r->write_fd = open(r->path, O_RDWR | O_CREAT | O_CLOEXEC | (scratch ? O_TRUNC : 0), 0666);
     if (r->write_fd < 0 || fstat(r->write_fd, &st))
         return fail_errno(r->env.error, ERR_IO, "%s: cannot be opened", r->path);
     if (r->options.kind == ROWS_FILE && r->options.direct) {
@@ -170,14 +204,19 @@ static int open_file(struct spfresh_rows *r)
         r->read_fd = dup(r->write_fd);
     if (r->read_fd < 0)
         return fail_errno(r->env.error, ERR_IO, "%s: cannot be opened", r->path);
+    if (scratch) /* advice: read-ahead would fill memory with rows that no search needs */
+        (void)posix_fadvise(r->read_fd, 0, 0, POSIX_FADV_RANDOM);
+    r->threads = is_read(r) ? read_threads_create(r->env.mem) : NULL;
+    if (is_read(r) && !r->threads)
+        return fail(r->env.error, ERR_NO_MEMORY, "%s: out of memory opening it", r->path);
     return grow_file(r, (uint64_t)st.st_size);
 }
 
-int spfresh_rows_open(struct spfresh_rows **out, const struct index_env *env, struct epoch *epoch,
-                      const struct spfresh_rows_options *options)
+int row_store_open(struct row_store **out, const struct index_env *env, struct epoch *epoch,
+                   const struct row_store_options *options)
 {
     const bool memory = options->kind == ROWS_MEMORY;
-    struct spfresh_rows *r = mem_zalloc(env->mem, sizeof *r);
+    struct row_store *r = mem_zalloc(env->mem, sizeof *r);
 
     *out = NULL;
     if (!r)
@@ -189,21 +228,25 @@ int spfresh_rows_open(struct spfresh_rows **out, const struct index_env *env, st
     lay_out(r);
     (void)pthread_mutex_init(&r->lock, NULL);
     scratch_pool_init(&r->idle, &reader_kind, env->mem, r);
-    segmented_init(&r->memory, env->mem, memory ? r->row_bytes : sizeof(struct window));
+    segmented_init(&r->memory, env->mem,
+                   memory                          ? r->row_bytes
+                   : options->kind == ROWS_SCRATCH ? sizeof(uint32_t)
+                                                   : sizeof(struct window));
     (void)snprintf(r->path, sizeof r->path, "rows in memory");
     int rc = memory ? OK : open_file(r);
     if (rc)
-        spfresh_rows_close(r);
+        row_store_close(r);
     else
         *out = r;
     return rc;
 }
 
-void spfresh_rows_close(struct spfresh_rows *r)
+void row_store_close(struct row_store *r)
 {
     if (!r)
         return;
     scratch_pool_free(&r->idle);
+    read_threads_destroy(r->threads);
     if (r->options.kind == ROWS_MAPPED)
         for (size_t i = 0; i < r->memory.capacity; i++) {
             struct window *w = segmented_at(&r->memory, i);
@@ -215,6 +258,8 @@ void spfresh_rows_close(struct spfresh_rows *r)
         (void)close(r->read_fd);
     if (r->write_fd >= 0)
         (void)close(r->write_fd);
+    if (r->write_fd >= 0 && r->options.kind == ROWS_SCRATCH)
+        (void)unlink(r->path);
     (void)pthread_mutex_destroy(&r->lock);
     mem_free(r->env.mem, r);
 }
@@ -222,7 +267,7 @@ void spfresh_rows_close(struct spfresh_rows *r)
 /* 2. Writing */
 
 /* Grows the capacity to include the slot `most`. */
-static int grow(struct spfresh_rows *r, uint32_t most)
+static int grow(struct row_store *r, uint32_t most)
 {
     const bool memory = r->options.kind == ROWS_MEMORY;
     int rc = OK;
@@ -240,20 +285,21 @@ static int grow(struct spfresh_rows *r, uint32_t most)
     return rc;
 }
 
-static int write_all(struct spfresh_rows *r, const unsigned char *bytes, size_t n, uint64_t at)
+static int write_all(struct row_store *r, const unsigned char *bytes, size_t n, uint64_t at)
 {
     const size_t done = file_write_at(r->write_fd, bytes, n, at, r->options.fault);
 
     if (done == n)
         return OK;
     return fail_errno(r->env.error, ERR_IO, "%s: byte %" PRIu64 "%s", r->path, at + done,
-                      errno == ENOSPC ? ": the disk is full" : ": cannot be written");
+                      errno == ENOSPC || errno == EDQUOT || errno == EFBIG
+                          ? ": the disk is full; free disk space"
+                          : ": cannot be written");
 }
 
 /* Number of slots, from the first on, that are consecutive and whose records span at
    most `bytes`. */
-static size_t run_length(const struct spfresh_rows *r, const uint32_t *slots, size_t n,
-                         size_t bytes)
+static size_t run_length(const struct row_store *r, const uint32_t *slots, size_t n, size_t bytes)
 {
     const uint64_t first = offset_of(r, slots[0]);
     size_t m = 1;
@@ -264,8 +310,8 @@ static size_t run_length(const struct spfresh_rows *r, const uint32_t *slots, si
     return m;
 }
 
-static int write_run(struct spfresh_rows *r, const uint32_t *slots, const void *const *rows,
-                     size_t n, unsigned char *buffer)
+static int write_run(struct row_store *r, const uint32_t *slots, const void *const *rows, size_t n,
+                     unsigned char *buffer)
 {
     const uint64_t first = offset_of(r, slots[0]);
     const uint64_t end = offset_of(r, slots[n - 1]) + r->record_bytes;
@@ -274,6 +320,10 @@ static int write_run(struct spfresh_rows *r, const uint32_t *slots, const void *
     for (size_t i = 0; i < n; i++) {
         unsigned char *record = buffer + (offset_of(r, slots[i]) - first);
         memcpy(record, rows[i], r->row_bytes);
+        if (r->options.kind == ROWS_SCRATCH) {
+            *(uint32_t *)segmented_at(&r->memory, slots[i]) = checksum(r, record);
+            continue;
+        }
         memcpy(record + r->row_bytes, &slots[i], sizeof slots[i]);
         const uint32_t sum = checksum(r, record);
         memcpy(record + r->row_bytes + sizeof slots[i], &sum, sizeof sum);
@@ -281,19 +331,7 @@ static int write_run(struct spfresh_rows *r, const uint32_t *slots, const void *
     return write_all(r, buffer, (size_t)(end - first), first);
 }
 
-static int put_in_memory(struct spfresh_rows *r, const uint32_t *slots, const void *const *rows,
-                         size_t n)
-{
-    const unsigned ticket = epoch_enter(r->epoch);
-
-    for (size_t i = 0; i < n; i++)
-        memcpy(segmented_at(&r->memory, slots[i]), rows[i], r->row_bytes);
-    epoch_leave(r->epoch, ticket);
-    return OK;
-}
-
-int spfresh_rows_put(struct spfresh_rows *r, const uint32_t *slots, const void *const *rows,
-                     size_t n)
+int row_store_put(struct row_store *r, const uint32_t *slots, const void *const *rows, size_t n)
 {
     const size_t bytes = n == 1 || r->record_bytes > RUN_BYTES ? r->record_bytes : RUN_BYTES;
     unsigned char small[1024], *buffer = small;
@@ -302,8 +340,10 @@ int spfresh_rows_put(struct spfresh_rows *r, const uint32_t *slots, const void *
     for (size_t i = 0; i < n; i++)
         most = slots[i] > most ? slots[i] : most;
     int rc = n ? grow(r, most) : OK;
+    for (size_t i = 0; !rc && i < n && r->options.kind == ROWS_MEMORY; i++)
+        memcpy(segmented_at(&r->memory, slots[i]), rows[i], r->row_bytes);
     if (rc || r->options.kind == ROWS_MEMORY)
-        return rc ? rc : put_in_memory(r, slots, rows, n);
+        return rc;
     if (bytes > sizeof small)
         buffer = mem_alloc(r->env.mem, bytes);
     if (!buffer)
@@ -317,7 +357,7 @@ int spfresh_rows_put(struct spfresh_rows *r, const uint32_t *slots, const void *
     return rc;
 }
 
-int spfresh_rows_sync(struct spfresh_rows *r)
+int row_store_sync(struct row_store *r)
 {
     if (r->options.kind == ROWS_MEMORY)
         return OK;
@@ -325,18 +365,23 @@ int spfresh_rows_sync(struct spfresh_rows *r)
     return r->unsure ? fail_errno(r->env.error, ERR_IO, "%s: cannot be synced", r->path) : OK;
 }
 
-bool spfresh_rows_unsure(const struct spfresh_rows *r)
+bool row_store_unsure(const struct row_store *r)
 {
     return r->unsure;
 }
 
-uint64_t spfresh_rows_resident(const struct spfresh_rows *r)
+uint64_t row_store_reads(const struct row_store *r)
 {
-    return sizeof *r + segmented_bytes(&r->memory) +
-           atomic_load(&((struct spfresh_rows *)(uintptr_t)r)->held);
+    return atomic_load(&((struct row_store *)(uintptr_t)r)->reads);
 }
 
-uint64_t spfresh_rows_disk(const struct spfresh_rows *r)
+uint64_t row_store_resident(const struct row_store *r)
+{
+    return sizeof *r + segmented_bytes(&r->memory) +
+           atomic_load(&((struct row_store *)(uintptr_t)r)->held);
+}
+
+uint64_t row_store_disk(const struct row_store *r)
 {
     struct stat st;
 
@@ -347,49 +392,44 @@ uint64_t spfresh_rows_disk(const struct spfresh_rows *r)
 
 /* 3. Reading */
 
-struct spfresh_rows_reader *spfresh_rows_reader_take(struct spfresh_rows *rows)
+struct row_reader *row_reader_take(struct row_store *rows)
 {
-    struct spfresh_rows_reader *r = scratch_pool_take(&rows->idle);
+    struct row_reader *r = scratch_pool_take(&rows->idle);
 
     if (!r)
         fail(rows->env.error, ERR_NO_MEMORY, "rows: out of memory for a reader");
     return r;
 }
 
-void spfresh_rows_reader_give(struct spfresh_rows_reader *r)
+void row_reader_give(struct row_reader *r)
 {
     if (r)
         scratch_pool_give(&r->rows->idle, r);
 }
 
-void spfresh_rows_begin(struct spfresh_rows_reader *r)
+void row_reader_begin(struct row_reader *r)
 {
-    spfresh_candidate_set_clear(&r->units);
+    key_set_clear(&r->units);
     r->before = 0;
 }
 
-size_t spfresh_rows_pages(const struct spfresh_rows_reader *r)
+size_t row_reader_pages(const struct row_reader *r)
 {
     return (r->before + r->units.n) * (r->rows->unit_bytes / ROWS_PAGE);
 }
 
-static uint32_t unit_of(const struct spfresh_rows *rows, uint32_t slot)
-{
-    return slot / (uint32_t)rows->per_unit;
-}
-
 /* Reserves space for n more units, in the set and, for files, in `held`. */
-static int reserve(struct spfresh_rows_reader *r, size_t n)
+static int reserve(struct row_reader *r, size_t n)
 {
     struct mem *mem = r->rows->env.mem;
 
     if (r->units.n + n > r->most) {
         r->before += r->units.n;
-        spfresh_candidate_set_clear(&r->units);
+        key_set_clear(&r->units);
     }
     const size_t need = r->units.n + n;
-    bool fits = spfresh_candidate_set_reserve(&r->units, mem, need);
-    if (fits && r->rows->options.kind == ROWS_FILE && need > r->capacity) {
+    bool fits = key_set_reserve(&r->units, mem, need);
+    if (fits && is_read(r->rows) && need > r->capacity) {
         size_t more = 2 * r->capacity > need ? 2 * r->capacity : need;
         more = more < 32 ? 32 : more;
         const size_t bytes = more * r->rows->unit_bytes;
@@ -410,78 +450,105 @@ static int reserve(struct spfresh_rows_reader *r, size_t n)
                 : fail(r->rows->env.error, ERR_NO_MEMORY, "rows: out of memory reading %zu", n);
 }
 
-static int read_units(const struct spfresh_rows *rows, unsigned char *to, uint32_t unit, size_t n)
+/* Sets the error of a read of `done` bytes from a unit on. why: an errno, or READ_SHORT. */
+static int unread(const struct row_store *rows, uint64_t unit, size_t done, int why)
 {
-    const size_t bytes = n * rows->unit_bytes;
-    const uint64_t first = (uint64_t)unit * rows->unit_bytes;
-    const size_t done = file_read_at(rows->read_fd, to, bytes, first, NULL);
-    const uint64_t at = first + done;
+    const uint64_t at = unit * rows->unit_bytes + done;
+    const uint64_t slot = at / rows->unit_bytes * rows->per_unit;
 
-    if (done == bytes)
-        return OK;
-    if (errno)
-        return fail_errno(rows->env.error, ERR_IO, "%s: byte %" PRIu64 ": cannot be read",
-                          rows->path, at);
-    return fail(rows->env.error, ERR_CORRUPT,
-                "%s: it ends at byte %" PRIu64 ", before slot %" PRIu64, rows->path, at,
-                at / rows->unit_bytes * rows->per_unit);
+    if (why == READ_SHORT)
+        return fail(rows->env.error, ERR_CORRUPT,
+                    "%s: it ends at byte %" PRIu64 ", before slot %" PRIu64, rows->path, at, slot);
+    errno = why;
+    return fail_errno(rows->env.error, ERR_IO,
+                      "%s: byte %" PRIu64 ", slot %" PRIu64 ": cannot be read", rows->path, at,
+                      slot);
 }
 
-/* Reads the reader's units from index `first` on. Adjacent units in the file are one read. */
-static int read_new(struct spfresh_rows_reader *r, size_t first)
+/* Reads n units to `held`, from its place `first` on. Adjacent units in the file are one read. */
+static int read_units(struct row_reader *r, size_t first, const uint32_t *units, size_t n)
 {
-    const size_t unit_bytes = r->rows->unit_bytes;
+    struct row_store *rows = r->rows;
+    const size_t unit_bytes = rows->unit_bytes;
+    const struct read_request *x;
+    size_t n_reads = 0;
     int rc = OK;
 
-    for (size_t i = first, m; !rc && i < r->units.n; i += m) {
+    for (size_t i = 0, m; !rc && i < n; i += m) {
         m = 1;
-        while (i + m < r->units.n && m < RUN_UNITS && r->units.keys[i + m] == r->units.keys[i] + m)
+        while (i + m < n && units[i + m] == units[i] + m)
             m++;
-        rc = read_units(r->rows, r->held + i * unit_bytes, (uint32_t)r->units.keys[i], m);
+        r->requests[i] = (struct read_request){ .fd = rows->read_fd,
+                                                .to = r->held + (first + i) * unit_bytes,
+                                                .at = (uint64_t)units[i] * unit_bytes,
+                                                .bytes = m * unit_bytes };
+        n_reads++;
+        if (file_faulted(rows->options.fault, "read"))
+            rc = unread(rows, units[i], 0, errno);
+        else
+            read_queue_add(r->queue, &r->requests[i], rows->direct);
     }
+    read_queue_submit(r->queue);
+    atomic_fetch_add_explicit(&rows->reads, n_reads, memory_order_relaxed);
+    while ((x = read_queue_take(r->queue, true))) /* all, because they write to `held` */
+        if (!rc && x->error)
+            rc = unread(rows, x->at / unit_bytes, x->done, x->error);
     return rc;
 }
 
 /* Address of the slot's record. In memory it is the row alone. */
-static const unsigned char *record_of(const struct spfresh_rows_reader *r, uint32_t slot, size_t at)
+static const unsigned char *record_of(const struct row_reader *r, uint32_t slot, size_t at)
 {
-    const struct spfresh_rows *rows = r->rows;
-    const uint64_t offset = offset_of(rows, slot);
+    const struct row_store *rows = r->rows;
 
     if (rows->options.kind == ROWS_MEMORY)
         return segmented_at(&rows->memory, slot);
-    if (rows->options.kind == ROWS_FILE)
-        return r->held + at * rows->unit_bytes + offset % rows->unit_bytes;
+    if (is_read(rows))
+        return r->held + at * rows->unit_bytes + within_unit(rows, slot);
+    const uint64_t offset = offset_of(rows, slot);
     const struct window *w = segmented_at(&rows->memory, offset / rows->window_bytes);
     return w->base + offset % rows->window_bytes;
 }
 
-/* Adds the slots' units in order_u32 order, so that new units form contiguous runs in the file. */
-static int meet(struct spfresh_rows_reader *r, const uint32_t *slots, size_t n)
+/* Adds the slots' units to the query's, those of a file that is kept in ascending order, so that new
+   units form contiguous runs. Slots of a scratch file are units that no query meets twice. Sets
+   units[0 .. *n_new) to the new ones. */
+static int meet(struct row_reader *r, const uint32_t *slots, size_t n, uint32_t *units,
+                size_t *n_new)
 {
-    uint32_t units[ROWS_BATCH];
+    const struct row_store *rows = r->rows;
+    uint32_t most = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (!has(r->rows, slots[i]))
-            return fail(r->rows->env.error, ERR_CORRUPT, "%s: slot %" PRIu32 " is not in it",
-                        r->rows->path, slots[i]);
-        units[i] = unit_of(r->rows, slots[i]);
+        most = slots[i] > most ? slots[i] : most;
+        units[i] = unit_of(rows, slots[i]);
     }
-    int rc = reserve(r, n);
-    if (!rc && r->rows->options.kind == ROWS_FILE)
+    if (n > 0 && !has(rows, most))
+        return fail(rows->env.error, ERR_CORRUPT, "%s: slot %" PRIu32 " is not in it", rows->path,
+                    most);
+    const int rc = reserve(r, n);
+    *n_new = rows->options.kind == ROWS_SCRATCH ? n : 0;
+    if (rc || rows->options.kind == ROWS_SCRATCH)
+        return rc;
+    if (rows->options.kind == ROWS_FILE)
         qsort(units, n, sizeof *units, order_u32);
-    for (size_t i = 0; !rc && i < n; i++)
-        (void)spfresh_candidate_set_add(&r->units, units[i]);
-    return rc;
+    for (size_t i = 0, before = r->units.n; i < n; i++)
+        if (key_set_add(&r->units, units[i]) == before + *n_new)
+            units[(*n_new)++] = units[i];
+    return OK;
 }
 
 /* ERR_CORRUPT unless the record belongs to the slot and its checksum is right. */
-static int verify(const struct spfresh_rows *r, uint32_t slot, const unsigned char *record)
+static int verify(const struct row_store *r, uint32_t slot, const unsigned char *record)
 {
-    uint32_t owner, sum;
+    uint32_t owner = slot, sum;
 
-    memcpy(&owner, record + r->row_bytes, sizeof owner);
-    memcpy(&sum, record + r->row_bytes + sizeof owner, sizeof sum);
+    if (r->options.kind == ROWS_SCRATCH) {
+        sum = *(const uint32_t *)segmented_at(&r->memory, slot);
+    } else {
+        memcpy(&owner, record + r->row_bytes, sizeof owner);
+        memcpy(&sum, record + r->row_bytes + sizeof owner, sizeof sum);
+    }
     if (owner == slot && sum == checksum(r, record))
         return OK;
     return fail(r->env.error, ERR_CORRUPT,
@@ -489,22 +556,22 @@ static int verify(const struct spfresh_rows *r, uint32_t slot, const unsigned ch
                 r->path, slot, offset_of(r, slot));
 }
 
-int spfresh_rows_read(struct spfresh_rows_reader *r, const uint32_t *slots, size_t n,
-                      const void **out)
+int row_reader_read(struct row_reader *r, const uint32_t *slots, size_t n, const void **out)
 {
-    const struct spfresh_rows *rows = r->rows;
-    const bool file = rows->options.kind == ROWS_FILE;
-    const size_t before = r->before;
-    size_t first = r->units.n;
-    int rc = meet(r, slots, n);
+    const struct row_store *rows = r->rows;
+    const bool scratch = rows->options.kind == ROWS_SCRATCH;
+    uint32_t units[ROWS_BATCH];
+    size_t n_new = 0;
+    int rc = meet(r, slots, n, units, &n_new);
 
-    first = r->before == before ? first : 0;
-    if (!rc && file)
-        rc = read_new(r, first);
-    if (rc && file)
-        spfresh_candidate_set_clear(&r->units); /* `held` lacks units that the set lists */
+    if (!rc && is_read(rows))
+        rc = read_units(r, scratch ? 0 : r->units.n - n_new, units, n_new);
+    if (rc && is_read(rows))
+        key_set_clear(&r->units); /* `held` lacks units that the set lists */
     for (size_t i = 0; !rc && i < n; i++) {
-        const size_t at = file ? spfresh_candidate_set_add(&r->units, unit_of(rows, slots[i])) : 0;
+        const size_t at = scratch         ? i
+                          : is_read(rows) ? key_set_add(&r->units, unit_of(rows, slots[i]))
+                                          : 0;
         out[i] = record_of(r, slots[i], at);
         __builtin_prefetch(out[i]);
     }
@@ -513,24 +580,25 @@ int spfresh_rows_read(struct spfresh_rows_reader *r, const uint32_t *slots, size
     return rc;
 }
 
-int spfresh_rows_get(struct spfresh_rows *rows, const uint32_t *slots, size_t n, void *out)
+int row_store_get(struct row_store *rows, const uint32_t *slots, size_t n, void *out)
 {
     const void *found[ROWS_BATCH];
     unsigned char *to = out;
-    struct spfresh_rows_reader *reader = spfresh_rows_reader_take(rows);
+    struct row_reader *reader = row_reader_take(rows);
     int rc = OK;
 
     if (!reader)
         return ERR_NO_MEMORY;
-    const unsigned ticket = epoch_enter(rows->epoch);
+    const unsigned ticket = rows->epoch ? epoch_enter(rows->epoch) : 0;
     for (size_t i = 0; !rc && i < n; i += ROWS_BATCH) {
         const size_t m = n - i < ROWS_BATCH ? n - i : ROWS_BATCH;
-        spfresh_rows_begin(reader); /* pages held from an earlier call may be outdated */
-        rc = spfresh_rows_read(reader, slots + i, m, found);
+        row_reader_begin(reader); /* pages held from an earlier call may be outdated */
+        rc = row_reader_read(reader, slots + i, m, found);
         for (size_t j = 0; !rc && j < m; j++)
             memcpy(to + (i + j) * rows->row_bytes, found[j], rows->row_bytes);
     }
-    epoch_leave(rows->epoch, ticket);
-    spfresh_rows_reader_give(reader);
+    if (rows->epoch)
+        epoch_leave(rows->epoch, ticket);
+    row_reader_give(reader);
     return rc;
 }

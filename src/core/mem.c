@@ -16,7 +16,7 @@
 struct head {
     size_t bytes;  /* as requested */
     size_t taken;  /* bytes charged to the account: header, block and rounding */
-    size_t mapped; /* length of the mapping; 0: from aligned_alloc() */
+    size_t mapped; /* length of the mapping, in whole huge pages; 0: from aligned_alloc() */
     uint64_t mark;
     char pad[32];
 };
@@ -39,6 +39,7 @@ _Static_assert(sizeof(struct head) == ALIGN, "a block must follow its head align
 #define MAP_FROM_BYTES ((size_t)8 << 20)
 #endif
 #define PAGE_BYTES ((size_t)4096)
+#define HUGE_BYTES ((size_t)2 << 20) /* of x86-64 and of most other processors */
 
 static struct head *head_of(void *p)
 {
@@ -89,6 +90,48 @@ static void credit(struct mem *mem, size_t bytes)
         atomic_fetch_sub(&mem->live_bytes, bytes);
 }
 
+/* ---------------------------------------------------------------------------- mappings
+ *
+ * A mapping begins and ends at a multiple of HUGE_BYTES. A kernel backs only whole huge pages of a
+ * mapping by huge pages, and only at such an address it moves them as they are: an array that
+ * grew in small steps would be in small pages, and each random access to it would miss the TLB. */
+
+static size_t mapped_for(size_t taken)
+{
+    return (taken + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
+}
+
+/* Returns `bytes` of unused addresses; MAP_FAILED: there are none. */
+static void *map(size_t bytes, int protection)
+{
+    char *at = mmap(NULL, bytes + HUGE_BYTES, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED)
+        return MAP_FAILED;
+    const size_t before = -(uintptr_t)at % HUGE_BYTES;
+    if (before > 0)
+        (void)munmap(at, before);
+    if (before < HUGE_BYTES)
+        (void)munmap(at + before + bytes, HUGE_BYTES - before);
+    return at + before;
+}
+
+/* Makes a mapping longer or shorter. Its pages may move to other addresses. MAP_FAILED: it stays. */
+static void *map_again(void *old, size_t old_bytes, size_t bytes)
+{
+    void *at = mremap(old, old_bytes, bytes, 0);
+    if (at != MAP_FAILED)
+        return at;
+    void *elsewhere = map(bytes, PROT_NONE); /* reserves addresses, no memory */
+    if (elsewhere == MAP_FAILED)
+        return MAP_FAILED;
+    at = mremap(old, old_bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, elsewhere);
+    if (at == MAP_FAILED)
+        (void)munmap(elsewhere, bytes);
+    return at;
+}
+
+/* ------------------------------------------------------------------------------- blocks */
+
 static void *allocate(struct mem *mem, size_t bytes, bool zero)
 {
     const size_t taken = taken_for(bytes);
@@ -96,11 +139,11 @@ static void *allocate(struct mem *mem, size_t bytes, bool zero)
         return NULL;
     struct head *h;
     if (bytes >= MAP_FROM_BYTES) {
-        h = mmap(NULL, taken, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        h = map(mapped_for(taken), PROT_READ | PROT_WRITE);
         if (h == MAP_FAILED)
             h = NULL;
         else /* a hint; failure is harmless. The launcher makes malloc() use it too */
-            (void)madvise(h, taken, MADV_HUGEPAGE);
+            (void)madvise(h, mapped_for(taken), MADV_HUGEPAGE);
     } else {
         h = aligned_alloc(ALIGN, taken);
         if (h && zero)
@@ -111,7 +154,10 @@ static void *allocate(struct mem *mem, size_t bytes, bool zero)
         return NULL;
     }
     *h = (struct head){
-        .bytes = bytes, .taken = taken, .mapped = bytes >= MAP_FROM_BYTES ? taken : 0, .mark = MARK
+        .bytes = bytes,
+        .taken = taken,
+        .mapped = bytes >= MAP_FROM_BYTES ? mapped_for(taken) : 0,
+        .mark = MARK,
     };
     return h + 1;
 }
@@ -149,7 +195,7 @@ static void *remap(struct mem *mem, struct head *h, size_t bytes)
     const size_t old = h->taken, taken = taken_for(bytes);
     if (injected(mem) || taken == 0 || (taken > old && !charge(mem, taken - old)))
         return NULL;
-    struct head *moved = mremap(h, h->mapped, taken, MREMAP_MAYMOVE);
+    struct head *moved = map_again(h, h->mapped, mapped_for(taken));
     if (moved == MAP_FAILED) {
         if (taken > old)
             credit(mem, taken - old);
@@ -158,7 +204,8 @@ static void *remap(struct mem *mem, struct head *h, size_t bytes)
     if (taken < old)
         credit(mem, old - taken);
     moved->bytes = bytes;
-    moved->taken = moved->mapped = taken;
+    moved->taken = taken;
+    moved->mapped = mapped_for(taken);
     return moved + 1;
 }
 

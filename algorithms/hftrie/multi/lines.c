@@ -220,18 +220,50 @@ bool hftrie_multi_find_code(const struct multi *m, uint64_t code, uint64_t p, ui
     return false;
 }
 
-/* Copies a chain of n entries to the lines from `to` on. */
-static void copy_chain(const struct multi_table *from, uint32_t link, uint32_t n,
-                       struct multi_table *to)
+/* A chain that is being copied: its next line, the entries from there on, and where that line
+   goes. */
+struct copy {
+    uint32_t line, left, to;
+};
+
+/* Copies a line. Whether the chain has more, whose next line is prefetched. */
+static bool copy_line(const struct multi_table *from, struct multi_table *to, struct copy *c)
 {
-    for (uint32_t left = n; left > 0; left -= multi_fill(from->which, left)) {
-        const uint32_t line = link & ~MULTI_RUN;
-        to->lines[to->used] = from->lines[line];
-        if (to->rows)
-            to->rows[to->used] = from->rows[line];
-        link = from->lines[line].entry[MULTI_LINK];
-        to->lines[to->used].entry[MULTI_LINK] = (to->used + 1) | MULTI_RUN;
-        to->used++;
+    to->lines[c->to] = from->lines[c->line];
+    if (to->rows)
+        to->rows[c->to] = from->rows[c->line];
+    to->lines[c->to].entry[MULTI_LINK] = (c->to + 1) | MULTI_RUN;
+    c->to++;
+    c->left -= multi_fill(from->which, c->left);
+    c->line = from->lines[c->line].entry[MULTI_LINK] & ~MULTI_RUN;
+    if (c->left == 0)
+        return false;
+    __builtin_prefetch(from->lines + c->line);
+    if (to->rows)
+        __builtin_prefetch(from->rows + c->line);
+    return true;
+}
+
+/* Copies the chains of n buckets, a line of each at a time, so that memory delivers the next lines
+   meanwhile. */
+static void copy_chains(const struct multi_table *from, struct multi_table *to,
+                        struct multi_bucket *buckets, size_t n)
+{
+    struct copy copies[AT_ONCE];
+    size_t active = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct multi_bucket *b = &buckets[i];
+        if (b->n > 0)
+            copies[active++] = (struct copy){ b->first & ~MULTI_RUN, b->n, to->used };
+        b->first = to->used | MULTI_RUN;
+        to->used += (uint32_t)multi_lines_of(from->which, b->n);
+    }
+    while (active > 0) {
+        size_t left = 0;
+        for (size_t i = 0; i < active; i++)
+            if (copy_line(from, to, &copies[i]))
+                copies[left++] = copies[i];
+        active = left;
     }
 }
 
@@ -243,12 +275,8 @@ bool hftrie_multi_lines_lay(struct multi *m, struct multi_table *t)
         mem_free(m->store.mem, to.lines);
         return false;
     }
-    for (size_t i = 0; i < buckets; i++) {
-        struct multi_bucket *b = &t->buckets[i];
-        const uint32_t first = to.used | MULTI_RUN;
-        copy_chain(t, b->first, b->n, &to);
-        b->first = first;
-    }
+    for (size_t i = 0; i < buckets; i += AT_ONCE)
+        copy_chains(t, &to, t->buckets + i, buckets - i < AT_ONCE ? buckets - i : AT_ONCE);
     mem_free(m->store.mem, t->lines);
     mem_free(m->store.mem, t->rows);
     *t = to;

@@ -3,7 +3,7 @@
 #include "src/core/device/cuda.h"
 #include "src/core/mem.h"
 
-#define LOOSE_SHARE 8 /* a table is laid out again when 1 / LOOSE_SHARE of its lines are loose */
+#define LOOSE_SHARE 8 /* a table is maintained when 1 / LOOSE_SHARE of its lines are loose */
 
 static int multi_create(struct hftrie *h)
 {

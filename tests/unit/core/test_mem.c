@@ -68,6 +68,31 @@ static void test_resize(void **state)
     assert_int_equal(mem_live(&mem), 0);
 }
 
+/* A mapping that grows a little at a time, and has to move, begins at a huge page all the time, so
+   that all of it can be in huge pages. */
+static void test_huge_pages(void **state)
+{
+    enum { HUGE = 2 << 20, STEPS = 40 };
+    struct mem mem = { 0 };
+    unsigned char *p = mem_alloc(&mem, BIG), *between[STEPS];
+    const bool is_mapped = p && (uintptr_t)p % HUGE == 64; /* not under a sanitizer */
+
+    assert_non_null(p);
+    p[0] = 1;
+    for (size_t i = 0, bytes = BIG; i < STEPS; i++, bytes += BIG / 8) {
+        p = mem_resize(&mem, p, bytes);
+        between[i] = mem_alloc(&mem, BIG);
+        assert_true(p && between[i]);
+        assert_true(!is_mapped || (uintptr_t)p % HUGE == 64);
+        assert_int_equal(p[0], 1);
+        p[bytes - 1] = 2;
+    }
+    for (size_t i = 0; i < STEPS; i++)
+        mem_free(&mem, between[i]);
+    mem_free(&mem, p);
+    assert_int_equal(mem_live(&mem), 0);
+}
+
 static void test_grow(void **state)
 {
     struct mem mem = { 0 };
@@ -190,6 +215,7 @@ int main(void)
         cmocka_unit_test(test_alignment_and_account),
         cmocka_unit_test(test_overflow),
         cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_huge_pages),
         cmocka_unit_test(test_grow),
         cmocka_unit_test(test_injected),
         cmocka_unit_test(test_group),

@@ -212,7 +212,7 @@ static void test_maintain(void **state)
     hf_open(&w, multi_params(true), 150);
     ((struct hftrie *)w.index)->base.env.expected_n = 20000;
     for (unsigned i = 0; i < 40; i++)
-        insert(&w, UNIFORM, 500);
+        insert(&w, UNIFORM, 250);
     assert_true(multi(&w)->table[2].loose > 0);
     for (unsigned calls = 0; more; calls++) {
         assert_true(calls < 8);
@@ -224,6 +224,22 @@ static void test_maintain(void **state)
     w.knobs.plan = HFTRIE_TABLES;
     for (unsigned radius = 0; radius <= 64; radius += 5)
         hf_expect_exact(&w, query_of(&w, UNIFORM), radius);
+    hf_close(&w);
+}
+
+/* Of a table that grows a little at a time, few lines are loose. */
+static void test_loose(void **state)
+{
+    struct hf_world w;
+    hf_open(&w, multi_params(true), 155);
+    insert(&w, UNIFORM, 70000);
+    for (unsigned i = 0; i < 60; i++) {
+        insert(&w, UNIFORM, 1500);
+        for (unsigned j = 0; j < MULTI_TABLES; j++)
+            assert_true(multi(&w)->table[j].loose <= multi(&w)->table[j].used / 4 + 1500);
+    }
+    hf_check(&w);
+    hf_expect_exact(&w, query_of(&w, UNIFORM), 8);
     hf_close(&w);
 }
 
@@ -483,12 +499,12 @@ static void test_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories), cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_many_ids),  cmocka_unit_test(test_growing),
-        cmocka_unit_test(test_memory),    cmocka_unit_test(test_maintain),
-        cmocka_unit_test(test_fallback),  cmocka_unit_test(test_permutation),
-        cmocka_unit_test(test_batches),   cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_histories),   cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_many_ids),    cmocka_unit_test(test_growing),
+        cmocka_unit_test(test_memory),      cmocka_unit_test(test_maintain),
+        cmocka_unit_test(test_loose),       cmocka_unit_test(test_fallback),
+        cmocka_unit_test(test_permutation), cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_nearest),     cmocka_unit_test(test_damage),
     };
     return test_run("hftrie: multi", tests);
 }

@@ -60,6 +60,7 @@ local sptag = varied {
   { "8 children", { fanout = 8 } }, { "leaves of 32", { leaf = 32 } }, { "samples of 100", { samples = 100 } },
   { "thresholds 6, 25, 5", { select_threshold = 6, split_threshold = 25, split_factor = 5 } },
   { "thresholds 12, 18, 9", { select_threshold = 12, split_threshold = 18, split_factor = 9 } },
+  { "heads moved", { refine = 2 } }, { "heads moved, rng 1.5", { refine = 2, rng_factor = 1.5 } },
   { "16 neighbours", { degree = 16 } }, { "CEF 1000", { build_ef = 1000 } }, { "AddCEF 25", { insert_ef = 25 } }, { "AddCEF 500", { insert_ef = 500 } },
   { "no splits", { split = false } }, { "merged below 2", { merge_entries = 2 } }, { "merged below 40", { merge_entries = 40 } },
   { "updates split nothing themselves", { maintenance = "explicit", buffer_pages = 4096 } }, { "updates split at the limit", { maintenance = "explicit", buffer_pages = 0 } },

@@ -3,8 +3,9 @@
 -- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 --
 -- The variants change the sketch and its length, the quantizer and its bits, the number of exact distances (rerank),
--- and the condition that ends a scan: a number of lists, a budget, or a target recall. The dynamic IVF paper scans
--- every vector of a list in full, which is "no sketch" here.
+-- the condition that ends a scan (a number of lists, a budget, or a target recall), and whether rows are kept as the
+-- bytes that they are, or as floats. The dynamic IVF paper scans every vector of a list in full, which is "no sketch"
+-- here.
 --
 -- The bounds of the sketch, sq8 and pq always hold. These variants return the answers of a full scan and differ only
 -- in work. The bound of rabitq fails with a small probability. rerank = r replaces the bound with r exact distances.
@@ -31,7 +32,11 @@ local variants = {
   { "rabitq, 1 bit, rerank 100", { quantizer = "rabitq", bits = 1 }, { rerank = 100 } },
   { "sketch, budget of 2000 codes", {}, { scan_budget = 2000 } },
 }
-if not quick then -- less confidence in rabitq's bound than the paper's 1.9, and more
+if not quick then
+  for _, v in ipairs { variants[1], variants[2], variants[6], variants[8] } do
+    variants[#variants + 1] = { v[1] .. ", bytes", v[2], bytes = true }
+  end
+  -- less confidence in rabitq's bound than the paper's 1.9, and more
   for _, eps0 in ipairs { 0.9, 4 } do
     variants[#variants + 1] = { ("rabitq, 1 bit, eps0 %g"):format(eps0), { quantizer = "rabitq", bits = 1, eps0 = eps0 } }
   end
@@ -41,7 +46,7 @@ local methods = {}
 for i, v in ipairs(variants) do
   local params = { clusters = lists, split_threshold = 0 }
   for key, value in pairs(v[2]) do params[key] = value end
-  methods[i] = method { "divf", label = v[1], element = "f32", params = params, knobs = v[3], sweep = { nprobe = probes } }
+  methods[i] = method { "divf", label = v[1], element = not v.bytes and "f32" or nil, params = params, knobs = v[3], sweep = { nprobe = probes } }
 end
 
 -- A query scans lists until the estimated recall reaches the target, instead of a fixed number of lists.

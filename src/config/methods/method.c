@@ -137,8 +137,7 @@ static void read_axes(const struct fields *f, const char *key, const struct meth
             lua_option_find(L, key_place(&sub, names[i]), m, home, names[i]);
         check_once(&sub, o.row, to);
         json_t *values = json_array();
-        lua_axis_set(to, o.row->name, values);
-        json_decref(values);
+        json_object_set_new(to, o.row->name, values);
         fields_push(&sub, names[i]);
         read_axis(&sub, &o, values);
         lua_pop(L, 1);

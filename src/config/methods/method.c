@@ -50,16 +50,9 @@ struct method_spec *lua_method_take(lua_State *L, int index)
 /* Pushes and opens the table `key`; false, with nothing pushed, if there is none. */
 static bool sub_table(const struct fields *f, const char *key, struct fields *sub)
 {
-    const int type = fields_push(f, key);
-    if (type == LUA_TNIL) {
-        lua_pop(f->L, 1);
+    if (!fields_has(f, key))
         return false;
-    }
-    if (type != LUA_TTABLE)
-        fields_fail(f, key, ERR_CONFIG,
-                    "\"%s\" must be a table, as in %s = { name = value }, not %s", key, key,
-                    script_shown(f->L, -1));
-    *sub = (struct fields){ f->L, lua_gettop(f->L), f->what, f->call, f->depth + 1 };
+    *sub = fields_table(f, key, "a table, as in { name = value }");
     return true;
 }
 

@@ -12,8 +12,34 @@
 #include <zlib.h>
 
 #include "src/base/atomic_file.h"
+#include "src/core/order.h"
 
-/* ---- values of options */
+/* ---- objects and values of options */
+
+json_t *json_sorted(const json_t *a, const json_t *b)
+{
+    json_t *both = json_copy((json_t *)(uintptr_t)a), *sorted = json_object(), *value;
+    const char *key, **names = NULL;
+    size_t n = 0;
+
+    if (b)
+        json_object_update(both, (json_t *)(uintptr_t)b);
+    names = malloc((json_object_size(both) + 1) * sizeof *names);
+    json_object_foreach(both, key, value)
+        if (names)
+            names[n++] = key;
+    if (names)
+        qsort(names, n, sizeof *names, order_text);
+    for (size_t i = 0; i < n; i++)
+        json_object_set(sorted, names[i], json_object_get(both, names[i]));
+    if (json_object_size(sorted) < json_object_size(both)) {
+        json_decref(sorted);
+        sorted = NULL;
+    }
+    free(names);
+    json_decref(both);
+    return sorted;
+}
 
 struct param_value json_param_value(const json_t *json)
 {

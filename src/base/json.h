@@ -43,6 +43,9 @@ static inline json_t *json_number(double value)
 struct param_value json_param_value(const json_t *);
 /* A new value: the option's in this struct; an integer for an option of whole numbers. */
 json_t *json_of_param(const struct param *, const void *values);
+/* A new object of the values of both, those of b before those of a, ordered by name; b may be NULL.
+   NULL: out of memory. */
+json_t *json_sorted(const json_t *a, const json_t *b);
 /* Writes the value as "name=value" has it: 4, 0.5, true, text. */
 void json_value_text(const json_t *, char *text, size_t bytes);
 

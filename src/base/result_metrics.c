@@ -112,6 +112,13 @@ void result_metric_text(const struct result_metric *metric, double value, char *
         table_number(value, text, bytes);
 }
 
+void result_metric_add(struct table *t, enum result_unit unit, double value)
+{
+    char text[64];
+    result_metric_text(&(struct result_metric){ .unit = unit }, value, text, sizeof text);
+    table_add(t, "%s", text);
+}
+
 void result_metric_split(const char *metric, char *name, size_t name_bytes, char *tag,
                          size_t tag_bytes)
 {

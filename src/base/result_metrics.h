@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct table;
+
 enum result_unit { UNIT_NONE, UNIT_PER_SECOND, UNIT_SHARE, UNIT_SECONDS, UNIT_NS, UNIT_BYTES };
 enum result_over { OVER_MEAN, OVER_EACH, OVER_RATE, OVER_LEAST };
 /* A row of metrics.def, which describes the fields. */
@@ -45,6 +47,8 @@ bool result_metric_is_at_recall(const char *name);
 bool result_metric_is_timed(const char *name);
 /* Formats a value for a table, in a form that suits the metric's unit. */
 void result_metric_text(const struct result_metric *, double value, char *text, size_t bytes);
+/* Adds a cell with a value of this unit. */
+void result_metric_add(struct table *, enum result_unit, double value);
 /* Splits a name such as "recall@10/fashion#2" at its first slash. The tag may be empty. */
 void result_metric_split(const char *metric, char *name, size_t name_bytes, char *tag,
                          size_t tag_bytes);

@@ -12,6 +12,18 @@ void table_init(struct table *t, size_t columns)
     *t = (struct table){ .columns = columns };
 }
 
+void table_begin(struct table *t, const char *header)
+{
+    table_init(t, 1);
+    for (const char *c = header; *c; c++)
+        t->columns += *c == '|';
+    for (size_t i = 0; i < t->columns; i++) {
+        const size_t length = strcspn(header, "|");
+        table_add(t, "%.*s", (int)length, header);
+        header += length + 1;
+    }
+}
+
 void table_free(struct table *t)
 {
     for (size_t i = 0; i < t->n; i++)
@@ -75,6 +87,37 @@ void table_print(const struct table *t, FILE *out)
         fputs(last ? "\n" : "  ", out);
     }
     mem_free(t->mem, columns);
+}
+
+void table_end(struct table *t, FILE *out)
+{
+    table_print(t, out);
+    table_free(t);
+}
+
+static void print_markdown_cell(const char *text, FILE *out)
+{
+    fputc(' ', out);
+    for (; *text; text++)
+        fprintf(out, *text == '|' ? "\\%c" : "%c", *text);
+    fputs(" |", out);
+}
+
+void table_end_markdown(struct table *t, FILE *out)
+{
+    if (t->failed) {
+        table_end(t, out);
+        return;
+    }
+    for (size_t i = 0; i < t->n; i += t->columns) {
+        fputc('|', out);
+        for (size_t j = 0; j < t->columns; j++)
+            print_markdown_cell(t->cells[i + j], out);
+        fputc('\n', out);
+        for (size_t j = 0; i == 0 && j < t->columns; j++)
+            fputs(j + 1 < t->columns ? "| --- " : "| --- |\n", out);
+    }
+    table_free(t);
 }
 
 static void scaled(double value, const char *const *units, double step, char *text, size_t bytes)

@@ -16,6 +16,8 @@ struct table {
 };
 
 void table_init(struct table *, size_t columns);
+/* Begins a table whose header is these names, with | between them. */
+void table_begin(struct table *, const char *header);
 void table_free(struct table *);
 /* Adds the next cell, row by row and from left to right, and copies its text. table_print() reports
    a lack of memory. */
@@ -23,6 +25,10 @@ void table_add(struct table *, const char *format, ...) __attribute__((format(pr
 /* Prints the table with columns of numbers right-aligned. If a cell is missing for lack of memory,
    prints an error line instead. */
 void table_print(const struct table *, FILE *);
+/* Prints and frees it. */
+void table_end(struct table *, FILE *);
+/* The same as a table of Markdown. */
+void table_end_markdown(struct table *, FILE *);
 
 /* Formats a number, large ones with three digits and a suffix ("12.3k", "4.56M"); "-" for NAN. */
 void table_number(double value, char *text, size_t bytes);

@@ -267,12 +267,9 @@ static void check_label(const struct fields *f, const struct experiment *ex,
 static void read_methods(const struct fields *f, struct experiment *ex)
 {
     lua_State *L = f->L;
-    if (fields_push(f, "methods") != LUA_TTABLE)
-        fields_fail(f, "methods", ERR_CONFIG,
-                    "\"methods\" must be a list, as in methods = { method { \"flat\" } }, "
-                    "not %s",
-                    script_shown(L, -1));
-    const struct fields list = { L, lua_gettop(L), "methods", f->call, f->depth + 1 };
+    struct fields list =
+        fields_table(f, "methods", "a list, as in methods = { method { \"flat\" } }");
+    list.what = "methods";
     fields_only(&list, CALL_LIST, METHODS_MAX);
     const size_t n = (size_t)lua_rawlen(L, list.at);
     if (!n)

@@ -40,7 +40,7 @@ struct method_spec {
     const struct index_ops *of; /* the method that it contains (INDEX_CONTAINS); NULL: none */
     /* Objects of the values that the config sets, checked; those of `of` are among them. */
     json_t *params, *knobs;
-    json_t *sweep, *grid; /* objects: name -> array of values, sorted by name; may be empty */
+    json_t *sweep, *grid; /* objects: name -> array of values; may be empty */
     /* object: point name -> object of params and knobs; keeps the order of a list in the config */
     json_t *ablations;
     /* tag of the steps where it is trained and built again on all live rows; NULL: none */

@@ -9,38 +9,19 @@
 #include <string.h>
 
 #include "src/base/json.h"
+#include "src/core/mem.h"
 #include "src/plan/key.h"
 
 enum { POINTS_MAX = 100000, CELLS_MAX = 100000, NAME_BYTES = 600 };
-
-/* One setting of the axes: its values, and its part of the point's name. */
-struct setting {
-    json_t *values; /* object */
-    char *name;     /* "a=1,b=2"; "" for no axes */
-};
-struct settings {
-    struct setting *at;
-    size_t n;
-};
 
 static int no_memory(struct error *err)
 {
     return fail(err, ERR_NO_MEMORY, "out of memory for the plan");
 }
 
-static void settings_free(struct settings *s)
-{
-    for (size_t i = 0; i < s->n; i++) {
-        json_decref(s->at[i].values);
-        free(s->at[i].name);
-    }
-    free(s->at);
-    *s = (struct settings){ 0 };
-}
-
 /* 1. Points */
 
-/* "name=value,..." in the object's order, which is sorted by name. */
+/* "name=value,..." in the object's order. */
 static char *name_values(const json_t *values)
 {
     char text[NAME_BYTES] = "";
@@ -57,37 +38,34 @@ static char *name_values(const json_t *values)
     return strdup(text);
 }
 
-/* All combinations of the axes; the last axis varies fastest. Without axes, one empty setting. */
-static int cross(const json_t *axes, struct settings *out, struct error *err)
+/* *out: an array of objects, all combinations of the axes, which are ordered by name; the last
+   varies fastest. Without axes, one empty object. */
+static int cross(const json_t *axes, json_t **out, struct error *err)
 {
-    size_t n = 1;
+    json_t *sorted = json_sorted(axes, NULL), *values;
     const char *key;
-    json_t *values;
-    json_t *order = (json_t *)(uintptr_t)axes;
-    json_object_foreach(order, key, values) {
+    size_t n = 1;
+    *out = json_array();
+    int rc = sorted && *out ? OK : no_memory(err);
+    json_object_foreach(sorted, key, values) {
         n *= json_array_size(values);
-        if (n > POINTS_MAX)
-            return fail(err, ERR_CONFIG, "a sweep or grid has more than %d points", POINTS_MAX);
+        if (n > POINTS_MAX) {
+            rc = fail(err, ERR_CONFIG, "a sweep or grid has more than %d points", POINTS_MAX);
+            break;
+        }
     }
-    out->at = calloc(n, sizeof *out->at);
-    if (!out->at)
-        return no_memory(err);
-    for (out->n = 0; out->n < n; out->n++) {
-        struct setting *s = &out->at[out->n];
-        size_t block = n, rest = out->n;
-        s->values = json_object();
-        json_object_foreach(order, key, values) {
+    for (size_t i = 0; !rc && i < n; i++) {
+        json_t *setting = json_object();
+        size_t block = n, rest = i;
+        json_object_foreach(sorted, key, values) {
             block /= json_array_size(values);
-            json_object_set(s->values, key, json_array_get(values, rest / block));
+            json_object_set(setting, key, json_array_get(values, rest / block));
             rest %= block;
         }
-        s->name = name_values(s->values);
-        if (!s->values || !s->name) {
-            out->n++;
-            return no_memory(err);
-        }
+        rc = json_array_append_new(*out, setting) ? no_memory(err) : OK;
     }
-    return OK;
+    json_decref(sorted);
+    return rc;
 }
 
 /* Sets the values whose names are in the table; ignores the others. */
@@ -158,32 +136,15 @@ static json_t *values_json(const struct param *table, const void *values)
 /* One build of a method: a setting of its grid, and an ablation or none. */
 struct build {
     const struct method_spec *method;
-    const struct setting *grid;
+    const json_t *grid;
     const char *ablation; /* its name; NULL: the method unchanged */
     const json_t *changes;
 };
 
 /* "no X,nprobe=4,soft_k=2": the ablation, then sweep and grid in order of name. */
-static char *point_name(const struct build *b, const struct setting *sweep)
+static char *point_name(const struct build *b, const json_t *sweep)
 {
-    json_t *both = json_object();
-    const char *key;
-    json_t *value;
-    /* Merges two sorted objects. */
-    json_t *grid = b->grid->values;
-    void *g = json_object_iter(grid), *s = json_object_iter(sweep->values);
-    while (g || s) {
-        const bool from_grid =
-            g && (!s || strcmp(json_object_iter_key(g), json_object_iter_key(s)) < 0);
-        void *it = from_grid ? g : s;
-        key = json_object_iter_key(it);
-        value = json_object_iter_value(it);
-        json_object_set(both, key, value);
-        if (from_grid)
-            g = json_object_iter_next(grid, g);
-        else
-            s = json_object_iter_next(sweep->values, s);
-    }
+    json_t *both = json_sorted(b->grid, sweep);
     char *axes = name_values(both);
     json_decref(both);
     if (!b->ablation || !axes)
@@ -194,19 +155,19 @@ static char *point_name(const struct build *b, const struct setting *sweep)
     return strdup(text);
 }
 
-static int make_points(struct cell *c, const struct build *b, const struct settings *sweep,
+static int make_points(struct cell *c, const struct build *b, const json_t *sweep,
                        struct error *err)
 {
     const struct index_ops *ops = b->method->ops;
     char owner[100];
     (void)snprintf(owner, sizeof owner, "method \"%s\"", ops->name);
-    c->points = calloc(sweep->n, sizeof *c->points);
+    c->points = calloc(json_array_size(sweep), sizeof *c->points);
     if (!c->points)
         return no_memory(err);
-    for (c->n_points = 0; c->n_points < sweep->n;) {
-        const struct setting *s = &sweep->at[c->n_points];
+    for (c->n_points = 0; c->n_points < json_array_size(sweep);) {
+        const json_t *s = json_array_get(sweep, c->n_points);
         struct point *p = &c->points[c->n_points++];
-        const json_t *sets[3] = { b->method->knobs, s->values, b->changes };
+        const json_t *sets[3] = { b->method->knobs, s, b->changes };
         int rc =
             fill(ops->knobs, ops->knobs_bytes, sets, b->changes ? 3 : 2, owner, &p->knobs, err);
         if (!rc && b->method->of)
@@ -248,7 +209,7 @@ static void choose_element(struct cell *c, const struct op_list *list)
 }
 
 static int make_cell(struct cell *c, const struct experiment *ex, const struct build *b,
-                     const struct settings *sweep, size_t repeat, struct error *err)
+                     const json_t *sweep, size_t repeat, struct error *err)
 {
     const struct index_ops *ops = b->method->ops;
     char owner[100];
@@ -257,7 +218,7 @@ static int make_cell(struct cell *c, const struct experiment *ex, const struct b
     c->repeat = repeat;
     c->seed = ex->seed + repeat % ex->seeds;
     choose_element(c, ex->ops);
-    const json_t *sets[3] = { b->method->params, b->grid->values, b->changes };
+    const json_t *sets[3] = { b->method->params, b->grid, b->changes };
     int rc = fill(ops->params, ops->params_bytes, sets, b->changes ? 3 : 2, owner, &c->params, err);
     if (!rc && b->method->of)
         rc = fill_contained(b->method, false, sets, b->changes ? 3 : 2, c->params, err);
@@ -286,7 +247,7 @@ void plan_free(struct plan *plan)
 {
     for (size_t i = 0; i < plan->n; i++)
         cell_free(&plan->cells[i]);
-    free(plan->cells);
+    mem_free(NULL, plan->cells);
     *plan = (struct plan){ 0 };
 }
 
@@ -318,17 +279,12 @@ static int check_only(const struct experiment *ex, const struct run_options *o, 
 }
 
 static int add_cell(struct plan *plan, const struct experiment *ex, const struct build *b,
-                    const struct settings *sweep, size_t repeat, struct error *err)
+                    const json_t *sweep, size_t repeat, struct error *err)
 {
     if (plan->n == CELLS_MAX)
         return fail(err, ERR_CONFIG, "%s: more than %d cells", ex->config_path, CELLS_MAX);
-    /* The capacity is a power of two. */
-    if ((plan->n & (plan->n - 1)) == 0) {
-        struct cell *more = realloc(plan->cells, (plan->n ? 2 * plan->n : 1) * sizeof *more);
-        if (!more)
-            return no_memory(err);
-        plan->cells = more;
-    }
+    if (!mem_grow(NULL, &plan->cells, &plan->capacity, plan->n + 1, sizeof *plan->cells))
+        return no_memory(err);
     struct cell *c = &plan->cells[plan->n];
     *c = (struct cell){ .number = plan->n };
     plan->n++;
@@ -339,24 +295,24 @@ static int add_cell(struct plan *plan, const struct experiment *ex, const struct
 static int add_method(struct plan *plan, const struct experiment *ex, const struct method_spec *m,
                       size_t repeat, struct error *err)
 {
-    struct settings grid = { 0 }, sweep = { 0 };
+    json_t *grid = NULL, *sweep = NULL;
     int rc = cross(m->grid, &grid, err);
     if (!rc)
         rc = cross(m->sweep, &sweep, err);
     const char *name;
     json_t *changes;
-    for (size_t g = 0; !rc && g < grid.n; g++) {
-        struct build b = { .method = m, .grid = &grid.at[g] };
-        rc = add_cell(plan, ex, &b, &sweep, repeat, err);
+    for (size_t g = 0; !rc && g < json_array_size(grid); g++) {
+        struct build b = { .method = m, .grid = json_array_get(grid, g) };
+        rc = add_cell(plan, ex, &b, sweep, repeat, err);
         json_object_foreach(m->ablations, name, changes) {
             b.ablation = name;
             b.changes = changes;
             if (!rc)
-                rc = add_cell(plan, ex, &b, &sweep, repeat, err);
+                rc = add_cell(plan, ex, &b, sweep, repeat, err);
         }
     }
-    settings_free(&grid);
-    settings_free(&sweep);
+    json_decref(grid);
+    json_decref(sweep);
     return rc;
 }
 

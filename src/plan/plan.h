@@ -36,7 +36,7 @@ struct cell {
 struct plan {
     /* in order of execution: repeats outermost, cells shuffled by the seed within each */
     struct cell *cells;
-    size_t n;
+    size_t n, capacity;
     double estimated_distances; /* rough, for `check` */
 };
 

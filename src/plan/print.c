@@ -99,10 +99,7 @@ static void describe_op(const struct op_list *list, const struct op *op, char *t
 static void print_operations(const struct op_list *list, FILE *out)
 {
     struct table t;
-    table_init(&t, 6);
-    static const char *const header[] = { "#", "operation", "tag", "rows", "live", "" };
-    for (size_t i = 0; i < 6; i++)
-        table_add(&t, "%s", header[i]);
+    table_begin(&t, "#|operation|tag|rows|live|");
     for (size_t i = 0; i < list->n; i++) {
         const struct op *op = &list->ops[i];
         if (list->n > OPS_SHOWN && i == OPS_SHOWN - OPS_TAIL) {
@@ -126,18 +123,14 @@ static void print_operations(const struct op_list *list, FILE *out)
         table_add(&t, "%zu", op->live_after);
         table_add(&t, "%s", text);
     }
-    table_print(&t, out);
-    table_free(&t);
+    table_end(&t, out);
 }
 
 /* Each build once, in the config's order: the cells of the first repeat, by number. */
 static void print_cells(const struct plan *plan, FILE *out)
 {
     struct table t;
-    table_init(&t, 4);
-    static const char *const header[] = { "method", "gets", "points", "" };
-    for (size_t i = 0; i < 4; i++)
-        table_add(&t, "%s", header[i]);
+    table_begin(&t, "method|gets|points|");
     for (size_t number = 0; number < plan->n; number++) {
         const struct cell *c = NULL;
         for (size_t i = 0; i < plan->n && !c; i++)
@@ -152,8 +145,7 @@ static void print_cells(const struct plan *plan, FILE *out)
         table_add(&t, "%zu", c->n_points);
         table_add(&t, "%s", c->unsupported ? c->unsupported : "");
     }
-    table_print(&t, out);
-    table_free(&t);
+    table_end(&t, out);
 }
 
 int plan_check_runnable(const struct plan *plan, const struct experiment *ex, struct error *err)
@@ -200,10 +192,7 @@ static void print_data(const struct op_list *list, FILE *out)
 static void print_pairs(const struct experiment *ex, FILE *out)
 {
     struct table t;
-    table_init(&t, 5);
-    static const char *const header[] = { "compared", "with", "on", "within", "budget" };
-    for (size_t i = 0; i < 5; i++)
-        table_add(&t, "%s", header[i]);
+    table_begin(&t, "compared|with|on|within|budget");
     for (size_t i = 0; i < ex->n_compare; i++) {
         const struct comparison *c = &ex->compare[i];
         const size_t n = json_array_size(c->tags);
@@ -217,8 +206,7 @@ static void print_pairs(const struct experiment *ex, FILE *out)
         table_add(&t, "%g %%", 100 * c->until);
         table_add(&t, "%g s", c->budget_s);
     }
-    table_print(&t, out);
-    table_free(&t);
+    table_end(&t, out);
     fputc('\n', out);
 }
 

@@ -69,36 +69,36 @@ static void sort_rows(struct board *b)
     qsort(b->rows, b->n_rows, sizeof *b->rows, by_mean);
 }
 
-static void print_place(const struct place *place, FILE *out)
+static void add_place(struct table *t, const struct place *place)
 {
     char rate[32];
     if (!place->best) {
-        (void)fputs(" - |", out);
+        table_add(t, "-");
         return;
     }
     table_number(place->best->qps, rate, sizeof rate);
     if (place->rank)
-        (void)fprintf(out, " %zu (%s) |", place->rank, rate);
+        table_add(t, "%zu (%s)", place->rank, rate);
     else
-        (void)fprintf(out, " %s |", place->best->failed);
+        table_add(t, "%s", place->best->failed);
 }
 
 static void print_rows(const struct board *b, FILE *out)
 {
-    (void)fputs("| method |", out);
+    struct table t;
+    table_init(&t, b->n + 2);
+    table_add(&t, "method");
     for (size_t c = 0; c < b->n; c++)
-        (void)fprintf(out, " %s |", b->titles[c]);
-    (void)fputs(" mean rank |\n| --- |", out);
-    for (size_t c = 0; c <= b->n; c++)
-        (void)fputs(" --- |", out);
-    (void)fputc('\n', out);
+        table_add(&t, "%s", b->titles[c]);
+    table_add(&t, "mean rank");
     for (size_t i = 0; i < b->n_rows; i++) {
         const struct row *row = &b->rows[i];
-        (void)fprintf(out, "| %.*s |", (int)row->name->family, row->name->label);
+        table_add(&t, "%.*s", (int)row->name->family, row->name->label);
         for (size_t c = 0; c < b->n; c++)
-            print_place(&row->places[c], out);
-        (void)fprintf(out, " %.1f |\n", row->mean);
+            add_place(&t, &row->places[c]);
+        table_add(&t, "%.1f", row->mean);
     }
+    table_end_markdown(&t, out);
 }
 
 int ranking_print_board(const struct result *results, size_t n, const char *tag,

@@ -4,31 +4,25 @@
 
 #include "src/base/quote.h"
 #include "src/base/result_metrics.h"
+#include "src/base/table.h"
 #include "src/ranking/ranking.h"
 
-static void print_field(enum result_unit unit, double value, FILE *out)
+static void add_row(struct table *t, const struct ranking_build *s, size_t rank)
 {
-    char text[32];
-    result_metric_text(&(struct result_metric){ .unit = unit }, value, text, sizeof text);
-    (void)fprintf(out, " %s |", text);
-}
-
-static void print_row(const struct ranking_build *s, size_t rank, FILE *out)
-{
-    (void)fprintf(out, "| %zu | %.*s | %s |", rank, (int)s->family, s->label,
-                  s->point ? s->point : "");
-    print_field(UNIT_NONE, s->qps, out);
-    print_field(UNIT_SHARE, s->recall, out);
-    print_field(UNIT_SHARE, s->below_half, out);
-    print_field(UNIT_SECONDS, s->p99_s, out);
-    print_field(UNIT_NONE, s->distances, out);
-    print_field(UNIT_BYTES, s->memory_bytes, out);
-    print_field(UNIT_BYTES, s->disk_bytes, out);
-    print_field(UNIT_SECONDS, s->build_s, out);
-    print_field(UNIT_SECONDS, s->insert_s, out);
-    print_field(UNIT_SECONDS, s->delete_s, out);
-    print_field(UNIT_SECONDS, s->maintain_s, out);
-    (void)fputc('\n', out);
+    table_add(t, "%zu", rank);
+    table_add(t, "%.*s", (int)s->family, s->label);
+    table_add(t, "%s", s->point ? s->point : "");
+    result_metric_add(t, UNIT_NONE, s->qps);
+    result_metric_add(t, UNIT_SHARE, s->recall);
+    result_metric_add(t, UNIT_SHARE, s->below_half);
+    result_metric_add(t, UNIT_SECONDS, s->p99_s);
+    result_metric_add(t, UNIT_NONE, s->distances);
+    result_metric_add(t, UNIT_BYTES, s->memory_bytes);
+    result_metric_add(t, UNIT_BYTES, s->disk_bytes);
+    result_metric_add(t, UNIT_SECONDS, s->build_s);
+    result_metric_add(t, UNIT_SECONDS, s->insert_s);
+    result_metric_add(t, UNIT_SECONDS, s->delete_s);
+    result_metric_add(t, UNIT_SECONDS, s->maintain_s);
 }
 
 /* Those before it in the ranking are faster. */
@@ -42,17 +36,14 @@ static bool is_best_of_family(const struct ranking *r, size_t i)
 
 int ranking_print(const struct ranking *r, bool families, FILE *out, struct error *err)
 {
+    struct table t;
     size_t rank = 0;
-    (void)fputs(
-        "| rank | method | parameters | QPS | recall | queries below .5 | p99 | distances a query "
-        "| memory | "
-        "disk | build "
-        "| insert a row | delete a row | maintenance |\n"
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
-        out);
+    table_begin(&t, "rank|method|parameters|QPS|recall|queries below .5|p99|distances a query|"
+                    "memory|disk|build|insert a row|delete a row|maintenance");
     for (size_t i = 0; i < r->ranked; i++)
         if (!families || is_best_of_family(r, i))
-            print_row(&r->of[i], ++rank, out);
+            add_row(&t, &r->of[i], ++rank);
+    table_end_markdown(&t, out);
     return ferror(out) ? fail_errno(err, ERR_IO, "the table cannot be written") : OK;
 }
 

@@ -294,26 +294,18 @@ static void print_paper(const json_t *result, FILE *out)
     if (!json_array_size(paper))
         return;
     struct table table;
-    table_init(&table, 4);
-    table_add(&table, "published figure");
-    table_add(&table, "metric");
-    table_add(&table, "published");
-    table_add(&table, "measured");
+    table_begin(&table, "published figure|metric|published|measured");
     size_t i;
     json_t *row;
     json_array_foreach(paper, i, row) {
-        char published[64], measured[64];
         const struct result_metric *of = result_metric(field_text(row, "metric", ""));
-        result_metric_text(of, field_number(row, "published"), published, sizeof published);
-        result_metric_text(of, field_number(row, "measured"), measured, sizeof measured);
         table_add(&table, "%s", field_text(row, "label", ""));
         table_add(&table, "%s", field_text(row, "metric", ""));
-        table_add(&table, "%s", published);
-        table_add(&table, "%s", measured);
+        result_metric_add(&table, of->unit, field_number(row, "published"));
+        result_metric_add(&table, of->unit, field_number(row, "measured"));
     }
     fputc('\n', out);
-    table_print(&table, out);
-    table_free(&table);
+    table_end(&table, out);
 }
 
 void report_summary(const struct result *r, FILE *out)

@@ -105,11 +105,10 @@ static void add_values(struct table *table, const struct compare_row *row)
     table_add(table, "%s", b);
 }
 
-static void fill_table(struct table *table, const char *const *header, struct order *o)
+static void fill_table(struct table *table, struct order *o)
 {
     const struct compare_row *row;
-    for (size_t i = 0; i < table->columns; i++)
-        table_add(table, "%s", header[i]);
+    table_begin(table, "|metric|A|B|B against A|95 % interval|could see|verdict");
     while ((row = next_row(o))) {
         table_add(table, "%s", row->label);
         table_add(table, "%s", row->metric);
@@ -121,39 +120,11 @@ static void fill_table(struct table *table, const char *const *header, struct or
     }
 }
 
-static void print_markdown_cell(const char *text, FILE *out)
-{
-    fputc(' ', out);
-    for (; *text; text++)
-        fprintf(out, *text == '|' ? "\\%c" : "%c", *text == '\n' ? ' ' : *text);
-    fputs(" |", out);
-}
-
-static void print_markdown(const struct table *table, FILE *out)
-{
-    for (size_t i = 0; i < table->n; i += table->columns) {
-        fputc('|', out);
-        for (size_t j = 0; j < table->columns; j++)
-            print_markdown_cell(table->cells[i + j], out);
-        fputc('\n', out);
-        for (size_t j = 0; i == 0 && j < table->columns; j++)
-            fputs(j + 1 < table->columns ? "| --- " : "| --- |\n", out);
-    }
-}
-
 static void print_table(struct order *o, bool markdown, FILE *out)
 {
-    static const char *const header[] = { "",          "metric",      "A",
-                                          "B",         "B against A", "95 % interval",
-                                          "could see", "verdict" };
     struct table table;
-    table_init(&table, sizeof header / sizeof *header);
-    fill_table(&table, header, o);
-    if (table.failed || !markdown)
-        table_print(&table, out);
-    else
-        print_markdown(&table, out);
-    table_free(&table);
+    fill_table(&table, o);
+    (markdown ? table_end_markdown : table_end)(&table, out);
 }
 
 /* ----------------------------------------------------------------------------- for programs */

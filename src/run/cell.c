@@ -6,11 +6,8 @@
 #include <unistd.h>
 
 #include "src/base/clock.h"
-#include "src/base/quote.h"
 #include "src/run/measure/folder.h"
 #include "src/run/measure/memory.h"
-#include "src/run/measure/threads.h"
-#include "src/run/replay/replay.h"
 #include "src/run/scratch.h"
 #include "src/run/watch.h"
 
@@ -53,77 +50,19 @@ int cell_in_process_check(const struct experiment *x, const struct run_options *
     return OK;
 }
 
-/* ---- --in-process: calls replace the lines that child.c sends through a pipe */
-
-static void take(struct cell_watch *w, json_t *json_taken)
-{
-    watch_take_json(w, json_taken);
-    json_decref(json_taken);
-}
-
-static json_t *point_json(size_t point)
-{
-    return point == REPLAY_ALL_POINTS ? json_null() : json_integer((json_int_t)point);
-}
-
-static void on_begin(void *to, size_t op, size_t point)
-{
-    take(to,
-         json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)op, "point", point_json(point)));
-}
-
-static void on_tick(void *to, size_t done, size_t of)
-{
-    take(to, json_pack("{s:I, s:I}", "tick", (json_int_t)done, "of", (json_int_t)of));
-}
-
-static int on_score(void *to, const struct answers *a, double *recall, struct error *err)
-{
-    struct cell_watch *w = to;
-    double unused;
-
-    return scorer_take(&w->scorer, a, recall ? recall : &unused, err);
-}
+/* ---- --in-process */
 
 /* Ctrl-C takes effect between two steps. */
-static int on_step(void *to, size_t point, json_t *step, struct error *err)
+static int take(void *to, json_t *message)
 {
     struct cell_watch *w = to;
     struct resident now;
 
-    (void)memory_resident_read(0, &now);
-    take(w, json_pack("{s:o, s:o}", "point", point_json(point), "step", step));
-    if (now.threads > w->threads)
+    watch_take_json(w, message);
+    if (json_object_get(message, "step") && memory_resident_read(0, &now) &&
+        now.threads > w->threads)
         w->threads = now.threads;
-    if (w->env->interrupted && *w->env->interrupted)
-        return fail(err, ERR_INTERRUPTED, "interrupted");
-    return OK;
-}
-
-static void replay_here(struct cell_watch *w)
-{
-    const struct experiment *x = w->env->experiment;
-    const struct replay_env env = {
-        .experiment = x,
-        .list = x->ops,
-        .cell = w->cell,
-        .kernels = w->env->kernels,
-        .threads = x->threads,
-        .memory_limit = cell_memory_limit(w->env),
-        .dir = w->dir,
-        .begin = on_begin,
-        .tick = on_tick,
-        .score = on_score,
-        .step_take = on_step,
-        .to = w,
-    };
-    struct error err = { 0 };
-    struct replay_use use = { 0 };
-
-    w->began_ns = clock_ns();
-    take(w, json_pack("{s:o}", "facts", threads_set(x->threads)));
-    const int rc = replay_run(&env, &use, &err);
-    take(w, json_pack("{s:{s:i, s:o}}", "end", "code", rc, "error", quote_json(err.text)));
+    return w->env->interrupted && *w->env->interrupted;
 }
 
 /* Runs the cell. w: not opened yet. */
@@ -131,7 +70,9 @@ static int run_here(struct cell_watch *w, struct error *err)
 {
     const int rc = scratch_make(w->env->scratch_dir, w->dir, sizeof w->dir, err);
     if (rc == OK) {
-        replay_here(w);
+        w->channel = (struct cell_channel){ .take = take, .to = w, .scorer = &w->scorer };
+        w->began_ns = clock_ns();
+        cell_replay(w->cell, w->env, w->dir, &w->channel, 0);
         folder_remove(w->dir);
     }
     return rc;

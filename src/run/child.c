@@ -58,6 +58,11 @@ static int write_all(int fd, const void *bytes, size_t n)
 
 int cell_send(const struct cell_channel *to, json_t *json_taken)
 {
+    if (to->take) {
+        const int rc = to->take(to->to, json_taken);
+        json_decref(json_taken);
+        return rc;
+    }
     char *text = json_dumps(json_taken, JSON_COMPACT), *line = NULL;
     const int n = text ? asprintf(&line, "%s %s\n", to->key, text) : -1;
     const int rc = n > 0 ? write_all(to->lines, line, (size_t)n) : -1;
@@ -97,7 +102,8 @@ static json_t *point_json(size_t point)
 struct sender {
     const struct cell_channel *channel;
     const char *dir;
-    json_t *known;            /* files that this process can write to, found so far (outside.h) */
+    /* files that this process can write to, found so far (outside.h); NULL: it is the harness's own */
+    json_t *known;
     size_t steps, operations; /* steps sent so far; operations of the workload */
 };
 
@@ -123,7 +129,7 @@ static void on_tick(void *to, size_t done, size_t of)
 static void look_outside(struct sender *s, size_t step)
 {
     s->steps++;
-    if ((s->steps & (s->steps - 1)) != 0 && step < s->operations)
+    if (!s->known || ((s->steps & (s->steps - 1)) != 0 && step < s->operations))
         return;
     json_t *found = outside_new(s->known, s->dir);
 
@@ -144,11 +150,14 @@ static int on_step(void *to, size_t point, json_t *step, struct error *err)
     return OK;
 }
 
-/* Sends answers and waits for the harness to score them. */
+/* Scores the answers, or sends them and waits for the harness to score them. */
 static int on_score(void *to, const struct answers *a, double *recall, struct error *err)
 {
     const struct sender *s = to;
     const int lines = s->channel->lines;
+    double unused;
+    if (s->channel->scorer)
+        return scorer_take(s->channel->scorer, a, recall ? recall : &unused, err);
     int rc =
         cell_send(s->channel, json_pack("{s:{s:i, s:I, s:b, s:I, s:I, s:b}}", "answers", "pass",
                                         (int)a->pass, "op", (json_int_t)a->op, "concurrent",
@@ -210,8 +219,8 @@ static void settle_process(int errors, const char *dir, pid_t parent)
     crash_handlers_install();
 }
 
-void cell_child(const struct cell *cell, const struct cell_env *env, const char *dir,
-                const struct cell_channel *channel, int errors, pid_t parent)
+void cell_replay(const struct cell *cell, const struct cell_env *env, const char *dir,
+                 const struct cell_channel *channel, pid_t guard)
 {
     char real[PATH_MAX];
     struct replay_use use = { 0 };
@@ -227,7 +236,7 @@ void cell_child(const struct cell *cell, const struct cell_env *env, const char 
         .threads = x->threads,
         .memory_limit = cell_memory_limit(env),
         .dir = dir,
-        .family = parent,
+        .family = guard,
         .held = env->held ? on_held : NULL,
         .held_point = env->held_point,
         .save_dir = env->save_dir,
@@ -241,15 +250,24 @@ void cell_child(const struct cell *cell, const struct cell_env *env, const char 
     };
     struct error err = { 0 };
 
-    settle_process(errors, dir, parent);
-    sender.known = outside_writable();
-    (void)cell_send(channel, json_pack("{s:I}", "pid", (json_int_t)getpid()));
+    if (!channel->take) {
+        sender.known = outside_writable();
+        (void)cell_send(channel, json_pack("{s:I}", "pid", (json_int_t)getpid()));
+    }
     (void)cell_send(channel, json_pack("{s:o}", "facts", threads_set(x->threads)));
     const int rc = replay_run(&replay, &use, &err);
     (void)cell_send(channel, json_pack("{s:{s:i, s:o, s:f, s:I, s:s?}}", "end", "code", rc, "error",
                                        quote_json(err.text), "own_seconds",
                                        proc_own_seconds() + use.children_seconds, "ranks",
                                        (json_int_t)use.ranks, "changed", threads_changed()));
+    json_decref(sender.known);
+}
+
+void cell_child(const struct cell *cell, const struct cell_env *env, const char *dir,
+                const struct cell_channel *channel, int errors, pid_t parent)
+{
+    settle_process(errors, dir, parent);
+    cell_replay(cell, env, dir, channel, parent);
     /* Not exit(): handlers that the parent has registered must not run in the child. */
     _exit(0);
 }

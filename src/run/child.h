@@ -21,17 +21,26 @@
 #define DRIFTLINE_RUN_CHILD_H
 
 #include "src/run/cell.h"
+#include "src/truth/scorer.h"
 
 enum { CELL_KEY_BYTES = 16 }; /* in hexadecimal */
 
 struct cell_channel {
     int lines, replies; /* pipe ends: lines is written, replies is read */
     char key[CELL_KEY_BYTES + 1];
+    /* The cell is in the harness's process (cell.h): takes the objects, and scores the answers. A
+       value other than 0 ends the replay after this step. NULL: there are pipes */
+    int (*take)(void *to, json_t *);
+    void *to;
+    struct scorer *scorer;
 };
 
 /* Never returns. dir: an empty folder for this cell. errors: becomes stderr. */
 _Noreturn void cell_child(const struct cell *, const struct cell_env *, const char *dir,
                           const struct cell_channel *, int errors, pid_t parent);
+/* Replays the operations in this process. guard: its parent, or 0. */
+void cell_replay(const struct cell *, const struct cell_env *, const char *dir,
+                 const struct cell_channel *, pid_t guard);
 /* Sends one line; takes the reference. Returns a value other than 0 if the pipe is closed. */
 int cell_send(const struct cell_channel *, json_t *json_taken);
 /* In bytes: the limit of the command line, of the config, or 80 % of the machine's memory. */

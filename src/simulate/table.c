@@ -6,26 +6,6 @@
 #include "src/base/table.h"
 #include "src/simulate/simulate.h"
 
-static void add_value(struct table *t, enum result_unit unit, double value)
-{
-    char text[32];
-    result_metric_text(&(struct result_metric){ .unit = unit }, value, text, sizeof text);
-    table_add(t, "%s", text);
-}
-
-static void add_header(struct table *t, const char *const *names, size_t n)
-{
-    table_init(t, n);
-    for (size_t i = 0; i < n; i++)
-        table_add(t, "%s", names[i]);
-}
-
-static void end_table(struct table *t, FILE *out)
-{
-    table_print(t, out);
-    table_free(t);
-}
-
 /* ---- measured beside predicted */
 
 static void add_run(struct table *t, const struct simulate_run *r, const struct simulate_method *m,
@@ -37,28 +17,25 @@ static void add_run(struct table *t, const struct simulate_run *r, const struct 
     table_add(t, "%s", m->name);
     table_add(t, "%g", r->ranks);
     table_add(t, "%g", r->shards);
-    add_value(t, UNIT_NONE, r->rows);
-    add_value(t, UNIT_NONE, r->qps);
+    result_metric_add(t, UNIT_NONE, r->rows);
+    result_metric_add(t, UNIT_NONE, r->qps);
     table_add(t, "%s..%s", low, high);
-    add_value(t, UNIT_NONE, a->qps);
+    result_metric_add(t, UNIT_NONE, a->qps);
     table_add(t, "%+.0f %%", 100 * (a->qps / r->qps - 1));
-    add_value(t, UNIT_SECONDS, r->p50_s);
-    add_value(t, UNIT_SECONDS, a->p50_s);
-    add_value(t, UNIT_SECONDS, r->p99_s);
-    add_value(t, UNIT_SECONDS, a->p99_s);
-    add_value(t, UNIT_SHARE, r->recall);
-    add_value(t, UNIT_SHARE, a->recall);
+    result_metric_add(t, UNIT_SECONDS, r->p50_s);
+    result_metric_add(t, UNIT_SECONDS, a->p50_s);
+    result_metric_add(t, UNIT_SECONDS, r->p99_s);
+    result_metric_add(t, UNIT_SECONDS, a->p99_s);
+    result_metric_add(t, UNIT_SHARE, r->recall);
+    result_metric_add(t, UNIT_SHARE, a->recall);
     table_add(t, "%s", a->extrapolated ? "*" : "");
 }
 
 static void print_runs(const struct simulate *s, FILE *out)
 {
-    static const char *const names[] = { "method", "ranks",     "shards",    "vectors",
-                                         "QPS",    "repeats",   "predicted", "differs",
-                                         "p50",    "predicted", "p99",       "predicted",
-                                         "recall", "predicted", "" };
     struct table t;
-    add_header(&t, names, sizeof names / sizeof *names);
+    table_begin(&t, "method|ranks|shards|vectors|QPS|repeats|predicted|differs|p50|predicted|p99|"
+                    "predicted|recall|predicted|");
     for (size_t i = 0; i < s->n_runs; i++) {
         const struct simulate_answer a = simulate_run_answer(s, &s->runs[i]);
         add_run(&t, &s->runs[i], &s->methods[s->runs[i].method], &a);
@@ -67,7 +44,7 @@ static void print_runs(const struct simulate *s, FILE *out)
                 "*: shards have fewer or more vectors than the method without shards was measured "
                 "with\n\n",
                 out);
-    end_table(&t, out);
+    table_end(&t, out);
 }
 
 /* ---- how far off, by ranks */
@@ -106,12 +83,9 @@ static double most_rows(const struct simulate *s)
 
 static void print_offsets(const struct simulate *s, FILE *out)
 {
-    static const char *const names[] = { "ranks",       "runs", "within 15 %",
-                                         "mean",        "most", "runs of all vectors",
-                                         "within 15 %", "mean", "most" };
     struct table t;
     double before = 0;
-    add_header(&t, names, sizeof names / sizeof *names);
+    table_begin(&t, "ranks|runs|within 15 %|mean|most|runs of all vectors|within 15 %|mean|most");
     for (;;) {
         double ranks = INFINITY;
         for (size_t i = 0; i < s->n_runs; i++)
@@ -130,7 +104,7 @@ static void print_offsets(const struct simulate *s, FILE *out)
         before = ranks;
     }
     (void)fputs("\npredicted QPS against measured, without *\n\n", out);
-    end_table(&t, out);
+    table_end(&t, out);
 }
 
 /* ---- the costs that were found */
@@ -207,13 +181,11 @@ static void print_machine(const struct simulate_wish *w, FILE *out)
 
 static void print_wished(const struct simulate *s, const struct simulate_wish *w, FILE *out)
 {
-    static const char *const names[] = { "method", "vectors", "shards", "QPS", "p50",
-                                         "p99",    "recall",  "memory", "" };
     bool is_too_large = false;
     const struct simulate_costs costs = simulate_costs_of(s, NULL);
     struct table t;
     print_machine(w, out);
-    add_header(&t, names, sizeof names / sizeof *names);
+    table_begin(&t, "method|vectors|shards|QPS|p50|p99|recall|memory|");
     for (size_t m = 0; m < s->n_methods; m++)
         for (size_t v = 0; v < w->vectors.n; v++)
             for (size_t i = 0; i < w->shards.n; i++) {
@@ -222,17 +194,17 @@ static void print_wished(const struct simulate *s, const struct simulate_wish *w
                 const struct simulate_answer a =
                     simulate_predict(&s->methods[m], &costs, &w->machine, &q);
                 table_add(&t, "%s", s->methods[m].name);
-                add_value(&t, UNIT_NONE, w->vectors.at[v]);
+                result_metric_add(&t, UNIT_NONE, w->vectors.at[v]);
                 table_add(&t, "%g", w->shards.at[i]);
-                add_value(&t, UNIT_NONE, a.qps);
-                add_value(&t, UNIT_SECONDS, a.p50_s);
-                add_value(&t, UNIT_SECONDS, a.p99_s);
-                add_value(&t, UNIT_SHARE, a.recall);
-                add_value(&t, UNIT_BYTES, a.memory_bytes);
+                result_metric_add(&t, UNIT_NONE, a.qps);
+                result_metric_add(&t, UNIT_SECONDS, a.p50_s);
+                result_metric_add(&t, UNIT_SECONDS, a.p99_s);
+                result_metric_add(&t, UNIT_SHARE, a.recall);
+                result_metric_add(&t, UNIT_BYTES, a.memory_bytes);
                 table_add(&t, "%s%s", a.extrapolated ? "*" : "", a.is_too_large ? "!" : "");
                 is_too_large |= a.is_too_large;
             }
-    end_table(&t, out);
+    table_end(&t, out);
     if (is_too_large) {
         char has[32];
         table_bytes(w->machine.memory_bytes, has, sizeof has);

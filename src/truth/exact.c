@@ -15,35 +15,27 @@ static double total(const double lanes[LANES])
            ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
 }
 
-static double l2sq_f32(const float *a, const float *b, size_t dim)
-{
-    double sums[LANES] = { 0 };
-    size_t i = 0;
-
-    for (; i + LANES <= dim; i += LANES)
-        for (size_t l = 0; l < LANES; l++) {
-            const double d = (double)a[i + l] - (double)b[i + l];
-            sums[l] += d * d;
-        }
-    for (; i < dim; i++) {
-        const double d = (double)a[i] - (double)b[i];
-        sums[0] += d * d;
+/* The sum of TERM over the components x of a and y of b. */
+#define DEFINE_SUM(NAME, TERM)                                           \
+    static double NAME(const float *a, const float *b, size_t dim)       \
+    {                                                                    \
+        double sums[LANES] = { 0 };                                      \
+        size_t i = 0;                                                    \
+                                                                         \
+        for (; i + LANES <= dim; i += LANES)                             \
+            for (size_t l = 0; l < LANES; l++) {                         \
+                const double x = (double)a[i + l], y = (double)b[i + l]; \
+                sums[l] += (TERM);                                       \
+            }                                                            \
+        for (; i < dim; i++) {                                           \
+            const double x = (double)a[i], y = (double)b[i];             \
+            sums[0] += (TERM);                                           \
+        }                                                                \
+        return total(sums);                                              \
     }
-    return total(sums);
-}
-
-static double ip_f32(const float *a, const float *b, size_t dim)
-{
-    double sums[LANES] = { 0 };
-    size_t i = 0;
-
-    for (; i + LANES <= dim; i += LANES)
-        for (size_t l = 0; l < LANES; l++)
-            sums[l] += (double)a[i + l] * (double)b[i + l];
-    for (; i < dim; i++)
-        sums[0] += (double)a[i] * (double)b[i];
-    return total(sums);
-}
+DEFINE_SUM(l2sq_f32, (x - y) * (x - y))
+DEFINE_SUM(ip_f32, x *y)
+DEFINE_SUM(magnitudes_f32, fabs(x *y))
 
 static uint64_t l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim)
 {
@@ -99,19 +91,6 @@ double exact_distance(enum metric metric, enum element element, const void *a, c
         return 2.0;
     const double distance = 2.0 - 2.0 * inner(element, a, b, dim) / sqrt(lengths);
     return distance > 0 ? distance : 0.0; /* rounding must not make a duplicate negative */
-}
-
-static double magnitudes_f32(const float *a, const float *b, size_t dim)
-{
-    double sums[LANES] = { 0 };
-    size_t i = 0;
-
-    for (; i + LANES <= dim; i += LANES)
-        for (size_t l = 0; l < LANES; l++)
-            sums[l] += fabs((double)a[i + l] * (double)b[i + l]);
-    for (; i < dim; i++)
-        sums[0] += fabs((double)a[i] * (double)b[i]);
-    return total(sums);
 }
 
 double exact_rounding(enum metric metric, enum element element, const void *a, const void *b,

@@ -72,10 +72,6 @@ int record_check_space(struct recorder *, const struct view *, struct error *);
 /* The same for rows to store. ERR_CONFIG if they are of a query set, unless options allow it. */
 int record_check_stored(struct recorder *, const struct view *, const struct op_options *,
                         struct error *);
-/* A new operation at the end of the list; NULL on failure. It is not counted before
-   record_op_end(), which removes it if rc is an error. */
-struct op *record_op(struct recorder *, enum op_kind, const struct op_options *, struct error *);
-int record_op_end(struct recorder *, struct op *, int rc, const struct error *);
 /* ERR_CONFIG inside a transaction, for operations that are not allowed there. */
 int record_outside(const struct recorder *, struct error *);
 /* Saves an id's state for a rollback; called before an id is inserted or its attribute changes.
@@ -108,12 +104,18 @@ int record_choose(struct recorder *, const struct id_selector *, bool remove, ui
 int record_filter(struct recorder *, const struct filter_spec *, const struct visible_set *,
                   struct op *, struct error *);
 
-/* ---- versions.c */
+/* ---- versions.c: the marks of transactions and snapshots */
 
+int record_begin(struct recorder *, struct error *);
+/* OP_COMMIT or OP_ROLLBACK. */
+int record_end(struct recorder *, struct op *, struct error *);
+int record_snapshot(struct recorder *, const struct op *, struct error *);
+int record_release(struct recorder *, struct op *, struct error *);
 /* The rows that a search sees: of snapshot `as_of`, or of the last commit if it is NULL. Sets
    op->as_of. The caller frees *spare after the last use of the set. */
 int record_visible(struct recorder *, const char *as_of, struct op *, struct visible_set *,
                    void **spare, struct error *);
+
 /* ---- attributes.c */
 
 /* Sets op->attributes by the specs. None: the present attributes of the ids, if any has one. */
@@ -127,6 +129,10 @@ int record_labels(struct recorder *, const struct label_spec *, struct op *, str
 
 /* ---- record.c */
 
+/* A new operation at the end of the list; NULL on failure. It is not counted before
+   record_op_end(), which removes it if rc is an error. */
+struct op *record_op(struct recorder *, enum op_kind, const struct op_options *, struct error *);
+int record_op_end(struct recorder *, struct op *, int rc, const struct error *);
 /* What searches of every kind have: queries, k of op, a filter (NULL: none). Sets op->rows. */
 int record_ask(struct recorder *, struct op *, struct view *queries, const struct filter_spec *,
                const char *as_of, struct error *);

@@ -4,7 +4,79 @@
 #include <string.h>
 
 #include "src/core/checked.h"
+#include "src/core/mem.h"
 #include "src/workload/internal.h"
+
+/* A longer workload is assumed to be an endless loop in the config. */
+#define OPS_MAX ((size_t)1000000)
+
+/* Copies all fields but the views. */
+static int copy_options(struct recorder *r, struct op *op, const struct op_options *options,
+                        struct error *err)
+{
+    bool copied = true;
+#define COPY_NUMBER(type, name) op->name = options->name;
+#define COPY_REAL(name)         op->name = options->name;
+#define COPY_TEXT(name)                                      \
+    op->name = options->name ? strdup(options->name) : NULL; \
+    copied &= !options->name == !op->name;
+#define COPY_VIEW(name)
+#define COPY_ARRAY(type, name, count)                         \
+    if (options->name) {                                      \
+        const size_t bytes = (count) * sizeof *op->name;      \
+        void *copy = record_new_ids(r, (bytes + 7) / 8, err); \
+        if (!copy)                                            \
+            return err->code;                                 \
+        op->name = memcpy(copy, options->name, bytes);        \
+    }
+    OP_FIELDS(COPY_NUMBER, COPY_REAL, COPY_TEXT, COPY_VIEW, COPY_ARRAY)
+#undef COPY_NUMBER
+#undef COPY_REAL
+#undef COPY_TEXT
+#undef COPY_VIEW
+#undef COPY_ARRAY
+    return copied ? OK : record_no_memory(err);
+}
+
+struct op *record_op(struct recorder *r, enum op_kind kind, const struct op_options *options,
+                     struct error *err)
+{
+    struct op_list *list = r->list;
+    if (r->first.code) {
+        fail(err, ERR_CONFIG, "the workload went on after an error: %s", r->first.text);
+        return NULL;
+    }
+    if (list->n == OPS_MAX) {
+        fail(err, ERR_CONFIG, "the workload has more than %zu operations", OPS_MAX);
+        return NULL;
+    }
+    if (!mem_grow(NULL, &list->ops, &r->ops_capacity, list->n + 1, sizeof *list->ops)) {
+        record_no_memory(err);
+        return NULL;
+    }
+    struct op *op = &list->ops[list->n];
+    *op = (struct op){ 0 };
+    if (copy_options(r, op, options, err)) {
+        op_free(op);
+        return NULL;
+    }
+    op->kind = kind;
+    return op;
+}
+
+int record_op_end(struct recorder *r, struct op *op, int rc, const struct error *err)
+{
+    if (!op || rc) {
+        if (!r->first.code && err)
+            r->first = *err;
+        if (op)
+            op_free(op);
+        return rc ? rc : err->code;
+    }
+    op->live_after = r->in_transaction ? r->before_live : r->live;
+    r->list->n++;
+    return OK;
+}
 
 static void use_rows(struct recorder *r, struct op *op, struct view *rows)
 {
@@ -13,29 +85,14 @@ static void use_rows(struct recorder *r, struct op *op, struct view *rows)
     r->bytes += view_bytes(rows);
 }
 
-/* Keeps the number of rows of each view of a stream. */
-static int use_chunks(struct recorder *r, struct op *op, const struct op_options *options,
-                      struct error *err)
+/* How the rows come: view by view of a stream, or at a rate. */
+static int check_arrival(const struct op *op, struct error *err)
 {
-    if (!options->n_chunks)
-        return OK;
-    if (op->singles)
+    if (op->n_chunks && op->singles)
         return fail(
             err, ERR_CONFIG,
             "a stream is inserted view by view, so it has no singles; batch = 1 inserts its "
             "rows one by one");
-    op->chunks = record_new_ids(r, options->n_chunks, err);
-    if (!op->chunks)
-        return err->code;
-    memcpy(op->chunks, options->chunks, options->n_chunks * sizeof *op->chunks);
-    op->n_chunks = options->n_chunks;
-    return OK;
-}
-
-/* Takes the rate at which the rows arrive. */
-static int use_rate(struct op *op, const struct op_options *options, struct error *err)
-{
-    op->rate = options->rate;
     if (op->rate <= 0)
         return OK;
     if (op->singles || (op->batch == 0 && op->n_chunks == 0))
@@ -86,9 +143,7 @@ int record_insert_with(struct recorder *r, const struct op_options *options, str
         op->pending = r->in_transaction;
     }
     if (!rc)
-        rc = use_chunks(r, op, options, err);
-    if (!rc)
-        rc = use_rate(op, options, err);
+        rc = check_arrival(op, err);
     if (!rc)
         rc = record_make_live(r, rows, op->ids, err);
     if (!rc && n_specs)
@@ -179,13 +234,10 @@ int record_search(struct recorder *r, const struct op_options *options, struct v
                   size_t k, const struct filter_spec *filter, struct error *err)
 {
     struct op *op = record_op(r, OP_SEARCH, options, err);
-    if (op) {
+    if (op)
         op->k = k;
-        op->cold = options->cold;
-        op->clusters = options->clusters;
-    }
-    int rc = op ? record_ask(r, op, queries, filter, options->as_of, err) : err->code;
-    if (rc == OK && op->clusters && (options->as_of || r->in_transaction))
+    int rc = op ? record_ask(r, op, queries, filter, options->snapshot, err) : err->code;
+    if (rc == OK && op->clusters && (options->snapshot || r->in_transaction))
         rc = fail(err, ERR_CONFIG,
                   "clusters = true: clusters are those of the present rows; search them without "
                   "as_of and outside transactions");
@@ -196,26 +248,13 @@ int record_range(struct recorder *r, const struct op_options *options, struct vi
                  double radius, const struct filter_spec *filter, struct error *err)
 {
     struct op *op = record_op(r, OP_RANGE, options, err);
-    if (op) {
+    if (op)
         op->radius = radius;
-        op->planted = options->planted;
-    }
     int rc = op ? record_ask(r, op, queries, filter, NULL, err) : err->code;
     const char *fault = rc ? NULL : index_radius_fault(r->list->metric, r->list->dim, radius);
     if (fault)
         rc = fail(err, ERR_CONFIG, "radius = %g %s (metric \"%s\")", radius, fault,
                   index_metric_name(r->list->metric));
-    return record_op_end(r, op, rc, err);
-}
-
-int record_set(struct recorder *r, const struct op_options *options, const char *settings,
-               struct error *err)
-{
-    struct op *op = record_op(r, OP_SET, options, err);
-    int rc = op ? record_outside(r, err) : err->code;
-    if (!rc && !(op->settings = strdup(settings)))
-        rc = record_no_memory(err);
-    r->changed = true;
     return record_op_end(r, op, rc, err);
 }
 
@@ -240,48 +279,50 @@ int record_cluster(struct recorder *r, const struct op_options *options, struct 
     return record_op_end(r, op, rc, err);
 }
 
-int record_maintain(struct recorder *r, const struct op_options *options, uint64_t budget,
-                    struct error *err)
+/* Whether the index may be replaced by one that was saved before. */
+static int check_replaced(const struct recorder *r, enum op_kind kind, struct error *err)
 {
-    struct op *op = record_op(r, OP_MAINTAIN, options, err);
-    int rc = op ? record_outside(r, err) : err->code;
-    if (!rc)
-        op->budget = budget;
-    return record_op_end(r, op, rc, err);
+    if (r->n_snapshots)
+        return fail(err, ERR_CONFIG,
+                    "snapshot \"%s\" is held of the index that this operation replaces; call "
+                    "w:release first",
+                    r->snapshots[r->n_snapshots - 1].name);
+    if (kind == OP_RELOAD && !r->saved)
+        return fail(err, ERR_CONFIG, "nothing was saved yet; call w:save first");
+    if (kind == OP_RELOAD && r->changed)
+        return fail(err, ERR_CONFIG,
+                    "rows or options changed since the last w:save; call w:save again first");
+    return OK;
 }
 
-int record_inspect(struct recorder *r, const struct op_options *options, size_t depth,
-                   bool with_ids, struct error *err)
+static int take_mark(struct recorder *r, struct op *op, struct error *err)
 {
-    struct op *op = record_op(r, OP_INSPECT, options, err);
-    int rc = op ? record_outside(r, err) : err->code;
-    if (!rc) {
-        op->depth = depth;
-        op->with_ids = with_ids;
+    const enum op_kind kind = op->kind;
+    const bool inside = kind == OP_CHECKPOINT || kind == OP_COMMIT || kind == OP_ROLLBACK;
+    const int rc = inside ? OK : record_outside(r, err);
+
+    if (rc)
+        return rc;
+    switch (kind) {
+        case OP_SET: r->changed = true; return OK;
+        case OP_SAVE:
+            r->saved = true;
+            r->changed = false;
+            return OK;
+        case OP_RELOAD:
+        case OP_RECOVER: return check_replaced(r, kind, err);
+        case OP_BEGIN: return record_begin(r, err);
+        case OP_COMMIT:
+        case OP_ROLLBACK: return record_end(r, op, err);
+        case OP_SNAPSHOT: return record_snapshot(r, op, err);
+        case OP_RELEASE: return record_release(r, op, err);
+        default: return OK;
     }
-    return record_op_end(r, op, rc, err);
 }
 
 int record_mark(struct recorder *r, const struct op_options *options, enum op_kind kind,
                 struct error *err)
 {
     struct op *op = record_op(r, kind, options, err);
-    int rc = op ? OK : err->code;
-    if (!rc && kind != OP_CHECKPOINT)
-        rc = record_outside(r, err);
-    if (!rc && (kind == OP_RELOAD || kind == OP_RECOVER) && r->n_snapshots)
-        rc = fail(err, ERR_CONFIG,
-                  "snapshot \"%s\" is held of the index that this operation replaces; call "
-                  "w:release first",
-                  r->snapshots[r->n_snapshots - 1].name);
-    if (!rc && kind == OP_SAVE) {
-        r->saved = true;
-        r->changed = false;
-    }
-    if (!rc && kind == OP_RELOAD && !r->saved)
-        rc = fail(err, ERR_CONFIG, "nothing was saved yet; call w:save first");
-    if (!rc && kind == OP_RELOAD && r->changed)
-        rc = fail(err, ERR_CONFIG,
-                  "rows or options changed since the last w:save; call w:save again first");
-    return record_op_end(r, op, rc, err);
+    return record_op_end(r, op, op ? take_mark(r, op, err) : err->code, err);
 }

@@ -14,19 +14,24 @@
  * recorder_finish() fail with the first error. */
 struct recorder;
 
+/* What a workload asks of an operation: fields of struct op, which are copied, except that `rows`
+   and `writes` say which rows a concurrent or mixed operation has, and how it is recorded. */
 struct op_options {
-    const char *tag; /* NULL: none */
-    int line;
-    size_t batch, singles; /* insert delete update; see struct op */
-    double rate;           /* insert; see struct op */
-    bool allow_queries;    /* rows of a query set may be inserted or trained on */
-    size_t planted;        /* range; see struct op */
-    bool cold, clusters;   /* search; see struct op */
-    bool repeated;         /* search range concurrent; see struct op */
-    const char *as_of;     /* search: a snapshot's name; NULL: the present */
-    /* insert: the rows are those of n_chunks views of a stream, of chunks[i] >= 1 rows each */
-    const uint64_t *chunks;
-    size_t n_chunks; /* 0: no stream */
+#define DECLARE_NUMBER(type, name)       type name;
+#define DECLARE_REAL(name)               double name;
+#define DECLARE_TEXT(name)               const char *name;
+#define DECLARE_VIEW(name)               struct view *name;
+#define DECLARE_ARRAY(type, name, count) const type *name;
+    OP_FIELDS(DECLARE_NUMBER, DECLARE_REAL, DECLARE_TEXT, DECLARE_VIEW, DECLARE_ARRAY)
+#undef DECLARE_NUMBER
+#undef DECLARE_REAL
+#undef DECLARE_TEXT
+#undef DECLARE_VIEW
+#undef DECLARE_ARRAY
+    bool allow_queries;   /* rows of a query set may be inserted or trained on */
+    const char *snapshot; /* search: the rows of this one; NULL: the present */
+    bool oldest;          /* mix: the oldest rows are deleted; else random ones */
+    const char *replay;   /* mix: the file of orders (op_order.h) whose part is replayed; or NULL */
 };
 
 /* Selects live ids for an operation by exactly one of these. */
@@ -70,38 +75,6 @@ struct label_spec {
     size_t n;
 };
 
-struct concurrent_request {
-    struct view *queries, *writes; /* writes: NULL if writers = 0 */
-    /* as many ids as there are writes, all live before the operation; or NULL */
-    const struct id_selector *removes;
-    size_t writers, readers, k;
-    double seconds, rate; /* seconds 0: until the writers finish */
-    bool alone;           /* the readers run alone first */
-};
-
-/* op_sequence.h has what it means. */
-struct mix_request {
-    struct view *queries, *rows; /* rows to insert and of updates; NULL: none */
-    size_t threads, k;
-    double shares[MIX_KINDS];
-    size_t operations; /* 0: as many as fit into seconds, or as rows last */
-    double seconds, rate;
-    enum mix_arrivals arrivals;
-    size_t burst;
-    bool alone;            /* the searches run alone first */
-    double until_found;    /* the share of insertions whose row is then searched for */
-    double maintain_every; /* seconds; 0: no maintenance beside the operations */
-    enum query_choice choice;
-    double skew;            /* QUERY_ZIPF, QUERY_LATEST: 0 to below 1 */
-    const uint64_t *due_ns; /* MIX_RECORDED: n_due times, ascending */
-    size_t n_due;
-    double limit_ms;                /* 0: none */
-    double find_p99_ms, find_share; /* one of both, or 0: the rate is given, or there is none */
-    bool oldest;                    /* the oldest rows are deleted; else random ones */
-    bool recorded;                  /* the order of the operations is stored */
-    const char *replay; /* the file of orders (op_order.h) whose part is replayed; or NULL */
-};
-
 int recorder_new(struct recorder **, struct error *);
 /* Sets the seed of random choices. Called before the first operation. */
 void recorder_set_seed(struct recorder *, uint64_t seed);
@@ -133,29 +106,25 @@ int record_range(struct recorder *, const struct op_options *, struct view *quer
 /* Clusters the live rows. queries, labels: NULL: none. target 0: by level. */
 int record_cluster(struct recorder *, const struct op_options *, struct view *queries, size_t level,
                    size_t target, const struct label_spec *labels, struct error *);
-/* Changes options of the methods' indexes. settings: a JSON object of options and values. */
-int record_set(struct recorder *, const struct op_options *, const char *settings, struct error *);
-int record_maintain(struct recorder *, const struct op_options *, uint64_t budget, struct error *);
-/* depth: levels below the root; 0: all. */
-int record_inspect(struct recorder *, const struct op_options *, size_t depth, bool with_ids,
-                   struct error *);
-/* OP_SAVE; OP_RELOAD, which loads the last save and is an error if rows or options have changed
- * since; OP_RECOVER from the index's own files, as after a crash; or OP_CHECKPOINT. */
+/* Operations that their options give:
+ *
+ *   OP_SET         changes options of the methods' indexes to `settings`
+ *   OP_MAINTAIN, OP_INSPECT, OP_CHECKPOINT, OP_SAVE
+ *   OP_RELOAD      loads the last save; an error if rows or options have changed since
+ *   OP_RECOVER     from the index's own files, as after a crash
+ *   OP_BEGIN, OP_COMMIT, OP_ROLLBACK   of a transaction: inside one, only changes of rows and
+ *                  searches are allowed. A rollback restores the live set. A row that the
+ *                  transaction inserted keeps its id for a later insertion
+ *   OP_SNAPSHOT    names the present live set, until OP_RELEASE */
 int record_mark(struct recorder *, const struct op_options *, enum op_kind, struct error *);
+/* Threads search `rows` and insert `writes`, or NULL. removes: as many ids as there are writes, all
+   live before the operation; or NULL. */
 int record_concurrent(struct recorder *, const struct op_options *,
-                      const struct concurrent_request *, struct error *);
-/* ERR_CONFIG: the rows do not suffice. With m->replay also errors of op_order_read() and
+                      const struct id_selector *removes, struct error *);
+/* A mix of searches of `rows` with changes (op_sequence.h); `writes`: rows to insert and of updates,
+   or NULL. ERR_CONFIG: they do not suffice. With `replay` also errors of op_order_read() and
    op_order_take(); the n-th such mix of a tag takes the n-th part with that tag. */
-int record_mix(struct recorder *, const struct op_options *, const struct mix_request *,
-               struct error *);
-/* Transactions. Inside one, only changes of rows and searches are allowed. A rollback restores the
-   live set. A row that the transaction inserted keeps its id for a later insertion. */
-int record_begin(struct recorder *, const struct op_options *, struct error *);
-int record_commit(struct recorder *, const struct op_options *, struct error *);
-int record_rollback(struct recorder *, const struct op_options *, struct error *);
-/* Names the present live set until record_release(). */
-int record_snapshot(struct recorder *, const struct op_options *, const char *name, struct error *);
-int record_release(struct recorder *, const struct op_options *, const char *name, struct error *);
+int record_mix(struct recorder *, const struct op_options *, struct error *);
 /* The number of live ids; inside a transaction, as after its commit. */
 size_t recorder_live(const struct recorder *);
 /* The number of operations so far. */

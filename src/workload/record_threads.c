@@ -10,22 +10,22 @@
 /* 1. Readers and writers */
 
 /* Chooses the ids that the writers remove, from those that are live before the operation. */
-static int choose_removes(struct recorder *r, struct op *op, const struct concurrent_request *c,
-                          struct error *err)
+static int choose_removes(struct recorder *r, struct op *op, size_t written,
+                          const struct id_selector *removes, struct error *err)
 {
-    const size_t n = record_selected_n(c->removes), written = c->writes ? c->writes->n : 0;
+    const size_t n = record_selected_n(removes);
 
     if (n != written)
         return fail(err, ERR_CONFIG,
                     "each row that is written removes one, but there are %zu to write and %zu to "
                     "remove",
                     written, n);
-    int rc = c->removes->rows ? record_check_space(r, c->removes->rows, err) : OK;
+    int rc = removes->rows ? record_check_space(r, removes->rows, err) : OK;
     if (rc)
         return rc;
     op->removes = record_new_ids(r, n, err);
     op->n_removes = op->n_pairs = n;
-    return op->removes ? record_choose(r, c->removes, true, op->removes, err) : err->code;
+    return op->removes ? record_choose(r, removes, true, op->removes, err) : err->code;
 }
 
 /* A row cannot be removed and written in one step. */
@@ -38,79 +38,48 @@ static int check_removes_apart(const struct recorder *r, const struct op *op, st
     return OK;
 }
 
-int record_concurrent(struct recorder *r, const struct op_options *options,
-                      const struct concurrent_request *c, struct error *err)
+/* Begins the operation with the queries of its searches. */
+static int begin(struct recorder *r, enum op_kind kind, const struct op_options *options,
+                 struct op **op, struct error *err)
 {
-    struct op *op = record_op(r, OP_CONCURRENT, options, err);
-    int rc = op ? record_outside(r, err) : err->code;
-    if (!rc) {
-        op->k = c->k;
-        rc = record_ask(r, op, c->queries, NULL, NULL, err);
-        op->n = 0;
-    }
-    if (!rc && c->removes)
-        rc = choose_removes(r, op, c, err);
-    if (!rc && c->writes) {
-        rc = record_check_stored(r, c->writes, options, err);
-        op->n = c->writes->n;
+    *op = record_op(r, kind, options, err);
+    int rc = *op ? record_outside(r, err) : err->code;
+
+    if (!rc)
+        rc = record_ask(r, *op, options->rows, NULL, NULL, err);
+    if (!rc)
+        (*op)->n = 0;
+    return rc;
+}
+
+int record_concurrent(struct recorder *r, const struct op_options *options,
+                      const struct id_selector *removes, struct error *err)
+{
+    struct view *writes = options->writes;
+    struct op *op;
+    int rc = begin(r, OP_CONCURRENT, options, &op, err);
+    if (!rc && removes)
+        rc = choose_removes(r, op, writes ? writes->n : 0, removes, err);
+    if (!rc && writes) {
+        rc = record_check_stored(r, writes, options, err);
+        op->n = writes->n;
         op->ids = rc ? NULL : record_new_ids(r, op->n, err);
-        rc = op->ids ? record_make_live(r, c->writes, op->ids, err) : err->code;
+        rc = op->ids ? record_make_live(r, writes, op->ids, err) : err->code;
     }
     if (!rc)
         rc = check_removes_apart(r, op, err);
-    if (!rc) {
-        op->writes = c->writes ? view_keep(c->writes) : NULL;
-        op->writers = c->writers;
-        op->readers = c->readers;
-        op->seconds = c->seconds;
-        op->rate = c->rate;
-        op->alone = c->alone;
-    }
+    if (!rc && writes)
+        op->writes = view_keep(writes);
     return record_op_end(r, op, rc, err);
 }
 
 /* 2. Mixed operations */
 
-static int take_request(struct recorder *r, struct op *op, const struct mix_request *m,
-                        struct error *err)
-{
-    /* A stream of its own for each operation. */
-    op->seed = rng_mix(r->seed, r->list->n);
-    op->threads = m->threads;
-    op->operations = m->operations;
-    op->seconds = m->seconds;
-    op->rate = m->rate;
-    op->arrivals = m->arrivals;
-    op->burst = m->burst;
-    op->alone = m->alone;
-    op->until_found = m->until_found;
-    op->maintain_every = m->maintain_every;
-    op->choice = m->choice;
-    op->skew = m->skew;
-    op->limit_ms = m->limit_ms;
-    op->find_p99_ms = m->find_p99_ms;
-    op->find_share = m->find_share;
-    op->recorded = m->recorded;
-    op->shares = malloc(sizeof m->shares);
-    if (!op->shares)
-        return record_no_memory(err);
-    memcpy(op->shares, m->shares, sizeof m->shares);
-    if (m->n_due == 0)
-        return OK;
-    op->due_ns = record_new_ids(r, m->n_due, err);
-    if (!op->due_ns)
-        return err->code;
-    op->n_due = m->n_due;
-    memcpy(op->due_ns, m->due_ns, m->n_due * sizeof *op->due_ns);
-    return OK;
-}
-
 /* Whether the rows suffice, to be written and to be removed. */
-static int check_rows(const struct recorder *r, const struct op *op, const struct mix_request *m,
+static int check_rows(const struct recorder *r, const struct op *op, size_t given,
                       const size_t counts[MIX_KINDS], struct error *err)
 {
-    const size_t written = counts[MIX_INSERT] + counts[MIX_UPDATE],
-                 given = m->rows ? m->rows->n : 0;
+    const size_t written = counts[MIX_INSERT] + counts[MIX_UPDATE];
     const size_t removed = counts[MIX_DELETE] + counts[MIX_UPDATE];
 
     if (written > given)
@@ -142,7 +111,7 @@ static int choose_live(struct recorder *r, size_t n, bool oldest, bool remove, u
 }
 
 /* Assigns rows and ids to the changes; op.h has their order. */
-static int assign(struct recorder *r, struct op *op, const struct mix_request *m,
+static int assign(struct recorder *r, struct op *op, const struct op_options *options,
                   const size_t counts[MIX_KINDS], struct error *err)
 {
     const size_t inserts = counts[MIX_INSERT], updates = counts[MIX_UPDATE];
@@ -155,14 +124,14 @@ static int assign(struct recorder *r, struct op *op, const struct mix_request *m
     op->removes = op->ids ? record_new_ids(r, op->n_removes, err) : NULL;
     int rc = op->removes ? OK : err->code;
     if (!rc)
-        rc = choose_live(r, counts[MIX_DELETE], m->oldest, true, op->removes + updates, err);
+        rc = choose_live(r, counts[MIX_DELETE], options->oldest, true, op->removes + updates, err);
     if (!rc)
         rc = choose_live(r, updates, false, false, op->removes, err);
     if (rc || op->n == 0)
         return rc;
     memcpy(op->ids + inserts, op->removes, updates * sizeof *op->ids);
-    op->writes = view_slice(m->rows, 0, op->n);
-    inserted = inserts > 0 ? view_slice(m->rows, 0, inserts) : NULL;
+    op->writes = view_slice(options->writes, 0, op->n);
+    inserted = inserts > 0 ? view_slice(options->writes, 0, inserts) : NULL;
     if (!op->writes || (inserts > 0 && !inserted))
         rc = record_no_memory(err);
     if (!rc && inserted)
@@ -186,28 +155,24 @@ static int take_order(const struct recorder *r, struct op *op, const char *path,
     return rc;
 }
 
-int record_mix(struct recorder *r, const struct op_options *options, const struct mix_request *m,
-               struct error *err)
+int record_mix(struct recorder *r, const struct op_options *options, struct error *err)
 {
-    struct op *op = record_op(r, OP_MIX, options, err);
+    struct view *rows = options->writes;
+    const size_t given = rows ? rows->n : 0;
     size_t counts[MIX_KINDS] = { 0 };
-    int rc = op ? record_outside(r, err) : err->code;
+    struct op *op;
+    int rc = begin(r, OP_MIX, options, &op, err);
+    if (!rc && rows)
+        rc = record_check_stored(r, rows, options, err);
     if (!rc) {
-        op->k = m->k;
-        rc = record_ask(r, op, m->queries, NULL, NULL, err);
-        op->n = 0;
+        op->seed = rng_mix(r->seed, r->list->n); /* a stream of its own for each operation */
+        rc = op_sequence_count(op, given, counts, err);
     }
-    if (!rc && m->rows)
-        rc = record_check_stored(r, m->rows, options, err);
     if (!rc)
-        rc = take_request(r, op, m, err);
+        rc = check_rows(r, op, given, counts, err);
     if (!rc)
-        rc = op_sequence_count(op, m->rows ? m->rows->n : 0, counts, err);
-    if (!rc)
-        rc = check_rows(r, op, m, counts, err);
-    if (!rc)
-        rc = assign(r, op, m, counts, err);
-    if (!rc && m->replay)
-        rc = take_order(r, op, m->replay, err);
+        rc = assign(r, op, options, counts, err);
+    if (!rc && options->replay)
+        rc = take_order(r, op, options->replay, err);
     return record_op_end(r, op, rc, err);
 }

@@ -1,7 +1,6 @@
-/* recorder.c - the state of the recorder: sources, beginning and end of an operation, and the end
- * of the list.
+/* recorder.c - the state of the recorder: sources, transactions, and the end of the list.
  *
- * 1 state   2 sources and spaces   3 an operation   4 transactions   5 the end */
+ * 1 state   2 sources and spaces   3 transactions   4 the end */
 #include "src/core/mem.h"
 #include "src/workload/internal.h"
 
@@ -9,9 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A longer workload is assumed to be an endless loop in the config. */
-#define OPS_MAX ((size_t)1000000)
 
 /* 1. State */
 
@@ -193,54 +189,7 @@ int record_check_stored(struct recorder *r, const struct view *v, const struct o
                 name_of(r, v));
 }
 
-/* 3. An operation */
-
-struct op *record_op(struct recorder *r, enum op_kind kind, const struct op_options *options,
-                     struct error *err)
-{
-    struct op_list *list = r->list;
-    if (r->first.code) {
-        fail(err, ERR_CONFIG, "the workload went on after an error: %s", r->first.text);
-        return NULL;
-    }
-    if (list->n == OPS_MAX) {
-        fail(err, ERR_CONFIG, "the workload has more than %zu operations", OPS_MAX);
-        return NULL;
-    }
-    if (!mem_grow(NULL, &list->ops, &r->ops_capacity, list->n + 1, sizeof *list->ops)) {
-        record_no_memory(err);
-        return NULL;
-    }
-    struct op *op = &list->ops[list->n];
-    *op = (struct op){
-        .kind = kind,
-        .line = options->line,
-        .batch = options->batch,
-        .singles = options->singles,
-        .repeated = options->repeated,
-    };
-    op->tag = options->tag ? strdup(options->tag) : NULL;
-    if (!options->tag || op->tag)
-        return op;
-    record_no_memory(err);
-    return NULL;
-}
-
-int record_op_end(struct recorder *r, struct op *op, int rc, const struct error *err)
-{
-    if (!op || rc) {
-        if (!r->first.code && err)
-            r->first = *err;
-        if (op)
-            op_free(op);
-        return rc ? rc : err->code;
-    }
-    op->live_after = r->in_transaction ? r->before_live : r->live;
-    r->list->n++;
-    return OK;
-}
-
-/* 4. Transactions */
+/* 3. Transactions */
 
 int record_outside(const struct recorder *r, struct error *err)
 {
@@ -275,7 +224,7 @@ bool record_remember(struct recorder *r, uint64_t id)
     return true;
 }
 
-/* 5. The end */
+/* 4. The end */
 
 int recorder_finish(struct recorder *r, struct op_list **out, struct error *err)
 {

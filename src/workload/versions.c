@@ -28,25 +28,19 @@ static uint64_t *copy_bits(const struct recorder *r)
     return copy;
 }
 
-int record_begin(struct recorder *r, const struct op_options *options, struct error *err)
+int record_begin(struct recorder *r, struct error *err)
 {
-    struct op *op = record_op(r, OP_BEGIN, options, err);
-    int rc = op ? record_outside(r, err) : err->code;
-
-    if (!rc) {
-        r->before = copy_bits(r);
-        rc = r->before ? OK : record_no_memory(err);
-    }
-    if (!rc) {
-        r->before_words = words_of(r);
-        r->before_live = r->live;
-        r->before_log_n = r->log_n;
-        r->before_log_head = r->log_head;
-        r->undo_n = 0;
-        r->begun_at = r->list->n;
-        r->in_transaction = true;
-    }
-    return record_op_end(r, op, rc, err);
+    r->before = copy_bits(r);
+    if (!r->before)
+        return record_no_memory(err);
+    r->before_words = words_of(r);
+    r->before_live = r->live;
+    r->before_log_n = r->log_n;
+    r->before_log_head = r->log_head;
+    r->undo_n = 0;
+    r->begun_at = r->list->n;
+    r->in_transaction = true;
+    return OK;
 }
 
 /* Rows that the transaction inserted, deleted or updated. */
@@ -59,57 +53,34 @@ static size_t changed_rows(const struct recorder *r)
     return n;
 }
 
-/* The common part of commit and rollback. */
-static struct op *finish(struct recorder *r, enum op_kind kind, const struct op_options *options,
-                         int *rc, struct error *err)
+static void roll_back(struct recorder *r)
 {
-    struct op *op = record_op(r, kind, options, err);
+    memset(r->bits, 0, words_of(r) * sizeof *r->bits);
+    memcpy(r->bits, r->before, r->before_words * sizeof *r->bits);
+    r->live = r->before_live;
+    r->log_n = r->before_log_n;
+    r->log_head = r->before_log_head;
+    for (size_t i = r->undo_n; i > 0; i--) {
+        r->born[r->undo[i - 1].id] = r->undo[i - 1].born;
+        for (size_t f = 0; f < r->list->n_fields; f++)
+            r->attributes[f][r->undo[i - 1].id] = r->undo[i - 1].attributes[f];
+    }
+}
 
-    *rc = op ? OK : err->code;
-    if (op && !r->in_transaction)
-        *rc = fail(err, ERR_CONFIG, "no transaction is open here; call w:begin first");
-    if (*rc)
-        return op;
+int record_end(struct recorder *r, struct op *op, struct error *err)
+{
+    if (!r->in_transaction)
+        return fail(err, ERR_CONFIG, "no transaction is open here; call w:begin first");
     op->back = r->list->n - r->begun_at;
     op->n = changed_rows(r);
     r->in_transaction = false;
-    return op;
-}
-
-int record_commit(struct recorder *r, const struct op_options *options, struct error *err)
-{
-    int rc;
-    struct op *op = finish(r, OP_COMMIT, options, &rc, err);
-
-    if (!rc) {
-        if (r->live > r->list->max_live)
-            r->list->max_live = r->live;
-        free(r->before);
-        r->before = NULL;
-    }
-    return record_op_end(r, op, rc, err);
-}
-
-int record_rollback(struct recorder *r, const struct op_options *options, struct error *err)
-{
-    int rc;
-    struct op *op = finish(r, OP_ROLLBACK, options, &rc, err);
-
-    if (!rc) {
-        memset(r->bits, 0, words_of(r) * sizeof *r->bits);
-        memcpy(r->bits, r->before, r->before_words * sizeof *r->bits);
-        r->live = r->before_live;
-        r->log_n = r->before_log_n;
-        r->log_head = r->before_log_head;
-        for (size_t i = r->undo_n; i > 0; i--) {
-            r->born[r->undo[i - 1].id] = r->undo[i - 1].born;
-            for (size_t f = 0; f < r->list->n_fields; f++)
-                r->attributes[f][r->undo[i - 1].id] = r->undo[i - 1].attributes[f];
-        }
-        free(r->before);
-        r->before = NULL;
-    }
-    return record_op_end(r, op, rc, err);
+    if (op->kind == OP_ROLLBACK)
+        roll_back(r);
+    else if (r->live > r->list->max_live)
+        r->list->max_live = r->live;
+    free(r->before);
+    r->before = NULL;
+    return OK;
 }
 
 /* 2. Snapshots and visible sets */
@@ -169,43 +140,31 @@ static int snapshot_make(struct recorder *r, struct held_snapshot *snapshot, con
     return OK;
 }
 
-int record_snapshot(struct recorder *r, const struct op_options *options, const char *name,
-                    struct error *err)
+int record_snapshot(struct recorder *r, const struct op *op, struct error *err)
 {
-    struct op *op = record_op(r, OP_SNAPSHOT, options, err);
-    int rc = op ? record_outside(r, err) : err->code;
-
-    if (!rc && !r->live)
-        rc = fail(err, ERR_CONFIG, "no vector is live here; call w:insert first");
-    if (!rc && snapshot_of(r, name))
-        rc = fail(err, ERR_CONFIG, "snapshot \"%s\" is held already; call w:release first", name);
-    if (!rc && (!(op->name = strdup(name)) || !mem_grow(NULL, &r->snapshots, &r->snapshots_capacity,
-                                                        r->n_snapshots + 1, sizeof *r->snapshots)))
-        rc = record_no_memory(err);
-    if (!rc)
-        rc = snapshot_make(r, &r->snapshots[r->n_snapshots], name, err);
-    if (!rc)
-        r->n_snapshots++;
-    return record_op_end(r, op, rc, err);
+    if (!r->live)
+        return fail(err, ERR_CONFIG, "no vector is live here; call w:insert first");
+    if (snapshot_of(r, op->name))
+        return fail(err, ERR_CONFIG, "snapshot \"%s\" is held already; call w:release first",
+                    op->name);
+    if (!mem_grow(NULL, &r->snapshots, &r->snapshots_capacity, r->n_snapshots + 1,
+                  sizeof *r->snapshots))
+        return record_no_memory(err);
+    const int rc = snapshot_make(r, &r->snapshots[r->n_snapshots], op->name, err);
+    r->n_snapshots += rc == OK;
+    return rc;
 }
 
-int record_release(struct recorder *r, const struct op_options *options, const char *name,
-                   struct error *err)
+int record_release(struct recorder *r, struct op *op, struct error *err)
 {
-    struct op *op = record_op(r, OP_RELEASE, options, err);
-    int rc = op ? record_outside(r, err) : err->code;
-    struct held_snapshot *snapshot = rc ? NULL : snapshot_of(r, name);
+    struct held_snapshot *snapshot = snapshot_of(r, op->name);
 
-    if (!rc && !snapshot)
-        rc = fail_name(r, name, err);
-    if (!rc && !(op->name = strdup(name)))
-        rc = record_no_memory(err);
-    if (!rc) {
-        op->as_of = snapshot->op + 1;
-        record_snapshot_free(snapshot);
-        *snapshot = r->snapshots[--r->n_snapshots];
-    }
-    return record_op_end(r, op, rc, err);
+    if (!snapshot)
+        return fail_name(r, op->name, err);
+    op->as_of = snapshot->op + 1;
+    record_snapshot_free(snapshot);
+    *snapshot = r->snapshots[--r->n_snapshots];
+    return OK;
 }
 
 /* The attributes from before the transaction, in a new copy, *spare. */

@@ -106,12 +106,8 @@ static void read_where(const struct fields *f, json_t *figure)
 {
     const char *keys[LUA_KEYS_MAX + 1];
     (void)lua_keys(CALL_WHERE, keys);
-    lua_State *L = f->L;
-    if (fields_push(f, "where") != LUA_TTABLE)
-        fields_fail(f, "where", ERR_CONFIG,
-                    "\"where\" must be a table, as in where = { tag = \"drift\" }, not %s",
-                    script_shown(L, -1));
-    const struct fields sub = { L, lua_gettop(L), f->what, f->call, f->depth + 1 };
+    const struct fields sub =
+        fields_table(f, "where", "a table, as in where = { tag = \"drift\" }");
     fields_only(&sub, CALL_WHERE, 0);
     json_t *where = json_object();
     json_object_set_new(figure, "where", where);
@@ -119,7 +115,7 @@ static void read_where(const struct fields *f, json_t *figure)
         if (fields_has(&sub, keys[i]))
             read_texts(&sub, keys[i], where, false);
     check_labels(&sub, json_object_get(where, "label"));
-    lua_pop(L, 1);
+    lua_pop(f->L, 1);
 }
 
 /* Reads the label whose crossings with the others are marked. */
@@ -197,13 +193,12 @@ void lua_figures_read(lua_State *L, const struct fields *experiment)
 {
     struct experiment *ex = script_of(L)->experiment;
     const int top = lua_gettop(L);
-    if (fields_push(experiment, "figures") != LUA_TNIL && !lua_istable(L, -1))
-        fields_fail(experiment, "figures", ERR_CONFIG,
-                    "\"figures\" must be a list of { KIND, x = ..., y = ... }, not %s",
-                    script_shown(L, -1));
-    const size_t n = lua_istable(L, -1) ? (size_t)lua_rawlen(L, -1) : 0;
-    const struct fields list = { L, lua_gettop(L), "figures", experiment->call,
-                                 experiment->depth + 1 };
+    if (!fields_has(experiment, "figures"))
+        return;
+    struct fields list =
+        fields_table(experiment, "figures", "a list of { KIND, x = ..., y = ... }");
+    list.what = "figures";
+    const size_t n = (size_t)lua_rawlen(L, list.at);
     if (n)
         fields_only(&list, CALL_LIST, n);
     for (size_t i = 1; i <= n; i++) {

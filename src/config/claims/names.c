@@ -54,10 +54,7 @@ static size_t workload_tags(const struct experiment *ex, const char **names)
     size_t n = 0;
     for (size_t i = 0; i < ex->ops->n && n < NAMES_MAX; i++) {
         const char *tag = op_tag(&ex->ops->ops[i]);
-        bool again = false;
-        for (size_t j = 0; j < n && !again; j++)
-            again = strcmp(names[j], tag) == 0;
-        if (!again)
+        if (!lua_is_one_of(tag, names, n))
             names[n++] = tag;
     }
     if (n < NAMES_MAX)

@@ -11,26 +11,23 @@ static const double default_until = 0.03, default_budget_s = 60;
 /* 1. compare = { "LABEL A", "LABEL B", within = .03, budget = 60 }, or a list of such. Results have
    `within` as `until`, which Lua reserves. */
 
-/* Pushes how the method's points are called: "divf[nprobe=VALUE,soft_k=VALUE]". Both lists of axes are
-   sorted by name. */
+/* Pushes how the method's points are called: "divf[nprobe=VALUE,soft_k=VALUE]". */
 static const char *push_shape(lua_State *L, const struct method_spec *m)
 {
-    void *g = json_object_iter(m->grid), *s = json_object_iter(m->sweep);
+    json_t *axes = json_sorted(m->grid, m->sweep), *values;
+    const char *name;
+    char before = '[';
     luaL_Buffer text;
 
     luaL_buffinit(L, &text);
     luaL_addstring(&text, m->label);
-    for (char before = '['; g || s; before = ',') {
-        const bool from_grid =
-            g && (!s || strcmp(json_object_iter_key(g), json_object_iter_key(s)) < 0);
+    json_object_foreach(axes, name, values) {
         luaL_addchar(&text, before);
-        luaL_addstring(&text, json_object_iter_key(from_grid ? g : s));
+        luaL_addstring(&text, name);
         luaL_addstring(&text, "=VALUE");
-        if (from_grid)
-            g = json_object_iter_next(m->grid, g);
-        else
-            s = json_object_iter_next(m->sweep, s);
+        before = ',';
     }
+    json_decref(axes);
     luaL_addchar(&text, ']');
     luaL_pushresult(&text);
     return lua_tostring(L, -1);

@@ -1,4 +1,5 @@
 /* view_methods.c - operations on views: dataset:rows(...), :sample(...), `..`, #v, v.dim. */
+#define _GNU_SOURCE /* qsort_r */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,17 +122,14 @@ static int view_queries(lua_State *L)
     return 1;
 }
 
-struct sort_key {
-    int64_t value; /* of source_read_number() */
-    uint64_t position;
-};
-
-static int compare_keys(const void *a, const void *b)
+/* For qsort_r(): by the numbers of the positions, then in their order. */
+static int by_number(const void *a, const void *b, void *numbers)
 {
-    const struct sort_key *x = a, *y = b;
-    if (x->value != y->value)
-        return x->value < y->value ? -1 : 1;
-    return (x->position > y->position) - (x->position < y->position);
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    const int64_t *of = numbers; /* of source_read_number() */
+    if (of[x] != of[y])
+        return of[x] < of[y] ? -1 : 1;
+    return (x > y) - (x < y);
 }
 
 /* Reads the number of each row of the view from the part. */
@@ -169,17 +167,15 @@ static int view_sort_by(lua_State *L)
         script_fail(L, ERR_CONFIG, "sort_by: only rows of one data set can be sorted by its parts");
     const size_t n = v->view->n;
     const struct source *part = lua_data_part(L, v->set, lua_tostring(L, 2));
-    lua_view_reserve(L, n * (sizeof(struct sort_key) + sizeof(uint64_t) + sizeof(int64_t)));
-    struct sort_key *keys = malloc(n * sizeof *keys);
+    lua_view_reserve(L, n * (sizeof(uint64_t) + sizeof(int64_t)));
     uint64_t *positions = malloc(n * sizeof *positions);
     struct error err = { 0 };
     int64_t *numbers = malloc(n * sizeof *numbers);
-    int rc = keys && positions && numbers
+    int rc = positions && numbers
                  ? read_numbers(script_of(L), v->view, part, numbers, &err)
                  : fail(&err, ERR_NO_MEMORY, "out of memory, cannot sort %zu rows", n);
-    for (size_t i = 0; !rc && i < n; i++)
-        keys[i] = (struct sort_key){ numbers[i], i };
-    for (size_t i = 0; !rc && i < n; i++)
+    for (size_t i = 0; !rc && i < n; i++) {
+        positions[i] = i;
         if (numbers[i] == INDEX_ATTRIBUTE_NONE) {
             size_t row;
             (void)view_row(v->view, i, &row);
@@ -188,13 +184,10 @@ static int view_sort_by(lua_State *L)
                       "rows out before sorting",
                       part->name, row + 1);
         }
-    free(numbers);
-    if (!rc) {
-        qsort(keys, n, sizeof *keys, compare_keys);
-        for (size_t i = 0; i < n; i++)
-            positions[i] = keys[i].position;
     }
-    free(keys);
+    if (!rc)
+        qsort_r(positions, n, sizeof *positions, by_number, numbers);
+    free(numbers);
     if (rc) {
         free(positions);
         script_raise(L, script_place(L), "sort_by", &err);

@@ -50,16 +50,9 @@ struct method_spec *lua_method_take(lua_State *L, int index)
 /* Pushes and opens the table `key`; false, with nothing pushed, if there is none. */
 static bool sub_table(const struct fields *f, const char *key, struct fields *sub)
 {
-    const int type = fields_push(f, key);
-    if (type == LUA_TNIL) {
-        lua_pop(f->L, 1);
+    if (!fields_has(f, key))
         return false;
-    }
-    if (type != LUA_TTABLE)
-        fields_fail(f, key, ERR_CONFIG,
-                    "\"%s\" must be a table, as in %s = { name = value }, not %s", key, key,
-                    script_shown(f->L, -1));
-    *sub = (struct fields){ f->L, lua_gettop(f->L), f->what, f->call, f->depth + 1 };
+    *sub = fields_table(f, key, "a table, as in { name = value }");
     return true;
 }
 
@@ -137,8 +130,7 @@ static void read_axes(const struct fields *f, const char *key, const struct meth
             lua_option_find(L, key_place(&sub, names[i]), m, home, names[i]);
         check_once(&sub, o.row, to);
         json_t *values = json_array();
-        lua_axis_set(to, o.row->name, values);
-        json_decref(values);
+        json_object_set_new(to, o.row->name, values);
         fields_push(&sub, names[i]);
         read_axis(&sub, &o, values);
         lua_pop(L, 1);

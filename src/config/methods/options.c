@@ -120,27 +120,6 @@ static void append_value(lua_State *L, const struct method_spec *m, const struct
     json_array_append_new(values, lua_option_value(L, at, o->ops, o->row, o->home, value));
 }
 
-void lua_axis_set(json_t *axes, const char *name, json_t *values)
-{
-    json_t *sorted = json_object();
-    const char *key;
-    json_t *old;
-    bool placed = false;
-    json_object_foreach(axes, key, old) {
-        if (!placed && strcmp(name, key) <= 0) {
-            json_object_set(sorted, name, values);
-            placed = true;
-        }
-        if (strcmp(name, key) != 0)
-            json_object_set(sorted, key, old);
-    }
-    if (!placed)
-        json_object_set(sorted, name, values);
-    json_object_clear(axes);
-    json_object_update(axes, sorted);
-    json_decref(sorted);
-}
-
 static void apply_set(lua_State *L, struct method_spec *m, const char *name, const char *value)
 {
     const struct lua_option o = lua_option_find(L, script_place(L), m, HOME_EITHER, name);
@@ -158,7 +137,7 @@ static void apply_set(lua_State *L, struct method_spec *m, const char *name, con
         at += n + 1;
     }
     if (json_array_size(values) > 1 || json_object_get(axes, p->name)) {
-        lua_axis_set(axes, p->name, values);
+        json_object_set(axes, p->name, values);
         json_object_del(fixed, p->name);
     } else {
         json_object_set(fixed, p->name, json_array_get(values, 0));

@@ -23,9 +23,14 @@ struct script_place script_place(lua_State *L)
     return (struct script_place){ "", 0 };
 }
 
-static _Noreturn void raise_text(lua_State *L, struct script_place at, int code, const char *text)
+void script_fail_at(lua_State *L, struct script_place at, int code, const char *format, ...)
 {
     struct script *s = script_of(L);
+    char text[900];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
     error_clear(&s->raised);
     if (*at.file)
         fail(&s->raised, code, "%s:%d: %s", at.file, at.line, text);
@@ -34,26 +39,6 @@ static _Noreturn void raise_text(lua_State *L, struct script_place at, int code,
     lua_pushstring(L, s->raised.text);
     lua_error(L);
     abort(); /* lua_error() does not return, but is not declared so */
-}
-
-void script_fail_at(lua_State *L, struct script_place at, int code, const char *format, ...)
-{
-    char text[900];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    raise_text(L, at, code, text);
-}
-
-void script_fail(lua_State *L, int code, const char *format, ...)
-{
-    char text[900];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    raise_text(L, script_place(L), code, text);
 }
 
 void script_raise(lua_State *L, struct script_place at, const char *what, const struct error *err)

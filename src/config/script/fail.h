@@ -14,8 +14,7 @@ struct script_place {
 
 /* Place of the innermost Lua function that is running. */
 struct script_place script_place(lua_State *);
-_Noreturn void script_fail(lua_State *, int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+#define script_fail(L, ...) script_fail_at(L, script_place(L), __VA_ARGS__)
 _Noreturn void script_fail_at(lua_State *, struct script_place, int code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* Raises err, after "what: " unless what is NULL. */

@@ -117,6 +117,15 @@ int fields_push(const struct fields *f, const char *key)
     return lua_rawget(f->L, f->at);
 }
 
+struct fields fields_table(const struct fields *f, const char *key, const char *shape)
+{
+    if (fields_push(f, key) != LUA_TTABLE)
+        fields_fail(f, key, ERR_CONFIG, "\"%s\" must be %s, not %s", key, shape,
+                    script_shown(f->L, -1));
+    luaL_checkstack(f->L, 20, "tables too deep");
+    return (struct fields){ f->L, lua_gettop(f->L), f->what, f->call, f->depth + 1 };
+}
+
 bool fields_has(const struct fields *f, const char *key)
 {
     const bool has = fields_push(f, key) != LUA_TNIL;

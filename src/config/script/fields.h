@@ -30,6 +30,8 @@ _Noreturn void fields_fail(const struct fields *, const char *key, int code, con
                            ...) __attribute__((format(printf, 4, 5)));
 /* Pushes the value, which may be nil; returns its type. */
 int fields_push(const struct fields *, const char *key);
+/* Pushes and opens the table under `key`. Raises `"KEY" must be SHAPE` if there is none. */
+struct fields fields_table(const struct fields *, const char *key, const char *shape);
 bool fields_has(const struct fields *, const char *key);
 double fields_real(const struct fields *, const char *key, double otherwise, double min,
                    double max);

@@ -1,8 +1,10 @@
-/* require.c - reads and hashes a config's files; require, which loads files of lib folders only. */
+/* require.c - reads and hashes a config's files; require, which loads files of lib folders only; what
+   the command line changed. */
 #include "src/config/script/require.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,4 +212,20 @@ int script_require(lua_State *L)
     lua_setfield(L, required, name);
     lua_rawgeti(L, -1, 1);
     return 1;
+}
+
+void script_note_change(struct script *s, const char *format, ...)
+{
+    char text[400];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    json_array_append_new(s->experiment->changed, quote_json(text));
+}
+
+void script_note_override(struct script *s, struct override *set)
+{
+    set->used = true;
+    json_object_set_new(s->overrides, set->key, json_string(set->value));
 }

@@ -252,13 +252,9 @@ const struct attribute_spec *lua_step_attributes(const struct fields *f, size_t 
         *n = 1;
         return specs;
     }
-    const int type = fields_push(f, "attributes");
-    if (type == LUA_TNIL)
+    if (!fields_has(f, "attributes"))
         return specs;
-    if (type != LUA_TTABLE)
-        fields_fail(f, "attributes", ERR_CONFIG,
-                    "\"attributes\" must be { NAME = { ... } }, not %s", script_shown(L, -1));
-    const struct fields all = { L, lua_gettop(L), f->what, f->call, f->depth + 1 };
+    const struct fields all = fields_table(f, "attributes", "{ NAME = { ... } }");
     names = fields_names(&all, n);
     if (*n > INDEX_ATTRIBUTES_MAX)
         fields_fail(f, "attributes", ERR_CONFIG, "%zu attributes are given; rows have at most %d",

@@ -26,7 +26,7 @@ static bool read_labels(const struct fields *f, struct label_spec *spec)
 int lua_w_cluster(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_CLUSTER, 0);
-    const struct op_options note = lua_step_note(&f);
+    const struct op_options note = lua_step_options(&f);
     const size_t level = (size_t)fields_count(&f, "level", 0, 0, UINT32_MAX);
     const size_t target = (size_t)fields_count(&f, "target_k", 0, 1, UINT32_MAX);
     struct view *queries = fields_has(&f, "queries") ? lua_step_view(&f, "queries") : NULL;

@@ -14,8 +14,9 @@ struct recorder *lua_recorder(lua_State *);
 struct fields lua_open_step(lua_State *, enum lua_call, size_t positions);
 /* The same for a table of any keys: w:set. */
 struct fields lua_open_settings(lua_State *, enum lua_call);
-/* Reads tag, batch, singles and allow_queries; a key that the operation does not have
-   keeps its default. */
+/* Reads the options that mean the same in each operation; a key that the operation does not have
+   keeps its default. lua_step_note: only the tag. */
+struct op_options lua_step_options(const struct fields *);
 struct op_options lua_step_note(const struct fields *);
 _Noreturn void lua_step_fail(const struct fields *, const struct error *);
 /* Ends the call: raises the error unless rc is OK; returns 0, the number of its results. */
@@ -31,14 +32,6 @@ struct id_selector lua_step_choice(const struct fields *);
 bool lua_step_filter(const struct fields *, struct filter_spec *);
 /* Reads removes = "oldest" | "random" | view | { ids }, for n rows written. */
 struct id_selector lua_step_removes(const struct fields *, size_t n);
-
-/* versions.c: transactions, snapshots */
-
-int lua_w_begin(lua_State *);
-int lua_w_commit(lua_State *);
-int lua_w_rollback(lua_State *);
-int lua_w_snapshot(lua_State *);
-int lua_w_release(lua_State *);
 
 /* attributes.c */
 

@@ -10,20 +10,21 @@
 
 static const char *const arrival_names[] = { "constant", "poisson", "burst", NULL };
 
-static void read_shares(const struct fields *f, struct mix_request *m)
+static void read_shares(const struct fields *f, struct op_options *m, double *shares)
 {
     double sum = 0;
 
     for (size_t k = 0; k < MIX_KINDS; k++)
-        sum += m->shares[k] = fields_real(f, op_mix_kind_names[k], 0, 0, 1);
+        sum += shares[k] = fields_real(f, op_mix_kind_names[k], 0, 0, 1);
+    m->shares = shares;
     if (fabs(sum - 1) > 1e-6)
         fields_fail(f, NULL, ERR_CONFIG,
                     "the shares search + insert + delete + update are %g in all; they must be 1",
                     sum);
-    if (m->rows && m->shares[MIX_INSERT] + m->shares[MIX_UPDATE] <= 0)
+    if (m->writes && m->shares[MIX_INSERT] + m->shares[MIX_UPDATE] <= 0)
         fields_fail(f, "rows", ERR_CONFIG,
                     "there are rows to write, but the shares insert and update are 0");
-    if (!m->rows && m->shares[MIX_INSERT] + m->shares[MIX_UPDATE] > 0)
+    if (!m->writes && m->shares[MIX_INSERT] + m->shares[MIX_UPDATE] > 0)
         fields_fail(f, NULL, ERR_CONFIG,
                     "rows = view is missing: the rows to insert and the new vectors of updates");
 }
@@ -65,7 +66,7 @@ static const uint64_t *read_times(const struct fields *f, const char *name, size
     return times;
 }
 
-static void read_arrivals(const struct fields *f, struct mix_request *m)
+static void read_arrivals(const struct fields *f, struct op_options *m)
 {
     const char *name = fields_text(f, "arrivals", arrival_names[0]);
 
@@ -87,7 +88,7 @@ static void read_arrivals(const struct fields *f, struct mix_request *m)
     m->burst = (size_t)fields_count(f, "burst_size", 100, 1, UINT32_MAX);
 }
 
-static void read_choice(const struct fields *f, struct mix_request *m)
+static void read_choice(const struct fields *f, struct op_options *m)
 {
     static const char *const names[] = { "uniform", "zipf", "latest", "hotspot", "drift", NULL };
     const bool moves_on = m->operations > 0 || m->n_due > 0 || m->rate * m->seconds > 0 ||
@@ -108,15 +109,11 @@ static void read_choice(const struct fields *f, struct mix_request *m)
                     names[m->choice]);
 }
 
-static void read_find(const struct fields *f, struct mix_request *m)
+static void read_find(const struct fields *f, struct op_options *m)
 {
     if (!fields_has(f, "find_rate"))
         return;
-    if (fields_push(f, "find_rate") != LUA_TTABLE)
-        fields_fail(f, "find_rate", ERR_CONFIG,
-                    "\"find_rate\" must be { p99_ms = x } or { share = x }, not %s",
-                    script_shown(f->L, -1));
-    const struct fields sub = { f->L, lua_gettop(f->L), f->what, f->call, f->depth + 1 };
+    const struct fields sub = fields_table(f, "find_rate", "{ p99_ms = x } or { share = x }");
     fields_only(&sub, CALL_FIND_RATE, 0);
     if (fields_has(&sub, "p99_ms") == fields_has(&sub, "share"))
         fields_fail(&sub, NULL, ERR_CONFIG,
@@ -138,7 +135,7 @@ static void read_find(const struct fields *f, struct mix_request *m)
 }
 
 /* What ends the step, and what its rate needs. */
-static void check_end(const struct fields *f, const struct mix_request *m)
+static void check_end(const struct fields *f, const struct op_options *m)
 {
     const bool paced = m->rate > 0 || m->n_due > 0, finds = m->find_p99_ms > 0 || m->find_share > 0;
 
@@ -155,7 +152,7 @@ static void check_end(const struct fields *f, const struct mix_request *m)
                     "operation is late before it begins");
     if (m->operations == 0 && m->seconds <= 0 && m->n_due == 0)
         fields_fail(f, NULL, ERR_CONFIG, "the step has no end: set seconds = s or operations = n");
-    if (m->operations == 0 && !paced && !m->rows && m->shares[MIX_DELETE] > 0)
+    if (m->operations == 0 && !paced && !m->writes && m->shares[MIX_DELETE] > 0)
         fields_fail(f, NULL, ERR_CONFIG,
                     "operations = n is missing: a closed loop that deletes and inserts nothing has "
                     "no other end");
@@ -166,7 +163,7 @@ static void check_end(const struct fields *f, const struct mix_request *m)
                     "with find_rate = { p99_ms }, each trial has another rate; measure alone in a "
                     "step with a "
                     "rate, or with find_rate = { share }");
-    if (m->until_found > 0 && (m->shares[MIX_SEARCH] <= 0 || !m->rows))
+    if (m->until_found > 0 && (m->shares[MIX_SEARCH] <= 0 || !m->writes))
         fields_fail(f, "until_found", ERR_CONFIG,
                     "until_found searches for rows that were inserted: search must be above 0, and "
                     "insert or update");
@@ -177,9 +174,9 @@ static void check_end(const struct fields *f, const struct mix_request *m)
 }
 
 /* The order of the operations: to be stored, and to be taken from a file. */
-static void read_order(const struct fields *f, struct mix_request *m)
+static void read_order(const struct fields *f, struct op_options *m)
 {
-    const bool paced = m->rate > 0 || m->n_due > 0, writes = m->rows != NULL;
+    const bool paced = m->rate > 0 || m->n_due > 0, writes = m->writes != NULL;
     const char *name = fields_text(f, "replay", NULL);
     struct error err = { 0 };
 
@@ -206,30 +203,26 @@ static void read_order(const struct fields *f, struct mix_request *m)
 int lua_w_mix(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_MIX, 1);
-    struct op_options note = lua_step_note(&f);
-    note.repeated = fields_bool(&f, "repeated", false);
-    struct mix_request m = {
-        .queries = lua_step_view(&f, NULL),
-        .rows = fields_has(&f, "rows") ? lua_step_view(&f, "rows") : NULL,
-        .threads = (size_t)fields_count(&f, "threads", 1, 1, 256),
-        .k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20),
-        .operations = (size_t)fields_count(&f, "operations", 0, 1, OP_OPERATIONS_MAX),
-        .seconds = fields_real(&f, "seconds", 0, 0, 86400),
-        .rate = fields_real(&f, "rate", 0, 0, 1e9),
-        .alone = fields_bool(&f, "alone", false),
-        .until_found = fields_real(&f, "until_found", 0, 0, 1),
-        .maintain_every = fields_real(&f, "maintain_every", 0, 0, 86400),
-        .limit_ms = fields_real(&f, "latency_limit_ms", 0, 0, 1e9),
-    };
+    struct op_options m = lua_step_options(&f);
+    double shares[MIX_KINDS];
+    m.rows = lua_step_view(&f, NULL);
+    m.writes = fields_has(&f, "rows") ? lua_step_view(&f, "rows") : NULL;
+    m.threads = (size_t)fields_count(&f, "threads", 1, 1, 256);
+    m.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
+    m.operations = (size_t)fields_count(&f, "operations", 0, 1, OP_OPERATIONS_MAX);
+    m.seconds = fields_real(&f, "seconds", 0, 0, 86400);
+    m.until_found = fields_real(&f, "until_found", 0, 0, 1);
+    m.maintain_every = fields_real(&f, "maintain_every", 0, 0, 86400);
+    m.limit_ms = fields_real(&f, "latency_limit_ms", 0, 0, 1e9);
     static const char *const removes[] = { "random", "oldest", NULL };
 
     m.oldest = fields_choice(&f, "removes", 0, removes) == 1;
-    read_shares(&f, &m);
+    read_shares(&f, &m, shares);
     read_arrivals(&f, &m);
     read_choice(&f, &m);
     read_find(&f, &m);
     check_end(&f, &m);
     read_order(&f, &m);
     struct error err = { 0 };
-    return lua_step_end(&f, record_mix(lua_recorder(L), &note, &m, &err), &err);
+    return lua_step_end(&f, record_mix(lua_recorder(L), &m, &err), &err);
 }

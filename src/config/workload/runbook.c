@@ -290,7 +290,7 @@ int lua_w_runbook(lua_State *L)
         fields_fail(&f, NULL, ERR_CONFIG,
                     "a view comes second, as in w:runbook { \"file.yaml\", view }, not %s",
                     script_shown(L, -1));
-    struct runbook_player r = { .rows = v->view, .note = lua_step_note(&f) };
+    struct runbook_player r = { .rows = v->view, .note = lua_step_options(&f) };
     r.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
     r.searches = (size_t)fields_count(&f, "searches", 100, 0, 1000000);
     r.rate = fields_real(&f, "event_rate", -1, 0, 1e9);

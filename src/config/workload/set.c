@@ -118,14 +118,15 @@ static const struct param_setting *read_settings(const struct fields *f, size_t 
 int lua_w_set(lua_State *L)
 {
     const struct fields f = lua_open_settings(L, CALL_W_SET);
-    const struct op_options note = lua_step_note(&f);
+    struct op_options note = lua_step_note(&f);
     struct error err = { 0 };
     size_t n;
     const struct param_setting *settings = read_settings(&f, &n);
     if (!n)
         fields_fail(&f, NULL, ERR_CONFIG, "an option and its new value are missing");
     char *json = settings_json(settings, n);
-    const int rc = json ? record_set(lua_recorder(L), &note, json, &err)
+    note.settings = json;
+    const int rc = json ? record_mark(lua_recorder(L), &note, OP_SET, &err)
                         : fail(&err, ERR_NO_MEMORY, "out of memory");
     free(json);
     return lua_step_end(&f, rc, &err);

@@ -59,13 +59,26 @@ struct op_options lua_step_note(const struct fields *f)
                     "tag \"%.60s\" must be 1 to %d bytes of UTF-8 without / # and control "
                     "characters",
                     tag, TAG_BYTES_MAX);
-    return (struct op_options){
-        .tag = tag,
-        .line = f->call.line,
-        .batch = (size_t)fields_count(f, "batch", 0, 1, UINT32_MAX),
-        .singles = (size_t)fields_count(f, "singles", 0, 0, UINT32_MAX),
-        .allow_queries = fields_bool(f, "allow_queries", false),
-    };
+    return (struct op_options){ .tag = tag, .line = f->call.line };
+}
+
+struct op_options lua_step_options(const struct fields *f)
+{
+    struct op_options o = lua_step_note(f);
+    o.batch = (size_t)fields_count(f, "batch", 0, 1, UINT32_MAX);
+    o.singles = (size_t)fields_count(f, "singles", 0, 0, UINT32_MAX);
+    o.planted = (size_t)fields_count(f, "planted", 0, 1, UINT32_MAX);
+    o.budget = (uint64_t)fields_count(f, "budget", 0, 0, INT64_MAX);
+    o.depth = (size_t)fields_count(f, "depth", 0, 0, 1000);
+    o.rate = fields_real(f, "rate", 0, 0, 1e9);
+    o.allow_queries = fields_bool(f, "allow_queries", false);
+    o.cold = fields_bool(f, "cold", false);
+    o.clusters = fields_bool(f, "clusters", false);
+    o.repeated = fields_bool(f, "repeated", false);
+    o.alone = fields_bool(f, "alone", false);
+    o.name = fields_text(f, "name", NULL);
+    o.snapshot = fields_text(f, "as_of", NULL);
+    return o;
 }
 
 struct view *lua_step_view(const struct fields *f, const char *key)
@@ -136,16 +149,10 @@ struct id_selector lua_step_choice(const struct fields *f)
 
 bool lua_step_filter(const struct fields *f, struct filter_spec *a)
 {
-    lua_State *L = f->L;
-    const int type = fields_push(f, "filter");
-    if (type == LUA_TNIL)
+    if (!fields_has(f, "filter"))
         return false;
-    if (type != LUA_TTABLE)
-        fields_fail(f, "filter", ERR_CONFIG,
-                    "\"filter\" must be { tag = ... }, { fraction = ... } or { ids = ... }, "
-                    "not %s",
-                    script_shown(L, -1));
-    const struct fields sub = { L, lua_gettop(L), f->what, f->call, f->depth + 1 };
+    const struct fields sub =
+        fields_table(f, "filter", "{ tag = ... }, { fraction = ... } or { ids = ... }");
     fields_only(&sub, CALL_FILTER, 0);
     if (fields_has(&sub, "fraction") + fields_has(&sub, "ids") + fields_has(&sub, "tag") != 1)
         fields_fail(f, "filter", ERR_CONFIG, "\"filter\" has exactly one of tag, fraction and ids");

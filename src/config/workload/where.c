@@ -165,29 +165,26 @@ static size_t field_named(const struct fields *f, const struct op_list *list, co
 bool lua_step_where(const struct fields *f, struct filter_spec *allow)
 {
     lua_State *L = f->L;
-    const int type = fields_push(f, "where");
-    const bool only = type == LUA_TTABLE && lua_rawlen(L, -1) > 0;
-    const char *only_name[] = { ONLY_FIELD, NULL }, **names = only_name;
-    size_t n = 1, n_values = 0;
+    static const char shape[] = "{ low, high } or { NAME = { low, high }, ... }";
+    size_t n, n_values = 0;
 
-    if (type == LUA_TNIL)
+    if (!fields_has(f, "where"))
         return false;
-    if (type != LUA_TTABLE || (only && lua_rawlen(L, -1) != 2))
-        fields_fail(f, "where", ERR_CONFIG,
-                    "\"where\" must be { low, high } or { NAME = { low, high }, ... }, not %s",
-                    script_shown(L, -1));
-    const struct fields all = { L, lua_gettop(L), f->what, f->call, f->depth + 1 };
-    if (!only)
-        names = fields_names(&all, &n);
+    struct fields all = fields_table(f, "where", shape);
+    if (lua_rawlen(L, all.at) > 0) {
+        if (lua_rawlen(L, all.at) != 2)
+            fields_fail(f, "where", ERR_CONFIG, "\"where\" must be %s", shape);
+        lua_createtable(L, 0, 1);
+        lua_insert(L, all.at);
+        lua_setfield(L, all.at, ONLY_FIELD);
+    }
+    const char **names = fields_names(&all, &n);
     if (n == 0)
         fields_fail(f, "where", ERR_CONFIG, "\"where\" has no condition");
     struct conditions *c = lua_newuserdatauv(L, sizeof *c, 0);
     *c = (struct conditions){ .ops = recorder_list(lua_recorder(L)) };
     for (size_t i = 0; i < n; i++) {
-        if (only)
-            lua_pushvalue(L, all.at);
-        else
-            (void)fields_push(&all, names[i]);
+        (void)fields_push(&all, names[i]);
         n_values += count_values(L);
         lua_pop(L, 1);
     }
@@ -196,10 +193,7 @@ bool lua_step_where(const struct fields *f, struct filter_spec *allow)
     for (size_t i = 0; i < n; i++) {
         const size_t field = field_named(f, c->ops, names[i]);
 
-        if (only)
-            lua_pushvalue(L, all.at);
-        else
-            (void)fields_push(&all, names[i]);
+        (void)fields_push(&all, names[i]);
         const struct field_table t = lua_field_open(f, names[i]);
         read_conditions(&t, c, field);
         lua_pop(L, 1);

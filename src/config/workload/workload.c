@@ -11,7 +11,7 @@
 static int lua_w_train(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_TRAIN, 1);
-    const struct op_options note = lua_step_note(&f);
+    const struct op_options note = lua_step_options(&f);
     struct error err = { 0 };
     return lua_step_end(&f, record_train(lua_recorder(L), &note, lua_step_view(&f, NULL), &err),
                         &err);
@@ -20,8 +20,7 @@ static int lua_w_train(lua_State *L)
 static int lua_w_insert(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_INSERT, 1);
-    struct op_options note = lua_step_note(&f);
-    note.rate = fields_real(&f, "rate", 0, 0, 1e9);
+    struct op_options note = lua_step_options(&f);
     struct view *rows =
         fields_has(&f, "stream") ? lua_step_stream(&f, &note) : lua_step_view(&f, NULL);
     size_t n_specs;
@@ -41,7 +40,7 @@ static int lua_w_insert(lua_State *L)
 static int lua_w_delete(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_DELETE, 1);
-    const struct op_options note = lua_step_note(&f);
+    const struct op_options note = lua_step_options(&f);
     const struct id_selector choice = lua_step_choice(&f);
     struct error err = { 0 };
     return lua_step_end(&f, record_delete(lua_recorder(L), &note, &choice, &err), &err);
@@ -50,7 +49,7 @@ static int lua_w_delete(lua_State *L)
 static int lua_w_update(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_UPDATE, 1);
-    const struct op_options note = lua_step_note(&f);
+    const struct op_options note = lua_step_options(&f);
     const struct id_selector choice = lua_step_choice(&f);
     struct view *with = lua_step_view(&f, "with");
     struct error err = { 0 };
@@ -60,11 +59,7 @@ static int lua_w_update(lua_State *L)
 static int lua_w_search(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_SEARCH, 1);
-    struct op_options note = lua_step_note(&f);
-    note.cold = fields_bool(&f, "cold", false);
-    note.clusters = fields_bool(&f, "clusters", false);
-    note.repeated = fields_bool(&f, "repeated", false);
-    note.as_of = fields_text(&f, "as_of", NULL);
+    const struct op_options note = lua_step_options(&f);
     const size_t k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
     struct view *queries = lua_step_view(&f, NULL);
     struct filter_spec allow;
@@ -81,9 +76,7 @@ static int lua_w_search(lua_State *L)
 static int lua_w_range(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_RANGE, 1);
-    struct op_options note = lua_step_note(&f);
-    note.repeated = fields_bool(&f, "repeated", false);
-    note.planted = (size_t)fields_count(&f, "planted", 0, 1, UINT32_MAX);
+    const struct op_options note = lua_step_options(&f);
     if (!fields_has(&f, "radius"))
         fields_fail(&f, NULL, ERR_CONFIG, "radius = ... is missing");
     const double radius = fields_real(&f, "radius", 0, -1e30, 1e30);
@@ -96,49 +89,19 @@ static int lua_w_range(lua_State *L)
         &err);
 }
 
-static int lua_w_maintain(lua_State *L)
+/* An operation that its options give; the upvalue is its call. */
+static int record_given(lua_State *L)
 {
-    const struct fields f = lua_open_step(L, CALL_W_MAINTAIN, 0);
-    const struct op_options note = lua_step_note(&f);
-    struct error err = { 0 };
-    return lua_step_end(
-        &f,
-        record_maintain(lua_recorder(L), &note, fields_count(&f, "budget", 0, 0, INT64_MAX), &err),
-        &err);
-}
-
-static int lua_w_inspect(lua_State *L)
-{
-    const struct fields f = lua_open_step(L, CALL_W_INSPECT, 0);
-    const struct op_options note = lua_step_note(&f);
-    const size_t depth = (size_t)fields_count(&f, "depth", 0, 0, 1000);
-    struct error err = { 0 };
-    return lua_step_end(
-        &f, record_inspect(lua_recorder(L), &note, depth, fields_bool(&f, "ids", false), &err),
-        &err);
-}
-
-static int mark(lua_State *L, enum lua_call call, enum op_kind kind)
-{
+    const enum lua_call call = (enum lua_call)lua_tointeger(L, lua_upvalueindex(1));
+    const enum op_kind kind = op_named(lua_call_member(call));
     const struct fields f = lua_open_step(L, call, 0);
-    const struct op_options note = lua_step_note(&f);
+    struct op_options note = lua_step_options(&f);
+    if ((kind == OP_SNAPSHOT || kind == OP_RELEASE) && !(note.name && *note.name))
+        fields_fail(&f, NULL, ERR_CONFIG, "name = \"...\" is missing");
+    if (kind == OP_INSPECT)
+        note.with_ids = fields_bool(&f, "ids", false);
     struct error err = { 0 };
     return lua_step_end(&f, record_mark(lua_recorder(L), &note, kind, &err), &err);
-}
-
-static int lua_w_save(lua_State *L)
-{
-    return mark(L, CALL_W_SAVE, OP_SAVE);
-}
-
-static int lua_w_reload(lua_State *L)
-{
-    return mark(L, CALL_W_RELOAD, OP_RELOAD);
-}
-
-static int lua_w_recover(lua_State *L)
-{
-    return mark(L, CALL_W_RECOVER, OP_RECOVER);
 }
 
 static int lua_w_checkpoint(lua_State *L)
@@ -150,50 +113,43 @@ static int lua_w_checkpoint(lua_State *L)
     lua_createtable(L, 0, 1);
     lua_insert(L, 2);
     lua_setfield(L, 2, "tag");
-    return mark(L, CALL_W_CHECKPOINT, OP_CHECKPOINT);
+    return record_given(L);
 }
 
 static int lua_w_concurrent(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_CONCURRENT, 1);
-    struct op_options note = lua_step_note(&f);
-    note.repeated = fields_bool(&f, "repeated", false);
-    const bool writes = fields_has(&f, "writes");
-    struct view *rows = writes ? lua_step_view(&f, "writes") : NULL;
-    const bool replaces = fields_has(&f, "removes");
+    struct op_options o = lua_step_options(&f);
+    const bool writes = fields_has(&f, "writes"), replaces = fields_has(&f, "removes");
+    o.rows = lua_step_view(&f, NULL);
+    o.writes = writes ? lua_step_view(&f, "writes") : NULL;
+    o.writers = (size_t)fields_count(&f, "writers", writes, 0, 256);
+    o.readers = (size_t)fields_count(&f, "readers", 1, 0, 256);
+    o.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
+    o.seconds = fields_real(&f, "seconds", 5, 0, 86400);
     const struct id_selector removes =
-        replaces ? lua_step_removes(&f, rows ? rows->n : 0) : (struct id_selector){ 0 };
-    const struct concurrent_request request = {
-        .queries = lua_step_view(&f, NULL),
-        .writes = rows,
-        .removes = replaces ? &removes : NULL,
-        .writers = (size_t)fields_count(&f, "writers", writes, 0, 256),
-        .readers = (size_t)fields_count(&f, "readers", 1, 0, 256),
-        .k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20),
-        .seconds = fields_real(&f, "seconds", 5, 0, 86400),
-        .rate = fields_real(&f, "rate", 0, 0, 1e9),
-        .alone = fields_bool(&f, "alone", false),
-    };
-    if (request.alone && (request.seconds == 0 || request.readers == 0 || !writes))
+        replaces ? lua_step_removes(&f, writes ? o.writes->n : 0) : (struct id_selector){ 0 };
+    if (o.alone && (o.seconds == 0 || o.readers == 0 || !writes))
         fields_fail(&f, "alone", ERR_CONFIG,
                     "searches that run alone first, and then beside changes, need readers, writes "
                     "and seconds = s");
-    if (writes != (request.writers > 0))
-        fields_fail(&f, "writers", ERR_CONFIG, "%zu writers%s", request.writers,
+    if (writes != (o.writers > 0))
+        fields_fail(&f, "writers", ERR_CONFIG, "%zu writers%s", o.writers,
                     writes ? ", but there are rows to write"
                            : ", but no rows to write: writes = view is missing");
-    if (request.seconds == 0 && !writes)
+    if (o.seconds == 0 && !writes)
         fields_fail(&f, "seconds", ERR_CONFIG,
                     "seconds = 0 lasts until the writers are done, but there are no writers");
     if (replaces && !writes)
         fields_fail(
             &f, "removes", ERR_CONFIG,
             "\"removes\" removes one row for each that is written, but writes = view is missing");
-    if (request.writers + request.readers == 0)
+    if (o.writers + o.readers == 0)
         fields_fail(&f, NULL, ERR_CONFIG,
                     "there are neither readers nor writers; set one of the two");
     struct error err = { 0 };
-    return lua_step_end(&f, record_concurrent(lua_recorder(L), &note, &request, &err), &err);
+    return lua_step_end(
+        &f, record_concurrent(lua_recorder(L), &o, replaces ? &removes : NULL, &err), &err);
 }
 
 /* w.rng */
@@ -248,41 +204,28 @@ struct member {
     lua_CFunction func; /* NULL ends */
 };
 
-/* Pushes the function that `owner`, w or w.rng, has under the key; raises if there is none. */
-static int find_function(lua_State *L, const struct member *functions, const char *owner)
+/* Pushes the function that `owner`, w or w.rng, has under the key; raises if there is none. The
+   upvalue is the table of them. */
+static int find_function(lua_State *L, const char *owner)
 {
-    const char *names[32];
-    size_t n = 0;
+    const struct fields all = { .L = L, .at = lua_upvalueindex(1) };
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-    for (const struct member *f = functions; f->func; f++) {
-        names[n] = lua_call_member(f->call);
-        if (strcmp(names[n++], key) == 0) {
-            lua_pushcfunction(L, f->func);
-            return 1;
-        }
-    }
+    size_t n;
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, all.at) == LUA_TFUNCTION)
+        return 1;
+    const char **names = fields_names(&all, &n);
     script_fail(L, ERR_CONFIG, "%s has no operation %s%s", owner, script_shown(L, 2),
                 script_hint(L, key, names, n));
 }
 
 static int rng_index(lua_State *L)
 {
-    static const struct member functions[] = { { CALL_W_RNG_INT, rng_int },
-                                               { CALL_W_RNG_REAL, rng_real },
-                                               { CALL_W_RNG_SHUFFLE, rng_shuffle },
-                                               { LUA_CALLS, NULL } };
-    return find_function(L, functions, "w.rng");
+    return find_function(L, "w.rng");
 }
 
 static int w_index(lua_State *L)
 {
-    static const struct member functions[] = {
-#define OP(KIND, name, steps, rows, flags) { CALL_W_##KIND, lua_w_##name },
-#include "src/workload/ops.def"
-#undef OP
-        { CALL_W_RUNBOOK, lua_w_runbook },
-        { LUA_CALLS, NULL },
-    };
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     if (strcmp(key, "live") == 0) {
         lua_pushinteger(L, (lua_Integer)recorder_live(lua_recorder(L)));
@@ -293,7 +236,7 @@ static int w_index(lua_State *L)
         luaL_setmetatable(L, RNG_NAME);
         return 1;
     }
-    return find_function(L, functions, "w");
+    return find_function(L, "w");
 }
 
 void lua_workload_push(lua_State *L)
@@ -302,10 +245,17 @@ void lua_workload_push(lua_State *L)
     luaL_setmetatable(L, WORKLOAD_NAME);
 }
 
-static void register_object(lua_State *L, const char *name, const char *shown, lua_CFunction index)
+static void register_object(lua_State *L, const char *name, const char *shown, lua_CFunction index,
+                            const struct member *functions)
 {
     luaL_newmetatable(L, name);
-    lua_pushcfunction(L, index);
+    lua_newtable(L);
+    for (; functions->func; functions++) {
+        lua_pushinteger(L, functions->call);
+        lua_pushcclosure(L, functions->func, 1);
+        lua_setfield(L, -2, lua_call_member(functions->call));
+    }
+    lua_pushcclosure(L, index, 1);
     lua_setfield(L, -2, "__index");
     lua_pushstring(L, shown);
     lua_setfield(L, -2, "__metatable");
@@ -314,6 +264,36 @@ static void register_object(lua_State *L, const char *name, const char *shown, l
 
 void lua_workload_register(struct script *s)
 {
-    register_object(s->L, WORKLOAD_NAME, "workload", w_index);
-    register_object(s->L, RNG_NAME, "rng", rng_index);
+    static const struct member of_rng[] = { { CALL_W_RNG_INT, rng_int },
+                                            { CALL_W_RNG_REAL, rng_real },
+                                            { CALL_W_RNG_SHUFFLE, rng_shuffle },
+                                            { LUA_CALLS, NULL } };
+    static const struct member of_w[] = {
+        { CALL_W_TRAIN, lua_w_train },
+        { CALL_W_INSERT, lua_w_insert },
+        { CALL_W_DELETE, lua_w_delete },
+        { CALL_W_UPDATE, lua_w_update },
+        { CALL_W_SEARCH, lua_w_search },
+        { CALL_W_RANGE, lua_w_range },
+        { CALL_W_SET, lua_w_set },
+        { CALL_W_CLUSTER, lua_w_cluster },
+        { CALL_W_MAINTAIN, record_given },
+        { CALL_W_SAVE, record_given },
+        { CALL_W_RELOAD, record_given },
+        { CALL_W_CONCURRENT, lua_w_concurrent },
+        { CALL_W_MIX, lua_w_mix },
+        { CALL_W_INSPECT, record_given },
+        { CALL_W_CHECKPOINT, lua_w_checkpoint },
+        { CALL_W_RECOVER, record_given },
+        { CALL_W_BEGIN, record_given },
+        { CALL_W_COMMIT, record_given },
+        { CALL_W_ROLLBACK, record_given },
+        { CALL_W_SNAPSHOT, record_given },
+        { CALL_W_RELEASE, record_given },
+        { CALL_W_RUNBOOK, lua_w_runbook },
+        { LUA_CALLS, NULL },
+    };
+    _Static_assert(sizeof of_w / sizeof *of_w == OP_KINDS + 2, "one for each operation");
+    register_object(s->L, WORKLOAD_NAME, "workload", w_index, of_w);
+    register_object(s->L, RNG_NAME, "rng", rng_index, of_rng);
 }

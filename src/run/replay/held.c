@@ -4,7 +4,6 @@
 
 #include "src/core/rng.h"
 #include "src/run/replay/query/answer_buffer.h"
-#include "src/run/replay/query/range_batch.h"
 #include "src/run/replay/verbs.h"
 
 /* A shorter batch is repeated, so that the cost of the clock and of the switch between the two
@@ -13,38 +12,27 @@
 
 struct held_search {
     struct query_batch batch;
-    struct answer_buffer answers; /* of one call; a range search uses `caught` */
-    struct range_catch caught;
+    struct answer_buffer answers; /* of one call */
     /* All answers of one repetition of the last round, drawn at random: the method cannot know which,
        nor whether they will be scored. */
     struct buffer kept; /* ids, queries.n x k */
     struct range_catch kept_range;
     struct rng rng;
     size_t each; /* queries per call: all, or one */
-    bool range;  /* it is a range search */
     bool open;   /* the batch exists, since the first round */
 };
 
-static int ask(struct held_search *h, size_t first)
+/* Makes one call and adds its time to *total. */
+static int call(struct held_search *h, const struct replay_session *r, size_t first,
+                uint64_t *total)
 {
-    h->caught.n = 0;
-    return h->range ? range_batch_search(&h->batch, &h->caught, h->batch.queries, first, h->each)
-                    : query_batch_search(&h->batch, h->batch.queries, first, h->each, &h->answers);
-}
+    answer_buffer_clear(&h->answers, &h->batch);
+    h->answers.caught.n = 0;
+    const uint64_t start = clock_ns();
+    const int rc = query_batch_search(&h->batch, h->batch.queries, first, h->each, &h->answers);
 
-static int open_range(struct held_search *h, struct replay_session *r, const struct op *op,
-                      const void *knobs, struct step_record *s)
-{
-    int rc;
-
-    range_catch_init(&h->caught, r);
-    range_catch_init(&h->kept_range, r);
-    rc = range_batch_begin(&h->batch, r, op, NULL, knobs);
-    if (rc == OK)
-        rc = range_choose_filter(&h->batch, &h->caught, s);
-    return rc == OK
-               ? range_batch_search(&h->batch, &h->caught, h->batch.queries, 0, h->batch.queries.n)
-               : rc;
+    *total += session_interval_ns(r, start, clock_ns());
+    return rc == OK ? answer_buffer_check(&h->answers, &h->batch, first, NULL) : rc;
 }
 
 /* Prepares the batch and runs every query once as a warm-up. */
@@ -52,69 +40,47 @@ static int open_held(struct held_search *h, struct replay_session *r, const stru
                      bool single, struct step_record *s)
 {
     const void *knobs = r->cell->points[r->env->held_point].knobs;
+    uint64_t untimed = 0;
     int rc;
 
     h->open = true;
     h->rng = rng_at(clock_ns(), r->at);
-    h->range = op->kind == OP_RANGE;
     if (r->env->begin)
         r->env->begin(r->env->to, r->at, r->env->held_point);
     h->each = single ? 1 : op->rows->n;
-    if (h->range)
-        return open_range(h, r, op, knobs, s);
     rc = query_batch_begin(&h->batch, r, op, NULL, op->rows->n, knobs, s);
     if (rc == OK)
         rc = answer_buffer_make(&h->answers, &h->batch, h->each);
     if (rc == OK)
         rc = buffer_reserve(&h->kept, h->batch.queries.n * h->batch.k * sizeof(uint64_t), r->err);
     for (size_t first = 0; rc == OK && first < h->batch.queries.n; first += h->each)
-        rc = ask(h, first);
+        rc = call(h, r, first, &untimed);
     return rc;
 }
 
 static void close_held(struct held_search *h)
 {
-    range_catch_free(&h->caught);
     range_catch_free(&h->kept_range);
     buffer_free(&h->kept);
     answer_buffer_free(&h->answers);
     query_batch_end(&h->batch);
 }
 
-/* Makes one timed call and adds its time to *total. */
-static int call(struct held_search *h, const struct replay_session *r, size_t first,
-                uint64_t *total)
-{
-    if (!h->range)
-        answer_buffer_clear(&h->answers, &h->batch);
-    const uint64_t start = clock_ns();
-    const int rc = ask(h, first);
-
-    *total += session_interval_ns(r, start, clock_ns());
-    return rc == OK && !h->range ? answer_buffer_check(&h->answers, &h->batch, first, NULL) : rc;
-}
-
 /* Keeps the answers of the call that began at query `first`; outside the clock. */
-static int keep(struct held_search *h, size_t first)
+static int keep(struct held_search *h, const struct replay_session *r, size_t first)
 {
+    const struct range_catch *now = &h->answers.caught;
     struct range_catch *all = &h->kept_range;
     const size_t k = h->batch.k;
 
-    if (!h->range) {
-        memcpy((uint64_t *)h->kept.bytes + first * k, h->answers.kept,
-               h->each * k * sizeof(uint64_t));
-        return OK;
+    memcpy((uint64_t *)h->kept.bytes + first * k, h->answers.kept, h->each * k * sizeof(uint64_t));
+    all->n = first == 0 ? 0 : all->n;
+    const int rc = range_catch_reserve(all, all->n + now->n, r->err);
+    if (rc == OK && now->n > 0) {
+        memcpy(all->found + all->n, now->found, now->n * sizeof *all->found);
+        all->n += now->n;
     }
-    if (first == 0)
-        all->n = 0;
-    if (all->capacity < all->n + h->caught.n &&
-        !mem_grow(NULL, &all->found, &all->capacity, all->n + h->caught.n, sizeof *all->found))
-        return fail(all->err, ERR_NO_MEMORY, "range: out of memory for %zu answers",
-                    all->n + h->caught.n);
-    if (h->caught.n > 0)
-        memcpy(all->found + all->n, h->caught.found, h->caught.n * sizeof *all->found);
-    all->n += h->caught.n;
-    return OK;
+    return rc;
 }
 
 static int make_round(struct held_search *h, const struct replay_session *r, double *ns)
@@ -131,7 +97,7 @@ static int make_round(struct held_search *h, const struct replay_session *r, dou
         for (size_t first = 0; rc == OK && first < n; first += h->each) {
             rc = call(h, r, first, &total);
             if (rc == OK && kept)
-                rc = keep(h, first);
+                rc = keep(h, r, first);
         }
     }
     *ns = (double)total / (double)times / (double)n;
@@ -143,8 +109,9 @@ static int score_round(struct held_search *h)
 {
     const size_t n = h->batch.queries.n;
 
-    return h->range ? range_batch_score(&h->batch, &h->kept_range, PASS_ROUND, 0, n, NULL)
-                    : query_batch_score(&h->batch, PASS_ROUND, 0, h->kept.bytes, n, NULL);
+    return h->batch.kind == SEARCH_RANGE
+               ? range_catch_score(&h->kept_range, &h->batch, PASS_ROUND, 0, n)
+               : query_batch_score(&h->batch, PASS_ROUND, 0, h->kept.bytes, n, NULL);
 }
 
 static bool can_round(const struct replay_session *r, const struct op *op)

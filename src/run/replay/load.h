@@ -6,7 +6,7 @@
  * and the step says so.
  *
  *   1 a run   2 the step (load.c)   3 threads (load_workers.c)   4 changes of rows (load_changes.c)
- *   5 which operation is next (load_queue.c, load_order.c)   6 samples (load_scores.c) */
+ *   5 which operation is next (load_queue.c, load_order.c) */
 #ifndef DRIFTLINE_RUN_REPLAY_LOAD_H
 #define DRIFTLINE_RUN_REPLAY_LOAD_H
 
@@ -29,24 +29,32 @@ struct load_tally {
     struct histogram latency, lag; /* lag: from the intended to the actual start */
 };
 
+/* What one thread measured, or several. */
+struct load_totals {
+    struct load_tally tallies[MIX_KINDS], all; /* all: of all kinds; of several threads only */
+    struct histogram insert;                   /* the insertion part of a pair */
+    /* op->until_found: from the begin of an insertion to the first answer with its row */
+    struct histogram found;
+    size_t never;                /* of them, not found */
+    struct histogram maintained; /* latency of the searches that maintenance overlapped */
+    size_t maintenances;
+    double maintenance_s;
+    double seconds; /* until the last thread finished */
+    double waited;  /* share of the threads' time that they waited for a processor; NAN: unknown */
+};
+
 struct load_worker {
     struct load_run *all;
     pthread_t thread;
     struct op_sequence sequence;
     uint64_t finished_ns;
-    double waited; /* share of the time that it waited for a processor; NAN: unknown */
     size_t searches;
     /* A copy of the step's batch, with its own work counters. */
     struct query_batch batch;
     struct answer_buffer answers;
     struct samples samples;
-    struct load_tally tallies[MIX_KINDS];
-    struct histogram insert; /* the insertion part of a pair */
-    struct histogram
-        found; /* op->until_found: from the begin of an insertion to the first answer with its row */
-    size_t never;                /* of them, not found */
-    struct histogram maintained; /* latency of the searches that maintenance overlapped */
-    size_t turn;                 /* op->order: where the thread's operation stands in it */
+    struct load_totals sums;
+    size_t turn; /* op->order: where the thread's operation stands in it */
 };
 
 struct load_queue; /* load_queue.c */
@@ -85,16 +93,6 @@ struct load_run {
     bool paced;
     uint64_t limit_ns;         /* 0: none */
     uint64_t start_ns, end_ns; /* end_ns 0: until the sequences end */
-};
-
-/* The sum of some workers' tallies; seconds: until the last of them finished. */
-struct load_totals {
-    struct load_tally tallies[MIX_KINDS], all; /* all: of all kinds */
-    struct histogram insert, found, maintained;
-    size_t never, maintenances;
-    double maintenance_s;
-    double seconds;
-    double waited; /* share of the threads' time that they waited for a processor; NAN: unknown */
 };
 
 /* 2. The step */
@@ -171,15 +169,5 @@ bool load_order_wait(const struct load_worker *);
 void load_order_begin(struct load_worker *, const struct op_planned *);
 /* Appends the operations that began to the cell's file. */
 int load_order_write(const struct load_run *);
-
-/* 6. Samples */
-
-/* Scores the answers received while the clock ran, and then the state that is left, by the same
-   queries. */
-int load_score(struct load_run *, struct step_record *);
-/* Threads repeat the same queries. New queries before and after the run show whether the method
-   caches answers. */
-int load_warm_up(struct load_run *, struct step_record *, struct answer_buffer *one);
-int load_probe(struct load_run *, struct step_record *, struct answer_buffer *one);
 
 #endif

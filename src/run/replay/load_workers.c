@@ -38,7 +38,7 @@ static void note_maintained(struct load_worker *w, enum mix_kind kind, uint64_t 
                             uint64_t latency)
 {
     if (kind == MIX_SEARCH && atomic_load(&w->all->maintained_ns) >= due_ns)
-        histogram_add(&w->maintained, latency);
+        histogram_add(&w->sums.maintained, latency);
 }
 
 /* Whether the row of a change is searched for: evenly, a share of them. */
@@ -68,8 +68,8 @@ static int seek(struct load_worker *w, size_t change, uint64_t began_ns)
             found = w->answers.kept[i] == t->op->ids[change];
     }
     if (found)
-        histogram_add(&w->found, waited);
-    w->never += !found && waited >= MOST_NS;
+        histogram_add(&w->sums.found, waited);
+    w->sums.never += !found && waited >= MOST_NS;
     return rc;
 }
 
@@ -78,7 +78,7 @@ static uint64_t run_one(struct load_worker *w, const struct op_planned *p, uint6
                         uint64_t now)
 {
     struct load_run *t = w->all;
-    struct load_tally *tally = &w->tallies[p->kind];
+    struct load_tally *tally = &w->sums.tallies[p->kind];
     uint64_t insert_ns = 0;
     const int rc = p->kind == MIX_SEARCH ? search(w, p) : load_change(t, w, p, &insert_ns);
     const uint64_t end = clock_ns();
@@ -99,7 +99,7 @@ static uint64_t run_one(struct load_worker *w, const struct op_planned *p, uint6
         samples_offer(&w->samples, w->batch.k, w->searches++, p->query, w->answers.kept,
                       w->answers.kept_distances);
     else if (p->kind == MIX_UPDATE)
-        histogram_add(&w->insert, insert_ns);
+        histogram_add(&w->sums.insert, insert_ns);
     if (p->kind == MIX_SEARCH || !is_sought(t->op, p->change))
         return end;
     const int sought = seek(w, p->change, now);
@@ -129,7 +129,7 @@ static void charge_missed(struct load_worker *w)
         return;
     while (take(w, &p) && t->start_ns + p.due_ns < end) {
         const uint64_t waited = w->finished_ns - (t->start_ns + p.due_ns);
-        struct load_tally *tally = &w->tallies[p.kind];
+        struct load_tally *tally = &w->sums.tallies[p.kind];
 
         if (t->limit_ns && waited > t->limit_ns) {
             tally->skipped++;
@@ -169,15 +169,15 @@ static void *run_worker(void *arg)
             now = clock_ns();
         due_ns = t->paced ? due_ns : now;
         if (t->limit_ns && now - due_ns > t->limit_ns) {
-            w->tallies[p.kind].skipped++;
+            w->sums.tallies[p.kind].skipped++;
             load_queue_ended(t, &p);
         } else {
             now = run_one(w, &p, due_ns, now);
         }
     }
     w->finished_ns = clock_ns();
-    w->waited = proc_waited_ns(false) - waited_ns;
-    w->waited /= (double)(clock_ns() - began_ns); /* of the time of both readings, too */
+    w->sums.waited = proc_waited_ns(false) - waited_ns;
+    w->sums.waited /= (double)(clock_ns() - began_ns); /* of the time of both readings, too */
     charge_missed(w);
     if (writes && atomic_fetch_sub(&t->writers_left, 1) == 1 && t->end_ns == 0 &&
         t->op->kind == OP_CONCURRENT)
@@ -341,13 +341,8 @@ int load_workers_run(struct load_run *t, double seconds)
 
 static void forget(struct load_run *t)
 {
-    for (size_t i = 0; i < t->n_workers; i++) {
-        memset(t->workers[i].tallies, 0, sizeof t->workers[i].tallies);
-        histogram_clear(&t->workers[i].insert);
-        histogram_clear(&t->workers[i].found);
-        histogram_clear(&t->workers[i].maintained);
-        t->workers[i].never = 0;
-    }
+    for (size_t i = 0; i < t->n_workers; i++)
+        memset(&t->workers[i].sums, 0, sizeof t->workers[i].sums);
     t->maintenances = 0;
     t->maintenance_ns = 0;
 }
@@ -377,17 +372,18 @@ void load_workers_total(const struct load_run *t, size_t first, size_t n, struct
     memset(sum, 0, sizeof *sum);
     for (size_t i = first; i < first + n; i++) {
         const struct load_worker *w = &t->workers[i];
+        const struct load_totals *of = &w->sums;
 
         for (size_t k = 0; k < MIX_KINDS; k++) {
-            add_tally(&sum->tallies[k], &w->tallies[k]);
-            add_tally(&sum->all, &w->tallies[k]);
+            add_tally(&sum->tallies[k], &of->tallies[k]);
+            add_tally(&sum->all, &of->tallies[k]);
         }
-        histogram_merge(&sum->insert, &w->insert);
-        histogram_merge(&sum->found, &w->found);
-        histogram_merge(&sum->maintained, &w->maintained);
-        sum->never += w->never;
+        histogram_merge(&sum->insert, &of->insert);
+        histogram_merge(&sum->found, &of->found);
+        histogram_merge(&sum->maintained, &of->maintained);
+        sum->never += of->never;
+        sum->waited += of->waited;
         last = w->finished_ns > last ? w->finished_ns : last;
-        sum->waited += w->waited;
     }
     sum->maintenances = t->maintenances;
     sum->maintenance_s = clock_seconds(t->maintenance_ns);

@@ -1,4 +1,4 @@
-/* search.c - searches: some queries run one at a time for latency, the others as
+/* search.c - searches and range searches: some queries run one at a time for latency, the others as
    a batch for throughput. */
 #include <string.h>
 
@@ -16,11 +16,14 @@ struct passes {
     struct query_batch *batch;
     struct step_record *step;
     struct query_shares shares;
-    /* Answers of one query, and answers of the whole batch. */
+    bool range;
+    /* Answers of one query, of a range search of one pass; and answers of the whole batch. */
     struct answer_buffer single_answers, batch_answers;
-    /* What is scored: of each query the answers of a pass that is drawn at random. */
+    /* What is scored: of each query the answers of a pass that is drawn at random, of a range search all
+       answers of one pass. */
     struct buffer found;       /* ids of single queries, queries.n x k */
     struct buffer batch_found; /* ids of the batch's queries, n_batch x k */
+    struct range_catch drawn, batch_drawn;
     struct rng rng;
     struct buffer shuffled; /* the batch's queries in the order of a pass */
     struct query_times times;
@@ -34,7 +37,11 @@ static int passes_make(struct passes *p, struct query_batch *batch, struct step_
     const size_t words = batch->queries.n * batch->k + 1,
                  batch_words = shares.n_batch * batch->k + 1;
 
-    *p = (struct passes){ .batch = batch, .step = s, .shares = shares, .rng = samples_rng() };
+    *p = (struct passes){ .batch = batch,
+                          .step = s,
+                          .shares = shares,
+                          .range = batch->kind == SEARCH_RANGE,
+                          .rng = samples_rng() };
     int rc = answer_buffer_make(&p->single_answers, batch, 1);
     if (rc == OK)
         rc = answer_buffer_make(&p->batch_answers, batch, shares.n_batch);
@@ -55,6 +62,8 @@ static void passes_free(struct passes *p)
     answer_buffer_free(&p->batch_answers);
     buffer_free(&p->found);
     buffer_free(&p->batch_found);
+    range_catch_free(&p->drawn);
+    range_catch_free(&p->batch_drawn);
     buffer_free(&p->shuffled);
     query_times_free(&p->times);
     answer_distances_free(&p->distances);
@@ -65,6 +74,37 @@ static void passes_free(struct passes *p)
 static bool is_drawn(struct passes *p, size_t number)
 {
     return number == 0 || rng_below(&p->rng, number + 1) == 0;
+}
+
+/* Of a range search: empties the answers of the pass to come. They have the space that earlier ones
+   needed, so that it does not grow while the clock runs. */
+static int begin_pass(struct passes *p, struct range_catch *now, const struct range_catch *before)
+{
+    now->n = 0;
+    return range_catch_reserve(now, before->capacity, p->batch->replay->err);
+}
+
+static void swap(struct range_catch *a, struct range_catch *b)
+{
+    const struct range_catch kept = *a;
+
+    *a = *b;
+    *b = kept;
+}
+
+/* Of a range search: the answers of pass `number` take the place of those of earlier passes, or not. */
+static void end_pass(struct passes *p, struct range_catch *now, struct range_catch *drawn,
+                     size_t number)
+{
+    if (p->range && is_drawn(p, number))
+        swap(now, drawn);
+}
+
+static int score(struct passes *p, enum pass pass, size_t first, size_t n,
+                 const struct buffer *found, const struct range_catch *drawn)
+{
+    return p->range ? range_catch_score(drawn, p->batch, pass, first, n)
+                    : query_batch_score(p->batch, pass, first, found->bytes, n, NULL);
 }
 
 /* Clears the answers and runs one query. *ns: its time; ns may be NULL. */
@@ -103,9 +143,13 @@ static int ask_and_keep(struct passes *p, size_t q, size_t number, uint64_t *ns)
 
 static int ask_warm(void *to, struct query_batch *batch, size_t q)
 {
-    return ask_one(to, batch->warm, q, NULL);
+    struct passes *p = to;
+
+    p->single_answers.caught.n = 0;
+    return ask_one(p, batch->warm, q, NULL);
 }
 
+/* The answers of a range search also grow the memory that receives them. */
 static int warm_up(struct passes *p)
 {
     struct query_batch *batch = p->batch;
@@ -114,7 +158,7 @@ static int warm_up(struct passes *p)
 
     time_mark_take(&from);
     for (size_t q = 0; rc == OK && q < batch->warm.n; q++)
-        rc = ask_warm(p, batch, q);
+        rc = ask_one(p, batch->warm, q, NULL);
     step_take_untimed_search(p->step, &from, batch->warm.n);
     return rc;
 }
@@ -124,8 +168,9 @@ static int single_pass(void *to, const uint64_t *order, struct timed_pass *pass)
     struct passes *p = to;
     struct query_batch *batch = p->batch;
     uint64_t *ns = query_times_begin(&p->times, batch->replay);
+    struct range_catch *now = &p->single_answers.caught;
     struct time_mark from;
-    int rc = ns ? OK : batch->replay->err->code;
+    int rc = ns ? begin_pass(p, now, &p->drawn) : batch->replay->err->code;
 
     time_mark_take(&from);
     for (size_t i = 0; rc == OK && i < p->shares.n_single; i++)
@@ -135,6 +180,7 @@ static int single_pass(void *to, const uint64_t *order, struct timed_pass *pass)
         return rc;
     query_times_end(&p->times, pass);
     step_add_timed(p->step, pass, p->times.n);
+    end_pass(p, now, &p->drawn, pass->number);
     return OK;
 }
 
@@ -161,10 +207,13 @@ static int batch_pass(void *to, const uint64_t *order, struct timed_pass *pass)
     struct passes *p = to;
     struct query_batch *batch = p->batch;
     const size_t first = p->shares.first_batch, n = p->shares.n_batch, k = batch->k;
+    struct range_catch *now = &p->batch_answers.caught;
     struct vectors queries;
     struct time_mark from;
     int rc = query_batch_permute(batch, first, n, order, &p->shuffled, &queries);
 
+    if (rc == OK) /* the single queries had about as many answers */
+        rc = begin_pass(p, now, pass->number == 0 ? &p->drawn : &p->batch_drawn);
     if (rc != OK)
         return rc;
     answer_buffer_clear(&p->batch_answers, batch);
@@ -182,21 +231,23 @@ static int batch_pass(void *to, const uint64_t *order, struct timed_pass *pass)
         if (is_drawn(p, pass->number))
             memcpy((uint64_t *)p->batch_found.bytes + order[i] * k, p->batch_answers.kept + i * k,
                    k * sizeof(uint64_t));
+    for (size_t i = 0; i < now->n; i++)
+        now->found[i].query = first + order[now->found[i].query];
+    end_pass(p, now, &p->batch_drawn, pass->number);
     return rc;
 }
 
 static int batch_passes(struct passes *p)
 {
-    struct query_batch *batch = p->batch;
     const size_t n = p->shares.n_batch;
     struct timing timing = { 0 };
-    int rc = timing_run(&timing, batch->replay, n, p->step->cold, batch_pass, p);
+    int rc = timing_run(&timing, p->batch->replay, n, p->step->cold, batch_pass, p);
 
     if (rc == OK)
         step_take_batch(p->step, &timing);
     timing_free(&timing);
-    return rc == OK ? query_batch_score(batch, PASS_THROUGHPUT, p->shares.first_batch,
-                                        p->batch_found.bytes, n, NULL)
+    return rc == OK ? score(p, PASS_THROUGHPUT, p->shares.first_batch, n, &p->batch_found,
+                            &p->batch_drawn)
                     : rc;
 }
 
@@ -204,16 +255,16 @@ static int batch_passes(struct passes *p)
    kinds of passes can be compared. */
 static int remaining_pass(struct passes *p)
 {
-    struct query_batch *batch = p->batch;
-    const size_t n = batch->queries.n, first = p->shares.n_single;
+    const size_t n = p->batch->queries.n, first = p->shares.n_single;
     struct time_mark from;
     int rc = OK;
 
+    swap(&p->single_answers.caught, &p->drawn); /* the answers are added to those drawn */
     time_mark_take(&from);
     for (size_t q = first; rc == OK && q < n; q++)
         rc = ask_and_keep(p, q, 0, NULL);
     step_take_untimed_search(p->step, &from, n - first);
-    return rc == OK ? query_batch_score(batch, PASS_SINGLE, 0, p->found.bytes, n, NULL) : rc;
+    return rc == OK ? score(p, PASS_SINGLE, 0, n, &p->found, &p->single_answers.caught) : rc;
 }
 
 /* ---- 2. a point */
@@ -222,6 +273,8 @@ static int remaining_pass(struct passes *p)
    empties the cache first. */
 static void look_at_cache(struct replay_session *r, struct step_record *s)
 {
+    if (s->op->kind == OP_RANGE)
+        return;
     if (!(r->ops->flags & INDEX_ON_DISK)) {
         if (s->op->cold)
             step_note(s, "cold: this method keeps nothing on disk");
@@ -271,7 +324,9 @@ static int search_point(struct replay_session *r, struct step_record *s, const u
 
     s->count = (double)n;
     step_note_lacks(s, r);
-    if (!r->ops->search)
+    if (op->kind == OP_RANGE && !r->ops->range)
+        return step_unsupported(s, "this method has no range search");
+    if (op->kind == OP_SEARCH && !r->ops->search)
         return step_unsupported(s, "this method has no search");
     if (op->as_of && session_version(r, op->as_of) == VERSION_NONE)
         return step_unsupported(s, "this method holds no such version");
@@ -380,7 +435,7 @@ int replay_search(struct replay_session *r)
     const struct op *op = &r->list->ops[r->at];
     int rc = OK;
 
-    if (r->cell->method->calibrate_recall > 0)
+    if (op->kind == OP_SEARCH && r->cell->method->calibrate_recall > 0)
         return search_calibrated(r, op);
     for (size_t p = 0; rc == OK && p < r->cell->n_points; p++) {
         struct step_record s;
@@ -389,4 +444,9 @@ int replay_search(struct replay_session *r)
         rc = step_finish(&s, r, search_point(r, &s, NULL, op->rows->n, r->cell->points[p].knobs));
     }
     return rc;
+}
+
+int replay_range(struct replay_session *r)
+{
+    return replay_search(r);
 }

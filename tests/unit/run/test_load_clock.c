@@ -67,20 +67,21 @@ struct timed_mix {
 
 typedef int insert_rows(struct index *, struct vectors, const uint64_t *, size_t *);
 
-static void run_mix_with(struct timed_mix *t, struct mix_request m, insert_rows *insert)
+static void run_mix_with(struct timed_mix *t, struct op_options m, insert_rows *insert)
 {
     struct rng r = rng_at(test_seed(), 11);
     struct workload w;
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, WARM, 12);
     workload_insert(&w, 0, 300, 0, 0, NULL);
-    m.queries = view_range(w.queries, INDEX_L2SQ, 0, WARM);
-    m.rows = m.shares[MIX_INSERT] > 0 ? workload_rows(&w, 300, 100) : NULL;
+    m.rows = view_range(w.queries, INDEX_L2SQ, 0, WARM);
+    m.writes = m.shares[MIX_INSERT] > 0 ? workload_rows(&w, 300, 100) : NULL;
     m.k = 5;
     m.threads = 1;
-    assert_ok(record_mix(w.recorder, &(struct op_options){ .repeated = true }, &m, &w.err), &w.err);
-    view_drop(m.queries);
+    m.repeated = true;
+    assert_ok(record_mix(w.recorder, &m, &w.err), &w.err);
     view_drop(m.rows);
+    view_drop(m.writes);
     t->list = workload_finish(&w);
     stage_begin(&t->s, t->list);
     t->s.ops.search = slow_search;
@@ -90,7 +91,7 @@ static void run_mix_with(struct timed_mix *t, struct mix_request m, insert_rows 
     assert_string_equal(text_at(step_at(&t->s, 1), "status"), "ok");
 }
 
-static void run_mix(struct timed_mix *t, struct mix_request m)
+static void run_mix(struct timed_mix *t, struct op_options m)
 {
     run_mix_with(t, m, slow_insert);
 }
@@ -107,13 +108,15 @@ static double counted(const struct timed_mix *t, const char *kind, const char *w
 }
 
 /* Ten searches, 10 ms apart, of 1 ms each; the third takes 60 ms. */
-static struct mix_request ten_searches(void)
+static struct op_options ten_searches(void)
 {
+    static const double searches[MIX_KINDS] = { 1, 0, 0, 0 };
+
     each_ns = 1 * MS;
     stall_ns = 60 * MS;
     stall_at = WARM + 2;
     stall_every = 0;
-    return (struct mix_request){ .shares = { 1, 0, 0, 0 }, .rate = 100, .seconds = .1 };
+    return (struct op_options){ .shares = searches, .rate = 100, .seconds = .1 };
 }
 
 static void expect_near(double is, double expected)
@@ -126,7 +129,7 @@ static void expect_near(double is, double expected)
    limit. Search 6 is 20 ms late, and ends within it. */
 static void test_skipped(void **state)
 {
-    struct mix_request m = ten_searches();
+    struct op_options m = ten_searches();
     struct timed_mix t;
 
     m.limit_ms = 25;
@@ -163,7 +166,7 @@ static void test_late(void **state)
 static void test_missed(void **state)
 {
     for (int limited = 0; limited < 2; limited++) {
-        struct mix_request m = ten_searches();
+        struct op_options m = ten_searches();
         struct timed_mix t;
 
         stall_at = WARM + 5;
@@ -183,10 +186,10 @@ static void test_missed(void **state)
 /* Operations are counted by kind, and a change that was skipped is made afterwards. */
 static void test_kinds(void **state)
 {
-    struct mix_request m = ten_searches();
+    struct op_options m = ten_searches();
     struct timed_mix t;
 
-    m.shares[MIX_SEARCH] = m.shares[MIX_INSERT] = .5;
+    m.shares = (double[MIX_KINDS]){ .5, .5 };
     m.limit_ms = 25;
     m.seconds = .4;
     run_mix(&t, m);
@@ -215,12 +218,11 @@ static int stalling_insert(struct index *index, struct vectors v, const uint64_t
 
 static void test_alone(void **state)
 {
-    struct mix_request m = ten_searches();
+    struct op_options m = ten_searches();
     struct timed_mix t;
 
     stall_at = SIZE_MAX;
-    m.shares[MIX_SEARCH] = .8;
-    m.shares[MIX_INSERT] = .2;
+    m.shares = (double[MIX_KINDS]){ .8, .2 };
     m.rate = 200;
     m.seconds = 1.5;
     m.alone = true;
@@ -239,7 +241,7 @@ static void test_alone(void **state)
 /* In a burst, each operation waits for those before it in the burst. */
 static void test_burst(void **state)
 {
-    struct mix_request m = ten_searches();
+    struct op_options m = ten_searches();
     struct timed_mix t;
 
     stall_at = SIZE_MAX;
@@ -255,7 +257,7 @@ static void test_burst(void **state)
 static void test_recorded(void **state)
 {
     const uint64_t due_ns[] = { 5 * MS, 5 * MS, 6 * MS, 90 * MS };
-    struct mix_request m = ten_searches();
+    struct op_options m = ten_searches();
     struct timed_mix t;
 
     stall_at = SIZE_MAX;
@@ -277,7 +279,7 @@ static void test_recorded(void **state)
    largest rate that held and the smallest that did not. */
 static void test_find_rate(void **state)
 {
-    struct mix_request m = ten_searches();
+    struct op_options m = ten_searches();
     struct timed_mix t;
     double held = 0, failed = INFINITY;
     const json_t *one;
@@ -321,14 +323,13 @@ static void test_find_rate(void **state)
    insertions, which are made in both trials. */
 static void test_share_of_rate(void **state)
 {
-    struct mix_request m = ten_searches();
+    struct op_options m = ten_searches();
     struct timed_mix t;
 
     stall_at = SIZE_MAX;
     stall_every = 0;
     m.rate = m.seconds = 0;
-    m.shares[MIX_SEARCH] = .9;
-    m.shares[MIX_INSERT] = .1;
+    m.shares = (double[MIX_KINDS]){ .9, .1 };
     m.operations = 240;
     m.find_share = .5;
     m.alone = true;

@@ -40,17 +40,15 @@ static void test_a_concurrent_step(void **state)
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
     workload_insert(&w, 0, 300, 0, 0, NULL);
     struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
-    const struct concurrent_request paced = {
-        .queries = queries, .readers = 2, .k = 5, .seconds = .1, .rate = 200
+    const struct op_options paced = {
+        .tag = "paced", .rows = queries, .readers = 2, .k = 5, .seconds = .1, .rate = 200
     };
-    assert_ok(record_concurrent(w.recorder, &(struct op_options){ .tag = "paced" }, &paced, &w.err),
-              &w.err);
+    assert_ok(record_concurrent(w.recorder, &paced, NULL, &w.err), &w.err);
     struct view *writes = workload_rows(&w, 300, 100);
-    const struct concurrent_request both = {
-        .queries = queries, .writes = writes, .readers = 1, .writers = 1, .k = 5
+    const struct op_options both = {
+        .tag = "both", .rows = queries, .writes = writes, .readers = 1, .writers = 1, .k = 5
     };
-    assert_ok(record_concurrent(w.recorder, &(struct op_options){ .tag = "both" }, &both, &w.err),
-              &w.err);
+    assert_ok(record_concurrent(w.recorder, &both, NULL, &w.err), &w.err);
     view_drop(queries);
     view_drop(writes);
     struct op_list *list = workload_finish(&w);
@@ -80,15 +78,10 @@ static struct op_list *replacing_list(size_t readers)
     struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
     struct view *writes = workload_rows(&w, 300, 100);
     const struct id_selector oldest = { .oldest = 100 };
-    const struct concurrent_request request = { .queries = queries,
-                                                .writes = writes,
-                                                .removes = &oldest,
-                                                .readers = readers,
-                                                .writers = 2,
-                                                .k = 5 };
-    assert_ok(
-        record_concurrent(w.recorder, &(struct op_options){ .tag = "churn" }, &request, &w.err),
-        &w.err);
+    const struct op_options churn = {
+        .tag = "churn", .rows = queries, .writes = writes, .readers = readers, .writers = 2, .k = 5
+    };
+    assert_ok(record_concurrent(w.recorder, &churn, &oldest, &w.err), &w.err);
     view_drop(queries);
     view_drop(writes);
     workload_search(&w, 10, 1, "after");

@@ -63,17 +63,18 @@ static struct op_list *mixed_list(size_t threads, size_t operations, double rate
     workload_insert(&w, 0, 300, 0, 0, NULL);
     struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
     struct view *rows = workload_rows(&w, 300, 300);
-    const struct mix_request m = { .queries = queries,
-                                   .rows = rows,
-                                   .shares = { .5, .2, .15, .15 },
-                                   .threads = threads,
-                                   .operations = operations,
-                                   .rate = rate,
-                                   .seconds = seconds,
-                                   .choice = threads == 2 ? QUERY_LATEST : QUERY_UNIFORM,
-                                   .skew = .99,
-                                   .k = 5 };
-    assert_ok(record_mix(w.recorder, &(struct op_options){ .tag = "mix" }, &m, &w.err), &w.err);
+    const struct op_options m = { .tag = "mix",
+                                  .rows = queries,
+                                  .writes = rows,
+                                  .shares = (double[MIX_KINDS]){ .5, .2, .15, .15 },
+                                  .threads = threads,
+                                  .operations = operations,
+                                  .rate = rate,
+                                  .seconds = seconds,
+                                  .choice = threads == 2 ? QUERY_LATEST : QUERY_UNIFORM,
+                                  .skew = .99,
+                                  .k = 5 };
+    assert_ok(record_mix(w.recorder, &m, &w.err), &w.err);
     view_drop(queries);
     view_drop(rows);
     workload_search(&w, 10, 1, "after");
@@ -288,13 +289,13 @@ static void test_lies(void **state)
         assert_ok(record_delete(w.recorder, &(struct op_options){ 0 }, &gone, &w.err), &w.err);
         struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
         struct view *rows = workload_rows(&w, 300, 300);
-        const struct mix_request m = { .queries = queries,
-                                       .rows = rows,
-                                       .shares = { .8, .2, 0, 0 },
-                                       .threads = 2,
-                                       .operations = 200,
-                                       .k = 5 };
-        assert_ok(record_mix(w.recorder, &(struct op_options){ 0 }, &m, &w.err), &w.err);
+        const struct op_options m = { .rows = queries,
+                                      .writes = rows,
+                                      .shares = (double[MIX_KINDS]){ .8, .2 },
+                                      .threads = 2,
+                                      .operations = 200,
+                                      .k = 5 };
+        assert_ok(record_mix(w.recorder, &m, &w.err), &w.err);
         view_drop(queries);
         view_drop(rows);
         struct op_list *list = workload_finish(&w);

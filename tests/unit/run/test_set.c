@@ -34,8 +34,9 @@ static int noting_set(struct index *index, const void *params)
 
 static void record_settings(struct workload *w, const char *settings, const char *tag)
 {
-    assert_ok(record_set(w->recorder, &(struct op_options){ .tag = tag }, settings, &w->err),
-              &w->err);
+    const struct op_options set = { .tag = tag, .settings = settings };
+
+    assert_ok(record_mark(w->recorder, &set, OP_SET, &w->err), &w->err);
 }
 
 static void begin(struct workload *w, struct stage *s)

@@ -200,7 +200,7 @@ static inline void do_search(struct history *h, bool past)
     const struct attribute_filter filter = { conditions, e.test == INDEX_ATTRIBUTE_RANGE ? 1 : 2,
                                              (const int64_t[]){ e.low, e.high, 0, 2 } };
     const struct filter_spec allow = { .where = &filter };
-    const struct op_options note = { .as_of = past && h->keeps ? "kept" : NULL };
+    const struct op_options note = { .snapshot = past && h->keeps ? "kept" : NULL };
     assert_ok(record_search(h->w.recorder, &note, v, NEAR, e.where ? &allow : NULL, &h->w.err),
               &h->w.err);
     view_drop(v);
@@ -210,8 +210,8 @@ static inline void do_search(struct history *h, bool past)
 
 static inline void do_end(struct history *h, bool commit)
 {
-    struct op_options note = { .tag = "end of it" };
-    assert_ok((commit ? record_commit : record_rollback)(h->w.recorder, &note, &h->w.err),
+    const struct op_options note = { .tag = "end of it" };
+    assert_ok(record_mark(h->w.recorder, &note, commit ? OP_COMMIT : OP_ROLLBACK, &h->w.err),
               &h->w.err);
     if (!commit)
         h->now = h->before;
@@ -222,13 +222,13 @@ static inline void do_end(struct history *h, bool commit)
 
 static inline void do_version(struct history *h)
 {
-    const struct op_options note = { 0 };
+    const struct op_options note = { .name = "kept" };
     if (h->in_transaction)
         return;
     if (h->keeps) {
-        assert_ok(record_release(h->w.recorder, &note, "kept", &h->w.err), &h->w.err);
+        assert_ok(record_mark(h->w.recorder, &note, OP_RELEASE, &h->w.err), &h->w.err);
     } else if (h->now.n > 0) {
-        assert_ok(record_snapshot(h->w.recorder, &note, "kept", &h->w.err), &h->w.err);
+        assert_ok(record_mark(h->w.recorder, &note, OP_SNAPSHOT, &h->w.err), &h->w.err);
         h->kept = h->now;
     } else {
         return;
@@ -250,7 +250,8 @@ static inline void random_step(struct history *h)
                 do_end(h, rng_below(&h->rng, 5) < 3);
                 break;
             }
-            assert_ok(record_begin(h->w.recorder, &(struct op_options){ 0 }, &h->w.err), &h->w.err);
+            assert_ok(record_mark(h->w.recorder, &(struct op_options){ 0 }, OP_BEGIN, &h->w.err),
+                      &h->w.err);
             h->before = h->now;
             h->in_transaction = true;
             h->ops++;

@@ -187,12 +187,13 @@ static void copies_begin(struct line *l, enum metric metric, double radius)
     workload_range(&w, radius);
     struct view *queries = view_range(w.queries, metric, 0, 1);
     struct view *writes = workload_rows(&w, COPIES + 1, 1);
-    const struct concurrent_request request = {
-        .queries = queries, .writes = writes, .readers = 1, .writers = 1, .k = COPIES_K
-    };
-    assert_ok(
-        record_concurrent(w.recorder, &(struct op_options){ .tag = "beside" }, &request, &w.err),
-        &w.err);
+    const struct op_options beside = { .tag = "beside",
+                                       .rows = queries,
+                                       .writes = writes,
+                                       .readers = 1,
+                                       .writers = 1,
+                                       .k = COPIES_K };
+    assert_ok(record_concurrent(w.recorder, &beside, NULL, &w.err), &w.err);
     view_drop(queries);
     view_drop(writes);
     memcpy(l->four, query, sizeof l->four);

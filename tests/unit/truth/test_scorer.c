@@ -36,12 +36,10 @@ static void world_begin(struct world *w)
     struct view *queries = view_range(load.queries, INDEX_L2SQ, 0, QUERIES);
     struct view *writes = workload_rows(&load, 300, 50);
     const struct id_selector oldest = { .oldest = 50 };
-    const struct concurrent_request request = {
-        .queries = queries, .writes = writes, .removes = &oldest, .readers = 1, .writers = 1, .k = K
+    const struct op_options beside = {
+        .tag = "beside", .rows = queries, .writes = writes, .readers = 1, .writers = 1, .k = K
     };
-    assert_ok(record_concurrent(load.recorder, &(struct op_options){ .tag = "beside" }, &request,
-                                &load.err),
-              &load.err);
+    assert_ok(record_concurrent(load.recorder, &beside, &oldest, &load.err), &load.err);
     view_drop(queries);
     view_drop(writes);
     workload_search(&load, K, 1, "last");

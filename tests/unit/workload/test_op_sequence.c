@@ -7,25 +7,27 @@
 enum { LOADED = 300, ROWS = 1000 };
 
 /* A workload of LOADED rows and a mix. */
-static struct op_list *record(struct mix_request m)
+static struct op_list *record(struct op_options m)
 {
     struct rng r = rng_at(test_seed(), 17);
     struct workload w;
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, ROWS, 20, 4);
     workload_insert(&w, 0, LOADED, 0, 0, NULL);
-    m.queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
-    m.rows = workload_rows(&w, LOADED, ROWS - LOADED);
+    m.rows = view_range(w.queries, INDEX_L2SQ, 0, 20);
+    m.writes = workload_rows(&w, LOADED, ROWS - LOADED);
     m.k = 5;
-    assert_ok(record_mix(w.recorder, &(struct op_options){ 0 }, &m, &w.err), &w.err);
-    view_drop(m.queries);
+    assert_ok(record_mix(w.recorder, &m, &w.err), &w.err);
     view_drop(m.rows);
+    view_drop(m.writes);
     return workload_finish(&w);
 }
 
-static struct mix_request shares(size_t threads)
+static struct op_options shares(size_t threads)
 {
-    return (struct mix_request){ .shares = { .5, .25, .15, .1 }, .threads = threads };
+    static const double all[MIX_KINDS] = { .5, .25, .15, .1 };
+
+    return (struct op_options){ .shares = all, .threads = threads };
 }
 
 /* Each change belongs to one thread, and each is made once, in the order of its kind; inserted rows
@@ -33,7 +35,7 @@ static struct mix_request shares(size_t threads)
 static void test_changes(void **state)
 {
     for (size_t threads = 1; threads <= 3; threads++) {
-        struct mix_request m = shares(threads);
+        struct op_options m = shares(threads);
         m.operations = 400;
         struct op_list *list = record(m);
         const struct op *op = &list->ops[1];
@@ -86,7 +88,7 @@ static void test_changes(void **state)
 /* An updated id has its new vector from the operation on, and its old one before. */
 static void test_updated_vectors(void **state)
 {
-    struct mix_request m = shares(2);
+    struct op_options m = shares(2);
     m.operations = 200;
     struct op_list *list = record(m);
     const struct op *op = &list->ops[1];
@@ -139,7 +141,9 @@ static size_t length(const struct op *op, size_t thread)
 
 static void test_arrivals(void **state)
 {
-    struct mix_request m = { .shares = { 1, 0, 0, 0 }, .threads = 2, .rate = 1000, .seconds = 2 };
+    struct op_options m = {
+        .shares = (double[MIX_KINDS]){ 1 }, .threads = 2, .rate = 1000, .seconds = 2
+    };
 
     struct op_list *list = record(m);
     assert_int_equal(length(&list->ops[1], 0) + length(&list->ops[1], 1), 2000);
@@ -171,7 +175,7 @@ static void test_arrivals(void **state)
 /* The kinds of operations do not depend on their times, and the seed decides both. */
 static void test_seeds(void **state)
 {
-    struct mix_request m = shares(2);
+    struct op_options m = shares(2);
     m.operations = 300;
     struct op_list *closed = record(m);
     m.rate = 10;
@@ -189,11 +193,9 @@ static void test_seeds(void **state)
 /* A closed loop without a number of operations goes on while its rows last. */
 static void test_rows_last(void **state)
 {
-    struct mix_request m = shares(3);
+    struct op_options m = shares(3);
     m.seconds = 1;
-    m.shares[MIX_INSERT] = .45;
-    m.shares[MIX_UPDATE] = .03;
-    m.shares[MIX_DELETE] = .02;
+    m.shares = (double[MIX_KINDS]){ .5, .45, .02, .03 };
     struct op_list *list = record(m);
     const struct op *op = &list->ops[1];
 
@@ -205,8 +207,12 @@ static void test_rows_last(void **state)
 /* How often each of the 20 queries is asked, in a tenth of the operations; part 0 is the first. */
 static void count_queries(enum query_choice choice, size_t part, size_t counts[20])
 {
-    struct mix_request m = {
-        .shares = { 1, 0, 0, 0 }, .threads = 2, .operations = 40000, .choice = choice, .skew = .99
+    struct op_options m = {
+        .shares = (double[MIX_KINDS]){ 1 },
+        .threads = 2,
+        .operations = 40000,
+        .choice = choice,
+        .skew = .99,
     };
     struct op_list *list = record(m);
 
@@ -258,13 +264,16 @@ static void test_query_choices(void **state)
 /* "latest" asks for rows that were inserted, the last of them most often. */
 static void test_latest(void **state)
 {
-    struct mix_request m = {
-        .shares = { .5, .5, 0, 0 }, .threads = 1, .operations = 1200, .choice = QUERY_LATEST
+    struct op_options m = {
+        .shares = (double[MIX_KINDS]){ .5, .5 },
+        .threads = 1,
+        .operations = 1200,
+        .choice = QUERY_LATEST,
+        .skew = .99,
     };
     uint64_t changes[1200];
     size_t starts[2], last = SIZE_MAX, near = 0, newest = 0;
     struct error err = { 0 };
-    m.skew = .99;
     struct op_list *list = record(m);
     struct op_sequence s = op_sequence_begin(&list->ops[1], 0);
     struct op_planned p;

@@ -276,10 +276,8 @@ static void test_replacements(void **state)
     struct view *first = view_range(s, INDEX_L2SQ, 0, 20), *more = view_range(s, INDEX_L2SQ, 20, 5);
     assert_ok(record_insert(r, &note, first, &err), &err);
     const struct id_selector oldest = { .oldest = 5 };
-    const struct concurrent_request c = {
-        .queries = first, .writes = more, .removes = &oldest, .writers = 1, .k = 3, .seconds = 0
-    };
-    assert_ok(record_concurrent(r, &note, &c, &err), &err);
+    const struct op_options churn = { .rows = first, .writes = more, .writers = 1, .k = 3 };
+    assert_ok(record_concurrent(r, &churn, &oldest, &err), &err);
     assert_int_equal(recorder_live(r), 20);
     assert_ok(recorder_finish(r, &list, &err), &err);
     for (size_t i = 0; i < 5; i++) {
@@ -315,12 +313,8 @@ static void test_replacements_are_refused(void **state)
         struct view *first = view_range(s, INDEX_L2SQ, 0, 20);
         struct view *written = view_range(s, INDEX_L2SQ, i ? 20 : 0, 5);
         assert_ok(record_insert(r, &note, first, &err), &err);
-        const struct concurrent_request c = { .queries = first,
-                                              .writes = written,
-                                              .removes = i ? &too_few : &oldest,
-                                              .writers = 1,
-                                              .k = 3 };
-        assert_code(record_concurrent(r, &note, &c, &err), ERR_CONFIG, &err);
+        const struct op_options churn = { .rows = first, .writes = written, .writers = 1, .k = 3 };
+        assert_code(record_concurrent(r, &churn, i ? &too_few : &oldest, &err), ERR_CONFIG, &err);
         recorder_free(r);
         view_drop(first);
         view_drop(written);

@@ -13,7 +13,7 @@ static void test_rollback_puts_back(void **state)
     const struct op_options note = { 0 };
     workload_begin(&w, &rng, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, DIM);
     workload_insert(&w, 0, 10, 0, 0, NULL); /* 0 */
-    assert_ok(record_begin(w.recorder, &note, &w.err), &w.err);
+    assert_ok(record_mark(w.recorder, &note, OP_BEGIN, &w.err), &w.err);
     const struct id_selector two = { .oldest = 2 };
     struct view *first = workload_rows(&w, 0, 1);
     assert_ok(record_delete(w.recorder, &note, &two, &w.err), &w.err);
@@ -24,7 +24,7 @@ static void test_rollback_puts_back(void **state)
     /* 5: skips the deleted ones */
     assert_ok(record_delete(w.recorder, &note, &one, &w.err), &w.err);
     assert_int_equal(recorder_live(w.recorder), 13);
-    assert_ok(record_rollback(w.recorder, &note, &w.err), &w.err);
+    assert_ok(record_mark(w.recorder, &note, OP_ROLLBACK, &w.err), &w.err);
     assert_int_equal(recorder_live(w.recorder), 10);
     /* The oldest rows are the oldest again after a rollback; assigned ids stay assigned. */
     assert_ok(record_delete(w.recorder, &note, &two, &w.err), &w.err); /* 7 */
@@ -52,9 +52,9 @@ static void test_updates_wait(void **state)
     workload_begin(&w, &rng, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, DIM);
     workload_insert(&w, 0, 1, 0, 0, NULL);
     for (size_t i = 0; i < 2; i++) {
-        assert_ok(record_begin(w.recorder, &note, &w.err), &w.err);
+        assert_ok(record_mark(w.recorder, &note, OP_BEGIN, &w.err), &w.err);
         workload_update(&w, 7 + i, 1);
-        assert_ok((i ? record_commit : record_rollback)(w.recorder, &note, &w.err), &w.err);
+        assert_ok(record_mark(w.recorder, &note, i ? OP_COMMIT : OP_ROLLBACK, &w.err), &w.err);
     }
     struct op_list *list = workload_finish(&w);
     for (size_t at = 1; at <= list->n; at++) {

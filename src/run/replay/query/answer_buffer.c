@@ -62,6 +62,7 @@ int answer_buffer_make(struct answer_buffer *answers, const struct query_batch *
 void answer_buffer_free(struct answer_buffer *answers)
 {
     buffer_free(&answers->bytes);
+    range_catch_free(&answers->caught);
 }
 
 void answer_buffer_clear(struct answer_buffer *answers, const struct query_batch *batch)

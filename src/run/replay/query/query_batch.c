@@ -59,7 +59,7 @@ static int try_filter(struct query_batch *batch)
 }
 
 /* Runs one query to find out whether the method accepts the filter. If it does not, or must not,
-   more answers are fetched. */
+   more answers are fetched, or of a range search dead ones are dropped. */
 static int choose_filter(struct query_batch *batch, struct step_record *s)
 {
     struct replay_session *r = batch->replay;
@@ -68,7 +68,7 @@ static int choose_filter(struct query_batch *batch, struct step_record *s)
 
     if (!batch->filter || batch->queries.n == 0)
         return OK;
-    if (times > 0 && dead > 0 && !batch->op->filter_bits) {
+    if (times > 0 && dead > 0 && !batch->op->filter_bits && batch->kind != SEARCH_RANGE) {
         step_note(s, "overfetch: %zu answers were fetched for k = %zu and the dead dropped",
                   times * batch->k, batch->k);
         return fetch_more(batch, times * batch->k);
@@ -79,6 +79,12 @@ static int choose_filter(struct query_batch *batch, struct step_record *s)
     if (rc != ERR_UNSUPPORTED || batch->op->filter_bits)
         return rc;
     error_clear(r->err);
+    if (batch->kind == SEARCH_RANGE) {
+        batch->filter = NULL;
+        batch->drops_dead = true;
+        step_note(s, "no filter in this method: dead answers were dropped");
+        return OK;
+    }
     const size_t k_fetched = batch->k + (dead < MOST_EXTRA ? dead : MOST_EXTRA);
     step_note(s,
               "no filter in this method: %zu answers were fetched for k = %zu and the dead dropped",
@@ -165,7 +171,8 @@ static void choose_kind(struct query_batch *batch)
 {
     const struct op *op = batch->op;
 
-    batch->kind = op->as_of                                              ? SEARCH_AS_OF
+    batch->kind = op->kind == OP_RANGE                                   ? SEARCH_RANGE
+                  : op->as_of                                            ? SEARCH_AS_OF
                   : op->where && session_keeps_attributes(batch->replay) ? SEARCH_WHERE
                                                                          : SEARCH_PLAIN;
     batch->where = (struct attribute_filter){ op->where, op->n_where, op->where_values };
@@ -190,12 +197,14 @@ static int admit(struct query_batch *batch, struct vectors queries)
     switch (batch->kind) {
         case SEARCH_AS_OF: return index_admit_as_of(checked, &request);
         case SEARCH_WHERE: return index_admit_where(checked, &request, &batch->where);
+        case SEARCH_RANGE: return index_admit_vectors(checked, queries, "range");
         default: return index_admit_search(checked, &request);
     }
 }
 
-int query_batch_open(struct query_batch *batch, struct replay_session *r, const struct op *op,
-                     const uint64_t *positions, size_t n, const void *knobs)
+/* Prepares queries and filter without validation. */
+static int open_batch(struct query_batch *batch, struct replay_session *r, const struct op *op,
+                      const uint64_t *positions, size_t n, const void *knobs)
 {
     int rc;
 
@@ -224,7 +233,7 @@ int query_batch_open(struct query_batch *batch, struct replay_session *r, const 
 int query_batch_begin(struct query_batch *batch, struct replay_session *r, const struct op *op,
                       const uint64_t *positions, size_t n, const void *knobs, struct step_record *s)
 {
-    int rc = query_batch_open(batch, r, op, positions, n, knobs);
+    int rc = open_batch(batch, r, op, positions, n, knobs);
 
     note_kind(batch, s);
     if (rc == OK)
@@ -276,7 +285,8 @@ void query_batch_begin_work(struct query_batch *batch)
     batch->shard_work = (struct shard_work){ 0 };
 }
 
-bool query_batch_add_work(struct query_batch *batch, struct work w)
+/* Adds a call's work to the batch's. */
+static int add_work(struct query_batch *batch, struct work w)
 {
     const double all[] = { w.distances, w.estimates, w.bytes_read, w.scanned };
 
@@ -285,14 +295,28 @@ bool query_batch_add_work(struct query_batch *batch, struct work w)
     batch->work.bytes_read += w.bytes_read;
     batch->work.scanned += w.scanned;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i] < 0 || isinf(all[i])) {
-            fail(batch->replay->err, ERR_INVARIANT,
-                 "a work counter of a search is %g; expected the work of the call, 0 or more, or "
-                 "NAN if it is not counted",
-                 all[i]);
-            return false;
-        }
-    return true;
+        if (all[i] < 0 || isinf(all[i]))
+            return fail(batch->replay->err, ERR_INVARIANT,
+                        "a work counter of a search is %g; expected the work of the call, 0 or "
+                        "more, or NAN if it is not counted",
+                        all[i]);
+    return OK;
+}
+
+static int search_range(struct query_batch *batch, struct vectors of, size_t first, size_t n,
+                        struct range_catch *caught)
+{
+    const struct range_request request = { session_rows(of, first, n), batch->op->radius,
+                                           batch->knobs, batch->filter, batch->threads };
+    struct range_result result = { .found = range_catch_take,
+                                   .to = caught,
+                                   .shards = &batch->shard_work };
+
+    range_catch_begin(caught, batch, first, n);
+    const int rc = batch->replay->ops->range(batch->replay->checked.index, &request, &result);
+    if (rc != OK || caught->code != OK)
+        return rc != OK ? rc : caught->code;
+    return add_work(batch, result.work);
 }
 
 int query_batch_search(struct query_batch *batch, struct vectors of, size_t first, size_t n,
@@ -305,6 +329,9 @@ int query_batch_search(struct query_batch *batch, struct vectors of, size_t firs
                                     .shards = &batch->shard_work };
     const struct index_ops *ops = batch->replay->ops;
     struct index *index = batch->replay->checked.index;
+
+    if (batch->kind == SEARCH_RANGE)
+        return search_range(batch, of, first, n, &answers->caught);
     const int rc = batch->kind == SEARCH_PLAIN ? ops->search(index, &request, &result)
                    : batch->kind == SEARCH_AS_OF
                        ? ops->txn->search_as_of(index, batch->version, &request, &result)
@@ -314,7 +341,7 @@ int query_batch_search(struct query_batch *batch, struct vectors of, size_t firs
         return rc;
     if (batch->k_fetched > batch->k)
         drop_dead(batch, n, answers);
-    return query_batch_add_work(batch, result.work) ? OK : batch->replay->err->code;
+    return add_work(batch, result.work);
 }
 
 int query_batch_permute(const struct query_batch *batch, size_t first, size_t n,

@@ -14,7 +14,7 @@ struct answer_buffer;
 enum { WARMUP_QUERIES = 32 };
 
 /* The function of the method that answers. */
-enum search_call { SEARCH_PLAIN, SEARCH_AS_OF, SEARCH_WHERE };
+enum search_call { SEARCH_PLAIN, SEARCH_AS_OF, SEARCH_WHERE, SEARCH_RANGE };
 
 struct query_batch {
     struct replay_session *replay;
@@ -29,7 +29,8 @@ struct query_batch {
     enum search_call kind;
     uint64_t version;              /* SEARCH_AS_OF */
     struct attribute_filter where; /* SEARCH_WHERE; the operation's */
-    size_t k, k_fetched;           /* k_fetched > k: dead answers are dropped */
+    size_t k, k_fetched; /* k_fetched > k: dead answers are dropped; SEARCH_RANGE: both 0 */
+    bool drops_dead;     /* SEARCH_RANGE: no filter is passed, and dead answers are dropped */
     size_t threads;
     struct work work; /* of all calls so far */
     struct shard_work shard_work;
@@ -42,12 +43,9 @@ struct query_batch {
    query_batch_end() even after an error. */
 int query_batch_begin(struct query_batch *, struct replay_session *, const struct op *,
                       const uint64_t *positions, size_t n, const void *knobs, struct step_record *);
-/* The part that range searches share: prepares queries and filter without validation. */
-int query_batch_open(struct query_batch *, struct replay_session *, const struct op *,
-                     const uint64_t *positions, size_t n, const void *knobs);
 void query_batch_end(struct query_batch *);
-/* Searches queries [first, first + n) of `of`. The buffer holds at least n queries. The function
-   does nothing else, since the clock is running. */
+/* Searches queries [first, first + n) of `of`. The buffer holds at least n queries; a range search
+   appends to its `caught`. The function does nothing else, since the clock is running. */
 int query_batch_search(struct query_batch *, struct vectors of, size_t first, size_t n,
                        struct answer_buffer *);
 /* Copies queries [first, first + n) in this order, query i of `out` being first + order[i]. `out`
@@ -55,8 +53,6 @@ int query_batch_search(struct query_batch *, struct vectors of, size_t first, si
 int query_batch_permute(const struct query_batch *, size_t first, size_t n, const uint64_t *order,
                         struct buffer *rows, struct vectors *out);
 void query_batch_begin_work(struct query_batch *); /* nothing so far */
-/* Adds a call's work to the batch's. Returns false if it is negative or infinite. */
-bool query_batch_add_work(struct query_batch *, struct work);
 /* Scores the answers to queries [first, first + n), k each. recall may be NULL. */
 int query_batch_score(struct query_batch *, enum pass, size_t first, const uint64_t *ids, size_t n,
                       double *recall);

@@ -147,9 +147,8 @@ bool posting_faulted(const struct file_store *, const char *call);
 /* ---- file_access.c */
 
 uint32_t posting_page_checksum(const void *bytes, size_t n);
-/* Write and read a range of a posting's bytes, within its n_pages. `posting` is for error messages;
-   POSTINGS_MANY: several. */
-#define POSTINGS_MANY UINT32_MAX
+/* Write and read a range of a posting's bytes, within its n_pages. `posting` is for error
+   messages. */
 int posting_file_write(struct file_store *, uint32_t posting, const struct placement *, size_t from,
                        const void *bytes, size_t n);
 int posting_file_read(struct file_store *, uint32_t posting, const struct placement *, size_t from,
@@ -171,8 +170,6 @@ const unsigned char *posting_file_mapped(const struct file_store *, uint32_t pag
 int posting_file_splice(struct posting_store *, uint32_t posting, size_t keep, const void *bytes,
                         size_t n);
 void posting_file_drop(struct posting_store *, uint32_t posting);
-int posting_file_fill(struct posting_store *, const uint32_t *postings, size_t n, const void *bytes,
-                      const uint64_t *offsets);
 size_t posting_file_length(const struct posting_store *, uint32_t posting);
 /* posting_fetch() from the posting's current placement. */
 int posting_file_fetch_current(struct posting_store *, uint32_t posting, size_t from, size_t n,
@@ -182,9 +179,7 @@ int posting_file_fetch_current(struct posting_store *, uint32_t posting, size_t 
 
 int posting_file_freeze(struct posting_store *, struct store_writer *);
 int posting_file_sync(struct posting_store *);
-void posting_file_durable(struct posting_store *);
-void posting_file_release(struct posting_store *);
-void posting_file_keep_both(struct posting_store *);
+void posting_file_ended(struct posting_store *, enum durable_outcome);
 int posting_file_resume(struct file_store *, const struct store_reader *);
 int posting_file_check(const struct posting_store *);
 

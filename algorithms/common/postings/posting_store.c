@@ -83,8 +83,6 @@ int posting_fill(struct posting_store *store, const uint32_t *postings, size_t n
 {
     int rc = OK;
 
-    if (store->ops->fill)
-        return store->ops->fill(store, postings, n, bytes, offsets);
     for (size_t i = 0; i < n && rc == OK; i++) {
         rc = posting_splice(store, postings[i], 0, (const unsigned char *)bytes + offsets[i],
                             (size_t)(offsets[i + 1] - offsets[i]));
@@ -155,22 +153,10 @@ int posting_store_sync(struct posting_store *store)
     return store->ops->sync ? store->ops->sync(store) : OK;
 }
 
-void posting_store_durable(struct posting_store *store)
+void posting_store_ended(struct posting_store *store, enum durable_outcome outcome)
 {
-    if (store->ops->durable)
-        store->ops->durable(store);
-}
-
-void posting_store_release(struct posting_store *store)
-{
-    if (store->ops->release)
-        store->ops->release(store);
-}
-
-void posting_store_keep_both(struct posting_store *store)
-{
-    if (store->ops->keep_both)
-        store->ops->keep_both(store);
+    if (store->ops->ended)
+        store->ops->ended(store, outcome);
 }
 
 void posting_store_counts(const struct posting_store *store, struct posting_counts *counts)

@@ -135,17 +135,10 @@ static int rocks_fetch(struct posting_store *store, uint32_t posting, size_t fro
     struct rocks *r = rocks_of(store);
     rocksdb_pinnableslice_t *value;
     const char *bytes;
-    const size_t length = rocks_length(store, posting);
     int rc;
 
-    if (from > length || n > length - from)
-        return fail(store->env.error, ERR_ARGUMENT,
-                    "posting %" PRIu32 ": bytes %zu to %zu of %zu were requested", posting, from,
-                    from + n, length);
-    if (n == 0)
-        return OK;
     if ((rc = posting_rocks_fault(r, r->store.env.error, "read", r->dir)) != OK ||
-        (rc = get(r, posting, length, &value, &bytes)) != OK)
+        (rc = get(r, posting, rocks_length(store, posting), &value, &bytes)) != OK)
         return rc;
     memcpy(out, bytes + from, n);
     rocksdb_pinnableslice_destroy(value);
@@ -300,8 +293,7 @@ const struct posting_ops posting_rocksdb_ops = {
     .next = posting_rocks_next,
     .freeze = posting_rocks_freeze,
     .sync = posting_rocks_sync,
-    .durable = posting_rocks_durable,
-    .release = posting_rocks_release,
+    .ended = posting_rocks_ended,
     .counts = rocks_counts,
     .resident = rocks_resident,
     .disk = posting_rocks_disk,

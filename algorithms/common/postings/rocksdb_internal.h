@@ -104,8 +104,7 @@ int posting_rocks_next(struct posting_reader *, const unsigned char **bytes, siz
 /* rocksdb_snapshot.c */
 int posting_rocks_freeze(struct posting_store *, struct store_writer *);
 int posting_rocks_sync(struct posting_store *);
-void posting_rocks_durable(struct posting_store *);
-void posting_rocks_release(struct posting_store *);
+void posting_rocks_ended(struct posting_store *, enum durable_outcome);
 uint64_t posting_rocks_disk(const struct posting_store *);
 /* Empties r->dir for a new database. */
 int posting_rocks_clear(struct rocks *);

@@ -84,9 +84,9 @@ static inline int snapshot(struct postings_bench *b)
     else
         rc = store_commit(&w);
     if (rc == OK)
-        posting_store_durable(b->store);
+        posting_store_ended(b->store, DURABLE_DONE);
     else
-        posting_store_release(b->store);
+        posting_store_ended(b->store, DURABLE_NOTHING);
     return rc;
 }
 

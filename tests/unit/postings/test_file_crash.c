@@ -28,7 +28,7 @@ static void test_crashes(void **state)
                 assert_ok(posting_store_freeze(b.store, &w), &b.bench.error);
                 store_abort(&w);
                 run_history(&b, &r, 10);
-                posting_store_release(b.store);
+                posting_store_ended(b.store, DURABLE_NOTHING);
                 assert_ok(posting_store_check(b.store), &b.bench.error);
             }
             epoch_drain(b.epoch);

@@ -78,20 +78,6 @@ void posting_drop(struct posting_store *store, uint32_t posting)
     store->ops->drop(store, posting);
 }
 
-int posting_fill(struct posting_store *store, const uint32_t *postings, size_t n, const void *bytes,
-                 const uint64_t *offsets)
-{
-    int rc = OK;
-
-    for (size_t i = 0; i < n && rc == OK; i++) {
-        rc = posting_splice(store, postings[i], 0, (const unsigned char *)bytes + offsets[i],
-                            (size_t)(offsets[i + 1] - offsets[i]));
-        for (size_t j = 0; rc != OK && j < i; j++)
-            posting_drop(store, postings[j]);
-    }
-    return rc;
-}
-
 size_t posting_length(const struct posting_store *store, uint32_t posting)
 {
     return store->ops->length(store, posting);

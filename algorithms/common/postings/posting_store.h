@@ -61,9 +61,6 @@ int posting_splice(struct posting_store *, uint32_t posting, size_t keep, const 
                    size_t n);
 /* Removes the posting: reads find it empty. */
 void posting_drop(struct posting_store *, uint32_t posting);
-/* Adds many new postings, all or none. Number postings[i] gets the bytes from bytes + offsets[i] to bytes + offsets[i + 1]. */
-int posting_fill(struct posting_store *, const uint32_t *postings, size_t n, const void *bytes,
-                 const uint64_t *offsets);
 
 /* For the thread that updates a posting: its length, and a copy of bytes [from, from + n). */
 size_t posting_length(const struct posting_store *, uint32_t posting);

@@ -194,7 +194,7 @@ static inline void run_history(struct postings_bench *b, struct rng *r, size_t s
     expect_all(b, &b->model);
 }
 
-/* Fills some postings in one call. */
+/* Fills some postings. */
 static inline int fill_some(struct postings_bench *b, struct rng *r)
 {
     uint32_t postings[MODEL_POSTINGS];
@@ -210,10 +210,14 @@ static inline int fill_some(struct postings_bench *b, struct rng *r)
     unsigned char *bytes = malloc(offsets[n] + 1);
     assert_non_null(bytes);
     random_bytes(r, bytes, offsets[n]);
-    const int rc = posting_fill(b->store, postings, n, bytes, offsets);
-    for (size_t i = 0; i < n && rc == OK; i++)
-        model_splice(&b->model, postings[i], 0, bytes + offsets[i],
-                     (size_t)(offsets[i + 1] - offsets[i]));
+    int rc = OK;
+    for (size_t i = 0; i < n && rc == OK; i++) {
+        const size_t length = (size_t)(offsets[i + 1] - offsets[i]);
+
+        rc = posting_splice(b->store, postings[i], 0, bytes + offsets[i], length);
+        if (rc == OK)
+            model_splice(&b->model, postings[i], 0, bytes + offsets[i], length);
+    }
     free(bytes);
     return rc;
 }

@@ -87,8 +87,8 @@ static inline struct quantizer_bounds rabitq_between(const struct rabitq_query *
 }
 
 /* rabitq.c, for both kinds. */
-int rabitq_train_as(bool planes, struct quantizer **out, const struct index_env *,
-                    const struct quantizer_options *, const float *rows, size_t n);
+int rabitq_train(struct quantizer **out, const struct index_env *, const struct quantizer_options *,
+                 const float *rows, size_t n);
 int rabitq_load_as(bool planes, struct quantizer **out, const struct index_env *, const void *bytes,
                    size_t n);
 void rabitq_destroy(const struct index_env *, struct quantizer *);

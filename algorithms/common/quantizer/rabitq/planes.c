@@ -255,12 +255,6 @@ static struct quantizer_bounds planes_bounds(const struct quantizer *base, const
 
 /* 4. The kind */
 
-static int planes_train(struct quantizer **out, const struct index_env *env,
-                        const struct quantizer_options *options, const float *rows, size_t n)
-{
-    return rabitq_train_as(true, out, env, options, rows, n);
-}
-
 static int planes_load(struct quantizer **out, const struct index_env *env, const void *bytes,
                        size_t n)
 {
@@ -268,7 +262,7 @@ static int planes_load(struct quantizer **out, const struct index_env *env, cons
 }
 
 const struct quantizer_ops rabitq_planes_ops = {
-    .train = planes_train,
+    .train = rabitq_train,
     .destroy = rabitq_destroy,
     .bytes = rabitq_bytes,
     .save = rabitq_save,

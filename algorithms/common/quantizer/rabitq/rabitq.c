@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/common/rotation/axes.h"
 #include "kernels/kernels.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
@@ -91,9 +92,10 @@ static size_t bits_most(bool planes)
     return planes ? RABITQ_PLANES_MAX : 9;
 }
 
-int rabitq_train_as(bool planes, struct quantizer **out, const struct index_env *env,
-                    const struct quantizer_options *options, const float *rows, size_t n)
+int rabitq_train(struct quantizer **out, const struct index_env *env,
+                 const struct quantizer_options *options, const float *rows, size_t n)
 {
+    const bool planes = options->kind == QUANTIZER_PLANES;
     if (options->bits < 1 || options->bits > bits_most(planes))
         return fail(env->error, ERR_ARGUMENT, "rabitq: %zu bits; 1 to %zu are possible",
                     options->bits, bits_most(planes));
@@ -103,26 +105,14 @@ int rabitq_train_as(bool planes, struct quantizer **out, const struct index_env 
     if (env->dim > ROTATION_DIM_MAX)
         return fail(env->error, ERR_ARGUMENT, "rabitq: dimension %zu; at most %d are possible",
                     env->dim, ROTATION_DIM_MAX);
-    double *sum = mem_zalloc(env->mem, env->dim * sizeof *sum);
     float *mean = mem_array(env->mem, env->dim, sizeof *mean);
-    int rc = sum && mean ? OK : fail(env->error, ERR_NO_MEMORY, "rabitq: out of memory");
-    for (size_t i = 0; !rc && i < n; i++)
-        for (size_t d = 0; d < env->dim; d++)
-            sum[d] += (double)rows[i * env->dim + d];
-    for (size_t d = 0; !rc && d < env->dim; d++)
-        mean[d] = (float)(sum[d] / (double)n);
+    if (!mean)
+        return fail(env->error, ERR_NO_MEMORY, "rabitq: out of memory");
+    axes_mean(rows, n, env->dim, mean);
     const struct saved made = { options->bits, options->seed, options->eps0, LAYOUT };
-    if (!rc)
-        rc = make(planes, out, env, &made, mean);
-    mem_free(env->mem, sum);
+    const int rc = make(planes, out, env, &made, mean);
     mem_free(env->mem, mean);
     return rc;
-}
-
-static int rabitq_train(struct quantizer **out, const struct index_env *env,
-                        const struct quantizer_options *options, const float *rows, size_t n)
-{
-    return rabitq_train_as(false, out, env, options, rows, n);
 }
 
 uint64_t rabitq_bytes(const struct quantizer *base)
@@ -156,10 +146,8 @@ int rabitq_load_as(bool planes, struct quantizer **out, const struct index_env *
             "rabitq: codes have layout %llu, this program reads layout %d; build the index again",
             (unsigned long long)saved.layout, LAYOUT);
     const float *mean = (const float *)(const void *)((const uint8_t *)bytes + sizeof saved);
-    bool sound = saved.bits >= 1 && saved.bits <= bits_most(planes) && saved.eps0 > 0 &&
-                 isfinite(saved.eps0);
-    for (size_t d = 0; d < env->dim; d++)
-        sound = sound && isfinite(mean[d]);
+    const bool sound = saved.bits >= 1 && saved.bits <= bits_most(planes) && saved.eps0 > 0 &&
+                       isfinite(saved.eps0) && index_all_finite(mean, env->dim);
     if (!sound)
         return fail(env->error, ERR_CORRUPT, "rabitq: bits, eps0 or mean are invalid");
     return make(planes, out, env, &saved, mean);

@@ -15,8 +15,9 @@ static const struct posting_ops *const kinds[] = {
 #endif
 };
 
-static int open_kind(struct posting_store **store, const struct index_env *env, struct epoch *epoch,
-                     const struct posting_options *options, const struct store_reader *resume)
+int posting_store_open(struct posting_store **store, const struct index_env *env,
+                       struct epoch *epoch, const struct posting_options *options,
+                       const struct store_reader *snapshot)
 {
     const size_t kind = (size_t)options->kind;
     const struct posting_ops *ops = kind < sizeof kinds / sizeof *kinds ? kinds[kind] : NULL;
@@ -31,23 +32,10 @@ static int open_kind(struct posting_store **store, const struct index_env *env, 
         return fail(env->error, ERR_ARGUMENT,
                     "postings: a store of kind %s needs a folder for its files, but none was given",
                     ops->name);
-    if (resume && !ops->freeze)
+    if (snapshot && !ops->freeze)
         return fail(env->error, ERR_UNSUPPORTED, "postings: a store of kind %s has no snapshots",
                     ops->name);
-    return ops->open(store, env, epoch, options, resume);
-}
-
-int posting_store_open(struct posting_store **store, const struct index_env *env,
-                       struct epoch *epoch, const struct posting_options *options)
-{
-    return open_kind(store, env, epoch, options, NULL);
-}
-
-int posting_store_resume(struct posting_store **store, const struct index_env *env,
-                         struct epoch *epoch, const struct posting_options *options,
-                         const struct store_reader *snapshot)
-{
-    return open_kind(store, env, epoch, options, snapshot);
+    return ops->open(store, env, epoch, options, snapshot);
 }
 
 void posting_store_close(struct posting_store *store)

@@ -44,10 +44,12 @@ struct posting_options {
 
 struct posting_store;
 
-/* Opens an empty store. Its files are in env->dir (memory has none), which must not hold those of
-   another store: files of the same names are emptied. ERR_IO, ERR_NO_MEMORY, ERR_UNSUPPORTED. */
+/* Opens an empty store, or one on the files that the snapshot refers to, as they were at freeze();
+   snapshot: NULL for an empty one. Its files are in env->dir (memory has none), which must not hold
+   those of another store: files of the same names are emptied. ERR_IO, ERR_NO_MEMORY,
+   ERR_UNSUPPORTED, ERR_CORRUPT. */
 int posting_store_open(struct posting_store **, const struct index_env *, struct epoch *,
-                       const struct posting_options *);
+                       const struct posting_options *, const struct store_reader *snapshot);
 /* Leaves the files as they are and makes nothing durable. NULL is allowed. */
 void posting_store_close(struct posting_store *);
 
@@ -95,10 +97,6 @@ int posting_store_sync(struct posting_store *); /* writes frozen data to the dev
 /* A crash now returns to the frozen state, or to the durable one before if the outcome is nothing.
    In doubt it may return to either: pages of both are kept until a later snapshot is durable. */
 void posting_store_ended(struct posting_store *, enum durable_outcome);
-/* Opens a store on the files that a snapshot refers to, as they were at freeze(). Errors as open,
-   and ERR_CORRUPT. */
-int posting_store_resume(struct posting_store **, const struct index_env *, struct epoch *,
-                         const struct posting_options *, const struct store_reader *);
 
 /* 5. Reports */
 

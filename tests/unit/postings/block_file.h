@@ -32,7 +32,7 @@ static inline bool uring_is_usable(void)
 
 static inline bool available(struct postings_bench *b, const struct posting_options *options)
 {
-    const int rc = posting_store_open(&b->store, &b->bench.env, b->epoch, options);
+    const int rc = posting_store_open(&b->store, &b->bench.env, b->epoch, options, NULL);
 
     if (rc == ERR_UNSUPPORTED && options->io == POSTING_IO_URING) {
         error_clear(&b->bench.error);
@@ -96,7 +96,7 @@ static inline int resume(struct postings_bench *b, const struct posting_options 
     int rc = store_open(&snap, b->dir, "snapshot", &identity, &b->bench.error);
 
     assert_ok(rc, &b->bench.error);
-    rc = posting_store_resume(&b->store, &b->bench.env, b->epoch, options, &snap);
+    rc = posting_store_open(&b->store, &b->bench.env, b->epoch, options, &snap);
     store_close(&snap);
     if (rc == OK)
         assert_ok(posting_reader_create(&b->reader, b->store), &b->bench.error);

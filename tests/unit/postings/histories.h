@@ -60,7 +60,8 @@ static inline void postings_begin(struct postings_bench *b)
 
 static inline void postings_open(struct postings_bench *b, const struct posting_options *options)
 {
-    assert_ok(posting_store_open(&b->store, &b->bench.env, b->epoch, options), &b->bench.error);
+    assert_ok(posting_store_open(&b->store, &b->bench.env, b->epoch, options, NULL),
+              &b->bench.error);
     assert_ok(posting_reader_create(&b->reader, b->store), &b->bench.error);
 }
 
@@ -238,7 +239,7 @@ static inline void run_failing_memory(struct postings_bench *b,
         mem->fail_at = atomic_load(&mem->calls) + i;
         mem->fail_after = after;
         atomic_store(&mem->failed, false);
-        rc = posting_store_open(&b->store, &b->bench.env, b->epoch, options);
+        rc = posting_store_open(&b->store, &b->bench.env, b->epoch, options, NULL);
         if (rc == OK)
             rc = posting_reader_create(&b->reader, b->store);
         if (rc == OK)

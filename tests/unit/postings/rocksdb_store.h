@@ -53,7 +53,7 @@ static inline int resume(struct postings_bench *b, const struct posting_options 
 
     if (rc != OK)
         return rc;
-    rc = posting_store_resume(&b->store, &b->bench.env, b->epoch, options, &in);
+    rc = posting_store_open(&b->store, &b->bench.env, b->epoch, options, &in);
     store_close(&in);
     return rc == OK ? posting_reader_create(&b->reader, b->store) : rc;
 }

@@ -1,8 +1,6 @@
 /* posting_store.c - dispatch to the kinds of stores; each kind is a table of functions. */
 #include "algorithms/common/postings/posting_store.h"
 
-#include <string.h>
-
 #include "algorithms/common/concurrency/throttle.h"
 #include "src/core/error.h"
 
@@ -135,8 +133,15 @@ void posting_store_ended(struct posting_store *store, enum durable_outcome outco
 
 void posting_store_counts(const struct posting_store *store, struct posting_counts *counts)
 {
-    memset(counts, 0, sizeof *counts);
-    store->ops->counts(store, counts);
+    *counts = (struct posting_counts){ .splices = COUNT_GET(store->splices),
+                                       .drops = COUNT_GET(store->drops),
+                                       .reads = COUNT_GET(store->reads),
+                                       .pages_read = COUNT_GET(store->pages_read),
+                                       .bytes_read = COUNT_GET(store->bytes_read),
+                                       .bytes_given = COUNT_GET(store->bytes_given),
+                                       .late = COUNT_GET(store->late) };
+    if (store->ops->counts)
+        store->ops->counts(store, counts);
 }
 
 uint64_t posting_store_resident(const struct posting_store *store)

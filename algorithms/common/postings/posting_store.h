@@ -16,6 +16,7 @@
 #ifndef DRIFTLINE_COMMON_POSTINGS_POSTING_STORE_H
 #define DRIFTLINE_COMMON_POSTINGS_POSTING_STORE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -139,6 +140,7 @@ struct posting_ops {
     int (*freeze)(struct posting_store *, struct store_writer *); /* NULL: no snapshots */
     int (*sync)(struct posting_store *);
     void (*ended)(struct posting_store *, enum durable_outcome);
+    /* Adds what only this kind counts; NULL: nothing. */
     void (*counts)(const struct posting_store *, struct posting_counts *);
     uint64_t (*resident)(const struct posting_store *);
     uint64_t (*disk)(const struct posting_store *);
@@ -150,7 +152,12 @@ struct posting_store {
     struct index_env env;
     struct epoch *epoch;
     struct posting_options options;
+    /* What all kinds count, for posting_store_counts(). */
+    _Atomic(uint64_t) splices, drops, reads, pages_read, bytes_read, bytes_given, late;
 };
+
+#define COUNT_ADD(counter, by) atomic_fetch_add_explicit(&(counter), (by), memory_order_relaxed)
+#define COUNT_GET(counter)     atomic_load_explicit(&(counter), memory_order_relaxed)
 
 struct posting_reader {
     struct posting_store *store;

@@ -51,6 +51,11 @@ struct rabitq {
     size_t terms_at, rows_at, row_bytes;
 };
 
+static inline const struct rabitq *rabitq_of(const struct quantizer *q)
+{
+    return (const struct rabitq *)(const void *)q;
+}
+
 /* F_add, F_resc and F_err of one code. */
 struct rabitq_terms {
     float add, scale, error;

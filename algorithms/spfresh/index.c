@@ -122,9 +122,7 @@ int spfresh_open_store(struct spfresh *s, const struct store_reader *resume)
                                             .direct = p->direct,
                                             .uring = p->io != POSTING_IO_PREAD,
                                             .fault = s->durable.fault };
-    const int rc = resume
-                       ? posting_store_resume(&s->store, &s->base.env, s->epoch, &options, resume)
-                       : posting_store_open(&s->store, &s->base.env, s->epoch, &options);
+    const int rc = posting_store_open(&s->store, &s->base.env, s->epoch, &options, resume);
 
     return rc == OK && spfresh_has_row_file(s)
                ? row_store_open(&s->rows, &s->base.env, s->epoch, &rows)

@@ -5,52 +5,28 @@
 #include "algorithms/spfresh/jobs/jobs.h"
 #include "algorithms/spfresh/maintenance/maintenance.h"
 #include "algorithms/spfresh/operations.h"
-#include "src/core/mem.h"
 
 enum { ROWS = 256 };
 
-/* Computes offsets from lengths, and lists the postings that are not empty. */
-static int read_lengths(const struct spfresh *s, const struct store_reader *r, uint32_t *postings,
-                        uint64_t *offsets, size_t *filled, const unsigned char **bytes)
+static int read_postings(struct spfresh *s, const struct store_reader *r)
 {
     const size_t n = graph_capacity(s->graph);
     const uint64_t *lengths = NULL;
-    size_t total = 0;
+    const unsigned char *bytes = NULL;
+    size_t left = 0;
     int rc = store_need_array(r, "lengths", n, sizeof *lengths, &lengths);
 
     if (rc == OK)
-        rc = store_need(r, "postings", SIZE_MAX, (const void **)bytes, &total);
-    *filled = 0;
-    offsets[0] = 0;
+        rc = store_need(r, "postings", SIZE_MAX, (const void **)&bytes, &left);
     for (uint32_t i = 0; rc == OK && i < n; i++) {
-        if (lengths[i] == 0)
-            continue;
-        if (lengths[i] > total - offsets[*filled])
+        if (lengths[i] > left)
             return store_corrupt(r, "postings are longer than their section");
-        postings[*filled] = i;
-        offsets[*filled + 1] = offsets[*filled] + lengths[i];
-        ++*filled;
+        if (lengths[i] > 0)
+            rc = posting_splice(s->store, i, 0, bytes, (size_t)lengths[i]);
+        bytes += lengths[i];
+        left -= (size_t)lengths[i];
     }
-    if (rc == OK && offsets[*filled] != total)
-        rc = store_corrupt(r, "postings are shorter than their section");
-    return rc;
-}
-
-static int read_postings(struct spfresh *s, const struct store_reader *r)
-{
-    struct mem_group g = { .mem = s->base.env.mem };
-    const size_t n = graph_capacity(s->graph);
-    uint32_t *postings = mem_group_array(&g, n, sizeof *postings);
-    uint64_t *offsets = mem_group_array(&g, n + 1, sizeof *offsets);
-    const unsigned char *bytes = NULL;
-    size_t filled = 0;
-    int rc = g.failed ? spfresh_no_memory(s, "load: out of memory for its postings")
-                      : read_lengths(s, r, postings, offsets, &filled, &bytes);
-
-    if (rc == OK && filled > 0)
-        rc = posting_fill(s->store, postings, filled, bytes, offsets);
-    mem_group_free(&g);
-    return rc;
+    return rc == OK && left > 0 ? store_corrupt(r, "postings are shorter than their section") : rc;
 }
 
 static int read_rows(struct spfresh *s, const struct store_reader *r)

@@ -156,10 +156,9 @@ int balanced_halves(const struct index_env *env, const struct balanced_options *
     h.leans = mem_array(env->mem, rows.n, sizeof *h.leans);
     const bool ready = h.leans && balanced_means_create(&h.means, env, rows.dim,
                                                         rows.n < o.samples ? rows.n : o.samples, 2);
-    if (ready) {
+    if (ready)
         halve(&h, &o, sides, centres, even);
-        balanced_means_destroy(&h.means, env->mem);
-    }
+    balanced_means_destroy(&h.means);
     mem_free(env->mem, h.leans);
     return ready ? OK
                  : fail(env->error, ERR_NO_MEMORY, "two halves of %zu rows: out of memory", rows.n);

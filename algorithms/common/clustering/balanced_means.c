@@ -12,52 +12,28 @@ enum { STARTS = 3, STALE_PASSES = 5 };
 /* Converged: the centres move by less than this share of the rows' distance from them. */
 static const double converged = 1e-3;
 
-/* Arrays of the scratch begin at multiples of 64. */
-static size_t padded(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
-
 bool balanced_means_create(struct balanced_means *m, const struct index_env *env, size_t dim,
                            size_t rows_max, size_t k_max)
 {
-    rows_max = rows_max > BALANCED_BLOCK ? rows_max : BALANCED_BLOCK;
-    const size_t bytes[] = {
-        padded(rows_max * dim * sizeof(float)), padded(k_max * dim * sizeof(float)),
-        padded(k_max * dim * sizeof(float)),    padded(BALANCED_BLOCK * k_max * sizeof(float)),
-        padded(k_max * sizeof(float)),          padded(k_max * dim * sizeof(double)),
-        padded(rows_max * sizeof(uint32_t)),    padded(k_max * sizeof(uint32_t)),
-        padded(rows_max * sizeof(uint64_t))
-    };
-    enum { ARRAYS = sizeof bytes / sizeof *bytes };
-    size_t total = 0;
-    void *at[ARRAYS];
+    struct mem_group *g = &m->memory;
 
-    for (size_t i = 0; i < ARRAYS; i++)
-        total += bytes[i];
-    *m = (struct balanced_means){ .kernels = env->kernels, .dim = dim };
-    m->block = mem_alloc(env->mem, total);
-    if (!m->block)
-        return false;
-    unsigned char *free_at = m->block;
-    for (size_t i = 0; i < ARRAYS; free_at += bytes[i++])
-        at[i] = free_at;
-    m->rows = at[0];
-    m->centres = at[1];
-    m->start = at[2];
-    m->distances = at[3];
-    m->penalty = at[4];
-    m->sums = at[5];
-    m->label = at[6];
-    m->count = at[7];
-    m->picks = at[8];
-    return true;
+    *m = (struct balanced_means){ .kernels = env->kernels, .dim = dim, .memory.mem = env->mem };
+    rows_max = rows_max > BALANCED_BLOCK ? rows_max : BALANCED_BLOCK;
+    m->rows = mem_group_array(g, rows_max * dim, sizeof *m->rows);
+    m->centres = mem_group_array(g, k_max * dim, sizeof *m->centres);
+    m->start = mem_group_array(g, k_max * dim, sizeof *m->start);
+    m->distances = mem_group_array(g, BALANCED_BLOCK * k_max, sizeof *m->distances);
+    m->penalty = mem_group_array(g, k_max, sizeof *m->penalty);
+    m->sums = mem_group_array(g, k_max * dim, sizeof *m->sums);
+    m->label = mem_group_array(g, rows_max, sizeof *m->label);
+    m->count = mem_group_array(g, k_max, sizeof *m->count);
+    m->picks = mem_group_array(g, rows_max, sizeof *m->picks);
+    return !g->failed;
 }
 
-void balanced_means_destroy(struct balanced_means *m, struct mem *mem)
+void balanced_means_destroy(struct balanced_means *m)
 {
-    mem_free(mem, m->block);
-    m->block = NULL;
+    mem_group_free(&m->memory);
 }
 
 void balanced_gather(struct vectors rows, const uint32_t *numbers, size_t first, size_t n,

@@ -16,12 +16,13 @@
 
 #include "algorithms/common/clustering/balanced.h"
 #include "src/core/index.h"
+#include "src/core/mem.h"
 #include "src/core/rng.h"
 
 /* Rows whose distances are computed together: rows and distances stay in L1 with 32 clusters. */
 enum { BALANCED_BLOCK = 64 };
 
-/* One thread's scratch, one allocation. */
+/* One thread's scratch. */
 struct balanced_means {
     const struct kernels *kernels;
     size_t dim;
@@ -35,13 +36,13 @@ struct balanced_means {
     uint32_t *count;  /* k_max: rows by label */
     uint64_t *picks;  /* rows_max */
     double mean_sq; /* squared distance to the nearest centre, at the start: the scale of lambda */
-    void *block;
+    struct mem_group memory;
 };
 
-/* false: out of memory, nothing to free. */
+/* false: out of memory; destroy() nevertheless. */
 bool balanced_means_create(struct balanced_means *, const struct index_env *, size_t dim,
                            size_t rows_max, size_t k_max);
-void balanced_means_destroy(struct balanced_means *, struct mem *);
+void balanced_means_destroy(struct balanced_means *);
 
 /* Finds k centres of the first n rows, 1 <= k <= n. balance < 0 counts as 0. Where rows are equal,
    centres may be equal. */

@@ -18,6 +18,7 @@ enum { GROUPS_NEAR = 4, ROWS_AT_ONCE = 8192, GROUP_PASSES = 4, GRAIN = 256 };
 struct refining {
     const struct index_env *env;
     struct vectors rows;
+    struct mem_group memory; /* of the arrays below */
     size_t n, dim, n_groups, widest;
     float *groups, *norm_sq; /* n_groups x dim */
     float *centres;          /* n x dim, group by group */
@@ -34,45 +35,6 @@ struct refining {
     void *to;                /* the caller's centres */
 };
 
-static void refining_free(struct refining *r)
-{
-    struct mem *mem = r->env->mem;
-
-    mem_free(mem, r->groups);
-    mem_free(mem, r->norm_sq);
-    mem_free(mem, r->centres);
-    mem_free(mem, r->member);
-    mem_free(mem, r->start);
-    mem_free(mem, r->centre_of);
-    mem_free(mem, r->order);
-    mem_free(mem, r->first);
-    mem_free(mem, r->block);
-    mem_free(mem, r->near);
-    mem_free(mem, r->distances);
-    mem_free(mem, r->sums);
-}
-
-static bool refining_alloc(struct refining *r)
-{
-    struct mem *mem = r->env->mem;
-    const size_t n = r->n, rows = r->rows.n;
-
-    r->n_groups = (size_t)ceil(sqrt((double)n));
-    r->groups = mem_array(mem, r->n_groups * r->dim, sizeof *r->groups);
-    r->norm_sq = mem_array(mem, r->n_groups, sizeof *r->norm_sq);
-    r->centres = mem_array(mem, n * r->dim, sizeof *r->centres);
-    r->member = mem_array(mem, n, sizeof *r->member);
-    r->start = mem_array(mem, r->n_groups + 2, sizeof *r->start);
-    r->centre_of = mem_array(mem, rows > n ? rows : n, sizeof *r->centre_of);
-    r->order = mem_array(mem, rows, sizeof *r->order);
-    r->first = mem_array(mem, n + 2, sizeof *r->first);
-    r->block = mem_array(mem, ROWS_AT_ONCE * r->dim, sizeof *r->block);
-    r->near = mem_array(mem, (size_t)ROWS_AT_ONCE * GROUPS_NEAR, sizeof *r->near);
-    r->sums = mem_array(mem, pool_threads(r->env->pool) * r->dim, sizeof *r->sums);
-    return r->groups && r->norm_sq && r->centres && r->member && r->start && r->centre_of &&
-           r->order && r->first && r->block && r->near && r->sums;
-}
-
 static int no_memory(const struct refining *r)
 {
     return fail(r->env->error, ERR_NO_MEMORY, "moving %zu centres: out of memory", r->n);
@@ -87,6 +49,26 @@ static struct centroids centroids_of(const struct refining *r)
                                r->n_groups,
                                r->dim,
                                0 };
+}
+
+static int allocate(struct refining *r)
+{
+    struct mem_group *g = &r->memory;
+    const size_t n = r->n, rows = r->rows.n;
+
+    r->n_groups = (size_t)ceil(sqrt((double)n));
+    r->groups = mem_group_array(g, r->n_groups * r->dim, sizeof *r->groups);
+    r->norm_sq = mem_group_array(g, r->n_groups, sizeof *r->norm_sq);
+    r->centres = mem_group_array(g, n * r->dim, sizeof *r->centres);
+    r->member = mem_group_array(g, n, sizeof *r->member);
+    r->start = mem_group_array(g, r->n_groups + 2, sizeof *r->start);
+    r->centre_of = mem_group_array(g, rows > n ? rows : n, sizeof *r->centre_of);
+    r->order = mem_group_array(g, rows, sizeof *r->order);
+    r->first = mem_group_array(g, n + 2, sizeof *r->first);
+    r->block = mem_group_array(g, ROWS_AT_ONCE * r->dim, sizeof *r->block);
+    r->near = mem_group_array(g, (size_t)ROWS_AT_ONCE * GROUPS_NEAR, sizeof *r->near);
+    r->sums = mem_group_array(g, pool_threads(r->env->pool) * r->dim, sizeof *r->sums);
+    return g->failed ? no_memory(r) : OK;
 }
 
 /* Groups the centres by k-means. */
@@ -112,7 +94,7 @@ static int make_groups(struct refining *r)
     }
     balanced_gather(all, r->member, 0, r->n, r->centres);
     r->distances =
-        mem_array(r->env->mem, pool_threads(r->env->pool) * r->widest, sizeof *r->distances);
+        mem_group_array(&r->memory, pool_threads(r->env->pool) * r->widest, sizeof *r->distances);
     return r->distances ? OK : no_memory(r);
 }
 
@@ -202,12 +184,16 @@ static int move_centres(void *arg, size_t first, size_t end, size_t worker)
 
 int balanced_refine(const struct index_env *env, struct vectors rows, void *centres, size_t n)
 {
-    struct refining r = { .env = env, .rows = rows, .n = n, .dim = rows.dim, .to = centres };
+    struct refining r = {
+        .env = env, .rows = rows, .memory.mem = env->mem, .n = n, .dim = rows.dim, .to = centres
+    };
     int rc = OK;
 
     if (n == 0 || rows.n == 0)
         return OK;
-    rc = refining_alloc(&r) ? make_groups(&r) : no_memory(&r);
+    rc = allocate(&r);
+    if (rc == OK)
+        rc = make_groups(&r);
     if (rc == OK)
         rc = assign_rows(&r);
     if (rc == OK) {
@@ -215,6 +201,6 @@ int balanced_refine(const struct index_env *env, struct vectors rows, void *cent
         nearest_sort_by_list(r.centre_of, rows.n, n, r.first, r.order);
         rc = parallel_for(env->pool, pool_threads(env->pool), n, GRAIN, move_centres, &r);
     }
-    refining_free(&r);
+    mem_group_free(&r.memory);
     return rc;
 }

@@ -26,7 +26,8 @@ struct tree_child {
 
 struct selector {
     const struct balanced_tree *tree;
-    uint32_t *inner; /* nodes with children, descending */
+    struct mem_group memory; /* of the arrays below */
+    uint32_t *inner;         /* nodes with children, descending */
     size_t n_inner;
     uint32_t *left;              /* per node: the weight it passes on to its parent */
     struct tree_child *children; /* max(fanout, leaf) */
@@ -153,26 +154,18 @@ static bool selector_create(struct selector *s, const struct index_env *env,
 {
     const size_t widest = tree->fanout > tree->leaf ? tree->fanout : tree->leaf;
 
-    *s = (struct selector){ .tree = tree };
+    *s = (struct selector){ .tree = tree, .memory.mem = env->mem };
     for (size_t i = 0; i < tree->n; i++)
         s->n_inner += tree->nodes[i].n > 0;
-    s->inner = mem_array(env->mem, s->n_inner, sizeof *s->inner);
-    s->left = mem_array(env->mem, tree->n, sizeof *s->left);
-    s->children = mem_array(env->mem, widest, sizeof *s->children);
-    if (!s->inner || !s->left || !s->children)
+    s->inner = mem_group_array(&s->memory, s->n_inner, sizeof *s->inner);
+    s->left = mem_group_array(&s->memory, tree->n, sizeof *s->left);
+    s->children = mem_group_array(&s->memory, widest, sizeof *s->children);
+    if (s->memory.failed)
         return false;
     for (size_t i = tree->n, at = 0; i-- > 0;)
         if (tree->nodes[i].n > 0)
             s->inner[at++] = (uint32_t)i;
     return true;
-}
-
-static void selector_destroy(struct selector *s, struct mem *mem)
-{
-    mem_free(mem, s->inner);
-    mem_free(mem, s->left);
-    mem_free(mem, s->children);
-    mem_free(mem, s->chosen);
 }
 
 /* The centres of the marked nodes, in the order of nodes, in which siblings are adjacent. */
@@ -197,7 +190,7 @@ int balanced_select(const struct balanced_tree *tree, const struct index_env *en
     *n = 0;
     if (selector_create(&s, env, tree)) {
         const struct thresholds t = find(&s, options, options->ratio * (double)tree->n);
-        s.chosen = mem_zalloc(env->mem, tree->n * sizeof *s.chosen);
+        s.chosen = mem_group_zalloc(&s.memory, tree->n, sizeof *s.chosen);
         if (s.chosen) {
             *n = choose_all(&s, &t);
             if (*n == 0 && tree->n > 0)
@@ -209,6 +202,6 @@ int balanced_select(const struct balanced_tree *tree, const struct index_env *en
         *n = 0;
         rc = fail(env->error, ERR_NO_MEMORY, "heads of %zu rows: out of memory", tree->n);
     }
-    selector_destroy(&s, env->mem);
+    mem_group_free(&s.memory);
     return rc;
 }

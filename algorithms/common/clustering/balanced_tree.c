@@ -39,6 +39,7 @@ struct builder {
     const struct index_env *env;
     struct balanced_options options;
     struct vectors rows;
+    struct mem_group memory; /* of the arrays below but the nodes */
     struct balanced_node *nodes;
     uint32_t *order, *label, *moved; /* n each; label, moved: cluster of and scratch for the row at
                                         the same position of order */
@@ -51,8 +52,9 @@ struct builder {
 /* State of one thread. */
 struct worker {
     struct balanced_means means; /* its rows and distances also serve assignments */
-    size_t *end;                 /* fanout: end of a cluster's rows */
-    uint32_t *near;              /* fanout: position of the row nearest to the centre */
+    struct mem_group memory;
+    size_t *end;    /* fanout: end of a cluster's rows */
+    uint32_t *near; /* fanout: position of the row nearest to the centre */
     struct stack stack;
 };
 
@@ -334,27 +336,28 @@ static int build(struct builder *b)
 static bool worker_create(struct worker *w, const struct builder *b)
 {
     const struct balanced_options *o = &b->options;
-    struct mem *mem = b->env->mem;
 
-    w->end = mem_array(mem, o->fanout, sizeof *w->end);
-    w->near = mem_array(mem, o->fanout, sizeof *w->near);
-    return w->end && w->near &&
+    w->memory.mem = b->env->mem;
+    w->end = mem_group_array(&w->memory, o->fanout, sizeof *w->end);
+    w->near = mem_group_array(&w->memory, o->fanout, sizeof *w->near);
+    return !w->memory.failed &&
            balanced_means_create(&w->means, b->env, b->rows.dim, o->samples, o->fanout);
 }
 
 static bool builder_create(struct builder *b)
 {
-    struct mem *mem = b->env->mem;
+    struct mem_group *g = &b->memory;
     const size_t n = b->rows.n;
 
+    g->mem = b->env->mem;
     b->n_workers = pool_threads(b->env->pool);
-    b->nodes = mem_array(mem, n, sizeof *b->nodes);
-    b->order = mem_array(mem, n, sizeof *b->order);
-    b->label = mem_array(mem, n, sizeof *b->label);
-    b->moved = mem_array(mem, n, sizeof *b->moved);
-    b->distance = mem_array(mem, n, sizeof *b->distance);
-    b->workers = mem_zalloc(mem, b->n_workers * sizeof *b->workers);
-    if (!b->nodes || !b->order || !b->label || !b->moved || !b->distance || !b->workers)
+    b->nodes = mem_array(b->env->mem, n, sizeof *b->nodes);
+    b->order = mem_group_array(g, n, sizeof *b->order);
+    b->label = mem_group_array(g, n, sizeof *b->label);
+    b->moved = mem_group_array(g, n, sizeof *b->moved);
+    b->distance = mem_group_array(g, n, sizeof *b->distance);
+    b->workers = mem_group_zalloc(g, b->n_workers, sizeof *b->workers);
+    if (!b->nodes || g->failed)
         return false;
     for (size_t i = 0; i < b->n_workers; i++)
         if (!worker_create(&b->workers[i], b))
@@ -369,16 +372,11 @@ static void builder_destroy(struct builder *b)
 
     for (size_t i = 0; b->workers && i < b->n_workers; i++) {
         struct worker *w = &b->workers[i];
-        balanced_means_destroy(&w->means, mem);
-        mem_free(mem, w->end);
-        mem_free(mem, w->near);
+        balanced_means_destroy(&w->means);
+        mem_group_free(&w->memory);
         mem_free(mem, w->stack.items);
     }
-    mem_free(mem, b->workers);
-    mem_free(mem, b->order);
-    mem_free(mem, b->label);
-    mem_free(mem, b->moved);
-    mem_free(mem, b->distance);
+    mem_group_free(&b->memory);
     mem_free(mem, b->wide.items);
     mem_free(mem, b->narrow.items);
 }

@@ -11,7 +11,8 @@
 struct run {
     const struct kernels *kernels;
     const float *rows;
-    size_t n, dim, k;      /* k: centroids so far */
+    size_t n, dim, k; /* k: centroids so far */
+    struct mem_group memory;
     float *centroids;      /* k x dim */
     float *distances;      /* k: from one row */
     uint64_t *had;         /* k: rows that have moved a centroid */
@@ -153,38 +154,30 @@ static void leave_out_empty(struct run *r, struct batch_kmeans *out)
     out->made = made;
 }
 
-static bool run_open(struct run *r, struct mem *mem, const struct batch_kmeans_options *o)
+static bool run_open(struct run *r, const struct batch_kmeans_options *o)
 {
     const size_t picks = o->batch > o->k ? o->batch : o->k;
+    struct mem_group *g = &r->memory;
 
-    r->centroids = mem_array(mem, o->k, r->dim * sizeof *r->centroids);
-    r->distances = mem_array(mem, o->k, sizeof *r->distances);
-    r->had = mem_array(mem, o->k, sizeof *r->had);
-    r->pick = mem_array(mem, picks, sizeof *r->pick);
-    r->near = mem_array(mem, picks, sizeof *r->near);
-    r->label = mem_array(mem, r->n, sizeof *r->label);
-    r->distance = mem_array(mem, r->n, sizeof *r->distance);
-    return r->centroids && r->distances && r->had && r->pick && r->near && r->label && r->distance;
-}
-
-static void run_close(struct run *r, struct mem *mem)
-{
-    mem_free(mem, r->centroids);
-    mem_free(mem, r->distances);
-    mem_free(mem, r->had);
-    mem_free(mem, r->pick);
-    mem_free(mem, r->near);
-    mem_free(mem, r->label);
-    mem_free(mem, r->distance);
+    r->centroids = mem_group_array(g, o->k, r->dim * sizeof *r->centroids);
+    r->distances = mem_group_array(g, o->k, sizeof *r->distances);
+    r->had = mem_group_array(g, o->k, sizeof *r->had);
+    r->pick = mem_group_array(g, picks, sizeof *r->pick);
+    r->near = mem_group_array(g, picks, sizeof *r->near);
+    r->label = mem_group_array(g, r->n, sizeof *r->label);
+    r->distance = mem_group_array(g, r->n, sizeof *r->distance);
+    return !g->failed;
 }
 
 int batch_kmeans_train(const struct index_env *env, const struct batch_kmeans_options *o,
                        const float *rows, size_t n, struct batch_kmeans *out, double *checked)
 {
-    struct run r = { .kernels = env->kernels, .rows = rows, .n = n, .dim = env->dim };
+    struct run r = {
+        .kernels = env->kernels, .rows = rows, .n = n, .dim = env->dim, .memory.mem = env->mem
+    };
     int rc = OK;
 
-    if (run_open(&r, env->mem, o)) {
+    if (run_open(&r, o)) {
         for (size_t i = 0; i < o->restarts; i++) {
             struct rng rng = rng_at(o->seed, i);
             const double inertia = one_run(&r, o, &rng);
@@ -196,6 +189,6 @@ int batch_kmeans_train(const struct index_env *env, const struct batch_kmeans_op
     } else {
         rc = fail(env->error, ERR_NO_MEMORY, "mini-batch k-means of %zu rows: out of memory", n);
     }
-    run_close(&r, env->mem);
+    mem_group_free(&r.memory);
     return rc;
 }

@@ -17,33 +17,23 @@ struct lloyd {
     const struct index_env *env;
     const float *rows;
     size_t n, dim, k;
+    struct mem_group memory; /* of the arrays below but the centroids */
     float *centroids, *norm_sq;
     uint32_t *assigned, *previous, *order; /* n */
     uint32_t *start;                       /* k + 1: cluster c is order[start[c] .. start[c + 1]) */
     double *sums;                          /* dim for each worker */
 };
 
-static void lloyd_free(struct lloyd *l)
-{
-    struct mem *mem = l->env->mem;
-    mem_free(mem, l->norm_sq);
-    mem_free(mem, l->assigned);
-    mem_free(mem, l->previous);
-    mem_free(mem, l->order);
-    mem_free(mem, l->start);
-    mem_free(mem, l->sums);
-}
-
 static bool lloyd_alloc(struct lloyd *l)
 {
-    struct mem *mem = l->env->mem;
-    l->norm_sq = mem_array(mem, l->k, sizeof *l->norm_sq);
-    l->assigned = mem_array(mem, l->n, sizeof *l->assigned);
-    l->previous = mem_array(mem, l->n, sizeof *l->previous);
-    l->order = mem_array(mem, l->n, sizeof *l->order);
-    l->start = mem_array(mem, l->k + 2, sizeof *l->start);
-    l->sums = mem_array(mem, pool_threads(l->env->pool) * l->dim, sizeof *l->sums);
-    return l->norm_sq && l->assigned && l->previous && l->order && l->start && l->sums;
+    struct mem_group *g = &l->memory;
+    l->norm_sq = mem_group_array(g, l->k, sizeof *l->norm_sq);
+    l->assigned = mem_group_array(g, l->n, sizeof *l->assigned);
+    l->previous = mem_group_array(g, l->n, sizeof *l->previous);
+    l->order = mem_group_array(g, l->n, sizeof *l->order);
+    l->start = mem_group_array(g, l->k + 2, sizeof *l->start);
+    l->sums = mem_group_array(g, pool_threads(l->env->pool) * l->dim, sizeof *l->sums);
+    return !g->failed;
 }
 
 static int lloyd_assign(struct lloyd *l, const struct kmeans_options *options, bool again)
@@ -268,11 +258,16 @@ float *kmeans_sample(const struct index_env *env, struct rng *rng, const float *
 int kmeans_train(const struct index_env *env, const struct kmeans_options *options,
                  const float *rows, size_t n, float *centroids, size_t *made)
 {
-    struct lloyd l = { .env = env, .rows = rows, .n = n, .dim = env->dim, .centroids = centroids };
+    struct lloyd l = { .env = env,
+                       .rows = rows,
+                       .n = n,
+                       .dim = env->dim,
+                       .memory.mem = env->mem,
+                       .centroids = centroids };
     l.k = options->k < n ? options->k : n;
     int rc = lloyd_alloc(&l)
                  ? lloyd_run(&l, options, made)
                  : fail(env->error, ERR_NO_MEMORY, "k-means of %zu rows: out of memory", n);
-    lloyd_free(&l);
+    mem_group_free(&l.memory);
     return rc;
 }

@@ -22,6 +22,7 @@ enum { BATCH = 1024, BLOCK = 32, TARGETS = 16 };
 
 struct worker {
     struct graph_scratch *scratch;
+    struct mem_group memory;
     float *block;        /* BLOCK x BATCH distances */
     uint32_t *positions; /* BATCH */
 };
@@ -32,6 +33,7 @@ struct build {
     bool again;            /* the second pass: all rows are linked */
     const uint32_t *batch; /* n numbers */
     size_t n;
+    struct mem_group memory;
     unsigned char *rows; /* rows of the batch, contiguous */
     uint32_t *edges;     /* BATCH x degree */
     size_t *counts;      /* BATCH */
@@ -44,54 +46,41 @@ struct build {
 
 static void build_free(struct build *b)
 {
-    struct mem *mem = b->g->env.mem;
-
     for (size_t i = 0; i < b->n_workers; i++) {
         graph_scratch_destroy(b->workers[i].scratch);
-        mem_free(mem, b->workers[i].block);
-        mem_free(mem, b->workers[i].positions);
+        mem_group_free(&b->workers[i].memory);
     }
-    mem_free(mem, b->workers);
-    mem_free(mem, b->rows);
-    mem_free(mem, b->edges);
-    mem_free(mem, b->counts);
-    mem_free(mem, b->pairs);
-    mem_free(mem, b->groups);
+    mem_group_free(&b->memory);
 }
 
 static bool worker_init(struct worker *w, const struct graph *g, size_t n)
 {
-    struct mem *mem = g->env.mem;
     const size_t ef = g->options.build_ef;
 
-    w->scratch = graph_scratch_create(mem);
-    w->block = mem_array(mem, (size_t)BLOCK * BATCH, sizeof *w->block);
-    w->positions = mem_array(mem, BATCH, sizeof *w->positions);
-    return w->scratch && w->block && w->positions && graph_scratch_fit(w->scratch, n, ef) &&
+    w->memory.mem = g->env.mem;
+    w->scratch = graph_scratch_create(g->env.mem);
+    w->block = mem_group_array(&w->memory, (size_t)BLOCK * BATCH, sizeof *w->block);
+    w->positions = mem_group_array(&w->memory, BATCH, sizeof *w->positions);
+    return w->scratch && !w->memory.failed && graph_scratch_fit(w->scratch, n, ef) &&
            graph_candidates_fit(g, w->scratch, ef);
 }
 
 static bool build_init(struct build *b, size_t n)
 {
-    struct mem *mem = b->g->env.mem;
+    struct mem_group *m = &b->memory;
     const size_t threads = pool_threads(b->g->env.pool);
     const size_t edges = BATCH * b->g->options.degree;
 
-    b->workers = mem_zalloc(mem, threads * sizeof *b->workers);
-    b->rows = mem_array(mem, BATCH, b->g->row_bytes);
-    b->edges = mem_array(mem, edges, sizeof *b->edges);
-    b->counts = mem_array(mem, BATCH, sizeof *b->counts);
-    b->pairs = mem_array(mem, edges, sizeof *b->pairs);
-    b->groups = mem_array(mem, edges + 1, sizeof *b->groups);
-    if (!b->workers || !b->rows || !b->edges || !b->counts || !b->pairs || !b->groups)
-        return false;
-    for (; b->n_workers < threads; b->n_workers++) {
-        if (!worker_init(&b->workers[b->n_workers], b->g, n)) {
-            b->n_workers++;
-            return false;
-        }
-    }
-    return true;
+    b->workers = mem_group_zalloc(m, threads, sizeof *b->workers);
+    b->rows = mem_group_array(m, BATCH, b->g->row_bytes);
+    b->edges = mem_group_array(m, edges, sizeof *b->edges);
+    b->counts = mem_group_array(m, BATCH, sizeof *b->counts);
+    b->pairs = mem_group_array(m, edges, sizeof *b->pairs);
+    b->groups = mem_group_array(m, edges + 1, sizeof *b->groups);
+    bool ready = !m->failed;
+    while (ready && b->n_workers < threads)
+        ready = worker_init(&b->workers[b->n_workers++], b->g, n);
+    return ready;
 }
 
 /* Distances of rows first .. end-1 of the batch to the whole batch. */
@@ -325,11 +314,11 @@ static bool grow_layers(struct graph *g, size_t n, size_t *top)
 
 static bool build_all(struct graph *g, struct vectors rows)
 {
-    struct build b = { .g = g };
-    uint32_t *orders = mem_array(g->env.mem, rows.n, GRAPH_LAYERS * sizeof *orders);
-    uint32_t *numbers = mem_array(g->env.mem, rows.n, sizeof *numbers);
+    struct build b = { .g = g, .memory.mem = g->env.mem };
+    uint32_t *orders = mem_group_array(&b.memory, rows.n, GRAPH_LAYERS * sizeof *orders);
+    uint32_t *numbers = mem_group_array(&b.memory, rows.n, sizeof *numbers);
     size_t top, counts[GRAPH_LAYERS];
-    const bool ready = orders && numbers && build_init(&b, rows.n) && grow_layers(g, rows.n, &top);
+    const bool ready = build_init(&b, rows.n) && grow_layers(g, rows.n, &top);
 
     if (ready) {
         /* Each layer stores its numbers in the one below, so layers are filled from below and
@@ -344,8 +333,6 @@ static bool build_all(struct graph *g, struct vectors rows)
         g->drawn = rows.n;
     }
     build_free(&b);
-    mem_free(g->env.mem, orders);
-    mem_free(g->env.mem, numbers);
     return ready;
 }
 

@@ -156,27 +156,13 @@ static void unpin(struct posting_extents *s, size_t w)
     s->freed += n;
 }
 
-void posting_extents_durable(struct posting_extents *s)
+void posting_extents_ended(struct posting_extents *s, enum durable_outcome outcome)
 {
     for (size_t w = 0; w < s->total / 64; w++) {
-        s->durable[w] = s->frozen[w];
-        s->frozen[w] = 0;
-        unpin(s, w);
-    }
-    s->hopeless = 0;
-}
-
-void posting_extents_keep_both(struct posting_extents *s)
-{
-    for (size_t w = 0; w < s->total / 64; w++) {
-        s->durable[w] |= s->frozen[w];
-        s->frozen[w] = 0;
-    }
-}
-
-void posting_extents_unpin(struct posting_extents *s)
-{
-    for (size_t w = 0; w < s->total / 64; w++) {
+        if (outcome == DURABLE_DONE)
+            s->durable[w] = s->frozen[w];
+        else if (outcome == DURABLE_IN_DOUBT)
+            s->durable[w] |= s->frozen[w];
         s->frozen[w] = 0;
         unpin(s, w);
     }

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "algorithms/common/durable/durable.h"
+
 struct mem;
 
 #define PAGE_NONE UINT32_MAX
@@ -45,14 +47,11 @@ void posting_extents_release(struct posting_extents *, uint32_t page);
 /* For resume: takes the page. false: it is already taken. */
 bool posting_extents_claim(struct posting_extents *, uint32_t page);
 
-/* Marks a page as frozen. To replace the frozen set: unpin(), then pin() each. */
+/* Marks a page as frozen, after the last snapshot has ended. */
 void posting_extents_pin(struct posting_extents *, uint32_t page);
-/* Makes the frozen pages the durable ones, and frees pages that were pinned for others. */
-void posting_extents_durable(struct posting_extents *);
-/* Adds the frozen pages to the durable ones. */
-void posting_extents_keep_both(struct posting_extents *);
-/* Clears the frozen set, and frees pages that were pinned for it only. */
-void posting_extents_unpin(struct posting_extents *);
+/* A snapshot has ended: the frozen pages become the durable ones, are added to them if it is in
+   doubt, or are frozen no more. Frees pages that were pinned for others. */
+void posting_extents_ended(struct posting_extents *, enum durable_outcome);
 
 static inline bool posting_extents_is_taken(const struct posting_extents *s, uint32_t page)
 {

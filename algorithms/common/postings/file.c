@@ -1,4 +1,4 @@
-/* file.c - the block file: opening, reports, and the table of its functions. */
+/* file.c - the block file: opening, updates, reports, and the table of its functions. */
 #define _GNU_SOURCE /* O_DIRECT */
 #include <errno.h>
 #include <fcntl.h>
@@ -96,21 +96,257 @@ static int file_open(struct posting_store **store, const struct index_env *env, 
     return OK;
 }
 
+enum { STACK_BYTES = 4 * POSTING_PAGE };
+
+/* ---- preparing an update */
+
+static int no_memory(const struct file_store *s, uint32_t posting)
+{
+    return fail(s->base.env.error, ERR_NO_MEMORY,
+                "%s: out of memory, cannot write posting %" PRIu32 "; it is unchanged", s->path,
+                posting);
+}
+
+/* The number of contiguous runs of a posting's pages. */
+static size_t runs_of(const struct placement *p, size_t n_pages)
+{
+    size_t runs = 0;
+
+    for (size_t i = 0; i < n_pages; i += run_length(p, i, n_pages))
+        runs++;
+    return runs;
+}
+
+/* Makes a placement of n_pages, of which the first *kept are the old one's; sets *kept to 0 if the
+   posting would otherwise have too many runs. Under lock. */
+static int place(struct file_store *s, uint32_t posting, const struct placement *old, size_t *kept,
+                 size_t n_pages, struct placement **made)
+{
+    struct placement *p = posting_placement_make(&s->pool, n_pages);
+    size_t n = n_pages - *kept;
+    uint32_t first = PAGE_NONE;
+    int rc = OK;
+
+    if (!p)
+        return no_memory(s, posting);
+    if (*kept > 0 && n > 0) {
+        const bool whole = runs_of(old, *kept) + 1 > 1 + n_pages / 8;
+
+        first = posting_extents_reserve(&s->space, n, old->pages[*kept - 1].page + 1, whole);
+        if (first == PAGE_NONE && whole) {
+            *kept = 0;
+            n = n_pages;
+        }
+    }
+    if (first == PAGE_NONE && n > 0)
+        first = posting_extents_reserve(&s->space, n, PAGE_NONE, false);
+    if (first == PAGE_NONE && n > 0) {
+        rc = posting_file_grow(s, posting_extents_grown(&s->space, n));
+        if (rc == OK)
+            first = posting_extents_reserve(&s->space, n, PAGE_NONE, false);
+    }
+    if (rc != OK) {
+        posting_placement_release(&s->pool, p);
+        return rc;
+    }
+    if (*kept > 0)
+        memcpy(p->pages, old->pages, *kept * sizeof *p->pages);
+    if (*kept > 0 && *kept == old->n_pages) /* it grew in place */
+        p->pages[*kept - 1].sum = (uint32_t)placement_tail(old);
+    for (size_t i = *kept; i < n_pages; i++)
+        p->pages[i] = (struct page_ref){ first + (uint32_t)(i - *kept), 0 };
+    *made = p;
+    return OK;
+}
+
+/* Gives back the pages from `first` on, and the placement. Under lock. */
+static void unplace(struct file_store *s, struct placement *p, size_t first)
+{
+    for (size_t i = first; i < p->n_pages; i++)
+        posting_extents_release(&s->space, p->pages[i].page);
+    posting_placement_release(&s->pool, p);
+}
+
+/* Called when no reader holds it any more. */
+static void give_back(void *owner, struct epoch_item *item)
+{
+    struct file_store *s = owner;
+    struct placement *p = (struct placement *)(void *)item;
+
+    (void)pthread_mutex_lock(&s->lock);
+    s->retired_pages -= p->n_pages - p->kept;
+    unplace(s, p, p->kept);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+/* Makes `p` the posting's placement; the first `kept` pages of the old one belong to p too. */
+static void publish(struct file_store *s, uint32_t posting, struct placement *p,
+                    struct placement *old, size_t kept)
+{
+    directory_put(&s->directory, posting, p);
+    if (!old)
+        return;
+    old->kept = (uint32_t)kept;
+    (void)pthread_mutex_lock(&s->lock);
+    s->retired_pages += old->n_pages - kept;
+    (void)pthread_mutex_unlock(&s->lock);
+    epoch_retire(s->base.epoch, &old->item, give_back, s);
+}
+
+/* ---- splice */
+
+/* An append within the last page: no reader or snapshot uses the bytes after the posting's end. */
+static int append_in_page(struct file_store *s, uint32_t posting, struct placement *p,
+                          size_t length, const void *bytes, size_t n)
+{
+    unsigned char page[POSTING_PAGE];
+    const size_t used = length % POSTING_PAGE, start = length - used;
+    int rc = posting_file_fetch(s, posting, p, start, used, page);
+
+    if (rc == OK)
+        rc = posting_file_write(s, posting, p, length, bytes, n);
+    if (rc != OK)
+        return rc;
+    memcpy(page + used, bytes, n);
+    atomic_store_explicit(&p->tail, tail_make(length + n, posting_page_checksum(page, used + n)),
+                          memory_order_release);
+    return OK;
+}
+
+/* Computes the checksums of the pages from byte `from` (a page's first) on; `n` bytes end
+   the posting. */
+static void sum_pages(struct placement *p, size_t from, const unsigned char *bytes, size_t n)
+{
+    size_t i = from / POSTING_PAGE;
+
+    for (size_t at = 0; at < n; at += POSTING_PAGE, i++)
+        p->pages[i].sum =
+            posting_page_checksum(bytes + at, n - at < POSTING_PAGE ? n - at : POSTING_PAGE);
+    atomic_store_explicit(&p->tail, tail_make(from + n, p->pages[p->n_pages - 1].sum),
+                          memory_order_relaxed);
+}
+
+/* Any other update: bytes from page `kept` on go to fresh pages. If the last page only grows, new
+   bytes go past its end and to fresh pages. */
+static int splice_pages(struct file_store *s, uint32_t posting, struct placement *old,
+                        size_t length, size_t keep, const void *bytes, size_t n)
+{
+    const size_t total = keep + n, n_pages = pages_of(total);
+    size_t kept = keep == length ? pages_of(keep) : keep / POSTING_PAGE, from, before;
+    unsigned char stack[STACK_BYTES], *image = stack;
+    struct placement *p = NULL;
+    int rc;
+
+    (void)pthread_mutex_lock(&s->lock);
+    rc = place(s, posting, old, &kept, n_pages, &p);
+    (void)pthread_mutex_unlock(&s->lock);
+    if (rc != OK)
+        return rc;
+    /* From the start of the first page whose bytes or checksum change. */
+    from = kept * POSTING_PAGE < keep ? kept * POSTING_PAGE : keep / POSTING_PAGE * POSTING_PAGE;
+    before = keep - from;
+    if (before == 0)
+        image = NULL; /* the caller's bytes are all that is written */
+    else if (before + n > sizeof stack)
+        image = mem_alloc(s->base.env.mem, before + n);
+    if (before > 0 && !image)
+        rc = no_memory(s, posting);
+    if (rc == OK && before > 0)
+        rc = posting_file_fetch(s, posting, old, from, before, image);
+    if (rc == OK && before > 0 && n > 0)
+        memcpy(image + before, bytes, n);
+    if (rc == OK) {
+        /* The kept bytes of the last page are already there. */
+        const size_t skip = kept * POSTING_PAGE > from ? before : 0;
+        const unsigned char *all = image ? image : bytes;
+
+        if (before + n > 0)
+            rc = posting_file_write(s, posting, p, from + skip, all + skip, before + n - skip);
+        if (before + n > 0)
+            sum_pages(p, from, all, before + n);
+        else
+            atomic_store_explicit(&p->tail, tail_make(total, p->pages[n_pages - 1].sum),
+                                  memory_order_relaxed);
+    }
+    if (image != stack)
+        mem_free(s->base.env.mem, image);
+    if (rc != OK) {
+        (void)pthread_mutex_lock(&s->lock);
+        unplace(s, p, kept);
+        (void)pthread_mutex_unlock(&s->lock);
+        return rc;
+    }
+    publish(s, posting, p, old, kept);
+    return OK;
+}
+
+static void take_away(struct file_store *s, uint32_t posting)
+{
+    struct placement *old = directory_get(&s->directory, posting);
+
+    if (old)
+        publish(s, posting, NULL, old, 0);
+}
+
+static int file_splice(struct posting_store *store, uint32_t posting, size_t keep,
+                       const void *bytes, size_t n)
+{
+    struct file_store *s = file_of(store);
+    struct placement *old;
+    size_t length;
+    int rc = OK;
+
+    if (!directory_reserve(&s->directory, posting))
+        return no_memory(s, posting);
+    old = directory_get(&s->directory, posting);
+    length = old ? tail_length(placement_tail(old)) : 0;
+    if (keep > length || n > UINT32_MAX - keep)
+        return fail(store->env.error, ERR_ARGUMENT,
+                    "posting %" PRIu32
+                    ": %zu bytes are to stay and %zu to follow; it has %zu, and may have %" PRIu32,
+                    posting, keep, n, length, UINT32_MAX);
+    if (keep + n == 0)
+        take_away(s, posting);
+    else if (keep == length && keep % POSTING_PAGE > 0 && pages_of(keep + n) == pages_of(keep))
+        rc = n > 0 ? append_in_page(s, posting, old, length, bytes, n) : OK;
+    else if (keep < length || n > 0)
+        rc = splice_pages(s, posting, old, length, keep, bytes, n);
+    if (rc == OK) {
+        COUNT_ADD(store->splices, 1);
+        COUNT_ADD(store->bytes_given, n);
+    }
+    return rc;
+}
+
+static void file_drop(struct posting_store *store, uint32_t posting)
+{
+    COUNT_ADD(store->drops, 1);
+    take_away(file_of(store), posting);
+}
+
+static size_t file_length(const struct posting_store *store, uint32_t posting)
+{
+    const struct placement *p = directory_get(&file_of(store)->directory, posting);
+
+    return p ? tail_length(placement_tail(p)) : 0;
+}
+
+static int file_fetch(struct posting_store *store, uint32_t posting, size_t from, size_t n,
+                      void *out)
+{
+    struct file_store *s = file_of(store);
+
+    return posting_file_fetch(s, posting, directory_get(&s->directory, posting), from, n, out);
+}
+
 /* ---- reports */
 
 static void file_counts(const struct posting_store *store, struct posting_counts *c)
 {
     struct file_store *s = file_of(store);
 
-    c->splices = COUNT_GET(s->splices);
-    c->drops = COUNT_GET(s->drops);
-    c->reads = COUNT_GET(s->reads);
-    c->pages_read = COUNT_GET(s->pages_read);
-    c->bytes_read = COUNT_GET(s->bytes_read);
     c->pages_written = COUNT_GET(s->pages_written);
     c->bytes_written = COUNT_GET(s->bytes_written);
-    c->bytes_given = COUNT_GET(s->bytes_given);
-    c->late = COUNT_GET(s->late);
     c->direct = s->direct_fd >= 0;
     c->uring = posting_file_is_uring(s);
     c->threads = c->direct && !c->uring;
@@ -146,20 +382,17 @@ const struct posting_ops posting_file_ops = {
     .name = "file",
     .open = file_open,
     .close = file_close,
-    .splice = posting_file_splice,
-    .drop = posting_file_drop,
-    .fill = posting_file_fill,
-    .length = posting_file_length,
-    .fetch = posting_file_fetch_current,
+    .splice = file_splice,
+    .drop = file_drop,
+    .length = file_length,
+    .fetch = file_fetch,
     .reader_create = posting_file_reader_create,
     .reader_destroy = posting_file_reader_destroy,
     .read = posting_file_read_some,
     .next = posting_file_next,
     .freeze = posting_file_freeze,
     .sync = posting_file_sync,
-    .durable = posting_file_durable,
-    .release = posting_file_release,
-    .keep_both = posting_file_keep_both,
+    .ended = posting_file_ended,
     .counts = file_counts,
     .resident = file_resident,
     .disk = file_disk,

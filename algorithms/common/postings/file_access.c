@@ -2,7 +2,6 @@
    their checksums. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -28,19 +27,14 @@ uint32_t posting_page_checksum(const void *bytes, size_t n)
 /* Uses errno; the update is undone. */
 static int cannot_write(const struct file_store *s, uint32_t posting, uint64_t at, size_t n)
 {
-    const int why = errno;
-    char whose[40];
-
-    (void)snprintf(whose, sizeof whose, "posting %" PRIu32 " is unchanged", posting);
-    if (posting == POSTINGS_MANY)
-        (void)snprintf(whose, sizeof whose, "all postings are unchanged");
-    errno = why;
-    if (why == ENOSPC || why == EDQUOT)
+    if (errno == ENOSPC || errno == EDQUOT)
         return fail_errno(s->base.env.error, ERR_IO,
-                          "%s: the disk is full: %s; free disk space and try again", s->path,
-                          whose);
-    return fail_errno(s->base.env.error, ERR_IO, "%s: cannot write %zu bytes at %" PRIu64 ": %s",
-                      s->path, n, at, whose);
+                          "%s: the disk is full: posting %" PRIu32
+                          " is unchanged; free disk space and try again",
+                          s->path, posting);
+    return fail_errno(s->base.env.error, ERR_IO,
+                      "%s: cannot write %zu bytes at %" PRIu64 ": posting %" PRIu32 " is unchanged",
+                      s->path, n, at, posting);
 }
 
 static int write_at(struct file_store *s, uint32_t posting, uint64_t at, const unsigned char *bytes,

@@ -16,8 +16,7 @@
  *
  *   extents.c        free pages
  *   placement.c      placements, pooled
- *   file.c           opening, reports
- *   file_update.c    updates
+ *   file.c           opening, updates, reports
  *   file_access.c    writing and reading byte ranges, checksums, growth, mapping
  *   file_snapshot.c  freeze, sync, resume, check
  *   file_read.c      readers */
@@ -123,9 +122,7 @@ struct file_store {
     struct read_threads *threads; /* for readers' queues; NULL: readers have no queues */
     bool uring;                   /* queues use io_uring ... */
     _Atomic(bool) ring_failed;    /* ... and one has failed */
-    _Atomic(uint64_t) reader_bytes;
-    _Atomic(uint64_t) splices, drops, reads, pages_read, bytes_read, pages_written, bytes_written,
-        bytes_given, late;
+    _Atomic(uint64_t) reader_bytes, pages_written, bytes_written;
 };
 
 static inline bool is_mapped(const struct file_store *s)
@@ -138,18 +135,14 @@ static inline struct file_store *file_of(const struct posting_store *store)
     return (struct file_store *)(uintptr_t)store;
 }
 
-#define COUNT_ADD(counter, by) atomic_fetch_add_explicit(&(counter), (by), memory_order_relaxed)
-#define COUNT_GET(counter)     atomic_load_explicit(&(counter), memory_order_relaxed)
-
 /* Whether a test injects a fault into this call; errno is then set. */
 bool posting_faulted(const struct file_store *, const char *call);
 
 /* ---- file_access.c */
 
 uint32_t posting_page_checksum(const void *bytes, size_t n);
-/* Write and read a range of a posting's bytes, within its n_pages. `posting` is for error messages;
-   POSTINGS_MANY: several. */
-#define POSTINGS_MANY UINT32_MAX
+/* Write and read a range of a posting's bytes, within its n_pages. `posting` is for error
+   messages. */
 int posting_file_write(struct file_store *, uint32_t posting, const struct placement *, size_t from,
                        const void *bytes, size_t n);
 int posting_file_read(struct file_store *, uint32_t posting, const struct placement *, size_t from,
@@ -166,25 +159,11 @@ int posting_file_grow(struct file_store *, size_t total);
 /* Address of `n` pages from `page` on in the mapping; NULL: not contiguous in memory. */
 const unsigned char *posting_file_mapped(const struct file_store *, uint32_t page, size_t n);
 
-/* ---- file_update.c */
-
-int posting_file_splice(struct posting_store *, uint32_t posting, size_t keep, const void *bytes,
-                        size_t n);
-void posting_file_drop(struct posting_store *, uint32_t posting);
-int posting_file_fill(struct posting_store *, const uint32_t *postings, size_t n, const void *bytes,
-                      const uint64_t *offsets);
-size_t posting_file_length(const struct posting_store *, uint32_t posting);
-/* posting_fetch() from the posting's current placement. */
-int posting_file_fetch_current(struct posting_store *, uint32_t posting, size_t from, size_t n,
-                               void *out);
-
 /* ---- file_snapshot.c */
 
 int posting_file_freeze(struct posting_store *, struct store_writer *);
 int posting_file_sync(struct posting_store *);
-void posting_file_durable(struct posting_store *);
-void posting_file_release(struct posting_store *);
-void posting_file_keep_both(struct posting_store *);
+void posting_file_ended(struct posting_store *, enum durable_outcome);
 int posting_file_resume(struct file_store *, const struct store_reader *);
 int posting_file_check(const struct posting_store *);
 

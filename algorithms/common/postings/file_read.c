@@ -243,11 +243,11 @@ static void report(struct file_reader *r)
     struct file_store *s = file_of(r->base.store);
 
     if (r->pages_read > 0)
-        COUNT_ADD(s->pages_read, r->pages_read);
+        COUNT_ADD(s->base.pages_read, r->pages_read);
     if (r->bytes_read > 0)
-        COUNT_ADD(s->bytes_read, r->bytes_read);
+        COUNT_ADD(s->base.bytes_read, r->bytes_read);
     if (r->n_late > 0)
-        COUNT_ADD(s->late, r->n_late);
+        COUNT_ADD(s->base.late, r->n_late);
     r->pages_read = r->bytes_read = r->n_late = 0;
 }
 
@@ -314,7 +314,7 @@ int posting_file_read_some(struct posting_reader *reader, const uint32_t *postin
     if (!there)
         return fail(s->base.env.error, ERR_NO_MEMORY,
                     "postings: out of memory, cannot read %zu of them", n);
-    COUNT_ADD(s->reads, n);
+    COUNT_ADD(s->base.reads, n);
     r->n = n;
     if (is_mapped(s))
         plan_gathering(r, n);

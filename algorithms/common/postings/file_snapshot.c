@@ -25,10 +25,8 @@ static struct placement *placement_at(const struct file_store *s, size_t posting
 
 /* ---- writing */
 
-/* After a failed write-back the system treats the page as clean, and a second fsync() would
-   succeed although the data are not on the device. So everything that the snapshot will refer to
-   is written again. */
-static int write_all_anew(struct file_store *s)
+/* Reads all postings and verifies their pages; with `write`, writes these again. */
+static int verify_all(struct file_store *s, bool write)
 {
     unsigned char page[POSTING_PAGE];
     int rc = OK;
@@ -43,7 +41,7 @@ static int write_all_anew(struct file_store *s)
             rc = posting_file_read(s, (uint32_t)i, p, k * POSTING_PAGE, used, page);
             if (rc == OK)
                 rc = posting_file_verify(s, (uint32_t)i, p, tail, k, page);
-            if (rc == OK)
+            if (rc == OK && write)
                 rc = posting_file_write(s, (uint32_t)i, p, k * POSTING_PAGE, page, used);
         }
     }
@@ -55,12 +53,15 @@ int posting_file_freeze(struct posting_store *store, struct store_writer *w)
     struct file_store *s = file_of(store);
     struct file_snapshot_head head = { .format = SNAPSHOT_FORMAT,
                                        .n_postings = directory_n(&s->directory) };
-    const int rc = s->unsure ? write_all_anew(s) : OK;
+    /* After a failed write-back the system treats the page as clean, and a second fsync() would
+       succeed although the data are not on the device. So everything that the snapshot will refer
+       to is written again. */
+    const int rc = s->unsure ? verify_all(s, true) : OK;
 
     if (rc != OK)
         return rc;
     (void)pthread_mutex_lock(&s->lock);
-    posting_extents_unpin(&s->space);
+    posting_extents_ended(&s->space, DURABLE_NOTHING);
     for (size_t i = 0; i < head.n_postings; i++) {
         const struct placement *p = placement_at(s, i);
 
@@ -100,30 +101,12 @@ int posting_file_sync(struct posting_store *store)
     return s->unsure ? fail_errno(store->env.error, ERR_IO, "cannot sync %s", s->path) : OK;
 }
 
-void posting_file_durable(struct posting_store *store)
+void posting_file_ended(struct posting_store *store, enum durable_outcome outcome)
 {
     struct file_store *s = file_of(store);
 
     (void)pthread_mutex_lock(&s->lock);
-    posting_extents_durable(&s->space);
-    (void)pthread_mutex_unlock(&s->lock);
-}
-
-void posting_file_release(struct posting_store *store)
-{
-    struct file_store *s = file_of(store);
-
-    (void)pthread_mutex_lock(&s->lock);
-    posting_extents_unpin(&s->space);
-    (void)pthread_mutex_unlock(&s->lock);
-}
-
-void posting_file_keep_both(struct posting_store *store)
-{
-    struct file_store *s = file_of(store);
-
-    (void)pthread_mutex_lock(&s->lock);
-    posting_extents_keep_both(&s->space);
+    posting_extents_ended(&s->space, outcome);
     (void)pthread_mutex_unlock(&s->lock);
 }
 
@@ -214,7 +197,7 @@ int posting_file_resume(struct file_store *s, const struct store_reader *r)
     if (rc == OK)
         rc = resume_postings(s, r, &head, (uint64_t)st.st_size);
     if (rc == OK)
-        posting_extents_durable(&s->space);
+        posting_extents_ended(&s->space, DURABLE_DONE);
     return rc;
 }
 
@@ -283,22 +266,6 @@ static int check_space(const struct file_store *s, uint64_t *seen)
     return OK;
 }
 
-static int check_contents(struct file_store *s, size_t posting)
-{
-    const struct placement *p = placement_at(s, posting);
-    const uint64_t tail = p ? placement_tail(p) : 0;
-    unsigned char page[POSTING_PAGE];
-    int rc = OK;
-
-    for (size_t k = 0; rc == OK && p && k < p->n_pages; k++) {
-        rc = posting_file_read(s, (uint32_t)posting, p, k * POSTING_PAGE,
-                               page_used(tail_length(tail), k), page);
-        if (rc == OK)
-            rc = posting_file_verify(s, (uint32_t)posting, p, tail, k, page);
-    }
-    return rc;
-}
-
 int posting_file_check(const struct posting_store *store)
 {
     struct file_store *s = file_of(store);
@@ -312,7 +279,5 @@ int posting_file_check(const struct posting_store *store)
              : fail(store->env.error, ERR_NO_MEMORY, "%s: out of memory, cannot check it", s->path);
     mem_free(store->env.mem, seen);
     (void)pthread_mutex_unlock(&s->lock);
-    for (size_t i = 0; rc == OK && i < directory_n(&s->directory); i++)
-        rc = check_contents(s, i);
-    return rc;
+    return rc == OK ? verify_all(s, false) : rc;
 }

@@ -20,7 +20,6 @@ struct memory_store {
     struct posting_store base;
     struct posting_directory directory; /* of struct block */
     _Atomic(uint64_t) resident;         /* of blocks, in use and retired */
-    _Atomic(uint64_t) splices, drops, reads, bytes_read, bytes_given;
 };
 
 struct memory_reader {
@@ -30,9 +29,6 @@ struct memory_reader {
     size_t bytes_at_most;
     _Alignas(64) unsigned char nothing[64];
 };
-
-#define ADD(counter, by) atomic_fetch_add_explicit(&(counter), (by), memory_order_relaxed)
-#define GET(counter)     atomic_load_explicit(&(counter), memory_order_relaxed)
 
 static struct memory_store *memory_of(const struct posting_store *store)
 {
@@ -65,7 +61,7 @@ static struct block *block_make(struct memory_store *s, size_t n)
         return NULL;
     atomic_init(&b->length, 0);
     b->capacity = capacity;
-    ADD(s->resident, block_bytes(capacity));
+    COUNT_ADD(s->resident, block_bytes(capacity));
     return b;
 }
 
@@ -145,8 +141,8 @@ static int memory_splice(struct posting_store *store, uint32_t posting, size_t k
         if (old)
             epoch_retire(s->base.epoch, &old->item, give_back, s);
     }
-    ADD(s->splices, 1);
-    ADD(s->bytes_given, n);
+    COUNT_ADD(s->base.splices, 1);
+    COUNT_ADD(s->base.bytes_given, n);
     return OK;
 }
 
@@ -155,7 +151,7 @@ static void memory_drop(struct posting_store *store, uint32_t posting)
     struct memory_store *s = memory_of(store);
     struct block *old = directory_get(&s->directory, posting);
 
-    ADD(s->drops, 1);
+    COUNT_ADD(s->base.drops, 1);
     if (!old)
         return;
     directory_put(&s->directory, posting, NULL);
@@ -214,7 +210,7 @@ static int memory_read(struct posting_reader *reader, const uint32_t *postings, 
     }
     r->n = n;
     r->bytes_at_most = options->bytes_at_most ? options->bytes_at_most : SIZE_MAX;
-    ADD(s->reads, n);
+    COUNT_ADD(s->base.reads, n);
     return OK;
 }
 
@@ -239,27 +235,16 @@ static int memory_next(struct posting_reader *reader, const unsigned char **byte
 
         *bytes = b->bytes;
         *n = length < r->bytes_at_most ? length : r->bytes_at_most;
-        ADD(s->bytes_read, *n);
+        COUNT_ADD(s->base.bytes_read, *n);
     }
     return OK;
-}
-
-static void memory_counts(const struct posting_store *store, struct posting_counts *counts)
-{
-    const struct memory_store *s = memory_of(store);
-
-    counts->splices = GET(s->splices);
-    counts->drops = GET(s->drops);
-    counts->reads = GET(s->reads);
-    counts->bytes_read = GET(s->bytes_read);
-    counts->bytes_given = GET(s->bytes_given);
 }
 
 static uint64_t memory_resident(const struct posting_store *store)
 {
     const struct memory_store *s = memory_of(store);
 
-    return sizeof *s + directory_bytes(&s->directory) + GET(s->resident);
+    return sizeof *s + directory_bytes(&s->directory) + COUNT_GET(s->resident);
 }
 
 static int memory_check(const struct posting_store *store)
@@ -276,10 +261,10 @@ static int memory_check(const struct posting_store *store)
                         i, length, b->capacity);
         held += b ? block_bytes(b->capacity) : 0;
     }
-    if (held > GET(s->resident))
+    if (held > COUNT_GET(s->resident))
         return fail(s->base.env.error, ERR_INVARIANT,
                     "postings hold %ju bytes, more than the %ju accounted for", (uintmax_t)held,
-                    (uintmax_t)GET(s->resident));
+                    (uintmax_t)COUNT_GET(s->resident));
     return OK;
 }
 
@@ -295,7 +280,6 @@ const struct posting_ops posting_memory_ops = {
     .reader_destroy = memory_reader_destroy,
     .read = memory_read,
     .next = memory_next,
-    .counts = memory_counts,
     .resident = memory_resident,
     .check = memory_check,
 };

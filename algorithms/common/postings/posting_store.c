@@ -1,8 +1,6 @@
 /* posting_store.c - dispatch to the kinds of stores; each kind is a table of functions. */
 #include "algorithms/common/postings/posting_store.h"
 
-#include <string.h>
-
 #include "algorithms/common/concurrency/throttle.h"
 #include "src/core/error.h"
 
@@ -15,8 +13,9 @@ static const struct posting_ops *const kinds[] = {
 #endif
 };
 
-static int open_kind(struct posting_store **store, const struct index_env *env, struct epoch *epoch,
-                     const struct posting_options *options, const struct store_reader *resume)
+int posting_store_open(struct posting_store **store, const struct index_env *env,
+                       struct epoch *epoch, const struct posting_options *options,
+                       const struct store_reader *snapshot)
 {
     const size_t kind = (size_t)options->kind;
     const struct posting_ops *ops = kind < sizeof kinds / sizeof *kinds ? kinds[kind] : NULL;
@@ -31,23 +30,10 @@ static int open_kind(struct posting_store **store, const struct index_env *env, 
         return fail(env->error, ERR_ARGUMENT,
                     "postings: a store of kind %s needs a folder for its files, but none was given",
                     ops->name);
-    if (resume && !ops->freeze)
+    if (snapshot && !ops->freeze)
         return fail(env->error, ERR_UNSUPPORTED, "postings: a store of kind %s has no snapshots",
                     ops->name);
-    return ops->open(store, env, epoch, options, resume);
-}
-
-int posting_store_open(struct posting_store **store, const struct index_env *env,
-                       struct epoch *epoch, const struct posting_options *options)
-{
-    return open_kind(store, env, epoch, options, NULL);
-}
-
-int posting_store_resume(struct posting_store **store, const struct index_env *env,
-                         struct epoch *epoch, const struct posting_options *options,
-                         const struct store_reader *snapshot)
-{
-    return open_kind(store, env, epoch, options, snapshot);
+    return ops->open(store, env, epoch, options, snapshot);
 }
 
 void posting_store_close(struct posting_store *store)
@@ -76,22 +62,6 @@ int posting_splice(struct posting_store *store, uint32_t posting, size_t keep, c
 void posting_drop(struct posting_store *store, uint32_t posting)
 {
     store->ops->drop(store, posting);
-}
-
-int posting_fill(struct posting_store *store, const uint32_t *postings, size_t n, const void *bytes,
-                 const uint64_t *offsets)
-{
-    int rc = OK;
-
-    if (store->ops->fill)
-        return store->ops->fill(store, postings, n, bytes, offsets);
-    for (size_t i = 0; i < n && rc == OK; i++) {
-        rc = posting_splice(store, postings[i], 0, (const unsigned char *)bytes + offsets[i],
-                            (size_t)(offsets[i + 1] - offsets[i]));
-        for (size_t j = 0; rc != OK && j < i; j++)
-            posting_drop(store, postings[j]);
-    }
-    return rc;
 }
 
 size_t posting_length(const struct posting_store *store, uint32_t posting)
@@ -155,28 +125,23 @@ int posting_store_sync(struct posting_store *store)
     return store->ops->sync ? store->ops->sync(store) : OK;
 }
 
-void posting_store_durable(struct posting_store *store)
+void posting_store_ended(struct posting_store *store, enum durable_outcome outcome)
 {
-    if (store->ops->durable)
-        store->ops->durable(store);
-}
-
-void posting_store_release(struct posting_store *store)
-{
-    if (store->ops->release)
-        store->ops->release(store);
-}
-
-void posting_store_keep_both(struct posting_store *store)
-{
-    if (store->ops->keep_both)
-        store->ops->keep_both(store);
+    if (store->ops->ended)
+        store->ops->ended(store, outcome);
 }
 
 void posting_store_counts(const struct posting_store *store, struct posting_counts *counts)
 {
-    memset(counts, 0, sizeof *counts);
-    store->ops->counts(store, counts);
+    *counts = (struct posting_counts){ .splices = COUNT_GET(store->splices),
+                                       .drops = COUNT_GET(store->drops),
+                                       .reads = COUNT_GET(store->reads),
+                                       .pages_read = COUNT_GET(store->pages_read),
+                                       .bytes_read = COUNT_GET(store->bytes_read),
+                                       .bytes_given = COUNT_GET(store->bytes_given),
+                                       .late = COUNT_GET(store->late) };
+    if (store->ops->counts)
+        store->ops->counts(store, counts);
 }
 
 uint64_t posting_store_resident(const struct posting_store *store)

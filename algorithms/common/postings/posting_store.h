@@ -16,12 +16,13 @@
 #ifndef DRIFTLINE_COMMON_POSTINGS_POSTING_STORE_H
 #define DRIFTLINE_COMMON_POSTINGS_POSTING_STORE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "algorithms/common/concurrency/epoch.h"
-#include "algorithms/common/durable/store_file.h"
+#include "algorithms/common/durable/durable.h"
 #include "src/core/index.h"
 
 enum { POSTING_PAGE = 4096 };
@@ -44,10 +45,12 @@ struct posting_options {
 
 struct posting_store;
 
-/* Opens an empty store. Its files are in env->dir (memory has none), which must not hold those of
-   another store: files of the same names are emptied. ERR_IO, ERR_NO_MEMORY, ERR_UNSUPPORTED. */
+/* Opens an empty store, or one on the files that the snapshot refers to, as they were at freeze();
+   snapshot: NULL for an empty one. Its files are in env->dir (memory has none), which must not hold
+   those of another store: files of the same names are emptied. ERR_IO, ERR_NO_MEMORY,
+   ERR_UNSUPPORTED, ERR_CORRUPT. */
 int posting_store_open(struct posting_store **, const struct index_env *, struct epoch *,
-                       const struct posting_options *);
+                       const struct posting_options *, const struct store_reader *snapshot);
 /* Leaves the files as they are and makes nothing durable. NULL is allowed. */
 void posting_store_close(struct posting_store *);
 
@@ -61,10 +64,6 @@ int posting_splice(struct posting_store *, uint32_t posting, size_t keep, const 
                    size_t n);
 /* Removes the posting: reads find it empty. */
 void posting_drop(struct posting_store *, uint32_t posting);
-/* Adds many new postings at once, stored one after another: the fast way to fill an empty store.
-   Number postings[i] gets the bytes from bytes + offsets[i] to bytes + offsets[i + 1]. */
-int posting_fill(struct posting_store *, const uint32_t *postings, size_t n, const void *bytes,
-                 const uint64_t *offsets);
 
 /* For the thread that updates a posting: its length, and a copy of bytes [from, from + n). */
 size_t posting_length(const struct posting_store *, uint32_t posting);
@@ -91,22 +90,14 @@ int posting_read(struct posting_reader *, const uint32_t *postings, size_t n,
 int posting_next(struct posting_reader *, const unsigned char **bytes, size_t *n);
 
 /* 4. Snapshots of stores with files. No update may run during freeze(). After freeze() come sync(),
-   the rename that publishes the snapshot, and durable(). If sync or rename fails: release(), or
-   keep_both() if the rename may have happened nevertheless. */
+   the rename that publishes the snapshot, and ended(). */
 
 /* Writes the location of every posting, as sections whose tags begin with "store." */
 int posting_store_freeze(struct posting_store *, struct store_writer *);
 int posting_store_sync(struct posting_store *); /* writes frozen data to the device */
-/* A crash now returns to the frozen state. */
-void posting_store_durable(struct posting_store *);
-void posting_store_release(struct posting_store *);
-/* A crash may return to the frozen or to the durable state: pages of both are kept until a later
-   snapshot is durable. */
-void posting_store_keep_both(struct posting_store *);
-/* Opens a store on the files that a snapshot refers to, as they were at freeze(). Errors as open,
-   and ERR_CORRUPT. */
-int posting_store_resume(struct posting_store **, const struct index_env *, struct epoch *,
-                         const struct posting_options *, const struct store_reader *);
+/* A crash now returns to the frozen state, or to the durable one before if the outcome is nothing.
+   In doubt it may return to either: pages of both are kept until a later snapshot is durable. */
+void posting_store_ended(struct posting_store *, enum durable_outcome);
 
 /* 5. Reports */
 
@@ -139,8 +130,6 @@ struct posting_ops {
     void (*close)(struct posting_store *);
     int (*splice)(struct posting_store *, uint32_t posting, size_t keep, const void *, size_t n);
     void (*drop)(struct posting_store *, uint32_t posting);
-    int (*fill)(struct posting_store *, const uint32_t *, size_t n, const void *,
-                const uint64_t *offsets); /* NULL: by splices */
     size_t (*length)(const struct posting_store *, uint32_t posting);
     int (*fetch)(struct posting_store *, uint32_t posting, size_t from, size_t n, void *out);
     int (*reader_create)(struct posting_reader **, struct posting_store *);
@@ -150,9 +139,8 @@ struct posting_ops {
     int (*next)(struct posting_reader *, const unsigned char **bytes, size_t *n);
     int (*freeze)(struct posting_store *, struct store_writer *); /* NULL: no snapshots */
     int (*sync)(struct posting_store *);
-    void (*durable)(struct posting_store *);
-    void (*release)(struct posting_store *);
-    void (*keep_both)(struct posting_store *);
+    void (*ended)(struct posting_store *, enum durable_outcome);
+    /* Adds what only this kind counts; NULL: nothing. */
     void (*counts)(const struct posting_store *, struct posting_counts *);
     uint64_t (*resident)(const struct posting_store *);
     uint64_t (*disk)(const struct posting_store *);
@@ -164,7 +152,12 @@ struct posting_store {
     struct index_env env;
     struct epoch *epoch;
     struct posting_options options;
+    /* What all kinds count, for posting_store_counts(). */
+    _Atomic(uint64_t) splices, drops, reads, pages_read, bytes_read, bytes_given, late;
 };
+
+#define COUNT_ADD(counter, by) atomic_fetch_add_explicit(&(counter), (by), memory_order_relaxed)
+#define COUNT_GET(counter)     atomic_load_explicit(&(counter), memory_order_relaxed)
 
 struct posting_reader {
     struct posting_store *store;

@@ -104,8 +104,8 @@ static int rocks_splice(struct posting_store *store, uint32_t posting, size_t ke
     }
     atomic_store(&e->chain, merge ? chain + 1 : 0);
     atomic_store(&e->length, (uint32_t)(kept + n));
-    atomic_fetch_add(&r->counters.splices, 1);
-    atomic_fetch_add(&r->counters.bytes_given, n);
+    COUNT_ADD(store->splices, 1);
+    COUNT_ADD(store->bytes_given, n);
     return OK;
 }
 
@@ -119,7 +119,7 @@ static void rocks_drop(struct posting_store *store, uint32_t posting)
         return;
     atomic_store(&e->length, 0);
     atomic_store(&e->chain, posting_rocks_erase(r, NULL, posting) == OK ? 0 : ROCKS_STALE);
-    atomic_fetch_add(&r->counters.drops, 1);
+    COUNT_ADD(store->drops, 1);
 }
 
 static size_t rocks_length(const struct posting_store *store, uint32_t posting)
@@ -135,17 +135,10 @@ static int rocks_fetch(struct posting_store *store, uint32_t posting, size_t fro
     struct rocks *r = rocks_of(store);
     rocksdb_pinnableslice_t *value;
     const char *bytes;
-    const size_t length = rocks_length(store, posting);
     int rc;
 
-    if (from > length || n > length - from)
-        return fail(store->env.error, ERR_ARGUMENT,
-                    "posting %" PRIu32 ": bytes %zu to %zu of %zu were requested", posting, from,
-                    from + n, length);
-    if (n == 0)
-        return OK;
     if ((rc = posting_rocks_fault(r, r->store.env.error, "read", r->dir)) != OK ||
-        (rc = get(r, posting, length, &value, &bytes)) != OK)
+        (rc = get(r, posting, rocks_length(store, posting), &value, &bytes)) != OK)
         return rc;
     memcpy(out, bytes + from, n);
     rocksdb_pinnableslice_destroy(value);
@@ -154,24 +147,14 @@ static int rocks_fetch(struct posting_store *store, uint32_t posting, size_t fro
 
 /* ---- reports */
 
-static void rocks_counts(const struct posting_store *store, struct posting_counts *out)
+static void rocks_counts(const struct posting_store *store, struct posting_counts *c)
 {
     const struct rocks *r = rocks_of(store);
-    const struct rocks_counters *c = &r->counters;
 
-    *out = (struct posting_counts){
-        .splices = atomic_load(&c->splices),
-        .drops = atomic_load(&c->drops),
-        .reads = atomic_load(&c->reads),
-        .pages_read = atomic_load(&c->pages_read),
-        .bytes_read = atomic_load(&c->bytes_read),
-        .bytes_written = posting_rocks_ticker(r, "rocksdb.flush.write.bytes") +
-                         posting_rocks_ticker(r, "rocksdb.compact.write.bytes"),
-        .bytes_given = atomic_load(&c->bytes_given),
-        .late = atomic_load(&c->late),
-        .direct = r->direct,
-    };
-    out->pages_written = out->bytes_written / POSTING_PAGE;
+    c->bytes_written = posting_rocks_ticker(r, "rocksdb.flush.write.bytes") +
+                       posting_rocks_ticker(r, "rocksdb.compact.write.bytes");
+    c->pages_written = c->bytes_written / POSTING_PAGE;
+    c->direct = r->direct;
 }
 
 static uint64_t property(const struct rocks *r, const char *name)
@@ -275,7 +258,9 @@ static int rocks_open(struct posting_store **out, const struct index_env *env, s
     *out = NULL;
     if (!r)
         return fail(env->error, ERR_NO_MEMORY, "out of memory for a posting store in RocksDB");
-    r->store = (struct posting_store){ &posting_rocksdb_ops, *env, epoch, *options };
+    r->store = (struct posting_store){
+        .ops = &posting_rocksdb_ops, .env = *env, .epoch = epoch, .options = *options
+    };
     segmented_init(&r->entries, env->mem, sizeof(struct rocks_entry));
     pthread_mutex_init(&r->growth, NULL);
     const int rc = open_in(r, resume);
@@ -300,8 +285,7 @@ const struct posting_ops posting_rocksdb_ops = {
     .next = posting_rocks_next,
     .freeze = posting_rocks_freeze,
     .sync = posting_rocks_sync,
-    .durable = posting_rocks_durable,
-    .release = posting_rocks_release,
+    .ended = posting_rocks_ended,
     .counts = rocks_counts,
     .resident = rocks_resident,
     .disk = posting_rocks_disk,

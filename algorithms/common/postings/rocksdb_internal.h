@@ -32,10 +32,6 @@ struct rocks_entry {
     _Atomic(uint32_t) chain; /* merges since it was last put */
 };
 
-struct rocks_counters {
-    _Atomic(uint64_t) splices, drops, reads, bytes_read, pages_read, bytes_given, late;
-};
-
 struct rocks {
     struct posting_store store;
     char dir[PATH_MAX]; /* of the database in use */
@@ -50,7 +46,6 @@ struct rocks {
     atomic_size_t known;    /* number of entries */
     pthread_mutex_t growth; /* protects the growth of entries */
     uint64_t frozen;        /* the last snapshot's number */
-    struct rocks_counters counters;
     atomic_size_t reader_bytes;
 };
 
@@ -104,8 +99,7 @@ int posting_rocks_next(struct posting_reader *, const unsigned char **bytes, siz
 /* rocksdb_snapshot.c */
 int posting_rocks_freeze(struct posting_store *, struct store_writer *);
 int posting_rocks_sync(struct posting_store *);
-void posting_rocks_durable(struct posting_store *);
-void posting_rocks_release(struct posting_store *);
+void posting_rocks_ended(struct posting_store *, enum durable_outcome);
 uint64_t posting_rocks_disk(const struct posting_store *);
 /* Empties r->dir for a new database. */
 int posting_rocks_clear(struct rocks *);

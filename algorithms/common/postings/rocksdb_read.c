@@ -183,9 +183,9 @@ static int take(struct rocks_reader *d, size_t i, rocksdb_pinnableslice_t **valu
     if (!fill(d, &d->slots[i], bytes, n))
         return fail(r->store.env.error, ERR_NO_MEMORY,
                     "out of memory, cannot read posting %" PRIu32, d->postings[i]);
-    atomic_fetch_add(&r->counters.reads, 1);
-    atomic_fetch_add(&r->counters.bytes_read, whole);
-    atomic_fetch_add(&r->counters.pages_read, (whole + POSTING_PAGE - 1) / POSTING_PAGE);
+    COUNT_ADD(r->store.reads, 1);
+    COUNT_ADD(r->store.bytes_read, whole);
+    COUNT_ADD(r->store.pages_read, (whole + POSTING_PAGE - 1) / POSTING_PAGE);
     return OK;
 }
 
@@ -246,7 +246,7 @@ int posting_rocks_next(struct posting_reader *reader, const unsigned char **byte
                     "all %zu postings that were asked for have been read", d->n);
     if (d->at >= d->fetched) {
         if (deadline_passed(&d->deadline)) {
-            atomic_fetch_add(&rocks_of(reader->store)->counters.late, 1);
+            COUNT_ADD(reader->store->late, 1);
             d->at++;
             return OK;
         }

@@ -187,21 +187,17 @@ static int remove_other(struct at at, int folder, const char *name, void *to)
     return OK;
 }
 
-void posting_rocks_durable(struct posting_store *store)
-{
-    const struct rocks *r = rocks_of(store);
-    char kept[PATH_MAX];
-
-    if (checkpoint_path(r, r->frozen, kept) == OK)
-        (void)each_name(ignoring(r), store->env.dir, remove_other, kept);
-}
-
-void posting_rocks_release(struct posting_store *store)
+/* In doubt, the folders of both snapshots stay. */
+void posting_rocks_ended(struct posting_store *store, enum durable_outcome outcome)
 {
     const struct rocks *r = rocks_of(store);
     char path[PATH_MAX];
 
-    if (r->frozen > 0 && checkpoint_path(r, r->frozen, path) == OK)
+    if (r->frozen == 0 || checkpoint_path(r, r->frozen, path) != OK)
+        return;
+    if (outcome == DURABLE_DONE)
+        (void)each_name(ignoring(r), store->env.dir, remove_other, path);
+    else if (outcome == DURABLE_NOTHING)
         (void)remove_folder(ignoring(r), path);
 }
 

@@ -42,6 +42,7 @@ struct quantizer_ops {
                                       const void *block, unsigned i, float estimate);
 };
 
-extern const struct quantizer_ops pq_ops, pq_anisotropic_ops, rabitq_ops, rabitq_planes_ops;
+extern const struct quantizer_ops quantizer_sketch_ops, pq_ops, pq_anisotropic_ops, rabitq_ops,
+    rabitq_planes_ops;
 
 #endif

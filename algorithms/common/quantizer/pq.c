@@ -124,18 +124,17 @@ static float pq_put(const struct quantizer *base, const float *row, const float 
     return error;
 }
 
-static void pq_copy(const struct quantizer *base, const void *from, unsigned i, void *to,
-                    unsigned j)
+void pq_copy(const struct quantizer *base, const void *from, unsigned i, void *to, unsigned j)
 {
     const struct pq *q = pq_of(base);
     const uint8_t *source = (const uint8_t *)from + 4 * (i % 16) + i / 16;
     uint8_t *target = (uint8_t *)to + 4 * (j % 16) + j / 16;
     for (size_t l = 0; l < q->lines; l++)
         target[64 * l] = source[64 * l];
-    const float *read = (const float *)(const void *)((const uint8_t *)from + q->add_at);
-    float *written = (float *)(void *)((uint8_t *)to + q->add_at);
-    written[j] = read[i];
-    written[QUANTIZER_BLOCK + j] = read[QUANTIZER_BLOCK + i];
+    /* As many arrays of floats as the block has. */
+    for (size_t at = q->add_at; at < base->block_bytes; at += QUANTIZER_BLOCK * sizeof(float))
+        memcpy((uint8_t *)to + at + j * sizeof(float),
+               (const uint8_t *)from + at + i * sizeof(float), sizeof(float));
 }
 
 /* 2. Scanning */
@@ -186,7 +185,7 @@ INLINE void make_tables(const struct pq *q, const float *row, size_t n, struct p
     to->rounding = widest / 510 * (float)q->groups;
 }
 
-static void pq_query(const struct quantizer *base, const float *row, void *query)
+void pq_query(const struct quantizer *base, const float *row, void *query)
 {
     const struct pq *q = pq_of(base);
     struct pq_query *to = query;
@@ -205,8 +204,8 @@ static float float_error(const struct quantizer *base)
     return 0x1p-23f * (float)(base->work_dim + 16);
 }
 
-static void pq_query_list(const struct quantizer *base, void *query, const float *centroid,
-                          float distance, float error)
+void pq_query_list(const struct quantizer *base, void *query, const float *centroid, float distance,
+                   float error)
 {
     struct pq_query *to = query;
     (void)centroid;

@@ -34,13 +34,6 @@
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
-struct pq_anisotropic {
-    struct quantizer base;
-    struct pq *pq; /* 4 bits: groups, codewords, tables of a query; its mean is not used */
-    float eta;     /* at least 1 */
-    bool products;
-};
-
 /* The errors of a group's codewords: |r - w|^2, and <r - w, x> / |x|, its part along the row. */
 struct pq_word_errors {
     float square[PQ_WORDS_4], along[PQ_WORDS_4];
@@ -92,38 +85,21 @@ static inline unsigned pq_least_loss(const struct pq_word_errors *e, float eta, 
 
 enum { SAMPLE = 16384, PASSES = 6 };
 
-static void destroy(const struct index_env *env, struct quantizer *base)
+/* Makes a product quantizer of 4 bits an anisotropic one. */
+static void turn(struct pq *q, double eta, bool products)
 {
-    struct pq_anisotropic *a = (struct pq_anisotropic *)(void *)base;
-    if (a->pq)
-        pq_destroy(env, &a->pq->base);
-    mem_free(env->mem, a);
-}
-
-/* Takes the product quantizer. NULL: out of memory, and it is freed. */
-static struct pq_anisotropic *make(const struct index_env *env, struct quantizer *pq, double eta,
-                                   bool products)
-{
-    struct pq_anisotropic *a = mem_zalloc(env->mem, sizeof *a);
-    if (!a) {
-        pq_destroy(env, pq);
-        return NULL;
-    }
-    a->pq = (struct pq *)(void *)pq;
-    a->eta = eta > 1 ? (float)eta : 1;
-    a->products = products;
-    a->base.work_dim = env->dim;
-    a->base.block_bytes = a->pq->add_at + (products ? 0 : QUANTIZER_BLOCK * sizeof(float));
-    a->base.query_bytes = pq->query_bytes;
-    a->base.code_bytes = (double)a->base.block_bytes / QUANTIZER_BLOCK;
-    a->base.per_list = true;
-    return a;
+    q->eta = eta > 1 ? (float)eta : 1;
+    q->products = products;
+    q->base.block_bytes = q->add_at + (products ? 0 : QUANTIZER_BLOCK * sizeof(float));
+    q->base.code_bytes = (double)q->base.block_bytes / QUANTIZER_BLOCK;
+    q->base.certain = false;
 }
 
 /* State of training only. */
 struct training {
     const struct index_env *env;
-    struct pq_anisotropic *a;
+    struct pq *q;
+    struct mem_group memory;
     size_t n;                /* rows of the sample */
     float *rows, *centroids; /* n x dim each: a row, and its list's centroid */
     float *inverse, *along;  /* n: 1 / |x|; the error along x over all groups */
@@ -131,33 +107,21 @@ struct training {
     double *left, *right;    /* of a group: PQ_WORDS_4 systems, width x width and width */
 };
 
-static void training_free(struct training *t)
-{
-    struct mem *mem = t->env->mem;
-    mem_free(mem, t->rows);
-    mem_free(mem, t->centroids);
-    mem_free(mem, t->inverse);
-    mem_free(mem, t->along);
-    mem_free(mem, t->codes);
-    mem_free(mem, t->left);
-    mem_free(mem, t->right);
-}
-
 static int training_alloc(struct training *t)
 {
-    struct mem *mem = t->env->mem;
-    const struct pq *q = t->a->pq;
+    struct mem_group *g = &t->memory;
+    const struct pq *q = t->q;
     const size_t dim = t->env->dim, width = (q->base.work_dim + q->groups - 1) / q->groups;
-    t->rows = mem_array(mem, t->n * dim, sizeof *t->rows);
-    t->centroids = mem_array(mem, t->n * dim, sizeof *t->centroids);
-    t->inverse = mem_array(mem, t->n, sizeof *t->inverse);
-    t->along = mem_array(mem, t->n, sizeof *t->along);
-    t->codes = mem_array(mem, t->n, t->a->pq->groups);
-    t->left = mem_array(mem, PQ_WORDS_4 * width, width * sizeof *t->left);
-    t->right = mem_array(mem, PQ_WORDS_4 * width, sizeof *t->right);
-    if (t->rows && t->centroids && t->inverse && t->along && t->codes && t->left && t->right)
-        return OK;
-    return fail(t->env->error, ERR_NO_MEMORY, "pq: out of memory training on %zu rows", t->n);
+    t->rows = mem_group_array(g, t->n * dim, sizeof *t->rows);
+    t->centroids = mem_group_array(g, t->n * dim, sizeof *t->centroids);
+    t->inverse = mem_group_array(g, t->n, sizeof *t->inverse);
+    t->along = mem_group_array(g, t->n, sizeof *t->along);
+    t->codes = mem_group_array(g, t->n, t->q->groups);
+    t->left = mem_group_array(g, PQ_WORDS_4 * width, width * sizeof *t->left);
+    t->right = mem_group_array(g, PQ_WORDS_4 * width, sizeof *t->right);
+    return !g->failed
+               ? OK
+               : fail(t->env->error, ERR_NO_MEMORY, "pq: out of memory training on %zu rows", t->n);
 }
 
 /* A sample at equal steps, in order, and each row's nearest centroid. */
@@ -173,7 +137,7 @@ static int take_sample(struct training *t, const struct quantizer_options *optio
         rc = fail(env->error, ERR_NO_MEMORY, "pq: out of memory");
     for (size_t i = 0; !rc && i < t->n; i++) {
         memcpy(t->rows + i * dim, rows + i * n / t->n * dim, dim * sizeof *rows);
-        t->inverse[i] = pq_inverse_norm(t->a->pq, t->rows + i * dim);
+        t->inverse[i] = pq_inverse_norm(t->q, t->rows + i * dim);
     }
     if (!rc) {
         struct centroids centroids = {
@@ -194,14 +158,14 @@ static int take_sample(struct training *t, const struct quantizer_options *optio
 static void errors_of(const struct training *t, size_t i, size_t g, struct pq_word_errors *e)
 {
     const size_t dim = t->env->dim;
-    pq_word_errors(t->a->pq, g, t->rows + i * dim, t->centroids + i * dim, t->inverse[i], e);
+    pq_word_errors(t->q, g, t->rows + i * dim, t->centroids + i * dim, t->inverse[i], e);
 }
 
 /* The nearest codewords, group by group. */
 static void choose_first(struct training *t)
 {
     struct pq_word_errors e;
-    const size_t groups = t->a->pq->groups;
+    const size_t groups = t->q->groups;
     memset(t->along, 0, t->n * sizeof *t->along);
     for (size_t i = 0; i < t->n; i++) {
         for (size_t g = 0; g < groups; g++) {
@@ -215,10 +179,10 @@ static void choose_first(struct training *t)
 /* Adds row i to the system of its codeword. s: the other groups' errors along the row. */
 static void add_row(struct training *t, size_t i, size_t g, float s)
 {
-    const struct pq *q = t->a->pq;
+    const struct pq *q = t->q;
     const size_t first = pq_group_begin(q, g), width = pq_group_begin(q, g + 1) - first;
     const size_t word = t->codes[i * q->groups + g], at = i * t->env->dim + first;
-    const double more = (double)t->a->eta - 1;
+    const double more = (double)t->q->eta - 1;
     double *left = t->left + word * width * width, *right = t->right + word * width;
     double along = (double)s;
     for (size_t d = 0; d < width; d++)
@@ -254,7 +218,7 @@ static void solve(double *left, double *right, size_t width)
 /* A codeword that no row chose stays. */
 static void set_words(struct training *t, size_t g)
 {
-    struct pq *q = t->a->pq;
+    struct pq *q = t->q;
     const size_t first = pq_group_begin(q, g), width = pq_group_begin(q, g + 1) - first;
     for (size_t word = 0; word < PQ_WORDS_4; word++) {
         double *left = t->left + word * width * width, *right = t->right + word * width;
@@ -269,7 +233,7 @@ static void set_words(struct training *t, size_t g)
 /* One group: rows choose codewords, which move. */
 static void improve_group(struct training *t, size_t g)
 {
-    const struct pq *q = t->a->pq;
+    const struct pq *q = t->q;
     const size_t width = pq_group_begin(q, g + 1) - pq_group_begin(q, g);
     struct pq_word_errors e;
     memset(t->left, 0, PQ_WORDS_4 * width * width * sizeof *t->left);
@@ -278,7 +242,7 @@ static void improve_group(struct training *t, size_t g)
         uint8_t *code = t->codes + i * q->groups + g;
         errors_of(t, i, g, &e);
         t->along[i] -= e.along[*code];
-        *code = (uint8_t)pq_least_loss(&e, t->a->eta, t->along[i]);
+        *code = (uint8_t)pq_least_loss(&e, t->q->eta, t->along[i]);
         add_row(t, i, g, t->along[i]);
     }
     set_words(t, g);
@@ -288,51 +252,46 @@ static void improve_group(struct training *t, size_t g)
     }
 }
 
-static int improve(struct pq_anisotropic *a, const struct index_env *env,
+static int improve(struct pq *q, const struct index_env *env,
                    const struct quantizer_options *options, const float *rows, size_t n)
 {
-    struct training t = { .env = env, .a = a, .n = n < SAMPLE ? n : SAMPLE };
+    struct training t = {
+        .env = env, .q = q, .memory.mem = env->mem, .n = n < SAMPLE ? n : SAMPLE
+    };
     int rc = training_alloc(&t);
     if (!rc)
         rc = take_sample(&t, options, rows, n);
     if (!rc) {
         choose_first(&t);
         for (size_t pass = 0; pass < PASSES; pass++)
-            for (size_t g = 0; g < a->pq->groups; g++)
+            for (size_t g = 0; g < q->groups; g++)
                 improve_group(&t, g);
     }
-    training_free(&t);
+    mem_group_free(&t.memory);
     return rc;
 }
 
 static int train(struct quantizer **out, const struct index_env *env,
                  const struct quantizer_options *options, const float *rows, size_t n)
 {
-    struct quantizer *pq = NULL;
     if (options->pq_bits != 0 && options->pq_bits != 4)
         return fail(env->error, ERR_ARGUMENT, "pq: %zu bits per group; expected 4",
                     options->pq_bits);
     if (!options->centroids)
         return fail(env->error, ERR_ARGUMENT, "pq: anisotropic codes need the lists' centroids");
-    int rc = pq_train(&pq, env, options, rows, n);
+    struct quantizer *base = NULL;
+    int rc = pq_train(&base, env, options, rows, n);
     if (rc)
         return rc;
-    struct pq_anisotropic *a = make(env, pq, options->eta, options->products);
-    if (!a)
-        return fail(env->error, ERR_NO_MEMORY, "pq: out of memory");
-    if (a->eta > 1)
-        rc = improve(a, env, options, rows, n);
+    struct pq *q = (struct pq *)(void *)base;
+    turn(q, options->eta, options->products);
+    if (q->eta > 1)
+        rc = improve(q, env, options, rows, n);
     if (rc)
-        destroy(env, &a->base);
+        pq_destroy(env, base);
     else
-        *out = &a->base;
+        *out = base;
     return rc;
-}
-
-static uint64_t bytes(const struct quantizer *base)
-{
-    const struct pq_anisotropic *a = (const struct pq_anisotropic *)(const void *)base;
-    return sizeof *a + pq_bytes(&a->pq->base);
 }
 
 /* In a file, before what pq_save() writes. */
@@ -343,32 +302,29 @@ struct saved {
 
 static size_t save(const struct quantizer *base, void *bytes)
 {
-    const struct pq_anisotropic *a = (const struct pq_anisotropic *)(const void *)base;
-    if (!bytes)
-        return sizeof(struct saved) + pq_save(&a->pq->base, NULL);
-    memcpy(bytes, &(struct saved){ (double)a->eta, a->products }, sizeof(struct saved));
-    return sizeof(struct saved) + pq_save(&a->pq->base, (uint8_t *)bytes + sizeof(struct saved));
+    const struct saved saved = { (double)pq_of(base)->eta, pq_of(base)->products };
+    if (bytes)
+        memcpy(bytes, &saved, sizeof saved);
+    return sizeof saved + pq_save(base, bytes ? (uint8_t *)bytes + sizeof saved : NULL);
 }
 
 static int load(struct quantizer **out, const struct index_env *env, const void *bytes, size_t n)
 {
     struct saved saved = { 0 };
-    struct quantizer *pq = NULL;
     if (n >= sizeof saved)
         memcpy(&saved, bytes, sizeof saved);
     if (!isfinite(saved.eta) || saved.eta < 1 || saved.products > 1)
         return fail(env->error, ERR_CORRUPT, "pq: eta %g is invalid", saved.eta);
-    int rc = pq_load(&pq, env, (const uint8_t *)bytes + sizeof saved, n - sizeof saved);
+    struct quantizer *base = NULL;
+    const int rc = pq_load(&base, env, (const uint8_t *)bytes + sizeof saved, n - sizeof saved);
     if (rc)
         return rc;
-    if (((struct pq *)(void *)pq)->n_words != PQ_WORDS_4) {
-        pq_destroy(env, pq);
+    if (pq_of(base)->n_words != PQ_WORDS_4) {
+        pq_destroy(env, base);
         return fail(env->error, ERR_CORRUPT, "pq: anisotropic codes of 8 bits");
     }
-    struct pq_anisotropic *a = make(env, pq, saved.eta, saved.products);
-    if (!a)
-        return fail(env->error, ERR_NO_MEMORY, "pq: out of memory");
-    *out = &a->base;
+    turn((struct pq *)(void *)base, saved.eta, saved.products);
+    *out = base;
     return OK;
 }
 
@@ -376,11 +332,6 @@ static int load(struct quantizer **out, const struct index_env *env, const void 
 
 /* Rounds of coordinate descent at most. Nearly all codes are final after three. */
 enum { ROUNDS = 8 };
-
-static const struct pq_anisotropic *of(const struct quantizer *base)
-{
-    return (const struct pq_anisotropic *)(const void *)base;
-}
 
 /* 1. Encoding */
 
@@ -403,15 +354,15 @@ static void put_word(uint8_t *code, size_t g, unsigned word)
 }
 
 /* Chooses each group's codeword by itself; returns the sum of the errors along the row. */
-static float put_nearest(const struct pq_anisotropic *a, const float *row, const float *centroid,
-                         float inverse, uint8_t *code)
+static float put_nearest(const struct pq *q, const float *row, const float *centroid, float inverse,
+                         uint8_t *code)
 {
     struct pq_word_errors e;
     float along = 0;
-    if (a->pq->groups % 2) /* the last byte has one group */
-        code[64 * (a->pq->lines - 1)] = 0;
-    for (size_t g = 0; g < a->pq->groups; g++) {
-        pq_word_errors(a->pq, g, row, centroid, inverse, &e);
+    if (q->groups % 2) /* the last byte has one group */
+        code[64 * (q->lines - 1)] = 0;
+    for (size_t g = 0; g < q->groups; g++) {
+        pq_word_errors(q, g, row, centroid, inverse, &e);
         const unsigned word = pq_least_loss(&e, 1, 0);
         put_word(code, g, word);
         along += e.along[word];
@@ -419,17 +370,17 @@ static float put_nearest(const struct pq_anisotropic *a, const float *row, const
     return along;
 }
 
-static void descend(const struct pq_anisotropic *a, const float *row, const float *centroid,
-                    float inverse, uint8_t *code, float along)
+static void descend(const struct pq *q, const float *row, const float *centroid, float inverse,
+                    uint8_t *code, float along)
 {
     struct pq_word_errors e;
     bool changed = true;
     for (size_t round = 0; changed && round < ROUNDS; round++) {
         changed = false;
-        for (size_t g = 0; g < a->pq->groups; g++) {
+        for (size_t g = 0; g < q->groups; g++) {
             const unsigned before = word_at(code, g);
-            pq_word_errors(a->pq, g, row, centroid, inverse, &e);
-            const unsigned word = pq_least_loss(&e, a->eta, along - e.along[before]);
+            pq_word_errors(q, g, row, centroid, inverse, &e);
+            const unsigned word = pq_least_loss(&e, q->eta, along - e.along[before]);
             if (word == before)
                 continue;
             put_word(code, g, word);
@@ -440,13 +391,13 @@ static void descend(const struct pq_anisotropic *a, const float *row, const floa
 }
 
 /* The error of the chosen codewords; *add: A. */
-static float code_loss(const struct pq_anisotropic *a, const float *row, const float *centroid,
-                       float inverse, const uint8_t *code, float *add)
+static float code_loss(const struct pq *q, const float *row, const float *centroid, float inverse,
+                       const uint8_t *code, float *add)
 {
     float error_sq = 0, along = 0, coded = 0;
-    for (size_t g = 0; g < a->pq->groups; g++) {
-        const float *words = a->pq->words + word_at(code, g);
-        for (size_t d = pq_group_begin(a->pq, g); d < pq_group_begin(a->pq, g + 1); d++) {
+    for (size_t g = 0; g < q->groups; g++) {
+        const float *words = q->words + word_at(code, g);
+        for (size_t d = pq_group_begin(q, g); d < pq_group_begin(q, g + 1); d++) {
             const float word = words[d * PQ_WORDS_4], off = row[d] - centroid[d] - word;
             error_sq += off * off;
             along += off * row[d] * inverse;
@@ -454,74 +405,42 @@ static float code_loss(const struct pq_anisotropic *a, const float *row, const f
         }
     }
     *add = coded - error_sq;
-    return error_sq + (a->eta - 1) * along * along;
-}
-
-static float *adds_of(const struct pq_anisotropic *a, void *block)
-{
-    return (float *)(void *)((uint8_t *)block + a->pq->add_at);
+    return error_sq + (q->eta - 1) * along * along;
 }
 
 static float anisotropic_put(const struct quantizer *base, const float *row, const float *centroid,
                              void *block, unsigned i)
 {
-    const struct pq_anisotropic *a = of(base);
+    const struct pq *q = pq_of(base);
     uint8_t *code = (uint8_t *)block + 4 * (i % 16) + i / 16;
-    const float inverse = pq_inverse_norm(a->pq, row);
+    const float inverse = pq_inverse_norm(q, row);
     float add;
-    const float along = put_nearest(a, row, centroid, inverse, code);
-    if (a->eta > 1)
-        descend(a, row, centroid, inverse, code, along);
-    const float loss = code_loss(a, row, centroid, inverse, code, &add);
-    if (!a->products)
-        adds_of(a, block)[i] = add;
+    const float along = put_nearest(q, row, centroid, inverse, code);
+    if (q->eta > 1)
+        descend(q, row, centroid, inverse, code, along);
+    const float loss = code_loss(q, row, centroid, inverse, code, &add);
+    if (!q->products)
+        ((float *)(void *)((uint8_t *)block + q->add_at))[i] = add;
     return sqrtf(loss);
 }
 
-static void anisotropic_copy(const struct quantizer *base, const void *from, unsigned i, void *to,
-                             unsigned j)
-{
-    const struct pq_anisotropic *a = of(base);
-    const uint8_t *source = (const uint8_t *)from + 4 * (i % 16) + i / 16;
-    uint8_t *target = (uint8_t *)to + 4 * (j % 16) + j / 16;
-    for (size_t l = 0; l < a->pq->lines; l++)
-        target[64 * l] = source[64 * l];
-    if (!a->products)
-        memcpy(adds_of(a, to) + j, (const uint8_t *)from + a->pq->add_at + i * sizeof(float),
-               sizeof(float));
-}
-
 /* 2. Scanning */
-
-static void anisotropic_query(const struct quantizer *base, const float *row, void *query)
-{
-    pq_ops.query(&of(base)->pq->base, row, query);
-}
-
-static void anisotropic_query_list(const struct quantizer *base, void *query, const float *centroid,
-                                   float distance, float error)
-{
-    (void)base;
-    (void)centroid;
-    (void)error;
-    ((struct pq_query *)query)->distance = distance;
-}
 
 static uint64_t anisotropic_scan(const struct quantizer *base, const void *query, const void *block,
                                  float limit, float *estimate)
 {
     static const _Alignas(64) float zeros[QUANTIZER_BLOCK];
-    const struct pq_anisotropic *a = of(base);
+    const struct pq *q = pq_of(base);
     const struct pq_query *at = query;
-    const float *add = (const float *)(const void *)((const uint8_t *)block + a->pq->add_at);
-    const struct code_terms terms = { .add = a->products ? zeros : add,
+    const float *add = (const float *)(const void *)((const uint8_t *)block + q->add_at);
+    const struct code_terms terms = { .add = q->products ? zeros : add,
                                       .error = zeros,
                                       .base = at->distance,
                                       .slope = at->slope,
                                       .offset = at->offset };
     _Alignas(64) uint32_t sums[QUANTIZER_BLOCK];
-    a->pq->kernels->fastscan_64(block, (const uint8_t *)(at + 1), a->pq->lines, sums);
-    return a->pq->kernels->bound_64(&terms, sums, limit, estimate);
+    q->kernels->fastscan_64(block, (const uint8_t *)(at + 1), q->lines, sums);
+    return q->kernels->bound_64(&terms, sums, limit, estimate);
 }
 
 static struct quantizer_bounds anisotropic_bounds(const struct quantizer *base, const void *query,
@@ -537,15 +456,15 @@ static struct quantizer_bounds anisotropic_bounds(const struct quantizer *base, 
 
 const struct quantizer_ops pq_anisotropic_ops = {
     .train = train,
-    .destroy = destroy,
-    .bytes = bytes,
+    .destroy = pq_destroy,
+    .bytes = pq_bytes,
     .save = save,
     .load = load,
     .transform = anisotropic_transform,
     .put = anisotropic_put,
-    .copy = anisotropic_copy,
-    .query = anisotropic_query,
-    .query_list = anisotropic_query_list,
+    .copy = pq_copy,
+    .query = pq_query,
+    .query_list = pq_query_list,
     .scan = anisotropic_scan,
     .bounds = anisotropic_bounds,
 };

@@ -5,6 +5,7 @@
 
 #include "algorithms/common/durable/store_file.h"
 #include "algorithms/common/quantizer/pq_internal.h"
+#include "algorithms/common/rotation/axes.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
@@ -27,13 +28,7 @@ int pq_codes_train(struct quantizer **out, const struct index_env *env, uint64_t
         mem_free(env->mem, mean);
         return fail(env->error, ERR_NO_MEMORY, "pq: out of memory for a mean");
     }
-    for (size_t d = 0; d < env->dim; d++) {
-        double sum = 0;
-
-        for (size_t i = 0; i < n; i++)
-            sum += (double)rows[i * env->dim + d];
-        mean[d] = (float)(sum / (double)n);
-    }
+    axes_mean(rows, n, env->dim, mean);
     const int rc = quantizer_train(out, env, &options, rows, n);
     mem_free(env->mem, copy);
     mem_free(env->mem, mean);

@@ -1,4 +1,5 @@
-/* pq_internal.h - the state of product quantization, shared by pq.c and pq_train.c. */
+/* pq_internal.h - the state of product quantization, shared by pq.c, pq_train.c and
+   pq_anisotropic.c. */
 #ifndef DRIFTLINE_COMMON_QUANTIZER_PQ_INTERNAL_H
 #define DRIFTLINE_COMMON_QUANTIZER_PQ_INTERNAL_H
 
@@ -12,9 +13,12 @@ struct pq {
     const struct kernels *kernels;
     size_t n_words; /* per group: PQ_WORDS_4 or PQ_WORDS_8 */
     size_t groups, lines, add_at;
-    float reach;  /* no r^ is longer */
-    float *mean;  /* dim; subtracted first, because smaller numbers round better */
-    float *words; /* dim x n_words: component d of the codewords of d's group */
+    float reach;   /* no r^ is longer */
+    float eta;     /* pq_anisotropic.c: at least 1 */
+    bool products; /* likewise */
+    float *mean;   /* dim; subtracted first, because smaller numbers round better; not used by
+                      pq_anisotropic.c */
+    float *words;  /* dim x n_words: component d of the codewords of d's group */
 };
 
 static inline const struct pq *pq_of(const struct quantizer *q)
@@ -50,5 +54,11 @@ void pq_destroy(const struct index_env *, struct quantizer *);
 uint64_t pq_bytes(const struct quantizer *);
 size_t pq_save(const struct quantizer *, void *bytes);
 int pq_load(struct quantizer **out, const struct index_env *, const void *bytes, size_t n);
+
+/* pq.c: likewise. */
+void pq_copy(const struct quantizer *, const void *from, unsigned i, void *to, unsigned j);
+void pq_query(const struct quantizer *, const float *row, void *query);
+void pq_query_list(const struct quantizer *, void *query, const float *centroid, float distance,
+                   float error);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "algorithms/common/clustering/kmeans.h"
 #include "algorithms/common/quantizer/pq_internal.h"
+#include "algorithms/common/rotation/axes.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
@@ -75,20 +76,13 @@ static void find_reach(struct pq *q)
 struct training {
     const struct index_env *env;
     uint64_t seed;
+    struct mem_group memory;
     size_t n;          /* rows of the sample */
     float *rows;       /* n x dim, then their residuals */
     float *centroids;  /* of the sample */
     uint32_t *nearest; /* n */
     float *part;       /* n x a group's width */
 };
-
-static void training_free(struct training *t)
-{
-    mem_free(t->env->mem, t->rows);
-    mem_free(t->env->mem, t->centroids);
-    mem_free(t->env->mem, t->nearest);
-    mem_free(t->env->mem, t->part);
-}
 
 static size_t coarse_wanted(size_t n)
 {
@@ -97,25 +91,26 @@ static size_t coarse_wanted(size_t n)
 
 static int training_alloc(struct training *t, size_t n_centroids)
 {
-    struct mem *mem = t->env->mem;
-    t->rows = mem_array(mem, t->n * t->env->dim, sizeof *t->rows);
-    t->centroids = mem_array(mem, n_centroids * t->env->dim, sizeof *t->centroids);
-    t->nearest = mem_array(mem, t->n, sizeof *t->nearest);
-    t->part = mem_array(mem, t->n * t->env->dim, sizeof *t->part);
-    if (t->rows && t->centroids && t->nearest && t->part)
-        return OK;
-    return fail(t->env->error, ERR_NO_MEMORY, "pq: out of memory training on %zu rows", t->n);
+    struct mem_group *g = &t->memory;
+    t->rows = mem_group_array(g, t->n * t->env->dim, sizeof *t->rows);
+    t->centroids = mem_group_array(g, n_centroids * t->env->dim, sizeof *t->centroids);
+    t->nearest = mem_group_array(g, t->n, sizeof *t->nearest);
+    t->part = mem_group_array(g, t->n * t->env->dim, sizeof *t->part);
+    return !g->failed
+               ? OK
+               : fail(t->env->error, ERR_NO_MEMORY, "pq: out of memory training on %zu rows", t->n);
 }
 
-/* A sample at equal steps, in order, less the mean. */
-static void take_sample(struct training *t, const float *mean, const float *rows, size_t n)
+/* A sample at equal steps, in order, less its mean. */
+static void take_sample(struct training *t, float *mean, const float *rows, size_t n)
 {
     const size_t dim = t->env->dim;
-    for (size_t i = 0; i < t->n; i++) {
-        const float *row = rows + i * n / t->n * dim;
+    for (size_t i = 0; i < t->n; i++)
+        memcpy(t->rows + i * dim, rows + i * n / t->n * dim, dim * sizeof *rows);
+    axes_mean(t->rows, t->n, dim, mean);
+    for (size_t i = 0; i < t->n; i++)
         for (size_t d = 0; d < dim; d++)
-            t->rows[i * dim + d] = row[d] - mean[d];
-    }
+            t->rows[i * dim + d] -= mean[d];
 }
 
 /* Makes the centroids of the sample, or takes the caller's less the mean; *made is their number. */
@@ -177,17 +172,6 @@ static int train_group(struct pq *q, struct training *t, size_t g)
     return rc;
 }
 
-static void find_mean(struct pq *q, const struct training *t, const float *rows, size_t n)
-{
-    const size_t dim = t->env->dim;
-    for (size_t d = 0; d < dim; d++) {
-        double sum = 0;
-        for (size_t i = 0; i < t->n; i++)
-            sum += (double)rows[i * n / t->n * dim + d];
-        q->mean[d] = (float)(sum / (double)t->n);
-    }
-}
-
 static size_t groups_wanted(const struct quantizer_options *options, size_t dim)
 {
     if (options->pq_groups)
@@ -206,7 +190,7 @@ int pq_train(struct quantizer **out, const struct index_env *env,
                     options->pq_bits);
     if (groups > env->dim)
         return fail(env->error, ERR_ARGUMENT, "pq: %zu groups of %zu dimensions", groups, env->dim);
-    struct training t = { .env = env, .seed = options->seed };
+    struct training t = { .env = env, .seed = options->seed, .memory.mem = env->mem };
     t.n = options->pq_bits == 8 ? SAMPLE_8 : SAMPLE_4;
     t.n = n < t.n ? n : t.n;
     struct pq *q = make(env, options->pq_bits == 8 ? PQ_WORDS_8 : PQ_WORDS_4, groups);
@@ -214,7 +198,6 @@ int pq_train(struct quantizer **out, const struct index_env *env,
     int rc =
         q ? training_alloc(&t, n_centroids) : fail(env->error, ERR_NO_MEMORY, "pq: out of memory");
     if (!rc) {
-        find_mean(q, &t, rows, n);
         take_sample(&t, q->mean, rows, n);
         rc = find_centroids(&t, options, q->mean, &n_centroids);
     }
@@ -222,7 +205,7 @@ int pq_train(struct quantizer **out, const struct index_env *env,
         rc = take_residuals(&t, n_centroids);
     for (size_t g = 0; !rc && g < groups; g++)
         rc = train_group(q, &t, g);
-    training_free(&t);
+    mem_group_free(&t.memory);
     if (rc) {
         if (q)
             pq_destroy(env, &q->base);
@@ -265,10 +248,7 @@ int pq_load(struct quantizer **out, const struct index_env *env, const void *byt
     if (n != sizeof groups + n_floats * sizeof(float))
         return fail(env->error, ERR_CORRUPT, "pq: %zu bytes do not fit dimension %zu", n, env->dim);
     const float *floats = (const float *)(const void *)((const uint8_t *)bytes + sizeof groups);
-    bool sound = groups >= 1 && groups <= env->dim;
-    for (size_t i = 0; i < n_floats; i++)
-        sound = sound && isfinite(floats[i]);
-    if (!sound)
+    if (groups < 1 || groups > env->dim || !index_all_finite(floats, n_floats))
         return fail(env->error, ERR_CORRUPT, "pq: groups, mean or codewords are invalid");
     struct pq *q = make(env, n_words, (size_t)groups);
     if (!q)

@@ -7,7 +7,6 @@
 
 #include "algorithms/common/durable/store_file.h"
 #include "algorithms/common/quantizer/kind.h"
-#include "algorithms/common/quantizer/sketch_internal.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"

@@ -48,14 +48,24 @@ static void set_axes(struct sketch *s, const float *axes)
     }
 }
 
-int sketch_open(struct sketch **out, const struct index_env *env, const float *mean,
-                const float *axes, size_t n_axes)
+static void sketch_destroy(const struct index_env *env, struct quantizer *q)
+{
+    struct sketch *s = (struct sketch *)q;
+    mem_free(env->mem, s->mean);
+    byte_code_close(&s->code, env);
+    mem_free(env->mem, s);
+}
+
+/* Opens one without its box. mean: dim floats, axes: n_axes x dim; 0 axes: sq8. ERR_NO_MEMORY. */
+static int sketch_open(struct sketch **out, const struct index_env *env, const float *mean,
+                       const float *axes, size_t n_axes)
 {
     size_t dim = env->dim;
     struct sketch *s = mem_zalloc(env->mem, sizeof *s);
     *out = NULL;
     if (!s)
         return fail(env->error, ERR_NO_MEMORY, "sketch of %zu axes: out of memory", n_axes);
+    s->base.ops = &quantizer_sketch_ops;
     s->base.dim = dim;
     s->n_axes = n_axes;
     s->mean = mem_array(env->mem, dim * (n_axes + 1), sizeof *s->mean);
@@ -76,15 +86,7 @@ int sketch_open(struct sketch **out, const struct index_env *env, const float *m
     return OK;
 }
 
-void sketch_destroy(const struct index_env *env, struct quantizer *q)
-{
-    struct sketch *s = (struct sketch *)q;
-    mem_free(env->mem, s->mean);
-    byte_code_close(&s->code, env);
-    mem_free(env->mem, s);
-}
-
-uint64_t sketch_bytes(const struct quantizer *q)
+static uint64_t sketch_bytes(const struct quantizer *q)
 {
     const struct sketch *s = (const struct sketch *)q;
     return sizeof *s + byte_code_bytes(&s->code) + q->dim * (s->n_axes + 1) * sizeof *s->mean;
@@ -155,7 +157,7 @@ static void sketch_tile(const struct sketch *s, const float *rows, size_t n, flo
         finish_row(s, norm_sq[i], out + i * s->base.work_dim);
 }
 
-void sketch_transform(const struct quantizer *q, const float *rows, size_t n, float *out)
+static void sketch_transform(const struct quantizer *q, const float *rows, size_t n, float *out)
 {
     const struct sketch *s = (const struct sketch *)q;
     const float_anywhere *from = rows;
@@ -194,40 +196,41 @@ static double rounding_of(const struct sketch *s, const float *work)
     return sqrt(along_sq + rest);
 }
 
-float sketch_put(const struct quantizer *q, const float *transformed, const float *centroid,
-                 void *block, unsigned i)
+static float sketch_put(const struct quantizer *q, const float *transformed, const float *centroid,
+                        void *block, unsigned i)
 {
     const struct sketch *s = (const struct sketch *)q;
     (void)centroid;
     return byte_code_put(&s->code, transformed, rounding_of(s, transformed), block, i);
 }
 
-void sketch_copy(const struct quantizer *q, const void *from, unsigned i, void *to, unsigned j)
+static void sketch_copy(const struct quantizer *q, const void *from, unsigned i, void *to,
+                        unsigned j)
 {
     byte_code_copy(&((const struct sketch *)q)->code, from, i, to, j);
 }
 
-void sketch_query(const struct quantizer *q, const float *transformed, void *query)
+static void sketch_query(const struct quantizer *q, const float *transformed, void *query)
 {
     const struct sketch *s = (const struct sketch *)q;
     byte_code_query(&s->code, transformed, rounding_of(s, transformed), query);
 }
 
-void sketch_query_list(const struct quantizer *q, void *query, const float *centroid,
-                       float distance, float error)
+static void sketch_query_list(const struct quantizer *q, void *query, const float *centroid,
+                              float distance, float error)
 {
     (void)q, (void)centroid, (void)distance;
     byte_code_query_list(query, error);
 }
 
-uint64_t sketch_scan(const struct quantizer *q, const void *query, const void *block, float limit,
-                     float *estimate)
+static uint64_t sketch_scan(const struct quantizer *q, const void *query, const void *block,
+                            float limit, float *estimate)
 {
     return byte_code_scan(&((const struct sketch *)q)->code, query, block, limit, estimate);
 }
 
-struct quantizer_bounds sketch_bounds(const struct quantizer *q, const void *query,
-                                      const void *block, unsigned i, float estimate)
+static struct quantizer_bounds sketch_bounds(const struct quantizer *q, const void *query,
+                                             const void *block, unsigned i, float estimate)
 {
     (void)block, (void)i;
     const struct sketch *s = (const struct sketch *)q;
@@ -235,24 +238,6 @@ struct quantizer_bounds sketch_bounds(const struct quantizer *q, const void *que
 }
 
 /* 3. Training */
-
-const float *sketch_sample(const struct index_env *env, uint64_t seed, const float *rows, size_t n,
-                           float **copy, size_t *sampled)
-{
-    size_t dim = env->dim, most = axes_sample_rows(dim);
-    *copy = NULL;
-    *sampled = n < most ? n : most;
-    if (n <= most)
-        return rows;
-    struct rng rng = rng_at(seed, 0x736b65746368);
-    *copy = mem_array(env->mem, most * dim, sizeof **copy);
-    for (size_t i = 0; *copy && i < most; i++) { /* one of each of `most` equal parts */
-        size_t first = i * n / most, end = (i + 1) * n / most;
-        size_t row = first + (size_t)rng_below(&rng, end - first);
-        memcpy(*copy + i * dim, rows + row * dim, dim * sizeof **copy);
-    }
-    return *copy;
-}
 
 /* Drops the rest if its rounding costs more than half the error of the codes. */
 static void drop_vague_rest(struct sketch *s, const float *work, size_t n)
@@ -269,7 +254,9 @@ static void drop_vague_rest(struct sketch *s, const float *work, size_t n)
         s->code.step[rest] = step;
 }
 
-int sketch_fit(struct sketch *s, const struct index_env *env, const float *rows, size_t n)
+/* Sets the box from n rows of dim floats. ERR_NO_MEMORY; ERR_ARGUMENT: the rows' range is not
+   finite. */
+static int sketch_fit(struct sketch *s, const struct index_env *env, const float *rows, size_t n)
 {
     float *work = mem_array(env->mem, n * s->base.work_dim, sizeof *work);
     if (!work)
@@ -287,6 +274,71 @@ int sketch_fit(struct sketch *s, const struct index_env *env, const float *rows,
                          "quantizer: the training rows' range is not a finite number");
 }
 
+/* At most axes_sample_rows() of the n rows, in order: `rows` itself, or a copy, which the caller
+   frees through *copy. NULL: out of memory. */
+static const float *take_sample(const struct index_env *env, uint64_t seed, const float *rows,
+                                size_t n, float **copy, size_t *sampled)
+{
+    size_t dim = env->dim, most = axes_sample_rows(dim);
+    *copy = NULL;
+    *sampled = n < most ? n : most;
+    if (n <= most)
+        return rows;
+    struct rng rng = rng_at(seed, 0x736b65746368);
+    *copy = mem_array(env->mem, most * dim, sizeof **copy);
+    for (size_t i = 0; *copy && i < most; i++) { /* one of each of `most` equal parts */
+        size_t first = i * n / most, end = (i + 1) * n / most;
+        size_t row = first + (size_t)rng_below(&rng, end - first);
+        memcpy(*copy + i * dim, rows + row * dim, dim * sizeof **copy);
+    }
+    return *copy;
+}
+
+/* sq8: without axes, the dimensions themselves; so is a sketch of as many. */
+static int sketch_train(struct quantizer **out, const struct index_env *env,
+                        const struct quantizer_options *options, const float *rows, size_t n)
+{
+    size_t dims = options->sketch_dims == 1 ? 2 : options->sketch_dims, sampled;
+    const bool sq8 = options->kind == QUANTIZER_SQ8 || dims >= env->dim;
+    *out = NULL;
+    if (!sq8 && dims == 0 && sketch_most_dims(env->dim) == 0)
+        return OK;
+    size_t axes_n = sq8 ? 0 : (dims ? dims : sketch_most_dims(env->dim)) - 1;
+    struct sketch *s = NULL;
+    float *copy, *mean = NULL, *axes = NULL;
+    const float *sample = take_sample(env, options->seed, rows, n, &copy, &sampled);
+    if (sample) {
+        mean = mem_array(env->mem, env->dim, sizeof *mean);
+        axes = sq8 ? NULL : mem_array(env->mem, env->dim * axes_n, sizeof *axes);
+    }
+    int rc = OK;
+    if (!mean || (!axes && !sq8))
+        rc = fail(env->error, ERR_NO_MEMORY, "sketch: out of memory");
+    if (rc == OK && sq8)
+        axes_mean(sample, sampled, env->dim, mean);
+    else if (rc == OK)
+        rc = axes_find(env, sample, sampled, axes_n, mean, axes, NULL);
+    if (rc == OK && !sq8 && dims == 0) {
+        rc = sketch_open(&s, env, mean, axes, axes_n);
+        if (rc == OK)
+            rc = sketch_choose(env, s, sample, sampled, n, &dims);
+        if (s)
+            sketch_destroy(env, &s->base);
+        s = NULL;
+    }
+    if (rc == OK && (sq8 || dims))
+        rc = sketch_open(&s, env, mean, axes, sq8 ? 0 : dims - 1);
+    if (rc == OK && s)
+        rc = sketch_fit(s, env, sample, sampled);
+    mem_free(env->mem, copy);
+    mem_free(env->mem, mean);
+    mem_free(env->mem, axes);
+    if (rc && s)
+        sketch_destroy(env, &s->base);
+    *out = rc || !s ? NULL : &s->base;
+    return rc;
+}
+
 /* 4. In a file: the head, mean, axes one by one, low, step */
 
 struct head {
@@ -298,7 +350,7 @@ static size_t saved_bytes(size_t dim, size_t n_axes, size_t m)
     return sizeof(struct head) + (dim * (n_axes + 1) + 2 * byte_code_width(m)) * sizeof(float);
 }
 
-size_t sketch_save(const struct quantizer *q, void *bytes)
+static size_t sketch_save(const struct quantizer *q, void *bytes)
 {
     const struct sketch *s = (const struct sketch *)q;
     size_t dim = q->dim, len, row = dim * sizeof(float);
@@ -320,15 +372,8 @@ size_t sketch_save(const struct quantizer *q, void *bytes)
     return saved_bytes(dim, s->n_axes, s->code.m);
 }
 
-static bool all_finite(const float *values, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(values[i]))
-            return false;
-    return true;
-}
-
-int sketch_load(struct quantizer **out, const struct index_env *env, const void *bytes, size_t n)
+static int sketch_load(struct quantizer **out, const struct index_env *env, const void *bytes,
+                       size_t n)
 {
     struct head head = { 0 };
     struct sketch *s = NULL;
@@ -341,7 +386,7 @@ int sketch_load(struct quantizer **out, const struct index_env *env, const void 
         n != saved_bytes(dim, head.n_axes, head.m))
         return fail(env->error, ERR_CORRUPT, "sketch: %zu bytes have the wrong size", n);
     const float *mean = (const float *)(const void *)at;
-    if (!all_finite(mean, dim * (head.n_axes + 1)) ||
+    if (!index_all_finite(mean, dim * (head.n_axes + 1)) ||
         (head.n_axes && axes_defect(mean + dim, head.n_axes, dim) > 0.01))
         return fail(env->error, ERR_CORRUPT, "sketch: its axes are invalid");
     int rc = sketch_open(&s, env, mean, mean + dim, head.n_axes);
@@ -357,3 +402,18 @@ int sketch_load(struct quantizer **out, const struct index_env *env, const void 
     *out = &s->base;
     return OK;
 }
+
+const struct quantizer_ops quantizer_sketch_ops = {
+    .train = sketch_train,
+    .destroy = sketch_destroy,
+    .bytes = sketch_bytes,
+    .save = sketch_save,
+    .load = sketch_load,
+    .transform = sketch_transform,
+    .put = sketch_put,
+    .copy = sketch_copy,
+    .query = sketch_query,
+    .query_list = sketch_query_list,
+    .scan = sketch_scan,
+    .bounds = sketch_bounds,
+};

@@ -27,34 +27,12 @@ struct sketch {
     double along, loss; /* bounds of the axes and rest above, relative to |y| and |y|^2 */
 };
 
-/* Opens one without its box. mean: dim floats, axes: n_axes x dim; 0 axes: sq8. ERR_NO_MEMORY. */
-int sketch_open(struct sketch **out, const struct index_env *, const float *mean, const float *axes,
-                size_t n_axes);
-/* Sets the box from n rows of dim floats. ERR_NO_MEMORY; ERR_ARGUMENT: the rows' range is
-   not finite. */
-int sketch_fit(struct sketch *, const struct index_env *, const float *rows, size_t n);
-/* At most axes_sample_rows() of the n rows, in order: `rows` itself, or a copy, which the caller
-   frees through *copy. NULL: out of memory. */
-const float *sketch_sample(const struct index_env *, uint64_t seed, const float *rows, size_t n,
-                           float **copy, size_t *sampled);
-
-extern const struct quantizer_ops quantizer_sketch_ops;
-
-/* For both kinds. */
-void sketch_destroy(const struct index_env *, struct quantizer *);
-uint64_t sketch_bytes(const struct quantizer *);
-size_t sketch_save(const struct quantizer *, void *bytes);
-int sketch_load(struct quantizer **out, const struct index_env *, const void *bytes, size_t n);
-void sketch_transform(const struct quantizer *, const float *rows, size_t n, float *out);
-float sketch_put(const struct quantizer *, const float *transformed, const float *centroid,
-                 void *block, unsigned i);
-void sketch_copy(const struct quantizer *, const void *from, unsigned i, void *to, unsigned j);
-void sketch_query(const struct quantizer *, const float *transformed, void *query);
-void sketch_query_list(const struct quantizer *, void *query, const float *centroid, float distance,
-                       float error);
-uint64_t sketch_scan(const struct quantizer *, const void *query, const void *block, float limit,
-                     float *estimate);
-struct quantizer_bounds sketch_bounds(const struct quantizer *, const void *query,
-                                      const void *block, unsigned i, float estimate);
+/* sketch_train.c. The most coordinates that a sketch of dim dimensions may have; 0: none. */
+size_t sketch_most_dims(size_t dim);
+/* Chooses the number of coordinates by the cost of scans of the sample; *dims = 0: none
+   pays. `fine` has as many axes as may be of use. n: the rows that the sample was taken
+   from. ERR_NO_MEMORY. */
+int sketch_choose(const struct index_env *, const struct sketch *fine, const float *sample,
+                  size_t sampled, size_t n, size_t *dims);
 
 #endif

@@ -1,4 +1,4 @@
-/* sketch_train.c - training a sketch: a scan of a sample shows how many coordinates pay.
+/* sketch_train.c - how many coordinates a sketch has: a scan of a sample shows how many pay.
  *
  * Some rows of the sample serve as queries. For each, the nearest rows stand in for the lists that
  * it would probe. The limit of the scan is the distance at rank k, with k reduced as the sample is
@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "algorithms/common/quantizer/sketch_internal.h"
-#include "algorithms/common/rotation/axes.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
@@ -38,7 +37,7 @@ static size_t candidates(size_t dim, size_t dims[CANDIDATES])
     return n;
 }
 
-static size_t most_dims(size_t dim)
+size_t sketch_most_dims(size_t dim)
 {
     size_t dims[CANDIDATES], n = candidates(dim, dims);
     return n ? dims[n - 1] : 0;
@@ -155,10 +154,7 @@ static size_t least_cost(const struct trial *t)
     return t->dims[c];
 }
 
-/* Chooses the number of coordinates by the cost of scans of the sample; *dims = 0: none
-   pays. `fine` has as many axes as may be of use. n: the rows that the sample was taken
-   from. ERR_NO_MEMORY. */
-static int choose(const struct index_env *env, const struct sketch *fine, const float *sample,
+int sketch_choose(const struct index_env *env, const struct sketch *fine, const float *sample,
                   size_t sampled, size_t n, size_t *dims)
 {
     size_t k = env->k_hint ? env->k_hint : 10, most = 2400000 / env->dim;
@@ -183,7 +179,7 @@ static int choose(const struct index_env *env, const struct sketch *fine, const 
     t.distances = t.rest + t.n * t.n_dims;
     t.order = t.distances + TOGETHER * t.n;
     t.queries = t.order + t.n;
-    sketch_transform(&fine->base, sample, t.n, t.work);
+    fine->base.ops->transform(&fine->base, sample, t.n, t.work);
     find_rests(&t);
     find_errors(&t);
     try_queries(&t, rank, near < t.n ? near : t.n - 1);
@@ -191,63 +187,3 @@ static int choose(const struct index_env *env, const struct sketch *fine, const 
     mem_free(env->mem, t.work);
     return OK;
 }
-
-/* sq8: without axes, the dimensions themselves; so is a sketch of as many. */
-static int sketch_train(struct quantizer **out, const struct index_env *env,
-                        const struct quantizer_options *options, const float *rows, size_t n)
-{
-    size_t dims = options->sketch_dims == 1 ? 2 : options->sketch_dims, sampled;
-    const bool sq8 = options->kind == QUANTIZER_SQ8 || dims >= env->dim;
-    *out = NULL;
-    if (!sq8 && dims == 0 && most_dims(env->dim) == 0)
-        return OK;
-    size_t axes_n = sq8 ? 0 : (dims ? dims : most_dims(env->dim)) - 1;
-    struct sketch *s = NULL;
-    float *copy, *mean = NULL, *axes = NULL;
-    const float *sample = sketch_sample(env, options->seed, rows, n, &copy, &sampled);
-    if (sample) {
-        mean = mem_array(env->mem, env->dim, sizeof *mean);
-        axes = sq8 ? NULL : mem_array(env->mem, env->dim * axes_n, sizeof *axes);
-    }
-    int rc = OK;
-    if (!mean || (!axes && !sq8))
-        rc = fail(env->error, ERR_NO_MEMORY, "sketch: out of memory");
-    if (rc == OK && sq8)
-        axes_mean(sample, sampled, env->dim, mean);
-    else if (rc == OK)
-        rc = axes_find(env, sample, sampled, axes_n, mean, axes, NULL);
-    if (rc == OK && !sq8 && dims == 0) {
-        rc = sketch_open(&s, env, mean, axes, axes_n);
-        if (rc == OK)
-            rc = choose(env, s, sample, sampled, n, &dims);
-        if (s)
-            sketch_destroy(env, &s->base);
-        s = NULL;
-    }
-    if (rc == OK && (sq8 || dims))
-        rc = sketch_open(&s, env, mean, axes, sq8 ? 0 : dims - 1);
-    if (rc == OK && s)
-        rc = sketch_fit(s, env, sample, sampled);
-    mem_free(env->mem, copy);
-    mem_free(env->mem, mean);
-    mem_free(env->mem, axes);
-    if (rc && s)
-        sketch_destroy(env, &s->base);
-    *out = rc || !s ? NULL : &s->base;
-    return rc;
-}
-
-const struct quantizer_ops quantizer_sketch_ops = {
-    .train = sketch_train,
-    .destroy = sketch_destroy,
-    .bytes = sketch_bytes,
-    .save = sketch_save,
-    .load = sketch_load,
-    .transform = sketch_transform,
-    .put = sketch_put,
-    .copy = sketch_copy,
-    .query = sketch_query,
-    .query_list = sketch_query_list,
-    .scan = sketch_scan,
-    .bounds = sketch_bounds,
-};

@@ -350,19 +350,19 @@ static int write_range(struct range *r)
     struct spfresh *s = r->f->s;
     struct pool *pool = s->base.env.pool;
     const size_t n = r->end - r->first;
-    struct mem_group g = { .mem = s->base.env.mem };
-    uint32_t *postings = mem_group_array(&g, n, sizeof *postings);
 
-    r->bytes = mem_group_array(&g, 1, (size_t)r->offsets[n]);
+    r->bytes = mem_array(s->base.env.mem, 1, (size_t)r->offsets[n]);
     int rc =
-        g.failed ? no_memory(s) : parallel_for(pool, pool_threads(pool), n, GRAIN, encode_some, r);
-    for (size_t i = 0; rc == OK && i < n; i++)
-        postings[i] = (uint32_t)(r->first + i);
-    if (rc == OK)
-        rc = posting_fill(s->store, postings, n, r->bytes, r->offsets);
-    for (size_t i = 0; rc == OK && i < n; i++)
-        atomic_store(&spfresh_head(s, postings[i])->size, (uint32_t)r->f->kept[r->first + i]);
-    mem_group_free(&g);
+        r->bytes ? parallel_for(pool, pool_threads(pool), n, GRAIN, encode_some, r) : no_memory(s);
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        const uint32_t h = (uint32_t)(r->first + i);
+
+        rc = posting_splice(s->store, h, 0, r->bytes + r->offsets[i],
+                            (size_t)(r->offsets[i + 1] - r->offsets[i]));
+        if (rc == OK)
+            atomic_store(&spfresh_head(s, h)->size, (uint32_t)r->f->kept[h]);
+    }
+    mem_free(s->base.env.mem, r->bytes);
     return rc;
 }
 

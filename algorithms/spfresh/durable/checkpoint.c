@@ -86,14 +86,11 @@ static void ended(void *to, enum durable_outcome outcome, uint64_t lsn)
     spfresh_slots_thawed(s, outcome == DURABLE_DONE);
     c->kept = outcome != DURABLE_NOTHING;
     s->snapshot += c->kept;
-    if (outcome == DURABLE_IN_DOUBT) {
-        posting_store_keep_both(s->store);
-    } else if (outcome == DURABLE_DONE) {
-        posting_store_durable(s->store);
+    if (c->frozen)
+        posting_store_ended(s->store, outcome);
+    if (outcome == DURABLE_DONE) {
         spfresh_snapshot_remove_older(s, s->snapshot);
         spfresh_count(&s->counters.checkpoints, 1);
-    } else if (c->frozen) {
-        posting_store_release(s->store);
     }
 }
 

@@ -142,7 +142,7 @@ static void postings_survive(const struct posting_options *options, enum how how
 
     postings_begin(&b);
     system_fails(how, 0);
-    assert_ok(posting_store_open(&b.store, &b.bench.env, b.epoch, options), &b.bench.error);
+    assert_ok(posting_store_open(&b.store, &b.bench.env, b.epoch, options, NULL), &b.bench.error);
     grow_some(&b);
     for (; hit; fail_at += step) {
         struct posting_counts counts;

@@ -32,7 +32,7 @@ static inline bool uring_is_usable(void)
 
 static inline bool available(struct postings_bench *b, const struct posting_options *options)
 {
-    const int rc = posting_store_open(&b->store, &b->bench.env, b->epoch, options);
+    const int rc = posting_store_open(&b->store, &b->bench.env, b->epoch, options, NULL);
 
     if (rc == ERR_UNSUPPORTED && options->io == POSTING_IO_URING) {
         error_clear(&b->bench.error);
@@ -84,9 +84,9 @@ static inline int snapshot(struct postings_bench *b)
     else
         rc = store_commit(&w);
     if (rc == OK)
-        posting_store_durable(b->store);
+        posting_store_ended(b->store, DURABLE_DONE);
     else
-        posting_store_release(b->store);
+        posting_store_ended(b->store, DURABLE_NOTHING);
     return rc;
 }
 
@@ -96,7 +96,7 @@ static inline int resume(struct postings_bench *b, const struct posting_options 
     int rc = store_open(&snap, b->dir, "snapshot", &identity, &b->bench.error);
 
     assert_ok(rc, &b->bench.error);
-    rc = posting_store_resume(&b->store, &b->bench.env, b->epoch, options, &snap);
+    rc = posting_store_open(&b->store, &b->bench.env, b->epoch, options, &snap);
     store_close(&snap);
     if (rc == OK)
         assert_ok(posting_reader_create(&b->reader, b->store), &b->bench.error);
@@ -106,19 +106,15 @@ static inline int resume(struct postings_bench *b, const struct posting_options 
 /* Postings of 2.5 pages, laid out one after another. */
 static inline void fill_even(struct postings_bench *b, size_t bytes_each)
 {
-    uint32_t postings[MODEL_POSTINGS];
-    uint64_t offsets[MODEL_POSTINGS + 1] = { 0 };
     struct rng r = rng_at(test_seed(), 3);
-    unsigned char *bytes = malloc(MODEL_POSTINGS * bytes_each);
+    unsigned char *bytes = malloc(bytes_each);
 
     assert_non_null(bytes);
-    random_bytes(&r, bytes, MODEL_POSTINGS * bytes_each);
     for (uint32_t p = 0; p < MODEL_POSTINGS; p++) {
-        postings[p] = p;
-        offsets[p + 1] = (p + 1) * bytes_each;
-        model_splice(&b->model, p, 0, bytes + offsets[p], bytes_each);
+        random_bytes(&r, bytes, bytes_each);
+        assert_ok(posting_splice(b->store, p, 0, bytes, bytes_each), &b->bench.error);
+        model_splice(&b->model, p, 0, bytes, bytes_each);
     }
-    assert_ok(posting_fill(b->store, postings, MODEL_POSTINGS, bytes, offsets), &b->bench.error);
     free(bytes);
 }
 

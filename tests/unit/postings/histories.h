@@ -60,7 +60,8 @@ static inline void postings_begin(struct postings_bench *b)
 
 static inline void postings_open(struct postings_bench *b, const struct posting_options *options)
 {
-    assert_ok(posting_store_open(&b->store, &b->bench.env, b->epoch, options), &b->bench.error);
+    assert_ok(posting_store_open(&b->store, &b->bench.env, b->epoch, options, NULL),
+              &b->bench.error);
     assert_ok(posting_reader_create(&b->reader, b->store), &b->bench.error);
 }
 
@@ -194,7 +195,7 @@ static inline void run_history(struct postings_bench *b, struct rng *r, size_t s
     expect_all(b, &b->model);
 }
 
-/* Fills some postings in one call. */
+/* Fills some postings. */
 static inline int fill_some(struct postings_bench *b, struct rng *r)
 {
     uint32_t postings[MODEL_POSTINGS];
@@ -210,10 +211,14 @@ static inline int fill_some(struct postings_bench *b, struct rng *r)
     unsigned char *bytes = malloc(offsets[n] + 1);
     assert_non_null(bytes);
     random_bytes(r, bytes, offsets[n]);
-    const int rc = posting_fill(b->store, postings, n, bytes, offsets);
-    for (size_t i = 0; i < n && rc == OK; i++)
-        model_splice(&b->model, postings[i], 0, bytes + offsets[i],
-                     (size_t)(offsets[i + 1] - offsets[i]));
+    int rc = OK;
+    for (size_t i = 0; i < n && rc == OK; i++) {
+        const size_t length = (size_t)(offsets[i + 1] - offsets[i]);
+
+        rc = posting_splice(b->store, postings[i], 0, bytes + offsets[i], length);
+        if (rc == OK)
+            model_splice(&b->model, postings[i], 0, bytes + offsets[i], length);
+    }
     free(bytes);
     return rc;
 }
@@ -234,7 +239,7 @@ static inline void run_failing_memory(struct postings_bench *b,
         mem->fail_at = atomic_load(&mem->calls) + i;
         mem->fail_after = after;
         atomic_store(&mem->failed, false);
-        rc = posting_store_open(&b->store, &b->bench.env, b->epoch, options);
+        rc = posting_store_open(&b->store, &b->bench.env, b->epoch, options, NULL);
         if (rc == OK)
             rc = posting_reader_create(&b->reader, b->store);
         if (rc == OK)

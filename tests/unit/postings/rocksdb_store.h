@@ -32,16 +32,16 @@ static inline int snapshot(struct postings_bench *b)
         return rc;
     rc = posting_store_freeze(b->store, &w);
     if (rc == OK && (rc = posting_store_sync(b->store)) != OK)
-        posting_store_release(b->store);
+        posting_store_ended(b->store, DURABLE_NOTHING);
     if (rc != OK) {
         store_abort(&w);
         return rc;
     }
     rc = store_commit(&w);
     if (rc == OK)
-        posting_store_durable(b->store);
+        posting_store_ended(b->store, DURABLE_DONE);
     else
-        posting_store_release(b->store);
+        posting_store_ended(b->store, DURABLE_NOTHING);
     return rc;
 }
 
@@ -53,7 +53,7 @@ static inline int resume(struct postings_bench *b, const struct posting_options 
 
     if (rc != OK)
         return rc;
-    rc = posting_store_resume(&b->store, &b->bench.env, b->epoch, options, &in);
+    rc = posting_store_open(&b->store, &b->bench.env, b->epoch, options, &in);
     store_close(&in);
     return rc == OK ? posting_reader_create(&b->reader, b->store) : rc;
 }

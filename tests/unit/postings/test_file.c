@@ -89,7 +89,7 @@ static void test_failing_calls(void **state)
         /* A refused O_DIRECT open is not an error. */
         options.fault = &fault;
         model_clear(&b.model);
-        rc = posting_store_open(&b.store, &b.bench.env, b.epoch, &options);
+        rc = posting_store_open(&b.store, &b.bench.env, b.epoch, &options, NULL);
         if (rc == OK) {
             assert_ok(posting_reader_create(&b.reader, b.store), &b.bench.error);
             rc = fill_some(&b, &r);

@@ -28,7 +28,7 @@ static void test_crashes(void **state)
                 assert_ok(posting_store_freeze(b.store, &w), &b.bench.error);
                 store_abort(&w);
                 run_history(&b, &r, 10);
-                posting_store_release(b.store);
+                posting_store_ended(b.store, DURABLE_NOTHING);
                 assert_ok(posting_store_check(b.store), &b.bench.error);
             }
             epoch_drain(b.epoch);
@@ -67,7 +67,7 @@ static void test_resume_without_memory(void **state)
             mem->fail_at = atomic_load(&mem->calls) + i;
             atomic_store(&mem->failed, false);
             const int rc =
-                posting_store_resume(&b.store, &b.bench.env, b.epoch, &mode->options, &snap);
+                posting_store_open(&b.store, &b.bench.env, b.epoch, &mode->options, &snap);
             done = !atomic_load(&mem->failed);
             mem->fail_at = 0;
             store_close(&snap);

@@ -38,7 +38,7 @@ static void test_bad_calls(void **state)
     assert_int_equal(posting_length(b.store, 1000000), 0);
     assert_code(posting_store_freeze(b.store, NULL), ERR_UNSUPPORTED, &b.bench.error);
     const struct posting_options none = { .kind = (enum posting_kind)9 };
-    assert_code(posting_store_open(&other, &b.bench.env, b.epoch, &none), ERR_UNSUPPORTED,
+    assert_code(posting_store_open(&other, &b.bench.env, b.epoch, &none, NULL), ERR_UNSUPPORTED,
                 &b.bench.error);
     postings_end(&b);
 }

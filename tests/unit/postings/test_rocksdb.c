@@ -96,7 +96,7 @@ static void test_release(void **state)
     assert_ok(posting_store_freeze(b.store, &w), &b.bench.error);
     assert_int_equal(count_checkpoints(b.dir), 2);
     store_abort(&w);
-    posting_store_release(b.store);
+    posting_store_ended(b.store, DURABLE_NOTHING);
     assert_int_equal(count_checkpoints(b.dir), 1);
     run_history(&b, &r, 10);
     postings_close(&b);

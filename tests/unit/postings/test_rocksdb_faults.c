@@ -284,7 +284,7 @@ static void test_failing_calls(void **state)
         options.fault = &fault;
         model_clear(&b.model);
         model_clear(&then);
-        if (posting_store_open(&b.store, &b.bench.env, b.epoch, &options) != OK) {
+        if (posting_store_open(&b.store, &b.bench.env, b.epoch, &options, NULL) != OK) {
             assert_code(b.bench.error.code, ERR_IO, &b.bench.error);
             continue;
         }

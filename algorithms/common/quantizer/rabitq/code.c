@@ -103,7 +103,7 @@ static void put_row(const struct rabitq *q, const struct parts *p, uint8_t *row)
 float rabitq_put(const struct quantizer *quantizer, const float *row, const float *centroid,
                  void *block, unsigned i)
 {
-    const struct rabitq *q = (const struct rabitq *)(const void *)quantizer;
+    const struct rabitq *q = rabitq_of(quantizer);
     const size_t n = quantizer->work_dim;
     struct parts p;
     const struct residual r = q->kernels->residual_f32(row, centroid, n, p.magnitudes, p.signs);
@@ -131,7 +131,7 @@ float rabitq_put(const struct quantizer *quantizer, const float *row, const floa
 void rabitq_copy(const struct quantizer *quantizer, const void *from, unsigned i, void *to,
                  unsigned j)
 {
-    const struct rabitq *q = (const struct rabitq *)(const void *)quantizer;
+    const struct rabitq *q = rabitq_of(quantizer);
     const uint8_t *source = from;
     uint8_t *target = to, signs[ROTATION_DIM_MAX / 8];
     const float *terms = (const float *)(const void *)(source + q->terms_at);
@@ -162,7 +162,7 @@ static float product_of(const struct rabitq *q, const float *x, float x_sum, con
 bool rabitq_refine(const struct quantizer *quantizer, const void *query, const void *block,
                    unsigned i, float limit, float *estimate)
 {
-    const struct rabitq *q = (const struct rabitq *)(const void *)quantizer;
+    const struct rabitq *q = rabitq_of(quantizer);
     const struct rabitq_query *at = query;
     const float *x = (const float *)(const void *)((const uint8_t *)(at + 1) + 32 * q->lines);
     const uint8_t *row = (const uint8_t *)block + q->rows_at + i * q->row_bytes;

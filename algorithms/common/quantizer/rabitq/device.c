@@ -14,29 +14,24 @@
 
 enum { WEIGHT_MAX = 32639 }; /* 127 * 256 + 127 */
 
-static const struct rabitq *of(const struct quantizer *q)
-{
-    return (const struct rabitq *)(const void *)q;
-}
-
 bool rabitq_fits_device(const struct quantizer *q)
 {
-    return q && q->kind == QUANTIZER_RABITQ && of(q)->bits <= 8;
+    return q && q->kind == QUANTIZER_RABITQ && rabitq_of(q)->bits <= 8;
 }
 
 size_t rabitq_device_dim(const struct quantizer *q)
 {
-    return of(q)->padded_dim;
+    return rabitq_of(q)->padded_dim;
 }
 
 unsigned rabitq_device_bits(const struct quantizer *q)
 {
-    return of(q)->bits;
+    return rabitq_of(q)->bits;
 }
 
 size_t rabitq_device_words(const struct quantizer *q)
 {
-    return rabitq_device_dim(q) * device_rabitq_stored_bits(of(q)->bits) / 32;
+    return rabitq_device_dim(q) * device_rabitq_stored_bits(rabitq_of(q)->bits) / 32;
 }
 
 /* The bits below the sign, as write_levels() laid them out. */
@@ -64,7 +59,7 @@ static void pack(const struct rabitq *q, const uint8_t *numbers, uint32_t *words
 void rabitq_device_code(const struct quantizer *quantizer, const void *block, unsigned i,
                         uint32_t *words, struct device_rabitq_row *row)
 {
-    const struct rabitq *q = of(quantizer);
+    const struct rabitq *q = rabitq_of(quantizer);
     const uint8_t *bytes = block, *line = bytes + 4 * (i % 16) + i / 16;
     uint8_t signs[ROTATION_DIM_MAX / 8] = { 0 }, numbers[ROTATION_DIM_MAX];
     struct rabitq_terms t;
@@ -102,7 +97,7 @@ static float unit_of(const struct rabitq *q, const float *x, double most)
 void rabitq_device_query(const struct quantizer *quantizer, const float *x, int8_t *high,
                          int8_t *low, struct device_rabitq_query *to)
 {
-    const struct rabitq *q = of(quantizer);
+    const struct rabitq *q = rabitq_of(quantizer);
     const double most = (double)((1u << q->bits) - 1);
     const float unit = unit_of(q, x, most);
     double total = 0, off = 0, norm_sq = 0;

@@ -51,6 +51,11 @@ struct rabitq {
     size_t terms_at, rows_at, row_bytes;
 };
 
+static inline const struct rabitq *rabitq_of(const struct quantizer *q)
+{
+    return (const struct rabitq *)(const void *)q;
+}
+
 /* F_add, F_resc and F_err of one code. */
 struct rabitq_terms {
     float add, scale, error;
@@ -87,8 +92,8 @@ static inline struct quantizer_bounds rabitq_between(const struct rabitq_query *
 }
 
 /* rabitq.c, for both kinds. */
-int rabitq_train_as(bool planes, struct quantizer **out, const struct index_env *,
-                    const struct quantizer_options *, const float *rows, size_t n);
+int rabitq_train(struct quantizer **out, const struct index_env *, const struct quantizer_options *,
+                 const float *rows, size_t n);
 int rabitq_load_as(bool planes, struct quantizer **out, const struct index_env *, const void *bytes,
                    size_t n);
 void rabitq_destroy(const struct index_env *, struct quantizer *);

@@ -16,11 +16,6 @@
 
 enum { NIBBLE_BITS = 4, WEIGHT_MOST = 127 };
 
-static const struct rabitq *of(const struct quantizer *q)
-{
-    return (const struct rabitq *)(const void *)q;
-}
-
 /* 1. Terms in 16 bits: 8 of exponent, 8 of the fraction */
 
 static uint16_t shorten(float x)
@@ -107,7 +102,7 @@ static void put_terms(const struct rabitq *q, const struct rabitq_terms *t, void
 static float planes_put(const struct quantizer *base, const float *row, const float *centroid,
                         void *block, unsigned i)
 {
-    const struct rabitq *q = of(base);
+    const struct rabitq *q = rabitq_of(base);
     const size_t n = base->work_dim;
     struct code x;
     const struct residual r = q->kernels->residual_f32(row, centroid, n, x.magnitudes, x.signs);
@@ -149,7 +144,7 @@ static void copy_nibbles(const struct rabitq *q, const uint8_t *from, uint8_t *t
 static void planes_copy(const struct quantizer *base, const void *from, unsigned i, void *to,
                         unsigned j)
 {
-    const struct rabitq *q = of(base);
+    const struct rabitq *q = rabitq_of(base);
     const float *add = (const float *)(const void *)((const uint8_t *)from + q->terms_at);
     const uint16_t *scales = scales_of(q, from);
     const struct rabitq_terms t = { add[i], -lengthen(scales[i]), lengthen(scales[64 + i]) };
@@ -169,7 +164,7 @@ static void planes_copy(const struct quantizer *base, const void *from, unsigned
    square of sqrt(255/12). */
 static void nibbles_query(const struct quantizer *base, const float *row, void *query)
 {
-    const struct rabitq *q = of(base);
+    const struct rabitq *q = rabitq_of(base);
     struct rabitq_query *to = query;
     int8_t *weights = (int8_t *)(to + 1);
     const size_t n = base->work_dim;
@@ -200,7 +195,7 @@ static void nibbles_query(const struct quantizer *base, const float *row, void *
 
 static void planes_query(const struct quantizer *base, const float *row, void *query)
 {
-    if (of(base)->bits == NIBBLE_BITS)
+    if (rabitq_of(base)->bits == NIBBLE_BITS)
         nibbles_query(base, row, query);
     else
         rabitq_query_prepare(base, row, query);
@@ -223,7 +218,7 @@ static void sum_planes(const struct rabitq *q, const struct rabitq_query *at, co
 static uint64_t planes_scan(const struct quantizer *base, const void *query, const void *block,
                             float limit, float *estimate)
 {
-    const struct rabitq *q = of(base);
+    const struct rabitq *q = rabitq_of(base);
     const struct rabitq_query *at = query;
     _Alignas(64) uint32_t sums[QUANTIZER_BLOCK];
     if (q->bits == NIBBLE_BITS)
@@ -246,7 +241,7 @@ static uint64_t planes_scan(const struct quantizer *base, const void *query, con
 static struct quantizer_bounds planes_bounds(const struct quantizer *base, const void *query,
                                              const void *block, unsigned i, float estimate)
 {
-    const struct rabitq *q = of(base);
+    const struct rabitq *q = rabitq_of(base);
     const struct rabitq_query *at = query;
     const uint16_t *scales = scales_of(q, block);
     const struct rabitq_terms t = { 0, -lengthen(scales[i]), lengthen(scales[64 + i]) };
@@ -255,12 +250,6 @@ static struct quantizer_bounds planes_bounds(const struct quantizer *base, const
 
 /* 4. The kind */
 
-static int planes_train(struct quantizer **out, const struct index_env *env,
-                        const struct quantizer_options *options, const float *rows, size_t n)
-{
-    return rabitq_train_as(true, out, env, options, rows, n);
-}
-
 static int planes_load(struct quantizer **out, const struct index_env *env, const void *bytes,
                        size_t n)
 {
@@ -268,7 +257,7 @@ static int planes_load(struct quantizer **out, const struct index_env *env, cons
 }
 
 const struct quantizer_ops rabitq_planes_ops = {
-    .train = planes_train,
+    .train = rabitq_train,
     .destroy = rabitq_destroy,
     .bytes = rabitq_bytes,
     .save = rabitq_save,

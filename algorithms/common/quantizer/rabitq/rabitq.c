@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/common/rotation/axes.h"
 #include "kernels/kernels.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
@@ -19,11 +20,6 @@ struct saved {
     uint64_t layout;
 };
 
-static const struct rabitq *of(const struct quantizer *q)
-{
-    return (const struct rabitq *)(const void *)q;
-}
-
 static void lay_out_planes(struct rabitq *q)
 {
     struct quantizer *base = &q->base;
@@ -31,8 +27,6 @@ static void lay_out_planes(struct rabitq *q)
     base->block_bytes = q->terms_at + QUANTIZER_BLOCK * (sizeof(float) + 2 * sizeof(uint16_t));
     base->query_bytes = (sizeof(struct rabitq_query) + 32 * q->lines + 63) / 64 * 64;
     base->code_bytes = (double)base->block_bytes / QUANTIZER_BLOCK;
-    q->rounding = ldexpf(sqrtf((float)base->work_dim), (int)q->bits - 22);
-    base->per_list = true;
 }
 
 /* Sizes that follow from dimension and bits. */
@@ -42,6 +36,8 @@ static void lay_out(struct rabitq *q)
     base->work_dim = q->rotation.out_dim;
     q->lines = base->work_dim / 8;
     q->padded_dim = (base->work_dim + 31) / 32 * 32;
+    q->rounding = ldexpf(sqrtf((float)base->work_dim), (int)q->bits - 22);
+    base->per_list = true;
     if (q->planes) {
         lay_out_planes(q);
         return;
@@ -56,9 +52,6 @@ static void lay_out(struct rabitq *q)
         base->query_bytes += q->padded_dim * sizeof(float);
     base->query_bytes = (base->query_bytes + 63) / 64 * 64;
     base->code_bytes = (double)q->rows_at / QUANTIZER_BLOCK;
-    q->rounding = ldexpf(sqrtf((float)base->work_dim), (int)q->bits - 22);
-    base->per_list = true;
-    base->certain = false;
     base->refines = q->bits > 1;
 }
 
@@ -91,9 +84,10 @@ static size_t bits_most(bool planes)
     return planes ? RABITQ_PLANES_MAX : 9;
 }
 
-int rabitq_train_as(bool planes, struct quantizer **out, const struct index_env *env,
-                    const struct quantizer_options *options, const float *rows, size_t n)
+int rabitq_train(struct quantizer **out, const struct index_env *env,
+                 const struct quantizer_options *options, const float *rows, size_t n)
 {
+    const bool planes = options->kind == QUANTIZER_PLANES;
     if (options->bits < 1 || options->bits > bits_most(planes))
         return fail(env->error, ERR_ARGUMENT, "rabitq: %zu bits; 1 to %zu are possible",
                     options->bits, bits_most(planes));
@@ -103,36 +97,24 @@ int rabitq_train_as(bool planes, struct quantizer **out, const struct index_env 
     if (env->dim > ROTATION_DIM_MAX)
         return fail(env->error, ERR_ARGUMENT, "rabitq: dimension %zu; at most %d are possible",
                     env->dim, ROTATION_DIM_MAX);
-    double *sum = mem_zalloc(env->mem, env->dim * sizeof *sum);
     float *mean = mem_array(env->mem, env->dim, sizeof *mean);
-    int rc = sum && mean ? OK : fail(env->error, ERR_NO_MEMORY, "rabitq: out of memory");
-    for (size_t i = 0; !rc && i < n; i++)
-        for (size_t d = 0; d < env->dim; d++)
-            sum[d] += (double)rows[i * env->dim + d];
-    for (size_t d = 0; !rc && d < env->dim; d++)
-        mean[d] = (float)(sum[d] / (double)n);
+    if (!mean)
+        return fail(env->error, ERR_NO_MEMORY, "rabitq: out of memory");
+    axes_mean(rows, n, env->dim, mean);
     const struct saved made = { options->bits, options->seed, options->eps0, LAYOUT };
-    if (!rc)
-        rc = make(planes, out, env, &made, mean);
-    mem_free(env->mem, sum);
+    const int rc = make(planes, out, env, &made, mean);
     mem_free(env->mem, mean);
     return rc;
 }
 
-static int rabitq_train(struct quantizer **out, const struct index_env *env,
-                        const struct quantizer_options *options, const float *rows, size_t n)
-{
-    return rabitq_train_as(false, out, env, options, rows, n);
-}
-
 uint64_t rabitq_bytes(const struct quantizer *base)
 {
-    return sizeof(struct rabitq) + rotation_bytes(&of(base)->rotation);
+    return sizeof(struct rabitq) + rotation_bytes(&rabitq_of(base)->rotation);
 }
 
 size_t rabitq_save(const struct quantizer *base, void *bytes)
 {
-    const struct rabitq *q = of(base);
+    const struct rabitq *q = rabitq_of(base);
     const struct saved saved = { q->bits, q->rotation.seed, (double)q->eps0, LAYOUT };
     const size_t mean_bytes = q->rotation.dim * sizeof *q->rotation.mean;
     if (bytes) {
@@ -156,10 +138,8 @@ int rabitq_load_as(bool planes, struct quantizer **out, const struct index_env *
             "rabitq: codes have layout %llu, this program reads layout %d; build the index again",
             (unsigned long long)saved.layout, LAYOUT);
     const float *mean = (const float *)(const void *)((const uint8_t *)bytes + sizeof saved);
-    bool sound = saved.bits >= 1 && saved.bits <= bits_most(planes) && saved.eps0 > 0 &&
-                 isfinite(saved.eps0);
-    for (size_t d = 0; d < env->dim; d++)
-        sound = sound && isfinite(mean[d]);
+    const bool sound = saved.bits >= 1 && saved.bits <= bits_most(planes) && saved.eps0 > 0 &&
+                       isfinite(saved.eps0) && index_all_finite(mean, env->dim);
     if (!sound)
         return fail(env->error, ERR_CORRUPT, "rabitq: bits, eps0 or mean are invalid");
     return make(planes, out, env, &saved, mean);
@@ -173,7 +153,7 @@ static int rabitq_load(struct quantizer **out, const struct index_env *env, cons
 
 void rabitq_transform(const struct quantizer *base, const float *rows, size_t n, float *out)
 {
-    const struct rotation *rotation = &of(base)->rotation;
+    const struct rotation *rotation = &rabitq_of(base)->rotation;
     for (size_t i = 0; i < n; i++)
         rotation_apply(rotation, rows + i * rotation->dim, out + i * rotation->out_dim);
 }
@@ -218,7 +198,7 @@ static float fill_tables(const struct rabitq *q, const float *row, const float *
 
 void rabitq_query_prepare(const struct quantizer *base, const float *row, void *query)
 {
-    const struct rabitq *q = of(base);
+    const struct rabitq *q = rabitq_of(base);
     struct rabitq_query *to = query;
     uint8_t *tables = (uint8_t *)(to + 1), signs[ROTATION_DIM_MAX / 8];
     const size_t n = base->work_dim;
@@ -247,7 +227,7 @@ void rabitq_query_prepare(const struct quantizer *base, const float *row, void *
 /* By Cauchy-Schwarz the error is at most 2 l |q - c| sqrt(l^2 |xb|^2 / s^2 - 1). */
 void rabitq_query_certain(const struct quantizer *base, void *query)
 {
-    const struct rabitq *q = of(base);
+    const struct rabitq *q = rabitq_of(base);
     struct rabitq_query *to = query;
     to->sure = 1.001f * sqrtf((float)base->work_dim) / q->eps0;
     to->sure = to->sure > 1 ? to->sure : 1;
@@ -264,7 +244,7 @@ void rabitq_query_list(const struct quantizer *base, void *query, const float *c
     to->root = to->sure * sqrtf(distance);
     /* Rounding of <xb, c>, as |c| <= |q| + |q - c|; that of the part in |q| is far
        below `rounding`. */
-    to->slack = to->rounding + of(base)->rounding * to->root;
+    to->slack = to->rounding + rabitq_of(base)->rounding * to->root;
 }
 
 static inline void fetch_row(const struct rabitq *q, const uint8_t *block, unsigned i)
@@ -284,13 +264,13 @@ static void fetch_rows(const struct rabitq *q, const uint8_t *block, uint64_t wi
 
 static void rabitq_refine_ahead(const struct quantizer *base, const void *block, unsigned i)
 {
-    fetch_row(of(base), block, i);
+    fetch_row(rabitq_of(base), block, i);
 }
 
 static uint64_t rabitq_scan(const struct quantizer *base, const void *query, const void *block,
                             float limit, float *estimate)
 {
-    const struct rabitq *q = of(base);
+    const struct rabitq *q = rabitq_of(base);
     const struct rabitq_query *at = query;
     const uint8_t *lines = block;
     const float *terms = (const float *)(const void *)(lines + q->terms_at);
@@ -315,7 +295,8 @@ static float rabitq_scanned(const struct quantizer *base, const void *query, con
                             unsigned i, float estimate)
 {
     const struct rabitq_query *at = query;
-    const float *terms = (const float *)(const void *)((const uint8_t *)block + of(base)->terms_at);
+    const float *terms =
+        (const float *)(const void *)((const uint8_t *)block + rabitq_of(base)->terms_at);
     const struct rabitq_terms t = { 0, terms[64 + i], terms[128 + i] };
 
     return rabitq_between(at, &t, at->slack, estimate).lower;
@@ -324,7 +305,7 @@ static float rabitq_scanned(const struct quantizer *base, const void *query, con
 static struct quantizer_bounds rabitq_bounds(const struct quantizer *base, const void *query,
                                              const void *block, unsigned i, float estimate)
 {
-    const struct rabitq *q = of(base);
+    const struct rabitq *q = rabitq_of(base);
     const struct rabitq_query *at = query;
     const float *terms = (const float *)(const void *)((const uint8_t *)block + q->terms_at);
     struct rabitq_terms t = { 0, terms[64 + i], terms[128 + i] };

@@ -271,13 +271,13 @@ bool hftrie_multi_promising(const struct multi *, unsigned radius, double limit_
 bool hftrie_multi_plan(const struct multi *, uint64_t p, unsigned radius, double limit_ns,
                        struct hftrie_multi_plan *);
 
-/* walk.c. A query of a group, with its plan and its answers. */
+/* walk.c. A query, with its plan and its answers. */
 struct multi_query {
     uint64_t query, p;
     struct hftrie_multi_plan plan;
     struct code_answers *answers;
 };
-int hftrie_multi_walk(const struct hftrie *, const struct multi_query *, size_t n, unsigned radius,
+int hftrie_multi_walk(const struct hftrie *, const struct multi_query *, unsigned radius,
                       const struct id_filter *, struct work *);
 
 /* search.c */

@@ -109,6 +109,14 @@ static int scan_nearest(const struct hftrie *h, struct code_group *g, const stru
     return rc;
 }
 
+static struct multi_query query_of(const struct multi *m, const struct code_group *g, size_t i,
+                                   struct code_answers *answers)
+{
+    return (struct multi_query){ .query = g->queries[i],
+                                 .p = multi_permute(m, g->queries[i]),
+                                 .answers = answers };
+}
+
 static void count_queries(struct multi *m, size_t queries, size_t scans)
 {
     atomic_fetch_add_explicit(&m->queries, queries, memory_order_relaxed);
@@ -120,112 +128,69 @@ int hftrie_multi_range(const struct index *index, struct code_group *g, unsigned
 {
     const struct hftrie *h = trie_of(index);
     struct multi *m = h->state;
-    struct multi_query queries[CODE_GROUP];
     struct scanned scanned = { .n = 0 };
-    size_t n = 0;
+    int rc = OK;
     if (m->store.n == 0)
         return OK;
     const double limit_ns = MARGIN * hftrie_multi_scan_ns(m, g);
     const bool hopeless = is_hopeless(m, g, radius, limit_ns);
-    for (size_t i = 0; i < g->n; i++) {
-        struct multi_query *a = &queries[n];
-        a->query = g->queries[i];
-        a->p = multi_permute(m, a->query);
-        a->answers = &answers[i];
-        if (!hopeless && to_tables(h, g, a->p, radius, limit_ns, &a->plan))
-            n++;
+    for (size_t i = 0; rc == OK && i < g->n; i++) {
+        struct multi_query q = query_of(m, g, i, &answers[i]);
+        if (!hopeless && to_tables(h, g, q.p, radius, limit_ns, &q.plan))
+            rc = hftrie_multi_walk(h, &q, radius, g->filter, &g->work);
         else
             scan_for(&scanned, g, i);
     }
     count_queries(m, g->n, scanned.n);
-    int rc = n ? hftrie_multi_walk(h, queries, n, radius, g->filter, &g->work) : OK;
-    if (rc == OK && scanned.n > 0)
-        rc = scan_range(h, g, &scanned, radius, answers);
-    return rc;
+    return rc == OK && scanned.n > 0 ? scan_range(h, g, &scanned, radius, answers) : rc;
 }
 
-/* Queries whose k nearest are not found yet. */
-struct unfinished {
-    size_t query[CODE_GROUP], n;
-    double limit_ns[CODE_GROUP]; /* that the next radius may take */
-};
+/* ------------------------------------------------------------------------ k nearest */
 
-/* A search for the k nearest of a group. */
+/* A search for the k nearest of a query. */
 struct nearest_search {
     const struct hftrie *h;
     struct code_group *group;
-    struct topk *nearest;
-    struct code_answers *found; /* the group's */
-    double scan_ns, wanted;     /* wanted: k, by how many rows the filter excludes more */
-    unsigned last;              /* radius */
+    struct multi_query query;
+    size_t k;
+    double scan_ns, wanted; /* wanted: k, by how many rows the filter excludes more */
+    unsigned last;          /* radius */
 };
 
-/* Offers the answers of the queries that have k, or all codes, and keeps the others. */
-static void finish_queries(struct nearest_search *s, struct unfinished *u)
+static bool is_complete(const struct nearest_search *s)
 {
-    size_t left = 0;
-    for (size_t i = 0; i < u->n; i++) {
-        const struct code_answers *a = &s->found[u->query[i]];
-        struct topk *to = &s->nearest[u->query[i]];
-        if (a->n < to->k && s->last < CODE_BITS) {
-            u->query[left] = u->query[i];
-            u->limit_ns[left++] = u->limit_ns[i];
-            continue;
-        }
-        for (size_t j = 0; j < a->n; j++)
-            topk_push(to, (float)a->distances[j], a->ids[j]);
-    }
-    u->n = left;
+    return s->query.answers->n >= s->k || s->last == CODE_BITS;
 }
 
-/* Searches one radius for all unfinished queries; those for which it takes longer than they may go
-   to `dropped`. Takes the time from what the others may spend. */
-static int search_radius(struct nearest_search *s, unsigned radius, struct unfinished *u,
-                         struct unfinished *dropped)
+/* Searches one radius, if that takes at most *limit_ns, from which it takes the time. */
+static int search_radius(struct nearest_search *s, unsigned radius, double *limit_ns,
+                         bool *searched)
 {
-    struct multi_query queries[CODE_GROUP];
-    struct code_group *g = s->group;
-    size_t left = 0;
-    for (size_t i = 0; i < u->n; i++) {
-        const size_t q = u->query[i];
-        struct multi_query *a = &queries[left];
-        a->query = g->queries[q];
-        a->p = multi_permute(s->h->state, a->query);
-        a->answers = &s->found[q];
-        if (is_hopeless(s->h->state, g, radius, u->limit_ns[i]) ||
-            !to_tables(s->h, g, a->p, radius, u->limit_ns[i], &a->plan)) {
-            dropped->query[dropped->n++] = q;
-            continue;
-        }
-        s->found[q].n = 0;
-        u->query[left] = q;
-        u->limit_ns[left++] = u->limit_ns[i] - a->plan.ns;
-    }
-    u->n = left;
-    if (left == 0)
+    const struct code_group *g = s->group;
+    *searched = !is_hopeless(s->h->state, g, radius, *limit_ns) &&
+                to_tables(s->h, g, s->query.p, radius, *limit_ns, &s->query.plan);
+    if (!*searched)
         return OK;
+    *limit_ns -= s->query.plan.ns;
     s->last = radius;
-    const int rc = hftrie_multi_walk(s->h, queries, left, radius, g->filter, &g->work);
-    if (rc == OK)
-        finish_queries(s, u);
-    return rc;
+    s->query.answers->n = 0;
+    return hftrie_multi_walk(s->h, &s->query, radius, g->filter, &s->group->work);
 }
 
 /* Radii of 3, 7, 11, ... while they cost little. The share of the k that one has added is taken for
    the chance that the next one finds all. */
-static int try_short_radii(struct nearest_search *s, struct unfinished *u,
-                           struct unfinished *dropped)
+static int try_short_radii(struct nearest_search *s)
 {
-    size_t before[CODE_GROUP] = { 0 };
+    double limit_ns = NEAREST_SHARE * s->scan_ns;
+    size_t before = 0;
+    bool searched = true;
     int rc = OK;
-    for (unsigned r = FIRST_RADIUS; rc == OK && u->n > 0; r += RADIUS_STEP) {
-        for (size_t i = 0; i < u->n; i++) {
-            const size_t q = u->query[i], now = s->found[q].n;
-            const double chance = (double)(now - before[q]) / (double)s->nearest->k;
-            u->limit_ns[i] = fmax(u->limit_ns[i], MARGIN * chance * s->scan_ns);
-            before[q] = now;
-        }
-        rc = search_radius(s, r < CODE_BITS ? r : CODE_BITS, u, dropped);
+    for (unsigned r = FIRST_RADIUS; rc == OK && searched && !is_complete(s); r += RADIUS_STEP) {
+        const size_t now = s->query.answers->n;
+        const double chance = (double)(now - before) / (double)s->k;
+        limit_ns = fmax(limit_ns, MARGIN * chance * s->scan_ns);
+        before = now;
+        rc = search_radius(s, r < CODE_BITS ? r : CODE_BITS, &limit_ns, &searched);
     }
     return rc;
 }
@@ -254,21 +219,16 @@ static unsigned likely_radius(const struct nearest_search *s, double *limit_ns)
     return best;
 }
 
-static int try_likely_radii(struct nearest_search *s, struct unfinished *u,
-                            struct unfinished *dropped)
+static int try_likely_radii(struct nearest_search *s)
 {
     int rc = OK;
-    while (rc == OK && u->n > 0) {
+    for (bool searched = true; rc == OK && searched && !is_complete(s);) {
         double limit_ns = 0;
         const unsigned radius = likely_radius(s, &limit_ns);
         if (radius == 0)
-            break;
-        for (size_t i = 0; i < u->n; i++)
-            u->limit_ns[i] = limit_ns;
-        rc = search_radius(s, radius, u, dropped);
+            return OK;
+        rc = search_radius(s, radius, &limit_ns, &searched);
     }
-    for (size_t i = 0; i < u->n; i++)
-        dropped->query[dropped->n++] = u->query[i];
     return rc;
 }
 
@@ -281,22 +241,10 @@ static double rows_wanted(const struct multi *m, const struct id_filter *filter,
     return filter ? (double)k * SAMPLE_ROWS / ((double)allowed + 1) : (double)k;
 }
 
-static int search_nearest(struct nearest_search *s)
+static void offer(struct topk *to, const struct code_answers *found)
 {
-    struct multi *m = s->h->state;
-    struct unfinished all = { .n = s->group->n }, more = { .n = 0 }, rest = { .n = 0 };
-    struct scanned scanned = { .n = 0 };
-    for (size_t i = 0; i < all.n; i++) {
-        all.query[i] = i;
-        all.limit_ns[i] = NEAREST_SHARE * s->scan_ns;
-    }
-    int rc = try_short_radii(s, &all, &more);
-    if (rc == OK)
-        rc = try_likely_radii(s, &more, &rest);
-    for (size_t i = 0; i < rest.n; i++)
-        scan_for(&scanned, s->group, rest.query[i]);
-    count_queries(m, s->group->n, scanned.n);
-    return rc == OK && scanned.n > 0 ? scan_nearest(s->h, s->group, &scanned, s->nearest) : rc;
+    for (size_t i = 0; i < found->n; i++)
+        topk_push(to, (float)found->distances[i], found->ids[i]);
 }
 
 int hftrie_multi_nearest(const struct index *index, struct code_group *g, struct topk *nearest)
@@ -304,20 +252,28 @@ int hftrie_multi_nearest(const struct index *index, struct code_group *g, struct
     const struct hftrie *h = trie_of(index);
     struct multi *m = h->state;
     const struct hftrie_knobs *k = g->knobs;
+    struct scanned scanned = { .n = 0 };
+    int rc = OK;
     if (m->store.n == 0)
         return OK;
-    if (k->plan == HFTRIE_SCAN) {
-        struct scanned all = { .n = 0 };
-        for (size_t i = 0; i < g->n; i++)
-            scan_for(&all, g, i);
-        count_queries(m, g->n, g->n);
-        return scan_nearest(h, g, &all, nearest);
+    const double scan_ns = hftrie_multi_scan_ns(m, g),
+                 wanted = rows_wanted(m, g->filter, nearest->k);
+    for (size_t i = 0; rc == OK && i < g->n; i++) {
+        struct nearest_search s = { .h = h,
+                                    .group = g,
+                                    .query = query_of(m, g, i, &g->answers[i]),
+                                    .k = nearest[i].k,
+                                    .scan_ns = scan_ns,
+                                    .wanted = wanted };
+        if (k->plan != HFTRIE_SCAN)
+            rc = try_short_radii(&s);
+        if (rc == OK && k->plan != HFTRIE_SCAN)
+            rc = try_likely_radii(&s);
+        if (is_complete(&s))
+            offer(&nearest[i], s.query.answers);
+        else
+            scan_for(&scanned, g, i);
     }
-    struct nearest_search s = { .h = h,
-                                .group = g,
-                                .nearest = nearest,
-                                .found = g->answers,
-                                .scan_ns = hftrie_multi_scan_ns(m, g),
-                                .wanted = rows_wanted(m, g->filter, nearest->k) };
-    return search_nearest(&s);
+    count_queries(m, g->n, scanned.n);
+    return rc == OK && scanned.n > 0 ? scan_nearest(h, g, &scanned, nearest) : rc;
 }

@@ -1,8 +1,8 @@
 /* walk.c - searching buckets, and verifying the candidates found in them.
  *
  * There are three passes, each over many scattered lines. A queue holds the lines that were
- * prefetched, so that memory delivers the next ones while one is compared, for any query and
- * bucket.
+ * prefetched, so that memory delivers the next ones while one is compared. A query is walked alone:
+ * the passes of several together would find each other's lines gone from the cache.
  *
  *   probe    buckets of all tables within the thresholds; entries near enough become candidates
  *   resolve  candidates of tables 1 .. 3 are looked up in table 0, by the bits they contain
@@ -28,20 +28,20 @@
 struct piece {
     uint32_t line, there, left; /* entries of the run; entries from it to the chain's end */
     uint32_t of;                /* a key or a candidate */
-    uint8_t query, table;
+    uint8_t table;
 };
 
 /* The bits of a code that an entry of tables 1 .. 3 contains. */
 struct multi_candidate {
     uint64_t part;
-    uint32_t query, table;
+    uint32_t table;
 };
 
 /* An entry of table 0; `of` is the candidate that led to it, or MULTI_NONE. Once verified, `line` is its
    row and `at` the distance. */
 struct multi_hit {
     uint32_t line, of;
-    uint16_t at, query;
+    uint32_t at;
 };
 
 /* A list that starts on the stack. */
@@ -51,17 +51,16 @@ struct list {
     void *taken; /* allocated memory, or NULL */
 };
 
-/* Iterates over the buckets within the thresholds, query by query. */
+/* Iterates over the buckets within the thresholds. */
 struct cursor {
-    uint32_t query, table, own; /* own: the query's key */
-    uint32_t i, end;            /* masks of this table */
+    uint32_t table, own; /* own: the query's key */
+    uint32_t i, end;     /* masks of this table */
 };
 
 struct multi_walk {
     const struct hftrie *h;
     const struct multi *m;
-    const struct multi_query *queries;
-    size_t n;
+    const struct multi_query *query;
     unsigned radius;
     const struct id_filter *filter;
     uint32_t key_mask;
@@ -73,10 +72,10 @@ struct multi_walk {
     int rc;
     uint64_t lookups, lines, scanned, n_candidates, verified;
 
-    struct cursor at, ahead;                  /* probe: position in buckets; in their headers */
-    uint32_t n_ahead;                         /* headers between the two */
-    uint32_t next_candidate;                  /* resolve */
-    uint64_t entry[CODE_GROUP][MULTI_TABLES]; /* of the queries */
+    struct cursor at, ahead;      /* probe: position in buckets; in their headers */
+    uint32_t n_ahead;             /* headers between the two */
+    uint32_t next_candidate;      /* resolve */
+    uint64_t entry[MULTI_TABLES]; /* of the query */
     struct multi_candidate candidate_buffer[BUFFER];
     struct multi_hit hit_buffer[BUFFER];
 };
@@ -155,23 +154,18 @@ static inline unsigned entries_of(const struct piece *piece, const struct line_h
 
 static void enter_table(const struct multi_walk *w, struct cursor *c)
 {
-    const struct multi_query *a = &w->queries[c->query];
-    c->own = multi_key(w->m, c->table, a->p);
+    c->own = multi_key(w->m, c->table, w->query->p);
     c->i = 0;
-    c->end = w->m->shape.ring[a->plan.threshold[c->table] + 1];
+    c->end = w->m->shape.ring[w->query->plan.threshold[c->table] + 1];
 }
 
 /* The bits in which the next bucket's key differs from the query's. */
 static bool next_mask(const struct multi_walk *w, struct cursor *c, uint32_t *mask)
 {
-    if (c->query == w->n)
-        return false;
     while (c->i == c->end) {
-        if (++c->table == MULTI_TABLES) {
-            c->table = 0;
-            if (++c->query == w->n)
-                return false;
-        }
+        if (c->table + 1 == MULTI_TABLES)
+            return false;
+        c->table++;
         enter_table(w, c);
     }
     *mask = w->m->shape.masks[c->i++];
@@ -196,7 +190,7 @@ static void enqueue_buckets(struct multi_walk *w)
         if (!next_mask(w, &w->at, &mask))
             return;
         w->n_ahead--;
-        const uint32_t j = w->at.table, query = w->at.query, key = w->at.own ^ mask;
+        const uint32_t j = w->at.table, key = w->at.own ^ mask;
         const struct multi_bucket b = w->m->table[j].buckets[key];
         if (b.n == 0)
             continue;
@@ -205,12 +199,11 @@ static void enqueue_buckets(struct multi_walk *w)
         struct line_run *run = &w->runs[w->tail % QUEUE];
         piece->left = b.n;
         piece->of = key;
-        piece->query = (uint8_t)query;
         piece->table = (uint8_t)j;
-        run->query = (uint32_t)w->entry[query][j];
+        run->query = (uint32_t)w->entry[j];
         run->care = UINT32_MAX;
         run->wide = j > 0;
-        run->query_more = (uint8_t)(w->entry[query][j] >> 32);
+        run->query_more = (uint8_t)(w->entry[j] >> 32);
         run->limit = w->radius - (unsigned)__builtin_popcount(mask);
         enqueue(w, b.first);
     }
@@ -221,26 +214,26 @@ static int prefix_distance(const struct multi_walk *w, uint64_t x, unsigned tabl
     return __builtin_popcount((uint32_t)(x >> MULTI_BLOCK * table) & w->key_mask);
 }
 
-static void add_hit(struct multi_walk *w, uint32_t line, uint32_t at, uint32_t query, uint32_t of)
+static void add_hit(struct multi_walk *w, uint32_t line, uint32_t at, uint32_t of)
 {
     if (w->rc != OK || (w->hits.n == w->hits.capacity && !grow(w, &w->hits)))
         return;
     struct multi_hit *hits = w->hits.at;
-    hits[w->hits.n++] = (struct multi_hit){ line, of, (uint16_t)at, (uint16_t)query };
+    hits[w->hits.n++] = (struct multi_hit){ line, of, at };
     __builtin_prefetch(w->m->table[0].rows + line);
 }
 
 static void add_candidate(struct multi_walk *w, const struct piece *item, uint64_t entry)
 {
-    const struct multi_query *a = &w->queries[item->query];
-    const uint64_t part = multi_part(item->table, item->of, entry), x = part ^ a->p;
-    if (prefix_distance(w, x, 0) <= a->plan.threshold[0] ||
-        (item->table == 3 && prefix_distance(w, x, 1) <= a->plan.threshold[1]))
+    const int8_t *threshold = w->query->plan.threshold;
+    const uint64_t part = multi_part(item->table, item->of, entry), x = part ^ w->query->p;
+    if (prefix_distance(w, x, 0) <= threshold[0] ||
+        (item->table == 3 && prefix_distance(w, x, 1) <= threshold[1]))
         return;
     if (w->rc != OK || (w->candidates.n == w->candidates.capacity && !grow(w, &w->candidates)))
         return;
     struct multi_candidate *c = w->candidates.at;
-    c[w->candidates.n++] = (struct multi_candidate){ part, item->query, item->table };
+    c[w->candidates.n++] = (struct multi_candidate){ part, item->table };
     __builtin_prefetch(&w->m->table[0].buckets[multi_key(w->m, 0, part)]);
 }
 
@@ -258,7 +251,7 @@ static uint32_t care_of(const struct multi_walk *w, uint32_t table)
 
 static bool same(const struct multi_candidate *a, const struct multi_candidate *b)
 {
-    return a->part == b->part && a->query == b->query && a->table == b->table;
+    return a->part == b->part && a->table == b->table;
 }
 
 /* Removes duplicates and keeps the order. */
@@ -278,8 +271,7 @@ static void unique(struct multi_walk *w)
     }
     memset(slots, 255, capacity * sizeof *slots);
     for (size_t i = 0; i < w->candidates.n; i++) {
-        const uint64_t mixed =
-            (c[i].part ^ ((uint64_t)c[i].query << 8 | c[i].table)) * 0x9e3779b97f4a7c15U;
+        const uint64_t mixed = (c[i].part ^ c[i].table) * 0x9e3779b97f4a7c15U;
         size_t at = (size_t)(mixed >> 32) & (capacity - 1);
         while (slots[at] != UINT32_MAX && !same(&c[slots[at]], &c[i]))
             at = (at + 1) & (capacity - 1);
@@ -309,7 +301,7 @@ static void enqueue_candidates(struct multi_walk *w)
         struct line_run *run = &w->runs[w->tail % QUEUE];
         piece->left = b.n;
         piece->of = w->next_candidate;
-        piece->query = piece->table = 0;
+        piece->table = 0;
         run->query = (uint32_t)(next->part >> MULTI_BLOCK);
         run->care = care_of(w, next->table);
         run->wide = false;
@@ -323,15 +315,15 @@ static void enqueue_candidates(struct multi_walk *w)
 static void add_resolved(struct multi_walk *w, uint32_t of, uint32_t line, uint32_t at)
 {
     const struct multi_candidate *c = (const struct multi_candidate *)w->candidates.at + of;
-    const struct multi_query *a = &w->queries[c->query];
+    const int8_t *threshold = w->query->plan.threshold;
     const uint64_t entry = w->m->table[0].lines[line].entry[at];
-    const uint64_t x = (c->part | entry << 16) ^ a->p;
-    if (c->table > 1 && prefix_distance(w, x, 1) <= a->plan.threshold[1])
+    const uint64_t x = (c->part | entry << 16) ^ w->query->p;
+    if (c->table > 1 && prefix_distance(w, x, 1) <= threshold[1])
         return;
-    if (c->table > 2 && prefix_distance(w, x, 2) <= a->plan.threshold[2])
+    if (c->table > 2 && prefix_distance(w, x, 2) <= threshold[2])
         return;
     if ((unsigned)__builtin_popcountll(x & 0xffffffffffffU) <= w->radius)
-        add_hit(w, line, at, c->query, of);
+        add_hit(w, line, at, of);
 }
 
 static void add_near(struct multi_walk *w, const struct piece *p, const struct line_hit *hit)
@@ -340,7 +332,7 @@ static void add_near(struct multi_walk *w, const struct piece *p, const struct l
     for (unsigned mask = entries_of(p, hit); mask; mask &= mask - 1) {
         const uint32_t at = (uint32_t)__builtin_ctz(mask);
         if (p->table == 0)
-            add_hit(w, line, at, p->query, MULTI_NONE);
+            add_hit(w, line, at, MULTI_NONE);
         else
             add_candidate(w, p, multi_line_get(&w->m->table[p->table].lines[line], p->table, at));
     }
@@ -380,12 +372,12 @@ static void resolve(struct multi_walk *w)
 /* ------------------------------------------------------------------------ report */
 
 /* Reports all ids of a code. */
-static void report(struct multi_walk *w, uint32_t row, uint32_t query, unsigned distance)
+static void report(struct multi_walk *w, uint32_t row, unsigned distance)
 {
     const struct multi *m = w->m;
     for (; row != MULTI_NONE && w->rc == OK; row = m->next ? m->next[row] : MULTI_NONE)
         if (index_filter_allows(w->filter, m->store.ids[row]))
-            w->rc = code_answer(w->queries[query].answers, m->store.ids[row], distance);
+            w->rc = code_answer(w->query->answers, m->store.ids[row], distance);
 }
 
 /* An entry of table 0 lacks some bits that the candidate contains, so the code may not match it. */
@@ -416,27 +408,26 @@ static void verify(struct multi_walk *w)
             continue;
         struct multi_hit hit = hits[i - AHEAD];
         const unsigned distance =
-            (unsigned)__builtin_popcountll(m->store.codes[hit.line] ^ w->queries[hit.query].query);
+            (unsigned)__builtin_popcountll(m->store.codes[hit.line] ^ w->query->query);
         if (distance > w->radius || !led_by(w, &hit))
             continue;
         __builtin_prefetch(&m->store.ids[hit.line]);
-        hit.at = (uint16_t)distance;
+        hit.at = distance;
         hits[answers++] = hit;
     }
     for (size_t i = 0; i < answers && w->rc == OK; i++)
-        report(w, hits[i].line, hits[i].query, hits[i].at);
+        report(w, hits[i].line, hits[i].at);
     w->verified += n;
 }
 
-int hftrie_multi_walk(const struct hftrie *h, const struct multi_query *queries, size_t n,
-                      unsigned radius, const struct id_filter *filter, struct work *work)
+int hftrie_multi_walk(const struct hftrie *h, const struct multi_query *query, unsigned radius,
+                      const struct id_filter *filter, struct work *work)
 {
     struct multi *m = h->state;
     struct multi_walk w;
     w.h = h;
     w.m = m;
-    w.queries = queries;
-    w.n = n;
+    w.query = query;
     w.radius = radius;
     w.filter = filter;
     w.key_mask = ((uint32_t)1 << m->shape.bits) - 1;
@@ -450,11 +441,9 @@ int hftrie_multi_walk(const struct hftrie *h, const struct multi_query *queries,
     w.lookups = w.lines = w.scanned = w.n_candidates = w.verified = 0;
     memset(&w.at, 0, sizeof w.at);
     w.n_ahead = 0;
-    for (size_t q = 0; q < n; q++)
-        for (unsigned j = 0; j < MULTI_TABLES; j++)
-            w.entry[q][j] = multi_entry(j, queries[q].p);
-    if (n > 0)
-        probe(&w);
+    for (unsigned j = 0; j < MULTI_TABLES; j++)
+        w.entry[j] = multi_entry(j, query->p);
+    probe(&w);
     if (w.rc == OK && w.candidates.n > 0)
         resolve(&w);
     if (w.rc == OK)

@@ -16,68 +16,25 @@
 
 /* ------------------------------------------------------------------ rows of one code */
 
-bool hftrie_multi_links_reserve(struct multi *m, size_t n)
+void hftrie_multi_set_link(struct multi *m, uint32_t row, struct multi_link link)
 {
-    if (!m->next || n <= m->links)
-        return true;
-    const size_t capacity = n < m->store.codes_capacity ? m->store.codes_capacity : n;
-    if (!mem_fit(m->store.mem, &m->next, capacity, sizeof *m->next) ||
-        !mem_fit(m->store.mem, &m->prev, capacity, sizeof *m->prev))
+    if (link.prev == MULTI_NONE && link.next == MULTI_NONE)
+        (void)idmap_remove(&m->links, row, NULL);
+    else
+        (void)idmap_put(&m->links, row, (uint64_t)link.prev << 32 | link.next);
+}
+
+bool hftrie_multi_link(struct multi *m, uint32_t head, uint32_t row)
+{
+    if (!idmap_reserve(&m->links, m->links.n + 2))
         return false;
-    memset(m->next + m->links, 255, (capacity - m->links) * sizeof *m->next);
-    memset(m->prev + m->links, 255, (capacity - m->links) * sizeof *m->prev);
-    m->links = capacity;
+    const struct multi_link first = multi_link_of(m, head);
+    hftrie_multi_set_link(m, head, (struct multi_link){ MULTI_NONE, row });
+    hftrie_multi_set_link(m, row, (struct multi_link){ head, first.next });
+    if (first.next != MULTI_NONE)
+        hftrie_multi_set_link(m, first.next,
+                              (struct multi_link){ row, multi_link_of(m, first.next).next });
     return true;
-}
-
-bool hftrie_multi_links_begin(struct multi *m)
-{
-    if (m->next)
-        return true;
-    const size_t bytes = m->store.codes_capacity * sizeof *m->next;
-    uint32_t *next = mem_alloc(m->store.mem, bytes);
-    uint32_t *prev = next ? mem_alloc(m->store.mem, bytes) : NULL;
-    if (!prev) {
-        mem_free(m->store.mem, next);
-        return false;
-    }
-    memset(next, 255, bytes);
-    memset(prev, 255, bytes);
-    m->next = next;
-    m->prev = prev;
-    m->links = m->store.codes_capacity;
-    return true;
-}
-
-void hftrie_multi_link(struct multi *m, uint32_t head, uint32_t row)
-{
-    const uint32_t after = m->next[head];
-    m->next[row] = after;
-    m->prev[row] = head;
-    m->next[head] = row;
-    if (after != MULTI_NONE)
-        m->prev[after] = row;
-}
-
-static void free_links(struct multi *m)
-{
-    mem_free(m->store.mem, m->next);
-    mem_free(m->store.mem, m->prev);
-    m->next = m->prev = NULL;
-    m->links = 0;
-}
-
-/* Shrinks the links to the store's size, and frees them if no code occurs twice. */
-static void tidy_links(struct multi *m)
-{
-    const size_t capacity = m->store.codes_capacity;
-    if (m->next && m->n_codes == m->store.n)
-        free_links(m);
-    if (!m->next || m->links <= capacity)
-        return;
-    (void)mem_fit(m->store.mem, &m->next, capacity, sizeof *m->next);
-    (void)mem_fit(m->store.mem, &m->prev, capacity, sizeof *m->prev);
-    m->links = capacity;
 }
 
 /* ------------------------------------------------------------------ the shape */
@@ -137,11 +94,6 @@ static void free_shape(struct multi *m, struct multi_shape *shape)
 
 /* ------------------------------------------------------------------ a table */
 
-static bool is_head(const struct multi *m, size_t row)
-{
-    return !m->prev || m->prev[row] == MULTI_NONE;
-}
-
 /* Counts entries, and gives each bucket its lines. Until the table is filled, `first` is the line
    after the next one to fill, and n counts the entries so far. */
 static bool lay_out(struct multi *m, struct multi_table *t)
@@ -151,7 +103,7 @@ static bool lay_out(struct multi *m, struct multi_table *t)
     if (!t->buckets)
         return false;
     for (size_t row = 0; row < m->store.n; row++)
-        if (is_head(m, row))
+        if (multi_is_head(m, row))
             t->buckets[multi_key(m, t->which, multi_permute(m, m->store.codes[row]))].n++;
     size_t lines = 0;
     for (size_t i = 0; i < buckets; i++)
@@ -213,12 +165,11 @@ static bool fill(struct multi *m, struct multi_table *t, bool fresh)
         const size_t row = i + 1 - 2 * AHEAD;
         const uint64_t p = permuted[row % (2 * AHEAD)];
         uint32_t head;
-        if (!is_head(m, row))
+        if (!multi_is_head(m, row))
             continue;
         if (fresh && hftrie_multi_find_code(m, m->store.codes[row], p, &head)) {
-            if (!hftrie_multi_links_begin(m))
+            if (!hftrie_multi_link(m, head, (uint32_t)row))
                 return false;
-            hftrie_multi_link(m, head, (uint32_t)row);
             continue;
         }
         put(t, &t->buckets[multi_key(m, t->which, p)], multi_entry(t->which, p), (uint32_t)row);
@@ -268,7 +219,7 @@ void hftrie_multi_empty(struct multi *m)
     for (unsigned j = 0; j < MULTI_TABLES; j++)
         hftrie_multi_lines_free(m, &m->table[j]);
     free_shape(m, &m->shape);
-    free_links(m);
+    idmap_free(&m->links);
     m->n_codes = m->most_codes = m->learn_at = m->grow_at = 0;
 }
 
@@ -305,13 +256,14 @@ bool hftrie_multi_build(struct hftrie *h, size_t wanted, bool fresh)
         memcpy(m->table, old, sizeof old);
         m->shape = old_shape;
         if (fresh)
-            free_links(m);
+            idmap_free(&m->links);
         return false;
     }
     m->n_codes = m->most_codes = entries(m);
     m->grow_at = shape.bits < MULTI_BLOCK ? (size_t)GROW_FROM << shape.bits : SIZE_MAX;
     m->learn_at = m->store.n < LEARN_FROM ? LEARN_FROM : m->store.n * MULTI_LEARN_AGAIN;
-    tidy_links(m);
+    if (m->links.n == 0)
+        idmap_free(&m->links);
     if (wanted > m->store.n)
         expect(m, wanted);
     hftrie_multi_measure(m, h->base.env.seed);

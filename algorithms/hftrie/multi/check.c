@@ -94,7 +94,7 @@ static uint64_t sum_of_heads(const struct multi *m, unsigned table)
     uint64_t sum = 0;
     for (size_t row = 0; row < m->store.n; row++) {
         const uint64_t p = multi_permute(m, m->store.codes[row]);
-        if (!m->prev || m->prev[row] == MULTI_NONE)
+        if (multi_is_head(m, row))
             sum += rng_mix(multi_key(m, table, p), multi_entry(table, p));
     }
     return sum;
@@ -123,18 +123,14 @@ static int check_links(const struct hftrie *h)
 {
     const struct multi *m = h->state;
     size_t heads = 0, reached = 0;
-    if (!m->next)
-        return m->n_codes == m->store.n ? OK
-                                        : BROKEN(h, "codes occur twice, but no rows are linked");
-    if (m->links < m->store.n)
-        return BROKEN(h, "%zu rows, but links for %zu", m->store.n, m->links);
     for (size_t row = 0; row < m->store.n; row++) {
-        if (m->prev[row] != MULTI_NONE)
+        if (!multi_is_head(m, row))
             continue;
         heads++;
         reached++;
-        for (uint32_t at = (uint32_t)row, next; (next = m->next[at]) != MULTI_NONE; at = next) {
-            if (next >= m->store.n || m->prev[next] != at || ++reached > m->store.n ||
+        for (uint32_t at = (uint32_t)row, next; (next = multi_link_of(m, at).next) != MULTI_NONE;
+             at = next) {
+            if (next >= m->store.n || multi_link_of(m, next).prev != at || ++reached > m->store.n ||
                 m->store.codes[next] != m->store.codes[row])
                 return BROKEN(h, "row %" PRIu32 " is linked wrongly to row %" PRIu32, at, next);
         }

@@ -20,19 +20,15 @@ static bool insert_by_building(struct hftrie *h, const uint64_t *codes, const ui
                                size_t n)
 {
     struct multi *m = h->state;
-    const size_t before = m->store.n, expected = h->base.env.expected_n, links = m->links;
-    uint32_t *next = m->next, *prev = m->prev;
+    const size_t before = m->store.n, expected = h->base.env.expected_n;
+    struct idmap links = m->links;
     for (size_t i = 0; i < n; i++)
         (void)code_store_add(&m->store, &codes[i], ids[i]);
-    m->next = m->prev = NULL; /* rows are linked again */
-    m->links = 0;
+    idmap_init(&m->links, m->store.mem); /* rows are linked again */
     if (hftrie_multi_build(h, expected > m->store.n ? expected : m->store.n, true)) {
-        mem_free(m->store.mem, next);
-        mem_free(m->store.mem, prev);
+        idmap_free(&links);
         return true;
     }
-    m->next = next;
-    m->prev = prev;
     m->links = links;
     while (m->store.n > before)
         code_store_remove(&m->store, (uint32_t)m->store.n - 1);
@@ -104,13 +100,11 @@ static bool add(struct multi *m, const struct multi_probe *probe, uint64_t p, ui
     /* A row of the same block may have been inserted since the probe. */
     if (!found && m->table[0].buckets[probe->key].n != probe->n)
         found = hftrie_multi_find_code(m, probe->code, p, &head);
-    if (found && !hftrie_multi_links_begin(m))
+    if (found && !hftrie_multi_link(m, head, (uint32_t)m->store.n))
         return false;
     const uint32_t row = code_store_add(&m->store, &probe->code, id);
-    if (found) {
-        hftrie_multi_link(m, head, row);
+    if (found)
         return true;
-    }
     for (unsigned j = 0; j < MULTI_TABLES; j++)
         hftrie_multi_lines_add(m, &m->table[j], multi_key(m, j, p), multi_entry(j, p), row);
     m->n_codes++;
@@ -131,8 +125,7 @@ static void lay_loose(struct multi *m)
 static bool reserve_rows(struct hftrie *h, const uint64_t *ids, size_t n)
 {
     struct multi *m = h->state;
-    return code_store_reserve(&m->store, ids, n, h->base.env.expected_n) &&
-           hftrie_multi_links_reserve(m, m->store.n + n);
+    return code_store_reserve(&m->store, ids, n, h->base.env.expected_n);
 }
 
 int hftrie_multi_insert(struct hftrie *h, const uint64_t *codes, const uint64_t *ids, size_t n,

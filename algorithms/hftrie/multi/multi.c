@@ -13,6 +13,7 @@ static int multi_create(struct hftrie *h)
     m->kernels = h->base.env.kernels;
     m->costs = &hftrie_multi_costs;
     code_store_init(&m->store, h->base.env.mem, 1);
+    idmap_init(&m->links, h->base.env.mem);
     h->state = m;
     if (h->params.device == CUDA_CPU)
         return OK;
@@ -85,7 +86,7 @@ static void multi_memory(const struct hftrie *h, struct memory_use *use)
     use->ids += code_store_ids_bytes(&m->store);
     use->codes +=
         lines * sizeof(struct multi_line) + MULTI_TABLES * buckets * sizeof(struct multi_bucket);
-    use->other += sizeof *m + 2 * m->links * sizeof *m->next + buckets * sizeof *m->shape.masks +
+    use->other += sizeof *m + idmap_bytes(&m->links) + buckets * sizeof *m->shape.masks +
                   (m->shape.spread ? 8 * sizeof *m->shape.spread : 0) +
                   code_device_bytes(m->device);
 }

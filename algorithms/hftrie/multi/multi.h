@@ -14,7 +14,7 @@
  *
  * Rows are those of a code_store; a table has each distinct code once. Only table 0 refers to rows:
  * an entry of another table is looked up there by the bits of block 0. The row in table 0 is the
- * head of the rows of its code, which are linked by `next` and `prev`. */
+ * head of the list of its code's rows. */
 #ifndef DRIFTLINE_HFTRIE_MULTI_MULTI_H
 #define DRIFTLINE_HFTRIE_MULTI_MULTI_H
 
@@ -24,6 +24,7 @@
 #include "algorithms/common/codes/code_store.h"
 #include "algorithms/hftrie/hftrie.h"
 #include "kernels/kernels.h"
+#include "src/core/idmap.h"
 
 #define MULTI_TABLES        4U
 #define MULTI_BLOCK         16U /* bits */
@@ -76,12 +77,11 @@ struct multi {
     const struct hftrie_multi_costs *costs;
     struct multi_shape shape;
     struct multi_table table[MULTI_TABLES];
-    size_t n_codes;        /* distinct */
-    size_t most_codes;     /* the most since the tables were built */
-    size_t grow_at;        /* number of codes from which longer keys are better */
-    size_t learn_at;       /* number of rows at which to check whether other blocks are more even */
-    uint32_t *next, *prev; /* links of rows; NULL until a code occurs twice */
-    size_t links;          /* capacity of each */
+    size_t n_codes;     /* distinct */
+    size_t most_codes;  /* the most since the tables were built */
+    size_t grow_at;     /* number of codes from which longer keys are better */
+    size_t learn_at;    /* number of rows at which to check whether other blocks are more even */
+    struct idmap links; /* of the rows that share a code: their neighbours in its list */
 
     /* Share of entries within l bits of a query's entry, measured on pairs of rows. */
     float within[MULTI_TABLES][41];
@@ -93,6 +93,24 @@ struct multi {
 
     atomic_ullong queries, scans, lookups, lines, candidates, verified;
 };
+
+/* A row's neighbours in the list of the rows of its code; MULTI_NONE: it is the first, or the last. */
+struct multi_link {
+    uint32_t prev, next;
+};
+
+static inline struct multi_link multi_link_of(const struct multi *m, uint32_t row)
+{
+    uint64_t link;
+    if (m->links.n == 0 || !idmap_get(&m->links, row, &link))
+        return (struct multi_link){ MULTI_NONE, MULTI_NONE };
+    return (struct multi_link){ (uint32_t)(link >> 32), (uint32_t)link };
+}
+
+static inline bool multi_is_head(const struct multi *m, size_t row)
+{
+    return multi_link_of(m, (uint32_t)row).prev == MULTI_NONE;
+}
 
 /* The permuted code. */
 static inline uint64_t multi_permute(const struct multi *m, uint64_t code)
@@ -218,12 +236,10 @@ bool hftrie_multi_find_code(const struct multi *, uint64_t code, uint64_t p, uin
    are kept, or, if `fresh`, made again. false: out of memory, nothing changed. */
 bool hftrie_multi_build(struct hftrie *, size_t wanted, bool fresh);
 void hftrie_multi_empty(struct multi *); /* frees tables and links */
-/* Reserves links for n rows, if there are links. */
-bool hftrie_multi_links_reserve(struct multi *, size_t n);
-/* Makes the links if there are none. false: out of memory. */
-bool hftrie_multi_links_begin(struct multi *);
-/* Links a row to the head of its code. */
-void hftrie_multi_link(struct multi *, uint32_t head, uint32_t row);
+/* Needs no memory if the row has a link, or now gets none. */
+void hftrie_multi_set_link(struct multi *, uint32_t row, struct multi_link);
+/* Puts a row behind the head of its code. false: out of memory. */
+bool hftrie_multi_link(struct multi *, uint32_t head, uint32_t row);
 
 /* learn.c. Learns a permutation from the rows: order[i] is the bit that goes to place i of the
    permuted code. false: the current one is about as even. */

@@ -32,10 +32,6 @@ static void fetch_rows(const struct multi *m, const uint64_t *ids, size_t n)
             continue;
         __builtin_prefetch(&m->store.ids[row], 1);
         __builtin_prefetch(&m->store.codes[row], 1);
-        if (m->next) {
-            __builtin_prefetch(&m->next[row], 1);
-            __builtin_prefetch(&m->prev[row], 1);
-        }
     }
 }
 
@@ -94,19 +90,27 @@ static void rename_entry(struct multi *m, const struct multi_probe *probe, uint3
         m->table[0].rows[place.line].entry[place.at] = to;
 }
 
+/* Sets what a row's neighbours have in its place. */
+static void relink(struct multi *m, struct multi_link of, uint32_t next, uint32_t prev)
+{
+    if (of.prev != MULTI_NONE)
+        hftrie_multi_set_link(m, of.prev,
+                              (struct multi_link){ multi_link_of(m, of.prev).prev, next });
+    if (of.next != MULTI_NONE)
+        hftrie_multi_set_link(m, of.next,
+                              (struct multi_link){ prev, multi_link_of(m, of.next).next });
+}
+
 /* Removes the row from links and tables; another row's entries with its number stay. */
 static void take_out(struct multi *m, const struct multi_probe *probes, uint32_t row)
 {
-    const uint32_t next = m->next ? m->next[row] : MULTI_NONE;
-    const uint32_t prev = m->prev ? m->prev[row] : MULTI_NONE;
-    if (next != MULTI_NONE)
-        m->prev[next] = prev;
-    if (prev != MULTI_NONE) {
-        m->next[prev] = next;
+    const struct multi_link link = multi_link_of(m, row);
+    relink(m, link, link.next, link.prev);
+    hftrie_multi_set_link(m, row, (struct multi_link){ MULTI_NONE, MULTI_NONE });
+    if (link.prev != MULTI_NONE)
         return;
-    }
-    if (next != MULTI_NONE) {
-        rename_entry(m, &probes[0], row, next);
+    if (link.next != MULTI_NONE) {
+        rename_entry(m, &probes[0], row, link.next);
         return;
     }
     for (unsigned j = 0; j < MULTI_TABLES; j++) {
@@ -121,21 +125,12 @@ static void take_out(struct multi *m, const struct multi_probe *probes, uint32_t
 static void rename_last(struct multi *m, const struct multi_probe *probe, uint32_t last,
                         uint32_t row)
 {
-    const uint32_t next = m->next ? m->next[last] : MULTI_NONE;
-    const uint32_t prev = m->prev ? m->prev[last] : MULTI_NONE;
-    if (row != last) {
-        if (prev == MULTI_NONE)
-            rename_entry(m, probe, last, row);
-        else
-            m->next[prev] = row;
-        if (next != MULTI_NONE)
-            m->prev[next] = row;
-    }
-    if (m->next) {
-        m->next[row] = next;
-        m->prev[row] = prev;
-        m->next[last] = m->prev[last] = MULTI_NONE;
-    }
+    const struct multi_link link = multi_link_of(m, last);
+    if (link.prev == MULTI_NONE)
+        rename_entry(m, probe, last, row);
+    relink(m, link, row, row);
+    hftrie_multi_set_link(m, last, (struct multi_link){ MULTI_NONE, MULTI_NONE });
+    hftrie_multi_set_link(m, row, link);
 }
 
 /* The probe for the last row, made again if another row has become the last. */
@@ -159,8 +154,6 @@ static void remove_row(struct multi *m, const struct block *b, size_t i, uint64_
     take_out(m, probes, row);
     if (row != last)
         rename_last(m, last_probe(m, b, i, last, &fresh), last, row);
-    else if (m->next)
-        m->next[row] = m->prev[row] = MULTI_NONE;
     code_store_remove(&m->store, row);
 }
 

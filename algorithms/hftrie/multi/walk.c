@@ -375,7 +375,7 @@ static void resolve(struct multi_walk *w)
 static void report(struct multi_walk *w, uint32_t row, unsigned distance)
 {
     const struct multi *m = w->m;
-    for (; row != MULTI_NONE && w->rc == OK; row = m->next ? m->next[row] : MULTI_NONE)
+    for (; row != MULTI_NONE && w->rc == OK; row = multi_link_of(m, row).next)
         if (index_filter_allows(w->filter, m->store.ids[row]))
             w->rc = code_answer(w->query->answers, m->store.ids[row], distance);
 }

@@ -81,7 +81,7 @@ experiment {
     hftrie.mih "copied", hftrie.mih "slots", hftrie.scan(), hftrie.one_index(),
   },
 
-  compare = #large > 0 and { multi, fast, tags = large, single = true } or nil,
+  compare = #large > 0 and { multi, fast, tags = large, single = true, budget = 400 } or nil,
 
   paper = { [fast] = published(fast_table), [std] = published(std_table) },
 

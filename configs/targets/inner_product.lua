@@ -3,8 +3,8 @@
 --
 -- Data: words; --set data=speech, changelogs or photo-hog takes another. Claims are set for words.
 --
--- Dynamic IVF makes lists of lifted rows, by L2 in one dimension more. FAISS chooses lists by inner product. Both are
--- swept over the number of lists and nprobe; hnswlib is beside.
+-- Dynamic IVF makes lists of lifted rows, by L2 in one dimension more, here with RaBitQ of five bits and of one. FAISS
+-- chooses lists by inner product. All are swept over the number of lists and nprobe; hnswlib is beside.
 
 local data    = require("datasets").open "words"
 local rows    = option("rows", quick and 10000 or 60000, "inserted")
@@ -27,17 +27,17 @@ experiment {
   end,
 
   methods = {
-    swept("divf", "dynamic IVF, RaBitQ", { quantizer = "rabitq", bits = 1, split_threshold = 0 }),
-    swept("divf", "dynamic IVF", { split_threshold = 0 }),
+    swept("divf", "dynamic IVF", { quantizer = "rabitq", bits = 5, split_threshold = 0 }),
+    swept("divf", "dynamic IVF, 1 bit", { quantizer = "rabitq", bits = 1, split_threshold = 0 }),
     swept("faiss-ivf-flat", "FAISS IVF"),
     method { "hnswlib", params = { M = 16, ef_construction = 200 }, sweep = { ef_search = { 16, 32, 64, 128, 256, 512 } } },
   },
 
   claims = {
     { "(ours) at recall .95 a query takes no longer than FAISS's, one at a time", function(r)
-        return r.most("dynamic IVF, RaBitQ", "single_qps@recall=0.95/ask") >= r.most("FAISS IVF", "single_qps@recall=0.95/ask") end },
+        return r.most("dynamic IVF", "single_qps@recall=0.95/ask") >= r.most("FAISS IVF", "single_qps@recall=0.95/ask") end },
     { "(ours) nor in a batch", function(r)
-        return r.most("dynamic IVF, RaBitQ", "qps@recall=0.95/ask") >= r.most("FAISS IVF", "qps@recall=0.95/ask") end },
+        return r.most("dynamic IVF", "qps@recall=0.95/ask") >= r.most("FAISS IVF", "qps@recall=0.95/ask") end },
   },
 
   figures = { { "pareto", x = "single_qps", y = "recall@10", title = "One query at a time, inner product" } },

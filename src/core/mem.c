@@ -110,8 +110,7 @@ static void *map(size_t bytes, int protection)
     const size_t before = -(uintptr_t)at % HUGE_BYTES;
     if (before > 0)
         (void)munmap(at, before);
-    if (before < HUGE_BYTES)
-        (void)munmap(at + before + bytes, HUGE_BYTES - before);
+    (void)munmap(at + before + bytes, HUGE_BYTES - before);
     return at + before;
 }
 

@@ -35,7 +35,7 @@ end
 
 -- All entries for data of `rows` x `dim` under `metric`, each calibrated to `recall`; `trained` rows (all without) are
 -- for training. `changes` is true where rows are deleted: a static method then deletes as its users would.
--- Entries of one label differ by `variant`, in search parameters that are not swept.
+-- Entries of one label differ by `variant`, in search parameters that are not swept. `also`: more entries, in this form.
 local function entries(t)
   local counts, out = lists(t.rows, t.trained or t.rows), {}
   local function add(m)
@@ -72,6 +72,10 @@ local function entries(t)
   add { "hnswlib", grid = { M = { 12, 16, 24 }, ef_construction = { 100, 200 } }, params = { deletes = t.changes and "replace" or nil },
         sweep = { ef_search = ef } }
   add { "usearch", grid = { connectivity = { 12, 16, 24 }, scalar = { "f32", "bf16" } }, sweep = { expansion_search = ef } }
+  for _, m in ipairs(t.also or {}) do
+    if type(m) ~= "table" then error('also: expected tables such as { "mymethod", sweep = { ef = { 10, 20 } } }') end
+    add(m)
+  end
   return out
 end
 

@@ -19,13 +19,15 @@ end
 -- With --quick, and without keep, each method has its first build alone.
 -- t: name, title, workload, recall, rows, asked, threads; data, metric: as in datasets.named; queries, part: as in
 -- workloads.make; keep: labels of builds, separated by semicolons (all without); pair: two points, separated by a
--- semicolon, that are then measured alternately for `seconds`; front: true measures every point of a sweep instead.
+-- semicolon, that are then measured alternately for `seconds`; front: true measures every point of a sweep instead;
+-- also: more entries than those of baselines.lua, such as { { "mymethod", grid = { M = { 8, 16 } }, sweep = { ef = { 10, 20, 40 } } } }.
 function ranking.experiment(t)
   local data = datasets.named(t.data, t.metric)
   local made = workloads.make { kind = t.workload, data = data, name = t.data, rows = t.rows, asked = t.asked,
                                queries = t.queries, part = t.part }
   local kept, known, methods = listed(t.keep or ""), {}, {}
-  local builds = baselines.builds { rows = made.live, trained = made.trained, dim = data.dim, metric = data.metric, recall = t.recall, changes = made.changes }
+  local builds = baselines.builds { rows = made.live, trained = made.trained, dim = data.dim, metric = data.metric, recall = t.recall, changes = made.changes,
+                                    also = t.also }
   for _, build in ipairs(builds) do
     if t.front then build.calibrate = nil end
     known[build.label] = true

@@ -71,4 +71,12 @@ run advise mine.fvecs --workload sideways --out results
 check "an unknown workload is an error that lists them" '[ $status = 2 ] && grep -q "expected static, growth, churn" err'
 run advise mine.fvecs --recall 2
 check "a recall above 1 is refused" '[ $status = 2 ] && grep -q -- "--recall 2: expected" err'
+cat >also.lua <<'LUA'
+require("ranking").experiment { name = "also", title = "One more", data = "mine.fvecs", workload = "static", recall = .9, rows = 1000,
+                                asked = 100, also = { option("text", "no") == "yes" and "hnsw" or { "hnsw", label = "mine", sweep = { ef_search = { 10, 40 } } } } }
+LUA
+run run --quick also.lua --only flat --only mine --out results
+check "an entry of the config is tuned beside the others" '[ $status = 0 ] && grep -q "^mine\[ef_search=" out && grep -q "^flat " out'
+run run --quick also.lua --set text=yes --out results
+check "one that is no table is refused" '[ $status != 0 ] && grep -q "also: expected tables such as" err'
 exit $failed

@@ -22,9 +22,11 @@ static const struct param hnsw_knobs[] = { PARAM_INT(
                                            PARAM_END };
 
 /* Under cosine, rows and queries have unit length, and 2 - 2 cos is the squared distance. */
-static const struct index_space hnsw_spaces[] = {
-    { INDEX_F32, INDEX_L2SQ }, { INDEX_F32, INDEX_COS }, { INDEX_U8, INDEX_L2SQ }, INDEX_SPACES_END
-};
+static const struct index_space hnsw_spaces[] = { { INDEX_F32, INDEX_L2SQ },
+                                                  { INDEX_F32, INDEX_IP },
+                                                  { INDEX_F32, INDEX_COS },
+                                                  { INDEX_U8, INDEX_L2SQ },
+                                                  INDEX_SPACES_END };
 
 static struct graph_options options_of(const void *params)
 {

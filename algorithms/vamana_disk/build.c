@@ -113,7 +113,7 @@ static int fill_part(struct building *b, struct graph_index *recent)
 
     for (size_t i = 0; i < p->n; i++)
         atomic_init(&p->ids[i], graph_index_id_of(b->from, b->nodes[i]));
-    p->norm_max_sq = graph_bound(b->from->graph);
+    p->norm_max_sq = vamana_disk_greatest_norm_sq(b->from);
     rc = vamana_disk_part_map(p);
     if (rc == OK && p->n > 0) {
         p->entry = b->numbers[graph_entry(b->from->graph)];

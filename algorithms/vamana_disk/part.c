@@ -57,6 +57,20 @@ void vamana_disk_floats(const struct vamana_disk_part *p, const void *row, float
         out[i] = ((const uint8_t *)row)[i];
 }
 
+float vamana_disk_greatest_norm_sq(const struct graph_index *recent)
+{
+    const struct index_env *env = &recent->base.env;
+    float most = 0;
+
+    for (uint32_t i = 0; env->metric == INDEX_IP && i < graph_capacity(recent->graph); i++) {
+        const float *row = graph_row(recent->graph, i);
+
+        if (graph_is_live(recent->graph, i))
+            most = fmaxf(most, env->kernels->ip_f32(row, row, env->dim));
+    }
+    return most;
+}
+
 /* ------------------------------------------------------------------- creation, destruction */
 
 struct vamana_disk_layout vamana_disk_layout_of(const struct vamana_disk *h)

@@ -113,7 +113,7 @@ static int measure_norms(struct vamana_disk_stream *s)
 
     if (s->h->base.env.metric != INDEX_IP)
         return OK;
-    s->part->norm_max_sq = graph_bound(s->recent->graph);
+    s->part->norm_max_sq = vamana_disk_greatest_norm_sq(s->recent);
     if (s->part->norm_max_sq < old)
         rc = vamana_disk_read_all(s->old, measure_norm, s);
     if (s->part->norm_max_sq < old && s->part->norm_max_sq * NORM_SHRINKS > old)

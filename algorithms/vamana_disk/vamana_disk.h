@@ -191,11 +191,15 @@ int vamana_disk_part_map(struct vamana_disk_part *);
 struct index_env vamana_disk_row_env(const struct vamana_disk *);
 /* Distance of a query from a row on disk, as env's metric reports it. */
 float vamana_disk_distance(const struct vamana_disk *, const void *query, const void *row);
-/* A row as the part's records have it: under INDEX_IP with the component that makes its norm the
-   part's greatest one (graph_index/lift.c). Of `row`, dim components are read. */
+/* A row as the part's records have it. Under INDEX_IP inner product becomes squared L2 (Bachrach et
+   al. 2014), which codes estimate: a row x has sqrt(M - |x|^2) besides, where M is the greatest
+   squared norm, and a query q has 0. Then the squared distance is |q|^2 + M - 2 <q, x>. Of `row`,
+   dim components are read. */
 void vamana_disk_put_row(const struct vamana_disk_part *, const void *row, void *out);
 /* The same as floats. */
 void vamana_disk_floats(const struct vamana_disk_part *, const void *row, float *out);
+/* M of the live rows in memory; 0 under other metrics. */
+float vamana_disk_greatest_norm_sq(const struct graph_index *);
 /* Of a code. */
 size_t vamana_disk_groups(const struct vamana_disk *);
 struct vamana_disk_layout vamana_disk_layout_of(const struct vamana_disk *);

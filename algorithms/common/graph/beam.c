@@ -117,19 +117,16 @@ static void measure(const struct graph *g, const struct layer *l, struct graph_s
     const struct kernels *kernels = g->env.kernels;
     const size_t dim = g->env.dim;
 
-    if (g->env.element == INDEX_U8) {
+    if (g->options.inner_product) {
+        for (size_t i = 0; i < n; i++)
+            s->distances[i] =
+                distance_of_ip(kernels->ip_f32(query, layer_row(l, s->fresh[i]), dim));
+    } else if (g->env.element == INDEX_U8) {
         for (size_t i = 0; i < n; i++)
             s->distances[i] = (float)kernels->l2sq_u8(query, layer_row(l, s->fresh[i]), dim);
     } else {
         for (size_t i = 0; i < n; i++)
             s->distances[i] = kernels->l2sq_f32(query, layer_row(l, s->fresh[i]), dim);
-    }
-    if (!g->options.lifted)
-        return;
-    const float lift = row_lift(g, query);
-    for (size_t i = 0; i < n; i++) {
-        const float off = lift - row_lift(g, layer_row(l, s->fresh[i]));
-        s->distances[i] += off * off;
     }
 }
 

@@ -86,17 +86,17 @@ static bool build_init(struct build *b, size_t n)
 /* Distances of rows first .. end-1 of the batch to the whole batch. */
 static void measure_block(const struct build *b, size_t first, size_t end, float *out)
 {
-    if (b->g->options.lifted) {
-        for (size_t i = first; i < end; i++)
-            for (size_t j = 0; j < b->n; j++)
-                out[(i - first) * b->n + j] = row_distance(b->g, b->rows + i * b->g->row_bytes,
-                                                           b->rows + j * b->g->row_bytes);
-        return;
-    }
     const struct kernels *kernels = b->g->env.kernels;
     const size_t dim = b->g->env.dim;
     const unsigned char *rows = b->rows + first * b->g->row_bytes;
 
+    if (b->g->options.inner_product) {
+        kernels->ip_f32_mn((const float *)(const void *)rows, end - first,
+                           (const float *)(const void *)b->rows, b->n, dim, out, b->n);
+        for (size_t i = 0; i < (end - first) * b->n; i++)
+            out[i] = distance_of_ip(out[i]);
+        return;
+    }
     if (b->g->env.element == INDEX_F32) {
         kernels->l2sq_f32_mn((const float *)(const void *)rows, end - first,
                              (const float *)(const void *)b->rows, b->n, dim, out, b->n);

@@ -26,6 +26,32 @@ static bool is_shadowed(const struct graph *g, const struct layer *l, uint64_t k
     return false;
 }
 
+/* The same rule on inner products, as in DiskANN's index in memory: a kept row shadows another whose
+   product with it is more than alpha times that with the node. `factor` is alpha's square. A row equal
+   to a kept one has no edge either. */
+static bool is_shadowed_by_ip(const struct graph *g, const struct layer *l, uint64_t key,
+                              const uint32_t *kept, size_t n, float factor)
+{
+    const void *row = layer_row(l, candidate_node(key));
+    const float most = sqrtf(factor) * ip_of_distance(candidate_distance(key));
+
+    for (size_t i = 0; i < n; i++) {
+        const void *other = layer_row(l, kept[i]);
+
+        if (g->env.kernels->ip_f32(other, row, g->env.dim) > most ||
+            memcmp(other, row, g->row_bytes) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool shadowed(const struct graph *g, const struct layer *l, uint64_t key,
+                     const uint32_t *kept, size_t n, float factor)
+{
+    return g->options.inner_product ? is_shadowed_by_ip(g, l, key, kept, n, factor)
+                                    : is_shadowed(g, l, key, kept, n, factor);
+}
+
 static bool holds(const uint32_t *list, size_t n, uint32_t i)
 {
     for (size_t j = 0; j < n; j++) {
@@ -50,7 +76,7 @@ static size_t select_by(const struct graph *g, const struct layer *l, const uint
         if (zero && (before > 0 || zeros >= l->degree / ZERO_SHARE))
             continue;
         if (holds(out, before, candidate_node(keys[i])) ||
-            is_shadowed(g, l, keys[i], out, taken, factor))
+            shadowed(g, l, keys[i], out, taken, factor))
             continue;
         zeros += zero;
         out[taken++] = candidate_node(keys[i]);
@@ -164,8 +190,7 @@ void graph_edges_reconnect(const struct graph *g, struct layer *l, uint32_t i, u
     graph_keys_from(g, l, i, offered, more, keys);
     const float limit = farthest(g, l, i, list, held, removed);
     for (size_t j = 0; j < more && held < capacity && candidate_distance(keys[j]) <= limit; j++) {
-        if (!is_shadowed(g, l, keys[j], list, held,
-                         RECONNECT_FACTOR * (float)g->options.rng_factor))
+        if (!shadowed(g, l, keys[j], list, held, RECONNECT_FACTOR * (float)g->options.rng_factor))
             list[held++] = candidate_node(keys[j]);
     }
     graph_edges_set(l, i, list, held);

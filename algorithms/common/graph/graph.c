@@ -29,7 +29,7 @@ int graph_create(struct graph **out, const struct index_env *env, struct epoch *
     g->options = *options;
     g->options.build_ef = options->build_ef ? options->build_ef : 1;
     g->options.insert_ef = options->insert_ef ? options->insert_ef : 1;
-    g->row_bytes = index_row_bytes(env->element, env->dim + options->lifted);
+    g->row_bytes = index_row_bytes(env->element, env->dim);
     g->scratch = scratch;
     for (size_t i = 0; i < GRAPH_LAYERS; i++)
         graph_layer_init(&g->layers[i], g, i == 0 ? degree : upper, i == 0);
@@ -51,16 +51,6 @@ void graph_destroy(struct graph *g)
     graph_scratch_destroy(g->scratch);
     pthread_mutex_destroy(&g->lock);
     mem_free(mem, g);
-}
-
-void graph_set_bound(struct graph *g, float bound)
-{
-    atomic_store_explicit(&g->bound, bound, memory_order_relaxed);
-}
-
-float graph_bound(const struct graph *g)
-{
-    return atomic_load_explicit(&((struct graph *)(uintptr_t)g)->bound, memory_order_relaxed);
 }
 
 size_t graph_live(const struct graph *g)
@@ -129,7 +119,8 @@ uint32_t graph_entry(const struct graph *g)
 
 float graph_distance(const struct graph *g, const void *a, const void *b)
 {
-    return row_distance(g, a, b);
+    return g->options.inner_product ? -g->env.kernels->ip_f32(a, b, g->env.dim)
+                                    : row_distance(g, a, b);
 }
 
 uint64_t graph_row_bytes(const struct graph *g)

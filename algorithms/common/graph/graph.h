@@ -3,7 +3,7 @@
  * Vamana, one layer whose long edges lead from a medoid to every row.
  *
  * Nodes are numbered from 0 and keep a copy of their vector in its own element (F32 or U8);
- * distances are squared L2. A removed node's number is reused once no reader can hold it. Edges
+ * distances are squared L2, or order rows by their inner product. A removed node's number is reused once no reader can hold it. Edges
  * follow the RNG rule: candidates are taken nearest first, and one is kept unless an already kept
  * one is nearer to it than the node is. The neighbours of a removed node are reconnected with one
  * another, so that the graph stays connected under churn.
@@ -31,15 +31,13 @@ enum graph_kind { GRAPH_HNSW, GRAPH_BKT, GRAPH_VAMANA };
 
 struct graph_options {
     enum graph_kind kind;
-    size_t degree;     /* neighbours per node at most, 32 */
-    size_t build_ef;   /* candidates for a node's edges in graph_build(); SPTAG: CEF */
-    size_t insert_ef;  /* ... and in graph_add(); SPTAG: AddCEF */
-    double rng_factor; /* of the RNG rule, on squared distances: 1, Vamana: the square of alpha */
+    size_t degree;      /* neighbours per node at most, 32 */
+    size_t build_ef;    /* candidates for a node's edges in graph_build(); SPTAG: CEF */
+    size_t insert_ef;   /* ... and in graph_add(); SPTAG: AddCEF */
+    double rng_factor;  /* of the RNG rule, on squared distances: 1, Vamana: the square of alpha */
+    bool inner_product; /* F32: the nearest row is that of the greatest inner product */
     uint64_t seed;
     size_t upper_degree; /* in HNSW's upper layers; 0: half of degree */
-    /* F32: rows have one float more, their squared norm n, and are as far apart as if it were
-       sqrt(B - n), where B is the bound: then all rows have one norm. See graph_set_bound(). */
-    bool lifted;
     /* Called by graph_build() between two rows, in any thread of the pool; may wait. NULL: none. */
     void (*between_rows)(void);
 };
@@ -77,11 +75,6 @@ int graph_link_again(struct graph *, size_t n, uint64_t budget, size_t *left);
    node was ever removed singly and that no search runs. */
 int graph_take_out(struct graph *, const uint32_t *nodes, size_t n);
 
-/* Sets the bound B of a lifted graph, at least the squared norm of each of its rows and of those to
-   come. The links stay. A search beside it may find less. */
-void graph_set_bound(struct graph *, float bound);
-float graph_bound(const struct graph *);
-
 /* 3. Searches, inside the epoch */
 
 /* State of one thread's searches; grows with use. create: NULL: out of memory. */
@@ -97,9 +90,9 @@ struct graph_query {
 /* The k nearest live nodes found, ascending by (distance, node); fewer only if fewer are live.
    During a concurrent change the result may contain a node being removed or lack one being added,
    but where one node replaces another, one of the two is found. An ef of at least the number of
-   nodes makes the search exact. The query of a lifted graph ends with INFINITY, so that it is not
-   lifted: the nearest row has the greatest inner product. nodes, distances: space for k; *n:
-   results; adds the number of distances computed to *checked. ERR_NO_MEMORY. */
+   nodes makes the search exact. nodes, distances: space for k; of distances under
+   inner product only the order means something. *n: results; adds the number of distances computed
+   to *checked. ERR_NO_MEMORY. */
 int graph_search(const struct graph *, struct graph_scratch *, const void *query,
                  const struct graph_query *, uint32_t *nodes, float *distances, size_t *n,
                  double *checked);
@@ -115,7 +108,7 @@ const void *graph_row(const struct graph *, uint32_t node);
 size_t graph_links(const struct graph *, uint32_t node, uint32_t *out);
 /* Where searches enter the lowest layer; GRAPH_NONE: there is no node. */
 uint32_t graph_entry(const struct graph *);
-/* Squared L2 of two rows of env's element. */
+/* Squared L2 of two rows of env's element; the negative inner product. */
 float graph_distance(const struct graph *, const void *a, const void *b);
 
 /* 5. Files, reports */

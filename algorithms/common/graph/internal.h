@@ -92,7 +92,6 @@ struct graph {
     struct epoch *epoch;
     struct graph_options options;
     size_t row_bytes;
-    _Atomic(float) bound;              /* options.lifted */
     struct layer layers[GRAPH_LAYERS]; /* 0: all nodes */
     _Atomic(uint32_t) removals;        /* so far; wraps around */
     pthread_mutex_t lock;              /* held by a change */
@@ -179,25 +178,40 @@ static inline size_t layer_live(const struct layer *l)
     return atomic_load_explicit(&((struct layer *)(uintptr_t)l)->live, memory_order_acquire);
 }
 
-/* The component that a row of a lifted graph has besides; 0 for a query. */
-static inline float row_lift(const struct graph *g, const void *row)
+/* Inside the graph a distance is a float that is not negative, so that its bits order candidates
+   (candidate_list.h). Of an inner product it is the number whose bits are those of -ip, mapped to
+   unsigned integers of the same order, without the lowest one: only its order means something. */
+static inline float distance_of_ip(float ip)
 {
-    const float bound =
-        atomic_load_explicit(&((struct graph *)(uintptr_t)g)->bound, memory_order_relaxed);
-    const float rest = bound - ((const float *)row)[g->env.dim];
+    const float away = -ip;
+    uint32_t bits;
+    float distance;
 
-    return rest > 0 ? sqrtf(rest) : 0;
+    memcpy(&bits, &away, sizeof bits);
+    bits = (bits >> 31 ? ~bits : bits | UINT32_C(1) << 31) >> 1;
+    memcpy(&distance, &bits, sizeof distance);
+    return distance;
+}
+
+/* The inner product, rounded by a bit. */
+static inline float ip_of_distance(float distance)
+{
+    uint32_t bits;
+    float away;
+
+    memcpy(&bits, &distance, sizeof bits);
+    bits <<= 1;
+    bits = bits >> 31 ? bits & ~(UINT32_C(1) << 31) : ~bits;
+    memcpy(&away, &bits, sizeof away);
+    return -away;
 }
 
 static inline float row_distance(const struct graph *g, const void *a, const void *b)
 {
     if (g->env.element == INDEX_U8)
         return (float)g->env.kernels->l2sq_u8(a, b, g->env.dim);
-    const float distance = g->env.kernels->l2sq_f32(a, b, g->env.dim);
-    if (!g->options.lifted)
-        return distance;
-    const float lift = row_lift(g, a) - row_lift(g, b);
-    return distance + lift * lift;
+    return g->options.inner_product ? distance_of_ip(g->env.kernels->ip_f32(a, b, g->env.dim))
+                                    : g->env.kernels->l2sq_f32(a, b, g->env.dim);
 }
 
 static inline void prefetch_row(const struct graph *g, const struct layer *l, uint32_t i)

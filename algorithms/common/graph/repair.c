@@ -107,6 +107,8 @@ static uint32_t make_findable(struct graph *g, uint32_t i)
 
 void graph_make_findable(struct graph *g, uint32_t i)
 {
+    if (g->options.inner_product)
+        return; /* a row need not be its own nearest */
     for (size_t step = 0; step < CHAIN_STEPS && i != GRAPH_NONE; step++)
         i = make_findable(g, i);
 }

@@ -22,7 +22,7 @@ static bool counts(const struct layer *l, uint32_t i, bool live_only)
 static void mean_of(const struct graph *g, const struct layer *l, bool live_only, double *sum,
                     void *mean)
 {
-    const size_t dim = g->env.dim + g->options.lifted; /* the mean's squared norm is theirs */
+    const size_t dim = g->env.dim;
     size_t n = 0;
 
     memset(sum, 0, dim * sizeof *sum);
@@ -47,7 +47,7 @@ static void mean_of(const struct graph *g, const struct layer *l, bool live_only
 uint32_t graph_medoid(const struct graph *g, const struct layer *l, bool live_only)
 {
     struct mem *mem = g->env.mem;
-    double *sum = mem_array(mem, g->env.dim + g->options.lifted, sizeof *sum);
+    double *sum = mem_array(mem, g->env.dim, sizeof *sum);
     void *mean = mem_alloc(mem, g->row_bytes);
     uint32_t best = GRAPH_NONE;
     float nearest = 0;

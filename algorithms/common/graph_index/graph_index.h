@@ -3,7 +3,7 @@
  * table, and the struct graph_index_kind.
  *
  *   index.c creation   update.c insert remove maintain   search.c search range
- *   lift.c inner product   scratch.c memory of a thread   store.c sections of a file, check
+ *   scratch.c memory of a thread   store.c sections of a file, check
  *   report.c stats memory inspect
  *
  * Invariant: a node is live exactly if the graph has it and ids[node] is not INDEX_NO_ID, and
@@ -37,8 +37,8 @@ struct graph_index_scratch {
     struct scratch_item item;
     struct graph_scratch *graph;
     uint32_t *nodes;
-    float *distances, *lifted; /* lifted: a query, see lift.c */
-    size_t nodes_capacity, distances_capacity, lifted_capacity;
+    float *distances;
+    size_t nodes_capacity, distances_capacity;
 };
 
 struct graph_index {
@@ -98,7 +98,7 @@ static inline size_t graph_index_n_marked(const struct graph_index *h)
 int graph_index_create(struct index **, const struct index_ops *, const struct graph_index_kind *,
                        const struct index_env *, const void *params);
 void graph_index_destroy(struct index *);
-/* The method's, and whether rows are lifted. */
+/* The method's, with metric and seed. */
 struct graph_options graph_index_options(const struct graph_index *);
 
 /* update.c */
@@ -110,25 +110,11 @@ int graph_index_insert(struct index *, struct vectors, const uint64_t *ids, size
 int graph_index_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int graph_index_maintain(struct index *, uint64_t budget, bool *more);
 
-/* lift.c: inner product as squared L2 */
-/* Rows with their squared norms, as the graph keeps them, for `out` with space for dim + 1 floats
-   each. Raises the graph's bound to them. */
-void graph_index_lift(struct graph_index *, struct vectors, float *out);
-/* Of the live rows of the graph; 0 under other metrics. While no change runs. */
-float graph_index_greatest_norm_sq(const struct graph_index *);
-/* The query as the graph takes it, in x->lifted; the query itself under other metrics. NULL: out
-   of memory. */
-const void *graph_index_lift_query(const struct graph_index *, struct graph_index_scratch *,
-                                   const void *query);
-/* The distance to answer for a node found at `distance` in the graph. */
-float graph_index_distance(const struct graph_index *, const void *query, uint32_t node,
-                           float distance);
-
 /* search.c */
 int graph_index_search(struct index *, const struct search_request *, struct search_result *);
 int graph_index_range(struct index *, const struct range_request *, struct range_result *);
 
-/* store.c. The sections of a file, for logged.h: "ids", "norm" and "graph.*". Read: into an index
+/* store.c. The sections of a file, for logged.h: "ids" and "graph.*". Read: into an index
    without rows. */
 int graph_index_write(struct index *, struct store_writer *);
 int graph_index_read(struct index *, struct store_reader *);

@@ -19,7 +19,6 @@ static void close_scratch(struct mem *mem, void *scratch)
     graph_scratch_destroy(x->graph);
     mem_free(mem, x->nodes);
     mem_free(mem, x->distances);
-    mem_free(mem, x->lifted);
 }
 
 static uint64_t scratch_bytes(const void *owner, const void *scratch)
@@ -28,7 +27,7 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
 
     (void)owner;
     return graph_scratch_bytes(x->graph) + x->nodes_capacity * sizeof *x->nodes +
-           (x->distances_capacity + x->lifted_capacity) * sizeof *x->distances;
+           x->distances_capacity * sizeof *x->distances;
 }
 
 /* of the pool graph_index->scratch */
@@ -40,7 +39,7 @@ struct graph_options graph_index_options(const struct graph_index *h)
 {
     struct graph_options options = h->kind->options(h->params);
 
-    options.lifted = h->base.env.metric == INDEX_IP;
+    options.inner_product = h->base.env.metric == INDEX_IP;
     options.seed = h->base.env.seed;
     return options;
 }

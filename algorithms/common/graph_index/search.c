@@ -26,15 +26,14 @@ static int nearest_nodes(const struct graph_index *h, struct graph_index_scratch
 {
     struct mem *mem = h->base.env.mem;
     const struct graph_query q = { .k = wanted, .ef = ef };
-    const void *lifted = graph_index_lift_query(h, x, query);
 
-    if (!lifted || !mem_grow(mem, &x->nodes, &x->nodes_capacity, wanted, sizeof *x->nodes) ||
+    if (!mem_grow(mem, &x->nodes, &x->nodes_capacity, wanted, sizeof *x->nodes) ||
         !mem_grow(mem, &x->distances, &x->distances_capacity, wanted, sizeof *x->distances))
         return fail(h->base.env.error, ERR_NO_MEMORY, "%s: out of memory for %zu neighbours",
                     h->base.ops->name, wanted);
-    const int rc = graph_search(h->graph, x->graph, lifted, &q, x->nodes, x->distances, n, checked);
-    for (size_t i = 0; i < *n && rc == OK; i++)
-        x->distances[i] = graph_index_distance(h, query, x->nodes[i], x->distances[i]);
+    const int rc = graph_search(h->graph, x->graph, query, &q, x->nodes, x->distances, n, checked);
+    for (size_t i = 0; i < *n && rc == OK && h->base.env.metric == INDEX_IP; i++)
+        x->distances[i] = graph_distance(h->graph, query, graph_row(h->graph, x->nodes[i]));
     return rc;
 }
 
@@ -54,13 +53,6 @@ static size_t offer(const struct graph_index *h, const struct graph_index_scratc
     return nameless;
 }
 
-static float measure(const struct graph_index *h, const void *query, uint32_t node)
-{
-    return h->base.env.metric == INDEX_IP
-               ? graph_index_distance(h, query, node, 0)
-               : graph_distance(h->graph, query, graph_row(h->graph, node));
-}
-
 /* Offers every live node that is allowed. */
 static void scan_allowed(const struct graph_index *h, const void *query,
                          const struct id_filter *filter, struct topk *top, double *checked)
@@ -73,13 +65,12 @@ static void scan_allowed(const struct graph_index *h, const void *query,
         const uint64_t id = graph_index_id_of(h, node);
         if (id == INDEX_NO_ID || !index_filter_allows(filter, id))
             continue;
-        topk_push(top, measure(h, query, node), id);
+        topk_push(top, graph_distance(h->graph, query, graph_row(h->graph, node)), id);
         *checked += 1;
     }
 }
 
-/* Nodes to find at first. All candidates are offered if some may be rejected, or if their order is
-   not exact. Where rows are deleted, k others are nearly always among them. */
+/* Nodes to find at first. All candidates are offered if some may be rejected. Where rows are deleted, k others are nearly always among them. */
 static size_t first_fetch(const struct graph_index *h, size_t k, size_t ef,
                           const struct id_filter *filter)
 {
@@ -90,7 +81,7 @@ static size_t first_fetch(const struct graph_index *h, size_t k, size_t ef,
 
         k += (size_t)(expected + 3 * sqrt(expected)) + 1;
     }
-    return (filter || deleted > 0 || h->base.env.metric == INDEX_IP) && ef > k ? ef : k;
+    return (filter || deleted > 0) && ef > k ? ef : k;
 }
 
 /* Widens until `top` is full or every live node was offered. */

@@ -1,22 +1,9 @@
-/* store.c - the sections of a file: the ids of the nodes, those of the graph, and under INDEX_IP the
- * norm; and the check of the invariants. */
+/* store.c - the sections of a file: the ids of the nodes, and those of the graph; and the check of the
+ * invariants. */
 #include <inttypes.h>
-#include <math.h>
 
 #include "algorithms/common/durable/store_file.h"
 #include "algorithms/common/graph_index/graph_index.h"
-
-struct values {
-    const uint64_t *ids; /* INDEX_NO_ID: none */
-    const float *norm;
-};
-
-static int fields(struct store_fields *f, const struct graph_index *h, size_t n, struct values *v)
-{
-    store_field(f, "ids", &v->ids, n, sizeof *v->ids);
-    return h->base.env.metric == INDEX_IP ? store_field(f, "norm", &v->norm, 1, sizeof *v->norm)
-                                          : f->code;
-}
 
 int graph_index_write(struct index *index, struct store_writer *w)
 {
@@ -24,9 +11,8 @@ int graph_index_write(struct index *index, struct store_writer *w)
 
     pthread_mutex_lock(&h->lock);
     epoch_drain(h->epoch); /* retired nodes are free in the file */
-    const float bound = graph_bound(h->graph);
-    struct values v = { graph_index_ids(h), &bound };
-    (void)fields(&(struct store_fields){ .w = w }, h, graph_capacity(h->graph), &v);
+    store_section(w, "ids");
+    store_write(w, graph_index_ids(h), graph_capacity(h->graph) * sizeof(uint64_t));
     const int rc = graph_save(h->graph, w);
     pthread_mutex_unlock(&h->lock);
     return rc;
@@ -57,28 +43,28 @@ int graph_index_read(struct index *index, struct store_reader *r)
     struct graph_index *h = (struct graph_index *)index;
     const struct graph_options options = graph_index_options(h);
     struct graph *loaded;
-    struct values v = { 0 };
-    int rc = graph_load(&loaded, &index->env, h->epoch, &options, r);
+    const uint64_t *ids = NULL; /* INDEX_NO_ID: none */
+    size_t n;
 
+    if (store_find(r, "norm", &n))
+        return fail(r->error, ERR_VERSION,
+                    "%s: another release wrote it, which kept rows under inner product in another "
+                    "way; build the index again and save it",
+                    r->path);
+    int rc = graph_load(&loaded, &index->env, h->epoch, &options, r);
     if (rc != OK)
         return rc;
     graph_destroy(h->graph);
     h->graph = loaded;
-    const size_t n = graph_capacity(h->graph);
-    rc = fields(&(struct store_fields){ .r = r }, h, n, &v);
+    n = graph_capacity(h->graph);
+    rc = store_need_array(r, "ids", n, sizeof *ids, &ids);
     if (rc == OK && !graph_index_reserve_ids(h, n))
         rc = fail(r->error, ERR_NO_MEMORY, "%s: out of memory for %zu ids", r->path, n);
     for (uint32_t i = 0; i < n && rc == OK; i++)
-        rc = take_node(h, r, i, v.ids[i]);
+        rc = take_node(h, r, i, ids[i]);
     if (rc == OK)
-        rc =
-            store_take_ids(r, v.ids, n, graph_live(h->graph) - graph_index_n_deleted(h), &h->nodes);
-    if (rc != OK || !v.norm)
-        return rc;
-    graph_set_bound(h->graph, *v.norm);
-    return *v.norm >= graph_index_greatest_norm_sq(h) && isfinite(*v.norm)
-               ? OK
-               : store_corrupt(r, "the greatest norm is not that of a row at least");
+        rc = store_take_ids(r, ids, n, graph_live(h->graph) - graph_index_n_deleted(h), &h->nodes);
+    return rc;
 }
 
 bool graph_index_has(const struct index *index, uint64_t id)
@@ -134,8 +120,5 @@ int graph_index_check(const struct index *index, struct stat_sink *sink)
     const int rc = graph_check(h->graph);
 
     (void)sink;
-    if (rc == OK && graph_index_greatest_norm_sq(h) > graph_bound(h->graph))
-        return fail(h->base.env.error, ERR_INVARIANT, "%s: a row is longer than the bound of all",
-                    h->base.ops->name);
     return rc == OK ? check_ids(h) : rc;
 }

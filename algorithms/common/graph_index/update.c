@@ -72,27 +72,6 @@ static int add(struct graph_index *h, struct vectors rows, const uint64_t *ids, 
     return rc;
 }
 
-static int add_or_build(struct graph_index *h, struct vectors rows, const uint64_t *ids,
-                        size_t *done)
-{
-    struct mem *mem = h->base.env.mem;
-    const bool first = graph_capacity(h->graph) == 0;
-    float *lifted = NULL;
-
-    if (h->base.env.metric == INDEX_IP) {
-        lifted = mem_array(mem, rows.n, (rows.dim + 1) * sizeof *lifted);
-        if (!lifted)
-            return fail(h->base.env.error, ERR_NO_MEMORY, "%s: out of memory for %zu more rows",
-                        h->base.ops->name, rows.n);
-        graph_index_lift(h, rows, lifted);
-        rows.rows = lifted;
-        rows.dim++;
-    }
-    const int rc = first ? build(h, rows, ids, done) : add(h, rows, ids, done);
-    mem_free(mem, lifted);
-    return rc;
-}
-
 int graph_index_insert(struct index *index, struct vectors rows, const uint64_t *ids, size_t *done)
 {
     struct graph_index *h = (struct graph_index *)index;
@@ -108,7 +87,7 @@ int graph_index_insert(struct index *index, struct vectors rows, const uint64_t 
         rc = fail(index->env.error, ERR_NO_MEMORY, "%s: out of memory for %zu more rows",
                   index->ops->name, rows.n);
     else
-        rc = add_or_build(h, rows, ids, done);
+        rc = numbers == 0 ? build(h, rows, ids, done) : add(h, rows, ids, done);
     pthread_mutex_unlock(&h->lock);
     return rc;
 }
@@ -148,8 +127,6 @@ static int consolidate(struct graph_index *h)
 
     if (rc == OK)
         atomic_store_explicit(&h->n_deleted, 0, memory_order_release);
-    if (rc == OK && n > 0)
-        graph_set_bound(h->graph, graph_index_greatest_norm_sq(h));
     return rc;
 }
 
@@ -183,17 +160,13 @@ int graph_index_remove(struct index *index, const uint64_t *ids, size_t n, size_
 }
 
 /* Consolidation is one pass over the graph, which no budget cuts. Then as many rows are linked again
-   as were added one by one, so that in the long run each row is linked twice, as in a build. Not under
-   inner product: once rows have grown longer, the way from the entry to the longest can become twice
-   as long (contract/test_turnover, in one of nine seeds). */
+   as were added one by one, so that in the long run each row is linked twice, as in a build. */
 int graph_index_maintain(struct index *index, uint64_t budget, bool *more)
 {
     struct graph_index *h = (struct graph_index *)index;
 
     pthread_mutex_lock(&h->lock);
     int rc = consolidate(h);
-    if (index->env.metric == INDEX_IP)
-        h->linked_once = 0;
     if (rc == OK)
         rc = graph_link_again(h->graph, h->linked_once, budget, &h->linked_once);
     *more = rc == OK && h->linked_once > 0;

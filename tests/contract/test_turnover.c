@@ -324,7 +324,7 @@ static const struct shares all[] = {
     { "spfresh", "store=memory", .87, 0, 0, .9, .9, 1 },
     { "channi", "wal=none,target_cluster=40,maintenance=inline", .9, 0, 0, .8, .8, 3 },
     { "asteria", "train_steps=8,batch=32", .9, 0, 0, .9, .8, 3 },
-    { "hnsw", "", .9, 0, 0, .9, .9, 1 },
+    { "hnsw", "", .9, .9, 0, .9, .9, 1 },
     { "vamana", "", .9, .9, 0, .9, .9, 1 },
     { "vamana-disk", "merge_rows=100", .9, .85, 0, .9, .7, 1 },
     { "symqg", "", .9, 0, 0, .9, .9, 1 },

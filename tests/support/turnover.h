@@ -3,6 +3,7 @@
 #ifndef DRIFTLINE_TESTS_SUPPORT_TURNOVER_H
 #define DRIFTLINE_TESTS_SUPPORT_TURNOVER_H
 
+#include "tests/support/baseline_checks.h"
 #include "tests/support/baselines.h"
 
 enum { TURNOVER_K = 10, TURNOVER_DIM = 24 };
@@ -184,6 +185,37 @@ static inline void any_order_matters_not(const struct index_ops *ops, const char
         print_message("           %s %s: recall %.4f, %s\n", ops->name, knobs, recall[i], names[i]);
     for (size_t i = 1; i < 5; i++)
         assert_true(recall[i] >= recall[0] - .01);
+}
+
+/* Recall under inner product of a graph whose beam is the knob `beam`: rows of norms from 1 to 5, then some that
+   are a little longer; and rows of which most are equal, in one batch and one by one. */
+static inline void inner_product_is_answered(const struct index_ops *ops, const char *beam)
+{
+    const size_t n = 2000 / test_scale(), more = 50;
+    char knobs[64], all[64];
+    struct baseline_test t;
+
+    (void)snprintf(knobs, sizeof knobs, "%s=100", beam);
+    (void)snprintf(all, sizeof all, "%s=4000", beam);
+    for (size_t equal = 0; equal < 3; equal++) {
+        baseline_begin(&t, ops, "", INDEX_F32, INDEX_IP, 20, n + more);
+        test_normalise_f32(t.f32, n + more, t.dim);
+        for (size_t i = 0; i < n + more; i++)
+            for (size_t j = 0; j < t.dim; j++)
+                t.f32[i * t.dim + j] *= i < n ? 1 + 4 * (float)i / (float)n : 5.1F;
+        for (size_t i = 0; i < n && equal; i++)
+            if (i % 10)
+                memcpy(t.f32 + i * t.dim, t.f32, t.dim * sizeof *t.f32);
+        baseline_insert(&t, 0, equal == 2 ? 1 : n);
+        if (equal == 2)
+            baseline_insert(&t, 1, n);
+        assert_true(baseline_recall(&t, knobs) > .95);
+        baseline_insert(&t, n, n + more);
+        assert_true(baseline_recall(&t, knobs) > .9);
+        baseline_expect_exact(&t, all, NULL);
+        baseline_expect_same_after_reload(&t, knobs);
+        baseline_end(&t);
+    }
 }
 
 #endif

@@ -1,4 +1,8 @@
 /* test_graph.c - proximity graphs against the exact neighbours: built, changed, saved. */
+#include <float.h>
+#include <math.h>
+
+#include "algorithms/common/graph/internal.h"
 #include "tests/support/fault_steps.h"
 #include "tests/unit/graph/support.h"
 
@@ -49,6 +53,24 @@ static void test_recall(void **state)
             assert_true(recall >= 0.97);
             bed_close(&b);
         }
+    }
+}
+
+/* Inside the graph inner products are distances that are not negative, the greatest product first. */
+static void test_order_of_inner_products(void **state)
+{
+    const float products[] = {
+        3e38F, 1e20F, 7, 1.5F, 1e-30F, 0, -1e-30F, -.25F, -1, -2e9F, -1e38F
+    };
+    const size_t n = sizeof products / sizeof *products;
+
+    for (size_t i = 0; i < n; i++) {
+        const float distance = distance_of_ip(products[i]);
+
+        assert_true(distance >= 0 && distance < INFINITY);
+        assert_true(i == 0 || distance > distance_of_ip(products[i - 1]));
+        assert_true(fabsf(ip_of_distance(distance) - products[i]) <=
+                    2 * FLT_EPSILON * fabsf(products[i]) + FLT_MIN);
     }
 }
 
@@ -507,11 +529,17 @@ static void test_damaged_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recall),         cmocka_unit_test(test_distances_are_counted),
-        cmocka_unit_test(test_histories),      cmocka_unit_test(test_turnover),
-        cmocka_unit_test(test_identical_rows), cmocka_unit_test(test_same_at_any_thread_count),
-        cmocka_unit_test(test_out_of_memory),  cmocka_unit_test(test_save_and_load),
-        cmocka_unit_test(test_damaged_files),  cmocka_unit_test(test_removed_without_memory),
+        cmocka_unit_test(test_order_of_inner_products),
+        cmocka_unit_test(test_recall),
+        cmocka_unit_test(test_distances_are_counted),
+        cmocka_unit_test(test_histories),
+        cmocka_unit_test(test_turnover),
+        cmocka_unit_test(test_identical_rows),
+        cmocka_unit_test(test_same_at_any_thread_count),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_save_and_load),
+        cmocka_unit_test(test_damaged_files),
+        cmocka_unit_test(test_removed_without_memory),
     };
     return test_run("graph", tests);
 }

@@ -225,6 +225,12 @@ static void test_wrong_ids(void **state)
     test_dir_remove(dir);
 }
 
+static void test_inner_product(void **state)
+{
+    inner_product_is_answered(&hnsw_ops, "ef_search");
+    any_order_matters_not(&hnsw_ops, "M=8;ef_construction=64", "", 8, 24, 1500 / test_scale());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_beside_changes),
         cmocka_unit_test(test_one_row_is_always_there),
         cmocka_unit_test(test_wrong_ids),
+        cmocka_unit_test(test_inner_product),
     };
     return test_run("hnsw", tests);
 }

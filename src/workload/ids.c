@@ -115,8 +115,6 @@ int record_make_live(struct recorder *r, const struct view *v, uint64_t *ids, st
         if (record_is_live(r, ids[i]))
             return record_fail_row(r, v, i, ids[i],
                                    "is live already; delete it first, or use w:update", err);
-        if (!record_remember(r, ids[i]))
-            return record_no_memory(err);
         record_set_live(r, ids[i], true);
         for (size_t f = 0; f < r->list->n_fields; f++)
             r->attributes[f][ids[i]] = INDEX_ATTRIBUTE_NONE;

@@ -207,11 +207,10 @@ int record_update(struct recorder *r, const struct op_options *options, const st
 int record_ask(struct recorder *r, struct op *op, struct view *queries,
                const struct filter_spec *filter, const char *as_of, struct error *err)
 {
-    struct visible_set seen;
-    void *spare = NULL;
+    struct visible_set seen = { 0 };
     int rc = record_check_space(r, queries, err);
     if (!rc)
-        rc = record_visible(r, as_of, op, &seen, &spare, err);
+        rc = record_visible(r, as_of, op, filter != NULL, &seen, err);
     if (!rc && !seen.live)
         rc = fail(err, ERR_CONFIG, "no vector is live here; call w:insert %sfirst",
                   r->in_transaction ? "and w:commit " : "");
@@ -219,7 +218,7 @@ int record_ask(struct recorder *r, struct op *op, struct view *queries,
         rc = fail(err, ERR_CONFIG, "k = %zu, but only %zu rows are live here", op->k, seen.live);
     if (!rc)
         rc = record_filter(r, filter, &seen, op, err);
-    free(spare);
+    live_state_free(&seen.past);
     if (rc)
         return rc;
     use_rows(r, op, queries);
@@ -311,7 +310,7 @@ static int take_mark(struct recorder *r, struct op *op, struct error *err)
             return OK;
         case OP_RELOAD:
         case OP_RECOVER: return check_replaced(r, kind, err);
-        case OP_BEGIN: return record_begin(r, err);
+        case OP_BEGIN: record_begin(r); return OK;
         case OP_COMMIT:
         case OP_ROLLBACK: return record_end(r, op, err);
         case OP_SNAPSHOT: return record_snapshot(r, op, err);

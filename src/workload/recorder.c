@@ -16,22 +16,6 @@ int record_no_memory(struct error *err)
     return fail(err, ERR_NO_MEMORY, "out of memory recording the workload");
 }
 
-void record_snapshot_free(struct held_snapshot *snapshot)
-{
-    free(snapshot->name);
-    free(snapshot->bits);
-    free(snapshot->attributes);
-}
-
-static void free_versions(struct recorder *r)
-{
-    for (size_t i = 0; i < r->n_snapshots; i++)
-        record_snapshot_free(&r->snapshots[i]);
-    mem_free(NULL, r->snapshots);
-    free(r->before);
-    mem_free(NULL, r->undo);
-}
-
 int recorder_new(struct recorder **out, struct error *err)
 {
     struct recorder *r = *out = calloc(1, sizeof *r);
@@ -57,7 +41,9 @@ void recorder_free(struct recorder *r)
     for (size_t i = 0; i < r->n_row_ids; i++)
         row_ids_free(&r->row_ids[i]);
     op_list_free(r->list);
-    free_versions(r);
+    for (size_t i = 0; i < r->n_snapshots; i++)
+        free(r->snapshots[i].name);
+    mem_free(NULL, r->snapshots);
     mem_free(NULL, r->row_ids);
     mem_free(NULL, r->bits);
     mem_free(NULL, r->born);
@@ -209,19 +195,6 @@ static int not_begun(const struct recorder *r, struct error *err)
                 "the workload ends inside the transaction that began on line %d, without w:commit "
                 "or w:rollback",
                 r->list->ops[r->begun_at].line);
-}
-
-bool record_remember(struct recorder *r, uint64_t id)
-{
-    if (!r->in_transaction)
-        return true;
-    if (!mem_grow(NULL, &r->undo, &r->undo_capacity, r->undo_n + 1, sizeof *r->undo))
-        return false;
-    struct record_undo *undo = &r->undo[r->undo_n++];
-    *undo = (struct record_undo){ .id = id, .born = r->born[id] };
-    for (size_t f = 0; f < INDEX_ATTRIBUTES_MAX; f++)
-        undo->attributes[f] = r->attributes[f] ? r->attributes[f][id] : INDEX_ATTRIBUTE_NONE;
-    return true;
 }
 
 /* 4. The end */

@@ -306,7 +306,7 @@ int lua_w_runbook(lua_State *L)
     }
     r.book = push_runbook(L);
     struct error err = { 0 };
-    if (runbook_open(path, fields_text(&f, "dataset", NULL), 0, r.book, &err) ||
+    if (runbook_open(path, fields_text(&f, "dataset", NULL), r.book, &err) ||
         script_note_file(script_of(L), path, &err))
         lua_step_fail(&f, &err);
     play(&f, path, &r);

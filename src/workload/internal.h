@@ -6,7 +6,6 @@
 
 #include "src/workload/live_state.h"
 #include "src/workload/record.h"
-#include "src/workload/row_ids.h"
 
 /* The limit for ids, filters and snapshots of a workload; past it, recording fails. */
 #define RECORD_BYTES_MAX ((size_t)4 << 30)
@@ -26,11 +25,14 @@ struct held_snapshot {
     size_t op;
 };
 
+enum { ROW_PAGE = 4096 };
+
 struct recorder {
     struct op_list *list;
     size_t ops_capacity, datasets_capacity;
-    struct row_ids *row_ids; /* one per dataset, in the same order */
-    size_t n_row_ids, row_ids_capacity;
+    /* The ids of rows, by dataset: from number / ROW_PAGE to an array of id + 1 of these rows, 0: none. */
+    struct idmap *pages;
+    size_t n_pages, pages_capacity;
     size_t ids_capacity;   /* of born, attributes, and of bits in bits */
     uint64_t *bits, *born; /* bits: the live set; born: an id's latest insertion in the log */
     int64_t *

@@ -38,13 +38,17 @@ void recorder_free(struct recorder *r)
 {
     if (!r)
         return;
-    for (size_t i = 0; i < r->n_row_ids; i++)
-        row_ids_free(&r->row_ids[i]);
+    for (size_t i = 0; i < r->n_pages; i++) {
+        uint64_t page, at;
+        for (size_t k = 0; idmap_next(&r->pages[i], &k, &page, &at);)
+            mem_free(NULL, (void *)(uintptr_t)at);
+        idmap_free(&r->pages[i]);
+    }
     op_list_free(r->list);
     for (size_t i = 0; i < r->n_snapshots; i++)
         free(r->snapshots[i].name);
     mem_free(NULL, r->snapshots);
-    mem_free(NULL, r->row_ids);
+    mem_free(NULL, r->pages);
     mem_free(NULL, r->bits);
     mem_free(NULL, r->born);
     for (size_t f = 0; f < INDEX_ATTRIBUTES_MAX; f++)
@@ -82,12 +86,12 @@ static int add_source(struct recorder *r, struct source *source, const char *nam
     struct op_list *list = r->list;
     if (!mem_grow(NULL, &list->datasets, &r->datasets_capacity, list->n_opened + 1,
                   sizeof *list->datasets) ||
-        !mem_grow(NULL, &r->row_ids, &r->row_ids_capacity, list->n_opened + 1, sizeof *r->row_ids))
+        !mem_grow(NULL, &r->pages, &r->pages_capacity, list->n_opened + 1, sizeof *r->pages))
         return ERR_NO_MEMORY;
     char *copy = strdup(name);
     if (!copy)
         return ERR_NO_MEMORY;
-    row_ids_init(&r->row_ids[r->n_row_ids++]);
+    idmap_init(&r->pages[r->n_pages++], NULL);
     struct dataset_use *use = &list->datasets[list->n_opened++];
     *use = (struct dataset_use){ .name = copy, .source = source };
     if (*sha256)
@@ -118,9 +122,9 @@ size_t record_dataset(struct recorder *r, const struct source *source)
     struct dataset_use use = list->datasets[i];
     list->datasets[i] = list->datasets[to];
     list->datasets[to] = use;
-    const struct row_ids ids = r->row_ids[i];
-    r->row_ids[i] = r->row_ids[to];
-    r->row_ids[to] = ids;
+    const struct idmap pages = r->pages[i];
+    r->pages[i] = r->pages[to];
+    r->pages[to] = pages;
     return to;
 }
 

@@ -1,7 +1,7 @@
 /* formats.h - the list of file formats and their readers. For src/data only.
  *
  * A reader checks the header against the size of the file before it allocates anything, and fills a
- * row_layout, from which file.c reads rows. A new format needs a reader_*() here and a row in the
+ * row_layout, from which file.c reads rows. Of a format with an element, layout->stored is set before. A new format needs a reader_*() here and a row in the
  * table of formats.c.
  */
 #ifndef DRIFTLINE_DATA_READERS_FORMATS_H
@@ -13,6 +13,7 @@
 struct format {
     const char *name;
     const char *suffixes; /* ".fbin"; several are separated by spaces */
+    const char *element;  /* of its values; NULL: a file or its options state it */
     int (*read)(const struct bytes *, const struct file_options *, struct row_layout *,
                 struct error *);
     /* Instead of read, for a file that holds several data sets; may replace the block by that of

@@ -75,7 +75,6 @@ int reader_multivec(struct bytes *b, const struct file_options *options, struct 
     int rc = check_counts(b, l, &documents, &vectors, err);
     if (rc)
         return rc;
-    l->stored = INDEX_F32;
     l->stride_bytes = data_row_bytes(INDEX_F32, l->dim);
     if (l->n > limit / l->stride_bytes)
         return fail(err, ERR_CORRUPT,

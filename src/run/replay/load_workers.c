@@ -217,7 +217,7 @@ static int find_nearest(struct load_run *t)
     const struct vectors rows = t->rows, queries = t->batch->queries;
     const size_t n = t->op->n - t->op->n_pairs, row_bytes = index_row_bytes(rows.element, rows.dim);
 
-    t->nearest = mem_zalloc(NULL, (n + 1) * sizeof *t->nearest);
+    t->nearest = mem_group_zalloc(&t->memory, n, sizeof *t->nearest);
     if (!t->nearest)
         return fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for %zu rows", n);
     for (size_t i = 0; i < n; i++) {
@@ -242,11 +242,11 @@ int load_workers_make(struct load_run *t)
     const size_t n = op_threads(t->op);
 
     t->n_workers = n;
-    t->workers = mem_zalloc(NULL, (n + 1) * sizeof *t->workers);
-    t->changes = mem_array(NULL, op_changes(t->op) + 1, sizeof *t->changes);
-    t->starts = mem_array(NULL, n + 1, sizeof *t->starts);
-    t->changed = mem_zalloc(NULL, op_changes(t->op) + 1);
-    if (!t->workers || !t->changes || !t->starts || !t->changed)
+    t->workers = mem_group_zalloc(&t->memory, n, sizeof *t->workers);
+    t->changes = mem_group_array(&t->memory, op_changes(t->op), sizeof *t->changes);
+    t->starts = mem_group_array(&t->memory, n + 1, sizeof *t->starts);
+    t->changed = mem_group_zalloc(&t->memory, op_changes(t->op), sizeof *t->changed);
+    if (t->memory.failed)
         return fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for %zu threads", n);
     int rc = op_sequence_deal(t->op, t->changes, t->starts, t->replay->err);
     if (rc == OK && t->op->choice == QUERY_LATEST)
@@ -271,16 +271,12 @@ int load_workers_make(struct load_run *t)
 
 void load_workers_free(struct load_run *t)
 {
-    load_order_free(t);
+    mem_free(NULL, t->planned);
     for (size_t i = 0; t->workers && i < t->n_workers; i++) {
         samples_free(&t->workers[i].samples);
         answer_buffer_free(&t->workers[i].answers);
     }
-    mem_free(NULL, t->workers);
-    mem_free(NULL, t->changes);
-    mem_free(NULL, t->starts);
-    mem_free(NULL, t->nearest);
-    mem_free(NULL, t->changed);
+    mem_group_free(&t->memory);
 }
 
 int load_workers_run(struct load_run *t, double seconds)

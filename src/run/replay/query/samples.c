@@ -81,11 +81,7 @@ int sample_set_add(struct sample_set *to, const struct query_batch *batch, const
 
 int sample_set_score(const struct sample_set *s, const struct query_batch *batch)
 {
-    const struct replay_env *env = batch->replay->env;
-
-    return env->score && s->answers.n > 0
-               ? env->score(env->to, &s->answers, NULL, batch->replay->err)
-               : OK;
+    return s->answers.n > 0 ? session_score(batch->replay, &s->answers, NULL) : OK;
 }
 
 void sample_set_free(struct sample_set *s)

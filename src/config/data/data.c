@@ -50,14 +50,13 @@ void lua_source_keep(lua_State *L, struct source *take, const char *name, const 
 {
     struct script *s = script_of(L);
     char full[600];
-    struct error err = { 0 };
     (void)snprintf(full, sizeof full, "%s%s%s", name, *part ? " " : "", part);
     if (!s->recorder) {
         source_close(take);
         script_fail(L, ERR_CONFIG, "%s: data cannot be opened once the workload is recorded", name);
     }
-    if (recorder_source_take(s->recorder, take, full, sha256, &err))
-        script_raise(L, script_place(L), NULL, &err);
+    if (recorder_source_take(s->recorder, take, full, sha256, script_error(L)))
+        script_raise(L, script_place(L), NULL);
 }
 
 static void add_part(lua_State *L, struct data_set *set, const char *part, struct source *source)
@@ -157,9 +156,8 @@ int lua_catalog_note(struct script *s, const struct catalog_entry *entry, const 
 
 static void open_catalog(lua_State *L)
 {
-    struct error err = { 0 };
-    if (lua_catalog_open(script_of(L), &err))
-        script_raise(L, script_place(L), "dataset", &err);
+    if (lua_catalog_open(script_of(L), script_error(L)))
+        script_raise(L, script_place(L), "dataset");
 }
 
 static struct source *open_catalog_part(lua_State *L, struct data_set *set, const char *part)
@@ -167,15 +165,15 @@ static struct source *open_catalog_part(lua_State *L, struct data_set *set, cons
     struct source *source = NULL;
     char sha256[65] = "";
     struct script *s = script_of(L);
-    struct error err = { 0 };
     const uint64_t stopped_ns = script_stop_clock();
-    const int rc = catalog_open_part(set->entry, part, s->options, &source, sha256, &err);
+    const int rc =
+        catalog_open_part(set->entry, part, s->options, &source, sha256, script_error(L));
     script_start_clock(s, stopped_ns);
-    if (rc || lua_catalog_note(s, set->entry, part, &err)) {
+    if (rc || lua_catalog_note(s, set->entry, part, script_error(L))) {
         source_close(source);
         char what[400];
         (void)snprintf(what, sizeof what, "dataset \"%s\"", set->name);
-        script_raise(L, script_place(L), what, &err);
+        script_raise(L, script_place(L), what);
     }
     lua_source_keep(L, source, set->entry->entry.name, strcmp(part, "base") ? part : "", sha256);
     return source;
@@ -280,18 +278,18 @@ static struct source *open_path(lua_State *L, struct script_place at, const char
 {
     struct script *s = script_of(L);
     struct source *source = NULL;
-    struct error err = { 0 }, ignored = { 0 };
+    struct error ignored = { 0 };
     const uint64_t stopped_ns = script_stop_clock();
     options.scratch_dir = cache_prepare(s->options->cache, &ignored) ? NULL : s->options->cache;
-    int rc = file_open(path, &options, &source, &err);
+    int rc = file_open(path, &options, &source, script_error(L));
     if (!rc && !*part && !options.element && source->element == ELEMENT_I8) {
         source_close(source);
         options.element = data_element_name(INDEX_F32); /* methods take no i8 */
-        rc = file_open(path, &options, &source, &err);
+        rc = file_open(path, &options, &source, script_error(L));
     }
     script_start_clock(s, stopped_ns);
     if (rc)
-        script_raise(L, at, "file", &err);
+        script_raise(L, at, "file");
     if (source->note[0] && s->options->say) {
         char line[SOURCE_NAME_BYTES + sizeof source->note + 2];
         (void)snprintf(line, sizeof line, "%s: %s", source->name, source->note);
@@ -359,11 +357,10 @@ static struct source *fresh_points(lua_State *L, struct data_set *set, size_t n,
     char part[80];
     (void)snprintf(part, sizeof part, "query %zu %.17g", n, at);
     struct source *source = open_part_of(set, part);
-    struct error err = { 0 };
     if (source)
         return source;
-    if (synthetic_queries(set->base, n, set->seed, at < 0 ? 1 : at, &source, &err))
-        script_raise(L, script_place(L), "queries", &err);
+    if (synthetic_queries(set->base, n, set->seed, at < 0 ? 1 : at, &source, script_error(L)))
+        script_raise(L, script_place(L), "queries");
     char label[80] = "query";
     if (at >= 0)
         (void)snprintf(label, sizeof label, "query at %.6g", at);
@@ -405,11 +402,10 @@ static struct source *stored_part(lua_State *L, struct data_set *set, const char
     for (int i = 0; i < 3; i++) {
         if (!set->paths[i] || strcmp(path_parts[i], part) != 0)
             continue;
-        struct error err = { 0 };
         source = open_path(L, script_place(L), set->paths[i], options_of(set, i), part, set->name);
         /* Parts to sort by are not data sets in results; their hash is among config_files. */
-        if (i != PATH_QUERIES && script_note_file(script_of(L), set->paths[i], &err))
-            script_raise(L, script_place(L), "file", &err);
+        if (i != PATH_QUERIES && script_note_file(script_of(L), set->paths[i], script_error(L)))
+            script_raise(L, script_place(L), "file");
     }
     if (source)
         add_part(L, set, part, source);

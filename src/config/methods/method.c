@@ -377,10 +377,9 @@ static int lua_method(lua_State *L)
                     "method: the name of one comes first, as in method { \"divf\" }, not %s",
                     script_shown(L, -1));
     const char *name = lua_tostring(L, -1);
-    struct error err = { 0 };
-    const struct index_ops *ops = registry_find(s->registry, name, &err);
+    const struct index_ops *ops = registry_find(s->registry, name, script_error(L));
     if (!ops)
-        script_raise(L, script_place(L), NULL, &err);
+        script_raise(L, script_place(L), NULL);
     f.what = lua_pushfstring(L, "method \"%s\"", name);
     fields_only(&f, CALL_METHOD, 1);
     struct lua_method *m = lua_newuserdatauv(L, sizeof *m, 0);

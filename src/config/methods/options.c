@@ -62,12 +62,11 @@ struct lua_option lua_option_find(lua_State *L, struct script_place at, const st
 void lua_option_contain(lua_State *L, struct script_place at, struct method_spec *m, const char *of)
 {
     const struct param *row = param_find(m->ops->params, "of");
-    struct error err = { 0 };
     if (!(m->ops->flags & INDEX_CONTAINS) || !row)
         return;
-    m->of = registry_find(script_of(L)->registry, of ? of : row->text, &err);
+    m->of = registry_find(script_of(L)->registry, of ? of : row->text, script_error(L));
     if (!m->of)
-        script_raise(L, at, NULL, &err);
+        script_raise(L, at, NULL);
 }
 
 json_t *lua_option_value(lua_State *L, struct script_place at, const struct index_ops *ops,
@@ -78,9 +77,8 @@ json_t *lua_option_value(lua_State *L, struct script_place at, const struct inde
     const size_t bytes = home == HOME_PARAMS ? ops->params_bytes : ops->knobs_bytes;
     void *out = lua_newuserdatauv(L, bytes + 1, 0);
     param_defaults(table_of(ops, home), out);
-    struct error err = { 0 };
-    if (param_set(table_of(ops, home), out, p->name, value, owner, &err))
-        script_raise(L, at, NULL, &err);
+    if (param_set(table_of(ops, home), out, p->name, value, owner, script_error(L)))
+        script_raise(L, at, NULL);
     json_t *json = json_of_param(p, out);
     lua_pop(L, 1);
     if (!json)

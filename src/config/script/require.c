@@ -165,12 +165,11 @@ static const struct script_file *find_lib(lua_State *L, const char *name)
         (void)snprintf(path + at, sizeof path - (size_t)at, "%s.lua", name);
         for (char *p = path + at; *p && strcmp(p, ".lua") != 0; p++)
             *p = *p == '.' ? '/' : *p;
-        struct error err = { 0 };
-        const struct script_file *file = script_read_file(s, path, &err);
+        const struct script_file *file = script_read_file(s, path, script_error(L));
         if (file)
             return file;
-        if (err.code != ERR_NOT_FOUND)
-            script_raise(L, script_place(L), "require", &err);
+        if (s->error.code != ERR_NOT_FOUND)
+            script_raise(L, script_place(L), "require");
     }
     return NULL;
 }

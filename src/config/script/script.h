@@ -39,7 +39,7 @@ struct script {
     bool string_refused;      /* the last refused allocation was of a string that is too long */
     char last_file[512];      /* place of the last error or refused allocation */
     int last_line;
-    struct error raised; /* the last error that script_fail() raised */
+    struct error error; /* of script_error(); the last error that script_fail() raised */
 
     struct script_file *files;
     size_t n_files;

@@ -214,12 +214,12 @@ static void play(const struct fields *f, const char *path, const struct runbook_
             fields_fail(f, NULL, ERR_CONFIG,
                         "%s searches, but the data has no queries of its own: set queries = view",
                         path);
-        struct error err = { 0 };
         script_charge(f->L, 0);
-        if (play_step(f->L, r, step, &err)) {
-            fail_within(&err, "%s:%zu: step %llu", path, step->line,
+        struct error *err = script_error(f->L);
+        if (play_step(f->L, r, step, err)) {
+            fail_within(err, "%s:%zu: step %llu", path, step->line,
                         (unsigned long long)step->number);
-            lua_step_fail(f, &err);
+            lua_step_fail(f);
         }
     }
 }
@@ -233,9 +233,8 @@ static const char *find_runbook(const struct fields *f, const char *name)
     if (!slash || strstr(name, ".yaml") || strstr(name, ".yml"))
         return lua_data_path(L, name);
     const char *set = lua_pushlstring(L, name, (size_t)(slash - name));
-    struct error err = { 0 };
-    if (lua_catalog_open(s, &err))
-        lua_step_fail(f, &err);
+    if (lua_catalog_open(s, script_error(L)))
+        lua_step_fail(f);
     struct catalog_entry *entry = catalog_find(s->catalog, set);
     if (!entry) {
         size_t n;
@@ -246,10 +245,10 @@ static const char *find_runbook(const struct fields *f, const char *name)
     }
     char *path = lua_newuserdatauv(L, PATH_MAX, 0);
     const uint64_t stopped_ns = script_stop_clock();
-    const int rc = catalog_file(entry, slash + 1, s->options, path, &err);
+    const int rc = catalog_file(entry, slash + 1, s->options, path, script_error(L));
     script_start_clock(s, stopped_ns);
-    if (rc || lua_catalog_note(s, entry, slash + 1, &err))
-        lua_step_fail(f, &err);
+    if (rc || lua_catalog_note(s, entry, slash + 1, script_error(L)))
+        lua_step_fail(f);
     return lua_pushstring(L, path);
 }
 
@@ -305,10 +304,9 @@ int lua_w_runbook(lua_State *L)
         r.queries = lua_view_at(L, -1)->view;
     }
     r.book = push_runbook(L);
-    struct error err = { 0 };
-    if (runbook_open(path, fields_text(&f, "dataset", NULL), r.book, &err) ||
-        script_note_file(script_of(L), path, &err))
-        lua_step_fail(&f, &err);
+    if (runbook_open(path, fields_text(&f, "dataset", NULL), r.book, script_error(L)) ||
+        script_note_file(script_of(L), path, script_error(L)))
+        lua_step_fail(&f);
     play(&f, path, &r);
     return 0;
 }

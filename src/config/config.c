@@ -91,7 +91,7 @@ static int lua_option(lua_State *L)
                     name);
     s->option_names =
         script_made(L, realloc(s->option_names, (s->n_options + 1) * sizeof *s->option_names));
-    s->option_names[s->n_options] = script_made(L, strdup(name));
+    s->option_names[s->n_options] = script_keep(L, name);
     s->n_options++;
     lua_pushvalue(L, 2);
     for (size_t i = 0; i < s->options->n_sets; i++) {
@@ -177,16 +177,16 @@ static void read_name(const struct fields *f, struct experiment *ex)
         fields_fail(f, "name", ERR_CONFIG,
                     "\"name\" becomes a folder: at most %d characters, but \"%.20s...\" has %zu",
                     NAME_BYTES_MAX, name, letters);
-    ex->name = script_made(f->L, strdup(name));
+    ex->name = script_keep(f->L, name);
     const char *title = fields_text(f, "title", name);
     if (!script_is_plain(title))
         fields_fail(f, "title", ERR_CONFIG, "\"title\" must be UTF-8 without control characters");
-    ex->title = script_made(f->L, strdup(title));
+    ex->title = script_keep(f->L, title);
     const char *publication = fields_text(f, "publication", NULL);
     if (publication && (!*publication || !script_is_plain(publication)))
         fields_fail(f, "publication", ERR_CONFIG,
                     "\"publication\" must be UTF-8 without control characters, and not empty");
-    ex->publication = publication ? script_made(f->L, strdup(publication)) : NULL;
+    ex->publication = script_keep(f->L, publication);
 }
 
 /* A number of bytes, or a string such as "4G". */
@@ -280,7 +280,7 @@ static void read_methods(const struct fields *f, struct experiment *ex)
     const size_t n = (size_t)lua_rawlen(L, list.at);
     if (!n)
         fields_fail(f, "methods", ERR_CONFIG, "\"methods\" is empty");
-    ex->methods = script_made(L, calloc(n, sizeof *ex->methods));
+    ex->methods = script_keep_items(L, n, sizeof *ex->methods);
     for (size_t i = 1; i <= n; i++) {
         lua_rawgeti(L, list.at, (lua_Integer)i);
         struct method_spec *spec = lua_method_take(L, -1);
@@ -290,7 +290,6 @@ static void read_methods(const struct fields *f, struct experiment *ex)
                         script_shown(L, -1));
         struct method_spec *m = &ex->methods[ex->n_methods++];
         *m = *spec;
-        free(spec);
         check_label(f, ex, m);
         lua_method_overrides(L, m);
         lua_pop(L, 1);
@@ -326,10 +325,13 @@ static int lua_experiment(lua_State *L)
     s->rng = rng_at(ex->seed, 0x776f726b);
     read_methods(&f, ex);
     read_workload(&f, s);
-    lua_compare_read(L, &f);
-    lua_paper_read(L, &f);
-    lua_claims_read(L, &f);
-    lua_figures_read(L, &f);
+    void (*const readers[])(lua_State *, const struct fields *) = { lua_compare_read,
+                                                                    lua_paper_read, lua_claims_read,
+                                                                    lua_figures_read };
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
+        lua_settop(L, f.at);
+        readers[i](L, &f);
+    }
     return 0;
 }
 
@@ -351,13 +353,10 @@ static void script_free(struct script *s)
         lua_close(s->L); /* drops the views, before their sources close */
     recorder_free(s->recorder);
     catalog_close(s->catalog);
-    lua_data_sets_free(s->sets);
     for (size_t i = 0; i < s->n_files; i++) {
         free(s->files[i].path);
         free(s->files[i].text);
     }
-    for (size_t i = 0; i < s->n_options; i++)
-        free(s->option_names[i]);
     free(s->files);
     free(s->option_names);
     json_decref(s->overrides);
@@ -411,30 +410,21 @@ void experiment_free(struct experiment *ex)
 {
     if (!ex)
         return;
-    script_free(ex->script);
-    op_list_free(ex->ops);
     for (size_t i = 0; i < ex->n_methods; i++)
         lua_method_free(&ex->methods[i]);
-    free(ex->methods);
-    for (size_t i = 0; i < ex->n_paper; i++) {
-        free(ex->paper[i].label);
-        free(ex->paper[i].metric);
-    }
-    for (size_t i = 0; i < ex->n_claims; i++)
-        free(ex->claims[i].text);
+    for (size_t i = 0; i < ex->n_compare; i++)
+        json_decref(ex->compare[i].tags);
+    json_decref(ex->compared);
+    script_free(ex->script);
+    op_list_free(ex->ops);
     free(ex->paper);
-    free(ex->claims);
-    free(ex->name);
-    free(ex->title);
     free(ex->about);
     free(ex->config_path);
-    free(ex->publication);
     json_decref(ex->config_files);
     json_decref(ex->changed);
     json_decref(ex->overrides);
     json_decref(ex->drift);
     json_decref(ex->figures);
-    lua_compare_free(ex);
     free(ex);
 }
 

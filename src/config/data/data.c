@@ -21,28 +21,12 @@ struct data_set *lua_set_new(lua_State *L, const char *name)
     struct script *s = script_of(L);
     if (s->n_sets == SETS_MAX)
         script_fail(L, ERR_CONFIG, "a config opens at most %d data sets", SETS_MAX);
-    struct data_set *set = script_made(L, calloc(1, sizeof *set));
+    struct data_set *set = script_keep_items(L, 1, sizeof *set);
     set->next = s->sets;
     s->sets = set;
     s->n_sets++;
-    set->name = script_made(L, strdup(name));
+    set->name = script_keep(L, name);
     return set;
-}
-
-void lua_data_sets_free(struct data_set *set)
-{
-    while (set) {
-        struct data_set *next = set->next;
-        for (size_t i = 0; i < set->n_parts; i++)
-            free(set->parts[i].name);
-        for (size_t i = 0; i < 3; i++)
-            free(set->paths[i]);
-        free(set->parts);
-        free((char *)set->how.format);
-        free(set->name);
-        free(set);
-        set = next;
-    }
 }
 
 void lua_source_keep(lua_State *L, struct source *take, const char *name, const char *part,
@@ -61,17 +45,17 @@ void lua_source_keep(lua_State *L, struct source *take, const char *name, const 
 
 static void add_part(lua_State *L, struct data_set *set, const char *part, struct source *source)
 {
-    set->parts = script_made(L, realloc(set->parts, (set->n_parts + 1) * sizeof *set->parts));
-    set->parts[set->n_parts].name = script_made(L, strdup(part));
-    set->parts[set->n_parts++].source = source;
+    struct named_part *p = script_keep_items(L, 1, sizeof *p);
+    *p = (struct named_part){ script_keep(L, part), source, set->parts };
+    set->parts = p;
 }
 
 /* NULL: it is not open. */
 static struct source *open_part_of(const struct data_set *set, const char *part)
 {
-    for (size_t i = 0; i < set->n_parts; i++)
-        if (strcmp(set->parts[i].name, part) == 0)
-            return set->parts[i].source;
+    for (const struct named_part *p = set->parts; p; p = p->next)
+        if (strcmp(p->name, part) == 0)
+            return p->source;
     return NULL;
 }
 
@@ -333,17 +317,15 @@ static int lua_file(lua_State *L)
     for (int i = 0; i < 3; i++) {
         const char *given = fields_text(&f, path_keys[i], NULL);
         if (given)
-            set->paths[i] = script_made(L, strdup(lua_data_path(L, given)));
+            set->paths[i] = script_keep(L, lua_data_path(L, given));
     }
     set->how = options;
     set->how.dataset = NULL;
     set->how.element = data_element_name(set->base->element);
-    set->how.format = NULL;
-    if (options.format)
-        set->how.format = script_made(L, strdup(options.format));
+    set->how.format = script_keep(L, options.format);
     /* The queries of a file with several data sets are "test". */
     if (file_holds_sets(path, &options) && !set->paths[PATH_QUERIES] && !options.dataset)
-        set->paths[PATH_QUERIES] = strdup(path);
+        set->paths[PATH_QUERIES] = script_keep(L, path);
     lua_set_push(L, set);
     return 1;
 }

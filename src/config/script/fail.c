@@ -69,6 +69,20 @@ const char *script_kept(lua_State *L, int top)
     return text;
 }
 
+const char *script_keep(lua_State *L, const char *text)
+{
+    const int top = lua_gettop(L);
+    lua_pushstring(L, text);
+    return script_kept(L, top);
+}
+
+void *script_keep_items(lua_State *L, size_t n, size_t size)
+{
+    void *items = lua_newuserdatauv(L, n * size, 0);
+    (void)luaL_ref(L, LUA_REGISTRYINDEX);
+    return memset(items, 0, n * size);
+}
+
 const char *script_hint(lua_State *L, const char *given, const char *const *names, size_t n)
 {
     const struct hint_text hint = error_hint(given, names, n);

@@ -27,6 +27,10 @@ void *script_made(lua_State *, void *made);
    lasts as long as the config. So a message may have several such parts: in which order they are
    made, which C leaves open, changes nothing. */
 const char *script_kept(lua_State *, int top);
+/* The string, kept as script_kept() does; NULL for NULL. */
+const char *script_keep(lua_State *, const char *text);
+/* n zeroed items that last as long as the config. */
+void *script_keep_items(lua_State *, size_t n, size_t size);
 /* "; did you mean \"x\"?", "; there are: a, b", or "", to end a message with. */
 const char *script_hint(lua_State *, const char *given, const char *const *names, size_t n);
 

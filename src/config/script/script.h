@@ -56,7 +56,7 @@ struct script {
     size_t view_bytes; /* of all views that exist */
     /* number of calls of sample() and shuffle() without a seed; each has a stream of its own */
     uint64_t draws;
-    char **option_names; /* declared with option() */
+    const char **option_names; /* declared with option() */
     size_t n_options;
     json_t *overrides;
     /* object: path -> sha256 of the files read other than `files` and data sets */

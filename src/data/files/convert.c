@@ -165,12 +165,7 @@ static int write_block(struct writer *w, uint8_t *rows, size_t n, struct error *
     size_t width = w->element == INDEX_B64 ? 8 : data_row_bytes(w->element, 1);
     uint8_t prefix[4];
     if (w->big_endian)
-        for (size_t i = 0; i < n * row_bytes; i += width)
-            for (size_t k = 0; k < width / 2; k++) {
-                uint8_t t = rows[i + k];
-                rows[i + k] = rows[i + width - 1 - k];
-                rows[i + width - 1 - k] = t;
-            }
+        swap_bytes(rows, n * row_bytes, width);
     if (!w->vecs && !is(w, "text"))
         return put(w, rows, n * row_bytes, err);
     put_u32(prefix, w->dim, false);

@@ -21,16 +21,6 @@ struct file_state {
  * size of each element. */
 enum { PIECE_BYTES = 4096 };
 
-static void swap_bytes(uint8_t *at, size_t n, size_t width)
-{
-    for (size_t i = 0; i + width <= n; i += width)
-        for (size_t k = 0; k < width / 2; k++) {
-            uint8_t t = at[i + k];
-            at[i + k] = at[i + width - 1 - k];
-            at[i + width - 1 - k] = t;
-        }
-}
-
 /* Converts n integers to the source's element and adds f->add. Returns n, or the position of the
    first value whose sum is negative or does not fit. */
 static size_t convert_sums(const struct source *s, const void *piece, char *out, size_t n)

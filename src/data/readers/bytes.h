@@ -38,6 +38,8 @@ int bytes_borrow(struct bytes *, const char *name, const void *block, size_t siz
 int bytes_inflate(struct bytes *, size_t at, size_t packed_bytes, size_t plain_bytes,
                   const char *scratch_dir, struct error *);
 
+/* Opens a regular file that is not empty. Returns its descriptor, or the error's code below 0. */
+int bytes_open_file(const char *path, size_t *size, struct error *);
 /* Opens an unlinked file in the folder, or in memory if it is NULL; -1 with errno set. */
 int bytes_scratch(const char *scratch_dir);
 /* Writes all n bytes; -1 with errno set. */

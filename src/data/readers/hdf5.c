@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "src/core/mem.h"
 #include "src/data/readers/child.h"
 #include "src/data/readers/formats.h"
 
@@ -370,7 +371,7 @@ static int run_child(struct hdf5_job *job, struct error *err)
         rc = fail(err, ERR_CORRUPT, "%s: the process that read it ended early", job->file->name);
     else
         memcpy(&job->found, child.output, sizeof job->found);
-    free(child.output);
+    mem_free(NULL, child.output);
     return rc ? rc : check_found(&job->found, job->file, err);
 }
 

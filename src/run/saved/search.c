@@ -1,5 +1,5 @@
-/* search.c - see search.h. */
-#include "src/run/saved/search.h"
+/* search.c - searches of a saved index, timed; see saved.h. */
+#include "src/run/saved/saved.h"
 
 #include <string.h>
 

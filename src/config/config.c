@@ -157,7 +157,7 @@ static int check_sets(struct script *s, struct error *err)
 
 static void note_number(struct script *s, const char *key, double value)
 {
-    json_object_set_new(s->overrides, key,
+    json_object_set_new(s->experiment->overrides, key,
                         value == floor(value) ? json_integer((json_int_t)value) : json_real(value));
 }
 
@@ -234,11 +234,11 @@ static void read_numbers(const struct fields *f, struct script *s, struct experi
     if (o->quick) {
         ex->seeds = ex->repeats = 1;
         script_note_change(s, "--quick");
-        json_object_set_new(s->overrides, "quick", json_true());
+        json_object_set_new(s->experiment->overrides, "quick", json_true());
     }
     if (o->in_process) {
         script_note_change(s, "--in-process");
-        json_object_set_new(s->overrides, "in_process", json_true());
+        json_object_set_new(s->experiment->overrides, "in_process", json_true());
     }
     if (o->repeats)
         note_number(s, "repeats", (double)(ex->repeats = o->repeats));
@@ -359,7 +359,6 @@ static void script_free(struct script *s)
     }
     free(s->files);
     free(s->option_names);
-    json_decref(s->overrides);
     json_decref(s->other_files);
     free(s);
 }
@@ -474,7 +473,6 @@ static int load(struct experiment *ex, struct run_options *options, const struct
         return rc;
     struct script *s = ex->script;
     s->experiment = ex;
-    s->overrides = json_incref(ex->overrides);
     s->other_files = json_object();
     rc = recorder_new(&s->recorder, err);
     if (!rc)

@@ -125,7 +125,7 @@ static void apply_set(lua_State *L, struct method_spec *m, const char *name, con
     json_t *values = json_array(), *axes = o.home == HOME_KNOBS ? m->sweep : m->grid;
     json_t *fixed = o.home == HOME_KNOBS ? m->knobs : m->params;
     /* If an error is raised below, the array is freed with the overrides. */
-    json_object_set_new(script_of(L)->overrides, "", values);
+    json_object_set_new(script_of(L)->experiment->overrides, "", values);
     const bool list = p->type != PARAM_TYPE_TEXT;
     for (const char *at = value;;) {
         const size_t n = list ? strcspn(at, ",") : strlen(at);
@@ -142,7 +142,7 @@ static void apply_set(lua_State *L, struct method_spec *m, const char *name, con
     }
     if (o.ops == m->ops && strcmp(p->name, "of") == 0)
         lua_option_contain(L, script_place(L), m, value);
-    json_object_del(script_of(L)->overrides, "");
+    json_object_del(script_of(L)->experiment->overrides, "");
 }
 
 void lua_method_overrides(lua_State *L, struct method_spec *m)
@@ -157,9 +157,8 @@ void lua_method_overrides(lua_State *L, struct method_spec *m)
         if (!mine)
             continue;
         apply_set(L, m, dot + 1, set->value);
-        if (!json_object_get(s->overrides, set->key))
+        if (!json_object_get(s->experiment->overrides, set->key))
             script_note_change(s, "%s=%s", set->key, set->value);
-        set->used = true;
-        json_object_set_new(s->overrides, set->key, json_string(set->value));
+        script_note_override(s, set);
     }
 }

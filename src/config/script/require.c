@@ -226,5 +226,5 @@ void script_note_change(struct script *s, const char *format, ...)
 void script_note_override(struct script *s, struct override *set)
 {
     set->used = true;
-    json_object_set_new(s->overrides, set->key, json_string(set->value));
+    json_object_set_new(s->experiment->overrides, set->key, json_string(set->value));
 }

@@ -58,7 +58,6 @@ struct script {
     uint64_t draws;
     const char **option_names; /* declared with option() */
     size_t n_options;
-    json_t *overrides;
     /* object: path -> sha256 of the files read other than `files` and data sets */
     json_t *other_files;
     struct rng rng;

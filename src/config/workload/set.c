@@ -76,9 +76,7 @@ static json_t *value_json(const struct param_value *v)
         case VALUE_TEXT: return json_string(v->text);
         case VALUE_NUMBER: break;
     }
-    return v->number == nearbyint(v->number) && fabs(v->number) < 0x1p53
-               ? json_integer((json_int_t)v->number)
-               : json_real(v->number);
+    return json_number(v->number);
 }
 
 /* The settings as a JSON object with sorted keys; the caller frees it. NULL: out of memory. */

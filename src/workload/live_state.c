@@ -47,18 +47,12 @@ void live_state_free(struct live_state *s)
 static int keep_past(struct live_state *s, size_t at, struct error *err)
 {
     const size_t n = s->list->n_ids, numbers = n * s->list->n_fields;
-    struct live_state *copy;
 
     if (!mem_grow(NULL, &s->past, &s->past_capacity, s->n_past + 1, sizeof *s->past))
         return fail(err, ERR_NO_MEMORY, "out of memory for a snapshot");
-    copy = &s->past[s->n_past];
-    *copy = (struct live_state){ .list = s->list, .snapshot = at + 1 };
-    copy->rows = mem_array(NULL, n + 1, sizeof *copy->rows);
-    copy->attributes =
-        s->attributes ? mem_array(NULL, numbers + 1, sizeof *copy->attributes) : NULL;
-    int rc = live_init(&copy->live, s->list, err);
-    if (rc == OK && (!copy->rows || (s->attributes && !copy->attributes)))
-        rc = fail(err, ERR_NO_MEMORY, "out of memory for a snapshot of %zu ids", n);
+    struct live_state *copy = &s->past[s->n_past];
+    const int rc = live_state_init(copy, s->list, err);
+    copy->snapshot = at + 1;
     if (rc != OK) {
         free_one(copy);
         return rc;

@@ -244,11 +244,11 @@ static struct source *new_file(const char *path, struct error *err)
 
 /* block: NULL: the file at `name`. */
 static int open_any(const char *name, const void *block, size_t size,
-                    const struct file_options *options, struct source **out, struct error *err)
+                    const struct file_options *given, struct source **out, struct error *err)
 {
-    static const struct file_options no_options;
-    if (!options)
-        options = &no_options;
+    struct file_options how = given ? *given : (struct file_options){ 0 };
+    const struct file_options *options = &how;
+    how.limit_bytes = how.limit_bytes ? how.limit_bytes : BYTES_LIMIT;
     *out = NULL;
     struct source *s = new_file(name, err);
     if (!s)

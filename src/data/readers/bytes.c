@@ -12,7 +12,6 @@
 #include <zlib.h>
 
 enum { OUT_BYTES = 256 * 1024 };
-static const size_t DEFAULT_LIMIT_BYTES = (size_t)16 << 30;
 static const size_t MOST_FED_BYTES = (size_t)1 << 30; /* zlib counts its input in an unsigned int */
 
 static int map(struct bytes *b, int fd, size_t size, struct error *err)
@@ -156,7 +155,7 @@ static int inflate_whole(struct bytes *b, const char *scratch_dir, size_t limit,
     struct inflation f = { .kind = "gzip",
                            .z.next_in = b->at,
                            .end = b->at + b->size,
-                           .limit = limit ? limit : DEFAULT_LIMIT_BYTES };
+                           .limit = limit ? limit : BYTES_LIMIT };
     return inflate_block(b, &f, scratch_dir, err);
 }
 

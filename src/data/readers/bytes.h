@@ -23,7 +23,10 @@ struct bytes {
     void *mapping; /* mapping to undo, or NULL */
 };
 
-/* Opens a file. path is borrowed for messages. limit_bytes: of inflated data; 0: 16 GiB.
+/* The limit of inflated data where none is set. */
+#define BYTES_LIMIT ((size_t)16 << 30)
+
+/* Opens a file. path is borrowed for messages. limit_bytes: of inflated data; 0: BYTES_LIMIT.
    ERR_NOT_FOUND, ERR_IO (permission, a directory), ERR_CORRUPT (empty file, damaged or truncated
    gzip, over the limit), ERR_NO_MEMORY. bytes_close() releases it. */
 int bytes_open(struct bytes *, const char *path, const char *scratch_dir, size_t limit_bytes,

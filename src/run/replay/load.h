@@ -67,9 +67,10 @@ struct load_run {
     struct mem_group memory; /* of the following arrays */
     struct load_worker *workers;
     size_t n_workers;
-    bool searches;     /* some of the threads search */
-    uint64_t *changes; /* of all threads (op_sequence_deal) */
-    size_t *starts;    /* n_workers + 1 */
+    struct load_totals *sums; /* space for three, for what is measured */
+    bool searches;            /* some of the threads search */
+    uint64_t *changes;        /* of all threads (op_sequence_deal) */
+    size_t *starts;           /* n_workers + 1 */
     uint32_t *nearest; /* QUERY_LATEST: by row to insert, the position of its nearest query */
     bool *changed;     /* by change: it was made; NULL: no thread was started */
     size_t n_changed, n_removed;

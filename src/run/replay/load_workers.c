@@ -243,6 +243,7 @@ int load_workers_make(struct load_run *t)
 
     t->n_workers = n;
     t->workers = mem_group_zalloc(&t->memory, n, sizeof *t->workers);
+    t->sums = mem_group_zalloc(&t->memory, 3, sizeof *t->sums);
     t->changes = mem_group_array(&t->memory, op_changes(t->op), sizeof *t->changes);
     t->starts = mem_group_array(&t->memory, n + 1, sizeof *t->starts);
     t->changed = mem_group_zalloc(&t->memory, op_changes(t->op), sizeof *t->changed);

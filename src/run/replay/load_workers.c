@@ -239,9 +239,11 @@ static int find_nearest(struct load_run *t)
 
 int load_workers_make(struct load_run *t)
 {
-    const size_t n = op_threads(t->op);
+    const size_t n = op_threads(t->op), k = t->batch->k;
 
     t->n_workers = n;
+    uint64_t *words = mem_group_array(&t->memory, n, SAMPLES * (k + 1) * sizeof *words);
+    float *distances = mem_group_array(&t->memory, n, SAMPLES * k * sizeof *distances);
     t->workers = mem_group_zalloc(&t->memory, n, sizeof *t->workers);
     t->sums = mem_group_zalloc(&t->memory, 3, sizeof *t->sums);
     t->changes = mem_group_array(&t->memory, op_changes(t->op), sizeof *t->changes);
@@ -263,9 +265,12 @@ int load_workers_make(struct load_run *t)
         w->batch.threads = 1;
         if (!t->searches || (t->op->kind == OP_CONCURRENT && i >= t->op->readers))
             continue;
+        uint64_t *own = words + i * SAMPLES * (k + 1);
+        w->samples = (struct samples){ .positions = own,
+                                       .ids = own + SAMPLES,
+                                       .distances = distances + i * SAMPLES * k,
+                                       .rng = samples_rng() };
         rc = answer_buffer_make(&w->answers, t->batch, 1);
-        if (rc == OK && !samples_make(&w->samples, t->batch->k))
-            rc = fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for answers");
     }
     return rc == OK ? load_order_make(t) : rc;
 }
@@ -273,10 +278,8 @@ int load_workers_make(struct load_run *t)
 void load_workers_free(struct load_run *t)
 {
     mem_free(NULL, t->planned);
-    for (size_t i = 0; t->workers && i < t->n_workers; i++) {
-        samples_free(&t->workers[i].samples);
+    for (size_t i = 0; t->workers && i < t->n_workers; i++)
         answer_buffer_free(&t->workers[i].answers);
-    }
     mem_group_free(&t->memory);
 }
 

@@ -29,22 +29,6 @@ struct rng samples_rng(void)
     return rng_at(seed, 0);
 }
 
-bool samples_make(struct samples *s, size_t k)
-{
-    s->rng = samples_rng();
-    s->positions = mem_array(NULL, SAMPLES, sizeof *s->positions);
-    s->ids = mem_array(NULL, SAMPLES * k + 1, sizeof *s->ids);
-    s->distances = mem_array(NULL, SAMPLES * k + 1, sizeof *s->distances);
-    return s->positions && s->ids && s->distances;
-}
-
-void samples_free(struct samples *s)
-{
-    mem_free(NULL, s->positions);
-    mem_free(NULL, s->ids);
-    mem_free(NULL, s->distances);
-}
-
 int sample_set_make(struct sample_set *s, const struct query_batch *batch, size_t readers)
 {
     *s = (struct sample_set){

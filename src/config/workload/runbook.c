@@ -88,13 +88,13 @@ static struct view *replacement(const struct runbook_player *r, uint64_t start,
 
 /* Searches all queries, or those of the step's range. */
 static int play_search(struct recorder *recorder, const struct runbook_player *r,
-                       const struct runbook_step *step, const struct op_options *note,
-                       struct error *err)
+                       const struct runbook_step *step, struct op_options note, struct error *err)
 {
+    note.k = r->k;
     if (!step->end)
-        return record_search(recorder, note, r->queries, r->k, NULL, err);
+        return record_search(recorder, &note, r->queries, NULL, err);
     struct view *some = slice(r->queries, r->book->queries_needed, step->start, step->end, err);
-    const int rc = some ? record_search(recorder, note, some, r->k, NULL, err) : err->code;
+    const int rc = some ? record_search(recorder, &note, some, NULL, err) : err->code;
     view_drop(some);
     return rc;
 }
@@ -135,10 +135,12 @@ static int play_batches(lua_State *L, const struct runbook_player *r,
     struct recorder *recorder = script_of(L)->recorder;
     struct op_options insert =
         note_of(r, step->deleted > 0 ? "batch_insert_delete" : "batch_insert");
-    const struct op_options deletion = note_of(r, "delete"), search = note_of(r, "continuous");
+    const struct op_options deletion = note_of(r, "delete");
+    struct op_options search = note_of(r, "continuous");
     const uint64_t needed = r->book->rows_needed;
     uint64_t from = step->start, since = 0; /* since the last search */
     int rc = OK;
+    search.k = r->k;
     insert.rate = r->rate < 0 ? step->rate : r->rate;
     if (!insert.batch)
         insert.batch =
@@ -160,7 +162,7 @@ static int play_batches(lua_State *L, const struct runbook_player *r,
                             last, err);
         if (rc || !asks)
             continue;
-        rc = record_search(recorder, &search, r->queries, r->k, NULL, err);
+        rc = record_search(recorder, &search, r->queries, NULL, err);
         since = 0;
     }
     return rc;
@@ -177,7 +179,7 @@ static int play_step(lua_State *L, const struct runbook_player *r, const struct 
         return play_batches(L, r, step, err);
     const struct op_options note = note_of(r, tags[step->operation]);
     if (step->operation == RUNBOOK_SEARCH)
-        return play_search(recorder, r, step, &note, err);
+        return play_search(recorder, r, step, note, err);
     struct view *rows = slice(r->rows, r->book->rows_needed, step->start, step->end, err),
                 *with = NULL;
     int rc = rows ? OK : err->code;

@@ -22,11 +22,10 @@ static int lua_w_insert(lua_State *L)
     struct op_options note = lua_step_options(&f);
     struct view *rows =
         fields_has(&f, "stream") ? lua_step_stream(&f, &note) : lua_step_view(&f, NULL);
-    size_t n_specs;
-    const struct attribute_spec *specs = lua_step_attributes(&f, &n_specs);
+    note.specs = lua_step_attributes(&f, &note.n_specs);
     struct recorder *recorder = lua_recorder(L);
     uint64_t first, last;
-    if (record_insert_with(recorder, &note, rows, specs, n_specs, script_error(L)))
+    if (record_insert(recorder, &note, rows, script_error(L)))
         lua_step_fail(&f);
     if (!recorder_inserted(recorder, &first, &last))
         return 0;
@@ -55,30 +54,30 @@ static int lua_w_update(lua_State *L)
 static int lua_w_search(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_SEARCH, 1);
-    const struct op_options note = lua_step_options(&f);
-    const size_t k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
+    struct op_options note = lua_step_options(&f);
+    note.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
     struct view *queries = lua_step_view(&f, NULL);
     struct filter_spec allow;
     bool filtered = lua_step_filter(&f, &allow);
     if (filtered && fields_has(&f, "where"))
         fields_fail(&f, "where", ERR_CONFIG, "filter and where are both given; use one of them");
     filtered |= lua_step_where(&f, &allow);
-    return lua_step_end(&f, record_search(lua_recorder(L), &note, queries, k,
-                                          filtered ? &allow : NULL, script_error(L)));
+    return lua_step_end(&f, record_search(lua_recorder(L), &note, queries, filtered ? &allow : NULL,
+                                          script_error(L)));
 }
 
 static int lua_w_range(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_RANGE, 1);
-    const struct op_options note = lua_step_options(&f);
+    struct op_options note = lua_step_options(&f);
     if (!fields_has(&f, "radius"))
         fields_fail(&f, NULL, ERR_CONFIG, "radius = ... is missing");
-    const double radius = fields_real(&f, "radius", 0, -1e30, 1e30);
+    note.radius = fields_real(&f, "radius", 0, -1e30, 1e30);
     struct view *queries = lua_step_view(&f, NULL);
     struct filter_spec allow;
     const bool filtered = lua_step_filter(&f, &allow);
-    return lua_step_end(&f, record_range(lua_recorder(L), &note, queries, radius,
-                                         filtered ? &allow : NULL, script_error(L)));
+    return lua_step_end(&f, record_range(lua_recorder(L), &note, queries, filtered ? &allow : NULL,
+                                         script_error(L)));
 }
 
 /* Reads labels = "PART" for each data set that has the part. The list is a userdata that stays on
@@ -105,15 +104,15 @@ static bool read_labels(const struct fields *f, struct label_spec *spec)
 static int lua_w_cluster(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_CLUSTER, 0);
-    const struct op_options note = lua_step_options(&f);
-    const size_t level = (size_t)fields_count(&f, "level", 0, 0, UINT32_MAX);
-    const size_t target = (size_t)fields_count(&f, "target_k", 0, 1, UINT32_MAX);
+    struct op_options note = lua_step_options(&f);
+    note.level = (size_t)fields_count(&f, "level", 0, 0, UINT32_MAX);
+    note.target = (size_t)fields_count(&f, "target_k", 0, 1, UINT32_MAX);
     struct view *queries = fields_has(&f, "queries") ? lua_step_view(&f, "queries") : NULL;
     struct label_spec labels;
-    if (fields_has(&f, "level") && target)
+    if (fields_has(&f, "level") && note.target)
         fields_fail(&f, "level", ERR_CONFIG, "level and target_k are both given; use one of them");
     const bool labelled = read_labels(&f, &labels);
-    return lua_step_end(&f, record_cluster(lua_recorder(L), &note, queries, level, target,
+    return lua_step_end(&f, record_cluster(lua_recorder(L), &note, queries,
                                            labelled ? &labels : NULL, script_error(L)));
 }
 

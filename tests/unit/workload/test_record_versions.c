@@ -76,7 +76,8 @@ static void test_classes(void **state)
         workload_begin(&w, &rng, INDEX_F32, INDEX_L2SQ, N, 1, 2);
         struct view *v = workload_rows(&w, 0, N);
         const struct attribute_spec spec = { .name = "c", .classes = OF, .skew = skew };
-        assert_ok(record_insert_with(w.recorder, &(struct op_options){ 0 }, v, &spec, 1, &w.err),
+        assert_ok(record_insert(w.recorder, &(struct op_options){ .specs = &spec, .n_specs = 1 }, v,
+                                &w.err),
                   &w.err);
         view_drop(v);
         struct op_list *list = workload_finish(&w);
@@ -101,9 +102,10 @@ static void insert_with(struct workload *w, size_t first, const int64_t values[5
         { .name = "a", .type = FIELD_INTEGER, .values = values, .n_values = 5 },
         { .name = "b", .type = FIELD_INTEGER, .values = values, .n_values = 5 }
     };
-    assert_ok(
-        record_insert_with(w->recorder, &(struct op_options){ 0 }, v, specs, n_fields, &w->err),
-        &w->err);
+    assert_ok(record_insert(w->recorder,
+                            &(struct op_options){ .specs = specs, .n_specs = n_fields }, v,
+                            &w->err),
+              &w->err);
     view_drop(v);
 }
 
@@ -114,10 +116,10 @@ static uint64_t allowed(struct workload *w, const char *as_of, uint32_t field)
     const struct attribute_condition range = { field, INDEX_ATTRIBUTE_RANGE, 0, 2 };
     const struct attribute_filter where = { &range, 1, values };
     const struct filter_spec filter = { .where = &where };
-    const struct op_options note = { .snapshot = as_of };
+    const struct op_options note = { .snapshot = as_of, .k = 1 };
     struct view *queries = view_range(w->queries, w->metric, 0, QUERIES);
     const struct op_list *list = recorder_list(w->recorder);
-    assert_ok(record_search(w->recorder, &note, queries, 1, &filter, &w->err), &w->err);
+    assert_ok(record_search(w->recorder, &note, queries, &filter, &w->err), &w->err);
     view_drop(queries);
     return list->ops[list->n - 1].filter_bits[0];
 }

@@ -15,7 +15,7 @@
 #include "src/config/experiment.h"
 #include "src/core/parallel.h"
 #include "src/data/files/file.h"
-#include "src/run/saved/search.h"
+#include "src/run/saved/saved.h"
 #include "src/truth/recall.h"
 #include "src/workload/live_state.h"
 

@@ -23,19 +23,19 @@ enum deletes_policy {
 
 /* maintain = { ... }: what w:maintain does at the steps of a tag. The times of all parts count. */
 struct maintain_policy {
-    char *tag;       /* NULL: no policy, w:maintain calls the method's maintain() */
+    const char *tag; /* NULL: no policy, w:maintain calls the method's maintain() */
     bool rebuilds;   /* trains and builds again on all live rows; else calls maintain() */
     bool leaves_out; /* rebuilds: the changes between are not made, so nothing may be asked there */
     /* At most one is set; none: at every step. */
-    size_t every;   /* at each every-th step */
-    double deleted; /* once as many rows, as a share of the live ones, were deleted or updated */
-    double recall;  /* when the recall of the probe's queries is below */
-    double sample;  /* with recall: the share of the live rows that the probe scans */
-    char *probe;    /* with recall: the tag of a search, whose queries and k are the probe's */
+    size_t every;      /* at each every-th step */
+    double deleted;    /* once as many rows, as a share of the live ones, were deleted or updated */
+    double recall;     /* when the recall of the probe's queries is below */
+    double sample;     /* with recall: the share of the live rows that the probe scans */
+    const char *probe; /* with recall: the tag of a search, whose queries and k are the probe's */
 };
 
 struct method_spec {
-    char *name, *label; /* label: unique; the name if the config gives none */
+    const char *name, *label; /* label: unique; the name if the config gives none */
     const struct index_ops *ops;
     const struct index_ops *of; /* the method that it contains (INDEX_CONTAINS); NULL: none */
     /* Objects of the values that the config sets, checked; those of `of` are among them. */
@@ -44,7 +44,7 @@ struct method_spec {
     /* object: point name -> object of params and knobs; keeps the order of a list in the config */
     json_t *ablations;
     /* tag of the steps where it is trained and built again on all live rows; NULL: none */
-    char *rebuild;
+    const char *rebuild;
     struct maintain_policy maintain;
     enum deletes_policy deletes;
     /* DELETES_FILTER: once rows are deleted, a search fetches overfetch * k answers without a
@@ -62,13 +62,13 @@ struct method_spec {
 };
 
 struct paper_value {
-    char *label, *metric; /* "dynamic IVF soft_k=2[nprobe=4]", "recall@10/fashion" */
+    const char *label, *metric; /* "dynamic IVF soft_k=2[nprobe=4]", "recall@10/fashion" */
     double published;
     int line;
 };
 
 struct claim {
-    char *text;
+    const char *text;
     int lua_ref; /* the claim's function: a reference in the Lua registry */
     int line;
 };
@@ -76,7 +76,7 @@ struct claim {
 /* compare = { a, b, within, budget }: two methods measured alternately,
    in rounds (src/run/rounds.h). */
 struct comparison {
-    char *a, *b; /* LABEL or LABEL[point]; the plan checks that the point exists */
+    const char *a, *b; /* LABEL or LABEL[point]; the plan checks that the point exists */
     /* within: done once both ends of the ratio's interval are this close to it, as a share
        of the ratio */
     double until;
@@ -86,9 +86,11 @@ struct comparison {
     int line;
 };
 
+/* Strings and arrays without another owner last as long as `script`. */
 struct experiment {
-    char *name, *title, *config_path; /* config_path: as given */
-    char *about;                      /* opening comment of the config; may be empty */
+    const char *name, *title;
+    char *config_path; /* as given */
+    char *about;       /* opening comment of the config; may be empty */
     /* array of { path, sha256 }: the files that the config read, itself first; data files are
        listed in ops->datasets instead */
     json_t *config_files;
@@ -96,7 +98,7 @@ struct experiment {
     char config_sha256[65];
     /* where the claims without "(ours)" and the `paper` figures were published; NULL: all claims
        are the config's own */
-    char *publication;
+    const char *publication;
     /* array of strings such as "--quick" and "rows=100 (1000)": changes by the command line to
        data, workload and methods. If there are any, claims are not judged */
     json_t *changed;

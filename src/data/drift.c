@@ -82,12 +82,11 @@ static double contrast(const float *rows, size_t n, size_t dim)
 int data_drift(const float *a, const float *b, size_t n, size_t dim, struct data_drift *drift,
                struct error *err)
 {
-    double *mean_a = calloc(dim, sizeof *mean_a), *mean_b = calloc(dim, sizeof *mean_b);
-    double *x = calloc(n, sizeof *x), *y = calloc(n, sizeof *y);
-    const int rc = mean_a && mean_b && x && y
-                       ? OK
-                       : fail(err, ERR_NO_MEMORY, "out of memory, cannot measure %zu rows", n);
+    double *mean_a = calloc(2 * (dim + n), sizeof *mean_a);
+    const int rc =
+        mean_a ? OK : fail(err, ERR_NO_MEMORY, "out of memory, cannot measure %zu rows", n);
     if (!rc) {
+        double *mean_b = mean_a + dim, *x = mean_b + dim, *y = x + n;
         mean_of(a, n, dim, mean_a);
         mean_of(b, n, dim, mean_b);
         double scale = sqrt(squared_distance_sum(a, n, dim, mean_a) / (double)n), shift = 0;
@@ -108,8 +107,5 @@ int data_drift(const float *a, const float *b, size_t n, size_t dim, struct data
                                       { contrast(a, n, dim), contrast(b, n, dim) } };
     }
     free(mean_a);
-    free(mean_b);
-    free(x);
-    free(y);
     return rc;
 }

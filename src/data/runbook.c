@@ -1,9 +1,9 @@
-/* runbook.c - reads runbooks: YAML's document into steps, then checks that the steps are
- * consistent. */
+/* runbook.c - reads runbooks: YAML's document into steps. */
 #include "src/data/runbook.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,15 +25,24 @@ struct parser {
     const char *name;
     const char *key; /* the pair that is being read */
     const yaml_node_t *value;
-    size_t line; /* of the key, from 1 */
+    size_t line;                /* of the key, from 1 */
+    char where[KEY_BYTES + 32]; /* "dataset: step 3", "dataset" or "" */
     struct error *err;
 };
 
 /* 1. Keys and values */
 
-static int refuse(struct parser *p, const char *what)
+static int refuse(const struct parser *p, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static int refuse(const struct parser *p, const char *format, ...)
 {
-    return fail(p->err, ERR_CORRUPT, "%s:%zu: %s", p->name, p->line, what);
+    char what[400];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    return fail(p->err, ERR_CORRUPT, "%s:%zu: %s%s%s", p->name, p->line, p->where,
+                *p->where ? ": " : "", what);
 }
 
 /* A value as a string; NULL for a mapping, a list, or a string with a zero byte. */
@@ -76,20 +85,18 @@ static bool parse_number(const char *text, uint64_t *out)
     return true;
 }
 
-static int number_value(struct parser *p, const char *where, uint64_t *out)
+static int number_value(struct parser *p, uint64_t *out)
 {
     const char *text = text_of(p->value);
     if (text && parse_number(text, out))
         return OK;
-    return fail(p->err, ERR_CORRUPT,
-                "%s:%zu: %s: %s = \"%.40s\", expected a whole number from 0 to 2^48", p->name,
-                p->line, where, p->key, text ? text : "...");
+    return refuse(p, "%s = \"%.40s\", expected a whole number from 0 to 2^48", p->key,
+                  text ? text : "...");
 }
 
-static int unknown_key(struct parser *p, const char *where, const char *const *known, size_t n)
+static int unknown_key(struct parser *p, const char *const *known, size_t n)
 {
-    return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: unknown key \"%.40s\"%s", p->name, p->line, where,
-                p->key, error_hint(p->key, known, n).text);
+    return refuse(p, "unknown key \"%.40s\"%s", p->key, error_hint(p->key, known, n).text);
 }
 
 /* 2. Steps */
@@ -142,7 +149,7 @@ static const struct {
     [RUNBOOK_END] = { HAS_OPERATION, 0 },
 };
 
-static int step_operation(struct parser *p, const char *where, struct runbook_step *step)
+static int step_operation(struct parser *p, struct runbook_step *step)
 {
     const char *text = text_of(p->value);
     for (int o = 0; text && o < RUNBOOK_OPERATIONS; o++)
@@ -150,65 +157,60 @@ static int step_operation(struct parser *p, const char *where, struct runbook_st
             step->operation = (enum runbook_operation)o;
             return OK;
         }
-    return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: unknown operation \"%.40s\"%s", p->name, p->line,
-                where, text ? text : "...",
-                error_hint(text ? text : "", operation_names, RUNBOOK_OPERATIONS).text);
+    return refuse(p, "unknown operation \"%.40s\"%s", text ? text : "...",
+                  error_hint(text ? text : "", operation_names, RUNBOOK_OPERATIONS).text);
 }
 
-static int real_value(struct parser *p, const char *where, double most, double *out)
+static int real_value(struct parser *p, double most, double *out)
 {
     const char *text = text_of(p->value);
     char *end = NULL;
     *out = text && *text ? strtod(text, &end) : NAN;
     if (end && !*end && *out > 0 && *out <= most)
         return OK;
-    return fail(p->err, ERR_CORRUPT,
-                "%s:%zu: %s: %s = \"%.40s\", expected a number above 0, up to %g", p->name, p->line,
-                where, p->key, text ? text : "...", most);
+    return refuse(p, "%s = \"%.40s\", expected a number above 0, up to %g", p->key,
+                  text ? text : "...", most);
 }
 
-static int quiet_value(struct parser *p, const char *where, bool *quiet)
+static int quiet_value(struct parser *p, bool *quiet)
 {
     const char *text = text_of(p->value);
     *quiet = text && !strcasecmp(text, "false");
     if (*quiet || (text && !strcasecmp(text, "true")))
         return OK;
-    return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: %s = \"%.40s\", expected true or false", p->name,
-                p->line, where, p->key, text ? text : "...");
+    return refuse(p, "%s = \"%.40s\", expected true or false", p->key, text ? text : "...");
 }
 
-static int step_key(struct parser *p, const char *where, struct runbook_step *step, unsigned *seen)
+static int step_key(struct parser *p, struct runbook_step *step, unsigned *seen)
 {
     size_t key = 0;
     while (key < STEP_KEYS && strcmp(step_keys[key], p->key))
         key++;
     if (key == STEP_KEYS)
-        return unknown_key(p, where, step_keys, STEP_KEYS);
+        return unknown_key(p, step_keys, STEP_KEYS);
     if (*seen & 1U << key)
-        return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: \"%s\" is given twice", p->name, p->line,
-                    where, p->key);
+        return refuse(p, "\"%s\" is given twice", p->key);
     *seen |= 1U << key;
     switch (1U << key) {
-        case HAS_OPERATION: return step_operation(p, where, step);
+        case HAS_OPERATION: return step_operation(p, step);
         case HAS_START:
-        case HAS_TAGS_START: return number_value(p, where, &step->start);
+        case HAS_TAGS_START: return number_value(p, &step->start);
         case HAS_END:
-        case HAS_TAGS_END: return number_value(p, where, &step->end);
-        case HAS_IDS_START: return number_value(p, where, &step->ids_start);
-        case HAS_IDS_END: return number_value(p, where, &step->ids_end);
-        case HAS_BATCH: return number_value(p, where, &step->batch);
-        case HAS_RATE: return real_value(p, where, 1e9, &step->rate);
-        case HAS_DELETED: return real_value(p, where, 1, &step->deleted);
-        default: return quiet_value(p, where, &step->quiet); /* HAS_QUERIES */
+        case HAS_TAGS_END: return number_value(p, &step->end);
+        case HAS_IDS_START: return number_value(p, &step->ids_start);
+        case HAS_IDS_END: return number_value(p, &step->ids_end);
+        case HAS_BATCH: return number_value(p, &step->batch);
+        case HAS_RATE: return real_value(p, 1e9, &step->rate);
+        case HAS_DELETED: return real_value(p, 1, &step->deleted);
+        default: return quiet_value(p, &step->quiet); /* HAS_QUERIES */
     }
 }
 
-static int check_step(struct parser *p, const char *where, const struct runbook_step *s,
-                      unsigned seen)
+static int check_step(struct parser *p, const struct runbook_step *s, unsigned seen)
 {
+    p->line = s->line;
     if (!(seen & HAS_OPERATION))
-        return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: \"operation\" is missing", p->name, s->line,
-                    where);
+        return refuse(p, "\"operation\" is missing");
     unsigned wanted = operation_keys[s->operation].needed;
     const unsigned optional = operation_keys[s->operation].optional;
     const bool search = s->operation == RUNBOOK_SEARCH;
@@ -216,65 +218,49 @@ static int check_step(struct parser *p, const char *where, const struct runbook_
         wanted |= HAS_START | HAS_END;
     for (size_t key = 0; key < STEP_KEYS; key++)
         if ((seen ^ wanted) & ~optional & 1U << key)
-            return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: %s %s \"%s\"", p->name, s->line, where,
-                        operation_names[s->operation], wanted & 1U << key ? "lacks" : "has no key",
-                        step_keys[key]);
+            return refuse(p, "%s %s \"%s\"", operation_names[s->operation],
+                          wanted & 1U << key ? "lacks" : "has no key", step_keys[key]);
     if (!(seen & (HAS_START | HAS_TAGS_START)))
         return OK;
     bool replace = s->operation == RUNBOOK_REPLACE;
     if (s->start >= s->end || (replace && s->ids_start >= s->ids_end))
-        return fail(p->err, ERR_CORRUPT,
-                    "%s:%zu: %s: the range %" PRIu64 " to %" PRIu64
-                    " is empty (the end is exclusive)",
-                    p->name, s->line, where, s->start >= s->end ? s->start : s->ids_start,
-                    s->start >= s->end ? s->end : s->ids_end);
+        return refuse(p, "the range %" PRIu64 " to %" PRIu64 " is empty (the end is exclusive)",
+                      s->start >= s->end ? s->start : s->ids_start,
+                      s->start >= s->end ? s->end : s->ids_end);
     if (replace && s->end - s->start != s->ids_end - s->ids_start)
-        return fail(p->err, ERR_CORRUPT,
-                    "%s:%zu: %s: %" PRIu64 " tags are to get %" PRIu64 " vectors", p->name, s->line,
-                    where, s->end - s->start, s->ids_end - s->ids_start);
+        return refuse(p, "%" PRIu64 " tags are to get %" PRIu64 " vectors", s->end - s->start,
+                      s->ids_end - s->ids_start);
     if (seen & HAS_BATCH && (!s->batch || (s->end - s->start) / s->batch >= MOST_BATCHES))
-        return fail(p->err, ERR_CORRUPT,
-                    "%s:%zu: %s: %" PRIu64 " ids in batches of %" PRIu64
-                    ", expected batches of 1 or more, and fewer than %d of them",
-                    p->name, s->line, where, s->end - s->start, s->batch, MOST_BATCHES);
+        return refuse(p,
+                      "%" PRIu64 " ids in batches of %" PRIu64
+                      ", expected batches of 1 or more, and fewer than %d of them",
+                      s->end - s->start, s->batch, MOST_BATCHES);
     return OK;
 }
 
 /* Reads the step whose number is the current key. */
 static int read_step(struct parser *p, struct runbook *r, size_t *capacity, uint64_t number)
 {
-    char where[KEY_BYTES + 32];
-    snprintf(where, sizeof where, "%s: step %" PRIu64, r->dataset, number);
     const yaml_node_t *keys = p->value;
+    snprintf(p->where, sizeof p->where, "%s: step %" PRIu64, r->dataset, number);
     if (keys->type != YAML_MAPPING_NODE)
-        return fail(p->err, ERR_CORRUPT,
-                    "%s:%zu: %s: expected the step's keys, as operation: search", p->name, p->line,
-                    where);
+        return refuse(p, "expected the step's keys, as operation: search");
     if (!mem_grow(NULL, &r->steps, capacity, r->n + 1, sizeof *r->steps))
         return fail(p->err, ERR_NO_MEMORY, "%s: out of memory", p->name);
     struct runbook_step step = { .number = number, .line = p->line };
     unsigned seen = 0;
     int rc = OK;
     for (size_t at = 0; next_pair(p, keys, &at, &rc);)
-        rc = step_key(p, where, &step, &seen);
+        rc = step_key(p, &step, &seen);
     if (rc)
         return rc;
     r->steps[r->n++] = step;
-    return check_step(p, where, &step, seen);
+    rc = check_step(p, &step, seen);
+    snprintf(p->where, sizeof p->where, "%s", r->dataset);
+    return rc;
 }
 
 /* 3. Blocks */
-
-static int read_url(struct parser *p, struct runbook *r)
-{
-    const char *text = text_of(p->value);
-    if (r->gt_url[0])
-        return refuse(p, "gt_url is given twice");
-    if (!text || strlen(text) >= sizeof r->gt_url)
-        return refuse(p, "gt_url must be an address of at most 511 bytes");
-    (void)snprintf(r->gt_url, sizeof r->gt_url, "%s", text);
-    return OK;
-}
 
 static int block_key(struct parser *p, struct runbook *r, size_t *capacity)
 {
@@ -282,13 +268,13 @@ static int block_key(struct parser *p, struct runbook *r, size_t *capacity)
     uint64_t number;
     if (parse_number(p->key, &number))
         return read_step(p, r, capacity, number);
-    if (!strcmp(p->key, "gt_url"))
-        return read_url(p, r);
+    if (!strcmp(p->key, "gt_url")) /* neighbours are computed */
+        return OK;
     if (strcmp(p->key, "max_pts") != 0)
-        return unknown_key(p, r->dataset, known, 2);
+        return unknown_key(p, known, 2);
     if (r->max_pts)
         return refuse(p, "max_pts is given twice");
-    const int rc = number_value(p, r->dataset, &r->max_pts);
+    const int rc = number_value(p, &r->max_pts);
     return rc || r->max_pts ? rc : refuse(p, "max_pts must be at least 1");
 }
 
@@ -307,15 +293,15 @@ static int order_steps(struct parser *p, struct runbook *r)
     uint64_t expected = r->steps[0].number ? 1 : 0;
     for (size_t i = 0; i < r->n; i++, expected++) {
         const struct runbook_step *s = &r->steps[i];
+        p->line = s->line;
         if (i && s->number == s[-1].number)
-            return fail(p->err, ERR_CORRUPT,
-                        "%s:%zu: %s: step %" PRIu64 " is given twice, first in line %zu", p->name,
-                        s->line, r->dataset, s->number, s[-1].line);
+            return refuse(p, "step %" PRIu64 " is given twice, first in line %zu", s->number,
+                          s[-1].line);
         if (s->number != expected)
-            return fail(p->err, ERR_CORRUPT,
-                        "%s:%zu: %s: step %" PRIu64 ": step %" PRIu64
-                        " is missing; steps are numbered from 0 or 1 without gaps",
-                        p->name, s->line, r->dataset, s->number, expected);
+            return refuse(p,
+                          "step %" PRIu64 ": step %" PRIu64
+                          " is missing; steps are numbered from 0 or 1 without gaps",
+                          s->number, expected);
     }
     return OK;
 }
@@ -330,99 +316,20 @@ static int read_block(struct parser *p, struct runbook *r)
     if (!p->key[0] || keys->type != YAML_MAPPING_NODE)
         return refuse(p, "expected a dataset's name, then max_pts and the steps below it");
     snprintf(r->dataset, sizeof r->dataset, "%s", p->key);
+    snprintf(p->where, sizeof p->where, "%s", p->key);
     for (size_t at = 0; next_pair(p, keys, &at, &rc);)
         rc = block_key(p, r, &capacity);
     if (rc)
         return rc;
-    if (!r->max_pts)
-        return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: max_pts is missing", p->name, first_line,
-                    r->dataset);
-    if (!r->n)
-        return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: has no steps", p->name, first_line,
-                    r->dataset);
-    return order_steps(p, r);
+    p->line = first_line;
+    rc = !r->max_pts ? refuse(p, "max_pts is missing")
+         : !r->n     ? refuse(p, "has no steps")
+                     : order_steps(p, r);
+    *p->where = '\0';
+    return rc;
 }
 
-/* 4. Live tags */
-
-struct range {
-    uint64_t start, end;
-};
-
-/* Disjoint and ascending. */
-struct live_tags {
-    struct range *ranges;
-    size_t n, capacity;
-    uint64_t points; /* the number of live tags */
-};
-
-/* Index of the first range that ends after tag. */
-static size_t first_past(const struct live_tags *l, uint64_t tag)
-{
-    size_t low = 0, high = l->n;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (l->ranges[middle].end > tag)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
-
-/* Whether some of the tags start .. end - 1 are live. */
-static bool live_touches(const struct live_tags *l, uint64_t start, uint64_t end)
-{
-    size_t i = first_past(l, start);
-    return i < l->n && l->ranges[i].start < end;
-}
-
-/* Whether all of them are live. */
-static bool live_covers(const struct live_tags *l, uint64_t start, uint64_t end)
-{
-    for (size_t i = first_past(l, start); i < l->n && l->ranges[i].start <= start; i++) {
-        if (l->ranges[i].end >= end)
-            return true;
-        start = l->ranges[i].end;
-    }
-    return false;
-}
-
-/* Adds tags of which none is live. Adjacent ranges are not joined; live_covers() continues from one to
-   the next. false: out of memory. */
-static bool live_add(struct live_tags *l, uint64_t start, uint64_t end)
-{
-    if (!mem_grow(NULL, &l->ranges, &l->capacity, l->n + 1, sizeof *l->ranges))
-        return false;
-    size_t i = first_past(l, start);
-    memmove(l->ranges + i + 1, l->ranges + i, (l->n - i) * sizeof *l->ranges);
-    l->ranges[i] = (struct range){ start, end };
-    l->n++;
-    l->points += end - start;
-    return true;
-}
-
-/* Removes tags that are all live. false: out of memory. */
-static bool live_remove(struct live_tags *l, uint64_t start, uint64_t end)
-{
-    size_t i = first_past(l, start), last = i;
-    while (last < l->n && l->ranges[last].start < end)
-        last++;
-    struct range head = { l->ranges[i].start, start }, tail = { end, l->ranges[last - 1].end };
-    memmove(l->ranges + i, l->ranges + last, (l->n - last) * sizeof *l->ranges);
-    l->n -= last - i;
-    l->points -= end - start;
-    bool ok = true;
-    uint64_t points = l->points;
-    if (head.start < head.end)
-        ok = live_add(l, head.start, head.end);
-    if (tail.start < tail.end)
-        ok = ok && live_add(l, tail.start, tail.end);
-    l->points = points;
-    return ok;
-}
-
-/* 5. Consistency */
+/* 4. What the steps need */
 
 static bool inserts(const struct runbook_step *s)
 {
@@ -443,81 +350,50 @@ uint64_t runbook_first_deleted(const struct runbook_step *s, uint64_t first, uin
     return n < last - first ? last - n : first;
 }
 
-/* Inserts the ids of a step, and deletes those that it deletes again. */
-static bool apply_insert(const struct runbook_step *s, struct live_tags *l)
+/* How many points are live after a step, if those that it deletes were. */
+static uint64_t points_after(const struct runbook_step *s, uint64_t points)
 {
-    bool ok = live_add(l, s->start, s->end);
-    for (uint64_t at = s->start, last; s->deleted > 0 && ok && at < s->end; at = last) {
+    uint64_t gone = s->operation == RUNBOOK_DELETE ? s->end - s->start : 0;
+    for (uint64_t at = s->start, last; s->deleted > 0 && at < s->end; at = last) {
         last = s->end - at < s->batch ? s->end : at + s->batch;
-        ok = live_remove(l, runbook_first_deleted(s, at, last), last);
+        gone += last - runbook_first_deleted(s, at, last);
     }
-    return ok;
+    points += inserts(s) ? s->end - s->start : 0;
+    return points > gone ? points - gone : 0;
 }
 
-static int apply_step(const char *name, const struct runbook *r, const struct runbook_step *s,
-                      struct live_tags *l, uint64_t rows, struct error *err)
+static void sum_up(const char *name, struct runbook *r)
 {
-    const uint64_t last = last_row(s);
-    const char *what = operation_names[s->operation];
-    if (!s->end || s->operation == RUNBOOK_SEARCH)
-        return OK;
-    if (rows && last > rows)
-        return fail(err, ERR_CORRUPT,
-                    "%s:%zu: %s: step %" PRIu64 ": %s up to id %" PRIu64 " passes the %" PRIu64
-                    " rows of the data",
-                    name, s->line, r->dataset, s->number, what, last, rows);
-    if (inserts(s) && live_touches(l, s->start, s->end))
-        return fail(err, ERR_CORRUPT,
-                    "%s:%zu: %s: step %" PRIu64 ": some of %" PRIu64 " to %" PRIu64
-                    " are live already",
-                    name, s->line, r->dataset, s->number, s->start, s->end);
-    if (!inserts(s) && !live_covers(l, s->start, s->end))
-        return fail(err, ERR_CORRUPT,
-                    "%s:%zu: %s: step %" PRIu64 ": %s: some of %" PRIu64 " to %" PRIu64
-                    " are not live",
-                    name, s->line, r->dataset, s->number, what, s->start, s->end);
-    bool ok = inserts(s)                       ? apply_insert(s, l)
-              : s->operation == RUNBOOK_DELETE ? live_remove(l, s->start, s->end)
-                                               : true;
-    return ok ? OK : fail(err, ERR_NO_MEMORY, "%s: out of memory", name);
-}
-
-static int check_sense(const char *name, struct runbook *r, uint64_t rows, struct error *err)
-{
-    struct live_tags live = { 0 };
     const struct runbook_step *most = NULL; /* the first step with the most live points */
-    uint64_t points = r->max_pts;
-    int rc = OK;
-    for (size_t i = 0; !rc && i < r->n; i++) {
+    uint64_t points = 0, max_pts = r->max_pts;
+    for (size_t i = 0; i < r->n; i++) {
         const struct runbook_step *s = &r->steps[i];
         if (last_row(s) > r->rows_needed)
             r->rows_needed = last_row(s);
         if (s->operation == RUNBOOK_SEARCH && s->end > r->queries_needed)
             r->queries_needed = s->end;
-        rc = apply_step(name, r, s, &live, rows, err);
-        if (!rc && live.points > points) {
+        points = points_after(s, points);
+        if (points > max_pts) {
             most = s;
-            points = live.points;
+            max_pts = points;
         }
     }
-    mem_free(NULL, live.ranges);
-    if (!rc && most)
+    if (most)
         snprintf(r->warning, sizeof r->warning,
                  "%.200s:%zu: %s: step %" PRIu64 ": %" PRIu64
                  " points are live, but max_pts is %" PRIu64 "; it is raised",
-                 name, most->line, r->dataset, most->number, points, r->max_pts);
-    r->max_pts = points;
-    return rc;
+                 name, most->line, r->dataset, most->number, max_pts, r->max_pts);
+    r->max_pts = max_pts;
 }
 
-/* 6. Files */
+/* 5. Files */
 
 struct names {
     char text[400];
 };
 
 static int read_blocks(struct parser *p, const yaml_node_t *root, const char *dataset,
-                       uint64_t rows, struct runbook *out, struct names *names)
+                       struct runbook *out, struct names *names)
 {
     int rc = OK;
     for (size_t at = 0; next_pair(p, root, &at, &rc);) {
@@ -527,16 +403,16 @@ static int read_blocks(struct parser *p, const yaml_node_t *root, const char *da
         rc = other ? OK : read_block(p, &block);
         const bool wanted = !rc && !out->n && !other;
         if (!rc && out->n && !strcmp(out->dataset, block.dataset))
-            rc = fail(p->err, ERR_CORRUPT, "%s: %s: has two blocks", p->name, block.dataset);
-        if (!rc && !other)
-            rc = check_sense(p->name, &block, wanted ? rows : 0, p->err);
+            rc = refuse(p, "%s: has two blocks", block.dataset);
         const size_t used = strlen(names->text);
         snprintf(names->text + used, sizeof names->text - used, "%s%s", used ? ", " : "",
                  block.dataset);
-        if (!rc && wanted)
+        if (!rc && wanted) {
+            sum_up(p->name, &block);
             *out = block;
-        else
+        } else {
             runbook_close(&block);
+        }
     }
     return rc;
 }
@@ -549,13 +425,12 @@ static int load(struct parser *p, yaml_parser_t *y, yaml_document_t *document)
     if (y->error == YAML_MEMORY_ERROR)
         return fail(p->err, ERR_NO_MEMORY, "%s: out of memory", p->name);
     p->line = (y->error == YAML_READER_ERROR ? y->mark.line : y->problem_mark.line) + 1;
-    return fail(p->err, ERR_CORRUPT, "%s:%zu: not YAML: %s%s%s", p->name, p->line,
-                y->context ? y->context : "", y->context ? ": " : "",
-                y->problem ? y->problem : "it cannot be read");
+    return refuse(p, "not YAML: %s%s%s", y->context ? y->context : "", y->context ? ": " : "",
+                  y->problem ? y->problem : "it cannot be read");
 }
 
 /* A file is one document, which is a mapping. */
-static int read_document(struct parser *p, yaml_parser_t *yaml, const char *dataset, uint64_t rows,
+static int read_document(struct parser *p, yaml_parser_t *yaml, const char *dataset,
                          struct runbook *out, struct names *names)
 {
     yaml_document_t second;
@@ -564,7 +439,7 @@ static int read_document(struct parser *p, yaml_parser_t *yaml, const char *data
     if (!rc && (!root || root->type != YAML_MAPPING_NODE))
         rc = refuse(p, "holds no runbook");
     if (!rc)
-        rc = read_blocks(p, root, dataset, rows, out, names);
+        rc = read_blocks(p, root, dataset, out, names);
     if (rc || (rc = load(p, yaml, &second)))
         return rc;
     if (yaml_document_get_root_node(&second))
@@ -574,7 +449,7 @@ static int read_document(struct parser *p, yaml_parser_t *yaml, const char *data
 }
 
 int runbook_parse(const char *name, const char *text, size_t bytes, const char *dataset,
-                  uint64_t rows, struct runbook *out, struct error *err)
+                  struct runbook *out, struct error *err)
 {
     struct parser p = { .name = name, .line = 1, .err = err };
     struct names names = { "" };
@@ -584,7 +459,7 @@ int runbook_parse(const char *name, const char *text, size_t bytes, const char *
         return fail(err, ERR_NO_MEMORY, "%s: out of memory", name);
     yaml_parser_set_encoding(&yaml, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&yaml, (const unsigned char *)text, bytes);
-    int rc = read_document(&p, &yaml, dataset, rows, out, &names);
+    int rc = read_document(&p, &yaml, dataset, out, &names);
     yaml_document_delete(&p.document);
     yaml_parser_delete(&yaml);
     if (!rc && !out->n)
@@ -595,15 +470,14 @@ int runbook_parse(const char *name, const char *text, size_t bytes, const char *
     return rc;
 }
 
-int runbook_open(const char *path, const char *dataset, uint64_t rows, struct runbook *out,
-                 struct error *err)
+int runbook_open(const char *path, const char *dataset, struct runbook *out, struct error *err)
 {
     struct bytes b;
     *out = (struct runbook){ .n = 0 };
     int rc = bytes_open(&b, path, NULL, 0, err);
     if (rc)
         return rc;
-    rc = runbook_parse(path, (const char *)b.at, b.size, dataset, rows, out, err);
+    rc = runbook_parse(path, (const char *)b.at, b.size, dataset, out, err);
     bytes_close(&b);
     return rc;
 }

@@ -35,8 +35,8 @@
  *
  * A file is one YAML document; an alias is its value. Steps may stand in any order. These are errors, which
  * name the line: gaps in the numbers of steps, which begin at 0 or 1; numbers given twice; unknown,
- * repeated and missing keys; empty ranges; ranges past the data; replace ranges of unequal length;
- * inserting live points; deleting or replacing points that are not live. Where a dataset is named,
+ * repeated and missing keys; empty ranges; replace ranges of unequal length. Which points are live is
+ * checked where the steps are recorded (src/config/workload/runbook.c). Where a dataset is named,
  * other blocks are passed over. All 15 files of neurips23 pass.
  */
 #ifndef DRIFTLINE_RUNBOOK_H
@@ -78,7 +78,6 @@ struct runbook_step {
 
 struct runbook {
     char dataset[128];
-    char gt_url[512];
     uint64_t max_pts;        /* at least the most live points of any step */
     uint64_t rows_needed;    /* one past the largest id: the least number of rows of the data */
     uint64_t queries_needed; /* one past the largest query of a range; 0: no search has a range */
@@ -87,15 +86,13 @@ struct runbook {
     size_t n;
 };
 
-/* Reads the runbook of `dataset`, NULL: the first, from a file, gzipped or not. rows: of
-   the data; 0: any, as the caller scales ids. Freed with runbook_close(), also after an
-   error. ERR_CORRUPT with "path:line: dataset: ...", ERR_NOT_FOUND with the datasets of the
-   file, ERR_IO, ERR_NO_MEMORY. */
-int runbook_open(const char *path, const char *dataset, uint64_t rows, struct runbook *,
-                 struct error *);
+/* Reads the runbook of `dataset`, NULL: the first, from a file, gzipped or not. Freed with
+   runbook_close(), also after an error. ERR_CORRUPT with "path:line: dataset: ...", ERR_NOT_FOUND
+   with the datasets of the file, ERR_IO, ERR_NO_MEMORY. */
+int runbook_open(const char *path, const char *dataset, struct runbook *, struct error *);
 /* As runbook_open(), from a string in memory; name is for messages. */
 int runbook_parse(const char *name, const char *text, size_t bytes, const char *dataset,
-                  uint64_t rows, struct runbook *, struct error *);
+                  struct runbook *, struct error *);
 void runbook_close(struct runbook *);
 /* The first of the ids that batch_insert_delete deletes of the batch first .. last - 1, up to its end. */
 uint64_t runbook_first_deleted(const struct runbook_step *, uint64_t first, uint64_t last);

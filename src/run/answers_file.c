@@ -20,14 +20,22 @@ static void give_up(struct answers_writer *w)
     (void)unlink(w->path);
 }
 
-static size_t words_of(const struct answers *a)
+size_t answers_file_words(const struct answers *a)
 {
     return a->n + (a->starts ? a->n + 1 : 0) + a->n_ids;
 }
 
+void answers_file_place(struct answers *a, const uint64_t *words)
+{
+    a->positions = words;
+    if (a->starts)
+        a->starts = words + a->n;
+    a->ids = words + answers_file_words(a) - a->n_ids;
+}
+
 static size_t bytes_of(const struct answers *a)
 {
-    return words_of(a) * sizeof(uint64_t) + (a->distances ? a->n_ids * sizeof(float) : 0);
+    return answers_file_words(a) * sizeof(uint64_t) + (a->distances ? a->n_ids * sizeof(float) : 0);
 }
 
 static bool write_entry(FILE *file, const struct answers *a, size_t k, size_t point, bool kept)
@@ -109,19 +117,16 @@ static bool take_head(const json_t *head, struct answers_entry *e)
 static bool take_words(FILE *file, struct answers_entry *e)
 {
     struct answers *a = &e->answers;
-    const size_t n = words_of(a), bytes = bytes_of(a);
+    const size_t bytes = bytes_of(a);
 
     if (bytes > ANSWERS_BYTES_MAX)
         return false;
     e->words = malloc(bytes + 1);
     if (!e->words || fread(e->words, 1, bytes, file) != bytes)
         return false;
-    a->positions = e->words;
-    if (a->starts)
-        a->starts = e->words + a->n;
-    a->ids = e->words + n - a->n_ids;
+    answers_file_place(a, e->words);
     if (a->distances)
-        a->distances = (const float *)(e->words + n);
+        a->distances = (const float *)(e->words + answers_file_words(a));
     for (size_t i = 0; a->starts && i < a->n; i++)
         if (a->starts[i] > a->starts[i + 1] || a->starts[i + 1] > a->n_ids)
             return false;

@@ -18,6 +18,11 @@
 /* The limit for a cell's answers. Operations past it are in the file with `kept` false. */
 #define ANSWERS_BYTES_MAX ((size_t)64 << 20)
 
+/* How many words the answers take in a file or a pipe. */
+size_t answers_file_words(const struct answers *);
+/* Points into these words; `starts` only if it is not NULL. */
+void answers_file_place(struct answers *, const uint64_t *words);
+
 struct answers_writer {
     const char *path; /* NULL: nothing is stored */
     FILE *file;       /* NULL: not yet opened, or failed */

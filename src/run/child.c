@@ -16,6 +16,7 @@
 
 #include "src/base/json.h"
 #include "src/base/quote.h"
+#include "src/data/readers/bytes.h"
 #include "src/run/crash.h"
 #include "src/run/measure/outside.h"
 #include "src/run/measure/proc.h"
@@ -39,23 +40,6 @@ double cell_timeout_s(const struct cell_env *env)
     return env->experiment->timeout_s > 0 ? env->experiment->timeout_s : 1800;
 }
 
-static int write_all(int fd, const void *bytes, size_t n)
-{
-    const char *at = bytes;
-
-    while (n > 0) {
-        const ssize_t done = write(fd, at, n);
-
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return -1;
-        at += done;
-        n -= (size_t)done;
-    }
-    return 0;
-}
-
 int cell_send(const struct cell_channel *to, json_t *json_taken)
 {
     if (to->take) {
@@ -65,7 +49,7 @@ int cell_send(const struct cell_channel *to, json_t *json_taken)
     }
     char *text = json_dumps(json_taken, JSON_COMPACT), *line = NULL;
     const int n = text ? asprintf(&line, "%s %s\n", to->key, text) : -1;
-    const int rc = n > 0 ? write_all(to->lines, line, (size_t)n) : -1;
+    const int rc = n > 0 ? bytes_put(to->lines, line, (size_t)n) : -1;
 
     json_decref(json_taken);
     free(text);
@@ -165,11 +149,11 @@ static int on_score(void *to, const struct answers *a, double *recall, struct er
                                         (json_int_t)a->n_ids, "range", a->starts != NULL));
 
     if (rc == 0)
-        rc = write_all(lines, a->positions, a->n * sizeof *a->positions);
+        rc = bytes_put(lines, a->positions, a->n * sizeof *a->positions);
     if (rc == 0 && a->starts)
-        rc = write_all(lines, a->starts, (a->n + 1) * sizeof *a->starts);
+        rc = bytes_put(lines, a->starts, (a->n + 1) * sizeof *a->starts);
     if (rc == 0)
-        rc = write_all(lines, a->ids, a->n_ids * sizeof *a->ids);
+        rc = bytes_put(lines, a->ids, a->n_ids * sizeof *a->ids);
     json_t *reply = rc == 0 ? read_reply(s->channel) : NULL;
     if (!reply)
         return fail(err, ERR_IO, "cannot send answers to the harness process");

@@ -145,17 +145,10 @@ static void keep_answers(struct cell_watch *w, struct answers *a)
 static void score_words(struct cell_watch *w)
 {
     struct answers *a = &w->answers;
-    const uint64_t *words = w->words.bytes;
     struct error err = { 0 };
     double recall;
 
-    a->positions = words;
-    words += a->n;
-    if (a->starts) {
-        a->starts = words;
-        words += a->n + 1;
-    }
-    a->ids = words;
+    answers_file_place(a, w->words.bytes);
     const int code = scorer_take(&w->scorer, a, &recall, &err);
     if (code == OK && isfinite(recall))
         w->recall = recall;
@@ -187,7 +180,7 @@ static void take_answers(struct cell_watch *w, const json_t *json)
                                    .n = (size_t)n,
                                    .n_ids = (size_t)ids,
                                    .starts = range ? &none : NULL };
-    w->wanted_bytes = ((size_t)n + (range ? (size_t)n + 1 : 0) + (size_t)ids) * sizeof(uint64_t);
+    w->wanted_bytes = answers_file_words(&w->answers) * sizeof(uint64_t);
     w->taken_bytes = 0;
     if (buffer_reserve(&w->words, w->wanted_bytes + 1, w->err) != OK) {
         watch_end_as(w, "out-of-memory", "out of memory for %lld answers", ids);

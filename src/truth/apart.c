@@ -286,7 +286,7 @@ int oracle_make_apart(struct oracle *oracle, const struct op_list *list,
     (void)fflush(NULL);
     int rc = child_run(&order.child, &how);
     rc = outcome(oracle, &order, rc, &how, err);
-    free(order.child.output);
+    mem_free(NULL, order.child.output);
     (void)close(order.result);
     if (rc != OK)
         oracle_free(oracle);

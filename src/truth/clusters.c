@@ -272,13 +272,13 @@ static double silhouette_at(const float *rows, size_t m, size_t dim, size_t i, c
 int score_silhouette_of(const float *rows, size_t m, size_t dim, const uint64_t *clusters,
                         double *mean, struct error *err)
 {
-    uint64_t *distinct = mem_array(NULL, m + 1, sizeof *distinct);
-    uint32_t *of = mem_array(NULL, m + 1, sizeof *of);
-    double *sums = mem_array(NULL, 2 * m + 1, sizeof *sums), total = 0;
+    struct mem_group g = { 0 };
+    uint64_t *distinct = mem_group_array(&g, m, sizeof *distinct);
+    uint32_t *of = mem_group_array(&g, m, sizeof *of);
+    double *sums = mem_group_array(&g, 2 * m, sizeof *sums), total = 0;
     size_t n = 0;
-    const int rc = distinct && of && sums
-                       ? OK
-                       : fail(err, ERR_NO_MEMORY, "clusters: out of memory for a silhouette");
+    const int rc =
+        g.failed ? fail(err, ERR_NO_MEMORY, "clusters: out of memory for a silhouette") : OK;
 
     if (rc == OK) {
         memcpy(distinct, clusters, m * sizeof *distinct);
@@ -294,9 +294,7 @@ int score_silhouette_of(const float *rows, size_t m, size_t dim, const uint64_t 
             total += silhouette_at(rows, m, dim, i, of, n, sums, sums + m);
         *mean = n > 1 ? total / (double)m : NAN;
     }
-    mem_free(NULL, distinct);
-    mem_free(NULL, of);
-    mem_free(NULL, sums);
+    mem_group_free(&g);
     return rc;
 }
 

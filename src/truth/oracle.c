@@ -42,12 +42,8 @@ static void add_note(struct oracle *oracle, const struct error *note)
         oracle->notes[oracle->n_notes++] = text;
 }
 
-static int find_query_sets(struct oracle_run *w)
+static void find_query_sets(struct oracle_run *w)
 {
-    w->query_sets = mem_zalloc(NULL, w->list->n * sizeof *w->query_sets);
-    w->query_set_of = mem_array(NULL, w->list->n, sizeof *w->query_set_of);
-    if (!w->query_sets || !w->query_set_of)
-        return fail(w->err, ERR_NO_MEMORY, "truth: out of memory for %zu operations", w->list->n);
     for (size_t i = 0; i < w->list->n; i++) {
         const struct op *op = &w->list->ops[i];
         size_t at = 0;
@@ -65,7 +61,6 @@ static int find_query_sets(struct oracle_run *w)
         w->n_asked++;
         w->query_set_of[i] = at;
     }
-    return OK;
 }
 
 /* Space for n answers, in a part with their exact distances. */
@@ -162,10 +157,8 @@ static bool same_neighbours(const struct neighbours *a, const struct neighbours 
 static bool holds_up(struct oracle_run *w, const struct query_set *read, const struct op *op,
                      struct error *note)
 {
-    const bool range = op->kind == OP_RANGE;
     const uint32_t which = 0;
-    struct neighbours again = { .horizon = range ? (struct neighbour){ op->radius, UINT64_MAX }
-                                                 : HORIZON_NONE };
+    struct neighbours again = { .horizon = oracle_horizon_of(op) };
     struct exact_scan scan = w->scan;
     struct buffer rows = { 0 };
     struct vectors query;
@@ -176,11 +169,11 @@ static bool holds_up(struct oracle_run *w, const struct query_set *read, const s
     if (read->n_queries == 0 || !is_drawn(w, &number))
         return true;
     number %= read->n_queries;
-    int rc = gather_positions(op->rows, &number, 1, w->list->element, false, &rows, &query, &err);
+    int rc = gather_view(op->rows, &number, 1, w->list->element, false, &rows, &query, &err);
     if (rc == OK) {
         scan.queries = query.rows;
         scan.most = 0;
-        rc = scan_rows(&scan, w->ids, w->n_ids, &which, 1, &again, range ? SIZE_MAX : op->k, &err);
+        rc = scan_rows(&scan, w->ids, w->n_ids, &which, 1, &again, oracle_most_of(op), &err);
     }
     if (rc == OK)
         holds = same_neighbours(&again, &read->known[number]);
@@ -199,21 +192,20 @@ static bool holds_up(struct oracle_run *w, const struct query_set *read, const s
 static bool from_cache(struct oracle_run *w, struct query_set *q, const struct op *op,
                        XXH128_hash_t key)
 {
-    const bool range = op->kind == OP_RANGE;
     struct error note = { 0 };
     struct query_set read = { .n_queries = q->n_queries };
 
     if (!w->env->cache_dir || oracle_query_set_begin(w, &read, op) != OK)
         return false;
     bool found = truth_load(w->env->cache_dir, key, w->ids, w->n_ids, read.known, read.n_queries,
-                            range ? SIZE_MAX : op->k, &note);
+                            oracle_most_of(op), &note);
     found = found && holds_up(w, &read, op, &note);
     add_note(w->oracle, &note);
     if (!found) {
         oracle_query_set_free(&read);
         return false;
     }
-    for (size_t i = 0; !range && i < q->n_queries; i++) {
+    for (size_t i = 0; op->kind != OP_RANGE && i < q->n_queries; i++) {
         struct neighbours *known = &read.known[i];
 
         if (known->n > 0 && known->n < w->n_ids)
@@ -233,8 +225,8 @@ static int compute(struct oracle_run *w, struct query_set *q, const struct op *o
     int rc = which ? OK : fail(w->err, ERR_NO_MEMORY, "truth: out of memory for queries");
 
     if (rc == OK)
-        rc =
-            gather_view(op->rows, 0, op->rows->n, w->list->element, false, &rows, &queries, w->err);
+        rc = gather_view(op->rows, NULL, op->rows->n, w->list->element, false, &rows, &queries,
+                         w->err);
     if (rc == OK) {
         w->scan.queries = queries.rows;
         w->scan.most = w->range_bytes / RANGE_ANSWER_BYTES + 1;
@@ -260,7 +252,7 @@ static int compute_and_store(struct oracle_run *w, struct query_set *q, size_t a
         struct error note = { 0 };
 
         truth_store(w->env->cache_dir, key, w->ids, w->n_ids, q->known, q->n_queries,
-                    op->kind == OP_RANGE ? SIZE_MAX : op->k, &note);
+                    oracle_most_of(op), &note);
         add_note(w->oracle, &note);
     }
     return rc;
@@ -305,29 +297,30 @@ static int begin(struct oracle_run *w, const struct kernels *kernels, struct poo
 
     if (rc != OK)
         return rc;
-    w->oracle->truths = mem_zalloc(NULL, (list->n + 1) * sizeof *w->oracle->truths);
+    w->oracle->truths = mem_zalloc(NULL, list->n * sizeof *w->oracle->truths);
     w->oracle->n = list->n;
-    w->ids = mem_array(NULL, list->n_ids + 1, sizeof *w->ids);
-    w->fresh = mem_array(NULL, list->n_ids + 1, sizeof *w->fresh);
-    if (!w->oracle->truths || !w->ids || !w->fresh)
-        return fail(w->err, ERR_NO_MEMORY, "truth: out of memory for %zu ids", list->n_ids);
+    w->query_sets = mem_group_zalloc(&w->memory, list->n, sizeof *w->query_sets);
+    w->query_set_of = mem_group_array(&w->memory, list->n, sizeof *w->query_set_of);
+    w->ids = mem_group_array(&w->memory, list->n_ids, sizeof *w->ids);
+    w->fresh = mem_group_array(&w->memory, list->n_ids, sizeof *w->fresh);
+    if (!w->oracle->truths || w->memory.failed)
+        return fail(w->err, ERR_NO_MEMORY, "truth: out of memory for %zu operations and %zu ids",
+                    list->n, list->n_ids);
     w->scan = (struct exact_scan){ .at = &w->now, .kernels = kernels, .pool = pool };
     for (size_t i = 0; i < list->n; i++) {
         const enum op_rows rows = op_info(list->ops[i].kind)->rows;
 
         w->shrinks |= rows == ROWS_GO || rows == ROWS_CHANGE || list->ops[i].n_removes > 0;
     }
-    return find_query_sets(w);
+    find_query_sets(w);
+    return OK;
 }
 
 static void end(struct oracle_run *w)
 {
     for (size_t i = 0; w->query_sets && i < w->n_query_sets; i++)
         oracle_query_set_free(&w->query_sets[i]);
-    mem_free(NULL, w->query_sets);
-    mem_free(NULL, w->query_set_of);
-    mem_free(NULL, w->ids);
-    mem_free(NULL, w->fresh);
+    mem_group_free(&w->memory);
     live_state_free(&w->now);
 }
 

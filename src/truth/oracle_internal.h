@@ -4,6 +4,9 @@
 #ifndef DRIFTLINE_TRUTH_ORACLE_INTERNAL_H
 #define DRIFTLINE_TRUTH_ORACLE_INTERNAL_H
 
+#include <math.h>
+
+#include "src/core/mem.h"
 #include "src/truth/cache.h"
 #include "src/truth/oracle.h"
 #include "src/truth/scan.h"
@@ -26,6 +29,7 @@ struct oracle_run {
     struct live_state now;
     const struct live_state *asked; /* `now`, or the snapshot that the operation searches */
     struct exact_scan scan;
+    struct mem_group memory; /* of the following arrays */
     struct query_set *query_sets;
     size_t n_query_sets;
     size_t *query_set_of; /* by operation; SIZE_MAX: none */
@@ -37,6 +41,16 @@ struct oracle_run {
     size_t n_asked;     /* operations that have a truth */
     struct error *err;
 };
+
+/* Where the neighbours of the operation's queries end, and how many each has at most. */
+static inline struct neighbour oracle_horizon_of(const struct op *op)
+{
+    return op->kind == OP_RANGE ? (struct neighbour){ op->radius, UINT64_MAX } : HORIZON_NONE;
+}
+static inline size_t oracle_most_of(const struct op *op)
+{
+    return op->kind == OP_RANGE ? SIZE_MAX : op->k;
+}
 
 /* Hash of queries, k or radius, and filter. Both functions return 0 if out of memory. */
 XXH128_hash_t oracle_query_set_key(const struct op_list *, const struct op *);

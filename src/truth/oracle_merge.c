@@ -102,8 +102,7 @@ int oracle_merge(struct oracle_run *w, struct query_set *q, size_t at)
     for (size_t query = 0; rc == OK && enough && query < q->n_queries; query++) {
         for (size_t i = 0; i < parts; i++)
             rests[i] = rest_of(&w->env->merge[i].truths[at], query);
-        enough =
-            merge_query(&q->known[query], rests, parts, op->kind == OP_RANGE ? SIZE_MAX : op->k);
+        enough = merge_query(&q->known[query], rests, parts, oracle_most_of(op));
     }
     if (rc == OK && !enough)
         rc = fail(w->err, ERR_NO_MEMORY, "truth: out of memory to merge %zu parts", parts);

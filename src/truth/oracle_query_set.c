@@ -19,8 +19,7 @@ int oracle_query_set_begin(struct oracle_run *w, struct query_set *q, const stru
     if (!q->known)
         return fail(w->err, ERR_NO_MEMORY, "truth: out of memory for %zu queries", q->n_queries);
     for (size_t i = 0; i < q->n_queries; i++)
-        q->known[i].horizon =
-            op->kind == OP_RANGE ? (struct neighbour){ op->radius, UINT64_MAX } : HORIZON_NONE;
+        q->known[i].horizon = oracle_horizon_of(op);
     q->begun = true;
     return OK;
 }

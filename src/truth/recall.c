@@ -39,8 +39,8 @@ struct measured score_measure_row(const struct score_context *context, const voi
                                                        list->dim, distance) };
 }
 
-int score_measure(const struct score_context *context, const struct score_scratch *b,
-                  const void *query, uint64_t id, struct measured *m, struct error *err)
+int score_measure(const struct score_context *context, const struct score *b, const void *query,
+                  uint64_t id, struct measured *m, struct error *err)
 {
     const void *row = live_state_row(context->now, id, b->row, err);
 
@@ -66,7 +66,7 @@ const void *score_query_at(const struct score_context *context, size_t position)
 
 /* Copies the valid answers to b->sorted, sorted and without duplicates. Adds the number of all
    others to *wrong. */
-static size_t valid_answers(const struct score_context *context, const struct score_scratch *b,
+static size_t valid_answers(const struct score_context *context, const struct score *b,
                             const uint64_t *ids, size_t n, double *wrong)
 {
     size_t kept = 0, once = 0;
@@ -117,7 +117,7 @@ struct hits {
 };
 
 /* nearest: `most` ids, all live, the last of them the farthest. ids: k answers. */
-static int hits_of_query(const struct score_context *context, const struct score_scratch *b,
+static int hits_of_query(const struct score_context *context, const struct score *b,
                          const void *query, const uint64_t *nearest, size_t most,
                          const uint64_t *ids, size_t k, double *wrong, struct hits *hits,
                          struct error *err)
@@ -145,53 +145,32 @@ static int hits_of_query(const struct score_context *context, const struct score
     return rc;
 }
 
-int score_scratch_make(struct score_scratch *b, const struct score_context *context, size_t answers,
-                       struct error *err)
+static void summarise(struct score *s, uint64_t seed)
+{
+    double sum = 0;
+
+    if (s->n == 0 || s->most == 0)
+        return;
+    for (size_t t = 0; t < RECALL_TAILS; t++)
+        s->below[t] = 0;
+    s->min = 1;
+    for (size_t i = 0; i < s->n; i++) {
+        const double share = s->shares[i] = (double)s->hits[i] / (double)s->most;
+
+        sum += share;
+        s->min = share < s->min ? share : s->min;
+        for (size_t t = 0; t < RECALL_TAILS; t++)
+            s->below[t] += (share < recall_tails[t]) / (double)s->n;
+    }
+    s->mean = sum / (double)s->n;
+    score_interval(s->shares, s->n, seed, s);
+}
+
+int score_begin(struct score *s, const struct score_context *context, size_t n, size_t most,
+                size_t answers, struct error *err)
 {
     const struct op_list *list = context->now->list;
 
-    b->row = mem_alloc(NULL, index_row_bytes(list->element, list->dim));
-    b->sorted = mem_array(NULL, answers + 1, sizeof *b->sorted);
-    return b->row && b->sorted
-               ? OK
-               : fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu answers", answers);
-}
-
-void score_scratch_free(struct score_scratch *b)
-{
-    mem_free(NULL, b->row);
-    mem_free(NULL, b->sorted);
-}
-
-static int summarise(struct score *s, uint64_t seed, struct error *err)
-{
-    double *shares = mem_array(NULL, s->n + 1, sizeof *shares);
-
-    s->mean = s->min = s->low = s->high = NAN;
-    for (size_t t = 0; t < RECALL_TAILS; t++)
-        s->below[t] = s->n > 0 && s->most > 0 ? 0 : NAN;
-    if (!shares)
-        return fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu queries", s->n);
-    if (s->n > 0 && s->most > 0) {
-        double sum = 0;
-
-        s->min = 1;
-        for (size_t i = 0; i < s->n; i++) {
-            shares[i] = (double)s->hits[i] / (double)s->most;
-            sum += shares[i];
-            s->min = shares[i] < s->min ? shares[i] : s->min;
-            for (size_t t = 0; t < RECALL_TAILS; t++)
-                s->below[t] += (shares[i] < recall_tails[t]) / (double)s->n;
-        }
-        s->mean = sum / (double)s->n;
-        score_interval(shares, s->n, seed, s);
-    }
-    mem_free(NULL, shares);
-    return OK;
-}
-
-int score_begin(struct score *s, size_t n, size_t most, struct error *err)
-{
     *s = (struct score){ .n = n,
                          .most = most,
                          .mean = NAN,
@@ -203,25 +182,27 @@ int score_begin(struct score *s, size_t n, size_t most, struct error *err)
                          .results = NAN,
                          .below = { NAN, NAN, NAN, NAN },
                          .short_answers = NAN };
-    s->hits = mem_array(NULL, n + 1, sizeof *s->hits);
-    return s->hits ? OK : fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu queries", n);
+    s->hits = mem_group_array(&s->memory, n, sizeof *s->hits);
+    s->shares = mem_group_array(&s->memory, n, sizeof *s->shares);
+    s->row = mem_group_array(&s->memory, 1, index_row_bytes(list->element, list->dim));
+    s->sorted = mem_group_array(&s->memory, answers, sizeof *s->sorted);
+    return s->memory.failed ? fail(err, ERR_NO_MEMORY,
+                                   "scores: out of memory for %zu queries, %zu answers", n, answers)
+                            : OK;
 }
 
 int score_search(struct score *s, const struct score_context *context, const uint64_t *positions,
                  size_t n, const uint64_t *ids, uint64_t seed, struct error *err)
 {
     const struct truth *t = context->truth;
-    struct score_scratch b;
-    int rc = score_begin(s, n, t->k < t->available ? t->k : t->available, err);
-    const int made = score_scratch_make(&b, context, t->k, err);
+    int rc = score_begin(s, context, n, t->k < t->available ? t->k : t->available, t->k, err);
 
-    rc = rc == OK ? made : rc;
     s->short_answers = 0;
     for (size_t i = 0; rc == OK && i < n; i++) {
         const size_t position = positions ? (size_t)positions[i] : i;
         struct hits hits;
 
-        rc = hits_of_query(context, &b, score_query_at(context, position), t->ids + position * t->k,
+        rc = hits_of_query(context, s, score_query_at(context, position), t->ids + position * t->k,
                            s->most, ids + i * t->k, t->k, &s->wrong_ids, &hits, err);
         s->hits[i] = hits.found;
         s->short_answers += hits.valid < s->most;
@@ -229,18 +210,17 @@ int score_search(struct score *s, const struct score_context *context, const uin
             rc =
                 fail_truth(context, position, hits.nearer_id, hits.nearer_distance, hits.last, err);
     }
-    score_scratch_free(&b);
     if (rc == OK)
-        rc = summarise(s, seed, err);
-    if (rc != OK)
+        summarise(s, seed);
+    else
         score_free(s);
     return rc;
 }
 
 /* Writes the live ids of one query's k true ids to out, the farthest last, and their number to *n. */
-static int live_named(const struct score_context *context, const struct score_scratch *b,
-                      const void *query, const int64_t *ids, size_t k, uint64_t *out, size_t *n,
-                      struct named_score *s, struct error *err)
+static int live_named(const struct score_context *context, const struct score *b, const void *query,
+                      const int64_t *ids, size_t k, uint64_t *out, size_t *n, struct named_score *s,
+                      struct error *err)
 {
     struct measured m = { 0 };
     double farthest = -HUGE_VAL;
@@ -271,11 +251,10 @@ int score_named(struct named_score *s, const struct score_context *context,
                 const struct named_truth *t, size_t n, size_t k, const uint64_t *ids,
                 struct error *err)
 {
-    uint64_t *nearest = mem_array(NULL, k, sizeof *nearest);
-    struct score_scratch b;
+    struct score b;
     size_t found = 0;
-    double wrong = 0;
-    int rc = score_scratch_make(&b, context, k, err);
+    int rc = score_begin(&b, context, 1, k, k, err);
+    uint64_t *nearest = mem_group_array(&b.memory, k, sizeof *nearest);
 
     *s = (struct named_score){ .recall = NAN };
     if (rc == OK && !nearest)
@@ -287,13 +266,12 @@ int score_named(struct named_score *s, const struct score_context *context,
 
         rc = live_named(context, &b, query, t->ids + q * t->columns, k, nearest, &most, s, err);
         if (rc == OK)
-            rc = hits_of_query(context, &b, query, nearest, most, ids + q * k, k, &wrong, &hits,
-                               err);
+            rc = hits_of_query(context, &b, query, nearest, most, ids + q * k, k, &b.wrong_ids,
+                               &hits, err);
         found += hits.found;
         s->nearer += hits.nearer;
     }
-    score_scratch_free(&b);
-    mem_free(NULL, nearest);
+    score_free(&b);
     if (rc == OK && s->wanted > 0)
         s->recall = (double)found / (double)s->wanted;
     return rc;
@@ -311,8 +289,8 @@ static bool may_miss(const struct score_context *context, struct measured m)
 
 /* Adds how many of the true answers of query q are among the n answers in b->sorted, and how many
    there were to find. */
-static int find_true(const struct score_context *context, const struct score_scratch *b, size_t q,
-                     size_t n, size_t *found, size_t *wanted, struct error *err)
+static int find_true(const struct score_context *context, const struct score *b, size_t q, size_t n,
+                     size_t *found, size_t *wanted, struct error *err)
 {
     const struct truth *t = context->truth;
     struct measured m = { 0 };
@@ -335,9 +313,8 @@ struct range_counts {
 
 /* Counts the valid answers in b->sorted that are within the radius, and how many of the true answers
    are among them. */
-static int range_of_query(const struct score_context *context, const struct score_scratch *b,
-                          size_t q, size_t n, uint32_t *within, struct range_counts *all,
-                          struct error *err)
+static int range_of_query(const struct score_context *context, const struct score *b, size_t q,
+                          size_t n, uint32_t *within, struct range_counts *all, struct error *err)
 {
     const struct measured radius = { context->op->radius, 0 };
     const size_t found_before = all->found;
@@ -368,19 +345,15 @@ int score_range(struct score *s, const struct score_context *context, const uint
                 size_t n, const uint64_t *starts, const uint64_t *ids, struct error *err)
 {
     struct range_counts all = { 0 };
-    struct score_scratch b;
-    int rc = score_begin(s, n, 0, err);
-    const int made = score_scratch_make(&b, context, (size_t)starts[n], err);
+    int rc = score_begin(s, context, n, 0, (size_t)starts[n], err);
 
-    rc = rc == OK ? made : rc;
     for (size_t i = 0; rc == OK && i < n; i++) {
         const size_t q = positions ? (size_t)positions[i] : i;
-        const size_t valid = valid_answers(context, &b, ids + starts[i],
+        const size_t valid = valid_answers(context, s, ids + starts[i],
                                            (size_t)(starts[i + 1] - starts[i]), &s->wrong_ids);
 
-        rc = range_of_query(context, &b, q, valid, &s->hits[i], &all, err);
+        rc = range_of_query(context, s, q, valid, &s->hits[i], &all, err);
     }
-    score_scratch_free(&b);
     if (rc != OK) {
         score_free(s);
         return rc;
@@ -394,6 +367,6 @@ int score_range(struct score *s, const struct score_context *context, const uint
 
 void score_free(struct score *s)
 {
-    mem_free(NULL, s->hits);
+    mem_group_free(&s->memory);
     s->hits = NULL;
 }

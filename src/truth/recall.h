@@ -6,6 +6,7 @@
 #ifndef DRIFTLINE_TRUTH_RECALL_H
 #define DRIFTLINE_TRUTH_RECALL_H
 
+#include "src/core/mem.h"
 #include "src/truth/oracle.h"
 #include "src/workload/live_state.h"
 
@@ -26,7 +27,11 @@ enum { RECALL_TAILS = 4 };
 static const double recall_tails[RECALL_TAILS] = { .5, .8, .9, 1 };
 
 struct score {
-    uint32_t *hits; /* right answers of each of n queries; freed by score_free() */
+    struct mem_group memory; /* until score_free() */
+    uint32_t *hits;          /* right answers of each of n queries */
+    double *shares;          /* while it is made, as are row and sorted: the recall of each */
+    void *row;               /* space for one row, and for the answers of one query */
+    uint64_t *sorted;
     size_t n;
     size_t most; /* search: the most hits that a query can have, min(k, available) */
     /* search: recall and its 95 % bootstrap interval; NAN without queries */

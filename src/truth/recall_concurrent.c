@@ -9,7 +9,7 @@
 
 /* Ids inserted and deleted while the operation runs, sorted. An updated id is in both. */
 struct concurrent_changes {
-    uint64_t *came, *went;
+    const uint64_t *came, *went;
     size_t n_came, n_went;
 };
 
@@ -23,22 +23,15 @@ static bool is_among(const uint64_t *sorted, size_t n, uint64_t id)
     return n > 0 && bsearch(&id, sorted, n, sizeof *sorted, order_u64) != NULL;
 }
 
-static int changes_of(struct concurrent_changes *c, const struct op *op, struct error *err)
+static uint64_t *sorted_copy(struct score *s, const uint64_t *ids, size_t n)
 {
-    const size_t n = op->writes ? op->writes->n : 0;
+    uint64_t *sorted = mem_group_array(&s->memory, n, sizeof *sorted);
 
-    *c = (struct concurrent_changes){ mem_array(NULL, n + 1, sizeof *c->came),
-                                      mem_array(NULL, op->n_removes + 1, sizeof *c->went), n,
-                                      op->n_removes };
-    if (!c->came || !c->went)
-        return fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu changes", n + op->n_removes);
-    if (n > 0)
-        memcpy(c->came, op->ids, n * sizeof *c->came);
-    if (c->n_went > 0)
-        memcpy(c->went, op->removes, c->n_went * sizeof *c->went);
-    qsort(c->came, c->n_came, sizeof *c->came, order_u64);
-    qsort(c->went, c->n_went, sizeof *c->went, order_u64);
-    return OK;
+    if (sorted && n > 0) {
+        memcpy(sorted, ids, n * sizeof *sorted);
+        qsort(sorted, n, sizeof *sorted, order_u64);
+    }
+    return sorted;
 }
 
 static int compare_candidates(const void *a, const void *b)
@@ -50,7 +43,7 @@ static int compare_candidates(const void *a, const void *b)
 }
 
 /* The distance of a row that the operation deletes or updates, as it was before. */
-static int measure_before(const struct score_context *context, const struct score_scratch *b,
+static int measure_before(const struct score_context *context, const struct score *b,
                           const void *query, uint64_t id, struct measured *m, struct error *err)
 {
     const void *row = live_state_row_before(context->now, id, b->row, err);
@@ -63,7 +56,7 @@ static int measure_before(const struct score_context *context, const struct scor
 
 /* The k nearest of all rows that were live at any time, both vectors of an updated row among them:
    candidates are the ground truth at the end and the rows that were deleted or updated. */
-static int nearest_ever(const struct score_context *context, const struct score_scratch *b,
+static int nearest_ever(const struct score_context *context, const struct score *b,
                         const struct concurrent_changes *c, size_t position,
                         struct concurrent_candidate *all, size_t *n, size_t *n_all,
                         struct error *err)
@@ -104,7 +97,7 @@ static size_t wanted_of(const struct concurrent_candidate *all, size_t n, size_t
 }
 
 /* *share: the share of the required rows (wanted_of) in the answer; NAN if no row is required. */
-static int share_of_query(const struct score_context *context, const struct score_scratch *b,
+static int share_of_query(const struct score_context *context, const struct score *b,
                           const struct concurrent_changes *c, struct concurrent_candidate *all,
                           size_t position, const uint64_t *ids, double *wrong, uint32_t *hits,
                           double *share, struct error *err)
@@ -139,12 +132,12 @@ static int share_of_query(const struct score_context *context, const struct scor
     return rc;
 }
 
-static void take_shares(struct score *s, double *shares, size_t n, uint64_t seed)
+static void take_shares(struct score *s, uint64_t seed)
 {
+    double *shares = s->shares, sum = 0;
     size_t m = 0;
-    double sum = 0;
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < s->n; i++)
         if (!isnan(shares[i])) {
             shares[m++] = shares[i];
             sum += shares[i];
@@ -158,30 +151,22 @@ int score_concurrent(struct score *s, const struct score_context *context,
                      const uint64_t *positions, size_t n, const uint64_t *ids, uint64_t seed,
                      struct error *err)
 {
-    const size_t k = context->truth->k;
-    struct concurrent_changes c;
-    struct score_scratch b;
-    int rc = score_begin(s, n, k, err);
-    const int made = score_scratch_make(&b, context, k, err),
-              changed = changes_of(&c, context->op, err);
-    struct concurrent_candidate *all = mem_array(NULL, k + c.n_went + 1, sizeof *all);
-    double *shares = mem_array(NULL, n + 1, sizeof *shares);
+    const struct op *op = context->op;
+    const size_t k = context->truth->k, n_came = op->writes ? op->writes->n : 0;
+    int rc = score_begin(s, context, n, k, k, err);
+    const struct concurrent_changes c = { sorted_copy(s, op->ids, n_came),
+                                          sorted_copy(s, op->removes, op->n_removes), n_came,
+                                          op->n_removes };
+    struct concurrent_candidate *all = mem_group_array(&s->memory, k + c.n_went, sizeof *all);
 
-    rc = rc == OK ? made : rc;
-    rc = rc == OK ? changed : rc;
-    if (rc == OK && (!all || !shares))
-        rc = fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu queries", n);
+    if (rc == OK && s->memory.failed)
+        rc = fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu changes", n_came + c.n_went);
     for (size_t i = 0; rc == OK && i < n; i++)
-        rc = share_of_query(context, &b, &c, all, (size_t)positions[i], ids + i * k, &s->wrong_ids,
-                            &s->hits[i], &shares[i], err);
+        rc = share_of_query(context, s, &c, all, (size_t)positions[i], ids + i * k, &s->wrong_ids,
+                            &s->hits[i], &s->shares[i], err);
     if (rc == OK)
-        take_shares(s, shares, n, seed);
+        take_shares(s, seed);
     else
         score_free(s);
-    mem_free(NULL, c.came);
-    mem_free(NULL, c.went);
-    mem_free(NULL, all);
-    mem_free(NULL, shares);
-    score_scratch_free(&b);
     return rc;
 }

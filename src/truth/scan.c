@@ -258,28 +258,29 @@ static int start(struct scan_run *r, const uint32_t *which, size_t n_which, stru
     r->block = BLOCK_BYTES / (r->columns * sizeof(float));
     r->block = (r->block < TILE_ROWS ? TILE_ROWS : r->block) / TILE_ROWS * TILE_ROWS;
     r->block = r->block < r->n ? r->block : r->n;
-    r->queries = mem_zalloc(NULL, n_which * sizeof *r->queries);
-    r->workers = mem_zalloc(NULL, n_workers * sizeof *r->workers);
-    r->row_columns = mem_array(NULL, r->block, r->columns * sizeof(float));
-    r->query_columns =
-        codes ? mem_alloc(NULL, 1) : mem_array(NULL, n_which, r->columns * sizeof(float));
-    r->lengths = mem_array(NULL, codes ? 1 : r->n, sizeof(float));
-    if (!r->queries || !r->workers || !r->row_columns || !r->query_columns || !r->lengths)
+    r->mapped = live_state_mapped(r->scan->at);
+    const size_t run_bytes = r->mapped ? 0 : LOAD_ROWS * row_bytes;
+    const size_t own_row = (row_bytes + 63) / 64 * 64; /* aligned */
+    float *tiles =
+        mem_group_array(&r->memory, n_workers, CHUNK_QUERIES * TILE_ROWS * sizeof *tiles);
+    uint32_t *chosen = mem_group_array(&r->memory, n_workers, TILE_ROWS * sizeof *chosen);
+    char *rows = mem_group_array(&r->memory, n_workers, own_row);
+    char *runs = mem_group_array(&r->memory, n_workers, run_bytes);
+    r->queries = mem_group_zalloc(&r->memory, n_which, sizeof *r->queries);
+    r->workers = mem_group_zalloc(&r->memory, n_workers, sizeof *r->workers);
+    r->row_columns = mem_group_array(&r->memory, r->block, r->columns * sizeof(float));
+    r->query_columns = mem_group_array(&r->memory, codes ? 0 : n_which, r->columns * sizeof(float));
+    r->lengths = mem_group_array(&r->memory, codes ? 0 : r->n, sizeof(float));
+    if (r->memory.failed)
         return fail(err, ERR_NO_MEMORY,
                     "truth: out of memory for %zu queries and blocks of %zu rows", n_which,
                     r->block);
     r->n_queries = n_which;
-    r->mapped = live_state_mapped(r->scan->at);
-    for (size_t w = 0; w < n_workers; w++) {
-        struct scan_worker *b = &r->workers[w];
-
-        b->tile = mem_alloc(NULL, CHUNK_QUERIES * TILE_ROWS * sizeof *b->tile);
-        b->chosen = mem_alloc(NULL, TILE_ROWS * sizeof *b->chosen);
-        b->row = mem_alloc(NULL, row_bytes);
-        b->run = mem_alloc(NULL, r->mapped ? 1 : LOAD_ROWS * row_bytes);
-        if (!b->tile || !b->chosen || !b->row || !b->run)
-            return fail(err, ERR_NO_MEMORY, "truth: out of memory for tiles");
-    }
+    for (size_t w = 0; w < n_workers; w++)
+        r->workers[w] = (struct scan_worker){ .tile = tiles + w * CHUNK_QUERIES * TILE_ROWS,
+                                              .chosen = chosen + w * TILE_ROWS,
+                                              .row = rows + w * own_row,
+                                              .run = runs + w * run_bytes };
     for (size_t i = 0; i < n_which; i++) {
         r->queries[i].query = which[i];
         if (codes)
@@ -295,18 +296,9 @@ static void finish(struct scan_run *r)
 {
     for (size_t i = 0; r->queries && i < r->n_queries; i++)
         mem_free(NULL, r->queries[i].picks);
-    for (size_t w = 0; r->workers && w < pool_threads(r->scan->pool); w++) {
-        mem_free(NULL, r->workers[w].tile);
-        mem_free(NULL, r->workers[w].chosen);
+    for (size_t w = 0; r->workers && w < pool_threads(r->scan->pool); w++)
         mem_free(NULL, r->workers[w].bounds);
-        mem_free(NULL, r->workers[w].row);
-        mem_free(NULL, r->workers[w].run);
-    }
-    mem_free(NULL, r->workers);
-    mem_free(NULL, r->queries);
-    mem_free(NULL, r->row_columns);
-    mem_free(NULL, r->query_columns);
-    mem_free(NULL, r->lengths);
+    mem_group_free(&r->memory);
 }
 
 static int run_block(struct scan_run *r, size_t chunk)

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "src/core/mem.h"
 #include "src/truth/scan.h"
 
 struct scan_pick {
@@ -39,6 +40,7 @@ struct scan_run {
     const uint64_t *ids;
     size_t n, keep;
     struct neighbours *known;
+    struct mem_group memory; /* of the following arrays, and of the workers' */
     struct scan_query *queries;
     size_t n_queries;
     struct scan_worker *workers;

@@ -6,31 +6,23 @@
 
 /* 1. recall.c, recall_concurrent.c */
 
-/* Scratch space for one query: a row, and its answers. */
-struct score_scratch {
-    void *row;
-    uint64_t *sorted;
-};
-
 /* A row's distance, and how far rounding may move it. */
 struct measured {
     double distance, rounding;
 };
 
 /* The row's distance to the query, which has the list's element. */
-int score_measure(const struct score_context *, const struct score_scratch *, const void *query,
+int score_measure(const struct score_context *, const struct score *, const void *query,
                   uint64_t id, struct measured *, struct error *);
 /* The same of a row of the list's element. */
 struct measured score_measure_row(const struct score_context *, const void *query, const void *row);
 /* Below 0: a is nearer than b, whatever the rounding; 0: they are tied; above 0: a is farther. */
 int score_compare(struct measured a, struct measured b);
 
-/* Scratch space for up to `answers` answers; the caller frees it, also on failure. */
-int score_scratch_make(struct score_scratch *, const struct score_context *, size_t answers,
-                       struct error *);
-void score_scratch_free(struct score_scratch *);
-/* Clears the score and allocates the hits. The caller calls score_free(), also on failure. */
-int score_begin(struct score *, size_t n, size_t most, struct error *);
+/* Clears the score and allocates its memory, for n queries with up to `answers` answers. The caller
+   calls score_free(), also on failure. */
+int score_begin(struct score *, const struct score_context *, size_t n, size_t most, size_t answers,
+                struct error *);
 /* The bootstrap interval of the mean of the values, into low and high. */
 void score_interval(const double *values, size_t n, uint64_t seed, struct score *);
 

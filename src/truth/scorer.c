@@ -112,7 +112,8 @@ static int score(struct scorer *s, const struct answers *a, struct score *score,
     const struct op *op = &s->list->ops[a->op];
     struct buffer buffer = { 0 };
     struct vectors queries;
-    int rc = gather_view(op->rows, 0, op->rows->n, s->list->element, false, &buffer, &queries, err);
+    int rc =
+        gather_view(op->rows, NULL, op->rows->n, s->list->element, false, &buffer, &queries, err);
     const struct score_context context = { live_state_of(&s->now, op), op,
                                            &s->oracle->truths[a->op], queries.rows };
 
@@ -206,7 +207,7 @@ int scorer_distances(const struct scorer *s, const struct answers *a, float *out
     const size_t row_bytes = index_row_bytes(list->element, list->dim);
     struct buffer queries = { 0 }, scratch = { 0 };
     struct vectors of;
-    int rc = gather_view(op->rows, 0, op->rows->n, list->element, false, &queries, &of, err);
+    int rc = gather_view(op->rows, NULL, op->rows->n, list->element, false, &queries, &of, err);
 
     rc = rc == OK ? buffer_reserve(&scratch, row_bytes, err) : rc;
     for (size_t i = 0; rc == OK && i < a->n_ids; i++) {

@@ -178,7 +178,7 @@ int record_attributes(struct recorder *r, const struct attribute_spec *specs, si
         if (!rc)
             rc = fill(r, spec, f, column, op->n, err);
         for (size_t i = 0; i < op->n && !rc; i++)
-            r->attributes[f][op->ids[i]] = column[i]; /* record_make_live() has saved the old */
+            r->attributes[f][op->ids[i]] = column[i];
     }
     free(column);
     return rc ? rc : make_records(r, op, err);

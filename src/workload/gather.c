@@ -2,6 +2,7 @@
 #include "src/workload/gather.h"
 
 #include <math.h>
+#include <string.h>
 
 void gather_scale_to_unit(float *rows, size_t n, size_t dim)
 {
@@ -17,47 +18,41 @@ void gather_scale_to_unit(float *rows, size_t n, size_t dim)
     }
 }
 
-int gather_view(const struct view *v, size_t first, size_t n, enum element want, bool unit,
-                struct buffer *buffer, struct vectors *out, struct error *err)
+int gather_view(const struct view *v, const uint64_t *positions, size_t n, enum element want,
+                bool unit, struct buffer *buffer, struct vectors *out, struct error *err)
 {
-    const void *there = unit ? NULL : view_map(v, first, n, want);
+    const void *there = unit || positions ? NULL : view_map(v, 0, n, want);
+    const size_t row_bytes = index_row_bytes(want, v->dim);
     int rc;
 
     *out = (struct vectors){ there, n, v->dim, want };
     if (there)
         return OK;
-    if ((rc = buffer_reserve(buffer, n * index_row_bytes(want, v->dim), err)) != OK)
+    if ((rc = buffer_reserve(buffer, n * row_bytes, err)) != OK)
         return rc;
     out->rows = buffer->bytes;
-    if (n == 0)
-        return OK;
-    if ((rc = view_read(v, first, n, want, buffer->bytes, err)) != OK)
-        return rc;
-    if (unit)
-        gather_scale_to_unit(buffer->bytes, n, v->dim);
-    return OK;
-}
-
-int gather_positions(const struct view *v, const uint64_t *positions, size_t n, enum element want,
-                     bool unit, struct buffer *buffer, struct vectors *out, struct error *err)
-{
-    const size_t row_bytes = index_row_bytes(want, v->dim);
-    int rc = buffer_reserve(buffer, n * row_bytes, err);
-
-    if (rc != OK)
-        return rc;
-    *out = (struct vectors){ buffer->bytes, n, v->dim, want };
     for (size_t i = 0, run; i < n; i += run) {
-        for (run = 1; i + run < n && positions[i + run] == positions[i] + run;)
+        for (run = positions ? 1 : n; i + run < n && positions[i + run] == positions[i] + run;)
             run++;
-        rc = view_read(v, (size_t)positions[i], run, want, (char *)buffer->bytes + i * row_bytes,
-                       err);
+        rc = view_read(v, positions ? (size_t)positions[i] : 0, run, want,
+                       (char *)buffer->bytes + i * row_bytes, err);
         if (rc != OK)
             return rc;
     }
     if (unit)
         gather_scale_to_unit(buffer->bytes, n, v->dim);
     return OK;
+}
+
+int gather_items(const void *items, size_t bytes, const uint64_t *positions, size_t n,
+                 struct buffer *buffer, struct error *err)
+{
+    const int rc = buffer_reserve(buffer, n * bytes + 1, err);
+
+    for (size_t i = 0; rc == OK && i < n; i++)
+        memcpy((char *)buffer->bytes + i * bytes, (const char *)items + positions[i] * bytes,
+               bytes);
+    return rc;
 }
 
 bool gather_origin(void *to, struct vectors v, struct row_origin *out, uint64_t *numbers)

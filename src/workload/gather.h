@@ -7,13 +7,14 @@
 #include "src/workload/buffer.h"
 #include "src/workload/view.h"
 
-/* Rows [first, first + n) of a view with element `want`; scaled to unit length if `unit`, for F32
-   only. *out points into the data if they need no change, else into the buffer. */
-int gather_view(const struct view *, size_t first, size_t n, enum element want, bool unit,
-                struct buffer *, struct vectors *out, struct error *);
-/* The same for positions[0 .. n-1]; always copies. */
-int gather_positions(const struct view *, const uint64_t *positions, size_t n, enum element want,
-                     bool unit, struct buffer *, struct vectors *out, struct error *);
+/* The rows of a view at n positions (NULL: its first n) with element `want`; scaled to unit length if
+   `unit`, for F32 only. *out points into the data if the first n need no change, else into the
+   buffer. */
+int gather_view(const struct view *, const uint64_t *positions, size_t n, enum element want,
+                bool unit, struct buffer *, struct vectors *out, struct error *);
+/* Copies the items at n positions, of `bytes` each, to the buffer. */
+int gather_items(const void *items, size_t bytes, const uint64_t *positions, size_t n,
+                 struct buffer *, struct error *);
 /* Where a method's rows were gathered from. Zeroed: nothing is known of them. */
 struct gathered_rows {
     const struct view *view;

@@ -44,35 +44,44 @@ static bool grow_ids(struct recorder *r, size_t n)
     return true;
 }
 
-/* Assigns ids to the rows [row, row + n) of a dataset that have none. */
-static bool name_rows(struct recorder *r, size_t dataset, size_t row, size_t n, uint64_t *ids)
+/* The page of a row, or NULL: no row of it has an id; with `make`, out of memory. */
+static uint64_t *page_of(struct idmap *pages, size_t row, bool make)
 {
-    uint64_t next = r->list->n_ids;
-    if (!row_ids_name(&r->row_ids[dataset], row, n, &next) || !grow_ids(r, (size_t)next))
-        return false;
-    row_ids_get(&r->row_ids[dataset], row, n, ids);
-    r->list->n_ids = (size_t)next;
-    return true;
+    uint64_t at;
+    if (idmap_get(pages, row / ROW_PAGE, &at))
+        return (uint64_t *)(uintptr_t)at;
+    uint64_t *made = make ? mem_zalloc(NULL, ROW_PAGE * sizeof *made) : NULL;
+    if (made && idmap_put(pages, row / ROW_PAGE, (uint64_t)(uintptr_t)made))
+        return made;
+    mem_free(NULL, made);
+    return NULL;
 }
 
 /* The ids of a view's rows. A row without an id gets a new one if `name` is true, else
    INDEX_NO_ID. */
 static bool ids_of_view(struct recorder *r, const struct view *v, bool name, uint64_t *ids)
 {
+    uint64_t next = r->list->n_ids;
+
     for (size_t k = 0; k < v->n_segments; k++) {
         const struct segment *s = &v->segments[k];
-        const size_t dataset = record_dataset(r, s->source);
-        for (size_t i = 0; i < s->n;) {
-            size_t row = s->order ? (size_t)s->order[i] : s->first, run = s->order ? 1 : s->n;
-            while (s->order && i + run < s->n && s->order[i + run] == row + run)
-                run++;
-            if (!name)
-                row_ids_get(&r->row_ids[dataset], row, run, ids + s->at + i);
-            else if (!name_rows(r, dataset, row, run, ids + s->at + i))
+        struct idmap *pages = &r->pages[record_dataset(r, s->source)];
+        uint64_t *page = NULL;
+
+        for (size_t i = 0, row, before = SIZE_MAX; i < s->n; i++, before = row) {
+            row = s->order ? (size_t)s->order[i] : s->first + i;
+            if (row / ROW_PAGE != before / ROW_PAGE)
+                page = page_of(pages, row, name);
+            if (name && !page)
                 return false;
-            i += run;
+            if (name && page[row % ROW_PAGE] == 0)
+                page[row % ROW_PAGE] = ++next;
+            ids[s->at + i] = page && page[row % ROW_PAGE] ? page[row % ROW_PAGE] - 1 : INDEX_NO_ID;
         }
     }
+    if (!grow_ids(r, (size_t)next))
+        return false;
+    r->list->n_ids = (size_t)next;
     return true;
 }
 
@@ -115,8 +124,6 @@ int record_make_live(struct recorder *r, const struct view *v, uint64_t *ids, st
         if (record_is_live(r, ids[i]))
             return record_fail_row(r, v, i, ids[i],
                                    "is live already; delete it first, or use w:update", err);
-        if (!record_remember(r, ids[i]))
-            return record_no_memory(err);
         record_set_live(r, ids[i], true);
         for (size_t f = 0; f < r->list->n_fields; f++)
             r->attributes[f][ids[i]] = INDEX_ATTRIBUTE_NONE;

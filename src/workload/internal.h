@@ -4,8 +4,8 @@
 #ifndef DRIFTLINE_WORKLOAD_INTERNAL_H
 #define DRIFTLINE_WORKLOAD_INTERNAL_H
 
+#include "src/workload/live_state.h"
 #include "src/workload/record.h"
-#include "src/workload/row_ids.h"
 
 /* The limit for ids, filters and snapshots of a workload; past it, recording fails. */
 #define RECORD_BYTES_MAX ((size_t)4 << 30)
@@ -14,31 +14,25 @@
 struct visible_set {
     const uint64_t *bits;
     size_t words, live;
-    const int64_t
-        *attributes[INDEX_ATTRIBUTES_MAX]; /* by field and id; NULL: no row has this field */
-    size_t n_ids;                          /* of these columns; other ids have none */
+    /* by field: that of id i is at [i * stride]; NULL: no row has this field */
+    const int64_t *attributes[INDEX_ATTRIBUTES_MAX];
+    size_t stride;
+    struct live_state past; /* has what is not of the present; freed with live_state_free() */
 };
 
 struct held_snapshot {
     char *name;
     size_t op;
-    uint64_t *bits;
-    int64_t *attributes; /* the columns, one after another */
-    struct visible_set visible;
 };
 
-/* The state of one id before the open transaction changed it. A rollback restores these states in
-   reverse order. */
-struct record_undo {
-    uint64_t id, born;
-    int64_t attributes[INDEX_ATTRIBUTES_MAX];
-};
+enum { ROW_PAGE = 4096 };
 
 struct recorder {
     struct op_list *list;
     size_t ops_capacity, datasets_capacity;
-    struct row_ids *row_ids; /* one per dataset, in the same order */
-    size_t n_row_ids, row_ids_capacity;
+    /* The ids of rows, by dataset: from number / ROW_PAGE to an array of id + 1 of these rows, 0: none. */
+    struct idmap *pages;
+    size_t n_pages, pages_capacity;
     size_t ids_capacity;   /* of born, attributes, and of bits in bits */
     uint64_t *bits, *born; /* bits: the live set; born: an id's latest insertion in the log */
     int64_t *
@@ -52,10 +46,7 @@ struct recorder {
     /* The state before the open transaction: */
     bool in_transaction;
     size_t begun_at; /* number of its begin operation */
-    uint64_t *before;
-    size_t before_words, before_live, before_log_n, before_log_head;
-    struct record_undo *undo;
-    size_t undo_n, undo_capacity;
+    size_t before_live, before_log_n, before_log_head;
     struct held_snapshot *snapshots;
     size_t n_snapshots, snapshots_capacity;
     struct error first;
@@ -74,10 +65,6 @@ int record_check_stored(struct recorder *, const struct view *, const struct op_
                         struct error *);
 /* ERR_CONFIG inside a transaction, for operations that are not allowed there. */
 int record_outside(const struct recorder *, struct error *);
-/* Saves an id's state for a rollback; called before an id is inserted or its attribute changes.
-   false: out of memory. */
-bool record_remember(struct recorder *, uint64_t id);
-void record_snapshot_free(struct held_snapshot *);
 
 /* ---- ids.c */
 
@@ -106,15 +93,18 @@ int record_filter(struct recorder *, const struct filter_spec *, const struct vi
 
 /* ---- versions.c: the marks of transactions and snapshots */
 
-int record_begin(struct recorder *, struct error *);
+/* The state after the first n operations, without the changes of an open transaction. The caller
+   calls live_state_free(), also on failure. */
+int record_replay(const struct recorder *, size_t n, struct live_state *, struct error *);
+void record_begin(struct recorder *);
 /* OP_COMMIT or OP_ROLLBACK. */
 int record_end(struct recorder *, struct op *, struct error *);
 int record_snapshot(struct recorder *, const struct op *, struct error *);
 int record_release(struct recorder *, struct op *, struct error *);
-/* The rows that a search sees: of snapshot `as_of`, or of the last commit if it is NULL. Sets
-   op->as_of. The caller frees *spare after the last use of the set. */
-int record_visible(struct recorder *, const char *as_of, struct op *, struct visible_set *,
-                   void **spare, struct error *);
+/* The rows that a search sees: of snapshot `as_of`, or of the last commit if it is NULL; without
+   `rows`, only their number. Sets op->as_of. The caller frees seen->past, also on failure. */
+int record_visible(struct recorder *, const char *as_of, struct op *, bool rows,
+                   struct visible_set *seen, struct error *);
 
 /* ---- attributes.c */
 

@@ -4,7 +4,6 @@
 
 #include "src/core/order.h"
 #include "src/workload/internal.h"
-#include "src/workload/live_state.h"
 
 static const struct source *labels_of(const struct label_spec *spec, const struct source *rows)
 {
@@ -35,9 +34,7 @@ static int read_labels(const struct recorder *r, const struct label_spec *spec, 
 {
     struct live_state now;
     size_t n = 0;
-    int rc = live_state_init(&now, r->list, err);
-    for (size_t i = 0; !rc && i < r->list->n; i++)
-        rc = live_state_step(&now, i, err);
+    int rc = record_replay(r, r->list->n, &now, err);
     for (uint64_t id = 0; !rc && id < r->list->n_ids; id++)
         if (live_has(&now.live, id))
             rc = read_label(spec, &r->list->datasets[now.rows[id].dataset], now.rows[id].row,

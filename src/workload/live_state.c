@@ -47,18 +47,12 @@ void live_state_free(struct live_state *s)
 static int keep_past(struct live_state *s, size_t at, struct error *err)
 {
     const size_t n = s->list->n_ids, numbers = n * s->list->n_fields;
-    struct live_state *copy;
 
     if (!mem_grow(NULL, &s->past, &s->past_capacity, s->n_past + 1, sizeof *s->past))
         return fail(err, ERR_NO_MEMORY, "out of memory for a snapshot");
-    copy = &s->past[s->n_past];
-    *copy = (struct live_state){ .list = s->list, .snapshot = at + 1 };
-    copy->rows = mem_array(NULL, n + 1, sizeof *copy->rows);
-    copy->attributes =
-        s->attributes ? mem_array(NULL, numbers + 1, sizeof *copy->attributes) : NULL;
-    int rc = live_init(&copy->live, s->list, err);
-    if (rc == OK && (!copy->rows || (s->attributes && !copy->attributes)))
-        rc = fail(err, ERR_NO_MEMORY, "out of memory for a snapshot of %zu ids", n);
+    struct live_state *copy = &s->past[s->n_past];
+    const int rc = live_state_init(copy, s->list, err);
+    copy->snapshot = at + 1;
     if (rc != OK) {
         free_one(copy);
         return rc;
@@ -109,25 +103,27 @@ static int dataset_of(const struct op_list *list, const struct source *source, u
                 source->name);
 }
 
-/* Assigns the rows of a view to the n ids of an operation. */
-static int take_rows(struct live_state *s, const struct view *v, const uint64_t *ids, size_t n,
-                     const int64_t *attributes, uint32_t since, struct error *err)
+/* Assigns the operation's new rows, if it has any, to its ids. While a list is recorded, an operation
+   may have fewer fields than the list. */
+static int take_rows(struct live_state *s, const struct op *op, uint32_t since, struct error *err)
 {
+    const struct view *rows = op_new_rows(op);
     const struct source *last = NULL;
     const size_t n_fields = s->list->n_fields;
     uint32_t dataset = 0;
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; rows && i < op->n; i++) {
         size_t row;
-        const struct source *source = view_row(v, i, &row);
+        const struct source *source = view_row(rows, i, &row);
 
         if (source != last && dataset_of(s->list, source, &dataset, err) != OK)
             return err->code;
         last = source;
-        s->rows[ids[i]] = (struct live_row){ dataset, since, row };
+        s->rows[op->ids[i]] = (struct live_row){ dataset, since, row };
         for (size_t f = 0; f < n_fields; f++)
-            s->attributes[ids[i] * n_fields + f] =
-                attributes ? attributes[i * n_fields + f] : INDEX_ATTRIBUTE_NONE;
+            s->attributes[op->ids[i] * n_fields + f] = op->attributes && f < op->n_fields
+                                                           ? op->attributes[i * op->n_fields + f]
+                                                           : INDEX_ATTRIBUTE_NONE;
     }
     return OK;
 }
@@ -146,13 +142,6 @@ static int keep_replaced(struct live_state *s, const struct op *op, struct error
     return OK;
 }
 
-static int take_op(struct live_state *s, const struct op *op, uint32_t since, struct error *err)
-{
-    const struct view *rows = op_new_rows(op);
-
-    return rows ? take_rows(s, rows, op->ids, op->n, op->attributes, since, err) : OK;
-}
-
 int live_state_step(struct live_state *s, size_t at, struct error *err)
 {
     const struct op *op = &s->list->ops[at];
@@ -162,10 +151,10 @@ int live_state_step(struct live_state *s, size_t at, struct error *err)
     s->n_replaced = 0;
     rc = op->n_pairs ? keep_replaced(s, op, err) : OK;
     if (rc == OK && !op->pending)
-        rc = take_op(s, op, since, err);
+        rc = take_rows(s, op, since, err);
     for (size_t i = op->kind == OP_COMMIT ? op->back : 0; rc == OK && i > 0; i--)
         if ((op - i)->pending)
-            rc = take_op(s, op - i, since, err);
+            rc = take_rows(s, op - i, since, err);
     if (rc == OK && op->kind == OP_SNAPSHOT)
         rc = keep_past(s, at, err);
     if (op->kind == OP_RELEASE)

@@ -128,12 +128,6 @@ int record_train(struct recorder *r, const struct op_options *options, struct vi
 int record_insert(struct recorder *r, const struct op_options *options, struct view *rows,
                   struct error *err)
 {
-    return record_insert_with(r, options, rows, NULL, 0, err);
-}
-
-int record_insert_with(struct recorder *r, const struct op_options *options, struct view *rows,
-                       const struct attribute_spec *specs, size_t n_specs, struct error *err)
-{
     struct op *op = record_op(r, OP_INSERT, options, err);
     int rc = op ? record_check_stored(r, rows, options, err) : err->code;
     if (!rc) {
@@ -146,8 +140,8 @@ int record_insert_with(struct recorder *r, const struct op_options *options, str
         rc = check_arrival(op, err);
     if (!rc)
         rc = record_make_live(r, rows, op->ids, err);
-    if (!rc && n_specs)
-        rc = record_attributes(r, specs, n_specs, op, err);
+    if (!rc && options->n_specs)
+        rc = record_attributes(r, options->specs, options->n_specs, op, err);
     return record_op_end(r, op, rc, err);
 }
 
@@ -207,11 +201,10 @@ int record_update(struct recorder *r, const struct op_options *options, const st
 int record_ask(struct recorder *r, struct op *op, struct view *queries,
                const struct filter_spec *filter, const char *as_of, struct error *err)
 {
-    struct visible_set seen;
-    void *spare = NULL;
+    struct visible_set seen = { 0 };
     int rc = record_check_space(r, queries, err);
     if (!rc)
-        rc = record_visible(r, as_of, op, &seen, &spare, err);
+        rc = record_visible(r, as_of, op, filter != NULL, &seen, err);
     if (!rc && !seen.live)
         rc = fail(err, ERR_CONFIG, "no vector is live here; call w:insert %sfirst",
                   r->in_transaction ? "and w:commit " : "");
@@ -219,7 +212,7 @@ int record_ask(struct recorder *r, struct op *op, struct view *queries,
         rc = fail(err, ERR_CONFIG, "k = %zu, but only %zu rows are live here", op->k, seen.live);
     if (!rc)
         rc = record_filter(r, filter, &seen, op, err);
-    free(spare);
+    live_state_free(&seen.past);
     if (rc)
         return rc;
     use_rows(r, op, queries);
@@ -231,11 +224,9 @@ int record_ask(struct recorder *r, struct op *op, struct view *queries,
 }
 
 int record_search(struct recorder *r, const struct op_options *options, struct view *queries,
-                  size_t k, const struct filter_spec *filter, struct error *err)
+                  const struct filter_spec *filter, struct error *err)
 {
     struct op *op = record_op(r, OP_SEARCH, options, err);
-    if (op)
-        op->k = k;
     int rc = op ? record_ask(r, op, queries, filter, options->snapshot, err) : err->code;
     if (rc == OK && op->clusters && (options->snapshot || r->in_transaction))
         rc = fail(err, ERR_CONFIG,
@@ -245,11 +236,10 @@ int record_search(struct recorder *r, const struct op_options *options, struct v
 }
 
 int record_range(struct recorder *r, const struct op_options *options, struct view *queries,
-                 double radius, const struct filter_spec *filter, struct error *err)
+                 const struct filter_spec *filter, struct error *err)
 {
+    const double radius = options->radius;
     struct op *op = record_op(r, OP_RANGE, options, err);
-    if (op)
-        op->radius = radius;
     int rc = op ? record_ask(r, op, queries, filter, NULL, err) : err->code;
     const char *fault = rc ? NULL : index_radius_fault(r->list->metric, r->list->dim, radius);
     if (fault)
@@ -259,17 +249,14 @@ int record_range(struct recorder *r, const struct op_options *options, struct vi
 }
 
 int record_cluster(struct recorder *r, const struct op_options *options, struct view *queries,
-                   size_t level, size_t target, const struct label_spec *labels, struct error *err)
+                   const struct label_spec *labels, struct error *err)
 {
     struct op *op = record_op(r, OP_CLUSTER, options, err);
     int rc = op ? record_outside(r, err) : err->code;
     if (!rc && !r->live)
         rc = fail(err, ERR_CONFIG, "no vector is live here; call w:insert first");
-    if (!rc) {
-        op->level = level;
-        op->target = target;
+    if (!rc)
         op->k = queries ? 1 : 0; /* the ground truth: each query's nearest row */
-    }
     if (!rc && queries)
         rc = record_ask(r, op, queries, NULL, NULL, err);
     if (!rc) {
@@ -311,7 +298,7 @@ static int take_mark(struct recorder *r, struct op *op, struct error *err)
             return OK;
         case OP_RELOAD:
         case OP_RECOVER: return check_replaced(r, kind, err);
-        case OP_BEGIN: return record_begin(r, err);
+        case OP_BEGIN: record_begin(r); return OK;
         case OP_COMMIT:
         case OP_ROLLBACK: return record_end(r, op, err);
         case OP_SNAPSHOT: return record_snapshot(r, op, err);

@@ -28,6 +28,9 @@ struct op_options {
 #undef DECLARE_TEXT
 #undef DECLARE_VIEW
 #undef DECLARE_ARRAY
+    /* insert: one per field. A field that has no spec here has no value in these rows. */
+    const struct attribute_spec *specs;
+    size_t n_specs;
     bool allow_queries;   /* rows of a query set may be inserted or trained on */
     const char *snapshot; /* search: the rows of this one; NULL: the present */
     bool oldest;          /* mix: the oldest rows are deleted; else random ones */
@@ -86,11 +89,8 @@ int recorder_source_take(struct recorder *, struct source *, const char *name, c
                          struct error *);
 
 int record_train(struct recorder *, const struct op_options *, struct view *, struct error *);
+/* ERR_CONFIG: a field of another type, or more than INDEX_ATTRIBUTES_MAX fields. */
 int record_insert(struct recorder *, const struct op_options *, struct view *, struct error *);
-/* With attributes, one spec per field. A field that has no spec here has no value in these rows.
-   ERR_CONFIG: a field of another type, or more than INDEX_ATTRIBUTES_MAX fields. */
-int record_insert_with(struct recorder *, const struct op_options *, struct view *,
-                       const struct attribute_spec *, size_t n_specs, struct error *);
 /* The ids of the last operation, an insert: those of its rows in order are *first .. *last. Returns
    false if they are not consecutive, because some rows had ids from an earlier insertion. */
 bool recorder_inserted(const struct recorder *, uint64_t *first, uint64_t *last);
@@ -99,13 +99,13 @@ int record_delete(struct recorder *, const struct op_options *, const struct id_
 /* Gives the chosen ids new vectors. The row first inserted with an id still selects it. */
 int record_update(struct recorder *, const struct op_options *, const struct id_selector *,
                   struct view *with, struct error *);
-int record_search(struct recorder *, const struct op_options *, struct view *queries, size_t k,
+int record_search(struct recorder *, const struct op_options *, struct view *queries,
                   const struct filter_spec *, struct error *);
-int record_range(struct recorder *, const struct op_options *, struct view *queries, double radius,
+int record_range(struct recorder *, const struct op_options *, struct view *queries,
                  const struct filter_spec *, struct error *);
 /* Clusters the live rows. queries, labels: NULL: none. target 0: by level. */
-int record_cluster(struct recorder *, const struct op_options *, struct view *queries, size_t level,
-                   size_t target, const struct label_spec *labels, struct error *);
+int record_cluster(struct recorder *, const struct op_options *, struct view *queries,
+                   const struct label_spec *labels, struct error *);
 /* Operations that their options give:
  *
  *   OP_SET         changes options of the methods' indexes to `settings`

@@ -16,22 +16,6 @@ int record_no_memory(struct error *err)
     return fail(err, ERR_NO_MEMORY, "out of memory recording the workload");
 }
 
-void record_snapshot_free(struct held_snapshot *snapshot)
-{
-    free(snapshot->name);
-    free(snapshot->bits);
-    free(snapshot->attributes);
-}
-
-static void free_versions(struct recorder *r)
-{
-    for (size_t i = 0; i < r->n_snapshots; i++)
-        record_snapshot_free(&r->snapshots[i]);
-    mem_free(NULL, r->snapshots);
-    free(r->before);
-    mem_free(NULL, r->undo);
-}
-
 int recorder_new(struct recorder **out, struct error *err)
 {
     struct recorder *r = *out = calloc(1, sizeof *r);
@@ -54,11 +38,17 @@ void recorder_free(struct recorder *r)
 {
     if (!r)
         return;
-    for (size_t i = 0; i < r->n_row_ids; i++)
-        row_ids_free(&r->row_ids[i]);
+    for (size_t i = 0; i < r->n_pages; i++) {
+        uint64_t page, at;
+        for (size_t k = 0; idmap_next(&r->pages[i], &k, &page, &at);)
+            mem_free(NULL, (void *)(uintptr_t)at);
+        idmap_free(&r->pages[i]);
+    }
     op_list_free(r->list);
-    free_versions(r);
-    mem_free(NULL, r->row_ids);
+    for (size_t i = 0; i < r->n_snapshots; i++)
+        free(r->snapshots[i].name);
+    mem_free(NULL, r->snapshots);
+    mem_free(NULL, r->pages);
     mem_free(NULL, r->bits);
     mem_free(NULL, r->born);
     for (size_t f = 0; f < INDEX_ATTRIBUTES_MAX; f++)
@@ -96,12 +86,12 @@ static int add_source(struct recorder *r, struct source *source, const char *nam
     struct op_list *list = r->list;
     if (!mem_grow(NULL, &list->datasets, &r->datasets_capacity, list->n_opened + 1,
                   sizeof *list->datasets) ||
-        !mem_grow(NULL, &r->row_ids, &r->row_ids_capacity, list->n_opened + 1, sizeof *r->row_ids))
+        !mem_grow(NULL, &r->pages, &r->pages_capacity, list->n_opened + 1, sizeof *r->pages))
         return ERR_NO_MEMORY;
     char *copy = strdup(name);
     if (!copy)
         return ERR_NO_MEMORY;
-    row_ids_init(&r->row_ids[r->n_row_ids++]);
+    idmap_init(&r->pages[r->n_pages++], NULL);
     struct dataset_use *use = &list->datasets[list->n_opened++];
     *use = (struct dataset_use){ .name = copy, .source = source };
     if (*sha256)
@@ -132,9 +122,9 @@ size_t record_dataset(struct recorder *r, const struct source *source)
     struct dataset_use use = list->datasets[i];
     list->datasets[i] = list->datasets[to];
     list->datasets[to] = use;
-    const struct row_ids ids = r->row_ids[i];
-    r->row_ids[i] = r->row_ids[to];
-    r->row_ids[to] = ids;
+    const struct idmap pages = r->pages[i];
+    r->pages[i] = r->pages[to];
+    r->pages[to] = pages;
     return to;
 }
 
@@ -209,19 +199,6 @@ static int not_begun(const struct recorder *r, struct error *err)
                 "the workload ends inside the transaction that began on line %d, without w:commit "
                 "or w:rollback",
                 r->list->ops[r->begun_at].line);
-}
-
-bool record_remember(struct recorder *r, uint64_t id)
-{
-    if (!r->in_transaction)
-        return true;
-    if (!mem_grow(NULL, &r->undo, &r->undo_capacity, r->undo_n + 1, sizeof *r->undo))
-        return false;
-    struct record_undo *undo = &r->undo[r->undo_n++];
-    *undo = (struct record_undo){ .id = id, .born = r->born[id] };
-    for (size_t f = 0; f < INDEX_ATTRIBUTES_MAX; f++)
-        undo->attributes[f] = r->attributes[f] ? r->attributes[f][id] : INDEX_ATTRIBUTE_NONE;
-    return true;
 }
 
 /* 4. The end */

@@ -140,17 +140,17 @@ static int filter_by_ids(struct recorder *r, const struct filter_spec *a, uint64
 }
 
 static void filter_by_attributes(const struct attribute_filter *where,
-                                 const struct visible_set *seen, uint64_t *bits)
+                                 const struct visible_set *seen, size_t n_ids, uint64_t *bits)
 {
-    for (size_t id = 0; id < seen->n_ids; id++) {
+    for (size_t id = 0; id < n_ids; id++) {
         bool passes = true;
 
         for (size_t i = 0; passes && i < where->n; i++) {
             const struct attribute_condition *c = &where->conditions[i];
             const int64_t *column = seen->attributes[c->field];
 
-            passes =
-                index_attribute_meets(c, where->values, column ? column[id] : INDEX_ATTRIBUTE_NONE);
+            passes = index_attribute_meets(
+                c, where->values, column ? column[id * seen->stride] : INDEX_ATTRIBUTE_NONE);
         }
         if (passes)
             bits[id >> 6] |= (uint64_t)1 << (id & 63);
@@ -176,7 +176,7 @@ static int filter_into(struct recorder *r, const struct filter_spec *a,
                        const struct visible_set *seen, uint64_t *bits, struct error *err)
 {
     if (a->where)
-        filter_by_attributes(a->where, seen, bits);
+        filter_by_attributes(a->where, seen, r->list->n_ids, bits);
     return a->where          ? OK
            : a->tag          ? filter_by_tag(r, a->tag, bits, err)
            : a->fraction > 0 ? filter_by_fraction(r, a->fraction, seen, bits, err)

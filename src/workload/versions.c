@@ -2,7 +2,8 @@
  *
  * In a transaction the recorder's live set includes pending operations, so that each operation is
  * checked against those before it. Searches see the rows from before the transaction. A rollback
- * restores everything except the ids that rows were assigned.
+ * restores everything except the ids that rows were assigned. Rows that the recorder no longer has,
+ * those from before a transaction and those of a snapshot, are found by a replay of the list.
  *
  * 1 transactions   2 snapshots and visible sets */
 #include <stdlib.h>
@@ -11,36 +12,24 @@
 #include "src/core/mem.h"
 #include "src/workload/internal.h"
 
+int record_replay(const struct recorder *r, size_t n, struct live_state *past, struct error *err)
+{
+    int rc = live_state_init(past, r->list, err);
+
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = live_state_step(past, i, err);
+    return rc;
+}
+
 /* 1. Transactions */
 
-static size_t words_of(const struct recorder *r)
+void record_begin(struct recorder *r)
 {
-    return r->ids_capacity / 64;
-}
-
-/* A copy of the live set, with space for at least one word. */
-static uint64_t *copy_bits(const struct recorder *r)
-{
-    uint64_t *copy = calloc(words_of(r) + 1, sizeof *copy);
-
-    if (copy && r->bits)
-        memcpy(copy, r->bits, words_of(r) * sizeof *copy);
-    return copy;
-}
-
-int record_begin(struct recorder *r, struct error *err)
-{
-    r->before = copy_bits(r);
-    if (!r->before)
-        return record_no_memory(err);
-    r->before_words = words_of(r);
     r->before_live = r->live;
     r->before_log_n = r->log_n;
     r->before_log_head = r->log_head;
-    r->undo_n = 0;
     r->begun_at = r->list->n;
     r->in_transaction = true;
-    return OK;
 }
 
 /* Rows that the transaction inserted, deleted or updated. */
@@ -53,18 +42,23 @@ static size_t changed_rows(const struct recorder *r)
     return n;
 }
 
-static void roll_back(struct recorder *r)
+static int roll_back(struct recorder *r, struct error *err)
 {
-    memset(r->bits, 0, words_of(r) * sizeof *r->bits);
-    memcpy(r->bits, r->before, r->before_words * sizeof *r->bits);
+    const size_t n_ids = r->list->n_ids, n_fields = r->list->n_fields;
+    struct live_state before;
+    const int rc = record_replay(r, r->list->n, &before, err);
+
+    for (size_t w = 0; !rc && w < (n_ids + 63) / 64; w++)
+        r->bits[w] = before.live.bits[w];
+    for (size_t i = 0; !rc && i < n_ids * n_fields; i++)
+        r->attributes[i % n_fields][i / n_fields] = before.attributes[i];
+    live_state_free(&before);
     r->live = r->before_live;
     r->log_n = r->before_log_n;
     r->log_head = r->before_log_head;
-    for (size_t i = r->undo_n; i > 0; i--) {
-        r->born[r->undo[i - 1].id] = r->undo[i - 1].born;
-        for (size_t f = 0; f < r->list->n_fields; f++)
-            r->attributes[f][r->undo[i - 1].id] = r->undo[i - 1].attributes[f];
-    }
+    for (size_t at = 0; at < r->log_n; at++)
+        r->born[r->log[at]] = at;
+    return rc;
 }
 
 int record_end(struct recorder *r, struct op *op, struct error *err)
@@ -75,11 +69,9 @@ int record_end(struct recorder *r, struct op *op, struct error *err)
     op->n = changed_rows(r);
     r->in_transaction = false;
     if (op->kind == OP_ROLLBACK)
-        roll_back(r);
-    else if (r->live > r->list->max_live)
+        return roll_back(r, err);
+    if (r->live > r->list->max_live)
         r->list->max_live = r->live;
-    free(r->before);
-    r->before = NULL;
     return OK;
 }
 
@@ -105,41 +97,6 @@ static int fail_name(struct recorder *r, const char *name, struct error *err)
                 *hint.text ? hint.text : "; call w:snapshot { name = ... } first");
 }
 
-/* Copies the columns of attributes, one after another; the set then refers to the copy. */
-static int64_t *copy_columns(const struct recorder *r, struct visible_set *seen)
-{
-    const size_t n = r->list->n_ids;
-    int64_t *copy = malloc((n * r->list->n_fields + 1) * sizeof *copy);
-
-    for (size_t f = 0; copy && f < r->list->n_fields; f++) {
-        memcpy(copy + f * n, r->attributes[f], n * sizeof *copy);
-        seen->attributes[f] = copy + f * n;
-    }
-    seen->n_ids = n;
-    return copy;
-}
-
-/* Copies the live set and its attributes. */
-static int snapshot_make(struct recorder *r, struct held_snapshot *snapshot, const char *name,
-                         struct error *err)
-{
-    const size_t words = words_of(r), numbers = r->list->n_ids * r->list->n_fields;
-
-    if ((words + numbers) * 8 > RECORD_BYTES_MAX - r->bytes)
-        return fail(err, ERR_CONFIG, "the snapshots of this workload take more than %zu MB",
-                    RECORD_BYTES_MAX >> 20);
-    *snapshot =
-        (struct held_snapshot){ .name = strdup(name), .op = r->list->n, .bits = copy_bits(r) };
-    snapshot->visible =
-        (struct visible_set){ .bits = snapshot->bits, .words = words, .live = r->live };
-    snapshot->attributes = copy_columns(r, &snapshot->visible);
-    if (!snapshot->name || !snapshot->bits || !snapshot->attributes) {
-        record_snapshot_free(snapshot);
-        return record_no_memory(err);
-    }
-    return OK;
-}
-
 int record_snapshot(struct recorder *r, const struct op *op, struct error *err)
 {
     if (!r->live)
@@ -147,12 +104,14 @@ int record_snapshot(struct recorder *r, const struct op *op, struct error *err)
     if (snapshot_of(r, op->name))
         return fail(err, ERR_CONFIG, "snapshot \"%s\" is held already; call w:release first",
                     op->name);
-    if (!mem_grow(NULL, &r->snapshots, &r->snapshots_capacity, r->n_snapshots + 1,
-                  sizeof *r->snapshots))
+    char *name = strdup(op->name);
+    if (!name || !mem_grow(NULL, &r->snapshots, &r->snapshots_capacity, r->n_snapshots + 1,
+                           sizeof *r->snapshots)) {
+        free(name);
         return record_no_memory(err);
-    const int rc = snapshot_make(r, &r->snapshots[r->n_snapshots], op->name, err);
-    r->n_snapshots += rc == OK;
-    return rc;
+    }
+    r->snapshots[r->n_snapshots++] = (struct held_snapshot){ name, r->list->n };
+    return OK;
 }
 
 int record_release(struct recorder *r, struct op *op, struct error *err)
@@ -162,47 +121,36 @@ int record_release(struct recorder *r, struct op *op, struct error *err)
     if (!snapshot)
         return fail_name(r, op->name, err);
     op->as_of = snapshot->op + 1;
-    record_snapshot_free(snapshot);
+    free(snapshot->name);
     *snapshot = r->snapshots[--r->n_snapshots];
     return OK;
 }
 
-/* The attributes from before the transaction, in a new copy, *spare. */
-static int attributes_before(struct recorder *r, struct visible_set *seen, void **spare,
-                             struct error *err)
+int record_visible(struct recorder *r, const char *as_of, struct op *op, bool rows,
+                   struct visible_set *seen, struct error *err)
 {
-    const size_t n = r->list->n_ids;
-    int64_t *copy = *spare = copy_columns(r, seen);
-
-    if (!copy)
-        return record_no_memory(err);
-    for (size_t i = r->undo_n; i > 0; i--)
-        for (size_t f = 0; f < r->list->n_fields; f++)
-            copy[f * n + r->undo[i - 1].id] = r->undo[i - 1].attributes[f];
-    return OK;
-}
-
-int record_visible(struct recorder *r, const char *as_of, struct op *op, struct visible_set *seen,
-                   void **spare, struct error *err)
-{
+    const struct op_list *list = r->list;
     const struct held_snapshot *snapshot = as_of ? snapshot_of(r, as_of) : NULL;
+    struct live_state *past = &seen->past;
+    int rc = OK;
 
-    *spare = NULL;
     if (as_of && !snapshot)
         return fail_name(r, as_of, err);
-    if (snapshot) {
-        op->as_of = snapshot->op + 1;
-        *seen = snapshot->visible;
-        return OK;
-    }
-    *seen = (struct visible_set){
-        .bits = r->bits, .words = words_of(r), .live = r->live, .n_ids = r->list->n_ids
-    };
+    op->as_of = snapshot ? snapshot->op + 1 : 0;
+    *seen = (struct visible_set){ .bits = r->bits,
+                                  .words = r->ids_capacity / 64,
+                                  .live = snapshot            ? list->ops[snapshot->op].live_after
+                                          : r->in_transaction ? r->before_live
+                                                              : r->live,
+                                  .stride = 1 };
     memcpy(seen->attributes, r->attributes, sizeof seen->attributes);
-    if (!r->in_transaction)
+    if (!rows || !(snapshot || r->in_transaction))
         return OK;
-    seen->bits = r->before;
-    seen->words = r->before_words;
-    seen->live = r->before_live;
-    return attributes_before(r, seen, spare, err);
+    rc = record_replay(r, snapshot ? op->as_of : list->n, past, err);
+    seen->bits = past->live.bits;
+    seen->words = list->n_ids / 64 + 1;
+    seen->stride = list->n_fields;
+    for (size_t f = 0; !rc && f < list->n_fields; f++)
+        seen->attributes[f] = past->attributes + f;
+    return rc;
 }

@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     struct runbook r;
     struct error err = { 0 };
-    int rc = runbook_parse("fuzz", (const char *)data, bytes, NULL, 0, &r, &err);
+    int rc = runbook_parse("fuzz", (const char *)data, bytes, NULL, &r, &err);
     fuzz_expect(rc == err.code && (rc == OK || err.text[0]), "an error without a sentence");
     fuzz_expect((rc == OK) == (r.n > 0), "steps with an error, or neither");
     for (size_t i = 0; i < r.n; i++) {

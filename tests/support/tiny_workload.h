@@ -112,7 +112,7 @@ static inline void workload_search(struct workload *w, size_t k, double fraction
     struct view *v = view_range(w->queries, w->metric, 0, w->queries->n);
     const struct filter_spec allow = { .fraction = fraction };
 
-    assert_ok(record_search(w->recorder, &(struct op_options){ .tag = tag }, v, k,
+    assert_ok(record_search(w->recorder, &(struct op_options){ .tag = tag, .k = k }, v,
                             fraction < 1 ? &allow : NULL, &w->err),
               &w->err);
     view_drop(v);
@@ -122,9 +122,9 @@ static inline void workload_range(struct workload *w, double radius)
 {
     struct view *v = view_range(w->queries, w->metric, 0, w->queries->n);
 
-    assert_ok(
-        record_range(w->recorder, &(struct op_options){ .planted = 3 }, v, radius, NULL, &w->err),
-        &w->err);
+    assert_ok(record_range(w->recorder, &(struct op_options){ .planted = 3, .radius = radius }, v,
+                           NULL, &w->err),
+              &w->err);
     view_drop(v);
 }
 

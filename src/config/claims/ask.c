@@ -7,6 +7,7 @@
 
 #include "src/base/clock.h"
 #include "src/config/claims/internal.h"
+#include "src/core/mem.h"
 #include "src/data/readers/child.h"
 
 /* Processor time of one claim and of all, and the time that they get to end after Ctrl-C. */
@@ -220,7 +221,7 @@ int experiment_claims(struct experiment *ex, claim_lookup *lookup, void *from, j
             *out = NULL;
         }
     }
-    free(child.output);
+    mem_free(NULL, child.output);
     take_answers_back(ex, *out);
     return *out ? OK : fail(err, ERR_NO_MEMORY, "out of memory for the claims");
 }
@@ -263,7 +264,7 @@ int script_check_claims(struct script *s, struct error *err)
         return OK;
     (void)child_run(&child, &why); /* with the values of a run, the same functions may end */
     const int rc = child.output_bytes > 0 ? fail(err, ERR_CONFIG, "%s", child.output) : OK;
-    free(child.output);
+    mem_free(NULL, child.output);
     error_clear(&why);
     return rc;
 }

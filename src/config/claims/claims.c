@@ -14,8 +14,8 @@ static void add_paper(lua_State *L, const char *label, const char *metric, doubl
     ex->paper = script_made(L, realloc(ex->paper, (ex->n_paper + 1) * sizeof *ex->paper));
     struct paper_value *p = &ex->paper[ex->n_paper++];
     *p = (struct paper_value){ .published = value, .line = line };
-    p->label = script_made(L, strdup(label));
-    p->metric = script_made(L, strdup(metric));
+    p->label = script_keep(L, label);
+    p->metric = script_keep(L, metric);
 }
 
 /* Sorts in the config's order of methods, then by label and metric with numbers in order:
@@ -33,11 +33,8 @@ static int by_method(const void *a, const void *b, void *experiment)
 
 void lua_paper_read(lua_State *L, const struct fields *experiment)
 {
-    const int top = lua_gettop(L);
-    if (fields_push(experiment, "paper") == LUA_TNIL) {
-        lua_settop(L, top);
+    if (fields_push(experiment, "paper") == LUA_TNIL)
         return;
-    }
     if (!lua_istable(L, -1))
         fields_fail(experiment, "paper", ERR_CONFIG,
                     "\"paper\" must be { [\"LABEL\"] = { [\"METRIC/TAG\"] = number } }");
@@ -63,7 +60,6 @@ void lua_paper_read(lua_State *L, const struct fields *experiment)
     struct experiment *ex = script_of(L)->experiment;
     if (ex->n_paper)
         qsort_r(ex->paper, ex->n_paper, sizeof *ex->paper, by_method, ex);
-    lua_settop(L, top);
 }
 
 /* Claims */
@@ -71,11 +67,8 @@ void lua_paper_read(lua_State *L, const struct fields *experiment)
 void lua_claims_read(lua_State *L, const struct fields *experiment)
 {
     struct experiment *ex = script_of(L)->experiment;
-    const int top = lua_gettop(L);
-    if (fields_push(experiment, "claims") == LUA_TNIL) {
-        lua_settop(L, top);
+    if (fields_push(experiment, "claims") == LUA_TNIL)
         return;
-    }
     const size_t n = lua_istable(L, -1) ? (size_t)lua_rawlen(L, -1) : 0;
     const struct fields list = { L, lua_gettop(L), "claims", experiment->call,
                                  experiment->depth + 1 };
@@ -83,7 +76,7 @@ void lua_claims_read(lua_State *L, const struct fields *experiment)
         fields_fail(experiment, "claims", ERR_CONFIG,
                     "\"claims\" must be a list of { \"SENTENCE\", function(r) ... end }");
     fields_only(&list, CALL_LIST, n);
-    ex->claims = script_made(L, calloc(n, sizeof *ex->claims));
+    ex->claims = script_keep_items(L, n, sizeof *ex->claims);
     for (size_t i = 1; i <= n; i++) {
         lua_rawgeti(L, list.at, (lua_Integer)i);
         if (!lua_istable(L, -1) || lua_rawgeti(L, -1, 1) != LUA_TSTRING ||
@@ -97,11 +90,10 @@ void lua_claims_read(lua_State *L, const struct fields *experiment)
         if (!script_is_plain(lua_tostring(L, -2)))
             fields_fail(experiment, "claims", ERR_CONFIG,
                         "claim %zu: its sentence must be UTF-8 without control characters", i);
-        c->text = strdup(lua_tostring(L, -2));
+        c->text = script_keep(L, lua_tostring(L, -2));
         ex->n_claims++;
         c->line = ar.linedefined;
         c->lua_ref = luaL_ref(L, LUA_REGISTRYINDEX);
         lua_pop(L, 2);
     }
-    lua_settop(L, top);
 }

@@ -11,8 +11,6 @@ void lua_paper_read(lua_State *, const struct fields *experiment);
 void lua_claims_read(lua_State *, const struct fields *experiment);
 void lua_figures_read(lua_State *, const struct fields *experiment);
 void lua_compare_read(lua_State *, const struct fields *experiment);
-/* Frees the experiment's comparisons and their measured ratios. */
-void lua_compare_free(struct experiment *);
 /* Checks that the tags in methods, compare, paper and figures occur in the workload, which must be
    recorded. ERR_CONFIG names the line of the config. */
 int script_check_names(struct script *, struct error *);

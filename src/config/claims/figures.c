@@ -192,7 +192,6 @@ static void read_figure(const struct fields *f, json_t *figure)
 void lua_figures_read(lua_State *L, const struct fields *experiment)
 {
     struct experiment *ex = script_of(L)->experiment;
-    const int top = lua_gettop(L);
     if (!fields_has(experiment, "figures"))
         return;
     struct fields list =
@@ -214,5 +213,4 @@ void lua_figures_read(lua_State *L, const struct fields *experiment)
         read_figure(&f, figure);
         lua_pop(L, 1);
     }
-    lua_settop(L, top);
 }

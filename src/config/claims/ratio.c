@@ -55,8 +55,8 @@ static void check_point(const struct fields *f, struct script_place at, const ch
                        m->label, point);
 }
 
-/* Reads and checks the label at a position; the caller frees the copy. */
-static char *read_label(const struct fields *f, int position)
+/* Reads and checks the label at a position. */
+static const char *read_label(const struct fields *f, int position)
 {
     static const char shape[] =
         "compare must be { \"LABEL A\", \"LABEL B\", within = 0.03, budget = "
@@ -66,9 +66,7 @@ static char *read_label(const struct fields *f, int position)
     const char *label = lua_tostring(f->L, -1);
     lua_check_label(f->L, f->call, "compare", label);
     check_point(f, f->call, label);
-    char *copy = script_made(f->L, strdup(label));
-    lua_pop(f->L, 1);
-    return copy;
+    return script_kept(f->L, lua_gettop(f->L) - 1);
 }
 
 /* Reads a tag or a list of tags; NULL: none given. script_check_names() checks that they exist. */
@@ -124,12 +122,9 @@ static void read_pair(const struct fields *f, struct experiment *ex)
 void lua_compare_read(lua_State *L, const struct fields *experiment)
 {
     struct experiment *ex = script_of(L)->experiment;
-    const int top = lua_gettop(L);
     const int type = fields_push(experiment, "compare");
-    if (type == LUA_TNIL) {
-        lua_settop(L, top);
+    if (type == LUA_TNIL)
         return;
-    }
     const struct script_place at =
         script_key_place(L, experiment->call, experiment->depth, "compare");
     if (type != LUA_TTABLE)
@@ -138,7 +133,7 @@ void lua_compare_read(lua_State *L, const struct fields *experiment)
     const bool single = lua_rawgeti(L, list, 1) != LUA_TTABLE;
     const size_t n = single ? 1 : (size_t)lua_rawlen(L, list);
     lua_pop(L, 1);
-    ex->compare = script_made(L, calloc(n, sizeof *ex->compare));
+    ex->compare = script_keep_items(L, n, sizeof *ex->compare);
     const struct fields pairs = { L, list, "compare", at, 0 };
     if (!single)
         fields_only(&pairs, CALL_LIST, n);
@@ -152,18 +147,6 @@ void lua_compare_read(lua_State *L, const struct fields *experiment)
         read_pair(&f, ex);
         lua_pop(L, 1);
     }
-    lua_settop(L, top);
-}
-
-void lua_compare_free(struct experiment *ex)
-{
-    for (size_t i = 0; i < ex->n_compare; i++) {
-        free(ex->compare[i].a);
-        free(ex->compare[i].b);
-        json_decref(ex->compare[i].tags);
-    }
-    free(ex->compare);
-    json_decref(ex->compared);
 }
 
 /* 2. r.ratio("LABEL A", "LABEL B", "TAG") */

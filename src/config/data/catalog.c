@@ -2,8 +2,8 @@
  *
  * 1 reading fields   2 entries   3 loading   4 the catalog's names
  *
- * All strings belong to Lua. The catalog keeps its Lua state, whose registry keeps the tables
- * that hold them.
+ * All strings and arrays belong to Lua. The catalog keeps its Lua state, whose registry keeps the
+ * tables that hold the strings, and the arrays.
  */
 #include "src/config/data/catalog.h"
 
@@ -18,16 +18,11 @@
 
 enum { ENTRIES_MAX = 10000 };
 
-struct block { /* header of an array from list_field() */
-    struct block *next;
-};
-
 struct catalog {
     lua_State *L;
     struct catalog_entry *entries;
     const char **names;
     size_t n;
-    struct block *blocks;
     const char *where; /* the entry being read, for messages */
     char path[PATH_MAX];
 };
@@ -102,20 +97,25 @@ static void only_fields(lua_State *L, const struct catalog *c, const char *const
     }
 }
 
+static void *new_items(lua_State *L, size_t n, size_t bytes)
+{
+    void *items = lua_newuserdatauv(L, n * bytes, 0);
+    (void)luaL_ref(L, LUA_REGISTRYINDEX);
+    return memset(items, 0, n * bytes);
+}
+
 /* Pushes the list `key`; returns a zeroed array of *n items of `bytes` each, owned
    by the catalog. */
-static void *list_field(lua_State *L, struct catalog *c, const char *key, size_t bytes, size_t *n)
+static void *list_field(lua_State *L, const struct catalog *c, const char *key, size_t bytes,
+                        size_t *n)
 {
     lua_pushstring(L, key);
     if (lua_rawget(L, -2) != LUA_TTABLE)
         refuse(L, c, key, "must be a list");
     *n = (size_t)lua_rawlen(L, -1);
-    struct block *block = *n > ENTRIES_MAX ? NULL : calloc(1, sizeof *block + *n * bytes);
-    if (!block)
+    if (*n > ENTRIES_MAX)
         refuse(L, c, key, "is too long");
-    block->next = c->blocks;
-    c->blocks = block;
-    return block + 1;
+    return new_items(L, *n, bytes);
 }
 
 static void push_item(lua_State *L, const struct catalog *c, const char *key, size_t i)
@@ -226,9 +226,7 @@ static void read_entry(lua_State *L, struct catalog *c, struct catalog_entry *ou
 static size_t name_entries(lua_State *L, struct catalog *c)
 {
     size_t n = 0;
-    c->names = calloc(ENTRIES_MAX, sizeof *c->names);
-    if (!c->names)
-        luaL_error(L, "out of memory");
+    c->names = new_items(L, ENTRIES_MAX, sizeof *c->names);
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING || n == ENTRIES_MAX)
             luaL_error(L, "it must return a table of at most %d data sets by name", ENTRIES_MAX);
@@ -253,9 +251,7 @@ static int load_catalog(lua_State *L)
     if (!lua_istable(L, -1))
         return luaL_error(L, "it must return a table of data sets by name");
     const size_t n = name_entries(L, c);
-    c->entries = calloc(n + 1, sizeof *c->entries);
-    if (!c->entries)
-        return luaL_error(L, "out of memory");
+    c->entries = new_items(L, n, sizeof *c->entries);
     for (size_t i = 0; i < n; i++) {
         c->where = c->names[i];
         lua_getfield(L, -1, c->names[i]);
@@ -303,13 +299,6 @@ void catalog_close(struct catalog *c)
         return;
     if (c->L)
         lua_close(c->L);
-    while (c->blocks) {
-        struct block *next = c->blocks->next;
-        free(c->blocks);
-        c->blocks = next;
-    }
-    free(c->entries);
-    free(c->names);
     free(c);
 }
 

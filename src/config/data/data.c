@@ -21,28 +21,12 @@ struct data_set *lua_set_new(lua_State *L, const char *name)
     struct script *s = script_of(L);
     if (s->n_sets == SETS_MAX)
         script_fail(L, ERR_CONFIG, "a config opens at most %d data sets", SETS_MAX);
-    struct data_set *set = script_made(L, calloc(1, sizeof *set));
+    struct data_set *set = script_keep_items(L, 1, sizeof *set);
     set->next = s->sets;
     s->sets = set;
     s->n_sets++;
-    set->name = script_made(L, strdup(name));
+    set->name = script_keep(L, name);
     return set;
-}
-
-void lua_data_sets_free(struct data_set *set)
-{
-    while (set) {
-        struct data_set *next = set->next;
-        for (size_t i = 0; i < set->n_parts; i++)
-            free(set->parts[i].name);
-        for (size_t i = 0; i < 3; i++)
-            free(set->paths[i]);
-        free(set->parts);
-        free((char *)set->how.format);
-        free(set->name);
-        free(set);
-        set = next;
-    }
 }
 
 void lua_source_keep(lua_State *L, struct source *take, const char *name, const char *part,
@@ -50,29 +34,28 @@ void lua_source_keep(lua_State *L, struct source *take, const char *name, const 
 {
     struct script *s = script_of(L);
     char full[600];
-    struct error err = { 0 };
     (void)snprintf(full, sizeof full, "%s%s%s", name, *part ? " " : "", part);
     if (!s->recorder) {
         source_close(take);
         script_fail(L, ERR_CONFIG, "%s: data cannot be opened once the workload is recorded", name);
     }
-    if (recorder_source_take(s->recorder, take, full, sha256, &err))
-        script_raise(L, script_place(L), NULL, &err);
+    if (recorder_source_take(s->recorder, take, full, sha256, script_error(L)))
+        script_raise(L, script_place(L), NULL);
 }
 
 static void add_part(lua_State *L, struct data_set *set, const char *part, struct source *source)
 {
-    set->parts = script_made(L, realloc(set->parts, (set->n_parts + 1) * sizeof *set->parts));
-    set->parts[set->n_parts].name = script_made(L, strdup(part));
-    set->parts[set->n_parts++].source = source;
+    struct named_part *p = script_keep_items(L, 1, sizeof *p);
+    *p = (struct named_part){ script_keep(L, part), source, set->parts };
+    set->parts = p;
 }
 
 /* NULL: it is not open. */
 static struct source *open_part_of(const struct data_set *set, const char *part)
 {
-    for (size_t i = 0; i < set->n_parts; i++)
-        if (strcmp(set->parts[i].name, part) == 0)
-            return set->parts[i].source;
+    for (const struct named_part *p = set->parts; p; p = p->next)
+        if (strcmp(p->name, part) == 0)
+            return p->source;
     return NULL;
 }
 
@@ -157,9 +140,8 @@ int lua_catalog_note(struct script *s, const struct catalog_entry *entry, const 
 
 static void open_catalog(lua_State *L)
 {
-    struct error err = { 0 };
-    if (lua_catalog_open(script_of(L), &err))
-        script_raise(L, script_place(L), "dataset", &err);
+    if (lua_catalog_open(script_of(L), script_error(L)))
+        script_raise(L, script_place(L), "dataset");
 }
 
 static struct source *open_catalog_part(lua_State *L, struct data_set *set, const char *part)
@@ -167,15 +149,15 @@ static struct source *open_catalog_part(lua_State *L, struct data_set *set, cons
     struct source *source = NULL;
     char sha256[65] = "";
     struct script *s = script_of(L);
-    struct error err = { 0 };
     const uint64_t stopped_ns = script_stop_clock();
-    const int rc = catalog_open_part(set->entry, part, s->options, &source, sha256, &err);
+    const int rc =
+        catalog_open_part(set->entry, part, s->options, &source, sha256, script_error(L));
     script_start_clock(s, stopped_ns);
-    if (rc || lua_catalog_note(s, set->entry, part, &err)) {
+    if (rc || lua_catalog_note(s, set->entry, part, script_error(L))) {
         source_close(source);
         char what[400];
         (void)snprintf(what, sizeof what, "dataset \"%s\"", set->name);
-        script_raise(L, script_place(L), what, &err);
+        script_raise(L, script_place(L), what);
     }
     lua_source_keep(L, source, set->entry->entry.name, strcmp(part, "base") ? part : "", sha256);
     return source;
@@ -280,18 +262,18 @@ static struct source *open_path(lua_State *L, struct script_place at, const char
 {
     struct script *s = script_of(L);
     struct source *source = NULL;
-    struct error err = { 0 }, ignored = { 0 };
+    struct error ignored = { 0 };
     const uint64_t stopped_ns = script_stop_clock();
     options.scratch_dir = cache_prepare(s->options->cache, &ignored) ? NULL : s->options->cache;
-    int rc = file_open(path, &options, &source, &err);
+    int rc = file_open(path, &options, &source, script_error(L));
     if (!rc && !*part && !options.element && source->element == ELEMENT_I8) {
         source_close(source);
         options.element = data_element_name(INDEX_F32); /* methods take no i8 */
-        rc = file_open(path, &options, &source, &err);
+        rc = file_open(path, &options, &source, script_error(L));
     }
     script_start_clock(s, stopped_ns);
     if (rc)
-        script_raise(L, at, "file", &err);
+        script_raise(L, at, "file");
     if (source->note[0] && s->options->say) {
         char line[SOURCE_NAME_BYTES + sizeof source->note + 2];
         (void)snprintf(line, sizeof line, "%s: %s", source->name, source->note);
@@ -335,17 +317,15 @@ static int lua_file(lua_State *L)
     for (int i = 0; i < 3; i++) {
         const char *given = fields_text(&f, path_keys[i], NULL);
         if (given)
-            set->paths[i] = script_made(L, strdup(lua_data_path(L, given)));
+            set->paths[i] = script_keep(L, lua_data_path(L, given));
     }
     set->how = options;
     set->how.dataset = NULL;
     set->how.element = data_element_name(set->base->element);
-    set->how.format = NULL;
-    if (options.format)
-        set->how.format = script_made(L, strdup(options.format));
+    set->how.format = script_keep(L, options.format);
     /* The queries of a file with several data sets are "test". */
     if (file_holds_sets(path, &options) && !set->paths[PATH_QUERIES] && !options.dataset)
-        set->paths[PATH_QUERIES] = strdup(path);
+        set->paths[PATH_QUERIES] = script_keep(L, path);
     lua_set_push(L, set);
     return 1;
 }
@@ -359,11 +339,10 @@ static struct source *fresh_points(lua_State *L, struct data_set *set, size_t n,
     char part[80];
     (void)snprintf(part, sizeof part, "query %zu %.17g", n, at);
     struct source *source = open_part_of(set, part);
-    struct error err = { 0 };
     if (source)
         return source;
-    if (synthetic_queries(set->base, n, set->seed, at < 0 ? 1 : at, &source, &err))
-        script_raise(L, script_place(L), "queries", &err);
+    if (synthetic_queries(set->base, n, set->seed, at < 0 ? 1 : at, &source, script_error(L)))
+        script_raise(L, script_place(L), "queries");
     char label[80] = "query";
     if (at >= 0)
         (void)snprintf(label, sizeof label, "query at %.6g", at);
@@ -405,11 +384,10 @@ static struct source *stored_part(lua_State *L, struct data_set *set, const char
     for (int i = 0; i < 3; i++) {
         if (!set->paths[i] || strcmp(path_parts[i], part) != 0)
             continue;
-        struct error err = { 0 };
         source = open_path(L, script_place(L), set->paths[i], options_of(set, i), part, set->name);
         /* Parts to sort by are not data sets in results; their hash is among config_files. */
-        if (i != PATH_QUERIES && script_note_file(script_of(L), set->paths[i], &err))
-            script_raise(L, script_place(L), "file", &err);
+        if (i != PATH_QUERIES && script_note_file(script_of(L), set->paths[i], script_error(L)))
+            script_raise(L, script_place(L), "file");
     }
     if (source)
         add_part(L, set, part, source);

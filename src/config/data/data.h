@@ -7,21 +7,20 @@
 #include "src/data/files/file.h"
 
 struct named_part {
-    char *name;
+    const char *name;
     struct source *source; /* owned by the recorder */
+    struct named_part *next;
 };
 
-/* One `dataset`, `file` or `synthetic` of the config. */
+/* One `dataset`, `file` or `synthetic` of the config; lasts as long as it. */
 struct data_set {
-    char *name; /* its name in the config */
+    const char *name; /* its name in the config */
     struct source *base;
     enum metric metric;
-    struct named_part *parts; /* opened so far, such as "query" */
-    size_t n_parts;
+    struct named_part *parts;    /* opened so far, such as "query" */
     struct catalog_entry *entry; /* NULL unless it is in the catalog */
-    char *paths[3];              /* of `file`: queries, time, label; each may be NULL */
-    /* of `file`, for its queries and, in formats whose names do not state it, its parts; format is freed
-       with the set */
+    const char *paths[3];        /* of `file`: queries, time, label; each may be NULL */
+    /* of `file`, for its queries and, in formats whose names do not state it, its parts */
     struct file_options how;
     bool synthetic;
     uint64_t seed; /* of the queries of a synthetic set */
@@ -38,8 +37,6 @@ void lua_data_register(struct script *);      /* dataset, file */
 void lua_synthetic_register(struct script *); /* synthetic */
 void lua_hashes_register(struct script *);    /* hashes */
 void lua_view_register(struct script *);      /* the metatable of views */
-/* Frees all sets of the list. */
-void lua_data_sets_free(struct data_set *);
 
 /* Pushes a view and takes over its reference. NULL raises ERR_NO_MEMORY. */
 void lua_view_push(lua_State *, struct view *take, struct data_set *);

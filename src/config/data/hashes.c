@@ -65,10 +65,9 @@ static int lua_hashes(lua_State *L)
     char title[300];
     title_of(L, (enum image_hash)kind, images.view, title, sizeof title);
     struct source *source = NULL;
-    struct error err = { 0 };
     if (image_hash_open((enum image_hash)kind, images.view->n, images.view->dim, read_view, &images,
-                        title, &source, &err))
-        script_raise(L, f.call, "hashes", &err);
+                        title, &source, script_error(L)))
+        script_raise(L, f.call, "hashes");
     lua_data_push(L, source, title);
     return 1;
 }

@@ -73,10 +73,9 @@ static int lua_synthetic(lua_State *L)
                                      index_metric_names);
     char title[300];
     synthetic_title(kind, &params, seed, title, sizeof title);
-    struct error err = { 0 };
     struct source *source = NULL;
-    if (synthetic_open(kind, &params, seed, &source, &err))
-        fields_fail(&f, NULL, err.code, "%s", err.text);
+    if (synthetic_open(kind, &params, seed, &source, script_error(L)))
+        script_raise(L, f.call, f.what);
     lua_source_keep(L, source, title, "", "");
     struct data_set *set = lua_set_new(L, title);
     set->base = source;

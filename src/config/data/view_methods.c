@@ -151,9 +151,8 @@ static int read_numbers(struct script *s, const struct view *v, const struct sou
 bool lua_data_numbers(lua_State *L, const struct lua_view *v, const char *part, int64_t *out)
 {
     const struct source *source = lua_data_part(L, v->set, part);
-    struct error err = { 0 };
-    if (read_numbers(script_of(L), v->view, source, out, &err))
-        script_raise(L, script_place(L), part, &err);
+    if (read_numbers(script_of(L), v->view, source, out, script_error(L)))
+        script_raise(L, script_place(L), part);
     return data_element_of(source->element)->integer;
 }
 
@@ -169,17 +168,17 @@ static int view_sort_by(lua_State *L)
     const struct source *part = lua_data_part(L, v->set, lua_tostring(L, 2));
     lua_view_reserve(L, n * (sizeof(uint64_t) + sizeof(int64_t)));
     uint64_t *positions = malloc(n * sizeof *positions);
-    struct error err = { 0 };
+    struct error *err = script_error(L);
     int64_t *numbers = malloc(n * sizeof *numbers);
     int rc = positions && numbers
-                 ? read_numbers(script_of(L), v->view, part, numbers, &err)
-                 : fail(&err, ERR_NO_MEMORY, "out of memory, cannot sort %zu rows", n);
+                 ? read_numbers(script_of(L), v->view, part, numbers, err)
+                 : fail(err, ERR_NO_MEMORY, "out of memory, cannot sort %zu rows", n);
     for (size_t i = 0; !rc && i < n; i++) {
         positions[i] = i;
         if (numbers[i] == INDEX_ATTRIBUTE_NONE) {
             size_t row;
             (void)view_row(v->view, i, &row);
-            rc = fail(&err, ERR_CONFIG,
+            rc = fail(err, ERR_CONFIG,
                       "%s: row %zu has no value (NaN), so it has no place in the order; leave such "
                       "rows out before sorting",
                       part->name, row + 1);
@@ -190,7 +189,7 @@ static int view_sort_by(lua_State *L)
     free(numbers);
     if (rc) {
         free(positions);
-        script_raise(L, script_place(L), "sort_by", &err);
+        script_raise(L, script_place(L), "sort_by");
     }
     lua_view_push(L, view_ordered(v->view, positions, n), v->set);
     return 1;
@@ -233,24 +232,24 @@ static int view_drift(lua_State *L)
     const size_t less = x->n < y->n ? x->n : y->n, n = less < DRIFT_ROWS ? less : DRIFT_ROWS;
     lua_view_reserve(L, 2 * n * x->dim * sizeof(float));
     float *rows = malloc(2 * n * x->dim * sizeof *rows);
-    struct error err = { 0 };
+    struct error *err = script_error(L);
     struct data_drift drift = { 0 };
-    int rc = rows ? OK : fail(&err, ERR_NO_MEMORY, "out of memory, cannot read %zu rows", 2 * n);
+    int rc = rows ? OK : fail(err, ERR_NO_MEMORY, "out of memory, cannot read %zu rows", 2 * n);
     if (!rc)
-        rc = read_spaced(script_of(L), x, n, rows, &err);
+        rc = read_spaced(script_of(L), x, n, rows, err);
     if (!rc)
-        rc = read_spaced(script_of(L), y, n, rows + n * x->dim, &err);
+        rc = read_spaced(script_of(L), y, n, rows + n * x->dim, err);
     if (!rc)
-        rc = data_drift(rows, rows + n * x->dim, n, x->dim, &drift, &err);
+        rc = data_drift(rows, rows + n * x->dim, n, x->dim, &drift, err);
     free(rows);
     if (!rc &&
         json_array_append_new(script_of(L)->experiment->drift,
                               json_pack("{s:I, s:f, s:f, s:[f, f]}", "rows", (json_int_t)n, "means",
                                         drift.means, "projections", drift.projections, "contrast",
                                         drift.contrast[0], drift.contrast[1])))
-        rc = fail(&err, ERR_NO_MEMORY, "out of memory for a measured drift");
+        rc = fail(err, ERR_NO_MEMORY, "out of memory for a measured drift");
     if (rc)
-        script_raise(L, script_place(L), "drift", &err);
+        script_raise(L, script_place(L), "drift");
     lua_pushnumber(L, drift.means);
     lua_pushnumber(L, drift.projections);
     lua_pushnumber(L, drift.contrast[0]);

@@ -11,16 +11,12 @@
 enum { AXIS_MAX = 1000, LABEL_BYTES_MAX = 120 };
 
 struct lua_method {
-    struct method_spec *spec; /* NULL once lua_method_take() has taken it */
+    struct method_spec spec;
+    bool taken; /* by lua_method_take() */
 };
 
 void lua_method_free(struct method_spec *m)
 {
-    free(m->name);
-    free(m->label);
-    free(m->rebuild);
-    free(m->maintain.tag);
-    free(m->maintain.probe);
     json_decref(m->params);
     json_decref(m->knobs);
     json_decref(m->sweep);
@@ -31,20 +27,19 @@ void lua_method_free(struct method_spec *m)
 static int method_gc(lua_State *L)
 {
     struct lua_method *m = luaL_checkudata(L, 1, METHOD_NAME);
-    if (m->spec)
-        lua_method_free(m->spec);
-    free(m->spec);
-    m->spec = NULL;
+    if (!m->taken)
+        lua_method_free(&m->spec);
+    m->taken = true;
     return 0;
 }
 
 struct method_spec *lua_method_take(lua_State *L, int index)
 {
     struct lua_method *m = luaL_testudata(L, index, METHOD_NAME);
-    struct method_spec *spec = m ? m->spec : NULL;
-    if (m)
-        m->spec = NULL;
-    return spec;
+    if (!m || m->taken)
+        return NULL;
+    m->taken = true;
+    return &m->spec;
 }
 
 /* Pushes and opens the table `key`; false, with nothing pushed, if there is none. */
@@ -229,11 +224,6 @@ static void read_calibrate(const struct fields *f, struct method_spec *m)
     lua_pop(f->L, 1);
 }
 
-static char *copied(const char *text)
-{
-    return text ? strdup(text) : NULL;
-}
-
 static void read_maintain(const struct fields *f, struct method_spec *m)
 {
     static const char *const ways[] = { "maintain", "rebuild", NULL };
@@ -242,14 +232,14 @@ static void read_maintain(const struct fields *f, struct method_spec *m)
     if (!sub_table(f, "maintain", &sub))
         return;
     fields_only(&sub, CALL_MAINTAIN, 0);
-    p->tag = copied(fields_text(&sub, "tag", NULL));
+    p->tag = script_keep(f->L, fields_text(&sub, "tag", NULL));
     p->rebuilds = fields_choice(&sub, "by", 0, ways) == 1;
     p->leaves_out = !fields_bool(&sub, "changes", true);
     p->every = (size_t)fields_count(&sub, "every", 0, 1, UINT32_MAX);
     p->deleted = fields_real(&sub, "deleted", 0, 1e-6, 1e6);
     p->recall = fields_real(&sub, "recall", 0, 1e-6, 1);
     p->sample = fields_real(&sub, "sample", 1, 1e-6, 1);
-    p->probe = copied(fields_text(&sub, "probe", NULL));
+    p->probe = script_keep(f->L, fields_text(&sub, "probe", NULL));
     if (!p->tag)
         fields_fail(f, "maintain", ERR_CONFIG,
                     "maintain = { tag = \"TAG\" } names the w:maintain steps that it is about");
@@ -280,7 +270,7 @@ static void read_policies(const struct fields *f, struct method_spec *m)
     static const char *const policies[] = { "native", "filter", "rebuild", "replace", NULL };
     static const char *const elements[] = { "f32", NULL };
     m->floats = fields_choice(f, "element", -1, elements) == 0;
-    m->rebuild = copied(fields_text(f, "rebuild", NULL));
+    m->rebuild = script_keep(f->L, fields_text(f, "rebuild", NULL));
     read_maintain(f, m);
     m->locked = fields_bool(f, "lock", false);
     m->deletes = (enum deletes_policy)fields_choice(f, "deletes", DELETES_NATIVE, policies);
@@ -342,7 +332,7 @@ static void read_spec(const struct fields *f, struct method_spec *m)
     read_of(f, m);
     const char *label = fields_text(f, "label", m->name);
     check_name(f, "label", label);
-    m->label = strdup(label);
+    m->label = script_keep(f->L, label);
     m->params = json_object();
     m->knobs = json_object();
     m->sweep = json_object();
@@ -377,21 +367,17 @@ static int lua_method(lua_State *L)
                     "method: the name of one comes first, as in method { \"divf\" }, not %s",
                     script_shown(L, -1));
     const char *name = lua_tostring(L, -1);
-    struct error err = { 0 };
-    const struct index_ops *ops = registry_find(s->registry, name, &err);
+    const struct index_ops *ops = registry_find(s->registry, name, script_error(L));
     if (!ops)
-        script_raise(L, script_place(L), NULL, &err);
+        script_raise(L, script_place(L), NULL);
     f.what = lua_pushfstring(L, "method \"%s\"", name);
     fields_only(&f, CALL_METHOD, 1);
     struct lua_method *m = lua_newuserdatauv(L, sizeof *m, 0);
-    m->spec = NULL;
+    *m = (struct lua_method){ .spec = { .ops = ops, .line = f.call.line } };
     luaL_setmetatable(L, METHOD_NAME);
-    m->spec = script_made(L, calloc(1, sizeof *m->spec));
-    m->spec->name = script_made(L, strdup(name));
-    m->spec->ops = ops;
-    m->spec->line = f.call.line;
+    m->spec.name = script_keep(L, name);
     const int made = lua_gettop(L);
-    read_spec(&f, m->spec);
+    read_spec(&f, &m->spec);
     lua_pushvalue(L, made);
     return 1;
 }

@@ -62,12 +62,11 @@ struct lua_option lua_option_find(lua_State *L, struct script_place at, const st
 void lua_option_contain(lua_State *L, struct script_place at, struct method_spec *m, const char *of)
 {
     const struct param *row = param_find(m->ops->params, "of");
-    struct error err = { 0 };
     if (!(m->ops->flags & INDEX_CONTAINS) || !row)
         return;
-    m->of = registry_find(script_of(L)->registry, of ? of : row->text, &err);
+    m->of = registry_find(script_of(L)->registry, of ? of : row->text, script_error(L));
     if (!m->of)
-        script_raise(L, at, NULL, &err);
+        script_raise(L, at, NULL);
 }
 
 json_t *lua_option_value(lua_State *L, struct script_place at, const struct index_ops *ops,
@@ -78,9 +77,8 @@ json_t *lua_option_value(lua_State *L, struct script_place at, const struct inde
     const size_t bytes = home == HOME_PARAMS ? ops->params_bytes : ops->knobs_bytes;
     void *out = lua_newuserdatauv(L, bytes + 1, 0);
     param_defaults(table_of(ops, home), out);
-    struct error err = { 0 };
-    if (param_set(table_of(ops, home), out, p->name, value, owner, &err))
-        script_raise(L, at, NULL, &err);
+    if (param_set(table_of(ops, home), out, p->name, value, owner, script_error(L)))
+        script_raise(L, at, NULL);
     json_t *json = json_of_param(p, out);
     lua_pop(L, 1);
     if (!json)
@@ -127,7 +125,7 @@ static void apply_set(lua_State *L, struct method_spec *m, const char *name, con
     json_t *values = json_array(), *axes = o.home == HOME_KNOBS ? m->sweep : m->grid;
     json_t *fixed = o.home == HOME_KNOBS ? m->knobs : m->params;
     /* If an error is raised below, the array is freed with the overrides. */
-    json_object_set_new(script_of(L)->overrides, "", values);
+    json_object_set_new(script_of(L)->experiment->overrides, "", values);
     const bool list = p->type != PARAM_TYPE_TEXT;
     for (const char *at = value;;) {
         const size_t n = list ? strcspn(at, ",") : strlen(at);
@@ -144,7 +142,7 @@ static void apply_set(lua_State *L, struct method_spec *m, const char *name, con
     }
     if (o.ops == m->ops && strcmp(p->name, "of") == 0)
         lua_option_contain(L, script_place(L), m, value);
-    json_object_del(script_of(L)->overrides, "");
+    json_object_del(script_of(L)->experiment->overrides, "");
 }
 
 void lua_method_overrides(lua_State *L, struct method_spec *m)
@@ -159,9 +157,8 @@ void lua_method_overrides(lua_State *L, struct method_spec *m)
         if (!mine)
             continue;
         apply_set(L, m, dot + 1, set->value);
-        if (!json_object_get(s->overrides, set->key))
+        if (!json_object_get(s->experiment->overrides, set->key))
             script_note_change(s, "%s=%s", set->key, set->value);
-        set->used = true;
-        json_object_set_new(s->overrides, set->key, json_string(set->value));
+        script_note_override(s, set);
     }
 }

@@ -31,22 +31,27 @@ void script_fail_at(lua_State *L, struct script_place at, int code, const char *
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    error_clear(&s->raised);
+    error_clear(&s->error);
     if (*at.file)
-        fail(&s->raised, code, "%s:%d: %s", at.file, at.line, text);
+        fail(&s->error, code, "%s:%d: %s", at.file, at.line, text);
     else
-        fail(&s->raised, code, "%s", text);
-    lua_pushstring(L, s->raised.text);
+        fail(&s->error, code, "%s", text);
+    lua_pushstring(L, s->error.text);
     lua_error(L);
     abort(); /* lua_error() does not return, but is not declared so */
 }
 
-void script_raise(lua_State *L, struct script_place at, const char *what, const struct error *err)
+struct error *script_error(lua_State *L)
 {
-    const struct error copy = *err;
-    if (what)
-        script_fail_at(L, at, copy.code, "%s: %s", what, copy.text);
-    script_fail_at(L, at, copy.code, "%s", copy.text);
+    struct script *s = script_of(L);
+    error_clear(&s->error);
+    return &s->error;
+}
+
+void script_raise(lua_State *L, struct script_place at, const char *what)
+{
+    const struct error *err = &script_of(L)->error;
+    script_fail_at(L, at, err->code, "%s%s%s", what ? what : "", what ? ": " : "", err->text);
 }
 
 void *script_made(lua_State *L, void *made)
@@ -62,6 +67,20 @@ const char *script_kept(lua_State *L, int top)
     (void)luaL_ref(L, LUA_REGISTRYINDEX);
     lua_settop(L, top);
     return text;
+}
+
+const char *script_keep(lua_State *L, const char *text)
+{
+    const int top = lua_gettop(L);
+    lua_pushstring(L, text);
+    return script_kept(L, top);
+}
+
+void *script_keep_items(lua_State *L, size_t n, size_t size)
+{
+    void *items = lua_newuserdatauv(L, n * size, 0);
+    (void)luaL_ref(L, LUA_REGISTRYINDEX);
+    return memset(items, 0, n * size);
 }
 
 const char *script_hint(lua_State *L, const char *given, const char *const *names, size_t n)

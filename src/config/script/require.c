@@ -165,12 +165,11 @@ static const struct script_file *find_lib(lua_State *L, const char *name)
         (void)snprintf(path + at, sizeof path - (size_t)at, "%s.lua", name);
         for (char *p = path + at; *p && strcmp(p, ".lua") != 0; p++)
             *p = *p == '.' ? '/' : *p;
-        struct error err = { 0 };
-        const struct script_file *file = script_read_file(s, path, &err);
+        const struct script_file *file = script_read_file(s, path, script_error(L));
         if (file)
             return file;
-        if (err.code != ERR_NOT_FOUND)
-            script_raise(L, script_place(L), "require", &err);
+        if (s->error.code != ERR_NOT_FOUND)
+            script_raise(L, script_place(L), "require");
     }
     return NULL;
 }
@@ -227,5 +226,5 @@ void script_note_change(struct script *s, const char *format, ...)
 void script_note_override(struct script *s, struct override *set)
 {
     set->used = true;
-    json_object_set_new(s->overrides, set->key, json_string(set->value));
+    json_object_set_new(s->experiment->overrides, set->key, json_string(set->value));
 }

@@ -36,8 +36,8 @@ static int give_failure(struct script *s, int status, struct error *err)
     if (status == LUA_ERRMEM)
         return script_fail_memory(s, *s->last_file ? s->last_file : main_path,
                                   s->last_line ? s->last_line : 1, err);
-    if (text && s->raised.code && strcmp(text, s->raised.text) == 0)
-        return fail(err, s->raised.code, "%s", text);
+    if (text && s->error.code && strcmp(text, s->error.text) == 0)
+        return fail(err, s->error.code, "%s", text);
     for (size_t i = 0; text && i < s->n_files; i++) {
         char shown[LUA_IDSIZE];
         shown_name(s->files[i].path, shown);

@@ -39,7 +39,7 @@ struct script {
     bool string_refused;      /* the last refused allocation was of a string that is too long */
     char last_file[512];      /* place of the last error or refused allocation */
     int last_line;
-    struct error raised; /* the last error that script_fail() raised */
+    struct error error; /* of script_error(); the last error that script_fail() raised */
 
     struct script_file *files;
     size_t n_files;
@@ -56,9 +56,8 @@ struct script {
     size_t view_bytes; /* of all views that exist */
     /* number of calls of sample() and shuffle() without a seed; each has a stream of its own */
     uint64_t draws;
-    char **option_names; /* declared with option() */
+    const char **option_names; /* declared with option() */
     size_t n_options;
-    json_t *overrides;
     /* object: path -> sha256 of the files read other than `files` and data sets */
     json_t *other_files;
     struct rng rng;

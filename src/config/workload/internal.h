@@ -18,9 +18,10 @@ struct fields lua_open_settings(lua_State *, enum lua_call);
    keeps its default. lua_step_note: only the tag. */
 struct op_options lua_step_options(const struct fields *);
 struct op_options lua_step_note(const struct fields *);
-_Noreturn void lua_step_fail(const struct fields *, const struct error *);
-/* Ends the call: raises the error unless rc is OK; returns 0, the number of its results. */
-int lua_step_end(const struct fields *, int rc, const struct error *);
+/* Raises the error in script_error(). */
+_Noreturn void lua_step_fail(const struct fields *);
+/* Ends the call: the same unless rc is OK; returns 0, the number of its results. */
+int lua_step_end(const struct fields *, int rc);
 /* The view under `key`, or the first item of the list if key is NULL; valid while the table is. */
 struct view *lua_step_view(const struct fields *, const char *key);
 /* Calls the function under "stream" for its views and joins them; sets the chunks of the options.
@@ -59,9 +60,6 @@ bool lua_step_where(const struct fields *, struct filter_spec *allow);
 
 /* set.c */
 int lua_w_set(lua_State *);
-
-/* cluster.c */
-int lua_w_cluster(lua_State *);
 
 /* mix.c */
 int lua_w_mix(lua_State *);

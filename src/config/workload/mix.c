@@ -34,11 +34,10 @@ static const uint64_t *read_times(const struct fields *f, const char *name, size
 {
     struct script *s = script_of(f->L);
     const char *path = lua_data_path(f->L, name);
-    struct error err = { 0 };
-    const struct script_file *file = script_read_file(s, path, &err);
+    const struct script_file *file = script_read_file(s, path, script_error(f->L));
 
     if (!file)
-        lua_step_fail(f, &err);
+        lua_step_fail(f);
     size_t lines = 1;
     for (const char *at = file->text; *at; at++)
         lines += *at == '\n';
@@ -178,7 +177,6 @@ static void read_order(const struct fields *f, struct op_options *m)
 {
     const bool paced = m->rate > 0 || m->n_due > 0, writes = m->writes != NULL;
     const char *name = fields_text(f, "replay", NULL);
-    struct error err = { 0 };
 
     m->recorded = fields_bool(f, "record", false);
     if ((m->recorded || name) && fields_has(f, "find_rate"))
@@ -196,8 +194,8 @@ static void read_order(const struct fields *f, struct op_options *m)
     if (!name)
         return;
     m->replay = lua_data_path(f->L, name);
-    if (script_note_file(script_of(f->L), m->replay, &err))
-        lua_step_fail(f, &err);
+    if (script_note_file(script_of(f->L), m->replay, script_error(f->L)))
+        lua_step_fail(f);
 }
 
 int lua_w_mix(lua_State *L)
@@ -223,6 +221,5 @@ int lua_w_mix(lua_State *L)
     read_find(&f, &m);
     check_end(&f, &m);
     read_order(&f, &m);
-    struct error err = { 0 };
-    return lua_step_end(&f, record_mix(lua_recorder(L), &m, &err), &err);
+    return lua_step_end(&f, record_mix(lua_recorder(L), &m, script_error(L)));
 }

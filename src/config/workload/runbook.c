@@ -88,13 +88,13 @@ static struct view *replacement(const struct runbook_player *r, uint64_t start,
 
 /* Searches all queries, or those of the step's range. */
 static int play_search(struct recorder *recorder, const struct runbook_player *r,
-                       const struct runbook_step *step, const struct op_options *note,
-                       struct error *err)
+                       const struct runbook_step *step, struct op_options note, struct error *err)
 {
+    note.k = r->k;
     if (!step->end)
-        return record_search(recorder, note, r->queries, r->k, NULL, err);
+        return record_search(recorder, &note, r->queries, NULL, err);
     struct view *some = slice(r->queries, r->book->queries_needed, step->start, step->end, err);
-    const int rc = some ? record_search(recorder, note, some, r->k, NULL, err) : err->code;
+    const int rc = some ? record_search(recorder, &note, some, NULL, err) : err->code;
     view_drop(some);
     return rc;
 }
@@ -135,10 +135,12 @@ static int play_batches(lua_State *L, const struct runbook_player *r,
     struct recorder *recorder = script_of(L)->recorder;
     struct op_options insert =
         note_of(r, step->deleted > 0 ? "batch_insert_delete" : "batch_insert");
-    const struct op_options deletion = note_of(r, "delete"), search = note_of(r, "continuous");
+    const struct op_options deletion = note_of(r, "delete");
+    struct op_options search = note_of(r, "continuous");
     const uint64_t needed = r->book->rows_needed;
     uint64_t from = step->start, since = 0; /* since the last search */
     int rc = OK;
+    search.k = r->k;
     insert.rate = r->rate < 0 ? step->rate : r->rate;
     if (!insert.batch)
         insert.batch =
@@ -160,7 +162,7 @@ static int play_batches(lua_State *L, const struct runbook_player *r,
                             last, err);
         if (rc || !asks)
             continue;
-        rc = record_search(recorder, &search, r->queries, r->k, NULL, err);
+        rc = record_search(recorder, &search, r->queries, NULL, err);
         since = 0;
     }
     return rc;
@@ -177,7 +179,7 @@ static int play_step(lua_State *L, const struct runbook_player *r, const struct 
         return play_batches(L, r, step, err);
     const struct op_options note = note_of(r, tags[step->operation]);
     if (step->operation == RUNBOOK_SEARCH)
-        return play_search(recorder, r, step, &note, err);
+        return play_search(recorder, r, step, note, err);
     struct view *rows = slice(r->rows, r->book->rows_needed, step->start, step->end, err),
                 *with = NULL;
     int rc = rows ? OK : err->code;
@@ -214,12 +216,12 @@ static void play(const struct fields *f, const char *path, const struct runbook_
             fields_fail(f, NULL, ERR_CONFIG,
                         "%s searches, but the data has no queries of its own: set queries = view",
                         path);
-        struct error err = { 0 };
         script_charge(f->L, 0);
-        if (play_step(f->L, r, step, &err)) {
-            fail_within(&err, "%s:%zu: step %llu", path, step->line,
+        struct error *err = script_error(f->L);
+        if (play_step(f->L, r, step, err)) {
+            fail_within(err, "%s:%zu: step %llu", path, step->line,
                         (unsigned long long)step->number);
-            lua_step_fail(f, &err);
+            lua_step_fail(f);
         }
     }
 }
@@ -233,9 +235,8 @@ static const char *find_runbook(const struct fields *f, const char *name)
     if (!slash || strstr(name, ".yaml") || strstr(name, ".yml"))
         return lua_data_path(L, name);
     const char *set = lua_pushlstring(L, name, (size_t)(slash - name));
-    struct error err = { 0 };
-    if (lua_catalog_open(s, &err))
-        lua_step_fail(f, &err);
+    if (lua_catalog_open(s, script_error(L)))
+        lua_step_fail(f);
     struct catalog_entry *entry = catalog_find(s->catalog, set);
     if (!entry) {
         size_t n;
@@ -246,10 +247,10 @@ static const char *find_runbook(const struct fields *f, const char *name)
     }
     char *path = lua_newuserdatauv(L, PATH_MAX, 0);
     const uint64_t stopped_ns = script_stop_clock();
-    const int rc = catalog_file(entry, slash + 1, s->options, path, &err);
+    const int rc = catalog_file(entry, slash + 1, s->options, path, script_error(L));
     script_start_clock(s, stopped_ns);
-    if (rc || lua_catalog_note(s, entry, slash + 1, &err))
-        lua_step_fail(f, &err);
+    if (rc || lua_catalog_note(s, entry, slash + 1, script_error(L)))
+        lua_step_fail(f);
     return lua_pushstring(L, path);
 }
 
@@ -305,10 +306,9 @@ int lua_w_runbook(lua_State *L)
         r.queries = lua_view_at(L, -1)->view;
     }
     r.book = push_runbook(L);
-    struct error err = { 0 };
-    if (runbook_open(path, fields_text(&f, "dataset", NULL), 0, r.book, &err) ||
-        script_note_file(script_of(L), path, &err))
-        lua_step_fail(&f, &err);
+    if (runbook_open(path, fields_text(&f, "dataset", NULL), r.book, script_error(L)) ||
+        script_note_file(script_of(L), path, script_error(L)))
+        lua_step_fail(&f);
     play(&f, path, &r);
     return 0;
 }

@@ -76,9 +76,7 @@ static json_t *value_json(const struct param_value *v)
         case VALUE_TEXT: return json_string(v->text);
         case VALUE_NUMBER: break;
     }
-    return v->number == nearbyint(v->number) && fabs(v->number) < 0x1p53
-               ? json_integer((json_int_t)v->number)
-               : json_real(v->number);
+    return json_number(v->number);
 }
 
 /* The settings as a JSON object with sorted keys; the caller frees it. NULL: out of memory. */
@@ -119,15 +117,14 @@ int lua_w_set(lua_State *L)
 {
     const struct fields f = lua_open_settings(L, CALL_W_SET);
     struct op_options note = lua_step_note(&f);
-    struct error err = { 0 };
     size_t n;
     const struct param_setting *settings = read_settings(&f, &n);
     if (!n)
         fields_fail(&f, NULL, ERR_CONFIG, "an option and its new value are missing");
     char *json = settings_json(settings, n);
     note.settings = json;
-    const int rc = json ? record_mark(lua_recorder(L), &note, OP_SET, &err)
-                        : fail(&err, ERR_NO_MEMORY, "out of memory");
+    const int rc = json ? record_mark(lua_recorder(L), &note, OP_SET, script_error(L))
+                        : fail(script_error(L), ERR_NO_MEMORY, "out of memory");
     free(json);
-    return lua_step_end(&f, rc, &err);
+    return lua_step_end(&f, rc);
 }

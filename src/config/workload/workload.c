@@ -12,9 +12,8 @@ static int lua_w_train(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_TRAIN, 1);
     const struct op_options note = lua_step_options(&f);
-    struct error err = { 0 };
-    return lua_step_end(&f, record_train(lua_recorder(L), &note, lua_step_view(&f, NULL), &err),
-                        &err);
+    return lua_step_end(
+        &f, record_train(lua_recorder(L), &note, lua_step_view(&f, NULL), script_error(L)));
 }
 
 static int lua_w_insert(lua_State *L)
@@ -23,13 +22,11 @@ static int lua_w_insert(lua_State *L)
     struct op_options note = lua_step_options(&f);
     struct view *rows =
         fields_has(&f, "stream") ? lua_step_stream(&f, &note) : lua_step_view(&f, NULL);
-    size_t n_specs;
-    const struct attribute_spec *specs = lua_step_attributes(&f, &n_specs);
+    note.specs = lua_step_attributes(&f, &note.n_specs);
     struct recorder *recorder = lua_recorder(L);
-    struct error err = { 0 };
     uint64_t first, last;
-    if (record_insert_with(recorder, &note, rows, specs, n_specs, &err))
-        lua_step_fail(&f, &err);
+    if (record_insert(recorder, &note, rows, script_error(L)))
+        lua_step_fail(&f);
     if (!recorder_inserted(recorder, &first, &last))
         return 0;
     lua_pushinteger(L, (lua_Integer)first);
@@ -42,8 +39,7 @@ static int lua_w_delete(lua_State *L)
     const struct fields f = lua_open_step(L, CALL_W_DELETE, 1);
     const struct op_options note = lua_step_options(&f);
     const struct id_selector choice = lua_step_choice(&f);
-    struct error err = { 0 };
-    return lua_step_end(&f, record_delete(lua_recorder(L), &note, &choice, &err), &err);
+    return lua_step_end(&f, record_delete(lua_recorder(L), &note, &choice, script_error(L)));
 }
 
 static int lua_w_update(lua_State *L)
@@ -52,41 +48,72 @@ static int lua_w_update(lua_State *L)
     const struct op_options note = lua_step_options(&f);
     const struct id_selector choice = lua_step_choice(&f);
     struct view *with = lua_step_view(&f, "with");
-    struct error err = { 0 };
-    return lua_step_end(&f, record_update(lua_recorder(L), &note, &choice, with, &err), &err);
+    return lua_step_end(&f, record_update(lua_recorder(L), &note, &choice, with, script_error(L)));
 }
 
 static int lua_w_search(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_SEARCH, 1);
-    const struct op_options note = lua_step_options(&f);
-    const size_t k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
+    struct op_options note = lua_step_options(&f);
+    note.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
     struct view *queries = lua_step_view(&f, NULL);
     struct filter_spec allow;
     bool filtered = lua_step_filter(&f, &allow);
     if (filtered && fields_has(&f, "where"))
         fields_fail(&f, "where", ERR_CONFIG, "filter and where are both given; use one of them");
     filtered |= lua_step_where(&f, &allow);
-    struct error err = { 0 };
-    return lua_step_end(
-        &f, record_search(lua_recorder(L), &note, queries, k, filtered ? &allow : NULL, &err),
-        &err);
+    return lua_step_end(&f, record_search(lua_recorder(L), &note, queries, filtered ? &allow : NULL,
+                                          script_error(L)));
 }
 
 static int lua_w_range(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_RANGE, 1);
-    const struct op_options note = lua_step_options(&f);
+    struct op_options note = lua_step_options(&f);
     if (!fields_has(&f, "radius"))
         fields_fail(&f, NULL, ERR_CONFIG, "radius = ... is missing");
-    const double radius = fields_real(&f, "radius", 0, -1e30, 1e30);
+    note.radius = fields_real(&f, "radius", 0, -1e30, 1e30);
     struct view *queries = lua_step_view(&f, NULL);
     struct filter_spec allow;
     const bool filtered = lua_step_filter(&f, &allow);
-    struct error err = { 0 };
-    return lua_step_end(
-        &f, record_range(lua_recorder(L), &note, queries, radius, filtered ? &allow : NULL, &err),
-        &err);
+    return lua_step_end(&f, record_range(lua_recorder(L), &note, queries, filtered ? &allow : NULL,
+                                         script_error(L)));
+}
+
+/* Reads labels = "PART" for each data set that has the part. The list is a userdata that stays on
+   the stack. false: the key is not given. */
+static bool read_labels(const struct fields *f, struct label_spec *spec)
+{
+    lua_State *L = f->L;
+    *spec = (struct label_spec){ .part = fields_text(f, "labels", NULL) };
+    if (!spec->part)
+        return false;
+    size_t sets = 0;
+    for (struct data_set *set = script_of(L)->sets; set; set = set->next)
+        sets++;
+    struct label_part *parts = lua_newuserdatauv(L, (sets + 1) * sizeof *parts, 0);
+    for (struct data_set *set = script_of(L)->sets; set; set = set->next) {
+        const struct source *labels = lua_data_find_part(L, set, spec->part);
+        if (labels)
+            parts[spec->n++] = (struct label_part){ set->base, labels };
+    }
+    spec->parts = parts;
+    return true;
+}
+
+static int lua_w_cluster(lua_State *L)
+{
+    const struct fields f = lua_open_step(L, CALL_W_CLUSTER, 0);
+    struct op_options note = lua_step_options(&f);
+    note.level = (size_t)fields_count(&f, "level", 0, 0, UINT32_MAX);
+    note.target = (size_t)fields_count(&f, "target_k", 0, 1, UINT32_MAX);
+    struct view *queries = fields_has(&f, "queries") ? lua_step_view(&f, "queries") : NULL;
+    struct label_spec labels;
+    if (fields_has(&f, "level") && note.target)
+        fields_fail(&f, "level", ERR_CONFIG, "level and target_k are both given; use one of them");
+    const bool labelled = read_labels(&f, &labels);
+    return lua_step_end(&f, record_cluster(lua_recorder(L), &note, queries,
+                                           labelled ? &labels : NULL, script_error(L)));
 }
 
 /* An operation that its options give; the upvalue is its call. */
@@ -100,8 +127,7 @@ static int record_given(lua_State *L)
         fields_fail(&f, NULL, ERR_CONFIG, "name = \"...\" is missing");
     if (kind == OP_INSPECT)
         note.with_ids = fields_bool(&f, "ids", false);
-    struct error err = { 0 };
-    return lua_step_end(&f, record_mark(lua_recorder(L), &note, kind, &err), &err);
+    return lua_step_end(&f, record_mark(lua_recorder(L), &note, kind, script_error(L)));
 }
 
 static int lua_w_checkpoint(lua_State *L)
@@ -147,9 +173,8 @@ static int lua_w_concurrent(lua_State *L)
     if (o.writers + o.readers == 0)
         fields_fail(&f, NULL, ERR_CONFIG,
                     "there are neither readers nor writers; set one of the two");
-    struct error err = { 0 };
     return lua_step_end(
-        &f, record_concurrent(lua_recorder(L), &o, replaces ? &removes : NULL, &err), &err);
+        &f, record_concurrent(lua_recorder(L), &o, replaces ? &removes : NULL, script_error(L)));
 }
 
 /* w.rng */

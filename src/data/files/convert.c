@@ -17,7 +17,7 @@ struct writer {
     bool gzip;
     z_stream z;
     uint8_t *packed; /* BLOCK_BYTES, for gzip */
-    const char *format;
+    const struct format *format;
     enum element element; /* of the values written */
     size_t n, dim;
     /* vecs: the dimension precedes each row; big_endian: bytes are swapped */
@@ -48,7 +48,7 @@ static int put(struct writer *w, const void *bytes, size_t n, struct error *err)
 
 static bool is(const struct writer *w, const char *format)
 {
-    return !strcmp(w->format, format);
+    return !strcmp(w->format->name, format);
 }
 
 /* Chooses the element and dimension to write; an error if the format cannot hold the source's. */
@@ -59,29 +59,15 @@ static int choose_shape(struct writer *w, const struct source *s,
     w->dim = s->dim;
     if (options->element && !data_element_named(options->element, &w->element))
         return fail(err, ERR_ARGUMENT, "%s: unknown element \"%s\"", path, options->element);
-    if (is(w, "fvecs") || is(w, "fbin"))
-        w->element = INDEX_F32;
-    if (is(w, "bvecs") || is(w, "u8bin"))
-        w->element = INDEX_U8;
-    if (is(w, "i8bin"))
-        w->element = ELEMENT_I8;
-    if (is(w, "ivecs") || is(w, "ibin"))
-        w->element = ELEMENT_I32;
+    if (w->format->element)
+        data_element_named(w->format->element, &w->element);
     if (is(w, "idx") && w->element == INDEX_B64)
         w->element = INDEX_U8;
-    if (is(w, "raw"))
-        for (const char *const *e = (const char *const[]){ "u8", "i32", "i64", "f32", "f64", NULL };
-             *e; e++) {
-            char suffix[8];
-            snprintf(suffix, sizeof suffix, ".%s", *e);
-            if (layout_name_ends(path, suffix))
-                data_element_named(*e, &w->element);
-        }
     if (is(w, "truth"))
         return fail(err, ERR_UNSUPPORTED,
                     "%s: truth files are only read; write ids as ivecs, ibin or npy", path);
     if (is(w, "f16bin") || is(w, "npz") || is(w, "multivec"))
-        return fail(err, ERR_UNSUPPORTED, "%s: %s is only read; write npy", path, w->format);
+        return fail(err, ERR_UNSUPPORTED, "%s: %s is only read; write npy", path, w->format->name);
     if (is(w, "idx") && w->element == ELEMENT_I64)
         return fail(err, ERR_UNSUPPORTED, "%s: idx has no 64-bit integers; use npy", path);
     if (data_element_of(w->element)->stored_only)
@@ -124,9 +110,10 @@ static int write_header(struct writer *w, struct error *err)
 {
     char header[512];
     uint8_t small[12] = { 0 };
-    if ((is(w, "idx") || strstr(w->format, "bin")) && (w->n > UINT32_MAX || w->dim > UINT32_MAX))
+    if ((is(w, "idx") || strstr(w->format->name, "bin")) &&
+        (w->n > UINT32_MAX || w->dim > UINT32_MAX))
         return fail(err, ERR_DIMENSION, "%s: %zu rows of %zu columns pass what a %s header can say",
-                    w->file.path, w->n, w->dim, w->format);
+                    w->file.path, w->n, w->dim, w->format->name);
     if (is(w, "npy"))
         return put(w, header, npy_header(w->element, w->n, w->dim, header), err);
     if (is(w, "idx")) {
@@ -136,7 +123,7 @@ static int write_header(struct writer *w, struct error *err)
         put_u32(small + 8, w->dim, true);
         return put(w, small, 12, err);
     }
-    if (!strstr(w->format, "bin"))
+    if (!strstr(w->format->name, "bin"))
         return OK;
     put_u32(small, w->n, false);
     put_u32(small + 4, w->dim, false);
@@ -178,12 +165,7 @@ static int write_block(struct writer *w, uint8_t *rows, size_t n, struct error *
     size_t width = w->element == INDEX_B64 ? 8 : data_row_bytes(w->element, 1);
     uint8_t prefix[4];
     if (w->big_endian)
-        for (size_t i = 0; i < n * row_bytes; i += width)
-            for (size_t k = 0; k < width / 2; k++) {
-                uint8_t t = rows[i + k];
-                rows[i + k] = rows[i + width - 1 - k];
-                rows[i + width - 1 - k] = t;
-            }
+        swap_bytes(rows, n * row_bytes, width);
     if (!w->vecs && !is(w, "text"))
         return put(w, rows, n * row_bytes, err);
     put_u32(prefix, w->dim, false);
@@ -215,7 +197,7 @@ static int write_rows(struct writer *w, const struct source *s,
         if (done != n * s->dim)
             rc = fail(err, ERR_DIMENSION, "%s: row %zu, column %zu of %s does not fit %s (%s)",
                       w->file.path, first + done / s->dim + 1, done % s->dim + 1, s->name,
-                      w->format, data_element_name(w->element));
+                      w->format->name, data_element_name(w->element));
         if (!rc)
             rc = write_block(w, out, n, err);
         if (!rc && progress && progress->step(progress->context, w->file.path, first + n, s->n))
@@ -260,11 +242,11 @@ static int write_source(const struct source *s, const char *path,
     if (!format)
         return err ? err->code : ERR_UNSUPPORTED;
     size_t length = strlen(path);
-    struct writer w = { .format = format->name,
+    struct writer w = { .format = format,
                         .n = s->n,
                         .file.fd = -1,
                         .gzip = length > 3 && !strcmp(path + length - 3, ".gz") };
-    w.vecs = strstr(w.format, "vecs") != NULL;
+    w.vecs = strstr(format->name, "vecs") != NULL;
     w.big_endian = is(&w, "idx");
     int rc = choose_shape(&w, s, options, path, err);
     if (!rc)
@@ -304,11 +286,10 @@ int data_write(const struct source *s, const char *path, const struct file_optio
 /* Whether the output's name or options state an element that a float is too small for. */
 static bool writes_wide(const char *out, const struct file_options *options)
 {
-    static const char *const wide[] = { ".f64", ".i64", ".i32", ".ivecs", ".ibin" };
-    bool is = options && layout_is_wide(options);
-    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
-        is |= layout_name_ends(out, wide[i]);
-    return is;
+    struct error ignored = { 0 };
+    const struct format *format = format_named(out, NULL, &ignored);
+    const struct file_options named = { .element = format ? format->element : NULL };
+    return layout_is_wide(&named) || (options && layout_is_wide(options));
 }
 
 int data_convert(const char *in, const struct file_options *in_options, const char *out,

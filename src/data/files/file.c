@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/core/mem.h"
 #include "src/data/readers/formats.h"
 
 struct file_state {
@@ -19,16 +20,6 @@ struct file_state {
 /* Values that need swapping or widening are copied through a buffer of this size, a multiple of the
  * size of each element. */
 enum { PIECE_BYTES = 4096 };
-
-static void swap_bytes(uint8_t *at, size_t n, size_t width)
-{
-    for (size_t i = 0; i + width <= n; i += width)
-        for (size_t k = 0; k < width / 2; k++) {
-            uint8_t t = at[i + k];
-            at[i + k] = at[i + width - 1 - k];
-            at[i + width - 1 - k] = t;
-        }
-}
 
 /* Converts n integers to the source's element and adds f->add. Returns n, or the position of the
    first value whose sum is negative or does not fit. */
@@ -93,7 +84,7 @@ static void file_close(struct source *s)
 {
     struct file_state *f = s->state;
     bytes_close(&f->bytes);
-    free(f->layout.owned);
+    mem_free(NULL, f->layout.owned);
     free(f->path);
     free(f);
 }
@@ -209,6 +200,8 @@ static int open_layout(struct source *s, const struct format *format,
     if (!format->unpack && options->dataset)
         return fail(err, ERR_ARGUMENT, "%s: dataset is for HDF5 and npz, this is %s", s->name,
                     format->name);
+    if (format->element)
+        data_element_named(format->element, &f->layout.stored);
     const bool is_file = f->bytes.is_file;
     int rc = format->read ? format->read(&f->bytes, options, &f->layout, err)
                           : unpack(s, format, options, err);
@@ -249,16 +242,26 @@ static struct source *new_file(const char *path, struct error *err)
     return s;
 }
 
-static int open_bytes(struct source *s, const struct file_options *options, struct source **out,
-                      struct error *err)
+/* block: NULL: the file at `name`. */
+static int open_any(const char *name, const void *block, size_t size,
+                    const struct file_options *given, struct source **out, struct error *err)
 {
+    struct file_options how = given ? *given : (struct file_options){ 0 };
+    const struct file_options *options = &how;
+    how.limit_bytes = how.limit_bytes ? how.limit_bytes : BYTES_LIMIT;
+    *out = NULL;
+    struct source *s = new_file(name, err);
+    if (!s)
+        return ERR_NO_MEMORY;
     struct file_state *f = s->state;
-    const struct format *format = format_of(f->path, options, &f->bytes, err);
-    if (!format) {
-        source_close(s);
-        return err ? err->code : ERR_CORRUPT;
-    }
-    int rc = open_layout(s, format, options, err);
+    const struct format *format = NULL;
+    int rc = block
+                 ? bytes_borrow(&f->bytes, f->path, block, size, options->limit_bytes, err)
+                 : bytes_open(&f->bytes, f->path, options->scratch_dir, options->limit_bytes, err);
+    if (!rc && !(format = format_of(f->path, options, &f->bytes, err)))
+        rc = err ? err->code : ERR_CORRUPT;
+    if (!rc)
+        rc = open_layout(s, format, options, err);
     if (rc)
         source_close(s);
     else
@@ -266,23 +269,10 @@ static int open_bytes(struct source *s, const struct file_options *options, stru
     return rc;
 }
 
-static const struct file_options no_options;
-
 int file_open(const char *path, const struct file_options *options, struct source **out,
               struct error *err)
 {
-    if (!options)
-        options = &no_options;
-    *out = NULL;
-    struct source *s = new_file(path, err);
-    if (!s)
-        return ERR_NO_MEMORY;
-    struct file_state *f = s->state;
-    int rc = bytes_open(&f->bytes, f->path, options->scratch_dir, options->limit_bytes, err);
-    if (!rc)
-        return open_bytes(s, options, out, err);
-    source_close(s);
-    return rc;
+    return open_any(path, NULL, 0, options, out, err);
 }
 
 bool file_name_states_format(const char *path)
@@ -301,16 +291,5 @@ bool file_holds_sets(const char *path, const struct file_options *options)
 int file_open_block(const char *name, const void *block, size_t size,
                     const struct file_options *options, struct source **out, struct error *err)
 {
-    if (!options)
-        options = &no_options;
-    *out = NULL;
-    struct source *s = new_file(name, err);
-    if (!s)
-        return ERR_NO_MEMORY;
-    struct file_state *f = s->state;
-    int rc = bytes_borrow(&f->bytes, f->path, block, size, options->limit_bytes, err);
-    if (!rc)
-        return open_bytes(s, options, out, err);
-    source_close(s);
-    return rc;
+    return open_any(name, block, size, options, out, err);
 }

@@ -3,15 +3,14 @@
 #include "src/data/files/file_rows.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include "src/data/files/hdf5_rows.h"
 #include "src/data/files/row_spans.h"
+#include "src/data/readers/bytes.h"
 
 uint64_t file_rows_hash(const void *rows, size_t bytes)
 {
@@ -38,21 +37,13 @@ void file_rows_end(struct file_rows *f)
 
 static int open_file(struct file_rows *f, const char *path, struct error *err)
 {
-    struct stat st;
     if (f->fd >= 0 && strcmp(f->path, path) == 0)
         return OK;
     close_file(f);
-    /* Without O_NONBLOCK, opening a named pipe would block. */
-    f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    f->fd = bytes_open_file(path, &f->size, err);
     if (f->fd < 0)
-        return fail_errno(err, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO,
-                          "%s: cannot open", path);
-    if (fstat(f->fd, &st) != 0)
-        return fail_errno(err, ERR_IO, "%s: cannot read its size", path);
-    if (!S_ISREG(st.st_mode))
-        return fail(err, ERR_IO, "%s: is not a regular file", path);
+        return -f->fd;
     (void)snprintf(f->path, sizeof f->path, "%s", path);
-    f->size = (size_t)st.st_size;
     f->opened++;
     return OK;
 }

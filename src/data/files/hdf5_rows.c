@@ -26,15 +26,14 @@ void hdf5_rows_end(struct hdf5_rows *h)
 #else
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include "src/data/files/row_spans.h"
+#include "src/data/readers/bytes.h"
 #include "src/data/readers/child.h"
 #include "src/data/readers/hdf5_dataset.h"
 
@@ -122,17 +121,14 @@ static int open_file(struct reader *r, struct error *err)
 {
     const char *path = r->asked.from.path;
     char text[HDF5_REASON_BYTES];
-    struct stat st;
+    size_t size;
     if (r->file >= 0 && strcmp(r->path, path) == 0)
         return OK;
     close_file(r);
     memcpy(r->path, path, sizeof r->path);
-    r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    r->fd = bytes_open_file(path, &size, err);
     if (r->fd < 0)
-        return fail_errno(err, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO,
-                          "%s: cannot open", path);
-    if (fstat(r->fd, &st) != 0 || !S_ISREG(st.st_mode))
-        return fail(err, ERR_IO, "%s: is not a regular file", path);
+        return -r->fd;
     r->file = hdf5_open_file(r->fd);
     if (r->file < 0)
         return fail(err, ERR_CORRUPT, "%s: HDF5 cannot open it: %s", path, hdf5_reason(text));

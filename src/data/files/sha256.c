@@ -11,25 +11,14 @@
 
 enum { READ_BYTES = 1 << 20 };
 
-static int finish(EVP_MD_CTX *context, char hex[SHA256_HEX_BYTES], struct error *err)
+/* Without a digest: libcrypto failed. */
+static int give_hex(const unsigned char *digest, char hex[SHA256_HEX_BYTES], struct error *err)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned length = 0;
-    if (!EVP_DigestFinal_ex(context, digest, &length) || length != 32)
+    if (!digest)
         return fail(err, ERR_BASELINE, "sha256: libcrypto failed");
-    for (unsigned i = 0; i < length; i++)
+    for (size_t i = 0; i < SHA256_HEX_BYTES / 2; i++)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     return OK;
-}
-
-static EVP_MD_CTX *begin(struct error *err)
-{
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    if (context && EVP_DigestInit_ex(context, EVP_sha256(), NULL))
-        return context;
-    EVP_MD_CTX_free(context);
-    fail(err, ERR_BASELINE, "sha256: libcrypto failed");
-    return NULL;
 }
 
 static int feed_file(EVP_MD_CTX *context, const char *path, int fd,
@@ -62,10 +51,12 @@ int sha256_file(const char *path, char hex[SHA256_HEX_BYTES], const struct data_
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return fail_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: cannot open", path);
-    EVP_MD_CTX *context = begin(err);
-    int rc = context ? feed_file(context, path, fd, progress, err) : ERR_BASELINE;
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    const bool begun = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL);
+    int rc = begun ? feed_file(context, path, fd, progress, err) : OK;
     if (!rc)
-        rc = finish(context, hex, err);
+        rc = give_hex(begun && EVP_DigestFinal_ex(context, digest, NULL) ? digest : NULL, hex, err);
     EVP_MD_CTX_free(context);
     close(fd);
     return rc;
@@ -73,11 +64,7 @@ int sha256_file(const char *path, char hex[SHA256_HEX_BYTES], const struct data_
 
 int sha256_block(const void *block, size_t bytes, char hex[SHA256_HEX_BYTES], struct error *err)
 {
-    EVP_MD_CTX *context = begin(err);
-    if (!context)
-        return ERR_BASELINE;
-    EVP_DigestUpdate(context, block, bytes);
-    int rc = finish(context, hex, err);
-    EVP_MD_CTX_free(context);
-    return rc;
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    const bool done = EVP_Digest(block, bytes, digest, NULL, EVP_sha256(), NULL);
+    return give_hex(done ? digest : NULL, hex, err);
 }

@@ -56,11 +56,6 @@ int reader_idx(const struct bytes *b, const struct file_options *options, struct
     return layout_check_size(b, l, l->stride_bytes, err);
 }
 
-static bool is_format(const struct bytes *b, const struct file_options *options, const char *name)
-{
-    return options->format ? !strcmp(options->format, name) : layout_name_ends(b->name, name);
-}
-
 /* Each row repeats its dimension, so a cut or shifted file is detected at the row
  * where it happens. */
 static int check_vecs_rows(const struct bytes *b, const struct row_layout *l, struct error *err)
@@ -77,12 +72,10 @@ static int check_vecs_rows(const struct bytes *b, const struct row_layout *l, st
 int reader_vecs(const struct bytes *b, const struct file_options *options, struct row_layout *l,
                 struct error *err)
 {
+    (void)options;
     int rc = need_header(b, 4, "row", err);
     if (rc)
         return rc;
-    l->stored = is_format(b, options, "bvecs")   ? INDEX_U8
-                : is_format(b, options, "ivecs") ? ELEMENT_I32
-                                                 : INDEX_F32;
     uint32_t dim = little_u32(b->at);
     if (!dim || dim > INT32_MAX)
         return fail(err, ERR_CORRUPT, "%s: row 1 says it has %d columns, at least 1 was expected",
@@ -110,11 +103,6 @@ int reader_bin(const struct bytes *b, const struct file_options *options, struct
     int rc = need_header(b, 8, "rows, columns", err);
     if (rc)
         return rc;
-    l->stored = is_format(b, options, "u8bin")    ? INDEX_U8
-                : is_format(b, options, "i8bin")  ? ELEMENT_I8
-                : is_format(b, options, "f16bin") ? ELEMENT_F16
-                : is_format(b, options, "fbin")   ? INDEX_F32
-                                                  : ELEMENT_I32;
     l->n = little_u32(b->at);
     l->dim = little_u32(b->at + 4);
     l->offset = 8;
@@ -138,7 +126,6 @@ int reader_truth(const struct bytes *b, const struct file_options *options, stru
     int rc = need_header(b, 8, "rows, k", err);
     if (rc)
         return rc;
-    l->stored = ELEMENT_I32;
     l->n = little_u32(b->at);
     l->dim = little_u32(b->at + 4);
     l->offset = 8;
@@ -149,15 +136,8 @@ int reader_truth(const struct bytes *b, const struct file_options *options, stru
 int reader_raw(const struct bytes *b, const struct file_options *options, struct row_layout *l,
                struct error *err)
 {
-    static const char *const names[] = { "u8", "i32", "i64", "f32", "f64" };
-    const char *element = options->element;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char suffix[8];
-        snprintf(suffix, sizeof suffix, ".%s", names[i]);
-        if (!options->format && layout_name_ends(b->name, suffix))
-            element = names[i];
-    }
-    if (!element || !data_element_named(element, &l->stored))
+    /* With `format`, the end of the name states nothing. */
+    if (options->format && !(options->element && data_element_named(options->element, &l->stored)))
         return fail(
             err, ERR_ARGUMENT,
             "%s: raw values: which element? give element = \"u8\" (or i32, i64, f32, f64, b64)",
@@ -171,11 +151,11 @@ int reader_raw(const struct bytes *b, const struct file_options *options, struct
     if (!l->stride_bytes || l->dim % unit)
         return fail(err, ERR_ARGUMENT,
                     "%s: %zu columns of %s are impossible; b64 needs a multiple of 64", b->name,
-                    l->dim, element);
+                    l->dim, data_element_name(l->stored));
     l->n = b->size / l->stride_bytes;
     if (b->size % l->stride_bytes || !l->n)
         return fail(err, ERR_CORRUPT,
                     "%s: truncated: %zu bytes are not a whole number of rows of %zu bytes (%zu %s)",
-                    b->name, b->size, l->stride_bytes, l->dim, element);
+                    b->name, b->size, l->stride_bytes, l->dim, data_element_name(l->stored));
     return OK;
 }

@@ -12,7 +12,6 @@
 #include <zlib.h>
 
 enum { OUT_BYTES = 256 * 1024 };
-static const size_t DEFAULT_LIMIT_BYTES = (size_t)16 << 30;
 static const size_t MOST_FED_BYTES = (size_t)1 << 30; /* zlib counts its input in an unsigned int */
 
 static int map(struct bytes *b, int fd, size_t size, struct error *err)
@@ -130,7 +129,6 @@ static int inflate_block(struct bytes *b, struct inflation *f, const char *scrat
                          struct error *err)
 {
     const bool gzip = !strcmp(f->kind, "gzip");
-    struct bytes plain = { .name = b->name, .was_gzip = gzip || b->was_gzip, .fd = -1 };
     f->fd = bytes_scratch(scratch_dir);
     if (f->fd < 0)
         return fail_errno(err, ERR_IO, "%s: cannot make a temporary file in %s", b->name,
@@ -145,14 +143,11 @@ static int inflate_block(struct bytes *b, struct inflation *f, const char *scrat
     if (!rc && !f->done)
         rc = fail(err, ERR_CORRUPT, "%s: the %s data are empty", b->name, f->kind);
     if (!rc)
-        rc = map(&plain, f->fd, f->done, err);
-    if (rc) {
+        rc = bytes_replace(b, f->fd, err);
+    if (rc)
         close(f->fd);
-        return rc;
-    }
-    bytes_close(b);
-    *b = plain;
-    return OK;
+    b->was_gzip |= gzip && !rc;
+    return rc;
 }
 
 static int inflate_whole(struct bytes *b, const char *scratch_dir, size_t limit, struct error *err)
@@ -160,7 +155,7 @@ static int inflate_whole(struct bytes *b, const char *scratch_dir, size_t limit,
     struct inflation f = { .kind = "gzip",
                            .z.next_in = b->at,
                            .end = b->at + b->size,
-                           .limit = limit ? limit : DEFAULT_LIMIT_BYTES };
+                           .limit = limit ? limit : BYTES_LIMIT };
     return inflate_block(b, &f, scratch_dir, err);
 }
 
@@ -179,30 +174,27 @@ static bool is_gzip(const struct bytes *b)
     return b->size >= 2 && b->at[0] == 0x1f && b->at[1] == 0x8b;
 }
 
-static int open_regular(const char *path, size_t *size, struct error *err)
+int bytes_open_file(const char *path, size_t *size, struct error *err)
 {
     /* Without O_NONBLOCK, opening a named pipe would block; it is refused below. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        fail_errno(err, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO,
-                   "%s: cannot open", path);
-        return -1;
-    }
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
+    if (fd < 0)
+        return -fail_errno(err, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO,
+                           "%s: cannot open", path);
+    int rc = OK;
     if (fstat(fd, &st))
-        fail_errno(err, ERR_IO, "%s: cannot read its size", path);
+        rc = fail_errno(err, ERR_IO, "%s: cannot read its size", path);
     else if (S_ISDIR(st.st_mode))
-        fail(err, ERR_IO, "%s: is a directory, a data file was expected", path);
+        rc = fail(err, ERR_IO, "%s: is a directory, a data file was expected", path);
     else if (!S_ISREG(st.st_mode))
-        fail(err, ERR_IO, "%s: is not a regular file", path);
+        rc = fail(err, ERR_IO, "%s: is not a regular file", path);
     else if (st.st_size == 0)
-        fail(err, ERR_CORRUPT, "%s: the file is empty", path);
-    else {
-        *size = (size_t)st.st_size;
-        return fd;
-    }
-    close(fd);
-    return -1;
+        rc = fail(err, ERR_CORRUPT, "%s: the file is empty", path);
+    *size = (size_t)st.st_size;
+    if (rc)
+        close(fd);
+    return rc ? -rc : fd;
 }
 
 int bytes_open(struct bytes *b, const char *path, const char *scratch_dir, size_t limit_bytes,
@@ -210,10 +202,9 @@ int bytes_open(struct bytes *b, const char *path, const char *scratch_dir, size_
 {
     *b = (struct bytes){ .name = path, .fd = -1 };
     size_t size = 0;
-    struct error own = { 0 };
-    int fd = open_regular(path, &size, err ? err : &own);
+    const int fd = bytes_open_file(path, &size, err);
     if (fd < 0)
-        return err ? err->code : own.code;
+        return -fd;
     int rc = map(b, fd, size, err);
     if (rc) {
         close(fd);

@@ -23,7 +23,10 @@ struct bytes {
     void *mapping; /* mapping to undo, or NULL */
 };
 
-/* Opens a file. path is borrowed for messages. limit_bytes: of inflated data; 0: 16 GiB.
+/* The limit of inflated data where none is set. */
+#define BYTES_LIMIT ((size_t)16 << 30)
+
+/* Opens a file. path is borrowed for messages. limit_bytes: of inflated data; 0: BYTES_LIMIT.
    ERR_NOT_FOUND, ERR_IO (permission, a directory), ERR_CORRUPT (empty file, damaged or truncated
    gzip, over the limit), ERR_NO_MEMORY. bytes_close() releases it. */
 int bytes_open(struct bytes *, const char *path, const char *scratch_dir, size_t limit_bytes,
@@ -38,6 +41,8 @@ int bytes_borrow(struct bytes *, const char *name, const void *block, size_t siz
 int bytes_inflate(struct bytes *, size_t at, size_t packed_bytes, size_t plain_bytes,
                   const char *scratch_dir, struct error *);
 
+/* Opens a regular file that is not empty. Returns its descriptor, or the error's code below 0. */
+int bytes_open_file(const char *path, size_t *size, struct error *);
 /* Opens an unlinked file in the folder, or in memory if it is NULL; -1 with errno set. */
 int bytes_scratch(const char *scratch_dir);
 /* Writes all n bytes; -1 with errno set. */

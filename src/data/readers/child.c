@@ -1,6 +1,7 @@
 /* child.c - runs a forked child with limits and a pipe; see child.h. */
 #define _GNU_SOURCE
 #include "src/data/readers/child.h"
+#include "src/core/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,14 +65,9 @@ static _Noreturn void be_child(const struct child_process *c, int out, pid_t par
 static int keep_output(struct child_process *c, size_t *capacity, int in, bool *ended,
                        struct error *err)
 {
-    if (c->output_bytes + READ_BYTES + 1 > *capacity) {
-        const size_t more = *capacity * 2 + READ_BYTES + 1;
-        char *output = more > CHILD_OUTPUT_BYTES_MAX ? NULL : realloc(c->output, more);
-        if (!output)
-            return fail(err, ERR_NO_MEMORY, "sent more than memory holds");
-        c->output = output;
-        *capacity = more;
-    }
+    const size_t most = c->output_bytes + READ_BYTES + 1;
+    if (most > CHILD_OUTPUT_BYTES_MAX || !mem_grow(NULL, &c->output, capacity, most, 1))
+        return fail(err, ERR_NO_MEMORY, "sent more than memory holds");
     const ssize_t n = read(in, c->output + c->output_bytes, READ_BYTES);
     if (n < 0 && errno != EINTR)
         return fail_errno(err, ERR_IO, "cannot be read from");

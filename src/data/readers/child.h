@@ -22,7 +22,7 @@ struct child_process {
        May be NULL. */
     int (*tick)(void *context);
 
-    char *output; /* followed by a zero byte; freed by the caller */
+    char *output; /* followed by a zero byte; the caller frees it with mem_free(NULL, ...) */
     size_t output_bytes;
     int status; /* wait status after child_run(); 0: also if there was no child */
     pid_t pid;  /* of child_begin() */

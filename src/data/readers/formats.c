@@ -5,22 +5,27 @@
 #include <string.h>
 
 static const struct format formats[] = {
-    { "idx", ".idx -ubyte", reader_idx, NULL },
-    { "fvecs", ".fvecs", reader_vecs, NULL },
-    { "bvecs", ".bvecs", reader_vecs, NULL },
-    { "ivecs", ".ivecs", reader_vecs, NULL },
-    { "fbin", ".fbin", reader_bin, NULL },
-    { "f16bin", ".f16bin", reader_bin, NULL },
-    { "u8bin", ".u8bin", reader_bin, NULL },
-    { "i8bin", ".i8bin", reader_bin, NULL },
-    { "ibin", ".ibin", reader_bin, NULL },
-    { "truth", ".truth", reader_truth, NULL },
-    { "npy", ".npy", reader_npy, NULL },
-    { "hdf5", ".hdf5 .h5", NULL, reader_hdf5 },
-    { "npz", ".npz", NULL, reader_npz },
-    { "multivec", ".multivec", NULL, reader_multivec },
-    { "text", ".txt .csv .tsv .vec", reader_text, NULL },
-    { "raw", ".u8 .i32 .i64 .f32 .f64", reader_raw, NULL },
+    { "idx", ".idx -ubyte", NULL, reader_idx, NULL },
+    { "fvecs", ".fvecs", "f32", reader_vecs, NULL },
+    { "bvecs", ".bvecs", "u8", reader_vecs, NULL },
+    { "ivecs", ".ivecs", "i32", reader_vecs, NULL },
+    { "fbin", ".fbin", "f32", reader_bin, NULL },
+    { "f16bin", ".f16bin", "f16", reader_bin, NULL },
+    { "u8bin", ".u8bin", "u8", reader_bin, NULL },
+    { "i8bin", ".i8bin", "i8", reader_bin, NULL },
+    { "ibin", ".ibin", "i32", reader_bin, NULL },
+    { "truth", ".truth", "i32", reader_truth, NULL },
+    { "npy", ".npy", NULL, reader_npy, NULL },
+    { "hdf5", ".hdf5 .h5", NULL, NULL, reader_hdf5 },
+    { "npz", ".npz", NULL, NULL, reader_npz },
+    { "multivec", ".multivec", "f32", NULL, reader_multivec },
+    { "text", ".txt .csv .tsv .vec", NULL, reader_text, NULL },
+    { "raw", ".u8", "u8", reader_raw, NULL },
+    { "raw", ".i32", "i32", reader_raw, NULL },
+    { "raw", ".i64", "i64", reader_raw, NULL },
+    { "raw", ".f32", "f32", reader_raw, NULL },
+    { "raw", ".f64", "f64", reader_raw, NULL },
+    { "raw", "", NULL, reader_raw, NULL },
 };
 enum { FORMATS = sizeof formats / sizeof formats[0] };
 
@@ -37,12 +42,14 @@ static bool has_suffix(const char *path, const char *suffixes)
     return false;
 }
 
-static const struct format *by_name(const char *name)
+/* The format of this name: of several, the one of the path's suffix, else the last. */
+static const struct format *by_name(const char *name, const char *path)
 {
-    for (size_t i = 0; i < FORMATS; i++)
+    const struct format *found = NULL;
+    for (size_t i = 0; i < FORMATS && !(found && has_suffix(path, found->suffixes)); i++)
         if (!strcmp(formats[i].name, name))
-            return &formats[i];
-    return NULL;
+            found = &formats[i];
+    return found;
 }
 
 const struct format *format_named(const char *path, const struct file_options *options,
@@ -52,7 +59,7 @@ const struct format *format_named(const char *path, const struct file_options *o
     for (size_t i = 0; i < FORMATS; i++)
         names[i] = formats[i].name;
     if (options && options->format) {
-        const struct format *found = by_name(options->format);
+        const struct format *found = by_name(options->format, path);
         if (!found)
             fail(err, ERR_ARGUMENT, "%s: unknown format \"%s\"%s", path, options->format,
                  error_hint(options->format, names, FORMATS).text);
@@ -69,7 +76,7 @@ const struct format *format_named(const char *path, const struct file_options *o
         return NULL;
     }
     char list[256] = "";
-    for (size_t i = 0, used = 0; i < FORMATS && used < sizeof list; i++)
+    for (size_t i = 0, used = 0; i < FORMATS && *formats[i].suffixes && used < sizeof list; i++)
         used += (size_t)snprintf(list + used, sizeof list - used, " %s", formats[i].suffixes);
     fail(err, ERR_UNSUPPORTED,
          "%s: the name does not end like a known format:%s, each also with .gz", path, list);
@@ -102,9 +109,9 @@ const struct format *format_of(const char *path, const struct file_options *opti
     const struct format *named = format_named(path, options, &unknown);
     if (!named && !(options && options->format)) {
         if (magic)
-            return by_name(magic);
+            return by_name(magic, path);
         if (looks_like_idx(b))
-            return by_name("idx");
+            return by_name("idx", path);
     }
     if (!named) {
         fail(err, unknown.code, "%s", unknown.text);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "src/core/mem.h"
 #include "src/data/readers/child.h"
 #include "src/data/readers/formats.h"
 
@@ -32,7 +33,6 @@ int reader_hdf5(struct bytes *b, const struct file_options *options, struct row_
 
 enum { BLOCK_BYTES = 16 << 20 };
 static const size_t MEMORY_BYTES = (size_t)4 << 30;
-static const size_t DEFAULT_LIMIT_BYTES = (size_t)16 << 30;
 
 /* Report of the child: all that the parent gets besides the rows. */
 struct found {
@@ -199,8 +199,7 @@ static bool is_boolean(hid_t dataset)
 static int check_size(const struct hdf5_job *job, size_t columns, struct error *err)
 {
     const struct found *f = &job->found;
-    const size_t limit =
-        job->options->limit_bytes ? job->options->limit_bytes : DEFAULT_LIMIT_BYTES;
+    const size_t limit = job->options->limit_bytes;
     const size_t row_bytes = data_row_bytes(f->element, f->dim);
     if (!f->n || !columns || !row_bytes || f->n > SIZE_MAX / row_bytes)
         return fail(err, ERR_CORRUPT,
@@ -370,7 +369,7 @@ static int run_child(struct hdf5_job *job, struct error *err)
         rc = fail(err, ERR_CORRUPT, "%s: the process that read it ended early", job->file->name);
     else
         memcpy(&job->found, child.output, sizeof job->found);
-    free(child.output);
+    mem_free(NULL, child.output);
     return rc ? rc : check_found(&job->found, job->file, err);
 }
 

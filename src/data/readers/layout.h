@@ -42,6 +42,17 @@ static inline uint32_t little_u32(const uint8_t *p)
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
+/* Of each value of `width` bytes in n. */
+static inline void swap_bytes(uint8_t *at, size_t n, size_t width)
+{
+    for (size_t i = 0; i + width <= n; i += width)
+        for (size_t k = 0; k < width / 2; k++) {
+            uint8_t t = at[i + k];
+            at[i + k] = at[i + width - 1 - k];
+            at[i + width - 1 - k] = t;
+        }
+}
+
 static inline uint32_t big_u32(const uint8_t *p)
 {
     return (uint32_t)p[3] | (uint32_t)p[2] << 8 | (uint32_t)p[1] << 16 | (uint32_t)p[0] << 24;

@@ -11,7 +11,6 @@
 #include "src/data/readers/formats.h"
 
 enum { HEADER_BYTES = 12 };
-static const size_t DEFAULT_LIMIT_BYTES = (size_t)16 << 30;
 static const char single[] = "single"; /* the name of the only data set */
 
 static size_t count_of(const struct bytes *b, size_t document)
@@ -67,7 +66,6 @@ static int put_single(const struct bytes *b, size_t documents, const uint8_t *at
 int reader_multivec(struct bytes *b, const struct file_options *options, struct row_layout *l,
                     struct inner_names *names, struct error *err)
 {
-    const size_t limit = options->limit_bytes ? options->limit_bytes : DEFAULT_LIMIT_BYTES;
     size_t documents = 0, vectors = 0;
     if (options->dataset && strcmp(options->dataset, single) != 0)
         return fail(err, ERR_NOT_FOUND, "%s: no dataset \"%s\"; the file has %s", b->name,
@@ -75,12 +73,11 @@ int reader_multivec(struct bytes *b, const struct file_options *options, struct 
     int rc = check_counts(b, l, &documents, &vectors, err);
     if (rc)
         return rc;
-    l->stored = INDEX_F32;
     l->stride_bytes = data_row_bytes(INDEX_F32, l->dim);
-    if (l->n > limit / l->stride_bytes)
+    if (l->n > options->limit_bytes / l->stride_bytes)
         return fail(err, ERR_CORRUPT,
                     "%s: %zu rows of %zu columns are more than the %zu bytes allowed", b->name,
-                    l->n, l->dim, limit);
+                    l->n, l->dim, options->limit_bytes);
     const int fd = bytes_scratch(options->scratch_dir);
     if (fd < 0)
         return fail_errno(err, ERR_IO, "%s: cannot make a temporary file", b->name);

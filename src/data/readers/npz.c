@@ -11,7 +11,6 @@
 
 enum { END_BYTES = 22, END_64_BYTES = 56, LOCATOR_BYTES = 20, ENTRY_BYTES = 46, LOCAL_BYTES = 30 };
 enum { STORED = 0, DEFLATED = 8, ENCRYPTED = 1 };
-static const size_t DEFAULT_LIMIT_BYTES = (size_t)16 << 30;
 
 struct zip_directory {
     size_t at, end, n;
@@ -210,10 +209,9 @@ int reader_npz(struct bytes *b, const struct file_options *options, struct row_l
 {
     struct member m = { 0 };
     size_t data = 0;
-    const size_t limit = options->limit_bytes ? options->limit_bytes : DEFAULT_LIMIT_BYTES;
     int rc = choose_member(b, options->dataset, &m, err);
     if (!rc)
-        rc = find_data(b, &m, limit, &data, err);
+        rc = find_data(b, &m, options->limit_bytes, &data, err);
     if (rc)
         return rc;
     const uint32_t crc = m.crc;

@@ -6,9 +6,9 @@
  */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "src/core/mem.h"
 #include "src/data/readers/formats.h"
 #include "src/data/readers/text_cells.h"
 #include "src/data/readers/text_shape.h"
@@ -61,21 +61,6 @@ static void put_value(struct text *t, size_t i, double value)
         ((double *)t->values)[i] = value;
     else
         ((float *)t->values)[i] = (float)value;
-}
-
-static int reserve_row(struct text *t, struct error *err)
-{
-    if (t->used + t->dim <= t->capacity)
-        return OK;
-    const size_t least = t->used + t->dim,
-                 capacity = 2 * t->capacity > least ? 2 * t->capacity : least;
-    void *grown =
-        capacity > SIZE_MAX / value_bytes(t) ? NULL : realloc(t->values, capacity * value_bytes(t));
-    if (!grown)
-        return fail(err, ERR_NO_MEMORY, "%s: row %zu: out of memory", t->name, t->n + 1);
-    t->values = grown;
-    t->capacity = capacity;
-    return OK;
 }
 
 /* Checks that the number fits the element and has the decimal mark of the file. */
@@ -166,16 +151,15 @@ static int parse_rows(struct text *t, struct error *err)
 {
     struct text_line line = t->shape.first;
     do {
-        int rc = OK;
         if (t->n && is_remark(t, &line))
             continue;
         if (t->blank_line && t->shape.columns == 1)
             return text_shape_no_number(t->name, t->blank_line, 1, (struct text_cell){ .n = 0 },
                                         err);
         t->blank_line = 0;
-        rc = reserve_row(t, err);
-        if (!rc)
-            rc = parse_row(t, line, err);
+        if (!mem_grow(NULL, &t->values, &t->capacity, t->used + t->dim, value_bytes(t)))
+            return fail(err, ERR_NO_MEMORY, "%s: row %zu: out of memory", t->name, t->n + 1);
+        const int rc = parse_row(t, line, err);
         if (rc)
             return rc;
     } while (text_line_next(&t->lines, &line));
@@ -236,7 +220,7 @@ int reader_text(const struct bytes *b, const struct file_options *options, struc
                       .lines = { at, at + b->size, 0 } };
     const int rc = read_all(&t, l, err);
     if (rc) {
-        free(t.values);
+        mem_free(NULL, t.values);
         return rc;
     }
     l->n = t.n;

@@ -144,16 +144,10 @@ int source_read_f32(const struct source *s, size_t first, size_t n, float *out, 
      * is not yet converted. */
     size_t count = n * s->dim;
     unsigned char *bytes = (unsigned char *)out + 3 * count;
-    int rc = source_read(s, first, n, bytes, err);
-    if (rc)
-        return rc;
-    if (s->element == INDEX_U8)
-        for (size_t i = 0; i < count; i++)
-            out[i] = (float)bytes[i];
-    else
-        for (size_t i = 0; i < count; i++)
-            out[i] = (float)(signed char)bytes[i];
-    return OK;
+    const int rc = source_read(s, first, n, bytes, err);
+    if (!rc)
+        (void)data_convert_elements(s->element, bytes, INDEX_F32, out, count);
+    return rc;
 }
 
 int source_read_number(const struct source *s, size_t row, int64_t *out, struct error *err)

@@ -156,36 +156,12 @@ static int split_positions(struct split *s, const uint64_t *positions, size_t n,
     return OK;
 }
 
-/* Gathers the ids of these positions into the buffer. */
-static int ids_at(const struct op *op, const uint64_t *positions, size_t n, struct buffer *buffer,
-                  struct error *err)
-{
-    const int rc = buffer_reserve(buffer, n * sizeof(uint64_t), err);
-
-    for (size_t i = 0; rc == OK && i < n; i++)
-        ((uint64_t *)buffer->bytes)[i] = op->ids[positions[i]];
-    return rc;
-}
-
-static int attributes_at(const struct op *op, const uint64_t *positions, size_t n,
-                         struct buffer *buffer, struct error *err)
-{
-    const size_t each = op->n_fields * sizeof *op->attributes;
-    const int rc = buffer_reserve(buffer, n * each, err);
-
-    for (size_t i = 0; rc == OK && i < n; i++)
-        memcpy((char *)buffer->bytes + i * each, op->attributes + positions[i] * op->n_fields,
-               each);
-    return rc;
-}
-
 /* Gathers, validates and runs these positions of the operation. NULL: all n, without
    a copy if possible. */
 static int run_part(struct change_calls *c, const struct op *op, const uint64_t *positions,
                     size_t n, size_t batch, bool latency)
 {
     struct replay_session *r = c->replay;
-    const enum element element = r->cell->element;
     const bool attributes = op->attributes && session_keeps_attributes(r);
     struct buffer rows = { 0 }, ids = { 0 }, numbers = { 0 };
     int rc = OK;
@@ -195,16 +171,17 @@ static int run_part(struct change_calls *c, const struct op *op, const uint64_t 
     c->n = n;
     c->ids = op->ids;
     c->attributes = attributes ? op->attributes : NULL;
-    if (positions && (rc = ids_at(op, positions, n, &ids, r->err)) == OK)
+    if (positions) {
+        rc = gather_items(op->ids, sizeof *op->ids, positions, n, &ids, r->err);
         c->ids = ids.bytes;
-    if (rc == OK && positions && attributes &&
-        (rc = attributes_at(op, positions, n, &numbers, r->err)) == OK)
+    }
+    if (rc == OK && positions && attributes) {
+        rc = gather_items(op->attributes, op->n_fields * sizeof *op->attributes, positions, n,
+                          &numbers, r->err);
         c->attributes = numbers.bytes;
+    }
     if (rc == OK && c->call != call_remove)
-        rc = positions ? gather_positions(op->rows, positions, n, element, session_unit_rows(r),
-                                          &rows, &c->rows, r->err)
-                       : gather_view(op->rows, 0, n, element, session_unit_rows(r), &rows, &c->rows,
-                                     r->err);
+        rc = session_gather(r, op->rows, positions, n, &rows, &c->rows);
     if (rc == OK && !session_unit_rows(r))
         r->gathered = (struct gathered_rows){ op->rows, positions, c->rows };
     if (rc == OK && c->call == call_insert)
@@ -314,8 +291,7 @@ int replay_train(struct replay_session *r, struct step_record *s)
     s->count = (double)s->op->rows->n;
     if (!r->ops->train)
         return step_unsupported(s, "this method is not trained");
-    rc = gather_view(s->op->rows, 0, s->op->rows->n, r->cell->element, session_unit_rows(r),
-                     &buffer, &sample, r->err);
+    rc = session_gather(r, s->op->rows, NULL, s->op->rows->n, &buffer, &sample);
     if (rc == OK)
         rc = index_admit_vectors(&r->checked, sample, "train");
     if (rc == OK) {

@@ -50,8 +50,7 @@ static int prepare(struct clustering *c, const struct op *op)
                                   .threads = r->env->threads };
     (void)live_state_ids(&r->now, NULL, 0, ids);
     if (nq > 0)
-        rc = gather_view(op->rows, 0, nq, r->cell->element, session_unit_rows(r), &c->rows,
-                         &c->request.vectors, r->err);
+        rc = session_gather(r, op->rows, NULL, nq, &c->rows, &c->request.vectors);
     return rc == OK ? index_admit_cluster(&r->checked, &c->request) : rc;
 }
 
@@ -137,7 +136,7 @@ static int send(const struct clustering *c)
                          .positions = c->positions,
                          .starts = c->starts,
                          .ids = c->members };
-    int rc = r->env->score ? r->env->score(r->env->to, &a, NULL, r->err) : OK;
+    const int rc = session_score(r, &a, NULL);
 
     a = (struct answers){ .pass = PASS_THROUGHPUT,
                           .op = r->at,
@@ -145,7 +144,7 @@ static int send(const struct clustering *c)
                           .n_ids = nq,
                           .positions = c->positions,
                           .ids = c->result.of_vectors };
-    return rc == OK && nq > 0 && r->env->score ? r->env->score(r->env->to, &a, NULL, r->err) : rc;
+    return rc == OK && nq > 0 ? session_score(r, &a, NULL) : rc;
 }
 
 static int run(struct clustering *c, struct step_record *s)

@@ -14,13 +14,11 @@ static double rate_of(size_t done, double seconds)
     return seconds > 0 ? (double)done / seconds : NAN;
 }
 
-static int report(const struct load_run *t, struct step_record *s)
+static void report(const struct load_run *t, struct step_record *s)
 {
     const struct op *op = t->op;
-    struct load_totals *of = mem_zalloc(NULL, 2 * sizeof *of), *writers = of + 1;
+    struct load_totals *of = t->sums, *writers = of + 1;
 
-    if (!of)
-        return fail(t->replay->err, ERR_NO_MEMORY, "concurrent: out of memory for histograms");
     load_workers_total(t, 0, op->readers, of);
     load_workers_total(t, op->readers, op->writers, writers);
     const struct load_tally *reads = &of->tallies[MIX_SEARCH];
@@ -46,27 +44,21 @@ static int report(const struct load_run *t, struct step_record *s)
     (void)json_object_set_new(s->stats, "write_latency_ns", latency_or_null(&writes->latency));
     if (op->removes)
         (void)json_object_set_new(s->stats, "insert_latency_ns", latency_or_null(&writers->insert));
-    mem_free(NULL, of);
-    return OK;
 }
 
 static int measure(struct load_run *t, struct step_record *s)
 {
     const struct op *op = t->op;
+    struct load_totals *alone = t->sums + 2;
 
-    struct load_totals *alone = mem_zalloc(NULL, sizeof *alone);
-
-    if (!alone)
-        return fail(t->replay->err, ERR_NO_MEMORY, "concurrent: out of memory for histograms");
     t->paced = op->rate > 0;
     int rc = op->alone ? load_workers_run_alone(t, op->seconds, alone) : OK;
     if (rc == OK)
         rc = load_workers_run(t, op->seconds > 0 || op->writers > 0 ? op->seconds : 1);
     if (rc == OK)
-        rc = report(t, s);
+        report(t, s);
     if (rc == OK && op->alone)
         load_report_alone(t, s, &t->replay->latency, alone);
-    mem_free(NULL, alone);
     return rc;
 }
 

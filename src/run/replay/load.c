@@ -47,26 +47,6 @@ static const char *what_is_missing(const struct replay_session *r, const struct 
 
 /* ---- samples, and what is asked before and after */
 
-/* Scores the final state: recall of the same queries. */
-static int score_afterwards(struct load_run *t, struct step_record *s)
-{
-    struct query_batch *batch = t->batch;
-    struct answer_buffer answers = { 0 };
-    struct time_mark from;
-    int rc = answer_buffer_make(&answers, batch, batch->queries.n);
-
-    time_mark_take(&from);
-    if (rc == OK)
-        rc = query_batch_search(batch, batch->queries, 0, batch->queries.n, &answers);
-    step_take_untimed_search(s, &from, batch->queries.n);
-    if (rc == OK)
-        rc = answer_buffer_check(&answers, batch, 0, NULL);
-    if (rc == OK)
-        rc = query_batch_score(batch, PASS_SINGLE, 0, answers.kept, batch->queries.n, NULL);
-    answer_buffer_free(&answers);
-    return rc;
-}
-
 static int score_samples(struct load_run *t, struct step_record *s)
 {
     struct sample_set all;
@@ -98,7 +78,7 @@ static int score(struct load_run *t, struct step_record *s)
         return OK;
     if (t->searches)
         rc = score_samples(t, s);
-    return rc == OK ? score_afterwards(t, s) : rc;
+    return rc == OK ? query_batch_score_untimed(t->batch, s, PASS_SINGLE, NULL) : rc;
 }
 
 static int ask_warm(void *to, struct query_batch *batch, size_t q)
@@ -111,10 +91,9 @@ static int ask_warm(void *to, struct query_batch *batch, size_t q)
 static int warm_up(struct load_run *t, struct step_record *s, struct answer_buffer *one)
 {
     struct query_batch *batch = t->batch;
-    struct time_mark from;
     int rc = answer_buffer_make(one, batch, 1);
 
-    time_mark_take(&from);
+    const struct time_mark from = time_mark_now();
     for (size_t q = 0; rc == OK && q < batch->warm.n; q++)
         rc = ask_warm(one, batch, q);
     step_take_untimed_search(s, &from, batch->warm.n);
@@ -126,12 +105,11 @@ static int warm_up(struct load_run *t, struct step_record *s, struct answer_buff
 static int run_load(struct load_run *t, struct step_record *s, load_measure *measure)
 {
     struct answer_buffer one = { 0 };
-    struct time_mark from;
 
     int rc = load_workers_make(t);
     if (rc == OK && t->searches)
         rc = warm_up(t, s, &one);
-    time_mark_take(&from);
+    const struct time_mark from = time_mark_now();
     const uint64_t start_ns = clock_ns();
     if (rc == OK)
         rc = measure(t, s);

@@ -63,12 +63,14 @@ struct load_run {
     struct replay_session *replay;
     const struct op *op;
     struct query_batch *batch;
-    struct vectors rows; /* op->writes in the form that the method receives */
+    struct vectors rows;     /* op->writes in the form that the method receives */
+    struct mem_group memory; /* of the following arrays */
     struct load_worker *workers;
     size_t n_workers;
-    bool searches;     /* some of the threads search */
-    uint64_t *changes; /* of all threads (op_sequence_deal) */
-    size_t *starts;    /* n_workers + 1 */
+    struct load_totals *sums; /* space for three, for what is measured */
+    bool searches;            /* some of the threads search */
+    uint64_t *changes;        /* of all threads (op_sequence_deal) */
+    size_t *starts;           /* n_workers + 1 */
     uint32_t *nearest; /* QUERY_LATEST: by row to insert, the position of its nearest query */
     bool *changed;     /* by change: it was made; NULL: no thread was started */
     size_t n_changed, n_removed;
@@ -156,7 +158,6 @@ bool load_queue_take(struct load_run *, struct op_planned *);
 void load_queue_ended(struct load_run *, const struct op_planned *);
 
 int load_order_make(struct load_run *);
-void load_order_free(struct load_run *);
 /* Whether the thread's operations are taken from op->order; those of searches alone are not. */
 bool load_order_rules(const struct load_worker *);
 /* The next operation of op->order. Returns false at its end. */

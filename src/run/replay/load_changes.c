@@ -15,8 +15,7 @@ int load_changes_begin(struct load_run *t, struct buffer *rows, bool removes)
     int rc = OK;
 
     if (op->writes)
-        rc = gather_view(op->writes, 0, op->writes->n, r->cell->element, session_unit_rows(r), rows,
-                         &t->rows, r->err);
+        rc = session_gather(r, op->writes, NULL, op->writes->n, rows, &t->rows);
     if (rc == OK && op->n_removes > 0 && removes)
         rc = index_admit_remove(&r->checked, op->removes, op->n_removes);
     if (rc == OK && new_rows(op) > 0)

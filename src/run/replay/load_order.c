@@ -25,11 +25,10 @@ static int make_records(struct load_run *t)
     for (size_t i = 0; i < t->n_workers; i++)
         for (struct op_sequence s = t->workers[i].sequence; op_sequence_next(&s, &p);)
             n++;
-    t->begun = mem_array(NULL, n + 1, sizeof *t->begun);
+    t->begun = mem_group_zalloc(&t->memory, n, sizeof *t->begun);
     if (!t->begun)
         return fail(t->replay->err, ERR_NO_MEMORY,
                     "load: out of memory for an order of %zu operations", n);
-    memset(t->begun, 0, (n + 1) * sizeof *t->begun); /* prevents page faults later */
     return OK;
 }
 
@@ -40,12 +39,6 @@ int load_order_make(struct load_run *t)
     if (rc == OK && t->op->order)
         rc = op_order_plan(t->op, &t->planned, t->replay->err);
     return rc;
-}
-
-void load_order_free(struct load_run *t)
-{
-    mem_free(NULL, t->begun);
-    mem_free(NULL, t->planned);
 }
 
 bool load_order_take(struct load_worker *w, struct op_planned *p)

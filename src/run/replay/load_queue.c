@@ -13,9 +13,9 @@ struct head {
 
 struct load_queue {
     pthread_mutex_t lock;
-    size_t n;                        /* sequences */
-    struct head *searches, *changes; /* one for each sequence */
-    size_t changing;                 /* changes that threads have taken and not ended */
+    size_t changing;     /* changes that threads have taken and not ended */
+    size_t n;            /* sequences */
+    struct head heads[]; /* the search of each, then the change of each */
 };
 
 static struct head head_of(struct op_sequence sequence, enum op_only only)
@@ -31,21 +31,17 @@ static struct head head_of(struct op_sequence sequence, enum op_only only)
 
 int load_queue_make(struct load_run *t)
 {
-    struct load_queue *q = mem_zalloc(NULL, sizeof *q);
+    const size_t n = t->n_workers;
+    struct load_queue *q = mem_zalloc(NULL, sizeof *q + 2 * n * sizeof *q->heads);
 
     t->queue = q;
-    if (q) {
-        pthread_mutex_init(&q->lock, NULL);
-        q->n = t->n_workers;
-        q->searches = mem_array(NULL, q->n, sizeof *q->searches);
-        q->changes = mem_array(NULL, q->n, sizeof *q->changes);
-    }
-    if (!q || !q->searches || !q->changes)
-        return fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for %zu threads",
-                    t->n_workers);
-    for (size_t i = 0; i < q->n; i++) {
-        q->searches[i] = head_of(t->workers[i].sequence, OP_ONLY_SEARCHES);
-        q->changes[i] = head_of(t->workers[i].sequence, OP_ONLY_CHANGES);
+    if (!q)
+        return fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for %zu threads", n);
+    pthread_mutex_init(&q->lock, NULL);
+    q->n = n;
+    for (size_t i = 0; i < n; i++) {
+        q->heads[i] = head_of(t->workers[i].sequence, OP_ONLY_SEARCHES);
+        q->heads[n + i] = head_of(t->workers[i].sequence, OP_ONLY_CHANGES);
     }
     return OK;
 }
@@ -56,16 +52,14 @@ void load_queue_free(struct load_run *t)
 
     if (!q)
         return;
-    for (size_t i = 0; q->searches && q->changes && i < q->n; i++) {
+    for (size_t i = 0; i < q->n; i++) {
         struct op_sequence *s = &t->workers[i].sequence;
         const enum op_only only = s->only;
 
-        *s = q->searches[i].sequence;
+        *s = q->heads[i].sequence;
         s->only = only;
     }
     pthread_mutex_destroy(&q->lock);
-    mem_free(NULL, q->searches);
-    mem_free(NULL, q->changes);
     mem_free(NULL, q);
     t->queue = NULL;
 }
@@ -91,7 +85,7 @@ bool load_queue_take(struct load_run *t, struct op_planned *p)
     struct load_queue *q = t->queue;
 
     pthread_mutex_lock(&q->lock);
-    struct head *search = first_due(q->searches, q->n), *change = first_due(q->changes, q->n);
+    struct head *search = first_due(q->heads, q->n), *change = first_due(q->heads + q->n, q->n);
     struct head *taken = search;
     if (change && (!search || (q->changing == 0 && is_before(&change->next, &search->next))))
         taken = change;

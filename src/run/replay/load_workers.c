@@ -217,7 +217,7 @@ static int find_nearest(struct load_run *t)
     const struct vectors rows = t->rows, queries = t->batch->queries;
     const size_t n = t->op->n - t->op->n_pairs, row_bytes = index_row_bytes(rows.element, rows.dim);
 
-    t->nearest = mem_zalloc(NULL, (n + 1) * sizeof *t->nearest);
+    t->nearest = mem_group_zalloc(&t->memory, n, sizeof *t->nearest);
     if (!t->nearest)
         return fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for %zu rows", n);
     for (size_t i = 0; i < n; i++) {
@@ -239,14 +239,17 @@ static int find_nearest(struct load_run *t)
 
 int load_workers_make(struct load_run *t)
 {
-    const size_t n = op_threads(t->op);
+    const size_t n = op_threads(t->op), k = t->batch->k;
 
     t->n_workers = n;
-    t->workers = mem_zalloc(NULL, (n + 1) * sizeof *t->workers);
-    t->changes = mem_array(NULL, op_changes(t->op) + 1, sizeof *t->changes);
-    t->starts = mem_array(NULL, n + 1, sizeof *t->starts);
-    t->changed = mem_zalloc(NULL, op_changes(t->op) + 1);
-    if (!t->workers || !t->changes || !t->starts || !t->changed)
+    uint64_t *words = mem_group_array(&t->memory, n, SAMPLES * (k + 1) * sizeof *words);
+    float *distances = mem_group_array(&t->memory, n, SAMPLES * k * sizeof *distances);
+    t->workers = mem_group_zalloc(&t->memory, n, sizeof *t->workers);
+    t->sums = mem_group_zalloc(&t->memory, 3, sizeof *t->sums);
+    t->changes = mem_group_array(&t->memory, op_changes(t->op), sizeof *t->changes);
+    t->starts = mem_group_array(&t->memory, n + 1, sizeof *t->starts);
+    t->changed = mem_group_zalloc(&t->memory, op_changes(t->op), sizeof *t->changed);
+    if (t->memory.failed)
         return fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for %zu threads", n);
     int rc = op_sequence_deal(t->op, t->changes, t->starts, t->replay->err);
     if (rc == OK && t->op->choice == QUERY_LATEST)
@@ -262,25 +265,22 @@ int load_workers_make(struct load_run *t)
         w->batch.threads = 1;
         if (!t->searches || (t->op->kind == OP_CONCURRENT && i >= t->op->readers))
             continue;
+        uint64_t *own = words + i * SAMPLES * (k + 1);
+        w->samples = (struct samples){ .positions = own,
+                                       .ids = own + SAMPLES,
+                                       .distances = distances + i * SAMPLES * k,
+                                       .rng = samples_rng() };
         rc = answer_buffer_make(&w->answers, t->batch, 1);
-        if (rc == OK && !samples_make(&w->samples, t->batch->k))
-            rc = fail(t->replay->err, ERR_NO_MEMORY, "load: out of memory for answers");
     }
     return rc == OK ? load_order_make(t) : rc;
 }
 
 void load_workers_free(struct load_run *t)
 {
-    load_order_free(t);
-    for (size_t i = 0; t->workers && i < t->n_workers; i++) {
-        samples_free(&t->workers[i].samples);
+    mem_free(NULL, t->planned);
+    for (size_t i = 0; t->workers && i < t->n_workers; i++)
         answer_buffer_free(&t->workers[i].answers);
-    }
-    mem_free(NULL, t->workers);
-    mem_free(NULL, t->changes);
-    mem_free(NULL, t->starts);
-    mem_free(NULL, t->nearest);
-    mem_free(NULL, t->changed);
+    mem_group_free(&t->memory);
 }
 
 int load_workers_run(struct load_run *t, double seconds)

@@ -86,26 +86,20 @@ static int ask_for_own(struct replay_session *r, struct step_record *s)
 {
     enum { ASKED = 100, K = 10 };
     const size_t live = r->now.live.n, n = live < ASKED ? live : ASKED, k = live < K ? live : K;
-    struct buffer all = { 0 }, rows = { 0 }, answers = { 0 };
-    int rc = buffer_reserve(&all, (live + 1) * sizeof(uint64_t), r->err);
+    struct buffer all = { 0 }, rows = { 0 };
+    const size_t words = live + n * k + (n * k + 1) / 2 + 1;
+    int rc = buffer_reserve(&all, words * sizeof(uint64_t), r->err);
 
-    if (rc == OK)
-        rc = buffer_reserve(&rows, n * index_row_bytes(r->cell->element, r->list->dim) + 1, r->err);
-    if (rc == OK)
-        rc = buffer_reserve(&answers, (n * k + 1) * (sizeof(uint64_t) + sizeof(float)), r->err);
     if (rc == OK && n > 0) {
-        uint64_t *ids = all.bytes, *found = answers.bytes;
+        uint64_t *ids = all.bytes, *found = ids + live;
+        struct vectors own_rows;
         size_t own = 0, wrong = 0;
 
         (void)live_state_ids(&r->now, NULL, 0, ids);
         for (size_t i = 0; i < n; i++)
             ids[i] = ids[i * live / n];
-        rc = live_state_read(&r->now, ids, n, r->cell->element, rows.bytes, r->err);
-        if (session_unit_rows(r) && rc == OK)
-            gather_scale_to_unit(rows.bytes, n, r->list->dim);
-        const struct search_request request = {
-            { rows.bytes, n, r->list->dim, r->cell->element }, k, r->cell->points[0].knobs, NULL, 1
-        };
+        rc = session_gather_live(r, ids, n, &rows, &own_rows);
+        const struct search_request request = { own_rows, k, r->cell->points[0].knobs, NULL, 1 };
         struct search_result result = { .ids = found,
                                         .distances = (float *)(void *)(found + n * k) };
         if (rc == OK)
@@ -119,7 +113,6 @@ static int ask_for_own(struct replay_session *r, struct step_record *s)
     }
     buffer_free(&all);
     buffer_free(&rows);
-    buffer_free(&answers);
     return rc;
 }
 

@@ -203,10 +203,8 @@ static int share_of_rate(struct load_run *t, struct step_record *s, struct load_
 static int measure(struct load_run *t, struct step_record *s)
 {
     const struct op *op = t->op;
-    struct load_totals *two = mem_zalloc(NULL, 2 * sizeof *two);
+    struct load_totals *two = t->sums;
 
-    if (!two)
-        return fail(t->replay->err, ERR_NO_MEMORY, "mix: out of memory for histograms");
     t->limit_ns = (uint64_t)(op->limit_ms * 1e6);
     t->paced = op->rate > 0 || op->n_due > 0;
     const int rc = op->find_p99_ms > 0  ? find_rate(t, s, two)
@@ -214,7 +212,6 @@ static int measure(struct load_run *t, struct step_record *s)
                                         : run_once(t, s, two, op->rate);
     if (rc == OK && op->alone)
         load_report_alone(t, s, &two->tallies[MIX_SEARCH].latency, two + 1);
-    mem_free(NULL, two);
     return rc;
 }
 

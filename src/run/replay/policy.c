@@ -78,6 +78,9 @@ struct probe {
     struct buffer rows; /* the queries as the data have them */
     struct vectors queries;
     double share;             /* of the live rows that are scanned */
+    struct mem_group memory;  /* of the following */
+    uint64_t *ids;            /* space for all live rows */
+    uint32_t *which;          /* the numbers of the queries */
     struct neighbours *found; /* of each query: the nearest of the scanned rows */
     struct neighbour *own;    /* k answers of one query */
     void *row;                /* space for one, if the data are not in memory */
@@ -100,25 +103,27 @@ static int probe_prepare(struct probe *p, struct step_record *s)
     if (rc == OK)
         rc = answer_buffer_make(&p->answers, &p->batch, n);
     if (rc == OK)
-        rc = gather_view(p->op->rows, 0, n, p->r->list->element, false, &p->rows, &p->queries,
+        rc = gather_view(p->op->rows, NULL, n, p->r->list->element, false, &p->rows, &p->queries,
                          p->r->err);
-    p->found = mem_array(NULL, n + 1, sizeof *p->found);
-    p->own = mem_array(NULL, p->op->k + 1, sizeof *p->own);
-    p->row = mem_alloc(NULL, index_row_bytes(p->r->list->element, p->r->list->dim));
-    if (rc == OK && (!p->found || !p->own || !p->row))
-        rc = fail(p->r->err, ERR_NO_MEMORY, "out of memory for a probe of %zu queries", n);
-    for (size_t i = 0; p->found && i < n; i++)
+    p->ids = mem_group_array(&p->memory, p->r->now.live.n, sizeof *p->ids);
+    p->which = mem_group_array(&p->memory, n, sizeof *p->which);
+    p->found = mem_group_array(&p->memory, n, sizeof *p->found);
+    p->own = mem_group_array(&p->memory, p->op->k, sizeof *p->own);
+    p->row = mem_group_array(&p->memory, 1, index_row_bytes(p->r->list->element, p->r->list->dim));
+    for (size_t i = 0; p->which && p->found && i < n; i++) {
+        p->which[i] = (uint32_t)i;
         p->found[i] = (struct neighbours){ .horizon = HORIZON_NONE };
-    return rc;
+    }
+    return rc == OK && p->memory.failed
+               ? fail(p->r->err, ERR_NO_MEMORY, "out of memory for a probe of %zu queries", n)
+               : rc;
 }
 
 static void probe_end(struct probe *p)
 {
-    for (size_t i = 0; p->found && i < p->op->rows->n; i++)
+    for (size_t i = 0; !p->memory.failed && i < p->op->rows->n; i++)
         mem_free(NULL, p->found[i].items);
-    mem_free(NULL, p->found);
-    mem_free(NULL, p->own);
-    mem_free(NULL, p->row);
+    mem_group_free(&p->memory);
     query_batch_end(&p->batch);
     answer_buffer_free(&p->answers);
     buffer_free(&p->rows);
@@ -140,24 +145,14 @@ static size_t sample(uint64_t *ids, size_t n, double share, uint64_t seed)
 static int probe_scan(struct probe *p)
 {
     struct replay_session *r = p->r;
-    const size_t n = p->queries.n, live = r->now.live.n;
+    const size_t live = r->now.live.n;
     struct exact_scan scan = {
         .at = &r->now, .kernels = r->index_env.kernels, .pool = r->pool, .queries = p->queries.rows
     };
-    uint64_t *ids = mem_array(NULL, live + 1, sizeof *ids);
-    uint32_t *which = mem_array(NULL, n + 1, sizeof *which);
-    int rc = ids && which ? OK : fail(r->err, ERR_NO_MEMORY, "out of memory for a probe");
 
-    for (size_t i = 0; rc == OK && i < n; i++)
-        which[i] = (uint32_t)i;
-    if (rc == OK) {
-        (void)live_state_ids(&r->now, NULL, 0, ids);
-        rc = scan_rows(&scan, ids, sample(ids, live, p->share, r->cell->seed + r->at), which, n,
-                       p->found, KEPT_TIMES * p->op->k, r->err);
-    }
-    mem_free(NULL, ids);
-    mem_free(NULL, which);
-    return rc;
+    (void)live_state_ids(&r->now, NULL, 0, p->ids);
+    return scan_rows(&scan, p->ids, sample(p->ids, live, p->share, r->cell->seed + r->at), p->which,
+                     p->queries.n, p->found, KEPT_TIMES * p->op->k, r->err);
 }
 
 static bool is_among(const struct neighbour *of, size_t n, uint64_t id)

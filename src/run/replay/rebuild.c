@@ -28,26 +28,6 @@ static bool is_trained(const struct replay_session *r)
     return r->ops->train && asked;
 }
 
-/* Gathers all live rows and their ids, contiguously. */
-static int gather_live(struct replay_session *r, struct buffer *rows, struct buffer *ids,
-                       struct vectors *out)
-{
-    const size_t n = r->now.live.n, dim = r->list->dim;
-    const enum element element = r->cell->element;
-    int rc = buffer_reserve(ids, n * sizeof(uint64_t), r->err);
-
-    if (rc == OK)
-        rc = buffer_reserve(rows, n * index_row_bytes(element, dim), r->err);
-    if (rc != OK)
-        return rc;
-    *out =
-        (struct vectors){ rows->bytes, live_state_ids(&r->now, NULL, 0, ids->bytes), dim, element };
-    rc = live_state_read(&r->now, ids->bytes, out->n, element, rows->bytes, r->err);
-    if (rc == OK && session_unit_rows(r))
-        gather_scale_to_unit(rows->bytes, out->n, dim);
-    return rc;
-}
-
 static int timed_rebuild(struct replay_session *r, struct step_record *s, struct vectors rows,
                          const uint64_t *ids, const int64_t *attributes)
 {
@@ -88,14 +68,14 @@ int replay_rebuild(struct replay_session *r, struct step_record *s)
     const bool attributes = r->now.attributes && session_keeps_attributes(r);
     struct buffer rows = { 0 }, ids = { 0 }, numbers = { 0 };
     struct vectors live;
-    int rc = gather_live(r, &rows, &ids, &live);
+    int rc = buffer_reserve(&ids, r->now.live.n * sizeof(uint64_t), r->err);
 
-    const size_t n_fields = r->list->n_fields, each = n_fields * sizeof(int64_t);
+    if (rc == OK)
+        rc = session_gather_live(r, ids.bytes, live_state_ids(&r->now, NULL, 0, ids.bytes), &rows,
+                                 &live);
     if (rc == OK && attributes)
-        rc = buffer_reserve(&numbers, live.n * each, r->err);
-    for (size_t i = 0; rc == OK && attributes && i < live.n; i++)
-        memcpy((char *)numbers.bytes + i * each,
-               r->now.attributes + ((const uint64_t *)ids.bytes)[i] * n_fields, each);
+        rc = gather_items(r->now.attributes, r->list->n_fields * sizeof *r->now.attributes,
+                          ids.bytes, live.n, &numbers, r->err);
     if (rc == OK)
         rc = timed_rebuild(r, s, live, ids.bytes, attributes ? numbers.bytes : NULL);
     buffer_free(&rows);

@@ -41,13 +41,12 @@ static const struct verb verbs[OP_KINDS] = {
 static int run_building(struct replay_session *r, const struct op *op)
 {
     const bool rebuild = replay_rebuilds(r, op), policy = replay_has_policy(r, op);
-    struct time_mark from;
     struct step_record s;
     int rc = OK;
 
     step_begin(&s, r, op, REPLAY_ALL_POINTS);
     warm_for(r, op, rebuild || (policy && r->cell->method->maintain.rebuilds));
-    time_mark_take(&from);
+    const struct time_mark from = time_mark_now();
     if (op->pending && !r->in_transaction)
         rc = replay_wait(r, &s);
     else if (replay_leaves_out(r, op))

@@ -153,10 +153,9 @@ static int ask_warm(void *to, struct query_batch *batch, size_t q)
 static int warm_up(struct passes *p)
 {
     struct query_batch *batch = p->batch;
-    struct time_mark from;
     int rc = OK;
 
-    time_mark_take(&from);
+    const struct time_mark from = time_mark_now();
     for (size_t q = 0; rc == OK && q < batch->warm.n; q++)
         rc = ask_one(p, batch->warm, q, NULL);
     step_take_untimed_search(p->step, &from, batch->warm.n);
@@ -169,10 +168,9 @@ static int single_pass(void *to, const uint64_t *order, struct timed_pass *pass)
     struct query_batch *batch = p->batch;
     uint64_t *ns = query_times_begin(&p->times, batch->replay);
     struct range_catch *now = &p->single_answers.caught;
-    struct time_mark from;
     int rc = ns ? begin_pass(p, now, &p->drawn) : batch->replay->err->code;
 
-    time_mark_take(&from);
+    const struct time_mark from = time_mark_now();
     for (size_t i = 0; rc == OK && i < p->shares.n_single; i++)
         rc = ask_and_keep(p, order[i], pass->number, &ns[order[i]]);
     step_take_timed(p->step, &from, batch->threads);
@@ -209,7 +207,6 @@ static int batch_pass(void *to, const uint64_t *order, struct timed_pass *pass)
     const size_t first = p->shares.first_batch, n = p->shares.n_batch, k = batch->k;
     struct range_catch *now = &p->batch_answers.caught;
     struct vectors queries;
-    struct time_mark from;
     int rc = query_batch_permute(batch, first, n, order, &p->shuffled, &queries);
 
     if (rc == OK) /* the single queries had about as many answers */
@@ -219,7 +216,7 @@ static int batch_pass(void *to, const uint64_t *order, struct timed_pass *pass)
     answer_buffer_clear(&p->batch_answers, batch);
     if (p->step->cold)
         folder_uncache(batch->replay->state_dir);
-    time_mark_take(&from);
+    const struct time_mark from = time_mark_now();
     const uint64_t start = clock_ns();
     rc = query_batch_search(batch, queries, 0, n, &p->batch_answers);
     pass->ns = session_interval_ns(batch->replay, start, clock_ns());
@@ -256,11 +253,10 @@ static int batch_passes(struct passes *p)
 static int remaining_pass(struct passes *p)
 {
     const size_t n = p->batch->queries.n, first = p->shares.n_single;
-    struct time_mark from;
     int rc = OK;
 
     swap(&p->single_answers.caught, &p->drawn); /* the answers are added to those drawn */
-    time_mark_take(&from);
+    const struct time_mark from = time_mark_now();
     for (size_t q = first; rc == OK && q < n; q++)
         rc = ask_and_keep(p, q, 0, NULL);
     step_take_untimed_search(p->step, &from, n - first);
@@ -354,22 +350,11 @@ static int search_point(struct replay_session *r, struct step_record *s, const u
 static int tuning_recall(struct replay_session *r, struct step_record *s, const uint64_t *even,
                          size_t n, const void *knobs, double *recall)
 {
-    struct answer_buffer answers = { 0 };
     struct query_batch batch = { 0 };
-    struct time_mark from;
     int rc = query_batch_begin(&batch, r, s->op, even, n, knobs, s);
 
     if (rc == OK)
-        rc = answer_buffer_make(&answers, &batch, n);
-    time_mark_take(&from);
-    if (rc == OK)
-        rc = query_batch_search(&batch, batch.queries, 0, n, &answers);
-    step_take_untimed_search(s, &from, n);
-    if (rc == OK)
-        rc = answer_buffer_check(&answers, &batch, 0, NULL);
-    if (rc == OK)
-        rc = query_batch_score(&batch, PASS_TUNING, 0, answers.kept, n, recall);
-    answer_buffer_free(&answers);
+        rc = query_batch_score_untimed(&batch, s, PASS_TUNING, recall);
     query_batch_end(&batch);
     return rc;
 }

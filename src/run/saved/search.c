@@ -1,5 +1,5 @@
-/* search.c - see search.h. */
-#include "src/run/saved/search.h"
+/* search.c - searches of a saved index, timed; see saved.h. */
+#include "src/run/saved/saved.h"
 
 #include <string.h>
 
@@ -11,7 +11,10 @@
 struct asked {
     struct saved_index *index;
     struct search_request request;
-    struct buffer order, rows, warm, ids, distances;
+    struct buffer rows, warm;
+    struct mem_group memory; /* of the following */
+    uint64_t *order, *ids;
+    float *distances;
     struct query_shares shares;
 };
 
@@ -19,8 +22,8 @@ static int search(struct asked *a, struct vectors of, size_t first, size_t n)
 {
     const size_t k = a->request.k;
     struct search_request request = a->request;
-    struct search_result result = { .ids = (uint64_t *)a->ids.bytes + first * k,
-                                    .distances = (float *)a->distances.bytes + first * k };
+    struct search_result result = { .ids = a->ids + first * k,
+                                    .distances = a->distances + first * k };
 
     request.queries = session_rows(of, first, n);
     return a->index->ops->search(a->index->checked.index, &request, &result);
@@ -29,26 +32,19 @@ static int search(struct asked *a, struct vectors of, size_t first, size_t n)
 static int prepare(struct asked *a, const struct search_request *r)
 {
     const struct vectors v = r->queries;
-    const size_t row_bytes = index_row_bytes(v.element, v.dim);
     struct error *err = a->index->error;
-    int rc = buffer_reserve(&a->order, v.n * sizeof(uint64_t) + 1, err);
 
-    if (rc == OK)
-        rc = buffer_reserve(&a->rows, v.n * row_bytes + 1, err);
-    if (rc == OK)
-        rc = buffer_reserve(&a->ids, v.n * r->k * sizeof(uint64_t) + 1, err);
-    if (rc == OK)
-        rc = buffer_reserve(&a->distances, v.n * r->k * sizeof(float) + 1, err);
-    if (rc != OK)
-        return rc;
-    uint64_t *order = a->order.bytes;
-    a->shares = query_shares_of(NULL, v.n, order);
-    for (size_t i = 0; i < v.n; i++)
-        memcpy((char *)a->rows.bytes + i * row_bytes, (const char *)v.rows + order[i] * row_bytes,
-               row_bytes);
-    memset(a->distances.bytes, 0xff, v.n * r->k * sizeof(float)); /* prevents page faults later */
+    a->order = mem_group_array(&a->memory, v.n, sizeof *a->order);
+    a->ids = mem_group_array(&a->memory, v.n * r->k, sizeof *a->ids);
+    a->distances = mem_group_array(&a->memory, v.n * r->k, sizeof *a->distances);
+    if (a->memory.failed)
+        return fail(err, ERR_NO_MEMORY, "out of memory for the answers to %zu queries", v.n);
+    a->shares = query_shares_of(NULL, v.n, a->order);
+    memset(a->distances, 0xff, v.n * r->k * sizeof(float)); /* prevents page faults later */
+    const int rc =
+        gather_items(v.rows, index_row_bytes(v.element, v.dim), a->order, v.n, &a->rows, err);
     a->request.queries.rows = a->rows.bytes;
-    return OK;
+    return rc;
 }
 
 static int warm_up(struct asked *a)
@@ -100,17 +96,14 @@ int saved_search(struct saved_index *s, const struct search_request *r, uint64_t
     if (rc == OK)
         rc = warm_up(&a);
     if (rc == OK) {
-        memset(a.ids.bytes, 0xff, r->queries.n * r->k * sizeof(uint64_t));
+        memset(a.ids, 0xff, r->queries.n * r->k * sizeof(uint64_t));
         rc = timed(&a, latency, times);
     }
     for (size_t i = 0; rc == OK && i < r->queries.n; i++)
-        memcpy(ids + ((const uint64_t *)a.order.bytes)[i] * r->k,
-               (const uint64_t *)a.ids.bytes + i * r->k, r->k * sizeof *ids);
-    buffer_free(&a.order);
+        memcpy(ids + a.order[i] * r->k, a.ids + i * r->k, r->k * sizeof *ids);
     buffer_free(&a.rows);
     buffer_free(&a.warm);
-    buffer_free(&a.ids);
-    buffer_free(&a.distances);
+    mem_group_free(&a.memory);
     mem_free(NULL, latency);
     return rc;
 }

@@ -44,6 +44,90 @@ static void test_search_ranges(void **state)
     desk_close(&d);
 }
 
+#define STEP(n, rest)       "  " #n ":\n    operation: " rest "\n"
+#define INSERT(n, from, to) STEP(n, "insert\n    start: " #from "\n    end: " #to)
+#define DELETE(n, from, to) STEP(n, "delete\n    start: " #from "\n    end: " #to)
+#define TOP                 "d:\n  max_pts: 10\n"
+
+/* Points that are inserted twice, or changed while they are not live. */
+static void test_refuses_dead_points(void **state)
+{
+    static const struct {
+        const char *book, *expected;
+    } bad[] = {
+        { TOP INSERT(1, 0, 5) INSERT(2, 4, 6), "book.yaml:7: step 2: row 5 of " },
+        { TOP INSERT(1, 0, 5) INSERT(2, 4, 6), "(id 4) is live already" },
+        { TOP INSERT(1, 0, 5) DELETE(2, 4, 6), "step 2: row 6 of " },
+        { TOP INSERT(1, 0, 5) DELETE(2, 4, 6), " was never inserted" },
+        { TOP INSERT(1, 0, 5) DELETE(2, 1, 3) DELETE(3, 2, 4), "step 3: row 3 of " },
+        { TOP INSERT(1, 0, 5) DELETE(2, 1, 3) DELETE(3, 2, 4), "(id 2) is not live here" },
+        { TOP STEP(1, "replace\n    tags_start: 0\n    tags_end: 1\n    ids_start: 0\n    "
+                      "ids_end: 1"),
+          "step 1: row 1 of " },
+        { TOP INSERT(1, 0, 5) STEP(2, "initial\n    start: 4\n    end: 6"),
+          "book.yaml:7: step 2: row 5 of " },
+        { TOP STEP(1, "batch_insert_delete\n    start: 0\n    end: 6\n    batchSize: 3\n"
+                      "    deletion_percentage: 0.34") DELETE(2, 0, 2),
+          "step 2: row 2 of " },
+    };
+    struct desk d;
+    desk_open(&d);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        desk_write(&d, "book.yaml", bad[i].book);
+        assert_int_equal(desk_load(&d, RUN("w:runbook { 'book.yaml', data, searches = 0 }")),
+                         ERR_CONFIG);
+        if (!strstr(d.error.text, bad[i].expected))
+            fail_msg("expected \"%s\": %s", bad[i].expected, d.error.text);
+    }
+    desk_close(&d);
+}
+
+/* Random inserts and deletes against an array of flags: those are accepted exactly
+ * that the model can do. */
+static void test_agrees_with_a_plain_model(void **state)
+{
+    enum { IDS = 40, STEPS = 30 };
+    struct rng rng = rng_at(test_seed(), 7);
+    size_t accepted = 0;
+    struct desk d;
+    desk_open(&d);
+    for (int round = 0; round < 300; round++) {
+        char text[8192];
+        bool live[IDS] = { false }, sane = true;
+        size_t used = (size_t)snprintf(text, sizeof text, "m:\n  max_pts: %d\n", IDS);
+        size_t steps = 1 + rng_below(&rng, STEPS);
+        for (size_t i = 1; i <= steps; i++) {
+            size_t start = rng_below(&rng, IDS), end = start + 1 + rng_below(&rng, IDS - start);
+            bool insert = rng_below(&rng, 2), odd = rng_below(&rng, 40) == 0;
+            size_t limit = start; /* the longest range from start that is sane, unless this step is
+                                     to be odd */
+            while (limit < end && live[limit] != insert)
+                limit++;
+            if (limit == start && !odd)
+                insert = !insert;
+            for (limit = start; limit < end && live[limit] != insert; limit++)
+                continue;
+            if (!odd)
+                end = limit;
+            for (size_t t = start; t < end; t++) {
+                sane = sane && live[t] != insert;
+                live[t] = insert;
+            }
+            used += (size_t)snprintf(text + used, sizeof text - used,
+                                     "  %zu:\n    operation: %s\n    start: %zu\n    end: %zu\n", i,
+                                     insert ? "insert" : "delete", start, end);
+        }
+        desk_write(&d, "book.yaml", text);
+        const int rc = desk_load(&d, RUN("w:runbook { 'book.yaml', data }"));
+        if (rc != (sane ? OK : ERR_CONFIG))
+            fail_msg("round %d: the model says %d, the config %s:\n%s", round, sane, error_name(rc),
+                     text);
+        accepted += sane;
+    }
+    assert_in_range(accepted, 50, 290);
+    desk_close(&d);
+}
+
 #define CANDOR                                                                             \
     "some:\n  max_pts: 1000\n  1:\n    operation: initial\n    start: 0\n    end: 200\n"   \
     "  2:\n    operation: batch_insert\n    start: 200\n    end: 600\n    batchSize: 50\n" \
@@ -321,12 +405,17 @@ static void test_orders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_search_ranges),  cmocka_unit_test(test_i8_rows),
-        cmocka_unit_test(test_catalog),        cmocka_unit_test(test_candor),
+        cmocka_unit_test(test_search_ranges),
+        cmocka_unit_test(test_i8_rows),
+        cmocka_unit_test(test_catalog),
+        cmocka_unit_test(test_candor),
+        cmocka_unit_test(test_refuses_dead_points),
+        cmocka_unit_test(test_agrees_with_a_plain_model),
 #ifdef HAVE_HDF5
         cmocka_unit_test(test_stated_metrics),
 #endif
-        cmocka_unit_test(test_arrivals),       cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_arrivals),
+        cmocka_unit_test(test_orders),
     };
     return test_run("config_imports", tests);
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include "src/core/mem.h"
 #include "src/data/readers/bytes.h"
 #include "src/data/readers/child.h"
 
@@ -99,7 +100,7 @@ static void says_how_it_ended(void **state)
         expect_text(cases[i].name, &err, cases[i].expected);
         if (cases[i].output)
             assert_string_equal(c.output, cases[i].output);
-        free(c.output);
+        mem_free(NULL, c.output);
     }
 }
 
@@ -109,7 +110,7 @@ static void long_answers_come_whole(void **state)
     struct child_process c = { .work = answers_long, .cpu_s = 5 };
     assert_ok(child_run(&c, &err), &err);
     assert_int_equal(c.output_bytes, 5000000);
-    free(c.output);
+    mem_free(NULL, c.output);
 }
 
 static void memory_is_limited(void **state)
@@ -123,11 +124,11 @@ static void memory_is_limited(void **state)
                                .memory_bytes = (size_t)256 << 20 };
     assert_ok(child_run(&c, &err), &err);
     assert_string_equal(c.output, "none");
-    free(c.output);
+    mem_free(NULL, c.output);
     c.memory_bytes = (size_t)2 << 30;
     assert_ok(child_run(&c, &err), &err);
     assert_string_equal(c.output, "much");
-    free(c.output);
+    mem_free(NULL, c.output);
 }
 
 int main(void)

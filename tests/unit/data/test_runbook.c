@@ -40,9 +40,8 @@ static void reads_the_grammar(void **state)
 {
     struct runbook r;
     struct error err = { 0 };
-    assert_ok(runbook_parse("good", good, strlen(good), NULL, 22, &r, &err), &err);
+    assert_ok(runbook_parse("good", good, strlen(good), NULL, &r, &err), &err);
     assert_string_equal(r.dataset, "small");
-    assert_string_equal(r.gt_url, "https://example.org/a#b");
     assert_int_equal(r.max_pts, 10);
     assert_int_equal(r.rows_needed, 22);
     assert_int_equal(r.n, 5);
@@ -63,15 +62,11 @@ static void reads_the_grammar(void **state)
         assert_int_equal(r.steps[i].ids_end, expected[i].ids_end);
     }
     runbook_close(&r);
-    assert_ok(runbook_parse("good", good, strlen(good), "other-1M", 0, &r, &err), &err);
+    assert_ok(runbook_parse("good", good, strlen(good), "other-1M", &r, &err), &err);
     assert_int_equal(r.n, 1);
     runbook_close(&r);
-    assert_int_equal(runbook_parse("good", good, strlen(good), "none", 0, &r, &err), ERR_NOT_FOUND);
+    assert_int_equal(runbook_parse("good", good, strlen(good), "none", &r, &err), ERR_NOT_FOUND);
     expect_text("none", &err, "no runbook for \"none\"; it has small, other-1M");
-    error_clear(&err);
-    assert_int_equal(runbook_parse("good", good, strlen(good), NULL, 21, &r, &err), ERR_CORRUPT);
-    expect_text("rows", &err,
-                "good:19: small: step 4: replace up to id 22 passes the 21 rows of the data");
 }
 
 /* The operations of CANDOR-Bench, as its files have them. */
@@ -131,7 +126,7 @@ static void reads_candor_bench(void **state)
                                                          RUNBOOK_END };
     struct runbook r;
     struct error err = { 0 };
-    assert_ok(runbook_parse("candor", candor, strlen(candor), "random-plus(10,1,8)", 30, &r, &err),
+    assert_ok(runbook_parse("candor", candor, strlen(candor), "random-plus(10,1,8)", &r, &err),
               &err);
     assert_int_equal(r.n, 8);
     for (size_t i = 0; i < 8; i++)
@@ -150,11 +145,10 @@ static void reads_candor_bench(void **state)
     assert_int_equal(runbook_first_deleted(&tenth, 50000, 52500), 52250);
     runbook_close(&r);
     /* Blocks of other datasets are passed over, whatever they hold. */
-    assert_ok(runbook_parse("candor", candor, strlen(candor), "sun", 0, &r, &err), &err);
+    assert_ok(runbook_parse("candor", candor, strlen(candor), "sun", &r, &err), &err);
     assert_int_equal(r.n, 1);
     runbook_close(&r);
-    assert_int_equal(runbook_parse("candor", candor, strlen(candor), NULL, 0, &r, &err),
-                     ERR_CORRUPT);
+    assert_int_equal(runbook_parse("candor", candor, strlen(candor), NULL, &r, &err), ERR_CORRUPT);
     expect_text("all", &err, "candor:35: gamma_sweep: unknown key \"gamma_values\"");
 }
 
@@ -168,7 +162,7 @@ static void reads_any_yaml(void **state)
                                "  ? 2\n  : { operation: search } } }\n...\n";
     struct runbook r;
     struct error err = { 0 };
-    assert_ok(runbook_parse("flow", text, strlen(text), NULL, 0, &r, &err), &err);
+    assert_ok(runbook_parse("flow", text, strlen(text), NULL, &r, &err), &err);
     assert_string_equal(r.dataset, "d1");
     assert_int_equal(r.n, 2);
     assert_int_equal(r.steps[0].line, 4);
@@ -198,7 +192,7 @@ static void orders_steps_by_number(void **state)
                                   : "  %d:\n    operation: insert\n    start: %d\n    end: %d\n",
                  as_text[i], as_text[i] - 1, as_text[i]);
     }
-    assert_ok(runbook_parse("sorted", text, strlen(text), NULL, 0, &r, &err), &err);
+    assert_ok(runbook_parse("sorted", text, strlen(text), NULL, &r, &err), &err);
     assert_int_equal(r.n, 11);
     for (uint64_t i = 0; i < 11; i++) {
         assert_int_equal(r.steps[i].number, i + 1);
@@ -208,7 +202,7 @@ static void orders_steps_by_number(void **state)
     assert_int_equal(r.steps[9].line, 7);
     runbook_close(&r);
     static const char back[] = TOP DELETE(2, 0, 5) INSERT(1, 0, 5);
-    assert_ok(runbook_parse("back", back, strlen(back), NULL, 0, &r, &err), &err);
+    assert_ok(runbook_parse("back", back, strlen(back), NULL, &r, &err), &err);
     runbook_close(&r);
 }
 
@@ -239,26 +233,15 @@ static const struct {
     { "repeated key", TOP STEP(1, "insert\n    start: 1\n    start: 2\n    end: 3"),
       ":6: d: step 1: \"start\" is given twice" },
     { "no max_pts", "d:\n" INSERT(1, 0, 5), ":1: d: max_pts is missing" },
-    { "max_pts twice", TOP "  max_pts: 10\n", ":3: max_pts is given twice" },
+    { "max_pts twice", TOP "  max_pts: 10\n", ":3: d: max_pts is given twice" },
     { "no steps", TOP, ":1: d: has no steps" },
     { "negative", TOP INSERT(1, -1, 5), "start = \"-1\", expected a whole number" },
     { "float", TOP INSERT(1, 0.5, 5), "start = \"0.5\", expected a whole number" },
     { "huge", TOP INSERT(1, 0, 99999999999999999999), "expected a whole number from 0 to 2^48" },
-    { "insert live", TOP INSERT(1, 0, 5) INSERT(2, 4, 6),
-      ":7: d: step 2: some of 4 to 6 are live already" },
-    { "delete dead", TOP INSERT(1, 0, 5) DELETE(2, 4, 6),
-      "step 2: delete: some of 4 to 6 are not live" },
-    { "delete twice", TOP INSERT(1, 0, 5) DELETE(2, 1, 3) DELETE(3, 2, 4),
-      "step 3: delete: some of 2 to 4 are not live" },
-    { "replace dead",
-      TOP STEP(1, "replace\n    tags_start: 0\n    tags_end: 1\n    ids_start: 0\n    ids_end: 1"),
-      "replace: some of 0 to 1 are not live" },
     { "replace unequal",
       TOP INSERT(1, 0, 5)
           STEP(2, "replace\n    tags_start: 0\n    tags_end: 1\n    ids_start: 0\n    ids_end: 2"),
       "1 tags are to get 2 vectors" },
-    { "initial live", TOP INSERT(1, 0, 5) STEP(2, "initial\n    start: 4\n    end: 6"),
-      ":7: d: step 2: some of 4 to 6 are live already" },
     { "no batches", TOP STEP(1, "batch_insert\n    start: 0\n    end: 6"),
       ":3: d: step 1: batch_insert lacks \"batchSize\"" },
     { "empty batches", TOP BATCHES(1, 0, "    eventRate: 5\n"), "6 ids in batches of 0, expected" },
@@ -276,10 +259,6 @@ static const struct {
     { "wait for what", TOP STEP(1, "waitPending\n    start: 0\n    end: 6"),
       "waitPending has no key \"start\"" },
     { "scenario", TOP STEP(1, "enableScenario"), "unknown operation \"enableScenario\"" },
-    { "deleted in its batch",
-      TOP STEP(1, "batch_insert_delete\n    start: 0\n    end: 6\n    batchSize: 3\n"
-                  "    deletion_percentage: 0.34") DELETE(2, 0, 2),
-      "step 2: delete: some of 0 to 2 are not live" },
     { "tab", "d:\n\tmax_pts: 10\n", ":2: not YAML: while scanning for the next token" },
     { "no colon", "d:\n  max_pts 10\n", ":1: expected a dataset's name" },
     { "indent", TOP INSERT(1, 0, 5) "   2:\n     operation: search\n", ":7: not YAML: " },
@@ -302,7 +281,7 @@ static void refuses_by_name_and_line(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct runbook r;
         struct error err = { 0 };
-        int rc = runbook_parse(bad[i].name, bad[i].text, strlen(bad[i].text), NULL, 0, &r, &err);
+        int rc = runbook_parse(bad[i].name, bad[i].text, strlen(bad[i].text), NULL, &r, &err);
         if (rc != ERR_CORRUPT)
             fail_with("%s: got %s: %s", bad[i].name, error_name(rc), err.text);
         expect_text(bad[i].name, &err, bad[i].name);
@@ -317,8 +296,7 @@ static void searches_ask_ranges_of_the_queries(void **state)
         STEP(3, "search") STEP(4, "search\n    start: 0\n    end: 10");
     struct runbook r;
     struct error err = { 0 };
-    /* Queries are not rows of the data, so 5 rows are enough. */
-    assert_ok(runbook_parse("ranges", text, strlen(text), NULL, 5, &r, &err), &err);
+    assert_ok(runbook_parse("ranges", text, strlen(text), NULL, &r, &err), &err);
     assert_int_equal(r.rows_needed, 5);
     assert_int_equal(r.queries_needed, 30);
     assert_int_equal(r.steps[1].start, 20);
@@ -336,72 +314,28 @@ static void raises_max_pts_with_a_warning(void **state)
                           "  max_pts: 10\n" INSERT(1, 0, 10);
     struct runbook r;
     struct error err = { 0 };
-    assert_ok(runbook_parse("many", text, strlen(text), NULL, 0, &r, &err), &err);
+    assert_ok(runbook_parse("many", text, strlen(text), NULL, &r, &err), &err);
     assert_int_equal(r.max_pts, 15);
     assert_string_equal(r.warning,
                         "many:15: d: step 4: 15 points are live, but max_pts is 10; it is raised");
     runbook_close(&r);
     /* A block that fits has no warning because of another. */
-    assert_ok(runbook_parse("many", text, strlen(text), "fits", 0, &r, &err), &err);
+    assert_ok(runbook_parse("many", text, strlen(text), "fits", &r, &err), &err);
     assert_int_equal(r.max_pts, 10);
     assert_string_equal(r.warning, "");
     runbook_close(&r);
-}
-
-/* Random inserts and deletes against an array of flags: the parser must accept exactly the steps
- * that the model can do. */
-static void agrees_with_a_plain_model(void **state)
-{
-    enum { IDS = 40, STEPS = 30 };
-    struct rng rng = rng_at(test_seed(), 7);
-    size_t accepted = 0;
-    for (int round = 0; round < 300; round++) {
-        char text[8192];
-        bool live[IDS] = { false }, sane = true;
-        size_t used = (size_t)snprintf(text, sizeof text, "m:\n  max_pts: %d\n", IDS);
-        size_t steps = 1 + rng_below(&rng, STEPS);
-        for (size_t i = 1; i <= steps; i++) {
-            size_t start = rng_below(&rng, IDS), end = start + 1 + rng_below(&rng, IDS - start);
-            bool insert = rng_below(&rng, 2), odd = rng_below(&rng, 40) == 0;
-            size_t limit = start; /* the longest range from start that is sane, unless this step is
-                                     to be odd */
-            while (limit < end && live[limit] != insert)
-                limit++;
-            if (limit == start && !odd)
-                insert = !insert;
-            for (limit = start; limit < end && live[limit] != insert; limit++)
-                continue;
-            if (!odd)
-                end = limit;
-            for (size_t t = start; t < end; t++) {
-                sane = sane && live[t] != insert;
-                live[t] = insert;
-            }
-            used += (size_t)snprintf(text + used, sizeof text - used,
-                                     "  %zu:\n    operation: %s\n    start: %zu\n    end: %zu\n", i,
-                                     insert ? "insert" : "delete", start, end);
-        }
-        struct runbook r;
-        int rc = runbook_parse("model", text, used, NULL, IDS, &r, NULL);
-        if ((rc == OK) != sane)
-            fail_with("round %d: the model says %d, the parser %s:\n%s", round, sane,
-                      error_name(rc), text);
-        accepted += sane;
-        runbook_close(&r);
-    }
-    assert_in_range(accepted, 50, 290);
 }
 
 static void reads_files(void **state)
 {
     struct runbook r;
     struct error err = { 0 };
-    assert_ok(runbook_open(scratch_write_gzip(*state, "a.yaml.gz", good, strlen(good)), NULL, 0, &r,
-                           &err),
-              &err);
+    assert_ok(
+        runbook_open(scratch_write_gzip(*state, "a.yaml.gz", good, strlen(good)), NULL, &r, &err),
+        &err);
     assert_int_equal(r.n, 5);
     runbook_close(&r);
-    assert_int_equal(runbook_open(scratch_path(*state, "none.yaml"), NULL, 0, &r, &err),
+    assert_int_equal(runbook_open(scratch_path(*state, "none.yaml"), NULL, &r, &err),
                      ERR_NOT_FOUND);
     expect_text("none", &err, "none.yaml|No such file");
     /* Every prefix of a valid file is accepted or refused, without a crash. */
@@ -409,7 +343,7 @@ static void reads_files(void **state)
         char *copy = malloc(n + 1);
         assert_non_null(copy);
         memcpy(copy, good, n);
-        (void)runbook_parse("prefix", copy, n, NULL, 0, &r, NULL);
+        (void)runbook_parse("prefix", copy, n, NULL, &r, NULL);
         runbook_close(&r);
         free(copy);
     }
@@ -425,7 +359,6 @@ int main(void)
         cmocka_unit_test(refuses_by_name_and_line),
         cmocka_unit_test(searches_ask_ranges_of_the_queries),
         cmocka_unit_test(raises_max_pts_with_a_warning),
-        cmocka_unit_test(agrees_with_a_plain_model),
         cmocka_unit_test(reads_files),
     };
     test_filter();

@@ -50,8 +50,9 @@ static struct op_list *list_of(void)
     workload_insert(&w, 0, 300, 0, 0, NULL);
     workload_delete(&w, 300 - LIVE, 0);
     struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, w.queries->n);
-    assert_ok(record_cluster(w.recorder, &(struct op_options){ 0 }, queries, 0, 7, NULL, &w.err),
-              &w.err);
+    assert_ok(
+        record_cluster(w.recorder, &(struct op_options){ .target = 7 }, queries, NULL, &w.err),
+        &w.err);
     view_drop(queries);
     return workload_finish(&w);
 }
@@ -116,8 +117,8 @@ static void test_clusters_of_answers(void **state)
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, LIVE, 30, 12);
     workload_insert(&w, 0, LIVE, 0, 0, NULL);
     struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, w.queries->n);
-    const struct op_options with = { .clusters = true };
-    assert_ok(record_search(w.recorder, &with, queries, LIVE, NULL, &w.err), &w.err);
+    const struct op_options with = { .clusters = true, .k = LIVE };
+    assert_ok(record_search(w.recorder, &with, queries, NULL, &w.err), &w.err);
     view_drop(queries);
     struct op_list *list = workload_finish(&w);
     for (int kind = 0; kind < 3; kind++) {

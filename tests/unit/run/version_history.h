@@ -93,9 +93,10 @@ static inline void do_insert(struct history *h)
             h->now.attribute[i] = h->now.colour[i] = INDEX_ATTRIBUTE_NONE;
     }
     h->now.n += n;
-    const struct op_options note = { .batch = n > 5 ? 4 : 0, .singles = n > 9 ? 3 : 0 };
-    assert_ok(record_insert_with(h->w.recorder, &note, v, specs, given ? 2 : 0, &h->w.err),
-              &h->w.err);
+    const struct op_options note = {
+        .batch = n > 5 ? 4 : 0, .singles = n > 9 ? 3 : 0, .specs = specs, .n_specs = given ? 2 : 0
+    };
+    assert_ok(record_insert(h->w.recorder, &note, v, &h->w.err), &h->w.err);
     view_drop(v);
     h->ops++;
 }
@@ -149,7 +150,8 @@ static inline void do_return(struct history *h)
         h->now.row[i] = i;
     assert_ok(record_delete(h->w.recorder, &(struct op_options){ 0 }, &choice, &h->w.err),
               &h->w.err);
-    assert_ok(record_insert_with(h->w.recorder, &(struct op_options){ 0 }, v, specs, 2, &h->w.err),
+    assert_ok(record_insert(h->w.recorder, &(struct op_options){ .specs = specs, .n_specs = 2 }, v,
+                            &h->w.err),
               &h->w.err);
     view_drop(v);
     h->ops += 2;
@@ -200,8 +202,8 @@ static inline void do_search(struct history *h, bool past)
     const struct attribute_filter filter = { conditions, e.test == INDEX_ATTRIBUTE_RANGE ? 1 : 2,
                                              (const int64_t[]){ e.low, e.high, 0, 2 } };
     const struct filter_spec allow = { .where = &filter };
-    const struct op_options note = { .snapshot = past && h->keeps ? "kept" : NULL };
-    assert_ok(record_search(h->w.recorder, &note, v, NEAR, e.where ? &allow : NULL, &h->w.err),
+    const struct op_options note = { .snapshot = past && h->keeps ? "kept" : NULL, .k = NEAR };
+    assert_ok(record_search(h->w.recorder, &note, v, e.where ? &allow : NULL, &h->w.err),
               &h->w.err);
     view_drop(v);
     h->searches[h->n_searches++] = e;

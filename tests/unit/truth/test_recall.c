@@ -32,11 +32,11 @@ static void line_begin(struct line *l, size_t k, const uint64_t *allowed, size_t
     struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 1);
     const struct filter_spec allow = { .ids = allowed, .n_ids = n_allowed };
     if (radius >= 0)
-        assert_ok(
-            record_range(w.recorder, &(struct op_options){ 0 }, queries, radius, NULL, &w.err),
-            &w.err);
+        assert_ok(record_range(w.recorder, &(struct op_options){ .radius = radius }, queries, NULL,
+                               &w.err),
+                  &w.err);
     else
-        assert_ok(record_search(w.recorder, &(struct op_options){ 0 }, queries, k,
+        assert_ok(record_search(w.recorder, &(struct op_options){ .k = k }, queries,
                                 allowed ? &allow : NULL, &w.err),
                   &w.err);
     view_drop(queries);

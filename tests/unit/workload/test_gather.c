@@ -47,9 +47,9 @@ static struct gathered_rows gather(const struct view *v, const uint64_t *positio
     struct error err = { 0 };
     struct gathered_rows g = { .view = v, .positions = positions };
     if (positions)
-        assert_ok(gather_positions(v, positions, n, INDEX_F32, false, buffer, &g.rows, &err), &err);
+        assert_ok(gather_view(v, positions, n, INDEX_F32, false, buffer, &g.rows, &err), &err);
     else
-        assert_ok(gather_view(v, 0, n, INDEX_F32, false, buffer, &g.rows, &err), &err);
+        assert_ok(gather_view(v, NULL, n, INDEX_F32, false, buffer, &g.rows, &err), &err);
     return g;
 }
 

@@ -250,10 +250,11 @@ static void test_elements_mix(void **state)
     struct view *a = view_range(bytes, INDEX_L2SQ, 0, 9), *b = view_range(floats, INDEX_L2SQ, 0, 9);
     struct view *c = view_range(floats, INDEX_COS, 0, 9);
     assert_ok(record_insert(r, &note, a, &err), &err);
-    assert_ok(record_search(r, &note, b, 3, NULL, &err), &err);
-    assert_code(record_search(r, &note, c, 3, NULL, &err), ERR_DIMENSION, &err);
+    note.k = 3;
+    assert_ok(record_search(r, &note, b, NULL, &err), &err);
+    assert_code(record_search(r, &note, c, NULL, &err), ERR_DIMENSION, &err);
     /* It is refused again. */
-    assert_code(record_search(r, &note, b, 3, NULL, &err), ERR_CONFIG, &err);
+    assert_code(record_search(r, &note, b, NULL, &err), ERR_CONFIG, &err);
     struct op_list *list;
     assert_code(recorder_finish(r, &list, &err), ERR_CONFIG, &err);
     view_drop(a);

@@ -76,7 +76,8 @@ static void test_classes(void **state)
         workload_begin(&w, &rng, INDEX_F32, INDEX_L2SQ, N, 1, 2);
         struct view *v = workload_rows(&w, 0, N);
         const struct attribute_spec spec = { .name = "c", .classes = OF, .skew = skew };
-        assert_ok(record_insert_with(w.recorder, &(struct op_options){ 0 }, v, &spec, 1, &w.err),
+        assert_ok(record_insert(w.recorder, &(struct op_options){ .specs = &spec, .n_specs = 1 }, v,
+                                &w.err),
                   &w.err);
         view_drop(v);
         struct op_list *list = workload_finish(&w);
@@ -94,12 +95,70 @@ static void test_classes(void **state)
     }
 }
 
+static void insert_with(struct workload *w, size_t first, const int64_t values[5], size_t n_fields)
+{
+    struct view *v = workload_rows(w, first, 5);
+    const struct attribute_spec specs[] = {
+        { .name = "a", .type = FIELD_INTEGER, .values = values, .n_values = 5 },
+        { .name = "b", .type = FIELD_INTEGER, .values = values, .n_values = 5 }
+    };
+    assert_ok(record_insert(w->recorder,
+                            &(struct op_options){ .specs = specs, .n_specs = n_fields }, v,
+                            &w->err),
+              &w->err);
+    view_drop(v);
+}
+
+/* The ids below 64 that a search for values 1 .. 2 of a field allows. */
+static uint64_t allowed(struct workload *w, const char *as_of, uint32_t field)
+{
+    static const int64_t values[] = { 1, 2 };
+    const struct attribute_condition range = { field, INDEX_ATTRIBUTE_RANGE, 0, 2 };
+    const struct attribute_filter where = { &range, 1, values };
+    const struct filter_spec filter = { .where = &where };
+    const struct op_options note = { .snapshot = as_of, .k = 1 };
+    struct view *queries = view_range(w->queries, w->metric, 0, QUERIES);
+    const struct op_list *list = recorder_list(w->recorder);
+    assert_ok(record_search(w->recorder, &note, queries, &filter, &w->err), &w->err);
+    view_drop(queries);
+    return list->ops[list->n - 1].filter_bits[0];
+}
+
+/* Conditions see the rows and attributes of the snapshot or of the last commit, also after another
+   field has come. */
+static void test_conditions_on_the_past(void **state)
+{
+    static const int64_t first[] = { 0, 1, 2, 3, 4 }, second[] = { 2, 1, 0, 0, 2 };
+    struct workload w;
+    struct rng rng = rng_at(test_seed(), 6);
+    const struct op_options note = { 0 }, named = { .name = "then" };
+    const struct id_selector one = { .ids = (const uint64_t[]){ 1 }, .n_ids = 1 };
+    workload_begin(&w, &rng, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, DIM);
+    insert_with(&w, 0, first, 1); /* ids 0 .. 4 */
+    assert_ok(record_mark(w.recorder, &named, OP_SNAPSHOT, &w.err), &w.err);
+    assert_int_equal(allowed(&w, NULL, 0), 1 << 1 | 1 << 2);
+    for (size_t commits = 0; commits < 2; commits++) {
+        assert_ok(record_mark(w.recorder, &note, OP_BEGIN, &w.err), &w.err);
+        assert_ok(record_delete(w.recorder, &note, &one, &w.err), &w.err);
+        insert_with(&w, 5, second, 2); /* ids 5 .. 9 */
+        assert_int_equal(allowed(&w, NULL, 0), 1 << 1 | 1 << 2);
+        assert_ok(record_mark(w.recorder, &note, commits ? OP_COMMIT : OP_ROLLBACK, &w.err),
+                  &w.err);
+        assert_int_equal(allowed(&w, "then", 0), 1 << 1 | 1 << 2);
+        assert_int_equal(allowed(&w, NULL, 0),
+                         commits ? 1 << 2 | 1 << 5 | 1 << 6 | 1 << 9 : 1 << 1 | 1 << 2);
+    }
+    assert_int_equal(allowed(&w, NULL, 1), 1 << 5 | 1 << 6 | 1 << 9);
+    op_list_free(workload_finish(&w));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rollback_puts_back),
         cmocka_unit_test(test_updates_wait),
         cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_conditions_on_the_past),
     };
     return test_run("record_versions", tests);
 }

@@ -64,7 +64,6 @@ static int choose_filter(struct query_batch *batch, struct step_record *s)
 {
     struct replay_session *r = batch->replay;
     const size_t dead = r->checked.live.n - r->now.live.n, times = r->cell->method->overfetch;
-    struct time_mark from;
 
     if (!batch->filter || batch->queries.n == 0)
         return OK;
@@ -73,7 +72,7 @@ static int choose_filter(struct query_batch *batch, struct step_record *s)
                   times * batch->k, batch->k);
         return fetch_more(batch, times * batch->k);
     }
-    time_mark_take(&from);
+    const struct time_mark from = time_mark_now();
     const int rc = try_filter(batch);
     step_take_untimed_search(s, &from, 1);
     if (rc != ERR_UNSUPPORTED || batch->op->filter_bits)
@@ -221,10 +220,7 @@ static int open_batch(struct query_batch *batch, struct replay_session *r, const
     batch->positions = batch->order.bytes;
     for (size_t i = 0; i < n; i++)
         batch->positions[i] = positions ? positions[i] : i;
-    rc = positions ? gather_positions(op->rows, positions, n, r->cell->element,
-                                      session_unit_rows(r), &batch->rows, &batch->queries, r->err)
-                   : gather_view(op->rows, 0, n, r->cell->element, session_unit_rows(r),
-                                 &batch->rows, &batch->queries, r->err);
+    rc = session_gather(r, op->rows, positions, n, &batch->rows, &batch->queries);
     if (rc == OK && n > 0)
         rc = make_warm(batch);
     return rc == OK ? make_filter(batch, r->err) : rc;
@@ -349,11 +345,9 @@ int query_batch_permute(const struct query_batch *batch, size_t first, size_t n,
 {
     const struct vectors of = batch->queries;
     const size_t bytes = index_row_bytes(of.element, of.dim);
-    const int rc = buffer_reserve(rows, n * bytes + 1, batch->replay->err);
+    const int rc = gather_items((const char *)of.rows + first * bytes, bytes, order, n, rows,
+                                batch->replay->err);
 
-    for (size_t i = 0; rc == OK && i < n; i++)
-        memcpy((char *)rows->bytes + i * bytes, (const char *)of.rows + (first + order[i]) * bytes,
-               bytes);
     *out = (struct vectors){ rows->bytes, n, of.dim, of.element };
     return rc;
 }
@@ -369,7 +363,24 @@ int query_batch_score(struct query_batch *batch, enum pass pass, size_t first, c
                                      .positions = batch->positions + first,
                                      .ids = ids };
 
-    if (recall)
-        *recall = NAN;
-    return r->env->score ? r->env->score(r->env->to, &answers, recall, r->err) : OK;
+    return session_score(r, &answers, recall);
+}
+
+int query_batch_score_untimed(struct query_batch *batch, struct step_record *s, enum pass pass,
+                              double *recall)
+{
+    const size_t n = batch->queries.n;
+    struct answer_buffer answers = { 0 };
+    int rc = answer_buffer_make(&answers, batch, n);
+
+    const struct time_mark from = time_mark_now();
+    if (rc == OK)
+        rc = query_batch_search(batch, batch->queries, 0, n, &answers);
+    step_take_untimed_search(s, &from, n);
+    if (rc == OK)
+        rc = answer_buffer_check(&answers, batch, 0, NULL);
+    if (rc == OK)
+        rc = query_batch_score(batch, pass, 0, answers.kept, n, recall);
+    answer_buffer_free(&answers);
+    return rc;
 }

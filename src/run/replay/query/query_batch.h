@@ -57,6 +57,10 @@ void query_batch_begin_work(struct query_batch *); /* nothing so far */
 int query_batch_score(struct query_batch *, enum pass, size_t first, const uint64_t *ids, size_t n,
                       double *recall);
 
+/* Asks all queries, untimed, and scores the answers. */
+int query_batch_score_untimed(struct query_batch *, struct step_record *, enum pass,
+                              double *recall);
+
 /* Makes n warm-up queries from queries that the method has not seen; see struct query_batch. *out
    points into `rows`. */
 int query_warm_make(struct vectors queries, enum metric, size_t n, struct buffer *rows,

@@ -91,7 +91,7 @@ int range_catch_score(const struct range_catch *c, const struct query_batch *bat
     uint64_t *starts, *ids;
     int rc = by_query(c, first, n, &buffer, &starts, &ids, r->err);
 
-    if (rc == OK && r->env->score) {
+    if (rc == OK) {
         const struct answers answers = { .pass = pass,
                                          .op = r->at,
                                          .n = n,
@@ -99,7 +99,7 @@ int range_catch_score(const struct range_catch *c, const struct query_batch *bat
                                          .positions = batch->positions + first,
                                          .starts = starts,
                                          .ids = ids };
-        rc = r->env->score(r->env->to, &answers, NULL, r->err);
+        rc = session_score(r, &answers, NULL);
     }
     buffer_free(&buffer);
     return rc;

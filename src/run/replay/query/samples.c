@@ -29,22 +29,6 @@ struct rng samples_rng(void)
     return rng_at(seed, 0);
 }
 
-bool samples_make(struct samples *s, size_t k)
-{
-    s->rng = samples_rng();
-    s->positions = mem_array(NULL, SAMPLES, sizeof *s->positions);
-    s->ids = mem_array(NULL, SAMPLES * k + 1, sizeof *s->ids);
-    s->distances = mem_array(NULL, SAMPLES * k + 1, sizeof *s->distances);
-    return s->positions && s->ids && s->distances;
-}
-
-void samples_free(struct samples *s)
-{
-    mem_free(NULL, s->positions);
-    mem_free(NULL, s->ids);
-    mem_free(NULL, s->distances);
-}
-
 int sample_set_make(struct sample_set *s, const struct query_batch *batch, size_t readers)
 {
     *s = (struct sample_set){
@@ -81,11 +65,7 @@ int sample_set_add(struct sample_set *to, const struct query_batch *batch, const
 
 int sample_set_score(const struct sample_set *s, const struct query_batch *batch)
 {
-    const struct replay_env *env = batch->replay->env;
-
-    return env->score && s->answers.n > 0
-               ? env->score(env->to, &s->answers, NULL, batch->replay->err)
-               : OK;
+    return s->answers.n > 0 ? session_score(batch->replay, &s->answers, NULL) : OK;
 }
 
 void sample_set_free(struct sample_set *s)

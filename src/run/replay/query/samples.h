@@ -8,7 +8,7 @@
 enum { SAMPLES = 64 };
 
 /* A random sample (reservoir sampling; Vitter, 1985), from a seed that the system draws: a method
-   cannot know which of its answers will be scored. */
+   cannot know which of its answers will be scored. The caller sets the arrays and rng. */
 struct samples {
     /* positions: SAMPLES positions in the operation's queries. ids: SAMPLES x k. */
     uint64_t *positions, *ids;
@@ -19,9 +19,6 @@ struct samples {
 
 /* A generator with a seed that the system draws. */
 struct rng samples_rng(void);
-/* Returns false if out of memory. The caller calls samples_free() in both cases. */
-bool samples_make(struct samples *, size_t k);
-void samples_free(struct samples *);
 /* Offers the answers of the reader's search number i, counted from 0. */
 void samples_offer(struct samples *, size_t k, size_t i, size_t position, const uint64_t *ids,
                    const float *distances);

@@ -37,8 +37,6 @@ static void take_cell(void *to, const char *name, size_t row, const char *column
 
     if (row >= TABLE_ROWS)
         return;
-    if (!s->stats)
-        s->stats = json_object();
     json_t *columns = json_object_get(s->stats, table);
     if (!json_is_object(columns)) {
         columns = json_object();
@@ -130,10 +128,9 @@ static int observe_memory(struct step_record *s, struct replay_session *r)
     struct memory_use use = { 0 };
     struct resident now;
     const bool seen = memory_resident_read(0, &now);
-    struct time_mark from;
 
     /* Only the method's call counts as its work. The harness reads /proc. */
-    time_mark_take(&from);
+    const struct time_mark from = time_mark_now();
     int rc = r->ops->memory ? r->ops->memory(r->checked.index, &use) : OK;
     step_take_untimed(s, &from);
     rc = rc == OK ? admit_parts(r, &use) : rc;
@@ -164,14 +161,13 @@ int step_observe(struct step_record *s, struct replay_session *r, bool tables)
 {
     const double cheap_s = .05;
     struct stat_sink sink = { take_value, tables ? take_cell : leave_cell, s };
-    struct time_mark from;
 
     if (!r->open)
         return OK;
     r->resolution = tables || r->resolution == 0 ? memory_resolution() : r->resolution;
-    json_t *harness_stats = s->harness_stats = s->stats ? json_copy(s->stats) : json_object();
+    json_t *harness_stats = s->harness_stats = json_copy(s->stats);
     int rc = observe_memory(s, r);
-    time_mark_take(&from);
+    const struct time_mark from = time_mark_now();
     if (rc == OK && r->ops->stats)
         rc = r->ops->stats(r->checked.index, &sink);
     if (rc == OK && (tables || r->check_seconds < cheap_s)) {

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +15,20 @@
 #include "src/core/parallel.h"
 #include "src/core/path_print.h"
 #include "src/data/files/file_rows.h"
-#include "src/run/replay/session/time_mark.h"
+
+struct time_mark time_mark_now(void)
+{
+    return (struct time_mark){ clock_ns(), clock_read_ns(CLOCK_PROCESS_CPUTIME_ID),
+                               clock_read_ns(CLOCK_THREAD_CPUTIME_ID) };
+}
+
+struct time_mark time_mark_since(const struct time_mark *from)
+{
+    const struct time_mark now = time_mark_now();
+
+    return (struct time_mark){ now.wall_ns - from->wall_ns, now.process_ns - from->process_ns,
+                               now.main_ns - from->main_ns };
+}
 
 /* ---- 1. the index */
 
@@ -28,8 +42,6 @@ int session_open_index(struct replay_session *r)
 
 static int open_first(struct replay_session *r)
 {
-    struct time_mark from;
-
     /* Otherwise the method would reuse memory that the parent freed, and its
        growth would be underestimated. */
     (void)malloc_trim(0);
@@ -38,7 +50,7 @@ static int open_first(struct replay_session *r)
     memory_files_read(0, &r->files_before);
     r->shared_files_before = memory_shared_files_bytes();
     r->family = r->env->family > 0 ? r->env->family : getpid();
-    time_mark_take(&from);
+    const struct time_mark from = time_mark_now();
     const uint64_t start = clock_ns();
     const int rc = session_open_index(r);
     r->create_seconds = clock_seconds(clock_ns() - start);
@@ -142,7 +154,38 @@ void session_end(struct replay_session *r)
     mem_free(NULL, r->params);
 }
 
-/* ---- 3. transactions and snapshots */
+/* ---- 3. rows and answers */
+
+int session_gather(const struct replay_session *r, const struct view *v, const uint64_t *positions,
+                   size_t n, struct buffer *buffer, struct vectors *out)
+{
+    return gather_view(v, positions, n, r->cell->element, session_unit_rows(r), buffer, out,
+                       r->err);
+}
+
+int session_gather_live(const struct replay_session *r, const uint64_t *ids, size_t n,
+                        struct buffer *buffer, struct vectors *out)
+{
+    const enum element element = r->cell->element;
+    const size_t dim = r->list->dim;
+    int rc = buffer_reserve(buffer, n * index_row_bytes(element, dim) + 1, r->err);
+
+    *out = (struct vectors){ buffer->bytes, n, dim, element };
+    if (rc == OK)
+        rc = live_state_read(&r->now, ids, n, element, buffer->bytes, r->err);
+    if (rc == OK && session_unit_rows(r))
+        gather_scale_to_unit(buffer->bytes, n, dim);
+    return rc;
+}
+
+int session_score(const struct replay_session *r, const struct answers *a, double *recall)
+{
+    if (recall)
+        *recall = NAN;
+    return r->env->score ? r->env->score(r->env->to, a, recall, r->err) : OK;
+}
+
+/* ---- 4. transactions and snapshots */
 
 bool session_transacts(const struct replay_session *r)
 {

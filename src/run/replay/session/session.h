@@ -77,6 +77,18 @@ uint64_t session_version(const struct replay_session *, size_t as_of);
 /* Forgets all versions. They end with their index. */
 void session_forget_versions(struct replay_session *);
 
+/* Processor time and wall time at one moment, for differences. Untimed work is counted in processor
+   time, since wall time on a busy machine also includes waiting. */
+struct time_mark {
+    uint64_t wall_ns;
+    uint64_t process_ns; /* of all threads */
+    uint64_t main_ns;    /* of this thread */
+};
+
+struct time_mark time_mark_now(void);
+/* The difference between now and `from`. */
+struct time_mark time_mark_since(const struct time_mark *from);
+
 /* The interval without the cost of reading the clock. */
 static inline uint64_t session_interval_ns(const struct replay_session *r, uint64_t start,
                                            uint64_t end)
@@ -91,6 +103,15 @@ static inline bool session_unit_rows(const struct replay_session *r)
 {
     return r->list->metric == INDEX_COS && r->cell->element == INDEX_F32;
 }
+
+/* gather_view() in the form that the method receives. */
+int session_gather(const struct replay_session *, const struct view *, const uint64_t *positions,
+                   size_t n, struct buffer *, struct vectors *out);
+/* The same of n live rows. */
+int session_gather_live(const struct replay_session *, const uint64_t *ids, size_t n,
+                        struct buffer *, struct vectors *out);
+/* Passes answers on to be scored; recall may be NULL. */
+int session_score(const struct replay_session *, const struct answers *, double *recall);
 
 /* Reports how much of the operation is done. Called between timed calls; now_ns is a reading
    of the clock that was made anyway. */

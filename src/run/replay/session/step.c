@@ -28,11 +28,12 @@ void step_begin(struct step_record *s, struct replay_session *r, const struct op
                                .partial_answers = NAN,
                                .wrong_ids = NAN,
                                .latency = &r->latency,
+                               .stats = json_object(),
                                .untimed_ns = r->untimed_ns,
                                .new_over_repeated = NAN };
     r->untimed_ns = 0;
     histogram_clear(&r->latency);
-    time_mark_take(&s->began);
+    s->began = time_mark_now();
     if (r->env->begin)
         r->env->begin(r->env->to, r->at, point);
 }
@@ -75,16 +76,7 @@ void step_note_lacks(struct step_record *s, const struct replay_session *r)
 
 void step_stat(struct step_record *s, const char *name, double value)
 {
-    if (!s->stats)
-        s->stats = json_object();
     (void)json_object_set_new(s->stats, name, json_number(value));
-}
-
-void step_set_queries(struct step_record *s, const char *name, json_t *take)
-{
-    if (!s->queries)
-        s->queries = json_object();
-    (void)json_object_set_new(s->queries, name, take);
 }
 
 void step_take_call(struct replay_session *r, struct step_record *s, uint64_t ns)
@@ -103,7 +95,96 @@ void step_take_rate(struct step_record *s, size_t n)
     }
 }
 
-/* ---- 2. its JSON */
+/* ---- 2. processor time of a method, timed and untimed. Untimed work is that of the method's own
+   calls, its background threads, and untimed searches that take longer than timed ones. */
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+/* The processor time since `from`, of a section on whose threads the harness waited. */
+static struct time_mark take_section(struct step_record *s, const struct time_mark *from)
+{
+    const struct time_mark d = time_mark_since(from);
+
+    s->sections_other_ns += less(d.process_ns, d.main_ns);
+    return d;
+}
+
+void step_take_timed(struct step_record *s, const struct time_mark *from, size_t threads)
+{
+    const struct time_mark d = take_section(s, from);
+
+    s->timed_cpu_ns += d.process_ns;
+    s->allowed_cpu_ns += threads * d.wall_ns;
+}
+
+void step_take_untimed(struct step_record *s, const struct time_mark *from)
+{
+    s->untimed_ns += take_section(s, from).process_ns;
+}
+
+void step_take_untimed_search(struct step_record *s, const struct time_mark *from, size_t queries)
+{
+    s->untimed_search_ns += take_section(s, from).process_ns;
+    s->untimed_queries += queries;
+}
+
+/* ---- 3. times and work of queries */
+
+void step_add_timed(struct step_record *s, const struct timed_pass *pass, size_t queries)
+{
+    s->timed_ns += pass->ns;
+    s->timed_queries += queries;
+    s->timed_queries_ns += queries > 0 ? pass->ns : 0;
+}
+
+void step_take_times(struct replay_session *r, struct step_record *s, const struct timing *timing,
+                     const struct query_times *times)
+{
+    json_t *each = json_array();
+
+    for (size_t i = 0; i < timing->n_counted; i++)
+        for (size_t q = 0; q < times->n; q++)
+            histogram_add(&r->latency,
+                          (uint64_t)times->ns[timing->passes[i].number * times->n + q]);
+    for (size_t q = 0; q < times->n; q++)
+        (void)json_array_append_new(each,
+                                    json_integer((json_int_t)query_times_of(times, timing, q)));
+    s->single_per_second = timing_rate(timing);
+    s->timing = json_pack("{s:o}", "single", timing_json(timing));
+    s->queries = json_pack("{s:o}", "ns", each);
+}
+
+void step_take_work(struct step_record *s, struct work work, struct shard_work shards, size_t n)
+{
+    /* A method that counts nothing, unless it holds nothing. */
+    if (n == 0 ||
+        work.distances + work.estimates + work.scanned + work.bytes_read + shards.asked == 0)
+        return;
+    s->distances = work.distances / (double)n;
+    s->estimates = work.estimates / (double)n;
+    s->bytes_read = work.bytes_read / (double)n;
+    s->scanned =
+        work.scanned > 0 || work.distances + work.estimates == 0 ? work.scanned / (double)n : NAN;
+    if (shards.asked > 0 || shards.partial > 0) {
+        s->shards_asked = shards.asked / (double)n;
+        s->partial_answers = shards.partial;
+    }
+}
+
+void step_take_batch(struct step_record *s, const struct timing *timing)
+{
+    const double rate = timing_rate(timing);
+
+    (void)json_object_set_new(s->timing, "batch", timing_json(timing));
+    s->seconds = timing->queries > 0 ? (double)timing->queries / rate : 0;
+    s->per_second = rate;
+    s->ns_each = 1e9 / rate;
+}
+
+/* ---- 4. its JSON */
 
 static json_t *or_null(json_t *taken)
 {
@@ -131,11 +212,6 @@ static json_t *counts_json(const struct histogram *h)
         (void)json_array_append_new(counts,
                                     json_pack("[I, I]", (json_int_t)value, (json_int_t)count));
     return counts;
-}
-
-static uint64_t less(uint64_t a, uint64_t b)
-{
-    return a > b ? a - b : 0;
 }
 
 /* Untimed searches are assumed to cost as much as timed ones. The excess is other work. A timed query
@@ -203,7 +279,7 @@ static json_t *step_json(struct step_record *s, const struct replay_session *r)
         { "cold", json_boolean(s->cold) },
         { "repeated", json_boolean(s->op && s->op->repeated) },
         { "calibrated", or_null(s->calibrated) },
-        { "stats", s->stats ? s->stats : json_object() },
+        { "stats", s->stats },
         { "timing", or_null(s->timing) },
         { "queries", or_null(s->queries) },
     };

@@ -7,7 +7,6 @@
 
 #include "src/core/ranks/shards.h"
 #include "src/run/replay/session/session.h"
-#include "src/run/replay/session/time_mark.h"
 #include "src/run/replay/session/timing.h"
 
 /* One step's measurements. NAN and NULL mean unknown, which is null in the result. */
@@ -23,7 +22,7 @@ struct step_record {
     json_t *memory, *stats, *queries, *calibrated, *timing;
     /* A copy of the statistics that the harness set, kept while the method reports its own. */
     json_t *harness_stats;
-    /* The method's work, timed and untimed (effort.c). */
+    /* The method's work, timed and untimed. */
     struct time_mark began;
     uint64_t timed_ns, timed_cpu_ns, untimed_ns;
     uint64_t allowed_cpu_ns;    /* of timed sections: their threads times their wall time */
@@ -50,10 +49,8 @@ int step_unsupported(struct step_record *, const char *reason);
 int step_take_unsupported(struct step_record *, struct replay_session *, int rc);
 /* If an earlier change was unsupported: notes that the index lacks its effect. */
 void step_note_lacks(struct step_record *, const struct replay_session *);
-/* Sets stats.name. The object is created when needed. */
+/* Sets stats.name. */
 void step_stat(struct step_record *, const char *name, double value);
-/* Sets queries.name, which takes ownership of `take`. The object is created when needed. */
-void step_set_queries(struct step_record *, const char *name, json_t *take);
 /* { p50, p90, ... } of a histogram; NULL if it is empty. */
 json_t *step_latency_json(const struct histogram *);
 /* Sets seconds, and the latency of one call, so that percentiles over a
@@ -62,7 +59,7 @@ void step_take_call(struct replay_session *, struct step_record *, uint64_t ns);
 /* Sets per_second and ns_each of n rows from seconds; NAN if there were none. */
 void step_take_rate(struct step_record *, size_t n);
 
-/* 2. Work (effort.c). Adds the method's work since `from`: timed, with this many
+/* 2. Work. Adds the method's work since `from`: timed, with this many
    threads permitted, or untimed. */
 void step_take_timed(struct step_record *, const struct time_mark *from, size_t threads);
 void step_take_untimed(struct step_record *, const struct time_mark *from);

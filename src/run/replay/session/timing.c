@@ -8,7 +8,6 @@
 #include "src/base/stats.h"
 #include "src/core/order.h"
 #include "src/run/measure/proc.h"
-#include "src/run/replay/session/time_mark.h"
 
 enum {
     MOST_PASSES = 300,
@@ -33,12 +32,10 @@ static double share_waited(const struct time_mark *took, double waited_ns, size_
 static int run_pass(const struct replay_session *r, timing_pass *pass, void *to,
                     const uint64_t *order, size_t number, struct timed_pass *timed)
 {
-    struct time_mark from;
-
     *timed = (struct timed_pass){ .number = number, .p50_ns = NAN };
     const bool all = r->env->threads > 1; /* else others are the method's own, or idle */
     const double before = proc_waited_ns(all);
-    time_mark_take(&from);
+    const struct time_mark from = time_mark_now();
     const int rc = pass(to, order, timed);
     const struct time_mark took = time_mark_since(&from);
     timed->waited = share_waited(&took, proc_waited_ns(all) - before, r->env->threads);

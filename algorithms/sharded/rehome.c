@@ -59,8 +59,9 @@ static int rehome_rows(struct sharded *s, size_t shard, const struct shard_rows 
     if (rc == OK)
         pick(s, from, shard, buckets, false, &p);
     if (rc == OK && p.n > 0)
-        rc = changes_tell_one(s, REQUEST_RELABEL, shard,
-                              (struct change){ .n = p.n, .ids = p.ids, .buckets = p.buckets });
+        rc = changes_tell_one(
+            s, REQUEST_RELABEL, shard,
+            (struct log_record){ .op = LOG_RELABEL, .n = p.n, .ids = p.ids, .buckets = p.buckets });
     if (rc == OK)
         pick(s, from, shard, buckets, true, &p);
     if (rc == OK && p.n > 0) {

@@ -106,29 +106,20 @@ static int create(struct server *s, uint64_t shard, struct wire_reader *r, struc
 static int change(struct server *s, enum request_kind kind, struct shard_copy *c,
                   struct wire_reader *r, struct wire *reply)
 {
-    const uint64_t sequence = wire_take(r);
-    const size_t n = (size_t)wire_take(r);
-    const struct index_env *env = &c->env;
-    if (kind == REQUEST_TRAIN) {
-        const void *rows = wire_take_array(r, n, index_row_bytes(env->element, env->dim));
-        const struct vectors sample = { rows, n, env->dim, env->element };
-        return r->failed ? server_damaged(s) : copy_train(c, sequence, sample);
-    }
-    const uint64_t *ids = wire_take_array(r, n, sizeof *ids);
-    const uint32_t *buckets =
-        kind == REQUEST_RELABEL ? wire_take_array(r, n, sizeof *buckets) : NULL;
-    if (r->failed)
+    const bool in_file = wire_take(r) != 0;
+    struct log_record record;
+    size_t found;
+    if (!log_take(r, &record, in_file ? 0 : index_row_bytes(c->env.element, c->env.dim)))
         return server_damaged(s);
-    if (kind == REQUEST_RELABEL)
-        return copy_relabel(c, sequence, ids, buckets, n);
+    if (in_file)
+        return server_insert_from_file(s, c, r, record);
     if (kind == REQUEST_UNMARK) {
-        copy_unmark(c, sequence, ids, n);
+        copy_unmark(c, &record);
         return OK;
     }
-    if (kind == REQUEST_DISCARD)
-        return copy_discard(c, sequence, ids, n);
-    size_t found;
-    const int rc = copy_mark(c, sequence, ids, n, &found);
+    if (kind != REQUEST_MARK)
+        return copy_do(c, &record, true, true);
+    const int rc = copy_mark(c, &record, &found);
     wire_put(reply, found);
     return rc;
 }
@@ -168,11 +159,11 @@ static int execute(struct server *s, struct wire_reader *r, struct wire *reply)
         return s->error.code;
     switch (kind) {
         case REQUEST_TRAIN:
+        case REQUEST_INSERT:
         case REQUEST_MARK:
         case REQUEST_UNMARK:
         case REQUEST_DISCARD:
         case REQUEST_RELABEL: return change(s, kind, c, r, reply);
-        case REQUEST_INSERT: return server_insert(s, c, r);
         case REQUEST_FLUSH: return copy_flush(c);
         case REQUEST_MAINTAIN: return maintain(s, c, r, reply);
         case REQUEST_CHECKPOINT: return copy_checkpoint(c);

@@ -13,14 +13,15 @@ enum request_kind {
     REQUEST_CREATE = 1, /* made, dim, element, metric, expected_n, seed, k_hint, of, of_params, the
                            folder to load from or "" -> sequence */
     REQUEST_DROP,       /* the copy, and its files */
-    REQUEST_TRAIN,      /* sequence, n, rows */
-    REQUEST_INSERT, /* sequence, n, ids, buckets, in_file; rows, or (in_file) path, dataset, offset,
-                           stride, hash, numbers of the rows */
-    REQUEST_MARK,   /* sequence, n, ids -> found */
-    REQUEST_UNMARK, /* sequence of the mark, n, ids */
-    REQUEST_FLUSH,  /* marked rows leave the log and the index */
-    REQUEST_DISCARD,  /* sequence, n, ids: of rows that are there or are not */
-    REQUEST_RELABEL,  /* sequence, n, ids, buckets */
+    REQUEST_TRAIN, /* Changes: in_file, a record (copy/log.h) of that kind, of a removal from MARK to
+                           DISCARD. */
+    REQUEST_INSERT, /* in_file: the record has no rows, and path, dataset, offset, stride, hash, and
+                           numbers of the rows follow */
+    REQUEST_MARK,   /* -> found */
+    REQUEST_UNMARK, /* the record of the mark */
+    REQUEST_FLUSH,  /* alone: marked rows leave the log and the index */
+    REQUEST_DISCARD, /* rows that are there or are not */
+    REQUEST_RELABEL,
     REQUEST_MAINTAIN, /* budget -> more */
     REQUEST_CHECKPOINT,
     REQUEST_SEARCH,  /* of_knobs, k, threads, filter, n, queries, n_lists; lists of a shard and the
@@ -82,7 +83,9 @@ int sharded_serve(const struct index_env *, struct rank_group *);
 /* serve_search.c, serve_rows.c; each reads the rest of its request and writes the rest of its reply. */
 int server_search(struct server *, struct wire_reader *, struct wire *reply);
 int server_range(struct server *, struct wire_reader *, struct wire *reply);
-int server_insert(struct server *, struct shard_copy *, struct wire_reader *);
+/* An insertion whose rows this rank reads from their file. */
+int server_insert_from_file(struct server *, struct shard_copy *, struct wire_reader *,
+                            struct log_record);
 int server_rows(struct shard_copy *, struct wire_reader *, struct wire *reply);
 int server_records(struct shard_copy *, struct wire_reader *, struct wire *reply);
 int server_apply(struct shard_copy *, struct wire_reader *, struct wire *reply);

@@ -19,11 +19,10 @@ static size_t row_bytes_of(const struct shard_copy *c)
 
 /* ---- insertion */
 
-/* Rows that this rank reads from the file where they are. */
-static int insert_from_file(struct server *s, struct shard_copy *c, struct wire_reader *r,
-                            uint64_t sequence, size_t n, const uint64_t *ids,
-                            const uint32_t *buckets)
+int server_insert_from_file(struct server *s, struct shard_copy *c, struct wire_reader *r,
+                            struct log_record record)
 {
+    const size_t n = record.n;
     struct row_origin from = { 0 };
     struct row_request request = { .from = &from, .n = n, .row_bytes = row_bytes_of(c) };
     const char *path = wire_take_text(r), *dataset = wire_take_text(r);
@@ -41,24 +40,11 @@ static int insert_from_file(struct server *s, struct shard_copy *c, struct wire_
         rc = fail(&s->error, ERR_NOT_FOUND, "sharded: this rank reads no files");
     if (rc == OK)
         rc = files->read(files->to, &request, rows, &s->error);
-    const struct vectors v = { rows, n, c->env.dim, c->env.element };
+    record.rows = rows;
     if (rc == OK)
-        rc = copy_insert(c, sequence, v, ids, buckets);
+        rc = copy_do(c, &record, true, true);
     mem_free(c->env.mem, rows);
     return rc;
-}
-
-int server_insert(struct server *s, struct shard_copy *c, struct wire_reader *r)
-{
-    const uint64_t sequence = wire_take(r);
-    const size_t n = (size_t)wire_take(r);
-    const uint64_t *ids = wire_take_array(r, n, sizeof *ids);
-    const uint32_t *buckets = wire_take_array(r, n, sizeof *buckets);
-    if (wire_take(r) && !r->failed)
-        return insert_from_file(s, c, r, sequence, n, ids, buckets);
-    const struct vectors v = { wire_take_array(r, n, row_bytes_of(c)), n, c->env.dim,
-                               c->env.element };
-    return r->failed ? server_damaged(s) : copy_insert(c, sequence, v, ids, buckets);
 }
 
 /* ---- rows */

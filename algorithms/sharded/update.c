@@ -14,7 +14,7 @@ int sharded_train_shard(struct sharded *s, size_t shard, struct vectors sample)
 {
     return changes_tell_one(
         s, REQUEST_TRAIN, shard,
-        (struct change){ .n = sample.n, .rows = sample.rows, .row_bytes = sharded_row_bytes(s) });
+        (struct log_record){ .op = LOG_TRAIN, .n = sample.n, .rows = sample.rows });
 }
 
 int sharded_train(struct index *index, struct vectors sample)
@@ -59,8 +59,8 @@ static int insert_piece(struct sharded *s, struct vectors v, const uint64_t *ids
 static void note_inserted(struct sharded *s, const struct changes *g)
 {
     for (size_t i = 0; i < g->n_calls; i++) {
-        s->shards[g->calls[i].shard].rows += g->changes[i].n;
-        s->shards[g->calls[i].shard].logged += g->changes[i].n;
+        s->shards[g->calls[i].shard].rows += g->changes[i].record.n;
+        s->shards[g->calls[i].shard].logged += g->changes[i].record.n;
     }
 }
 

@@ -63,21 +63,17 @@ int copy_options(const struct param *table, void *out, const char *text, const c
 
 /* 2. Changing. All rows of a call, or none. */
 
-int copy_train(struct shard_copy *, uint64_t sequence, struct vectors sample);
-int copy_insert(struct shard_copy *, uint64_t sequence, struct vectors, const uint64_t *ids,
-                const uint32_t *buckets);
-/* Takes ids out of `live`; those that are not there are ignored. Nothing is removed from the index
-   yet. *found: how many were there. */
-int copy_mark(struct shard_copy *, uint64_t sequence, const uint64_t *ids, size_t n, size_t *found);
-/* Puts ids back that the mark of this sequence took, if it was the last change. Cannot fail. */
-void copy_unmark(struct shard_copy *, uint64_t sequence, const uint64_t *ids, size_t n);
+/* Does what the record says, in the index (index) and in `live`, and writes it to the log (logs). A removal
+   logs all of its ids: other copies may have those that this one has not. On ERR_NO_MEMORY nothing of it is
+   done; on other failures its rows are marked, but perhaps not logged. */
+int copy_do(struct shard_copy *, const struct log_record *, bool logs, bool index);
+/* Takes the ids of a removal out of `live`; those that are not there are ignored. Nothing is removed from the
+   index yet. *found: how many were there. */
+int copy_mark(struct shard_copy *, const struct log_record *, size_t *found);
+/* Puts ids back that this mark took, if it was the last change. Cannot fail. */
+void copy_unmark(struct shard_copy *, const struct log_record *);
 /* Writes what is marked to the log, and removes it from the index. On failure the rest stays marked. */
 int copy_flush(struct shard_copy *);
-/* Marks and flushes, and logs all of the ids: other copies may have those that this one has not.
-   ERR_NO_MEMORY: nothing is done; other failures: marked, but perhaps not logged. */
-int copy_discard(struct shard_copy *, uint64_t sequence, const uint64_t *ids, size_t n);
-int copy_relabel(struct shard_copy *, uint64_t sequence, const uint64_t *ids,
-                 const uint32_t *buckets, size_t n);
 /* Maintenance of the index; and the log is compacted if most of it is of rows that are gone. */
 int copy_maintain(struct shard_copy *, uint64_t budget, bool *more);
 
@@ -103,7 +99,7 @@ struct copy_rows {
     void *to;
 };
 int copy_read_rows(struct shard_copy *, const struct copy_rows *, uint64_t after, uint64_t *last);
-/* Does what a record of another copy says, and logs it. Rows that are there already are left out. */
+/* copy_do() of a record of another copy, which is logged. Rows that are there already are left out. */
 int copy_apply(struct shard_copy *, const struct log_record *);
 
 /* Rows chosen from others, with their ids and buckets. */
@@ -132,7 +128,6 @@ int copy_checkpoint(struct shard_copy *);
 struct shard_copy *copy_new(const struct copy_spec *);
 /* Empty, or saved in the folder `from`. */
 int copy_make_index(struct shard_copy *, const char *from);
-int copy_reserve(struct shard_copy *, size_t n);
 /* Sets the lsns in `live` by the log. */
 int copy_take_lsns(struct shard_copy *);
 

@@ -41,89 +41,45 @@ void copy_picked_add(struct picked_rows *p, uint64_t id, uint32_t bucket, const 
     p->n++;
 }
 
-static int replay_insert(struct shard_copy *c, const struct log_record *r, bool index)
+/* A sample of more than LOG_ROWS rows has several records, but training needs it whole: it is collected.
+   Rows of an insertion that are there already are left out. */
+static int replay(struct shard_copy *c, const struct log_record *r, bool logs, bool index)
 {
-    struct picked_rows fresh;
-    size_t done;
-    int rc = copy_reserve(c, r->n);
-    if (!copy_picked_make(&fresh, c->env.mem, r->n, row_bytes_of(c)) && rc == OK)
-        rc = fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", r->n);
-    for (size_t i = 0; rc == OK && i < r->n; i++)
-        if (!idmap_get(&c->live, r->ids[i], NULL))
-            copy_picked_add(&fresh, r->ids[i], r->buckets[i], r->rows, i);
-    const struct vectors v = { fresh.rows, fresh.n, c->env.dim, c->env.element };
-    if (rc == OK && index && fresh.n > 0)
-        rc = c->ops->insert(c->index, v, fresh.ids, &done);
-    for (size_t i = 0; rc == OK && i < fresh.n; i++)
-        (void)idmap_put(&c->live, fresh.ids[i], r->lsn << BUCKET_BITS | fresh.buckets[i]);
+    const size_t row_bytes = row_bytes_of(c), bytes = r->n * row_bytes;
+    struct log_record its = *r;
+    struct picked_rows fresh = { 0 };
+    int rc = OK;
+    if (r->op == LOG_TRAIN && (!r->ends || c->sample_bytes > 0)) {
+        if (!mem_grow(c->env.mem, &c->sample, &c->sample_capacity, c->sample_bytes + bytes, 1))
+            return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for a sample");
+        memcpy(c->sample + c->sample_bytes, r->rows, bytes);
+        c->sample_bytes += bytes;
+        if (!r->ends)
+            return OK;
+        its.rows = c->sample;
+        its.n = c->sample_bytes / row_bytes;
+        c->sample_bytes = 0;
+    }
+    if (r->op == LOG_INSERT) {
+        if (!copy_picked_make(&fresh, c->env.mem, r->n, row_bytes))
+            rc = fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", r->n);
+        for (size_t i = 0; rc == OK && i < r->n; i++)
+            if (!idmap_get(&c->live, r->ids[i], NULL))
+                copy_picked_add(&fresh, r->ids[i], r->buckets[i], r->rows, i);
+        its.ids = fresh.ids;
+        its.buckets = fresh.buckets;
+        its.rows = fresh.rows;
+        its.n = fresh.n;
+    }
+    if (rc == OK)
+        rc = copy_do(c, &its, logs, index);
     copy_picked_free(&fresh);
     return rc;
 }
 
-static int replay_remove(struct shard_copy *c, const struct log_record *r, bool index)
-{
-    size_t n = 0, done;
-    uint64_t *ids = mem_array(c->env.mem, r->n + 1, sizeof *ids);
-    int rc =
-        ids ? OK : fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu ids", r->n);
-    for (size_t i = 0; rc == OK && i < r->n; i++)
-        if (idmap_remove(&c->live, r->ids[i], NULL))
-            ids[n++] = r->ids[i];
-    if (rc == OK && index && n > 0)
-        rc = c->ops->remove(c->index, ids, n, &done);
-    mem_free(c->env.mem, ids);
-    return rc;
-}
-
-static int replay(struct shard_copy *c, const struct log_record *r, bool index)
-{
-    const struct vectors sample = { r->rows, r->n, c->env.dim, c->env.element };
-    uint64_t value;
-    int rc = OK;
-    switch (r->op) {
-        case LOG_TRAIN: rc = index && c->ops->train ? c->ops->train(c->index, sample) : OK; break;
-        case LOG_INSERT: rc = replay_insert(c, r, index); break;
-        case LOG_REMOVE: rc = replay_remove(c, r, index); break;
-        case LOG_RELABEL:
-            for (size_t i = 0; i < r->n; i++)
-                if (idmap_get(&c->live, r->ids[i], &value))
-                    (void)idmap_put(&c->live, r->ids[i],
-                                    value >> BUCKET_BITS << BUCKET_BITS | r->buckets[i]);
-            break;
-        case LOG_BASE: break;
-    }
-    if (rc == OK && r->ends && r->sequence > c->sequence)
-        c->sequence = r->sequence;
-    return rc;
-}
-
-/* A sample of more than LOG_ROWS rows has several records, but training needs it whole. */
-static int replay_whole(struct shard_copy *c, const struct log_record *r, bool index)
-{
-    const size_t bytes = r->n * row_bytes_of(c);
-    if (r->op != LOG_TRAIN || (r->ends && c->sample_bytes == 0))
-        return replay(c, r, index);
-    if (!mem_grow(c->env.mem, &c->sample, &c->sample_capacity, c->sample_bytes + bytes, 1))
-        return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for a sample");
-    memcpy(c->sample + c->sample_bytes, r->rows, bytes);
-    c->sample_bytes += bytes;
-    if (!r->ends)
-        return OK;
-    struct log_record whole = *r;
-    whole.rows = c->sample;
-    whole.n = c->sample_bytes / row_bytes_of(c);
-    c->sample_bytes = 0;
-    return replay(c, &whole, index);
-}
-
 int copy_apply(struct shard_copy *c, const struct log_record *r)
 {
-    struct log_record mine = *r;
-    int rc = copy_flush(c);
-    if (rc == OK)
-        rc = r->op == LOG_BASE ? log_end_base(&c->log, r->sequence) : log_write(&c->log, r);
-    mine.lsn = wal_last(c->log.wal);
-    return rc == OK ? replay_whole(c, &mine, true) : rc;
+    return replay(c, r, true, true);
 }
 
 /* ---- checkpoints and recovery */
@@ -207,7 +163,7 @@ struct recovery {
 static int recover_record(void *to, const struct log_record *r)
 {
     const struct recovery *recovery = to;
-    return replay_whole(recovery->copy, r, r->lsn > recovery->index_from);
+    return replay(recovery->copy, r, false, r->lsn > recovery->index_from);
 }
 
 int copy_recover(struct shard_copy **out, const struct copy_spec *spec)

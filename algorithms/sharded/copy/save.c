@@ -114,8 +114,8 @@ int copy_save(struct shard_copy *c, const char *to)
 
 /* ---- loading */
 
-/* All rows of a shard in one batch of the log would be in memory twice. */
-static int write_in_parts(struct shard_copy *c, const struct log_record *whole)
+/* All rows of a shard in one batch of the log would be in memory twice. The index has them already. */
+static int take_in_parts(struct shard_copy *c, const struct log_record *whole)
 {
     int rc = OK;
     for (size_t first = 0; rc == OK && first < whole->n; first += LOG_ROWS) {
@@ -125,7 +125,7 @@ static int write_in_parts(struct shard_copy *c, const struct log_record *whole)
         part.ids = whole->ids ? whole->ids + first : NULL;
         part.buckets = whole->buckets ? whole->buckets + first : NULL;
         part.rows = (const char *)whole->rows + first * row_bytes_of(c);
-        rc = log_write(&c->log, &part);
+        rc = copy_do(c, &part, true, false);
     }
     return rc;
 }
@@ -143,29 +143,20 @@ static int load_sections(struct shard_copy *c, const struct store_reader *r)
     store_field(&f, "ids", &ids, n, sizeof *ids);
     store_field(&f, "buckets", &buckets, n, sizeof *buckets);
     store_field(&f, "sequence", &sequence, 1, sizeof *sequence);
-    int rc = f.code == OK ? copy_reserve(c, n) : f.code;
-    if (rc != OK)
-        return rc;
-    c->sequence = *sequence;
+    if (f.code != OK)
+        return f.code;
     const struct log_record trained = {
-        .op = LOG_TRAIN, .sequence = c->sequence, .ends = true, .n = n_sample, .rows = sample
+        .op = LOG_TRAIN, .sequence = *sequence, .n = n_sample, .rows = sample
     };
     const struct log_record inserted = { .op = LOG_INSERT,
-                                         .sequence = c->sequence,
-                                         .ends = true,
+                                         .sequence = *sequence,
                                          .n = n,
                                          .ids = ids,
                                          .buckets = buckets,
                                          .rows = rows };
-    rc = write_in_parts(c, &trained);
-    if (rc == OK)
-        rc = write_in_parts(c, &inserted);
-    if (rc == OK && n > 0) {
-        const uint64_t first = wal_last(c->log.wal) - (n - 1) / LOG_ROWS;
-        for (size_t i = 0; i < n; i++)
-            (void)idmap_put(&c->live, ids[i], (first + i / LOG_ROWS) << BUCKET_BITS | buckets[i]);
-    }
-    return rc;
+    c->sequence = *sequence;
+    const int rc = take_in_parts(c, &trained);
+    return rc ? rc : take_in_parts(c, &inserted);
 }
 
 int copy_load(struct shard_copy **out, const struct copy_spec *spec, const char *from)

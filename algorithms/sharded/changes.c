@@ -4,11 +4,6 @@
 #include "algorithms/sharded/changes.h"
 #include "src/core/mem.h"
 
-int changes_no_memory(const struct sharded *s, size_t n)
-{
-    return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", n);
-}
-
 /* ---- requests */
 
 static void put_change(void *to, size_t rank, struct wire *w)
@@ -67,7 +62,7 @@ static struct changes *changes_new(struct sharded *s, size_t n, size_t row_bytes
     if (g && !g->arrays.failed)
         return g;
     changes_free(s, g);
-    (void)changes_no_memory(s, n);
+    (void)sharded_no_memory(s, "the rows of a call");
     return NULL;
 }
 

@@ -47,7 +47,5 @@ void changes_take_back(struct sharded *, struct changes *, enum request_kind red
 /* After MARK in all shards, when a deletion is done for good: FLUSH. What no copy of a shard has logged is
    kept for sharded_finish_pending(); the rest is freed. */
 void changes_finish(struct sharded *, struct changes *);
-/* Records ERR_NO_MEMORY, and returns it. */
-int changes_no_memory(const struct sharded *, size_t rows);
 
 #endif

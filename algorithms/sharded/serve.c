@@ -11,11 +11,10 @@
 #include "src/core/path_print.h"
 #include "src/core/registry.h"
 
-int server_open(struct server *s, const struct index_env *env)
+void server_open(struct server *s, const struct index_env *env)
 {
     *s = (struct server){ .env = *env, .claim = -1 };
     s->env.error = &s->error;
-    return OK;
 }
 
 void server_close(struct server *s)
@@ -109,7 +108,7 @@ static int change(struct server *s, enum request_kind kind, struct shard_copy *c
     const bool in_file = wire_take(r) != 0;
     struct log_record record;
     size_t found;
-    if (!log_take(r, &record, in_file ? 0 : index_row_bytes(c->env.element, c->env.dim)))
+    if (!log_take(r, &record, in_file ? 0 : copy_row_bytes(c)))
         return server_damaged(s);
     if (in_file)
         return server_insert_from_file(s, c, r, record);
@@ -203,7 +202,8 @@ int sharded_serve(const struct index_env *env, struct rank_group *group)
     static const uint64_t wait_ns = 1000000000;
     struct server server;
     struct wire reply = { .mem = env->mem };
-    int rc = server_open(&server, env);
+    int rc = OK;
+    server_open(&server, env);
     while (rc == OK && !group->ops->is_lost(group, 0)) {
         struct rank_message m;
         if (!group->ops->receive(group, wait_ns, &m))

@@ -26,8 +26,8 @@ enum request_kind {
     REQUEST_CHECKPOINT,
     REQUEST_SEARCH,  /* of_knobs, k, threads, filter, n, queries, n_lists; lists of a shard and the
                            numbers of its queries -> n x k ids, distances; work */
-    REQUEST_RANGE,   /* of_knobs, radius, threads, filter, n, queries, n_lists; lists -> n, query
-                           numbers, ids, distances; work */
+    REQUEST_RANGE,   /* of_knobs, radius, threads, filter, n, queries, n_lists; lists -> n,
+                           found rows; work */
     REQUEST_ROWS,    /* n_buckets, bits, most, after -> last, n, ids, buckets, rows */
     REQUEST_RECORDS, /* after operation, lsn -> whether all since the base, last lsn or UINT64_MAX,
                            n, records */
@@ -47,6 +47,13 @@ enum copy_made {
 };
 
 /* A filter in a request: 0 for none, else 1, n_ids, bits. */
+
+/* An answer of REQUEST_RANGE. */
+struct found_row {
+    uint64_t id;
+    uint32_t query;
+    float distance;
+};
 
 struct server {
     struct index_env env; /* dir: this rank's folder; no dimension, element and metric */
@@ -71,7 +78,7 @@ static inline struct shard_copy *server_copy(struct server *s, uint64_t shard)
 }
 
 /* The env is borrowed but for its error. */
-int server_open(struct server *, const struct index_env *);
+void server_open(struct server *, const struct index_env *);
 void server_close(struct server *);
 /* Writes the reply. Running out of memory for the reply sets reply->failed. */
 void server_execute(struct server *, const void *request, size_t n, struct wire *reply);

@@ -9,11 +9,6 @@
 #include "src/core/mem.h"
 #include "src/core/rng.h"
 
-static int no_memory(const struct shard_copy *c, size_t n)
-{
-    return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", n);
-}
-
 /* ---- 1. making */
 
 int copy_options(const struct param *table, void *out, const char *text, const char *owner,
@@ -97,7 +92,7 @@ int copy_create(struct shard_copy **out, const struct copy_spec *spec, bool is_r
     if (rc == OK)
         rc = copy_make_index(c, NULL);
     if (rc == OK)
-        rc = log_create(&c->log, &c->env, c->folder);
+        rc = log_create(&c->log, &c->env, c->folder, 1);
     if (rc == OK && !is_replica)
         rc = log_end_base(&c->log, 0);
     if (rc == OK)
@@ -130,7 +125,7 @@ void copy_destroy(struct shard_copy *c)
 static int reserve(struct shard_copy *c, size_t n)
 {
     if (!idmap_reserve(&c->live, c->live.n + n) || !idmap_reserve(&c->leaving, c->leaving.n + n))
-        return no_memory(c, n);
+        return copy_no_memory(c, n);
     return OK;
 }
 
@@ -205,7 +200,7 @@ static int drop(struct shard_copy *c, bool logs, bool index)
         return OK;
     uint64_t value, *ids = mem_array(c->env.mem, n, sizeof *ids);
     if (!ids)
-        return no_memory(c, n);
+        return copy_no_memory(c, n);
     while (i < n && idmap_next(&c->leaving, &at, &ids[i], &value))
         i++;
     const struct log_record r = {

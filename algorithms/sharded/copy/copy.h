@@ -38,6 +38,17 @@ static inline uint32_t copy_bucket(uint64_t live_value)
     return (uint32_t)(live_value & (BUCKETS_MAX - 1));
 }
 
+static inline size_t copy_row_bytes(const struct shard_copy *c)
+{
+    return index_row_bytes(c->env.element, c->env.dim);
+}
+
+/* Records ERR_NO_MEMORY, and returns it. */
+static inline int copy_no_memory(const struct shard_copy *c, size_t rows)
+{
+    return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", rows);
+}
+
 /* 1. Making. The env is that of the whole index; its dir is not used. */
 
 struct copy_spec {
@@ -89,7 +100,7 @@ uint64_t copy_digest(const struct shard_copy *);
 
 /* 4. Rows and records */
 
-/* Calls `row` for each live row with want[bucket] (of n_buckets), in the order of the log, starting
+/* Calls `row` for each live row with want[bucket] (of n_buckets; NULL: every one), in the order of the log, starting
    after record `after`; stops at the end of a record once there were `most`. *last: the last record
    that was read; UINT64_MAX: the end. */
 struct copy_rows {

@@ -13,11 +13,6 @@
 
 /* ---- replaying records */
 
-static size_t row_bytes_of(const struct shard_copy *c)
-{
-    return index_row_bytes(c->env.element, c->env.dim);
-}
-
 bool copy_picked_make(struct picked_rows *p, struct mem *mem, size_t n, size_t row_bytes)
 {
     *p = (struct picked_rows){ .row_bytes = row_bytes, .arrays = { .mem = mem } };
@@ -45,13 +40,13 @@ void copy_picked_add(struct picked_rows *p, uint64_t id, uint32_t bucket, const 
    Rows of an insertion that are there already are left out. */
 static int replay(struct shard_copy *c, const struct log_record *r, bool logs, bool index)
 {
-    const size_t row_bytes = row_bytes_of(c), bytes = r->n * row_bytes;
+    const size_t row_bytes = copy_row_bytes(c), bytes = r->n * row_bytes;
     struct log_record its = *r;
     struct picked_rows fresh = { 0 };
     int rc = OK;
     if (r->op == LOG_TRAIN && (!r->ends || c->sample_bytes > 0)) {
         if (!mem_grow(c->env.mem, &c->sample, &c->sample_capacity, c->sample_bytes + bytes, 1))
-            return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for a sample");
+            return copy_no_memory(c, r->n);
         memcpy(c->sample + c->sample_bytes, r->rows, bytes);
         c->sample_bytes += bytes;
         if (!r->ends)
@@ -62,7 +57,7 @@ static int replay(struct shard_copy *c, const struct log_record *r, bool logs, b
     }
     if (r->op == LOG_INSERT) {
         if (!copy_picked_make(&fresh, c->env.mem, r->n, row_bytes))
-            rc = fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", r->n);
+            rc = copy_no_memory(c, r->n);
         for (size_t i = 0; rc == OK && i < r->n; i++)
             if (!idmap_get(&c->live, r->ids[i], NULL))
                 copy_picked_add(&fresh, r->ids[i], r->buckets[i], r->rows, i);
@@ -203,7 +198,7 @@ static int read_record(void *to, const struct log_record *r)
 {
     struct row_reading *reading = to;
     const struct copy_rows *rows = reading->rows;
-    const size_t row_bytes = row_bytes_of(reading->copy);
+    const size_t row_bytes = copy_row_bytes(reading->copy);
     if (reading->read >= rows->most)
         return ERR_INTERRUPTED;
     for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++) {
@@ -211,7 +206,8 @@ static int read_record(void *to, const struct log_record *r)
         if (!idmap_get(&reading->copy->live, r->ids[i], &value) || value >> BUCKET_BITS != r->lsn)
             continue;
         const uint32_t bucket = copy_bucket(value);
-        if (bucket >= rows->n_buckets || !(rows->want[bucket / 64] >> bucket % 64 & 1))
+        if (rows->want &&
+            (bucket >= rows->n_buckets || !(rows->want[bucket / 64] >> bucket % 64 & 1)))
             continue;
         const int rc =
             rows->row(rows->to, r->ids[i], bucket, (const char *)r->rows + i * row_bytes);
@@ -237,26 +233,29 @@ int copy_read_rows(struct shard_copy *c, const struct copy_rows *rows, uint64_t 
 
 struct keeping {
     struct shard_copy *copy;
-    struct picked_rows picked;
+    struct row_log fresh;
+    struct picked_rows picked; /* of a record */
 };
 
-static bool keep_live(void *to, const struct log_record *r, struct log_record *kept)
+/* Writes what is to stay of a record to the fresh log. */
+static int keep_live(void *to, const struct log_record *r)
 {
     struct keeping *k = to;
-    *kept = *r;
+    struct log_record kept = *r;
+    kept.sequence = k->copy->sequence;
     if (r->op == LOG_TRAIN)
-        return true;
+        return log_write(&k->fresh, &kept);
     k->picked.n = 0;
     for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++) {
         uint64_t value;
         if (idmap_get(&k->copy->live, r->ids[i], &value) && value >> BUCKET_BITS == r->lsn)
             copy_picked_add(&k->picked, r->ids[i], copy_bucket(value), r->rows, i);
     }
-    kept->ids = k->picked.ids;
-    kept->buckets = k->picked.buckets;
-    kept->rows = k->picked.rows;
-    kept->n = k->picked.n;
-    return k->picked.n > 0;
+    kept.ids = k->picked.ids;
+    kept.buckets = k->picked.buckets;
+    kept.rows = k->picked.rows;
+    kept.n = k->picked.n;
+    return kept.n > 0 ? log_write(&k->fresh, &kept) : OK;
 }
 
 static int compact(struct shard_copy *c)
@@ -264,12 +263,15 @@ static int compact(struct shard_copy *c)
     struct keeping k = { .copy = c };
     char checkpoint[PATH_MAX];
     checkpoint_folder(c, c->log.number, c->checkpoint, checkpoint);
-    int rc = copy_picked_make(&k.picked, c->env.mem, LOG_ROWS, row_bytes_of(c))
-                 ? OK
-                 : fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for a log");
-    const struct log_keeper keeper = { keep_live, &k };
+    int rc = copy_picked_make(&k.picked, c->env.mem, LOG_ROWS, copy_row_bytes(c))
+                 ? log_create(&k.fresh, &c->env, c->folder, c->log.number + 1)
+                 : copy_no_memory(c, LOG_ROWS);
     if (rc == OK)
-        rc = log_compact(&c->log, c->sequence, &keeper);
+        rc = log_read(&c->log, 0, keep_live, &k);
+    if (rc == OK)
+        rc = log_replace(&c->log, &k.fresh, c->sequence);
+    if (rc != OK)
+        log_discard(&k.fresh);
     if (rc == OK && c->checkpoint > 0) {
         log_remove_folder(checkpoint);
         c->checkpoint = 0;
@@ -282,7 +284,7 @@ static int compact(struct shard_copy *c)
 
 int copy_maintain(struct shard_copy *c, uint64_t budget, bool *more)
 {
-    const uint64_t live = c->live.n * (row_bytes_of(c) + sizeof(uint64_t)), small = 1 << 20;
+    const uint64_t live = c->live.n * (copy_row_bytes(c) + sizeof(uint64_t)), small = 1 << 20;
     *more = false;
     int rc = copy_flush(c);
     if (rc == OK && log_bytes(&c->log) > 2 * live + small)

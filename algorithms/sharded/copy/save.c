@@ -13,11 +13,6 @@
 #define SAVED   "sharded.shard"
 #define VERSION 1
 
-static size_t row_bytes_of(const struct shard_copy *c)
-{
-    return index_row_bytes(c->env.element, c->env.dim);
-}
-
 /* ---- saving */
 
 struct saving {
@@ -34,7 +29,7 @@ static int save_row(void *to, uint64_t id, uint32_t bucket, const void *row)
     struct saving *s = to;
     s->ids[s->n] = id;
     s->buckets[s->n++] = bucket;
-    store_write(s->to, row, row_bytes_of(s->copy));
+    store_write(s->to, row, copy_row_bytes(s->copy));
     return OK;
 }
 
@@ -42,7 +37,7 @@ static int save_sample(void *to, const struct log_record *r)
 {
     struct saving *s = to;
     if (r->op == LOG_TRAIN)
-        store_write(s->to, r->rows, r->n * row_bytes_of(s->copy));
+        store_write(s->to, r->rows, r->n * copy_row_bytes(s->copy));
     return OK;
 }
 
@@ -55,13 +50,9 @@ static int save_sections(struct shard_copy *c, struct store_writer *w)
                         mem_array(mem, c->live.n + 1, sizeof *s.ids),
                         mem_array(mem, c->live.n + 1, sizeof *s.buckets),
                         0 };
-    uint64_t all = ~UINT64_C(0), *want = mem_array(mem, BUCKETS_MAX / 64, sizeof *want), last;
-    int rc = s.ids && s.buckets && want
-                 ? OK
-                 : fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory to save a shard");
-    for (size_t i = 0; rc == OK && i < BUCKETS_MAX / 64; i++)
-        want[i] = all;
-    const struct copy_rows rows = { want, BUCKETS_MAX, SIZE_MAX, save_row, &s };
+    const struct copy_rows rows = { NULL, 0, SIZE_MAX, save_row, &s };
+    uint64_t last;
+    int rc = s.ids && s.buckets ? OK : copy_no_memory(c, c->live.n);
     store_section(w, "rows");
     if (rc == OK)
         rc = copy_read_rows(c, &rows, 0, &last);
@@ -78,7 +69,6 @@ static int save_sections(struct shard_copy *c, struct store_writer *w)
     }
     mem_free(mem, s.ids);
     mem_free(mem, s.buckets);
-    mem_free(mem, want);
     return rc;
 }
 
@@ -124,7 +114,7 @@ static int take_in_parts(struct shard_copy *c, const struct log_record *whole)
         part.ends = first + part.n == whole->n;
         part.ids = whole->ids ? whole->ids + first : NULL;
         part.buckets = whole->buckets ? whole->buckets + first : NULL;
-        part.rows = (const char *)whole->rows + first * row_bytes_of(c);
+        part.rows = (const char *)whole->rows + first * copy_row_bytes(c);
         rc = copy_do(c, &part, true, false);
     }
     return rc;
@@ -132,7 +122,7 @@ static int take_in_parts(struct shard_copy *c, const struct log_record *whole)
 
 static int load_sections(struct shard_copy *c, const struct store_reader *r)
 {
-    const size_t row_bytes = row_bytes_of(c);
+    const size_t row_bytes = copy_row_bytes(c);
     struct store_fields f = { .r = r };
     const void *rows, *sample;
     const uint64_t *ids, *sequence;

@@ -162,12 +162,11 @@ int sharded_exchange(struct sharded *s, struct call *calls, size_t n, uint64_t d
 
 int call_check(struct sharded *s, const struct call *c)
 {
+    const char *why = c->text ? c->text : "no reason";
     if (c->code == OK)
         return OK;
-    if (c->rank == 0)
-        return fail(s->base.env.error, c->code, "%s", c->text ? c->text : "sharded: no reason");
-    return fail(s->base.env.error, c->code, "rank %zu: %s", c->rank,
-                c->text ? c->text : "no reason");
+    return c->rank == 0 ? fail(s->base.env.error, c->code, "%s", why)
+                        : fail(s->base.env.error, c->code, "rank %zu: %s", c->rank, why);
 }
 
 int sharded_ask(struct sharded *s, struct call *c)
@@ -213,23 +212,10 @@ struct sent_request {
     struct replica *replica;
 };
 
-/* A replica that fails to do what cannot be taken back, and another has done, lacks an operation. */
-static int take_failure(struct sharded *s, enum request_kind kind, const struct call *c,
-                        struct sent_request *sent)
-{
-    if (c->code == OK || c->lost)
-        return OK;
-    if (sent->of->done && (kind == REQUEST_TRAIN || kind == REQUEST_RELABEL)) {
-        sent->replica->up = false;
-        return OK;
-    }
-    sent->of->failed = true;
-    return call_check(s, c);
-}
-
 static int take_replies(struct sharded *s, enum request_kind kind, struct call *all,
-                        struct sent_request *sent, size_t n)
+                        const struct sent_request *sent, size_t n)
 {
+    const bool is_final = kind == REQUEST_TRAIN || kind == REQUEST_RELABEL;
     int rc = OK;
     for (size_t i = 0; i < n; i++) {
         struct shard_call *of = sent[i].of;
@@ -243,7 +229,15 @@ static int take_replies(struct sharded *s, enum request_kind kind, struct call *
             shard->acknowledged = of->sequence;
     }
     for (size_t i = 0; i < n; i++) {
-        const int failed = take_failure(s, kind, &all[i], &sent[i]);
+        if (all[i].code == OK || all[i].lost)
+            continue;
+        if (sent[i].of->done &&
+            is_final) { /* the replica lacks an operation that another has done */
+            sent[i].replica->up = false;
+            continue;
+        }
+        sent[i].of->failed = true;
+        const int failed = call_check(s, &all[i]);
         rc = rc ? rc : failed;
     }
     return rc;

@@ -90,14 +90,19 @@ static int create(struct server *s, uint64_t shard, struct wire_reader *r, struc
     close_copy(s, shard);
     int rc = s->claim >= 0 ? OK : folder_claim(s->env.dir, &s->claim, &s->error);
     if (rc == OK)
-        rc = made == COPY_RECOVERED ? copy_recover(&copy, &spec)
-             : made == COPY_LOADED  ? copy_load(&copy, &spec, from)
-                                    : copy_create(&copy, &spec, made == COPY_REPLICA);
-    if (rc == OK) {
-        wire_put(reply, copy->sequence);
-        rc = put_copy(s, shard, copy);
+        rc = copy_new(&copy, &spec);
+    if (rc == OK)
+        rc = made == COPY_RECOVERED ? copy_recover(copy) : copy_create(copy);
+    if (rc == OK && made == COPY_LOADED)
+        rc = copy_load(copy, from);
+    if (rc == OK && (made == COPY_NEW || made == COPY_LOADED))
+        rc = log_end_base(&copy->log, copy->sequence);
+    if (rc != OK) {
+        copy_destroy(copy);
+        return rc;
     }
-    return rc;
+    wire_put(reply, copy->sequence);
+    return put_copy(s, shard, copy);
 }
 
 /* ---- executing */

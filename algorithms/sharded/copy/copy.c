@@ -38,26 +38,26 @@ static char *join(struct mem *mem, const char *folder, const char *name)
     return n < 0 || n >= PATH_MAX ? NULL : mem_strdup(mem, path);
 }
 
-struct shard_copy *copy_new(const struct copy_spec *spec)
+int copy_new(struct shard_copy **out, const struct copy_spec *spec)
 {
+    const struct index_ops *ops = spec->ops;
     struct mem *mem = spec->env->mem;
-    struct shard_copy *c = mem_zalloc(mem, sizeof *c);
+    struct error *error = spec->env->error;
+    struct shard_copy *c = *out = mem_zalloc(mem, sizeof *c);
     if (!c)
-        return NULL;
+        return fail(error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
     c->env = *spec->env;
-    c->ops = spec->ops;
+    c->ops = ops;
     idmap_init(&c->live, mem);
     idmap_init(&c->leaving, mem);
-    c->params = mem_zalloc(mem, spec->ops->params_bytes + 1);
-    c->knobs = mem_zalloc(mem, spec->ops->knobs_bytes + 1);
+    c->params = mem_zalloc(mem, ops->params_bytes + 1);
+    c->knobs = mem_zalloc(mem, ops->knobs_bytes + 1);
     c->folder = mem_strdup(mem, spec->folder);
-    c->index_folder = join(mem, spec->folder, "index");
-    if (!c->params || !c->knobs || !c->folder || !c->index_folder) {
-        copy_destroy(c);
-        return NULL;
-    }
-    c->env.dir = c->index_folder;
-    return c;
+    c->env.dir = c->index_folder = join(mem, spec->folder, "index");
+    if (!c->params || !c->knobs || !c->folder || !c->index_folder)
+        return fail(error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
+    const int rc = copy_options(ops->params, c->params, spec->of_params, ops->name, error);
+    return rc ? rc : copy_options(ops->knobs, c->knobs, "", ops->name, error);
 }
 
 int copy_make_index(struct shard_copy *c, const char *from)
@@ -75,31 +75,13 @@ int copy_make_index(struct shard_copy *c, const char *from)
     return rc;
 }
 
-int copy_create(struct shard_copy **out, const struct copy_spec *spec, bool is_replica)
+int copy_create(struct shard_copy *c)
 {
-    struct shard_copy *c = copy_new(spec);
-    *out = NULL;
-    if (!c)
-        return fail(spec->env->error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
-    int rc = OK;
     log_remove_folder(c->folder);
     if (mkdir(c->folder, 0700) != 0)
-        rc = fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be made", c->folder);
-    if (rc == OK)
-        rc = copy_options(c->ops->params, c->params, spec->of_params, c->ops->name, c->env.error);
-    if (rc == OK)
-        rc = copy_options(c->ops->knobs, c->knobs, "", c->ops->name, c->env.error);
-    if (rc == OK)
-        rc = copy_make_index(c, NULL);
-    if (rc == OK)
-        rc = log_create(&c->log, &c->env, c->folder, 1);
-    if (rc == OK && !is_replica)
-        rc = log_end_base(&c->log, 0);
-    if (rc == OK)
-        *out = c;
-    else
-        copy_destroy(c);
-    return rc;
+        return fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be made", c->folder);
+    const int rc = copy_make_index(c, NULL);
+    return rc ? rc : log_create(&c->log, &c->env, c->folder, 1);
 }
 
 void copy_destroy(struct shard_copy *c)
@@ -242,9 +224,9 @@ static void leave(struct shard_copy *c, const uint64_t *ids, size_t n)
 static int prepare(struct shard_copy *c, const struct log_record *r, bool logs)
 {
     const int rc = logs && (r->op == LOG_INSERT || r->op == LOG_TRAIN) ? copy_flush(c) : OK;
-    if (rc == OK && r->op == LOG_REMOVE && logs)
-        return reserve_to_remove(c, r->n);
-    return rc == OK && r->op != LOG_TRAIN ? reserve(c, r->n) : rc;
+    if (rc != OK || (r->op != LOG_INSERT && r->op != LOG_REMOVE))
+        return rc;
+    return logs && r->op == LOG_REMOVE ? reserve_to_remove(c, r->n) : reserve(c, r->n);
 }
 
 /* Of an insertion, *done rows are in the index. */

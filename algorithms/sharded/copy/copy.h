@@ -58,15 +58,17 @@ struct copy_spec {
     const char *folder;    /* made if it is new */
 };
 
-/* Replaces what is in the folder. is_replica: it is for the records of another copy, and can be recovered
-   once that one's base is complete. */
-int copy_create(struct shard_copy **, const struct copy_spec *, bool is_replica);
+/* A copy without an index and a log, for one of the functions below; to be destroyed also on failure.
+   ERR_NO_MEMORY, ERR_CONFIG. */
+int copy_new(struct shard_copy **, const struct copy_spec *);
+/* Replaces what is in the folder by an empty copy, which can be recovered once its log's base ends. */
+int copy_create(struct shard_copy *);
 /* Makes the copy that the folder's process had, from its log, and from its checkpoint if that can be
    loaded. On failure all files stay. ERR_NOT_FOUND: the folder has no complete log; ERR_CORRUPT: the log
    ends before the checkpoint. */
-int copy_recover(struct shard_copy **, const struct copy_spec *);
-/* Makes the copy that copy_save() stored in `from`, and replaces what is in the folder. */
-int copy_load(struct shard_copy **, const struct copy_spec *, const char *from);
+int copy_recover(struct shard_copy *);
+/* After copy_create(): takes what copy_save() stored in `from`. */
+int copy_load(struct shard_copy *, const char *from);
 void copy_destroy(struct shard_copy *);
 /* Fills the struct of an option table from "name=value,name=value". ERR_CONFIG. */
 int copy_options(const struct param *table, void *out, const char *text, const char *owner,
@@ -135,8 +137,7 @@ int copy_save(struct shard_copy *, const char *to);
 /* Saves the index beside the log, so that a restart need not insert the rows before again. */
 int copy_checkpoint(struct shard_copy *);
 
-/* internal: restore.c uses them. */
-struct shard_copy *copy_new(const struct copy_spec *);
+/* internal: restore.c and save.c use them. */
 /* Empty, or saved in the folder `from`. */
 int copy_make_index(struct shard_copy *, const char *from);
 /* Sets the lsns in `live` by the log. */

@@ -5,11 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "algorithms/common/durable/store_file.h"
+#include "algorithms/common/io/files.h"
 #include "algorithms/sharded/copy/copy.h"
-
-#define CHECKPOINT "sharded.checkpoint"
-#define VERSION    1
+#include "src/core/path_print.h"
 
 /* ---- replaying records */
 
@@ -79,39 +77,33 @@ int copy_apply(struct shard_copy *c, const struct log_record *r)
 
 /* ---- checkpoints and recovery */
 
-struct checkpoint {
-    uint64_t log, lsn;
-};
-
-static void checkpoint_folder(const struct shard_copy *c, uint64_t log, uint64_t lsn,
-                              char path[PATH_MAX])
+/* The index as of a record of the present log: a folder that has this name is complete. */
+static void checkpoint_folder(const struct shard_copy *c, uint64_t lsn, char path[PATH_MAX])
 {
-    (void)snprintf(path, PATH_MAX, "%s/index-%" PRIu64 "-%" PRIu64, c->folder, log, lsn);
+    (void)snprintf(path, PATH_MAX, "%s/index-%" PRIu64 "-%" PRIu64, c->folder, c->log.number, lsn);
 }
 
 int copy_checkpoint(struct shard_copy *c)
 {
-    const struct store_identity identity = store_identity_of(&c->env, "sharded", VERSION);
-    struct store_writer w;
-    char path[PATH_MAX], old[PATH_MAX];
+    char path[PATH_MAX], old[PATH_MAX], fresh[PATH_MAX];
     int rc = copy_flush(c);
-    const struct checkpoint at = { c->log.number, wal_last(c->log.wal) };
-    if (!c->ops->save || !c->ops->load || rc != OK || c->checkpoint == at.lsn)
+    const uint64_t lsn = wal_last(c->log.wal);
+    if (!c->ops->save || !c->ops->load || rc != OK || c->checkpoint == lsn)
         return rc;
-    checkpoint_folder(c, at.log, at.lsn, path);
-    checkpoint_folder(c, at.log, c->checkpoint, old);
+    checkpoint_folder(c, lsn, path);
+    checkpoint_folder(c, c->checkpoint, old);
+    rc = path_print(fresh, c->env.error, "%s/index.new", c->folder);
+    if (rc != OK)
+        return rc;
+    log_remove_folder(fresh);
     log_remove_folder(path);
-    if (mkdir(path, 0700) != 0)
-        return fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be made", path);
-    rc = c->ops->save(c->index, path);
-    if (rc == OK) {
-        (void)store_begin(&w, c->folder, CHECKPOINT, &identity, NULL, c->env.error);
-        store_section(&w, "checkpoint");
-        store_write(&w, &at, sizeof at);
-        rc = store_commit(&w);
-    }
-    log_remove_folder(rc == OK ? old : path);
-    c->checkpoint = rc == OK ? at.lsn : c->checkpoint;
+    if (mkdir(fresh, 0700) != 0)
+        return fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be made", fresh);
+    rc = c->ops->save(c->index, fresh);
+    if (rc == OK && rename(fresh, path) != 0)
+        rc = fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be renamed", fresh);
+    log_remove_folder(rc == OK ? old : fresh);
+    c->checkpoint = rc == OK ? lsn : c->checkpoint;
     return rc;
 }
 
@@ -119,34 +111,26 @@ int copy_checkpoint(struct shard_copy *c)
    index: all rows are in the log. A log that ends before its checkpoint has lost records. */
 static int load_checkpoint(struct shard_copy *c, uint64_t *lsn)
 {
-    const struct store_identity identity = store_identity_of(&c->env, "sharded", VERSION);
-    struct store_reader r;
-    struct checkpoint at = { 0, 0 };
     struct error none = { 0 };
-    const void *bytes;
-    char path[PATH_MAX];
+    char name[64], path[PATH_MAX];
+    uint64_t at;
     *lsn = 0;
-    if (store_open(&r, c->folder, CHECKPOINT, &identity, &none) == OK) {
-        if (store_need(&r, "checkpoint", sizeof at, &bytes, NULL) == OK)
-            memcpy(&at, bytes, sizeof at);
-        store_close(&r);
-    }
-    checkpoint_folder(c, at.log, at.lsn, path);
-    if (at.log != c->log.number || !c->ops->load)
+    (void)snprintf(name, sizeof name, "index-%" PRIu64 "-", c->log.number);
+    if (!c->ops->load || !file_newest(c->folder, name, UINT64_MAX, &at) || at == 0)
         return copy_make_index(c, NULL);
-    if (at.lsn > wal_last(c->log.wal))
+    checkpoint_folder(c, at, path);
+    if (at > wal_last(c->log.wal))
         return fail(c->env.error, ERR_CORRUPT,
                     "sharded: %s: record %" PRIu64
                     " is the last one, but the checkpoint has %" PRIu64,
-                    c->log.path, wal_last(c->log.wal), at.lsn);
+                    c->log.path, wal_last(c->log.wal), at);
     struct error *before = error_divert(&none);
-    error_clear(&none);
     const int rc = copy_make_index(c, path);
     (void)error_divert(before);
     if (rc != OK)
         return rc == ERR_NO_MEMORY ? fail(c->env.error, rc, "%s", none.text)
                                    : copy_make_index(c, NULL);
-    *lsn = c->checkpoint = at.lsn;
+    *lsn = c->checkpoint = at;
     return OK;
 }
 
@@ -161,27 +145,13 @@ static int recover_record(void *to, const struct log_record *r)
     return replay(recovery->copy, r, false, r->lsn > recovery->index_from);
 }
 
-int copy_recover(struct shard_copy **out, const struct copy_spec *spec)
+int copy_recover(struct shard_copy *c)
 {
-    struct shard_copy *c = copy_new(spec);
     struct recovery recovery = { .copy = c };
-    *out = NULL;
-    if (!c)
-        return fail(spec->env->error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
-    int rc = copy_options(c->ops->params, c->params, spec->of_params, c->ops->name, c->env.error);
-    if (rc == OK)
-        rc = copy_options(c->ops->knobs, c->knobs, "", c->ops->name, c->env.error);
-    if (rc == OK)
-        rc = log_open(&c->log, &c->env, c->folder);
+    int rc = log_open(&c->log, &c->env, c->folder);
     if (rc == OK)
         rc = load_checkpoint(c, &recovery.index_from);
-    if (rc == OK)
-        rc = log_read(&c->log, 0, recover_record, &recovery);
-    if (rc == OK)
-        *out = c;
-    else
-        copy_destroy(c);
-    return rc;
+    return rc ? rc : log_read(&c->log, 0, recover_record, &recovery);
 }
 
 /* ---- reading rows */
@@ -262,7 +232,7 @@ static int compact(struct shard_copy *c)
 {
     struct keeping k = { .copy = c };
     char checkpoint[PATH_MAX];
-    checkpoint_folder(c, c->log.number, c->checkpoint, checkpoint);
+    checkpoint_folder(c, c->checkpoint, checkpoint);
     int rc = copy_picked_make(&k.picked, c->env.mem, LOG_ROWS, copy_row_bytes(c))
                  ? log_create(&k.fresh, &c->env, c->folder, c->log.number + 1)
                  : copy_no_memory(c, LOG_ROWS);

@@ -149,28 +149,17 @@ static int load_sections(struct shard_copy *c, const struct store_reader *r)
     return rc ? rc : take_in_parts(c, &inserted);
 }
 
-int copy_load(struct shard_copy **out, const struct copy_spec *spec, const char *from)
+int copy_load(struct shard_copy *c, const char *from)
 {
-    struct shard_copy *c;
     struct store_reader r;
     char path[PATH_MAX];
-    const struct store_identity identity = store_identity_of(spec->env, "sharded", VERSION);
-    int rc = copy_create(&c, spec, true);
-    *out = NULL;
-    if (rc != OK)
-        return rc;
-    rc = path_print(path, c->env.error, "%s/index", from);
+    const struct store_identity identity = store_identity_of(&c->env, "sharded", VERSION);
+    int rc = path_print(path, c->env.error, "%s/index", from);
     if (rc == OK)
         rc = copy_make_index(c, path);
     if (rc == OK && (rc = store_open(&r, from, SAVED, &identity, c->env.error)) == OK) {
         rc = load_sections(c, &r);
         store_close(&r);
     }
-    if (rc == OK)
-        rc = log_end_base(&c->log, c->sequence);
-    if (rc == OK)
-        *out = c;
-    else
-        copy_destroy(c);
     return rc;
 }

@@ -56,7 +56,7 @@ static int check_list(const struct divf *d, size_t i, uint8_t *owned)
         rc = BROKEN(d, "centroid %zu is longer than the longest", i);
     if (!rc && live != l->live)
         rc = BROKEN(d, "list %zu counts %u live places and has %zu", i, l->live, live);
-    if (!rc && !l->uniform && l->live > d->largest_list && !d->provisional)
+    if (!rc && !l->uniform && l->live > d->lists.longest && !d->provisional)
         rc = BROKEN(d, "list %zu is longer than the longest", i);
     return rc;
 }

@@ -1,14 +1,11 @@
 /* device.c - device = cuda: the nearest lists of an insert batch are computed on a GPU, as in the
  * paper's code, and the nearest centroids in training (searches: search/device.c). Centroids are
  * copied to the device when they have changed, and only list numbers are copied back. */
-#include <math.h>
-
 #include "algorithms/divf/device.h"
-#include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
-enum { TRAIN_ROWS = 1 << 15, TRAIN_CANDIDATES = 8, CHUNK = 64 };
+enum { TRAIN_ROWS = 1 << 15, TRAIN_CANDIDATES = 8 };
 
 int divf_device_open(struct divf *d)
 {
@@ -69,57 +66,9 @@ int divf_device_assign(struct divf *d, const float *rows, size_t n, size_t s, ui
     return cuda_check(&device->cuda, rc, "divf", d->env.error);
 }
 
-/* ------------------------------------------------------------------------ training */
+/* ------------------------------------------------------------------------------- training */
 
-struct nearest_batch {
-    const struct divf *d;
-    const struct centroids *centroids;
-    const float *rows;
-    uint32_t *out, *found;               /* TRAIN_ROWS */
-    struct device_candidate *candidates; /* TRAIN_ROWS x TRAIN_CANDIDATES */
-};
-
-/* The nearest of the candidates of rows [first, end), by their exact distances; ties to the smaller
-   number. */
-static int choose_nearest(void *arg, size_t first, size_t end, size_t worker)
-{
-    struct nearest_batch *b = arg;
-    const size_t dim = b->centroids->dim;
-    (void)worker;
-    for (size_t i = first; i < end; i++) {
-        float least = INFINITY;
-        for (size_t j = 0; j < b->found[i] && b->found[i] <= TRAIN_CANDIDATES; j++) {
-            const uint32_t c = b->candidates[i * TRAIN_CANDIDATES + j].position;
-            float distance;
-            b->d->env.kernels->l2sq_f32_1n(b->rows + i * dim, b->centroids->rows + c * dim, 1, dim,
-                                           &distance);
-            if (distance < least || (distance <= least && c < b->out[i])) {
-                least = distance;
-                b->out[i] = c;
-            }
-        }
-    }
-    return OK;
-}
-
-static int nearest_of_block(struct nearest_batch *b, struct device_rows *rows, size_t n)
-{
-    const struct divf *d = b->d;
-    const struct index_env *env = &d->env;
-    int rc = cuda_check(
-        &d->device->cuda,
-        d->device->cuda.library.ops->rows->candidates(rows, b->centroids->n, b->rows, n, 1, NULL,
-                                                      TRAIN_CANDIDATES, b->found, b->candidates),
-        "divf", env->error);
-    if (rc == OK)
-        rc = parallel_for(env->pool, pool_threads(env->pool), n, CHUNK, choose_nearest, b);
-    for (size_t i = 0; rc == OK && i < n; i++)
-        if (b->found[i] > TRAIN_CANDIDATES) /* many centroids are about equally near */
-            rc = nearest_all(env, b->centroids, b->rows + i * b->centroids->dim, 1, 1, b->out + i);
-    return rc;
-}
-
-static int nearest_of_all(struct nearest_batch *b, size_t n)
+static int nearest_of_all(struct divf_nearest *b, size_t n)
 {
     const struct cuda *cuda = &b->d->device->cuda;
     const struct device_row_ops *ops = cuda->library.ops->rows;
@@ -130,7 +79,9 @@ static int nearest_of_all(struct nearest_batch *b, size_t n)
     int rc = cuda_check(cuda, failed, "divf", b->d->env.error);
     for (size_t first = 0; rc == OK && first < n; first += TRAIN_ROWS) {
         const size_t now = n - first < TRAIN_ROWS ? n - first : TRAIN_ROWS;
-        rc = nearest_of_block(b, rows, now);
+        rc = divf_nearest_find(b, rows, now);
+        if (rc == OK)
+            rc = divf_nearest_choose(b, now, pool_threads(b->d->env.pool));
         b->rows += now * b->centroids->dim;
         b->out += now;
     }
@@ -145,9 +96,16 @@ int divf_device_nearest(void *to, const struct centroids *centroids, const float
     const struct divf *d = to;
     struct mem_group g = { .mem = d->env.mem };
     const size_t most = n < TRAIN_ROWS ? n : TRAIN_ROWS;
-    struct nearest_batch b = { .d = d, .centroids = centroids, .rows = rows, .out = out };
+    struct divf_nearest b = { .d = d,
+                              .centroids = centroids,
+                              .rows = rows,
+                              .s = 1,
+                              .capacity = TRAIN_CANDIDATES,
+                              .out = out };
     b.found = mem_group_array(&g, most, sizeof *b.found);
     b.candidates = mem_group_array(&g, most * TRAIN_CANDIDATES, sizeof *b.candidates);
+    b.numbers = mem_group_array(&g, most, sizeof *b.numbers);
+    b.distances = mem_group_array(&g, most, sizeof *b.distances);
     const int rc = g.failed ? fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory training")
                             : nearest_of_all(&b, n);
     mem_group_free(&g);

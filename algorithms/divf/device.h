@@ -34,5 +34,21 @@ void divf_device_stats(const struct divf *, struct stat_sink *);
 bool divf_device_fits(const struct divf *, const struct search_request *);
 int divf_device_search(struct divf *, const struct search_request *, struct search_result *);
 void divf_device_drop(struct divf *);
+/* The s nearest centroids of rows, ties to the smaller number, by the exact distances of the candidates that a
+   device has found: of all centroids where these are more than `capacity`. */
+struct divf_nearest {
+    const struct divf *d;
+    const struct centroids *centroids;
+    const float *rows;
+    size_t s, capacity;
+    uint32_t *found;
+    struct device_candidate *candidates; /* `capacity` for each row */
+    uint64_t *numbers;                   /* s for each row: the answers, in order, */
+    float *distances;
+    uint32_t *out; /* and here, too */
+};
+/* Finds the candidates of n rows; `on_device` has the centroids. ERR_NO_MEMORY, ERR_BASELINE. */
+int divf_nearest_find(const struct divf_nearest *, struct device_rows *on_device, size_t n);
+int divf_nearest_choose(struct divf_nearest *, size_t n, size_t threads);
 
 #endif

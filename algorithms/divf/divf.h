@@ -151,6 +151,7 @@ struct divf_lists {
     uint64_t codebook;       /* changes whenever a centroid changes */
     struct cuda_copy copied; /* the chunks' codes, for a device */
     uint64_t rows, live;     /* over all lists */
+    uint32_t longest;        /* at least the live rows of any list that is not uniform */
     size_t soft_k;           /* places per slot, the largest number of copies */
     uint32_t *places;        /* soft_k per slot, for slots.capacity slots */
     /* Two sets of the arrays that a view has: views.c. */
@@ -226,10 +227,9 @@ struct divf {
     struct segments vectors;          /* rows in env's element, by slot */
     struct divf_lists lists;
     struct divf_slots slots;
-    bool provisional;      /* the codebook was trained on too few vectors; see train.c */
-    uint64_t retrain_at;   /* provisional: trains again at this many vectors; else the number of
+    bool provisional;    /* the codebook was trained on too few vectors; see train.c */
+    uint64_t retrain_at; /* provisional: trains again at this many vectors; else the number of
                               vectors that had been removed at the last training */
-    uint32_t largest_list; /* at least the live rows of any list that is not uniform */
     struct divf_counters counters;
     struct divf_maintainer *maintenance; /* maintenance/members.h; NULL: not yet needed */
     atomic_uint_fast64_t queries;        /* recent ones, the denominator of `probes` */
@@ -289,6 +289,11 @@ static inline bool divf_counts_reads(const struct divf *d)
     return d->params.maintenance == DIVF_COST_MODEL || d->params.maintenance == DIVF_ADA_IVF;
 }
 
+static inline unsigned divf_list_reads(const struct divf_list *l)
+{
+    return atomic_load_explicit(&((struct divf_list *)(uintptr_t)l)->probes, memory_order_relaxed);
+}
+
 static inline bool divf_codes_per_list(const struct divf *d)
 {
     return d->lists.quantizer && d->lists.quantizer->per_list;
@@ -308,9 +313,10 @@ int divf_list_reserve(struct divf_lists *, size_t list, size_t n);
    records for the slot. */
 uint32_t divf_list_append(struct divf_lists *, size_t list, uint32_t slot,
                           const float *transformed);
-/* The same for several threads, each with its own list: the caller holds the latch and adds the
-   copy to the lists' rows and live. */
+/* The same for several threads, each with its own list: the caller holds the latch, and then counts
+   the n copies that the list has got. */
 uint32_t divf_copy_put(struct divf_lists *, size_t list, uint32_t slot, const float *transformed);
+void divf_list_grown(struct divf_lists *, size_t list, size_t n);
 /* Fills dead places with the last live copies. Returns the number of copies moved. */
 size_t divf_list_compact(struct divf *, size_t list);
 void divf_compact_probed(struct divf *);

@@ -59,12 +59,6 @@ static int assign(struct divf *d, struct divf_scratch *s, const float *rows, siz
 
 /* ------------------------------------------------------------------------------- a few rows */
 
-static void note_length(struct divf *d, size_t list)
-{
-    if (d->lists.list[list]->live > d->largest_list)
-        d->largest_list = d->lists.list[list]->live;
-}
-
 /* Reserves space in every list first: after that nothing can fail, so a vector is stored completely
    or not at all. */
 static int file_row(struct divf *d, const void *row, uint64_t id, const uint32_t *lists, size_t n,
@@ -77,11 +71,9 @@ static int file_row(struct divf *d, const void *row, uint64_t id, const uint32_t
     }
     uint32_t slot = divf_slot_take(d, id);
     memcpy(divf_row(&d->lists, slot), row, d->vectors.element_bytes);
-    for (size_t j = 0; j < n; j++) {
+    for (size_t j = 0; j < n; j++)
         divf_slot_places(&d->lists, slot)[j] =
             divf_list_append(&d->lists, lists[j], slot, transformed);
-        note_length(d, lists[j]);
-    }
     return OK;
 }
 
@@ -193,10 +185,8 @@ static void take_slots(struct filing *f)
 static void record_places(struct filing *f)
 {
     struct divf_lists *lists = &f->d->lists;
-    lists->rows += f->n * f->s;
-    lists->live += f->n * f->s;
     for (size_t l = 0; l < lists->n; l++)
-        note_length(f->d, l);
+        divf_list_grown(lists, l, f->start[l + 1] - f->start[l]);
     for (size_t i = 0; i < f->n; i++)
         memcpy(divf_slot_places(lists, f->slots[i]), f->places + i * f->s,
                f->s * sizeof *f->places);

@@ -239,25 +239,18 @@ static void show_list(const struct divf *d, size_t number, const struct structur
     sink->leave(sink->to);
 }
 
-static int divf_inspect(const struct index *index, const struct structure_sink *sink)
-{
-    const struct divf *d = divf_of_const(index);
-
-    if (!sink->enter(sink->to, index->ops->name, 0))
-        return OK;
-    sink->number(sink->to, "rows", (double)d->slots.ids.n);
-    sink->number(sink->to, "lists", (double)d->lists.n);
-    sink->number(sink->to, "stored_copies", (double)d->lists.live);
-    for (size_t i = 0; i < d->lists.n; i++)
-        show_list(d, i, sink);
-    sink->leave(sink->to);
-    return OK;
-}
-
 static int inspect(const struct index *index, const struct structure_sink *sink)
 {
     struct divf *d = begin(index);
-    return end(d, divf_inspect(index, sink));
+    if (sink->enter(sink->to, index->ops->name, 0)) {
+        sink->number(sink->to, "rows", (double)d->slots.ids.n);
+        sink->number(sink->to, "lists", (double)d->lists.n);
+        sink->number(sink->to, "stored_copies", (double)d->lists.live);
+        for (size_t i = 0; i < d->lists.n; i++)
+            show_list(d, i, sink);
+        sink->leave(sink->to);
+    }
+    return end(d, OK);
 }
 
 static int cluster(struct index *index, const struct cluster_request *request,

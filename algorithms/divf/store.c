@@ -79,8 +79,7 @@ static void save_lists(const struct divf_lists *lists, struct store_writer *w)
     for (size_t i = 0; i < lists->n; i++) {
         const struct divf_list *l = lists->list[i];
         const struct stored_list stored = { l->rows, l->last_split_round, l->uniform,
-                                            atomic_load_explicit(&l->probes, memory_order_relaxed),
-                                            (double)l->error };
+                                            divf_list_reads(l), (double)l->error };
         store_write(w, &stored, sizeof stored);
     }
 }
@@ -326,7 +325,6 @@ int divf_read(struct index *index, struct store_reader *r)
     atomic_store(&d->queries, l.v.meta->queries);
     d->counters = l.v.meta->counters;
     d->stop = l.v.meta->stop;
-    d->largest_list = UINT32_MAX;
     divf_segments_drop_pages(&d->vectors);
     divf_lists_publish(d);
     return OK;

@@ -177,7 +177,6 @@ static int adopt_codebook(struct divf *d, struct quantizer *quantizer, struct qu
     d->lists = to;
     divf_grace(d);
     divf_lists_close(&old);
-    d->largest_list = UINT32_MAX; /* unknown: the next insert determines it */
     return OK;
 }
 

@@ -4,50 +4,34 @@
 #include "algorithms/sharded/changes.h"
 #include "src/core/mem.h"
 
-int changes_no_memory(const struct sharded *s, size_t n)
-{
-    return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", n);
-}
-
 /* ---- requests */
-
-static void put_rows(const struct change *c, size_t rank, struct wire *w)
-{
-    const struct row_origin *from = c->in_file && rank > 0 ? c->in_file->from : NULL;
-    if (c->kind == REQUEST_INSERT)
-        wire_put(w, from != NULL);
-    if (!from) {
-        wire_put_bytes(w, c->rows, c->n * c->row_bytes);
-        return;
-    }
-    wire_put_text(w, from->path);
-    wire_put_text(w, from->dataset);
-    wire_put(w, from->offset);
-    wire_put(w, from->stride);
-    wire_put(w, c->hash(c->rows, c->n * c->row_bytes));
-    wire_put_bytes(w, c->numbers, c->n * sizeof *c->numbers);
-    *c->from_file += c->n;
-}
 
 static void put_change(void *to, size_t rank, struct wire *w)
 {
     const struct change *c = to;
-    wire_put(w, c->sequence);
-    wire_put(w, c->n);
-    if (c->kind != REQUEST_TRAIN)
-        wire_put_bytes(w, c->ids, c->n * sizeof *c->ids);
-    if (c->kind == REQUEST_INSERT || c->kind == REQUEST_RELABEL)
-        wire_put_bytes(w, c->buckets, c->n * sizeof *c->buckets);
-    if (c->kind == REQUEST_INSERT || c->kind == REQUEST_TRAIN)
-        put_rows(c, rank, w);
+    const struct log_record *r = &c->record;
+    const bool in_file = r->op == LOG_INSERT && c->in_file && rank > 0;
+    wire_put(w, in_file);
+    log_put(w, r, in_file ? 0 : c->row_bytes);
+    if (!in_file)
+        return;
+    const struct row_origin *from = c->in_file->from;
+    wire_put_text(w, from->path);
+    wire_put_text(w, from->dataset);
+    wire_put(w, from->offset);
+    wire_put(w, from->stride);
+    wire_put(w, c->hash(r->rows, r->n * c->row_bytes));
+    wire_put_bytes(w, c->numbers, r->n * sizeof *c->numbers);
+    *c->from_file += r->n;
 }
 
-int changes_tell_one(struct sharded *s, enum request_kind kind, size_t shard, struct change c)
+int changes_tell_one(struct sharded *s, enum request_kind kind, size_t shard, struct log_record r)
 {
-    c.kind = kind;
-    c.sequence = ++s->shards[shard].sequence;
+    r.ends = true;
+    r.sequence = ++s->shards[shard].sequence;
+    struct change c = { .record = r, .row_bytes = sharded_row_bytes(s) };
     struct shard_call call = {
-        .shard = shard, .sequence = c.sequence, .put = put_change, .to = &c
+        .shard = shard, .sequence = r.sequence, .put = put_change, .to = &c
     };
     return sharded_tell(s, kind, &call, 1);
 }
@@ -78,7 +62,7 @@ static struct changes *changes_new(struct sharded *s, size_t n, size_t row_bytes
     if (g && !g->arrays.failed)
         return g;
     changes_free(s, g);
-    (void)changes_no_memory(s, n);
+    (void)sharded_no_memory(s, "the rows of a call");
     return NULL;
 }
 
@@ -86,7 +70,8 @@ static void add_call(struct sharded *s, struct changes *g, size_t shard, struct 
 {
     struct change *c = &g->changes[g->n_calls];
     *c = change;
-    c->sequence = ++s->shards[shard].sequence;
+    c->record.ends = true;
+    c->record.sequence = ++s->shards[shard].sequence;
     c->from_file = &s->counters.rows_from_files;
     g->calls[g->n_calls++] = (struct shard_call){ .shard = shard, .to = c };
 }
@@ -118,10 +103,10 @@ struct changes *changes_by_shard(struct sharded *s, struct vectors v, const uint
         const size_t at = g->first[i], n = g->first[i + 1] - at;
         if (n > 0)
             add_call(s, g, i,
-                     (struct change){ .n = n,
-                                      .ids = g->ids + at,
-                                      .buckets = g->buckets + at,
-                                      .rows = g->rows + at * row_bytes,
+                     (struct change){ .record = { .n = n,
+                                                  .ids = g->ids + at,
+                                                  .buckets = g->buckets + at,
+                                                  .rows = g->rows + at * row_bytes },
                                       .row_bytes = row_bytes,
                                       .numbers = g->numbers + at });
     }
@@ -137,7 +122,7 @@ struct changes *changes_of_ids(struct sharded *s, size_t shard, const uint64_t *
         memcpy(g->ids, ids, n * sizeof *ids);
     for (size_t i = 0; i < s->n_shards; i++)
         if (shard == SIZE_MAX || shard == i)
-            add_call(s, g, i, (struct change){ .n = n, .ids = g->ids });
+            add_call(s, g, i, (struct change){ .record = { .n = n, .ids = g->ids } });
     return g;
 }
 
@@ -148,9 +133,9 @@ int changes_tell(struct sharded *s, enum request_kind kind, struct changes *g)
     const bool logs = kind != REQUEST_MARK && kind != REQUEST_UNMARK;
     for (size_t i = 0; i < g->n_calls; i++) {
         struct change *c = g->calls[i].to;
-        c->kind = kind;
+        c->record.op = kind == REQUEST_INSERT ? LOG_INSERT : LOG_REMOVE;
         g->calls[i].put = kind == REQUEST_FLUSH ? NULL : put_change;
-        g->calls[i].sequence = logs ? c->sequence : 0;
+        g->calls[i].sequence = logs ? c->record.sequence : 0;
     }
     return sharded_tell(s, kind, g->calls, g->n_calls);
 }
@@ -168,7 +153,7 @@ static int undo(struct sharded *s, struct changes *g)
     size_t left = 0;
     for (size_t i = 0; g->redo == REQUEST_DISCARD && i < g->n_calls; i++) {
         struct change *c = g->calls[i].to;
-        c->sequence = ++s->shards[g->calls[i].shard].sequence;
+        c->record.sequence = ++s->shards[g->calls[i].shard].sequence;
     }
     const int rc = changes_tell(s, g->redo, g);
     for (size_t i = 0; i < g->n_calls; i++)

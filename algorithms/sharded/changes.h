@@ -8,12 +8,7 @@
 
 /* Rows, ids or both, for one shard. */
 struct change {
-    enum request_kind kind; /* what of it is sent */
-    uint64_t sequence;
-    size_t n;
-    const uint64_t *ids;
-    const uint32_t *buckets;
-    const void *rows;
+    struct log_record record;
     size_t row_bytes;
     const struct row_request *in_file; /* NULL: rows are sent */
     const uint64_t *numbers;           /* of the rows in the file */
@@ -42,8 +37,8 @@ struct changes *changes_by_shard(struct sharded *, struct vectors, const uint64_
 /* The same ids for every shard, or for one of them; SIZE_MAX: every one. */
 struct changes *changes_of_ids(struct sharded *, size_t shard, const uint64_t *ids, size_t n);
 void changes_free(struct sharded *, struct changes *);
-/* Asks one shard: TRAIN or RELABEL. Sets the change's kind and sequence. */
-int changes_tell_one(struct sharded *, enum request_kind, size_t shard, struct change);
+/* Asks one shard: TRAIN or RELABEL, a record without a sequence. */
+int changes_tell_one(struct sharded *, enum request_kind, size_t shard, struct log_record);
 /* Asks the shards: INSERT, MARK, UNMARK, FLUSH or DISCARD. */
 int changes_tell(struct sharded *, enum request_kind, struct changes *);
 /* Asks for the opposite: of MARK, UNMARK; of INSERT, DISCARD. Frees the changes, or keeps them for
@@ -52,7 +47,5 @@ void changes_take_back(struct sharded *, struct changes *, enum request_kind red
 /* After MARK in all shards, when a deletion is done for good: FLUSH. What no copy of a shard has logged is
    kept for sharded_finish_pending(); the rest is freed. */
 void changes_finish(struct sharded *, struct changes *);
-/* Records ERR_NO_MEMORY, and returns it. */
-int changes_no_memory(const struct sharded *, size_t rows);
 
 #endif

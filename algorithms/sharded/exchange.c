@@ -147,7 +147,7 @@ int sharded_exchange(struct sharded *s, struct call *calls, size_t n, uint64_t d
 {
     for (size_t i = 0; i < n; i++) {
         if (calls[i].request.failed)
-            return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for a request");
+            return sharded_no_memory(s, "a request");
         if (calls[i].rank > 0 && calls[i].request.n > RANK_MESSAGE_BYTES_MAX)
             return fail(s->base.env.error, ERR_ARGUMENT,
                         "sharded: a request of %zu bytes; use smaller batches", calls[i].request.n);
@@ -162,12 +162,11 @@ int sharded_exchange(struct sharded *s, struct call *calls, size_t n, uint64_t d
 
 int call_check(struct sharded *s, const struct call *c)
 {
+    const char *why = c->text ? c->text : "no reason";
     if (c->code == OK)
         return OK;
-    if (c->rank == 0)
-        return fail(s->base.env.error, c->code, "%s", c->text ? c->text : "sharded: no reason");
-    return fail(s->base.env.error, c->code, "rank %zu: %s", c->rank,
-                c->text ? c->text : "no reason");
+    return c->rank == 0 ? fail(s->base.env.error, c->code, "%s", why)
+                        : fail(s->base.env.error, c->code, "rank %zu: %s", c->rank, why);
 }
 
 int sharded_ask(struct sharded *s, struct call *c)
@@ -188,32 +187,24 @@ int sharded_ask_word(struct sharded *s, size_t rank, enum request_kind kind, siz
     return rc;
 }
 
-struct replica *sharded_primary(struct sharded *s, size_t shard)
+const struct replica *sharded_any_up(const struct sharded *s, size_t shard)
 {
     for (size_t j = 0; j < sharded_replicas(s); j++)
         if (s->shards[shard].replicas[j].up)
             return &s->shards[shard].replicas[j];
-    fail(s->base.env.error, ERR_IO,
-         "sharded: no rank with shard %zu is left; w:maintain starts lost ranks again", shard);
     return NULL;
+}
+
+const struct replica *sharded_primary(struct sharded *s, size_t shard)
+{
+    const struct replica *primary = sharded_any_up(s, shard);
+    if (!primary)
+        fail(s->base.env.error, ERR_IO,
+             "sharded: no rank with shard %zu is left; w:maintain starts lost ranks again", shard);
+    return primary;
 }
 
 /* ---- changes of shards, by all of their replicas */
-
-static struct shard_call *next_of(struct sharded *s, struct shard_call *calls, size_t n, size_t *at,
-                                  struct replica **replica)
-{
-    const size_t each = sharded_replicas(s);
-    for (; *at < n * each; ++*at) {
-        struct shard_call *c = &calls[*at / each];
-        *replica = &s->shards[c->shard].replicas[*at % each];
-        if (!(*replica)->up)
-            continue;
-        ++*at;
-        return c;
-    }
-    return NULL;
-}
 
 /* A request of sharded_tell(). */
 struct sent_request {
@@ -221,23 +212,10 @@ struct sent_request {
     struct replica *replica;
 };
 
-/* A replica that fails to do what cannot be taken back, and another has done, lacks an operation. */
-static int take_failure(struct sharded *s, enum request_kind kind, const struct call *c,
-                        struct sent_request *sent)
-{
-    if (c->code == OK || c->lost)
-        return OK;
-    if (sent->of->done && (kind == REQUEST_TRAIN || kind == REQUEST_RELABEL)) {
-        sent->replica->up = false;
-        return OK;
-    }
-    sent->of->failed = true;
-    return call_check(s, c);
-}
-
 static int take_replies(struct sharded *s, enum request_kind kind, struct call *all,
-                        struct sent_request *sent, size_t n)
+                        const struct sent_request *sent, size_t n)
 {
+    const bool is_final = kind == REQUEST_TRAIN || kind == REQUEST_RELABEL;
     int rc = OK;
     for (size_t i = 0; i < n; i++) {
         struct shard_call *of = sent[i].of;
@@ -251,7 +229,15 @@ static int take_replies(struct sharded *s, enum request_kind kind, struct call *
             shard->acknowledged = of->sequence;
     }
     for (size_t i = 0; i < n; i++) {
-        const int failed = take_failure(s, kind, &all[i], &sent[i]);
+        if (all[i].code == OK || all[i].lost)
+            continue;
+        if (sent[i].of->done &&
+            is_final) { /* the replica lacks an operation that another has done */
+            sent[i].replica->up = false;
+            continue;
+        }
+        sent[i].of->failed = true;
+        const int failed = call_check(s, &all[i]);
         rc = rc ? rc : failed;
     }
     return rc;
@@ -260,23 +246,23 @@ static int take_replies(struct sharded *s, enum request_kind kind, struct call *
 int sharded_tell(struct sharded *s, enum request_kind kind, struct shard_call *calls, size_t n)
 {
     struct mem *mem = s->base.env.mem;
-    const size_t most = n * sharded_replicas(s);
+    const size_t each = sharded_replicas(s), most = n * each;
     struct call *all = mem_array(mem, most + 1, sizeof *all);
     struct sent_request *sent = mem_array(mem, most + 1, sizeof *sent);
-    struct shard_call *c;
-    struct replica *replica;
-    size_t m = 0, at = 0;
-    int rc = OK;
-    if (!all || !sent)
-        rc =
-            fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu requests", most);
+    size_t m = 0;
+    int rc = all && sent ? OK : sharded_no_memory(s, "requests");
     for (size_t i = 0; i < n; i++)
         calls[i].done = calls[i].failed = false;
-    for (; rc == OK && (c = next_of(s, calls, n, &at, &replica)) != NULL; m++) {
+    for (size_t i = 0; rc == OK && i < most; i++) {
+        struct shard_call *c = &calls[i / each];
+        struct replica *replica = &s->shards[c->shard].replicas[i % each];
+        if (!replica->up)
+            continue;
         sent[m] = (struct sent_request){ c, replica };
         call_begin(s, &all[m], replica->rank, kind, c->shard);
         if (c->put)
             c->put(c->to, replica->rank, &all[m].request);
+        m++;
     }
     if (rc == OK)
         rc = sharded_exchange(s, all, m, 0);

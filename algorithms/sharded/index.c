@@ -79,7 +79,7 @@ int sharded_add_shard(struct sharded *s, const char *from)
     if (s->n_shards == SHARDS_MAX)
         return fail(s->base.env.error, ERR_ARGUMENT, "sharded: more than %d shards", SHARDS_MAX);
     if (!mem_grow(s->base.env.mem, &s->shards, &s->room_shards, s->n_shards + 1, sizeof *s->shards))
-        return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
+        return sharded_no_memory(s, "a shard");
     for (; rc == OK && n < sharded_replicas(s); n++) {
         uint64_t sequence;
         const size_t rank = freest_rank(s, &shard, n);
@@ -134,7 +134,7 @@ static int start_ranks(struct sharded *s)
     const size_t n = (size_t)s->params.ranks;
     s->is_up = mem_zalloc(env->mem, n * sizeof *s->is_up);
     if (!s->is_up)
-        return fail(env->error, ERR_NO_MEMORY, "sharded: out of memory for %zu ranks", n);
+        return sharded_no_memory(s, "ranks");
     s->is_up[0] = true;
     if (n == 1)
         return OK;
@@ -209,7 +209,6 @@ int sharded_new(struct sharded **out, const struct index_ops *ops, const struct 
     struct sharded *s = mem_zalloc(env->mem, sizeof *s);
     if (!s)
         return fail(env->error, ERR_NO_MEMORY, "sharded: out of memory for an index");
-    s->local.claim = -1;
     s->base.ops = ops;
     s->base.env = *env;
     s->params = *p;
@@ -217,15 +216,14 @@ int sharded_new(struct sharded **out, const struct index_ops *ops, const struct 
     struct index_env local = *env;
     rc = path_print(folder, env->error, "%s/rank-0", env->dir);
     if (rc == OK && !(s->folder = mem_strdup(env->mem, folder)))
-        rc = fail(env->error, ERR_NO_MEMORY, "sharded: out of memory for an index");
+        rc = sharded_no_memory(s, "an index");
     if (rc == OK) {
         log_remove_folder(folder); /* of an attempt that failed */
         if (mkdir(folder, 0700) != 0)
             rc = fail_errno(env->error, ERR_IO, "sharded: %s cannot be made", folder);
     }
     local.dir = s->folder;
-    if (rc == OK)
-        rc = server_open(&s->local, &local);
+    server_open(&s->local, &local);
     if (rc == OK)
         rc = start_ranks(s);
     if (rc == OK)

@@ -14,11 +14,6 @@ enum { SPLIT_ROWS_MIN = 64 };
 /* nor one with fewer than this many times the mean of a bucket at first. */
 static const double SPLIT_RATIO = 4;
 
-static int no_memory(const struct sharded *s)
-{
-    return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for maintenance");
-}
-
 /* ---- rows that are in the wrong shard */
 
 /* All rows of all shards, after a move that was broken off. */
@@ -26,7 +21,7 @@ static int rehome_all(struct sharded *s, size_t *moved)
 {
     const size_t words = s->placement.n_buckets / 64 + 1;
     uint64_t *want = mem_array(s->base.env.mem, words, sizeof *want);
-    int rc = want ? OK : no_memory(s);
+    int rc = want ? OK : sharded_no_memory(s, "maintenance");
     if (want)
         memset(want, 0xff, words * sizeof *want);
     for (size_t i = 0; rc == OK && i < s->n_shards; i++)
@@ -53,7 +48,7 @@ static int count_buckets(struct sharded *s, struct balance *b)
     int rc = mem_grow(mem, &b->counts, &b->room, n + 1, sizeof *b->counts) &&
                      mem_grow(mem, &b->divided, &b->room_divided, n + 1, sizeof *b->divided)
                  ? OK
-                 : no_memory(s);
+                 : sharded_no_memory(s, "maintenance");
     if (rc != OK)
         return rc;
     memset(b->counts, 0, (n + 1) * sizeof *b->counts);
@@ -99,7 +94,7 @@ static int split_buckets(struct sharded *s, struct balance *b, size_t *n)
     const size_t all = s->placement.n_buckets;
     struct bucket_split *splits = mem_array(mem, all + 1, sizeof *splits);
     bool *done = mem_zalloc(mem, all + 1);
-    int rc = splits && done ? OK : no_memory(s);
+    int rc = splits && done ? OK : sharded_no_memory(s, "maintenance");
     *n = rc == OK ? buckets_to_split(s, b, splits) : 0;
     if (*n > 0)
         rc = sharded_split_buckets(s, splits, *n, done, &b->moved);
@@ -178,7 +173,7 @@ static int move_bucket(struct sharded *s, uint32_t bucket, size_t to, size_t *mo
     const size_t words = s->placement.n_buckets / 64 + 1, from = s->placement.shard_of[bucket];
     uint64_t *want = mem_zalloc(s->base.env.mem, words * sizeof *want);
     if (!want)
-        return no_memory(s);
+        return sharded_no_memory(s, "maintenance");
     want[bucket / 64] |= UINT64_C(1) << bucket % 64;
     s->placement.shard_of[bucket] = (uint32_t)to;
     const int rc = sharded_rehome(s, from, want, moved);

@@ -12,11 +12,6 @@ enum { RANGE_WIDTH = 1024 };
 /* A shard takes no further bucket by nearness once it has this share above the mean. */
 static const double CAPACITY = 1.1;
 
-static int no_memory(const struct sharded *s)
-{
-    return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for the placement");
-}
-
 static size_t wanted(const struct sharded *s)
 {
     return (size_t)s->params.buckets * (size_t)s->params.shards;
@@ -50,7 +45,7 @@ int placement_begin(struct sharded *s)
         return fail(s->base.env.error, ERR_ARGUMENT,
                     "sharded: %zu buckets; at most %d are possible", n, BUCKETS_MAX);
     if (!reserve(s, n))
-        return no_memory(s);
+        return sharded_no_memory(s, "the placement");
     p->n_buckets = n;
     for (size_t i = 0; i < n; i++) {
         const bool range = s->params.placement == PLACE_RANGE;
@@ -108,7 +103,7 @@ int placement_add(struct sharded *s, uint32_t shard, const float *centroid, uint
 {
     struct bucket_placement *p = &s->placement;
     if (p->n_buckets == BUCKETS_MAX || !reserve(s, p->n_buckets + 1))
-        return no_memory(s);
+        return sharded_no_memory(s, "the placement");
     *bucket = (uint32_t)p->n_buckets;
     p->shard_of[p->n_buckets] = shard;
     if (s->params.placement == PLACE_RANGE) {
@@ -140,7 +135,7 @@ int placement_floats(struct sharded *s, struct vectors v, const float **rows, fl
     }
     *owned = mem_array(s->base.env.mem, v.n * v.dim + 1, sizeof **owned);
     if (!*owned)
-        return no_memory(s);
+        return sharded_no_memory(s, "the placement");
     for (size_t i = 0; i < v.n * v.dim; i++)
         (*owned)[i] = ((const uint8_t *)v.rows)[i];
     *rows = *owned;
@@ -164,7 +159,7 @@ int placement_nearest(struct sharded *s, struct vectors v, size_t n, uint32_t *o
         if (distances)
             nearest_one(env->kernels, &centroids, rows, n, distances, out);
         else
-            rc = no_memory(s);
+            rc = sharded_no_memory(s, "the placement");
         mem_free(env->mem, distances);
     } else if (rc == OK) {
         rc = nearest_all(env, &centroids, rows, v.n, n, out);
@@ -259,7 +254,7 @@ static int divide(struct sharded *s, const uint64_t *rows)
     d.regret = mem_group_array(&d.arrays, n + 1, sizeof *d.regret);
     d.load = mem_group_zalloc(&d.arrays, m, sizeof *d.load);
     d.order = mem_group_array(&d.arrays, n + 1, sizeof *d.order);
-    int rc = d.arrays.failed ? no_memory(s) : OK;
+    int rc = d.arrays.failed ? sharded_no_memory(s, "the placement") : OK;
     if (rc == OK)
         rc = kmeans_train(env, &options, p->centroids, n, d.centres, &d.centres_n);
     for (size_t i = 0; rc == OK && i < n; i++) {
@@ -293,7 +288,7 @@ int placement_train(struct sharded *s, struct vectors sample)
     uint64_t *counts = mem_zalloc(env->mem, n * sizeof *counts);
     int rc = placement_floats(s, sample, &rows, &owned);
     if (rc == OK && (!of || !counts || !reserve(s, n)))
-        rc = no_memory(s);
+        rc = sharded_no_memory(s, "the placement");
     if (rc == OK)
         rc = kmeans_train(env, &options, rows, sample.n, p->centroids, &p->n_buckets);
     if (rc == OK) {

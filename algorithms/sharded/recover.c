@@ -115,14 +115,6 @@ static void read_files(struct sharded *s, struct recovering *r)
     }
 }
 
-static const struct replica *any_up(const struct sharded *s, size_t shard)
-{
-    for (size_t j = 0; j < sharded_replicas(s); j++)
-        if (s->shards[shard].replicas[j].up)
-            return &s->shards[shard].replicas[j];
-    return NULL;
-}
-
 static int stays_down(struct sharded *s, const struct recovering *r, size_t best)
 {
     const struct shard *shard = &s->shards[r->shard];
@@ -170,11 +162,11 @@ static int recover_shard(struct sharded *s, size_t shard)
     read_files(s, &r);
     if (r.why.code == ERR_NO_MEMORY)
         return fail(s->base.env.error, r.why.code, "%s", r.why.text);
-    if (!any_up(s, shard))
+    if (!sharded_any_up(s, shard))
         rc = take_whole(s, &r);
     for (size_t j = 0; rc == OK && j < sharded_replicas(s); j++) {
         struct replica *replica = &s->shards[shard].replicas[j];
-        const struct replica *from = any_up(s, shard);
+        const struct replica *from = sharded_any_up(s, shard);
         if (!replica->up && s->is_up[replica->rank])
             rc = from ? catch_up(s, shard, replica, from->rank, r.sequence[j])
                       : stays_down(s, &r, REPLICAS_MAX);
@@ -185,7 +177,7 @@ static int recover_shard(struct sharded *s, size_t shard)
 /* A shard with another number of rows than were acknowledged does not answer. */
 static int check_rows(struct sharded *s, size_t shard)
 {
-    const struct replica *primary = any_up(s, shard);
+    const struct replica *primary = sharded_any_up(s, shard);
     struct shard_report report;
     const int rc = primary ? sharded_report(s, shard, primary->rank, &report, NULL) : OK;
     if (!primary || rc != OK || report.rows == s->shards[shard].rows)

@@ -53,14 +53,15 @@ static int rehome_rows(struct sharded *s, size_t shard, const struct shard_rows 
     struct picked_rows p;
     int rc = OK;
     if (!copy_picked_make(&p, s->base.env.mem, from->n, sharded_row_bytes(s)) || !buckets)
-        rc = fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory to move rows");
+        rc = sharded_no_memory(s, "rows that move");
     if (rc == OK && from->n > 0)
         rc = placement_find(s, all, from->ids, buckets);
     if (rc == OK)
         pick(s, from, shard, buckets, false, &p);
     if (rc == OK && p.n > 0)
-        rc = changes_tell_one(s, REQUEST_RELABEL, shard,
-                              (struct change){ .n = p.n, .ids = p.ids, .buckets = p.buckets });
+        rc = changes_tell_one(
+            s, REQUEST_RELABEL, shard,
+            (struct log_record){ .op = LOG_RELABEL, .n = p.n, .ids = p.ids, .buckets = p.buckets });
     if (rc == OK)
         pick(s, from, shard, buckets, true, &p);
     if (rc == OK && p.n > 0) {

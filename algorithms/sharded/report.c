@@ -16,12 +16,8 @@ static struct sharded *asked(const struct index *index)
 static size_t rows_missing(const struct sharded *s)
 {
     size_t rows = 0;
-    for (size_t i = 0; i < s->n_shards; i++) {
-        bool up = false;
-        for (size_t j = 0; j < sharded_replicas(s); j++)
-            up |= s->shards[i].replicas[j].up;
-        rows += up ? 0 : s->shards[i].rows;
-    }
+    for (size_t i = 0; i < s->n_shards; i++)
+        rows += sharded_any_up(s, i) ? 0 : s->shards[i].rows;
     return rows;
 }
 
@@ -125,7 +121,7 @@ static int check_ids(struct sharded *s, size_t shard, struct wire_reader *r, str
         if (idmap_get(seen, id, NULL))
             return broken(s, "it is in another shard, too", shard, id);
         if (!idmap_put(seen, id, shard))
-            return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory to check");
+            return sharded_no_memory(s, "a check");
         if (bucket >= p->n_buckets)
             return broken(s, "its bucket does not exist", shard, id);
         if (!s->misassigned && p->shard_of[bucket] != shard)

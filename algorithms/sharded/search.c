@@ -14,7 +14,7 @@ struct pair {
 
 /* The queries of a request that go to a rank. */
 struct rank_part {
-    struct call call;
+    struct call *call;
     uint32_t *queries; /* of the request, by their numbers in the call */
     size_t n;
     size_t first_pair, n_pairs; /* in pairs sorted by rank */
@@ -36,7 +36,8 @@ struct gathering {
     struct pair *sorted;
     uint32_t *rank_of;       /* of each pair */
     uint32_t *number_of;     /* of a query in the call being made */
-    struct rank_part *parts; /* one per rank that is asked */
+    struct rank_part *parts; /* one per rank that is asked, */
+    struct call *calls;      /* and as many requests */
     uint32_t *part_queries;  /* of all parts */
     bool *is_partial;        /* of each query */
     uint32_t *buckets; /* nearest ones of each query, n_buckets each; NULL: it asks every shard */
@@ -49,11 +50,6 @@ struct gathering {
     struct work *work;
     struct shard_work *shard_work; /* may be NULL */
 };
-
-static int no_memory(const struct sharded *s, size_t n)
-{
-    return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu queries", n);
-}
 
 /* ---- the shards of a query */
 
@@ -89,7 +85,7 @@ static int route(struct gathering *g)
     g->n_buckets = wanted;
     g->buckets = mem_group_array(&g->arrays, g->queries.n * wanted + 1, sizeof *g->buckets);
     g->asked = mem_group_zalloc(&g->arrays, s->n_shards, sizeof *g->asked);
-    const int rc = g->arrays.failed ? no_memory(s, g->queries.n)
+    const int rc = g->arrays.failed ? sharded_no_memory(s, "queries")
                                     : placement_nearest(s, g->queries, wanted, g->buckets);
     for (size_t q = 0; rc == OK && q < g->queries.n; q++)
         ask_nearest(g, q);
@@ -163,7 +159,7 @@ static void put_queries(struct gathering *g, struct wire *w, const struct rank_p
 
 static void put_request(struct gathering *g, struct rank_part *part)
 {
-    struct wire *w = &part->call.request;
+    struct wire *w = &part->call->request;
     const struct pair *pairs = g->sorted + part->first_pair;
     wire_put_text(w, g->knobs->of_knobs);
     if (g->kind == REQUEST_RANGE)
@@ -219,10 +215,11 @@ static size_t make_parts(struct gathering *g, const size_t *end_of_key)
         if (end == begin)
             continue;
         struct rank_part *part = &g->parts[n++];
-        *part = (struct rank_part){ .queries = g->part_queries + at,
+        *part = (struct rank_part){ .call = &g->calls[part - g->parts],
+                                    .queries = g->part_queries + at,
                                     .first_pair = begin,
                                     .n_pairs = end - begin };
-        call_begin(g->s, &part->call, rank, g->kind, 0);
+        call_begin(g->s, part->call, rank, g->kind, 0);
         number_queries(g, part);
         put_request(g, part);
         at += part->n;
@@ -243,12 +240,12 @@ static void take_work(struct gathering *g, struct wire_reader *r)
 static int damaged(const struct gathering *g, const struct rank_part *part)
 {
     return fail(g->s->base.env.error, ERR_CORRUPT, "sharded: the answers of rank %zu are damaged",
-                part->call.rank);
+                part->call->rank);
 }
 
 static int take_nearest(struct gathering *g, struct rank_part *part)
 {
-    struct wire_reader *r = &part->call.reply;
+    struct wire_reader *r = &part->call->reply;
     const uint64_t *ids = wire_take_array(r, part->n * g->k, sizeof *ids);
     const float *distances = wire_take_array(r, part->n * g->k, sizeof *distances);
     if (!ids || !distances)
@@ -262,15 +259,13 @@ static int take_nearest(struct gathering *g, struct rank_part *part)
 
 static int take_range(struct gathering *g, struct rank_part *part)
 {
-    struct wire_reader *r = &part->call.reply;
+    struct wire_reader *r = &part->call->reply;
     const uint64_t n = wire_take(r);
-    const uint32_t *queries = wire_take_array(r, n, sizeof *queries);
-    const uint64_t *ids = wire_take_array(r, n, sizeof *ids);
-    const float *distances = wire_take_array(r, n, sizeof *distances);
+    const struct found_row *rows = wire_take_array(r, n, sizeof *rows);
     int rc = r->failed ? damaged(g, part) : OK;
-    for (size_t i = 0; rc == OK && i < n; i++)
-        rc = queries[i] < part->n
-                 ? g->range->found(g->range->to, part->queries[queries[i]], ids[i], distances[i])
+    for (const struct found_row *at = rows; rc == OK && at < rows + n; at++)
+        rc = at->query < part->n
+                 ? g->range->found(g->range->to, part->queries[at->query], at->id, at->distance)
                  : damaged(g, part);
     if (rc == OK)
         take_work(g, r);
@@ -280,13 +275,13 @@ static int take_range(struct gathering *g, struct rank_part *part)
 /* Pairs of lost ranks are asked again; those of late ones are not. */
 static int take_part(struct gathering *g, struct rank_part *part)
 {
-    if (part->call.code == OK)
+    if (part->call->code == OK)
         return g->kind == REQUEST_RANGE ? take_range(g, part) : take_nearest(g, part);
-    if (!part->call.lost && !part->call.late)
-        return call_check(g->s, &part->call);
+    if (!part->call->lost && !part->call->late)
+        return call_check(g->s, part->call);
     for (size_t i = 0; i < part->n_pairs; i++) {
         const struct pair pair = g->sorted[part->first_pair + i];
-        if (part->call.late)
+        if (part->call->late)
             g->is_partial[pair.query] = true;
         else
             g->pairs[g->n_pairs++] = pair;
@@ -304,21 +299,12 @@ static int ask_round(struct gathering *g, size_t *end_of_key)
     if (g->shard_work)
         g->shard_work->asked += (double)n_pairs;
     const size_t n = make_parts(g, end_of_key);
-    struct call *calls = mem_array(g->s->base.env.mem, n + 1, sizeof *calls);
-    int rc = calls ? OK : no_memory(g->s, g->queries.n);
-    for (size_t i = 0; i < n && calls; i++)
-        calls[i] = g->parts[i].call;
-    if (rc == OK)
-        rc = sharded_exchange(g->s, calls, n, g->deadline_ns);
-    const bool exchanged = rc == OK;
+    int rc = sharded_exchange(g->s, g->calls, n, g->deadline_ns);
     for (size_t i = 0; i < n; i++) {
-        if (calls)
-            g->parts[i].call = calls[i];
-        if (exchanged && rc == OK)
+        if (rc == OK)
             rc = take_part(g, &g->parts[i]);
-        call_end(&g->parts[i].call);
+        call_end(&g->calls[i]);
     }
-    mem_free(g->s->base.env.mem, calls);
     return rc;
 }
 
@@ -334,9 +320,10 @@ static int gather(struct gathering *g)
     g->rank_of = mem_group_array(arrays, most, sizeof *g->rank_of);
     g->number_of = mem_group_array(arrays, g->queries.n + 1, sizeof *g->number_of);
     g->parts = mem_group_array(arrays, ranks, sizeof *g->parts);
+    g->calls = mem_group_array(arrays, ranks, sizeof *g->calls);
     g->part_queries = mem_group_array(arrays, most, sizeof *g->part_queries);
     g->is_partial = mem_group_zalloc(arrays, g->queries.n + 1, sizeof *g->is_partial);
-    int rc = arrays->failed ? no_memory(s, g->queries.n) : OK;
+    int rc = arrays->failed ? sharded_no_memory(s, "queries") : OK;
     if (g->knobs->timeout_ms > 0 && s->base.env.clock_ns)
         g->deadline_ns = s->base.env.clock_ns() + (uint64_t)(g->knobs->timeout_ms * 1e6);
     if (rc == OK)
@@ -374,7 +361,7 @@ int sharded_search(struct index *index, const struct search_request *request,
     if (rc != OK)
         return rc;
     g.nearest = mem_array(index->env.mem, request->queries.n + 1, sizeof *g.nearest);
-    rc = g.nearest ? OK : no_memory(s, request->queries.n);
+    rc = g.nearest ? OK : sharded_no_memory(s, "queries");
     for (size_t q = 0; rc == OK && q < request->queries.n; q++)
         g.nearest[q] = topk_begin(g.k, result->distances + q * g.k, result->ids + q * g.k);
     if (rc == OK)

@@ -11,11 +11,10 @@
 #include "src/core/path_print.h"
 #include "src/core/registry.h"
 
-int server_open(struct server *s, const struct index_env *env)
+void server_open(struct server *s, const struct index_env *env)
 {
     *s = (struct server){ .env = *env, .claim = -1 };
     s->env.error = &s->error;
-    return OK;
 }
 
 void server_close(struct server *s)
@@ -91,14 +90,19 @@ static int create(struct server *s, uint64_t shard, struct wire_reader *r, struc
     close_copy(s, shard);
     int rc = s->claim >= 0 ? OK : folder_claim(s->env.dir, &s->claim, &s->error);
     if (rc == OK)
-        rc = made == COPY_RECOVERED ? copy_recover(&copy, &spec)
-             : made == COPY_LOADED  ? copy_load(&copy, &spec, from)
-                                    : copy_create(&copy, &spec, made == COPY_REPLICA);
-    if (rc == OK) {
-        wire_put(reply, copy->sequence);
-        rc = put_copy(s, shard, copy);
+        rc = copy_new(&copy, &spec);
+    if (rc == OK)
+        rc = made == COPY_RECOVERED ? copy_recover(copy) : copy_create(copy);
+    if (rc == OK && made == COPY_LOADED)
+        rc = copy_load(copy, from);
+    if (rc == OK && (made == COPY_NEW || made == COPY_LOADED))
+        rc = log_end_base(&copy->log, copy->sequence);
+    if (rc != OK) {
+        copy_destroy(copy);
+        return rc;
     }
-    return rc;
+    wire_put(reply, copy->sequence);
+    return put_copy(s, shard, copy);
 }
 
 /* ---- executing */
@@ -106,29 +110,20 @@ static int create(struct server *s, uint64_t shard, struct wire_reader *r, struc
 static int change(struct server *s, enum request_kind kind, struct shard_copy *c,
                   struct wire_reader *r, struct wire *reply)
 {
-    const uint64_t sequence = wire_take(r);
-    const size_t n = (size_t)wire_take(r);
-    const struct index_env *env = &c->env;
-    if (kind == REQUEST_TRAIN) {
-        const void *rows = wire_take_array(r, n, index_row_bytes(env->element, env->dim));
-        const struct vectors sample = { rows, n, env->dim, env->element };
-        return r->failed ? server_damaged(s) : copy_train(c, sequence, sample);
-    }
-    const uint64_t *ids = wire_take_array(r, n, sizeof *ids);
-    const uint32_t *buckets =
-        kind == REQUEST_RELABEL ? wire_take_array(r, n, sizeof *buckets) : NULL;
-    if (r->failed)
+    const bool in_file = wire_take(r) != 0;
+    struct log_record record;
+    size_t found;
+    if (!log_take(r, &record, in_file ? 0 : copy_row_bytes(c)))
         return server_damaged(s);
-    if (kind == REQUEST_RELABEL)
-        return copy_relabel(c, sequence, ids, buckets, n);
+    if (in_file)
+        return server_insert_from_file(s, c, r, record);
     if (kind == REQUEST_UNMARK) {
-        copy_unmark(c, sequence, ids, n);
+        copy_unmark(c, &record);
         return OK;
     }
-    if (kind == REQUEST_DISCARD)
-        return copy_discard(c, sequence, ids, n);
-    size_t found;
-    const int rc = copy_mark(c, sequence, ids, n, &found);
+    if (kind != REQUEST_MARK)
+        return copy_do(c, &record, true, true);
+    const int rc = copy_mark(c, &record, &found);
     wire_put(reply, found);
     return rc;
 }
@@ -168,11 +163,11 @@ static int execute(struct server *s, struct wire_reader *r, struct wire *reply)
         return s->error.code;
     switch (kind) {
         case REQUEST_TRAIN:
+        case REQUEST_INSERT:
         case REQUEST_MARK:
         case REQUEST_UNMARK:
         case REQUEST_DISCARD:
         case REQUEST_RELABEL: return change(s, kind, c, r, reply);
-        case REQUEST_INSERT: return server_insert(s, c, r);
         case REQUEST_FLUSH: return copy_flush(c);
         case REQUEST_MAINTAIN: return maintain(s, c, r, reply);
         case REQUEST_CHECKPOINT: return copy_checkpoint(c);
@@ -212,7 +207,8 @@ int sharded_serve(const struct index_env *env, struct rank_group *group)
     static const uint64_t wait_ns = 1000000000;
     struct server server;
     struct wire reply = { .mem = env->mem };
-    int rc = server_open(&server, env);
+    int rc = OK;
+    server_open(&server, env);
     while (rc == OK && !group->ops->is_lost(group, 0)) {
         struct rank_message m;
         if (!group->ops->receive(group, wait_ns, &m))

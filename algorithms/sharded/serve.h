@@ -13,20 +13,21 @@ enum request_kind {
     REQUEST_CREATE = 1, /* made, dim, element, metric, expected_n, seed, k_hint, of, of_params, the
                            folder to load from or "" -> sequence */
     REQUEST_DROP,       /* the copy, and its files */
-    REQUEST_TRAIN,      /* sequence, n, rows */
-    REQUEST_INSERT, /* sequence, n, ids, buckets, in_file; rows, or (in_file) path, dataset, offset,
-                           stride, hash, numbers of the rows */
-    REQUEST_MARK,   /* sequence, n, ids -> found */
-    REQUEST_UNMARK, /* sequence of the mark, n, ids */
-    REQUEST_FLUSH,  /* marked rows leave the log and the index */
-    REQUEST_DISCARD,  /* sequence, n, ids: of rows that are there or are not */
-    REQUEST_RELABEL,  /* sequence, n, ids, buckets */
+    REQUEST_TRAIN, /* Changes: in_file, a record (copy/log.h) of that kind, of a removal from MARK to
+                           DISCARD. */
+    REQUEST_INSERT, /* in_file: the record has no rows, and path, dataset, offset, stride, hash, and
+                           numbers of the rows follow */
+    REQUEST_MARK,   /* -> found */
+    REQUEST_UNMARK, /* the record of the mark */
+    REQUEST_FLUSH,  /* alone: marked rows leave the log and the index */
+    REQUEST_DISCARD, /* rows that are there or are not */
+    REQUEST_RELABEL,
     REQUEST_MAINTAIN, /* budget -> more */
     REQUEST_CHECKPOINT,
     REQUEST_SEARCH,  /* of_knobs, k, threads, filter, n, queries, n_lists; lists of a shard and the
                            numbers of its queries -> n x k ids, distances; work */
-    REQUEST_RANGE,   /* of_knobs, radius, threads, filter, n, queries, n_lists; lists -> n, query
-                           numbers, ids, distances; work */
+    REQUEST_RANGE,   /* of_knobs, radius, threads, filter, n, queries, n_lists; lists -> n,
+                           found rows; work */
     REQUEST_ROWS,    /* n_buckets, bits, most, after -> last, n, ids, buckets, rows */
     REQUEST_RECORDS, /* after operation, lsn -> whether all since the base, last lsn or UINT64_MAX,
                            n, records */
@@ -46,6 +47,13 @@ enum copy_made {
 };
 
 /* A filter in a request: 0 for none, else 1, n_ids, bits. */
+
+/* An answer of REQUEST_RANGE. */
+struct found_row {
+    uint64_t id;
+    uint32_t query;
+    float distance;
+};
 
 struct server {
     struct index_env env; /* dir: this rank's folder; no dimension, element and metric */
@@ -70,7 +78,7 @@ static inline struct shard_copy *server_copy(struct server *s, uint64_t shard)
 }
 
 /* The env is borrowed but for its error. */
-int server_open(struct server *, const struct index_env *);
+void server_open(struct server *, const struct index_env *);
 void server_close(struct server *);
 /* Writes the reply. Running out of memory for the reply sets reply->failed. */
 void server_execute(struct server *, const void *request, size_t n, struct wire *reply);
@@ -82,7 +90,9 @@ int sharded_serve(const struct index_env *, struct rank_group *);
 /* serve_search.c, serve_rows.c; each reads the rest of its request and writes the rest of its reply. */
 int server_search(struct server *, struct wire_reader *, struct wire *reply);
 int server_range(struct server *, struct wire_reader *, struct wire *reply);
-int server_insert(struct server *, struct shard_copy *, struct wire_reader *);
+/* An insertion whose rows this rank reads from their file. */
+int server_insert_from_file(struct server *, struct shard_copy *, struct wire_reader *,
+                            struct log_record);
 int server_rows(struct shard_copy *, struct wire_reader *, struct wire *reply);
 int server_records(struct shard_copy *, struct wire_reader *, struct wire *reply);
 int server_apply(struct shard_copy *, struct wire_reader *, struct wire *reply);

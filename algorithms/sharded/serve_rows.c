@@ -7,25 +7,14 @@
 /* A reply of this many bytes ends with the record that reached it. */
 enum { REPLY_BYTES = 16 << 20 };
 
-static int no_memory(const struct shard_copy *c, size_t n)
-{
-    return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", n);
-}
-
-static size_t row_bytes_of(const struct shard_copy *c)
-{
-    return index_row_bytes(c->env.element, c->env.dim);
-}
-
 /* ---- insertion */
 
-/* Rows that this rank reads from the file where they are. */
-static int insert_from_file(struct server *s, struct shard_copy *c, struct wire_reader *r,
-                            uint64_t sequence, size_t n, const uint64_t *ids,
-                            const uint32_t *buckets)
+int server_insert_from_file(struct server *s, struct shard_copy *c, struct wire_reader *r,
+                            struct log_record record)
 {
+    const size_t n = record.n;
     struct row_origin from = { 0 };
-    struct row_request request = { .from = &from, .n = n, .row_bytes = row_bytes_of(c) };
+    struct row_request request = { .from = &from, .n = n, .row_bytes = copy_row_bytes(c) };
     const char *path = wire_take_text(r), *dataset = wire_take_text(r);
     from.offset = wire_take(r);
     from.stride = wire_take(r);
@@ -35,30 +24,17 @@ static int insert_from_file(struct server *s, struct shard_copy *c, struct wire_
         snprintf(from.dataset, sizeof from.dataset, "%s", dataset) >= (int)sizeof from.dataset)
         return server_damaged(s);
     const struct row_files *files = s->env.shards->files;
-    void *rows = mem_array(c->env.mem, n + 1, row_bytes_of(c));
-    int rc = rows ? OK : no_memory(c, n);
+    void *rows = mem_array(c->env.mem, n + 1, copy_row_bytes(c));
+    int rc = rows ? OK : copy_no_memory(c, n);
     if (rc == OK && !files)
         rc = fail(&s->error, ERR_NOT_FOUND, "sharded: this rank reads no files");
     if (rc == OK)
         rc = files->read(files->to, &request, rows, &s->error);
-    const struct vectors v = { rows, n, c->env.dim, c->env.element };
+    record.rows = rows;
     if (rc == OK)
-        rc = copy_insert(c, sequence, v, ids, buckets);
+        rc = copy_do(c, &record, true, true);
     mem_free(c->env.mem, rows);
     return rc;
-}
-
-int server_insert(struct server *s, struct shard_copy *c, struct wire_reader *r)
-{
-    const uint64_t sequence = wire_take(r);
-    const size_t n = (size_t)wire_take(r);
-    const uint64_t *ids = wire_take_array(r, n, sizeof *ids);
-    const uint32_t *buckets = wire_take_array(r, n, sizeof *buckets);
-    if (wire_take(r) && !r->failed)
-        return insert_from_file(s, c, r, sequence, n, ids, buckets);
-    const struct vectors v = { wire_take_array(r, n, row_bytes_of(c)), n, c->env.dim,
-                               c->env.element };
-    return r->failed ? server_damaged(s) : copy_insert(c, sequence, v, ids, buckets);
 }
 
 /* ---- rows */
@@ -74,9 +50,10 @@ static int take_row(void *to, uint64_t id, uint32_t bucket, const void *row)
     struct taken *t = to;
     wire_append(&t->ids, &id, sizeof id);
     wire_append(&t->buckets, &bucket, sizeof bucket);
-    wire_append(&t->rows, row, row_bytes_of(t->copy));
+    wire_append(&t->rows, row, copy_row_bytes(t->copy));
     t->n++;
-    return t->ids.failed || t->buckets.failed || t->rows.failed ? no_memory(t->copy, t->n) : OK;
+    return t->ids.failed || t->buckets.failed || t->rows.failed ? copy_no_memory(t->copy, t->n)
+                                                                : OK;
 }
 
 int server_rows(struct shard_copy *c, struct wire_reader *r, struct wire *reply)
@@ -87,7 +64,7 @@ int server_rows(struct shard_copy *c, struct wire_reader *r, struct wire *reply)
     rows.want = wire_take_array(r, rows.n_buckets / 64 + 1, sizeof *rows.want);
     rows.most = (size_t)wire_take(r);
     const uint64_t after = wire_take(r);
-    const size_t fit = REPLY_BYTES / (row_bytes_of(c) + 16);
+    const size_t fit = REPLY_BYTES / (copy_row_bytes(c) + 16);
     rows.most = rows.most < fit ? rows.most : fit;
     int rc = r->failed ? fail(c->env.error, ERR_CORRUPT, "sharded: a request for rows is damaged")
                        : copy_read_rows(c, &rows, after, &last);
@@ -124,9 +101,9 @@ static int put_record(void *to, const struct log_record *r)
     records->last = r->lsn;
     if (!records->whole && r->sequence <= records->after)
         return OK;
-    log_put(&records->wire, r, row_bytes_of(records->copy));
+    log_put(&records->wire, r, copy_row_bytes(records->copy));
     records->n++;
-    return records->wire.failed ? no_memory(records->copy, r->n) : OK;
+    return records->wire.failed ? copy_no_memory(records->copy, r->n) : OK;
 }
 
 int server_records(struct shard_copy *c, struct wire_reader *r, struct wire *reply)
@@ -158,7 +135,7 @@ int server_apply(struct shard_copy *c, struct wire_reader *r, struct wire *reply
     int rc = OK;
     for (uint64_t i = 0; rc == OK && i < n; i++) {
         struct log_record record;
-        rc = log_take(r, &record, row_bytes_of(c))
+        rc = log_take(r, &record, copy_row_bytes(c))
                  ? copy_apply(c, &record)
                  : fail(c->env.error, ERR_CORRUPT, "sharded: a record from a replica is damaged");
     }

@@ -171,32 +171,24 @@ int server_search(struct server *s, struct wire_reader *r, struct wire *reply)
 /* ---- radius */
 
 struct found {
-    struct mem *mem;
     const struct query_list *list;
-    uint32_t *queries;
-    uint64_t *ids;
-    float *distances;
-    size_t n, room_queries, room_ids, room_distances;
+    struct wire rows; /* struct found_row */
     struct error *error;
 };
 
 static int on_found(void *to, size_t query, uint64_t id, float distance)
 {
     struct found *f = to;
-    if (!mem_grow(f->mem, &f->queries, &f->room_queries, f->n + 1, sizeof *f->queries) ||
-        !mem_grow(f->mem, &f->ids, &f->room_ids, f->n + 1, sizeof *f->ids) ||
-        !mem_grow(f->mem, &f->distances, &f->room_distances, f->n + 1, sizeof *f->distances))
-        return fail(f->error, ERR_NO_MEMORY, "sharded: out of memory for %zu answers", f->n + 1);
-    f->queries[f->n] = f->list->numbers[query];
-    f->ids[f->n] = id;
-    f->distances[f->n++] = distance;
-    return OK;
+    const struct found_row row = { id, f->list->numbers[query], distance };
+    wire_append(&f->rows, &row, sizeof row);
+    return f->rows.failed ? fail(f->error, ERR_NO_MEMORY, "sharded: out of memory for answers")
+                          : OK;
 }
 
 int server_range(struct server *s, struct wire_reader *r, struct wire *reply)
 {
     struct mem *mem = s->env.mem;
-    struct found found = { .mem = mem, .error = &s->error };
+    struct found found = { .rows = { .mem = mem }, .error = &s->error };
     struct range_result result = { .found = on_found, .to = &found };
     struct asked a;
     if (!take_asked(r, &a, true))
@@ -215,14 +207,10 @@ int server_range(struct server *s, struct wire_reader *r, struct wire *reply)
         mem_free(mem, list.gathered);
     }
     if (rc == OK) {
-        wire_put(reply, found.n);
-        wire_put_bytes(reply, found.queries, found.n * sizeof *found.queries);
-        wire_put_bytes(reply, found.ids, found.n * sizeof *found.ids);
-        wire_put_bytes(reply, found.distances, found.n * sizeof *found.distances);
+        wire_put(reply, found.rows.n / sizeof(struct found_row));
+        wire_put_bytes(reply, found.rows.bytes, found.rows.n);
         wire_put_bytes(reply, &result.work, sizeof result.work);
     }
-    mem_free(mem, found.queries);
-    mem_free(mem, found.ids);
-    mem_free(mem, found.distances);
+    wire_free(&found.rows);
     return rc;
 }

@@ -98,6 +98,12 @@ static inline size_t sharded_row_bytes(const struct sharded *s)
     return index_row_bytes(s->base.env.element, s->base.env.dim);
 }
 
+/* Records ERR_NO_MEMORY, and returns it. */
+static inline int sharded_no_memory(const struct sharded *s, const char *for_what)
+{
+    return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory for %s", for_what);
+}
+
 /* 3. Requests (exchange.c) */
 
 struct call {
@@ -129,9 +135,10 @@ int sharded_ask(struct sharded *, struct call *);
 /* The same of a request of no more than its kind and shard. *word: the reply's first; NULL: not wanted. */
 int sharded_ask_word(struct sharded *, size_t rank, enum request_kind, size_t shard,
                      uint64_t *word);
-/* The replica that answers for the shard: the first one that is up. NULL: none, which is recorded as
-   ERR_IO. */
-struct replica *sharded_primary(struct sharded *, size_t shard);
+/* The replica that answers for the shard: the first one that is up. NULL: none; of sharded_primary(), it is
+   recorded as ERR_IO. */
+const struct replica *sharded_any_up(const struct sharded *, size_t shard);
+const struct replica *sharded_primary(struct sharded *, size_t shard);
 /* A request to each replica of the shards that is up. All that answer must succeed, or the first
    failure is returned; so is ERR_IO if none of a shard is up. Of TRAIN and RELABEL, which are not taken back,
    one replica must succeed; those that fail are not up any more. */

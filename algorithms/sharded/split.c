@@ -12,11 +12,6 @@ enum { SAMPLE_ROWS = 16384, SAMPLE_ROWS_EACH = 128 };
 /* Buckets near a new centroid, whose rows may be nearer to it. */
 enum { NEIGHBOURS = 16 };
 
-static int no_memory(const struct sharded *s)
-{
-    return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory to divide a shard");
-}
-
 static uint64_t *bucket_bits(const struct sharded *s)
 {
     return mem_zalloc(s->base.env.mem, (s->placement.n_buckets / 64 + 2) * sizeof(uint64_t));
@@ -66,7 +61,8 @@ static int want_neighbours(struct sharded *s, const struct division *d, const fl
     const size_t each = all < NEIGHBOURS ? all : NEIGHBOURS;
     const struct vectors centres = { centroids, n, dim, INDEX_F32 };
     uint32_t *near = mem_array(s->base.env.mem, n * each + 1, sizeof *near);
-    int rc = near ? placement_nearest(s, centres, each, near) : no_memory(s);
+    int rc =
+        near ? placement_nearest(s, centres, each, near) : sharded_no_memory(s, "dividing a shard");
     for (size_t i = 0; rc == OK && i < n * each; i++)
         set_bit(d->want, near[i]);
     mem_free(s->base.env.mem, near);
@@ -84,7 +80,8 @@ static int divide_cluster(struct sharded *s, const struct division *d, size_t *m
     const struct vectors v = { d->rows, d->n, dim, env->element };
     const float *rows = NULL;
     float *owned = NULL, *centroids = mem_array(env->mem, d->parts * dim, sizeof *centroids);
-    int rc = centroids ? placement_floats(s, v, &rows, &owned) : no_memory(s);
+    int rc = centroids ? placement_floats(s, v, &rows, &owned)
+                       : sharded_no_memory(s, "dividing a shard");
     *made = 0;
     if (rc == OK)
         rc = kmeans_train(env, &options, rows, d->n, centroids, made);
@@ -107,7 +104,7 @@ static int divide_range(struct sharded *s, const struct division *d, size_t *mad
     struct mem *mem = s->base.env.mem;
     const size_t n = d->n;
     uint64_t *ids = mem_array(mem, n + 1, sizeof *ids);
-    int rc = ids ? OK : no_memory(s);
+    int rc = ids ? OK : sharded_no_memory(s, "dividing a shard");
     *made = 1;
     if (rc == OK) {
         memcpy(ids, d->ids, n * sizeof *ids);
@@ -157,7 +154,7 @@ static int divide(struct sharded *s, struct division *d, bool *done)
     size_t made = 0;
     d->ids = mem_array(mem, most, sizeof *d->ids);
     d->rows = mem_array(mem, most, sharded_row_bytes(s));
-    int rc = want && d->ids && d->rows ? OK : no_memory(s);
+    int rc = want && d->ids && d->rows ? OK : sharded_no_memory(s, "dividing a shard");
     if (rc == OK) {
         set_bit(want, d->bucket);
         rc = take_sample(s, d, want);
@@ -182,7 +179,7 @@ int sharded_split_buckets(struct sharded *s, const struct bucket_split *splits, 
         most += splits[i].parts;
     uint64_t *want = mem_zalloc(s->base.env.mem, (most / 64 + 2) * sizeof *want);
     bool any = false;
-    int rc = want ? OK : no_memory(s);
+    int rc = want ? OK : sharded_no_memory(s, "dividing a shard");
     s->misassigned |= rc == OK;
     for (size_t i = 0; rc == OK && i < n; i++) {
         const size_t most_parts = BUCKETS_MAX - s->placement.n_buckets + 1;
@@ -218,7 +215,7 @@ static int order_buckets(struct sharded *s, const uint32_t *buckets, size_t n, d
         return OK;
     float *rows = mem_array(env->mem, n * dim, sizeof *rows);
     float *two = mem_array(env->mem, 2 * dim, sizeof *two);
-    int rc = rows && two ? OK : no_memory(s);
+    int rc = rows && two ? OK : sharded_no_memory(s, "dividing a shard");
     for (size_t i = 0; rc == OK && i < n; i++)
         memcpy(rows + i * dim, p->centroids + buckets[i] * dim, dim * sizeof *rows);
     if (rc == OK)
@@ -279,7 +276,7 @@ int sharded_split_shard(struct sharded *s, size_t shard, const uint64_t *counts,
     uint32_t *buckets = mem_array(mem, all + 1, sizeof *buckets);
     double *key = mem_array(mem, all + 1, sizeof *key);
     size_t n = 0;
-    int rc = want && buckets && key ? OK : no_memory(s);
+    int rc = want && buckets && key ? OK : sharded_no_memory(s, "dividing a shard");
     for (size_t i = 0; rc == OK && i < all; i++)
         if (s->placement.shard_of[i] == shard)
             buckets[n++] = (uint32_t)i;

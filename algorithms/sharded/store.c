@@ -98,7 +98,7 @@ static int write_manifest(struct sharded *s, const char *dir, uint64_t folder)
     const struct manifest m = { folder, s->n_shards, p->n_buckets, s->misassigned };
     struct store_writer *w = mem_alloc(s->base.env.mem, sizeof *w);
     if (!w)
-        return fail(s->base.env.error, ERR_NO_MEMORY, "sharded: out of memory to save");
+        return sharded_no_memory(s, "a file");
     (void)store_begin(w, dir, FILE_NAME, &identity, NULL, s->base.env.error);
     store_section(w, "manifest");
     store_write(w, &m, sizeof m);

@@ -14,7 +14,7 @@ int sharded_train_shard(struct sharded *s, size_t shard, struct vectors sample)
 {
     return changes_tell_one(
         s, REQUEST_TRAIN, shard,
-        (struct change){ .n = sample.n, .rows = sample.rows, .row_bytes = sharded_row_bytes(s) });
+        (struct log_record){ .op = LOG_TRAIN, .n = sample.n, .rows = sample.rows });
 }
 
 int sharded_train(struct index *index, struct vectors sample)
@@ -59,8 +59,8 @@ static int insert_piece(struct sharded *s, struct vectors v, const uint64_t *ids
 static void note_inserted(struct sharded *s, const struct changes *g)
 {
     for (size_t i = 0; i < g->n_calls; i++) {
-        s->shards[g->calls[i].shard].rows += g->changes[i].n;
-        s->shards[g->calls[i].shard].logged += g->changes[i].n;
+        s->shards[g->calls[i].shard].rows += g->changes[i].record.n;
+        s->shards[g->calls[i].shard].logged += g->changes[i].record.n;
     }
 }
 
@@ -73,7 +73,7 @@ static int insert_from_file(struct sharded *s, struct vectors v, const uint64_t 
     struct row_origin origin;
     uint64_t *numbers = mem_array(s->base.env.mem, v.n + 1, sizeof *numbers);
     *cannot = false;
-    int rc = numbers ? OK : changes_no_memory(s, v.n);
+    int rc = numbers ? OK : sharded_no_memory(s, "the rows of a call");
     if (rc == OK && !files->origin(files->to, v, &origin, numbers)) {
         *cannot = true;
     } else if (rc == OK) {
@@ -129,7 +129,7 @@ int sharded_insert(struct index *index, struct vectors v, const uint64_t *ids, s
     if (rc != OK)
         return rc;
     uint32_t *buckets = mem_array(index->env.mem, v.n + 1, sizeof *buckets);
-    rc = buckets ? placement_find(s, v, ids, buckets) : changes_no_memory(s, v.n);
+    rc = buckets ? placement_find(s, v, ids, buckets) : sharded_no_memory(s, "the rows of a call");
     while (rc == OK && *done < v.n) {
         struct changes *g;
         struct vectors part = v;
@@ -180,7 +180,7 @@ static struct changes *changes_of_removed(struct sharded *s, const uint64_t *ids
         return changes_of_ids(s, SIZE_MAX, ids, n);
     uint32_t *buckets = mem_array(s->base.env.mem, n + 1, sizeof *buckets);
     if (!buckets)
-        (void)changes_no_memory(s, n);
+        (void)sharded_no_memory(s, "the rows of a call");
     else if (placement_find(s, none, ids, buckets) == OK)
         g = changes_by_shard(s, none, ids, buckets, NULL);
     mem_free(s->base.env.mem, buckets);

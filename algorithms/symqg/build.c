@@ -20,42 +20,33 @@ struct build {
     uint32_t *n_kept, *n_all;       /* by vertex */
     uint64_t *reverse;              /* keys from their targets' point of view */
     size_t *first;                  /* n + 1: where a target's begin */
+    struct mem_group memory;        /* of these arrays */
 };
 
 static void build_free(struct build *b)
 {
-    struct mem *mem = b->s->base.env.mem;
-
     for (size_t i = 0; b->scratch && i < b->threads; i++)
         scratch_pool_give(&b->s->scratch, b->scratch[i]);
-    mem_free(mem, b->scratch);
-    mem_free(mem, b->lists);
-    mem_free(mem, b->n_kept);
-    mem_free(mem, b->n_all);
-    mem_free(mem, b->reverse);
-    mem_free(mem, b->first);
+    mem_group_free(&b->memory);
 }
 
 static bool build_init(struct build *b)
 {
     struct symqg *s = b->s;
-    struct mem *mem = s->base.env.mem;
+    struct mem_group *g = &b->memory;
 
     b->threads = pool_threads(s->base.env.pool);
-    b->scratch = mem_zalloc(mem, b->threads * sizeof *b->scratch);
-    b->lists = mem_array(mem, s->n, s->degree * sizeof *b->lists);
-    b->reverse = mem_array(mem, s->n, s->degree * sizeof *b->reverse);
-    b->n_kept = mem_array(mem, s->n, sizeof *b->n_kept);
-    b->n_all = mem_array(mem, s->n, sizeof *b->n_all);
-    b->first = mem_array(mem, s->n + 1, sizeof *b->first);
-    if (!b->scratch || !b->lists || !b->reverse || !b->n_kept || !b->n_all || !b->first)
-        return false;
-    for (size_t i = 0; i < b->threads; i++) {
+    b->scratch = mem_group_zalloc(g, b->threads, sizeof *b->scratch);
+    b->lists = mem_group_array(g, s->n, s->degree * sizeof *b->lists);
+    b->reverse = mem_group_array(g, s->n, s->degree * sizeof *b->reverse);
+    b->n_kept = mem_group_array(g, s->n, sizeof *b->n_kept);
+    b->n_all = mem_group_array(g, s->n, sizeof *b->n_all);
+    b->first = mem_group_array(g, s->n + 1, sizeof *b->first);
+    for (size_t i = 0; !g->failed && i < b->threads; i++) {
         b->scratch[i] = symqg_scratch_take(s, s->n);
-        if (!b->scratch[i])
-            return false;
+        g->failed = !b->scratch[i];
     }
-    return true;
+    return !g->failed;
 }
 
 static void keep_list(struct build *b, uint32_t v, uint64_t *keys, size_t n)
@@ -154,33 +145,26 @@ static int link_edges(void *arg, size_t first, size_t end, size_t worker)
 }
 
 /* Searches begin at the row nearest to the mean. */
-static int choose_entry(struct symqg *s)
+static void choose_entry(struct symqg *s)
 {
     const struct index_env *env = &s->base.env;
-    double *mean = mem_zalloc(env->mem, env->dim * sizeof *mean), best = INFINITY;
+    double best = INFINITY;
 
-    if (!mean)
-        return fail(env->error, ERR_NO_MEMORY, "symqg: out of memory for a mean");
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t v = 0; v < s->n; v++) {
-            const unsigned char *bytes = symqg_vertex(s, (uint32_t)v);
-            const float *floats = (const float *)(const void *)bytes;
-            double distance = 0;
+    for (size_t v = 0; v < s->n; v++) {
+        const unsigned char *bytes = symqg_vertex(s, (uint32_t)v);
+        const float *floats = (const float *)(const void *)bytes;
+        double distance = 0;
 
-            for (size_t d = 0; d < env->dim; d++) {
-                const double c = env->element == INDEX_U8 ? (double)bytes[d] : (double)floats[d];
-                if (pass == 0)
-                    mean[d] += c / (double)s->n;
-                else
-                    distance += (c - mean[d]) * (c - mean[d]);
-            }
-            if (pass == 1 && distance < best) {
-                best = distance;
-                s->entry = (uint32_t)v;
-            }
+        for (size_t d = 0; d < env->dim; d++) {
+            const double c = env->element == INDEX_U8 ? (double)bytes[d] : (double)floats[d];
+            const double off = c - s->sum[d] / (double)s->n;
+            distance += off * off;
         }
-    mem_free(env->mem, mean);
-    return OK;
+        if (distance < best) {
+            best = distance;
+            s->entry = (uint32_t)v;
+        }
+    }
 }
 
 /* Marks the vertices that paths from v lead to in the bits; `stack` has space for n. */
@@ -243,12 +227,12 @@ static int connect_row(struct build *b, uint32_t v, uint32_t last)
 static int connect_rows(struct build *b)
 {
     struct symqg *s = b->s;
-    struct mem *mem = s->base.env.mem;
-    uint64_t *reached = mem_zalloc(mem, (s->n / 64 + 1) * sizeof *reached);
-    uint32_t *stack = mem_array(mem, s->n, sizeof *stack);
-    int rc = reached && stack ? OK
-                              : fail(s->base.env.error, ERR_NO_MEMORY,
-                                     "symqg: out of memory for %zu rows", s->n);
+    struct mem_group g = { .mem = s->base.env.mem };
+    uint64_t *reached = mem_group_zalloc(&g, s->n / 64 + 1, sizeof *reached);
+    uint32_t *stack = mem_group_array(&g, s->n, sizeof *stack);
+    int rc = g.failed
+                 ? fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory for %zu rows", s->n)
+                 : OK;
 
     if (rc == OK)
         mark_reached(s, s->entry, reached, stack);
@@ -259,21 +243,22 @@ static int connect_rows(struct build *b)
         mark_reached(s, v, reached, stack);
         last = v;
     }
-    mem_free(mem, reached);
-    mem_free(mem, stack);
+    mem_group_free(&g);
     return rc;
 }
 
 int symqg_build(struct symqg *s)
 {
-    struct build b = { .s = s };
+    struct build b = { .s = s, .memory.mem = s->base.env.mem };
     struct pool *pool = s->base.env.pool;
-    int rc = build_init(&b) ? choose_entry(s)
+    int rc = build_init(&b) ? OK
                             : fail(s->base.env.error, ERR_NO_MEMORY,
                                    "symqg: out of memory for the build of %zu rows", s->n);
 
-    if (rc == OK)
+    if (rc == OK) {
+        choose_entry(s);
         rc = parallel_for(pool, b.threads, s->n, ROWS_A_CHUNK, draw_edges, &b);
+    }
     for (int64_t i = 0; i < s->params.iterations && rc == OK; i++) {
         rc = parallel_for(pool, b.threads, s->n, ROWS_A_CHUNK, find_edges, &b);
         if (rc == OK) {

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "algorithms/vamana_disk/stream_internal.h"
-#include "src/core/mem.h"
 #include "src/core/order.h"
 #include "src/core/parallel.h"
 
@@ -75,10 +74,10 @@ int vamana_disk_link_recent(struct vamana_disk_stream *s)
     struct linking job = { .s = s, .most = 4 * (size_t)s->h->params.build_list + 256 };
     bool ready;
 
-    s->links = mem_array(env->mem, s->n_recent, (degree + 1) * sizeof *s->links);
-    s->back = mem_array(env->mem, s->n_recent, degree * sizeof *s->back);
-    job.workers = mem_zalloc(env->mem, threads * sizeof *job.workers);
-    ready = s->links && s->back && job.workers;
+    s->links = mem_group_array(&s->memory, s->n_recent, (degree + 1) * sizeof *s->links);
+    s->back = mem_group_array(&s->memory, s->n_recent, degree * sizeof *s->back);
+    job.workers = mem_group_zalloc(&s->memory, threads, sizeof *job.workers);
+    ready = !s->memory.failed;
     for (size_t i = 0; ready && i < threads; i++)
         ready = vamana_disk_prune_init(&job.workers[i], s->part, job.most + degree);
     const int rc =
@@ -88,7 +87,6 @@ int vamana_disk_link_recent(struct vamana_disk_stream *s)
     if (rc == OK)
         collect_back(s);
     for (size_t i = 0; job.workers && i < threads; i++)
-        vamana_disk_prune_free(env->mem, &job.workers[i]);
-    mem_free(env->mem, job.workers);
+        vamana_disk_prune_free(&job.workers[i]);
     return rc;
 }

@@ -5,36 +5,27 @@
 
 #include "algorithms/vamana_disk/vamana_disk.h"
 #include "kernels/kernels.h"
-#include "src/core/mem.h"
 #include "src/core/order.h"
 
 enum { NEAREST = 512, ZERO_SHARE = 4 /* at most 1 / ZERO_SHARE of the links at distance 0 */ };
 
-void vamana_disk_prune_free(struct mem *mem, struct vamana_disk_prune *w)
+void vamana_disk_prune_free(struct vamana_disk_prune *w)
 {
-    mem_free(mem, w->numbers);
-    mem_free(mem, w->keys);
-    mem_free(mem, w->distances);
-    mem_free(mem, w->rows);
-    mem_free(mem, w->table);
-    *w = (struct vamana_disk_prune){ 0 };
+    mem_group_free(&w->memory);
 }
 
 bool vamana_disk_prune_init(struct vamana_disk_prune *w, const struct vamana_disk_part *p,
                             size_t most)
 {
-    struct mem *mem = p->owner->base.env.mem;
+    struct mem_group *g = &w->memory;
 
-    *w = (struct vamana_disk_prune){ .part = p };
-    w->numbers = mem_array(mem, most, sizeof *w->numbers);
-    w->keys = mem_array(mem, most, sizeof *w->keys);
-    w->distances = mem_array(mem, most, sizeof *w->distances);
-    w->rows = mem_array(mem, NEAREST + 1, p->quantizer->dim * sizeof *w->rows);
-    w->table = mem_array(mem, vamana_disk_groups(p->owner), PQ_CODES_WORDS * sizeof *w->table);
-    if (w->numbers && w->keys && w->distances && w->rows && w->table)
-        return true;
-    vamana_disk_prune_free(mem, w);
-    return false;
+    *w = (struct vamana_disk_prune){ .part = p, .memory.mem = p->owner->base.env.mem };
+    w->numbers = mem_group_array(g, most, sizeof *w->numbers);
+    w->keys = mem_group_array(g, most, sizeof *w->keys);
+    w->distances = mem_group_array(g, most, sizeof *w->distances);
+    w->rows = mem_group_array(g, NEAREST + 1, p->quantizer->dim * sizeof *w->rows);
+    w->table = mem_group_array(g, vamana_disk_groups(p->owner), PQ_CODES_WORDS * sizeof *w->table);
+    return !g->failed;
 }
 
 void vamana_disk_prune_begin(struct vamana_disk_prune *w, uint32_t self)

@@ -28,20 +28,6 @@ void vamana_disk_count(struct vamana_disk *h, const struct vamana_disk_part *p,
 
 /* ------------------------------------------------------------------------------ one query */
 
-/* No more than this many rows are allowed. */
-static size_t allowed_most(const struct id_filter *filter, size_t n)
-{
-    size_t allowed = 0;
-
-    if (!filter)
-        return n;
-    for (uint64_t i = 0; i < filter->n_ids / 64 && allowed < n; i++)
-        allowed += (size_t)__builtin_popcountll(filter->bits[i]);
-    for (uint64_t id = filter->n_ids / 64 * 64; id < filter->n_ids; id++)
-        allowed += index_filter_allows(filter, id);
-    return allowed < n ? allowed : n;
-}
-
 static void push_found(const struct vamana_disk_part *p, const struct vamana_disk_scratch *x,
                        const struct id_filter *filter, struct topk *top)
 {
@@ -117,15 +103,6 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
 
 /* ------------------------------------------------------------------------- both together */
 
-static bool holds(const uint64_t *ids, size_t n, uint64_t id)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (ids[i] == id)
-            return true;
-    }
-    return false;
-}
-
 /* Puts the answers from disk among those from memory, which are in the result. A row that was moved
    from disk to memory during the search may be in both. */
 static void put_together(const struct searching *job, size_t q, uint64_t *memory_ids,
@@ -136,6 +113,7 @@ static void put_together(const struct searching *job, size_t q, uint64_t *memory
     float *distances = job->result->distances + q * k;
     const uint64_t *disk_ids = job->ids + q * job->keep;
     const float *disk_distances = job->distances + q * job->keep;
+    const struct topk memory = { .n = k, .ids = memory_ids };
     struct topk top = topk_begin(k, distances, ids);
 
     memcpy(memory_ids, ids, k * sizeof *ids);
@@ -145,7 +123,7 @@ static void put_together(const struct searching *job, size_t q, uint64_t *memory
     for (size_t i = 0; i < job->keep && disk_ids[i] != INDEX_NO_ID; i++) {
         if (top.n == k && disk_distances[i] > topk_limit(&top))
             break;
-        if (!holds(memory_ids, k, disk_ids[i]))
+        if (!topk_holds(&memory, disk_ids[i]))
             topk_push(&top, disk_distances[i], disk_ids[i]);
     }
     topk_sort(&top);
@@ -155,15 +133,15 @@ static int search_both(struct searching *job, struct graph_index *recent)
 {
     const struct search_request *request = job->request;
     const size_t n = request->queries.n, k = request->k;
-    struct mem *mem = job->h->base.env.mem;
+    struct mem_group g = { .mem = job->h->base.env.mem };
 
     job->keep = 2 * k < job->part->n ? 2 * k : job->part->n;
     job->keep = job->keep > k ? job->keep : k;
-    job->ids = mem_array(mem, n, job->keep * sizeof *job->ids);
-    job->distances = mem_array(mem, n, job->keep * sizeof *job->distances);
-    uint64_t *ids = mem_array(mem, k, sizeof *ids);
-    float *distances = mem_array(mem, k, sizeof *distances);
-    int rc = job->ids && job->distances && ids && distances
+    job->ids = mem_group_array(&g, n, job->keep * sizeof *job->ids);
+    job->distances = mem_group_array(&g, n, job->keep * sizeof *job->distances);
+    uint64_t *ids = mem_group_array(&g, k, sizeof *ids);
+    float *distances = mem_group_array(&g, k, sizeof *distances);
+    int rc = !g.failed
                  ? parallel_for(job->h->base.env.pool, request->threads, n, 1, search_chunk, job)
                  : fail(job->h->base.env.error, ERR_NO_MEMORY,
                         "vamana-disk: out of memory for %zu answers", n * k);
@@ -171,10 +149,7 @@ static int search_both(struct searching *job, struct graph_index *recent)
         rc = graph_index_search(&recent->base, request, job->result);
     for (size_t q = 0; q < n && rc == OK; q++)
         put_together(job, q, ids, distances);
-    mem_free(mem, job->ids);
-    mem_free(mem, job->distances);
-    mem_free(mem, ids);
-    mem_free(mem, distances);
+    mem_group_free(&g);
     return rc;
 }
 
@@ -192,7 +167,8 @@ int vamana_disk_search(struct index *index, const struct search_request *request
     job.ids = result->ids;
     job.distances = result->distances;
     atomic_fetch_add_explicit(&h->queries, request->queries.n, memory_order_relaxed);
-    job.allowed = allowed_most(request->filter, view->part->n);
+    job.allowed =
+        request->filter ? index_filter_count(request->filter, view->part->n) : view->part->n;
     if (job.allowed == 0)
         rc = graph_index_search(&view->recent->base, request, result);
     else

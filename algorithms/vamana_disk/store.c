@@ -186,31 +186,17 @@ static int take_part(struct vamana_disk *h, const struct store_reader *r,
     return rc;
 }
 
-struct mapped {
-    const struct store_reader *r;
-    const struct vamana_disk_part *part;
-};
-
-static int write_mapped(void *to, struct store_writer *w)
+/* Opens the file; one of another folder is copied into the index's own, which is then opened. */
+static int import_file(struct vamana_disk *h, const char *dir, struct vamana_disk_part *p,
+                       struct graph_index *recent)
 {
-    const struct mapped *m = to;
+    const struct vamana_disk_pages pages = { vamana_disk_copy_pages, p };
+    uint64_t at = 0;
+    int rc = p->n > 0 ? vamana_disk_part_attach(p, dir) : OK;
 
-    store_write(w, m->r->base + m->part->pages_at,
-                (size_t)vamana_disk_n_reads(&m->part->layout, m->part->n) *
-                    m->part->layout.read_bytes);
-    return w->code;
-}
-
-/* Puts a file of another folder into the index's own, and opens it. */
-static int import_file(struct vamana_disk *h, const struct store_reader *r, const char *dir,
-                       struct vamana_disk_part *p, struct graph_index *recent)
-{
-    struct mapped mapped = { r, p };
-    const struct vamana_disk_pages pages = { write_mapped, &mapped };
-    uint64_t at = p->pages_at;
-    const int rc =
-        folder_same(dir, h->dir) ? OK : vamana_disk_write(h, h->dir, p, recent, &pages, &at);
-
+    if (rc != OK || folder_same(dir, h->dir))
+        return rc;
+    rc = vamana_disk_write(h, h->dir, p, recent, &pages, &at);
     p->pages_at = at;
     return rc == OK && p->n > 0 ? vamana_disk_part_attach(p, h->dir) : rc;
 }
@@ -226,7 +212,7 @@ static int take_all(struct vamana_disk *h, struct store_reader *r, const char *d
     if (rc == OK)
         rc = graph_index_read(&recent->base, r);
     if (rc == OK)
-        rc = import_file(h, r, dir, p, recent);
+        rc = import_file(h, dir, p, recent);
     if (rc == OK)
         return vamana_disk_show(h, p, recent);
     vamana_disk_part_destroy(p);

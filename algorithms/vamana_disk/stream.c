@@ -11,7 +11,6 @@
 
 #include "algorithms/vamana_disk/stream_internal.h"
 #include "kernels/kernels.h"
-#include "src/core/mem.h"
 #include "src/core/path_print.h"
 
 #define NORM_SHRINKS 1.5625F /* a quarter, squared */
@@ -72,13 +71,13 @@ static void number_kept(struct vamana_disk_stream *s)
 static int number_recent(struct vamana_disk_stream *s)
 {
     const size_t capacity = graph_capacity(s->recent->graph);
-    struct mem *mem = s->h->base.env.mem;
+    struct mem_group *g = &s->memory;
     size_t n = 0;
 
-    s->nodes = mem_array(mem, s->n_recent, sizeof *s->nodes);
-    s->number_of = mem_array(mem, capacity, sizeof *s->number_of);
-    s->rows = mem_array(mem, s->n_recent, s->part->layout.row_bytes);
-    const bool ready = s->nodes && s->number_of && s->rows;
+    s->nodes = mem_group_array(g, s->n_recent, sizeof *s->nodes);
+    s->number_of = mem_group_array(g, capacity, sizeof *s->number_of);
+    s->rows = mem_group_array(g, s->n_recent, s->part->layout.row_bytes);
+    const bool ready = !g->failed;
     for (uint32_t i = 0; ready && i < capacity; i++) {
         if (!graph_is_live(s->recent->graph, i))
             continue;
@@ -309,15 +308,15 @@ static int write_patched(void *to, struct store_writer *w)
 static int prepare(struct vamana_disk_stream *s)
 {
     const size_t degree = s->old->layout.degree;
-    struct mem *mem = s->h->base.env.mem;
+    struct mem_group *g = &s->memory;
     int rc = vamana_disk_part_create(&s->part, s->h, s->kept + s->n_recent);
 
     if (rc != OK)
         return rc;
-    s->map = mem_array(mem, s->old->n, sizeof *s->map);
-    s->deleted = mem_array(mem, s->old->n - s->kept, (degree + 1) * sizeof *s->deleted);
-    s->page = mem_zalloc(mem, s->part->layout.read_bytes);
-    if (!s->map || !s->deleted || !s->page)
+    s->map = mem_group_array(g, s->old->n, sizeof *s->map);
+    s->deleted = mem_group_array(g, s->old->n - s->kept, (degree + 1) * sizeof *s->deleted);
+    s->page = mem_group_zalloc(g, s->part->layout.read_bytes, 1);
+    if (g->failed)
         return no_memory(s);
     number_kept(s);
     rc = measure_norms(s);
@@ -359,6 +358,7 @@ int vamana_disk_stream(struct vamana_disk *h, const struct vamana_disk_view *vie
 {
     struct mem *mem = h->base.env.mem;
     struct vamana_disk_stream s = { .h = h,
+                                    .memory.mem = mem,
                                     .old = view->part,
                                     .recent = view->recent,
                                     .kept = vamana_disk_live(view->part),
@@ -367,15 +367,8 @@ int vamana_disk_stream(struct vamana_disk *h, const struct vamana_disk_view *vie
     int rc = graph_index_maintain(&view->recent->base, 0, &more);
 
     rc = rc == OK ? merge(&s, empty) : rc;
-    vamana_disk_prune_free(mem, &s.prune);
-    mem_free(mem, s.map);
-    mem_free(mem, s.deleted);
-    mem_free(mem, s.nodes);
-    mem_free(mem, s.number_of);
-    mem_free(mem, s.rows);
-    mem_free(mem, s.links);
-    mem_free(mem, s.back);
-    mem_free(mem, s.page);
+    vamana_disk_prune_free(&s.prune);
+    mem_group_free(&s.memory);
     if (rc == OK)
         *out = s.part;
     else

@@ -5,6 +5,7 @@
 #define DRIFTLINE_VAMANA_DISK_STREAM_INTERNAL_H
 
 #include "algorithms/vamana_disk/vamana_disk.h"
+#include "src/core/mem.h"
 
 struct vamana_disk_stream {
     struct vamana_disk *h;
@@ -12,13 +13,14 @@ struct vamana_disk_stream {
     const struct graph_index *recent;
     struct vamana_disk_part *part; /* the new one */
     size_t kept, n_recent;
-    uint32_t *map;       /* by old node: its number, or that of the deleted one among these */
-    uint32_t *deleted;   /* degree + 1 for each deleted node: how many live links, and these */
-    uint32_t *nodes;     /* by recent row: its node in memory */
-    uint32_t *number_of; /* by node in memory: its recent row */
-    unsigned char *rows; /* the recent rows as on disk */
-    uint32_t *links;     /* degree + 1 for each recent row: as those of deleted nodes */
-    uint64_t *back;      /* links back: source << 32 | target, ascending */
+    struct mem_group memory; /* of the arrays, and the page, below */
+    uint32_t *map;           /* by old node: its number, or that of the deleted one among these */
+    uint32_t *deleted;       /* degree + 1 for each deleted node: how many live links, and these */
+    uint32_t *nodes;         /* by recent row: its node in memory */
+    uint32_t *number_of;     /* by node in memory: its recent row */
+    unsigned char *rows;     /* the recent rows as on disk */
+    uint32_t *links;         /* degree + 1 for each recent row: as those of deleted nodes */
+    uint64_t *back;          /* links back: source << 32 | target, ascending */
     size_t n_back, at_back;
     struct vamana_disk_prune prune;
     /* output: pages are passed on when they are full */

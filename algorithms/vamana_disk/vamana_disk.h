@@ -32,6 +32,7 @@
 #include "algorithms/common/io/read_queue.h"
 #include "algorithms/common/quantizer/pq_codes.h"
 #include "src/core/index.h"
+#include "src/core/mem.h"
 #include "src/core/slot_table.h"
 #include "src/core/topk.h"
 
@@ -276,11 +277,13 @@ struct vamana_disk_prune {
     uint64_t *keys;
     float *distances, *rows, *table;
     size_t n;
+    struct mem_group memory; /* of these arrays */
 };
-/* For at most `most` candidates of a node. false: out of memory. */
+/* For at most `most` candidates of a node. false: out of memory; it is freed in any case, zeroed ones
+   too. */
 bool vamana_disk_prune_init(struct vamana_disk_prune *, const struct vamana_disk_part *,
                             size_t most);
-void vamana_disk_prune_free(struct mem *, struct vamana_disk_prune *);
+void vamana_disk_prune_free(struct vamana_disk_prune *);
 void vamana_disk_prune_begin(struct vamana_disk_prune *, uint32_t self);
 void vamana_disk_prune_add(struct vamana_disk_prune *, uint32_t number); /* self: ignored */
 /* The links of `self`, at most `degree`: all candidates if they fit and !always, else those that

@@ -95,6 +95,18 @@ bool index_attribute_meets(const struct attribute_condition *c, const int64_t *v
     return is_among(values, c->n, number) == (c->test == INDEX_ATTRIBUTE_IN);
 }
 
+/* The bitmap's last word may have bits beyond the ids. */
+size_t index_filter_count(const struct id_filter *filter, size_t most)
+{
+    const uint64_t whole = filter->n_ids / 64, rest = filter->n_ids % 64;
+    size_t n = 0;
+    for (uint64_t i = 0; i < whole && n < most; i++)
+        n += (size_t)__builtin_popcountll(filter->bits[i]);
+    if (rest && n < most)
+        n += (size_t)__builtin_popcountll(filter->bits[whole] & ((UINT64_C(1) << rest) - 1));
+    return n < most ? n : most;
+}
+
 bool index_attribute_filter_allows(const struct attribute_filter *f, const int64_t *record,
                                    size_t stride)
 {

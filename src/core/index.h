@@ -154,6 +154,9 @@ static inline bool index_filter_allows(const struct id_filter *filter, uint64_t 
     return !filter || (id < filter->n_ids && (filter->bits[id / 64] >> (id % 64) & 1));
 }
 
+/* How many ids it allows, counted up to `most`. */
+size_t index_filter_count(const struct id_filter *, size_t most);
+
 struct search_request {
     struct vectors queries;         /* of env's element and dim; unit length under COS with F32 */
     size_t k;                       /* >= 1 */

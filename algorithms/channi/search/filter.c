@@ -6,18 +6,6 @@
  * filter would save a read. */
 #include "algorithms/channi/search/search.h"
 
-static double count_bits(const struct id_filter *f)
-{
-    const size_t whole = f->n_ids / 64, rest = f->n_ids % 64;
-    uint64_t n = 0;
-
-    for (size_t i = 0; i < whole; i++)
-        n += (uint64_t)__builtin_popcountll(f->bits[i]);
-    if (rest)
-        n += (uint64_t)__builtin_popcountll(f->bits[whole] & (((uint64_t)1 << rest) - 1));
-    return (double)n;
-}
-
 bool channi_allowed_may(const struct channi_allowed *a, const struct channi_cluster *cl)
 {
     for (size_t i = 0; a->where && i < a->where->n; i++) {
@@ -63,7 +51,7 @@ void channi_allowed_begin(struct channi_allowed *a, struct channi *c,
     } else {
         const double live = (double)channi_layout_live(layout);
 
-        a->share = live > 0 ? count_bits(a->ids) / live : 1;
+        a->share = live > 0 ? (double)index_filter_count(a->ids, SIZE_MAX) / live : 1;
     }
     a->share = a->share < 1 ? a->share : 1;
     channi_leave(c, ticket);

@@ -1,4 +1,4 @@
-/* code_answers.c - the answers of a query, and the filter that they pass. */
+/* code_answers.c - the answers of a query. */
 #include "algorithms/common/codes/code_queries.h"
 #include "src/core/mem.h"
 
@@ -10,13 +10,4 @@ int code_answers_more(struct code_answers *to, size_t n)
         return fail(to->error, ERR_NO_MEMORY, "out of memory for %zu answers", to->n + n);
     to->capacity = capacity;
     return OK;
-}
-
-bool code_filter_few(const struct id_filter *filter, size_t most)
-{
-    const size_t words = (size_t)(filter->n_ids / 64) + (filter->n_ids % 64 != 0);
-    size_t allowed = 0;
-    for (size_t w = 0; w < words && allowed <= most; w++)
-        allowed += (size_t)__builtin_popcountll(filter->bits[w]);
-    return allowed <= most;
 }

@@ -106,9 +106,6 @@ struct code_ops {
                                                           be NULL */
 };
 
-/* Whether the filter allows at most `most` ids; reads only as much of it as needed. */
-bool code_filter_few(const struct id_filter *, size_t most);
-
 int code_range(struct index *, const struct range_request *, struct range_result *,
                const struct code_ops *);
 int code_search(struct index *, const struct search_request *, struct search_result *,

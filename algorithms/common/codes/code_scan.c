@@ -38,7 +38,8 @@ static bool few_allowed(const struct code_store *s, const struct id_filter *filt
     if (!filter)
         return false;
     const size_t words = (size_t)(filter->n_ids / 64) + (filter->n_ids % 64 != 0);
-    return words <= s->n / 16 && code_filter_few(filter, s->n * (READ + n) / LOOKUP);
+    const size_t few = s->n * (READ + n) / LOOKUP;
+    return words <= s->n / 16 && index_filter_count(filter, few + 1) <= few;
 }
 
 static void cursor_begin(struct cursor *c, const struct code_store *s, const struct code_group *g)

@@ -24,11 +24,6 @@
 #include "algorithms/divf/maintenance/members.h"
 #include "kernels/kernels.h"
 
-static uint64_t reads(const struct divf *d, size_t list)
-{
-    return atomic_load_explicit(&d->lists.list[list]->probes, memory_order_relaxed);
-}
-
 /* A cycle is due after many changes; in w:maintain, after any. */
 static bool cycle_due(const struct divf *d)
 {
@@ -43,7 +38,7 @@ static void begin_cycle(struct divf *d)
     uint64_t sum = 0;
     divf_forget_queries(d);
     for (size_t i = 0; i < d->lists.n; i++)
-        sum += reads(d, i);
+        sum += divf_list_reads(d->lists.list[i]);
     u->mean_reads = (double)sum / (double)d->lists.n;
     u->checked_at = u->tick;
     divf_cycle_begin(d);
@@ -53,7 +48,7 @@ static void begin_cycle(struct divf *d)
 static double temperature(const struct divf *d, size_t list)
 {
     const double mean = d->maintenance->mean_reads;
-    return mean > 0 ? fmax(1, (double)reads(d, list) / mean) : 1;
+    return mean > 0 ? fmax(1, (double)divf_list_reads(d->lists.list[list]) / mean) : 1;
 }
 
 static double size_score(double live, double fair)

@@ -35,9 +35,7 @@ static double access_share(const struct divf *d, size_t list)
     struct divf_list *l = d->lists.list[list];
     double queries = (double)atomic_load_explicit(&d->queries, memory_order_relaxed);
     double prior = PRIOR_PROBES * (double)l->live / fmax(1, (double)d->lists.live);
-    return ((double)atomic_load_explicit(&l->probes, memory_order_relaxed) +
-            PRIOR * fmin(1, prior)) /
-           (queries + PRIOR);
+    return ((double)divf_list_reads(l) + PRIOR * fmin(1, prior)) / (queries + PRIOR);
 }
 
 /* Old queries lose weight: after WINDOW queries, all counts are halved. */
@@ -49,9 +47,7 @@ void divf_forget_queries(struct divf *d)
     atomic_store_explicit(&d->queries, queries / 2, memory_order_relaxed);
     for (size_t i = 0; i < d->lists.n; i++) {
         struct divf_list *l = d->lists.list[i];
-        atomic_store_explicit(&l->probes,
-                              atomic_load_explicit(&l->probes, memory_order_relaxed) / 2,
-                              memory_order_relaxed);
+        atomic_store_explicit(&l->probes, divf_list_reads(l) / 2, memory_order_relaxed);
     }
 }
 
@@ -95,9 +91,7 @@ static int try_split(struct divf *d, struct divf_step *step, bool *did)
         return OK;
     }
     int rc = divf_divide(d, list, &v, &divided, &step->spent);
-    const unsigned kept =
-        (unsigned)(ACCESS_KEPT *
-                   atomic_load_explicit(&d->lists.list[list]->probes, memory_order_relaxed));
+    const unsigned kept = (unsigned)(ACCESS_KEPT * divf_list_reads(d->lists.list[list]));
     if (!rc && divided &&
         split_change(d, list, (double)v.size[0], (double)v.size[1]) < -d->params.cost_tau) {
         rc = divf_divide_do(d, list, &v, &step->spent);

@@ -28,10 +28,13 @@ int divf_division_open(struct divf *d, size_t list, struct divf_division *v)
     v->slots = mem_group_array(g, live, sizeof *v->slots);
     v->was = mem_group_array(g, live, sizeof *v->was);
     v->side = mem_group_array(g, live, sizeof *v->side);
+    v->rows = d->maintenance ? d->maintenance->rows
+                             : mem_group_array(g, NEAREST_ROWS * dim, sizeof *v->rows);
     if (g->failed)
         return fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory splitting a list of %zu",
                     live);
     v->n = divf_list_slots(&d->lists, list, v->slots);
+    memset(v->side, 2, live);
     return OK;
 }
 
@@ -85,7 +88,7 @@ static bool find_other(const struct divf *d, const struct divf_division *v, floa
     const struct index_env *env = &d->env;
     for (size_t i = 0; i < v->n; i++) {
         divf_widen(&d->lists.space, divf_row(&d->lists, v->slots[i]), 1, to);
-        if (!divf_same_vector(d->maintenance->rows, to, env->dim))
+        if (!divf_same_vector(v->rows, to, env->dim))
             return true;
     }
     return false;
@@ -96,7 +99,7 @@ static bool find_other(const struct divf *d, const struct divf_division *v, floa
 static bool pick_seeds(struct divf *d, struct divf_division *v, size_t n, struct rng *rng)
 {
     size_t dim = d->env.dim, bytes = dim * sizeof(float), pick = 0;
-    const float *rows = d->maintenance->rows;
+    const float *rows = v->rows;
     float near[SAMPLE];
     double total = 0;
     d->env.kernels->l2sq_f32_1n(rows, rows, n, dim, near);
@@ -117,7 +120,7 @@ static bool pick_seeds(struct divf *d, struct divf_division *v, size_t n, struct
 static size_t sampled_two_means(struct divf *d, struct divf_division *v, size_t n)
 {
     size_t dim = d->env.dim, before[2] = { n / 2, n / 2 };
-    const float *rows = d->maintenance->rows;
+    const float *rows = v->rows;
     float near[2][SAMPLE];
     uint8_t side[SAMPLE];
     memset(side, 2, sizeof side);
@@ -146,23 +149,24 @@ static size_t sampled_two_means(struct divf *d, struct divf_division *v, size_t 
     }
 }
 
-/* Assigns every vector to the nearer centroid; then the centroids become means. */
-static void divide_all(struct divf *d, struct divf_division *v)
+size_t divf_division_assign(const struct divf *d, struct divf_division *v)
 {
-    size_t dim = d->env.dim;
+    size_t dim = d->env.dim, changed = 0;
     float near[2][NEAREST_ROWS];
     clear_sums(v, dim);
     for (size_t first = 0; first < v->n; first += NEAREST_ROWS) {
         size_t n = v->n - first < NEAREST_ROWS ? v->n - first : NEAREST_ROWS;
-        divf_gather_rows(d, v->slots + first, n);
+        divf_gather_rows(d, v->slots + first, n, v->rows);
         for (size_t half = 0; half < 2; half++)
-            d->env.kernels->l2sq_f32_1n(v->centroids + half * dim, d->maintenance->rows, n, dim,
-                                        near[half]);
-        for (size_t i = 0; i < n; i++)
-            v->side[first + i] = near[1][i] < near[0][i];
-        add_up(v, d->maintenance->rows, v->side + first, n, dim);
+            d->env.kernels->l2sq_f32_1n(v->centroids + half * dim, v->rows, n, dim, near[half]);
+        for (size_t i = 0; i < n; i++) {
+            const uint8_t side = near[1][i] < near[0][i];
+            changed += side != v->side[first + i];
+            v->side[first + i] = side;
+        }
+        add_up(v, v->rows, v->side + first, n, dim);
     }
-    divf_division_means(v, dim);
+    return changed;
 }
 
 int divf_divide(struct divf *d, size_t list, struct divf_division *v, bool *divided,
@@ -176,7 +180,7 @@ int divf_divide(struct divf *d, size_t list, struct divf_division *v, bool *divi
     struct rng rng = divf_maintenance_rng(d);
     if (n < 2)
         return OK;
-    divf_gather_sample(d, &rng, v->slots, v->n, n);
+    divf_gather_sample(d, &rng, v->slots, v->n, n, v->rows);
     *spent += n;
     if (!pick_seeds(d, v, n, &rng)) {
         d->lists.list[list]->uniform = true;
@@ -184,7 +188,8 @@ int divf_divide(struct divf *d, size_t list, struct divf_division *v, bool *divi
         return OK;
     }
     *spent += 3 * n * sampled_two_means(d, v, n) + 3 * live;
-    divide_all(d, v);
+    (void)divf_division_assign(d, v);
+    divf_division_means(v, d->env.dim);
     size_t smaller = v->size[0] < v->size[1] ? v->size[0] : v->size[1];
     *divided = smaller > 0 && (double)smaller >= d->params.merge_threshold * divf_fair_length(d);
     return OK;
@@ -210,8 +215,6 @@ int divf_divide_do(struct divf *d, size_t list, struct divf_division *v, uint64_
     if (whole->was && (half->was = mem_alloc(d->env.mem, dim * sizeof(float))))
         memcpy(half->was, whole->was, dim * sizeof(float));
     divf_division_move(d, list, v);
-    if (v->size[1] > d->largest_list)
-        d->largest_list = (uint32_t)v->size[1];
     u->n_fresh += 2 - whole->fresh;
     whole->fresh = half->fresh = true;
     divf_mark_pending(d, list);
@@ -261,7 +264,7 @@ int divf_dissolve_plan(struct divf *d, size_t list, size_t *n, uint64_t *spent)
     *n = divf_list_slots(&d->lists, list, u->slots);
     for (size_t first = 0; first < *n; first += NEAREST_ROWS) {
         size_t count = *n - first < NEAREST_ROWS ? *n - first : NEAREST_ROWS;
-        divf_gather_rows(d, u->slots + first, count);
+        divf_gather_rows(d, u->slots + first, count, u->rows);
         nearest_rows(u->nearest, d->env.kernels, &centroids, u->rows, count, s, u->answer);
         for (size_t i = 0; i < count; i++)
             u->to[first + i] = first_without(d, u->slots[first + i], u->answer + i * s, s);

@@ -7,6 +7,7 @@
 
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/rng.h"
 
 /* distinct from the streams of training and splits */
@@ -18,23 +19,34 @@ static int out_of_memory(const struct divf *d)
                 d->lists.n);
 }
 
+void divf_forget_moves(struct divf *d)
+{
+    struct divf_maintainer *u = d->maintenance;
+    for (size_t i = 0; i < u->n; i++) {
+        struct divf_list_state *l = &u->list[i];
+        mem_free(d->env.mem, l->was);
+        *l = (struct divf_list_state){ .refused = l->refused };
+    }
+    u->tick = u->checked_at = 0;
+    u->n_pending = u->n_quiet = u->n_fresh = 0;
+}
+
+/* Forgets all lists, too. */
 static void forget(struct divf *d)
 {
     struct divf_maintainer *u = d->maintenance;
-    for (size_t i = 0; i < u->n; i++)
-        mem_free(d->env.mem, u->list[i].was);
-    u->n = 0;
-    u->tick = u->checked_at = 0;
-    u->n_pending = u->n_quiet = u->n_fresh = u->at = 0;
+    divf_forget_moves(d);
+    u->n = u->at = 0;
     u->cycling = false;
 }
 
+/* For the present soft_k and reassign_lists, which set_params() may change. */
 static int make_scratch(struct divf *d)
 {
     struct mem *mem = d->env.mem;
     struct divf_maintainer *u = d->maintenance;
-    const size_t lists = (size_t)d->params.soft_k + 1;
-    if (u->answer_lists < lists) {
+    const size_t lists = (size_t)d->params.soft_k + 1, near = (size_t)d->params.reassign_lists + 2;
+    if (u->answer_lists < lists || u->near_capacity < near) {
         struct mem_group *g = &u->memory;
         nearest_destroy(mem, u->nearest);
         mem_group_free(g);
@@ -44,7 +56,11 @@ static int make_scratch(struct divf *d)
         u->mean = mem_group_array(g, d->env.dim, sizeof *u->mean);
         u->sums = mem_group_array(g, d->env.dim, sizeof *u->sums);
         u->answer = mem_group_array(g, NEAREST_ROWS * lists, sizeof *u->answer);
+        u->near = mem_group_array(g, near * d->env.dim, sizeof *u->near);
+        u->near_norm = mem_group_array(g, near, sizeof *u->near_norm);
+        u->near_list = mem_group_array(g, near, sizeof *u->near_list);
         u->answer_lists = u->nearest && !g->failed ? lists : 0;
+        u->near_capacity = near;
     }
     if (!u->nearest_near)
         u->nearest_near = nearest_create(mem, 1);
@@ -97,9 +113,6 @@ void divf_maintenance_free(struct divf *d)
     mem_free(mem, u->list);
     mem_free(mem, u->slots);
     mem_free(mem, u->to);
-    mem_free(mem, u->near);
-    mem_free(mem, u->near_norm);
-    mem_free(mem, u->near_list);
     mem_free(mem, u->distances);
     mem_free(mem, u->ranked);
     mem_free(mem, u);
@@ -156,7 +169,7 @@ static void fetch(const char *row, size_t bytes)
         __builtin_prefetch(row + j);
 }
 
-void divf_gather_rows(struct divf *d, const uint32_t *slots, size_t n)
+void divf_gather_rows(const struct divf *d, const uint32_t *slots, size_t n, float *rows)
 {
     enum { AHEAD = 2 };
     size_t dim = d->env.dim, bytes = d->vectors.element_bytes;
@@ -165,19 +178,19 @@ void divf_gather_rows(struct divf *d, const uint32_t *slots, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (i + AHEAD < n)
             fetch(divf_row(&d->lists, slots[i + AHEAD]), bytes);
-        divf_widen(&d->lists.space, divf_row(&d->lists, slots[i]), 1,
-                   d->maintenance->rows + i * dim);
+        divf_widen(&d->lists.space, divf_row(&d->lists, slots[i]), 1, rows + i * dim);
     }
 }
 
-void divf_gather_sample(struct divf *d, struct rng *rng, const uint32_t *slots, size_t n, size_t m)
+void divf_gather_sample(const struct divf *d, struct rng *rng, const uint32_t *slots, size_t n,
+                        size_t m, float *rows)
 {
     uint64_t picks[NEAREST_ROWS];
     uint32_t some[NEAREST_ROWS];
     rng_sample(rng, n, m, picks);
     for (size_t i = 0; i < m; i++)
         some[i] = slots[picks[i]];
-    divf_gather_rows(d, some, m);
+    divf_gather_rows(d, some, m, rows);
 }
 
 size_t divf_near_centroids(struct divf *d, const float *vector, size_t m, size_t except)
@@ -237,18 +250,6 @@ uint64_t divf_move_centroid(struct divf *d, size_t list, const float *centroid)
     return divf_codes_per_list(d) ? d->lists.list[list]->live : 0;
 }
 
-void divf_forget_moves(struct divf *d)
-{
-    struct divf_maintainer *u = d->maintenance;
-    for (size_t i = 0; i < u->n; i++) {
-        struct divf_list_state *l = &u->list[i];
-        mem_free(d->env.mem, l->was);
-        *l = (struct divf_list_state){ .refused = l->refused };
-    }
-    u->tick = u->checked_at = 0;
-    u->n_pending = u->n_quiet = u->n_fresh = 0;
-}
-
 int divf_list_mean(struct divf *d, size_t list, uint64_t *spent)
 {
     struct divf_maintainer *u = d->maintenance;
@@ -260,7 +261,7 @@ int divf_list_mean(struct divf *d, size_t list, uint64_t *spent)
     memset(u->sums, 0, dim * sizeof *u->sums);
     for (size_t first = 0; first < live; first += NEAREST_ROWS) {
         const size_t n = live - first < NEAREST_ROWS ? live - first : NEAREST_ROWS;
-        divf_gather_rows(d, u->slots + first, n);
+        divf_gather_rows(d, u->slots + first, n, u->rows);
         for (size_t i = 0; i < n; i++)
             for (size_t j = 0; j < dim; j++)
                 u->sums[j] += (double)u->rows[i * dim + j];
@@ -297,18 +298,6 @@ void divf_mark_due(struct divf *d)
         u->list[i].kept = false;
 }
 
-struct move {
-    uint32_t to, slot;
-};
-
-static int by_target(const void *a, const void *b)
-{
-    const struct move *x = a, *y = b;
-    if (x->to != y->to)
-        return x->to < y->to ? -1 : 1;
-    return x->slot < y->slot ? -1 : x->slot > y->slot;
-}
-
 static size_t run_of(const uint32_t *to, size_t first, size_t n)
 {
     size_t end = first;
@@ -327,8 +316,6 @@ static void make_moves(struct divf *d, size_t from, const uint32_t *slots, const
     for (size_t run; i < n && to[i] != UINT32_MAX; i += run) {
         run = run_of(to, i, n);
         divf_list_move(lists, from, to[i], slots + i, run, was + i);
-        if (lists->list[to[i]]->live > d->largest_list)
-            d->largest_list = lists->list[to[i]]->live;
     }
     if (i > 0) {
         divf_grace(d);
@@ -341,16 +328,16 @@ int divf_refile(struct divf *d, size_t from, uint32_t *slots, uint32_t *to, size
 {
     struct divf_lists *lists = &d->lists;
     struct mem_group g = { .mem = d->env.mem };
-    struct move *moves = mem_group_array(&g, n, sizeof *moves);
+    uint64_t *moves = mem_group_array(&g, n, sizeof *moves); /* target << 32 | slot */
     uint32_t *was = mem_group_array(&g, n, sizeof *was);
     int rc = g.failed ? out_of_memory(d) : OK;
     if (!rc) {
         for (size_t i = 0; i < n; i++)
-            moves[i] = (struct move){ to[i], slots[i] };
-        qsort(moves, n, sizeof *moves, by_target);
+            moves[i] = (uint64_t)to[i] << 32 | slots[i];
+        qsort(moves, n, sizeof *moves, order_u64);
         for (size_t i = 0; i < n; i++) {
-            to[i] = moves[i].to;
-            slots[i] = moves[i].slot;
+            to[i] = (uint32_t)(moves[i] >> 32);
+            slots[i] = (uint32_t)moves[i];
         }
         for (size_t i = 0, run; !rc && i < n && to[i] != UINT32_MAX; i += run) {
             run = run_of(to, i, n);

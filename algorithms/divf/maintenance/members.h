@@ -60,16 +60,16 @@ struct divf_maintainer {
     bool splits_due, merges_due; /* set by find_due(): there may be lists to split, to dissolve */
     uint64_t checked_at;         /* tick at which those were set: younger lists are not dissolved */
     /* Scratch. */
-    struct mem_group memory;                /* of rows, mean, sums and answer */
+    struct mem_group memory;                /* of rows to answer, and of near to near_list */
     struct nearest *nearest, *nearest_near; /* among all centroids, among near[] */
     float *rows;                            /* NEAREST_ROWS x dim: a block of vectors */
     float *mean;                            /* of a list: dim, and the sums that it is made of */
     double *sums;
     uint32_t *answer;    /* NEAREST_ROWS x answer_lists */
-    size_t answer_lists; /* soft_k + 1, for the largest soft_k so far; 0: not allocated */
+    size_t answer_lists; /* soft_k + 1; 0: not allocated */
     uint32_t *slots, *to;
     size_t slots_capacity;
-    float *near, *near_norm; /* centroids in reach of a list */
+    float *near, *near_norm; /* centroids in reach of a list: reassign_lists + 2 */
     uint32_t *near_list;
     size_t near_capacity, n_near;
     uint64_t near_version;
@@ -119,10 +119,11 @@ double divf_fair_length(const struct divf *);
 struct rng divf_maintenance_rng(struct divf *);
 /* Reserves space for n in slots and to. ERR_NO_MEMORY. */
 int divf_maintenance_reserve(struct divf *, size_t n);
-/* Copies the vectors of n slots, at most NEAREST_ROWS, to u->rows. */
-void divf_gather_rows(struct divf *, const uint32_t *slots, size_t n);
-/* The same of m random ones of the n. */
-void divf_gather_sample(struct divf *, struct rng *, const uint32_t *slots, size_t n, size_t m);
+/* Copies the vectors of n slots. */
+void divf_gather_rows(const struct divf *, const uint32_t *slots, size_t n, float *rows);
+/* The same of m random ones of the n, m <= NEAREST_ROWS. */
+void divf_gather_sample(const struct divf *, struct rng *, const uint32_t *slots, size_t n,
+                        size_t m, float *rows);
 /* Ranks the m centroids nearest to a vector in u->ranked, in order, without list `except`
    (DIVF_NO_LIST: none); returns their number. Overwrites u->distances. */
 size_t divf_near_centroids(struct divf *, const float *vector, size_t m, size_t except);
@@ -152,15 +153,19 @@ struct divf_division {
     struct mem_group memory;
     float *centroids; /* 2 x dim: the means of the halves */
     double *sums;
+    float *rows;     /* NEAREST_ROWS x dim: a block of its vectors */
     uint32_t *slots; /* slots of the list's live vectors */
     uint32_t *was;   /* places that the second half leaves */
-    uint8_t *side;
+    uint8_t *side;   /* 2: in neither */
     size_t n, size[2];
 };
 
 /* Allocates a division, and lists the vectors. ERR_NO_MEMORY. */
 int divf_division_open(struct divf *, size_t list, struct divf_division *);
 void divf_division_close(struct divf_division *);
+/* Assigns each vector to the half with the nearer centroid, ties to the first, and sums the halves.
+   Returns how many vectors changed sides. */
+size_t divf_division_assign(const struct divf *, struct divf_division *);
 /* Sets the centroids of halves that are not empty to their means. */
 void divf_division_means(struct divf_division *, size_t dim);
 /* Moves the second half to the last list, which has space for it. Cannot fail. */

@@ -29,20 +29,6 @@ void divf_mark_reach(struct divf *d, const float *centroid, uint64_t *spent)
     *spent += d->lists.n;
 }
 
-static int near_reserve(struct divf *d, size_t n)
-{
-    struct divf_maintainer *u = d->maintenance;
-    struct mem *mem = d->env.mem;
-    if (n <= u->near_capacity)
-        return OK;
-    if (!mem_fit(mem, &u->near, n, d->env.dim * sizeof *u->near) ||
-        !mem_fit(mem, &u->near_norm, n, sizeof *u->near_norm) ||
-        !mem_fit(mem, &u->near_list, n, sizeof *u->near_list))
-        return fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory reassigning a list");
-    u->near_capacity = n;
-    return OK;
-}
-
 static void near_add(struct divf *d, const float *centroid, uint32_t list)
 {
     struct divf_maintainer *u = d->maintenance;
@@ -55,15 +41,12 @@ static void near_add(struct divf *d, const float *centroid, uint32_t list)
 
 /* Sets near[]: the list's own centroid, its old one if it moved, and those in reach that moved
    since `compared`. */
-static int find_near(struct divf *d, size_t list)
+static void find_near(struct divf *d, size_t list)
 {
     struct divf_maintainer *u = d->maintenance;
     const struct divf_list_state *l = &u->list[list];
     size_t dim = d->env.dim, reach = (size_t)d->params.reassign_lists;
     const float *own = d->lists.centroids + list * dim;
-    int rc = near_reserve(d, reach + 2);
-    if (rc)
-        return rc;
     u->n_near = 0;
     u->near_version++;
     u->near_was = l->was;
@@ -75,7 +58,6 @@ static int find_near(struct divf *d, size_t list)
     for (size_t i = 0; i < n; i++)
         if (all || u->list[u->ranked[i]].moved > l->compared)
             near_add(d, d->lists.centroids + u->ranked[i] * dim, u->ranked[i]);
-    return OK;
 }
 
 static void nearest_of_near(struct divf *d, size_t n)
@@ -96,7 +78,7 @@ static size_t keep_candidates(struct divf *d, size_t n)
     size_t kept = 0;
     for (size_t first = 0; first < n; first += NEAREST_ROWS) {
         size_t count = n - first < NEAREST_ROWS ? n - first : NEAREST_ROWS;
-        divf_gather_rows(d, u->slots + first, count);
+        divf_gather_rows(d, u->slots + first, count, u->rows);
         nearest_of_near(d, count);
         for (size_t i = 0; i < count; i++)
             if (u->answer[i] != 0)
@@ -115,7 +97,7 @@ static size_t find_targets(struct divf *d, size_t list, size_t n)
     size_t kept = 0;
     for (size_t first = 0; first < n; first += NEAREST_ROWS) {
         size_t count = n - first < NEAREST_ROWS ? n - first : NEAREST_ROWS;
-        divf_gather_rows(d, u->slots + first, count);
+        divf_gather_rows(d, u->slots + first, count, u->rows);
         nearest_rows(u->nearest, d->env.kernels, &centroids, u->rows, count, s, u->answer);
         for (size_t i = 0; i < count; i++) {
             const uint32_t *wanted = u->answer + i * s;
@@ -141,10 +123,9 @@ static int reassign_list(struct divf *d, size_t list, uint64_t *spent)
     struct divf_list_state *l = &u->list[list];
     size_t live = d->lists.list[list]->live;
     int rc = divf_maintenance_reserve(d, live);
-    if (!rc)
-        rc = find_near(d, list);
     if (rc)
         return rc;
+    find_near(d, list);
     *spent += d->lists.n;
     if (u->n_near > 1 && live > 0) {
         size_t n = divf_list_slots(&d->lists, list, u->slots);
@@ -192,13 +173,12 @@ static int refine_list(struct divf *d, struct refinement *r, size_t list, uint64
     size_t dim = d->env.dim, live = d->lists.list[list]->live;
     size_t m = live < REFINE_SAMPLE ? live : REFINE_SAMPLE;
     int rc = divf_maintenance_reserve(d, live);
-    if (!rc)
-        rc = find_near(d, list);
     if (rc || m == 0)
         return rc;
+    find_near(d, list);
     struct rng rng = divf_maintenance_rng(d);
     divf_list_slots(&d->lists, list, u->slots);
-    divf_gather_sample(d, &rng, u->slots, live, m);
+    divf_gather_sample(d, &rng, u->slots, live, m, u->rows);
     nearest_of_near(d, m);
     double weight = (double)live / (double)m;
     bool quiet = true;

@@ -8,11 +8,7 @@
  * A list whose vectors are all equal has no two halves. The paper's code splits it nevertheless,
  * into more and more empty lists. Here it is marked uniform and not split until a different vector
  * is added to it. */
-#include <string.h>
-
 #include "algorithms/divf/maintenance/members.h"
-#include "kernels/kernels.h"
-#include "src/core/mem.h"
 #include "src/core/rng.h"
 
 static const uint64_t STREAM_SPLIT = UINT64_C(1) << 32;
@@ -37,35 +33,11 @@ static bool pick_seeds(struct divf *d, struct divf_division *v)
     return false;
 }
 
-/* One pass: assigns each vector to the nearer half, ties to the first, and sums the halves. Returns
- * how many vectors changed sides. */
-static size_t assign_halves(const struct divf *d, struct divf_division *v, float *row)
-{
-    size_t dim = d->env.dim, changed = 0;
-    memset(v->sums, 0, 2 * dim * sizeof *v->sums);
-    v->size[0] = v->size[1] = 0;
-    for (size_t i = 0; i < v->n; i++) {
-        const float *vector =
-            divf_floats(&d->lists.space, divf_row(&d->lists, v->slots[i]), 1, row);
-        float near[2];
-        d->env.kernels->l2sq_f32_1n(vector, v->centroids, 2, dim, near);
-        uint8_t side = near[1] < near[0];
-        changed += side != v->side[i];
-        v->side[i] = side;
-        v->size[side]++;
-        double *sums = v->sums + side * dim;
-        for (size_t j = 0; j < dim; j++)
-            sums[j] += (double)vector[j];
-    }
-    return changed;
-}
-
 /* Divides into two non-empty halves with their means. false: rounding emptied one. */
-static bool two_means(struct divf *d, struct divf_division *v, float *row)
+static bool two_means(const struct divf *d, struct divf_division *v)
 {
-    memset(v->side, 2, v->n);
     for (int64_t pass = 0; pass < d->params.max_split_iters; pass++) {
-        size_t changed = assign_halves(d, v, row);
+        const size_t changed = divf_division_assign(d, v);
         if (v->size[0] == 0 || v->size[1] == 0)
             return false;
         divf_division_means(v, d->env.dim);
@@ -100,18 +72,15 @@ static int divide(struct divf *d, size_t list, struct divf_division *v)
 
 static int split_list(struct divf *d, size_t list)
 {
-    float *row = mem_array(d->env.mem, d->env.dim, sizeof *row); /* of bytes, as floats */
-    struct divf_division v = { 0 };
-    int rc = row ? divf_division_open(d, list, &v)
-                 : fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory splitting a list");
-    if (!rc && pick_seeds(d, &v) && two_means(d, &v, row)) {
+    struct divf_division v;
+    int rc = divf_division_open(d, list, &v);
+    if (!rc && pick_seeds(d, &v) && two_means(d, &v)) {
         rc = divide(d, list, &v);
     } else if (!rc) {
         d->lists.list[list]->uniform = true;
         d->counters.refused_splits++;
     }
     divf_division_close(&v);
-    mem_free(d->env.mem, row);
     return rc;
 }
 
@@ -126,17 +95,17 @@ static int split_overfull(struct divf *d)
         return OK;
     size_t n = d->lists.n;
     double mean = (double)d->lists.live / (double)n;
-    if (!overfull(d, d->largest_list, mean))
+    if (!overfull(d, d->lists.longest, mean))
         return OK;
     int rc = OK;
     for (size_t i = 0; !rc && i < n; i++)
         if (!d->lists.list[i]->uniform && overfull(d, d->lists.list[i]->live, mean))
             rc = split_list(d, i);
-    d->largest_list = 0;
+    d->lists.longest = 0;
     for (size_t i = 0; i < d->lists.n; i++) {
         const struct divf_list *l = d->lists.list[i];
-        if (!l->uniform && l->live > d->largest_list)
-            d->largest_list = l->live;
+        if (!l->uniform && l->live > d->lists.longest)
+            d->lists.longest = l->live;
     }
     return rc;
 }

@@ -16,7 +16,50 @@
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
-enum { CHUNKS_AT_ONCE = 64, QUERIES = 16 };
+enum { CHUNKS_AT_ONCE = 64 };
+enum { QUERIES_MIN = 32, QUERIES_A_CALL = 1024, CHUNK = 16 };
+
+/* --------------------------------------------------------------------- nearest centroids */
+
+int divf_nearest_find(const struct divf_nearest *b, struct device_rows *on_device, size_t n)
+{
+    const struct cuda *cuda = &b->d->device->cuda;
+    return cuda_check(cuda,
+                      cuda->library.ops->rows->candidates(on_device, b->centroids->n, b->rows, n,
+                                                          b->s, NULL, b->capacity, b->found,
+                                                          b->candidates),
+                      "divf", b->d->env.error);
+}
+
+static int choose(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct divf_nearest *b = arg;
+    const size_t dim = b->centroids->dim, s = b->s;
+    (void)worker;
+    for (size_t q = first; q < end; q++) {
+        const bool all = b->found[q] > b->capacity; /* many are about equally near */
+        const size_t n = all ? b->centroids->n : b->found[q];
+        struct topk nearest = topk_begin(s, b->distances + q * s, b->numbers + q * s);
+        for (size_t i = 0; i < n; i++) {
+            const size_t c = all ? i : b->candidates[q * b->capacity + i].position;
+            topk_push(
+                &nearest,
+                b->d->env.kernels->l2sq_f32(b->rows + q * dim, b->centroids->rows + c * dim, dim),
+                c);
+        }
+        topk_sort(&nearest);
+        for (size_t i = 0; i < s; i++)
+            b->out[q * s + i] = (uint32_t)nearest.ids[i];
+    }
+    return OK;
+}
+
+int divf_nearest_choose(struct divf_nearest *b, size_t n, size_t threads)
+{
+    return parallel_for(b->d->env.pool, threads, n, CHUNK, choose, b);
+}
+
+/* --------------------------------------------------------------------------------- codes */
 
 struct copying {
     struct divf *d;
@@ -44,88 +87,33 @@ static int put_chunks(void *to, size_t first, size_t n)
     return rc;
 }
 
-static int bring(struct divf *d, struct copying *c)
-{
-    struct divf_device *g = d->device;
-    const struct quantizer *quantizer = d->lists.quantizer;
-    int rc = 0;
-    if (!g->codes)
-        rc = g->cuda.library.ops->rabitq->create(g->cuda.session, rabitq_device_dim(quantizer),
-                                                 rabitq_device_bits(quantizer), &g->codes);
-    if (rc == 0)
-        rc = cuda_copy_bring(&d->lists.copied, d->lists.chunks->n_used, put_chunks, c);
-    return cuda_check(&g->cuda, rc, "divf", d->env.error);
-}
-
 /* Brings the device's copy of the codes up to date. The caller has d->changing. */
 static int bring_codes(struct divf *d)
 {
-    struct mem_group g = { .mem = d->env.mem };
-    const size_t most = CHUNKS_AT_ONCE * CHUNK_VECTORS,
-                 words = rabitq_device_words(d->lists.quantizer);
-    struct copying c = { .d = d,
-                         .words = mem_group_array(&g, most * words, sizeof *c.words),
-                         .rows = mem_group_array(&g, most, sizeof *c.rows) };
-    const int rc = g.failed ? fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for codes")
-                            : bring(d, &c);
-    mem_group_free(&g);
-    return rc;
-}
-
-/* ------------------------------------------------------------------------------- queries */
-
-struct preparing {
-    const struct quantizer *quantizer;
-    const float *queries;
-    float *transformed; /* work_dim for each query */
-    int8_t *high, *low;
-    struct device_rabitq_query *terms;
-};
-
-static int prepare(void *arg, size_t first, size_t end, size_t worker)
-{
-    const struct preparing *p = arg;
-    const struct quantizer *q = p->quantizer;
-    const size_t dim = rabitq_device_dim(q);
-    (void)worker;
-    quantizer_transform(q, p->queries + first * q->dim, end - first,
-                        p->transformed + first * q->work_dim);
-    for (size_t i = first; i < end; i++)
-        rabitq_device_query(q, p->transformed + i * q->work_dim, p->high + i * dim,
-                            p->low + i * dim, &p->terms[i]);
-    return OK;
-}
-
-/* Sets `found` and `out` to each query's candidates. high, low and terms of `queries` are not read. */
-static int code_candidates(struct divf *d, const struct device_rabitq_queries *queries,
-                           size_t threads, size_t k, size_t capacity, uint32_t *found,
-                           struct device_candidate *out)
-{
     struct divf_device *g = d->device;
-    struct mem_group memory = { .mem = d->env.mem };
     const struct quantizer *quantizer = d->lists.quantizer;
-    const size_t n = queries->n, dim = rabitq_device_dim(quantizer);
-    struct preparing p = { .quantizer = quantizer, .queries = queries->rows };
-    p.transformed = mem_group_array(&memory, n * quantizer->work_dim, sizeof *p.transformed);
-    p.high = mem_group_array(&memory, n * dim, sizeof *p.high);
-    p.low = mem_group_array(&memory, n * dim, sizeof *p.low);
-    p.terms = mem_group_array(&memory, n, sizeof *p.terms);
-    struct device_rabitq_queries all = *queries;
-    int rc = memory.failed ? fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for queries")
-                           : parallel_for(d->env.pool, threads, n, QUERIES, prepare, &p);
-    all.high = p.high;
-    all.low = p.low;
-    all.terms = p.terms;
-    if (rc == OK)
-        rc = cuda_check(&g->cuda,
-                        g->cuda.library.ops->rabitq->candidates(g->codes, g->lists, g->rows, &all,
-                                                                k, capacity, found, out),
-                        "divf", d->env.error);
+    struct mem_group memory = { .mem = d->env.mem };
+    const size_t most = CHUNKS_AT_ONCE * CHUNK_VECTORS, words = rabitq_device_words(quantizer);
+    struct copying c = { .d = d,
+                         .words = mem_group_array(&memory, most * words, sizeof *c.words),
+                         .rows = mem_group_array(&memory, most, sizeof *c.rows) };
+    int rc =
+        memory.failed ? fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for codes") : OK;
+    if (rc == OK) {
+        int failed =
+            g->codes
+                ? 0
+                : g->cuda.library.ops->rabitq->create(g->cuda.session, rabitq_device_dim(quantizer),
+                                                      rabitq_device_bits(quantizer), &g->codes);
+        if (failed == 0)
+            failed = cuda_copy_bring(&d->lists.copied, d->lists.chunks->n_used, put_chunks, &c);
+        rc = cuda_check(&g->cuda, failed, "divf", d->env.error);
+    }
     mem_group_free(&memory);
     return rc;
 }
 
-enum { QUERIES_MIN = 32, QUERIES_A_CALL = 1024, CHUNK = 16 };
+/* ------------------------------------------------------------------------------- queries */
 
 struct device_batch {
     struct divf *d;
@@ -133,16 +121,31 @@ struct device_batch {
     struct search_result *result;
     struct mem_group memory;
     size_t first, n; /* queries of this call */
-    size_t nprobe, k, capacity, probe_capacity;
+    size_t k, capacity;
     bool by_codes;
-    float *floats;                       /* of the queries, if they are not floats */
-    const float *queries;                /* of this call, as floats */
-    uint32_t *probes, *found;            /* QUERIES_A_CALL x nprobe; QUERIES_A_CALL */
-    struct device_candidate *candidates; /* QUERIES_A_CALL x the larger capacity */
-    uint64_t *probe_ids;                 /* while lists are chosen: x nprobe */
-    float *probe_distances;
+    float *floats; /* of the queries, if they are not floats */
+    /* The lists of this call's queries: `out`, of nprobe = s lists each. Its found and candidates are
+       those of rows afterwards. */
+    struct divf_nearest lists;
+    float *transformed; /* by_codes: work_dim for each query, */
+    int8_t *high, *low; /* and what the device takes of them */
+    struct device_rabitq_query *terms;
     bool *others; /* of each query of the request: searched by the processor */
 };
+
+static int prepare(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct device_batch *b = arg;
+    const struct quantizer *q = b->d->lists.quantizer;
+    const size_t dim = rabitq_device_dim(q);
+    (void)worker;
+    quantizer_transform(q, b->lists.rows + first * q->dim, end - first,
+                        b->transformed + first * q->work_dim);
+    for (size_t i = first; i < end; i++)
+        rabitq_device_query(q, b->transformed + i * q->work_dim, b->high + i * dim,
+                            b->low + i * dim, &b->terms[i]);
+    return OK;
+}
 
 /* The next batch copies everything. */
 void divf_device_drop(struct divf *d)
@@ -244,59 +247,22 @@ static int bring_lists(struct divf *d)
 
 /* ------------------------------------------------------------------------ choosing lists */
 
-static void offer_centroid(const struct device_batch *b, const float *query, struct topk *nearest,
-                           size_t list)
-{
-    const struct divf *d = b->d;
-    topk_push(nearest,
-              d->env.kernels->l2sq_f32(query, d->lists.centroids + list * d->env.dim, d->env.dim),
-              list);
-}
-
-/* Chooses the lists of queries [first, end) of the call by their exact distances. */
-static int choose_lists(void *arg, size_t first, size_t end, size_t worker)
-{
-    struct device_batch *b = arg;
-    (void)worker;
-    for (size_t q = first; q < end; q++) {
-        const float *query = b->queries + q * b->d->env.dim;
-        struct topk nearest =
-            topk_begin(b->nprobe, b->probe_distances + q * b->nprobe, b->probe_ids + q * b->nprobe);
-        if (b->found[q] <= b->probe_capacity)
-            for (size_t i = 0; i < b->found[q]; i++)
-                offer_centroid(b, query, &nearest,
-                               b->candidates[q * b->probe_capacity + i].position);
-        else
-            for (size_t l = 0; l < b->d->lists.n; l++)
-                offer_centroid(b, query, &nearest, l);
-        topk_sort(&nearest);
-        for (size_t p = 0; p < b->nprobe; p++)
-            b->probes[q * b->nprobe + p] = (uint32_t)nearest.ids[p];
-    }
-    return OK;
-}
-
 static int find_lists(struct device_batch *b)
 {
     struct divf *d = b->d;
-    struct divf_device *g = d->device;
+    const size_t nprobe = b->lists.s;
     int rc = OK;
-    if (b->nprobe < d->lists.n)
-        rc = cuda_check(&g->cuda,
-                        g->cuda.library.ops->rows->candidates(
-                            g->list_centroids, d->lists.n, b->queries, b->n, b->nprobe, NULL,
-                            b->probe_capacity, b->found, b->candidates),
-                        "divf", d->env.error);
-    else if (b->by_codes) /* which need the distances of all */
-        memset(b->found, 0xff, b->n * sizeof *b->found);
-    else {
-        for (size_t i = 0; i < b->n * b->nprobe; i++)
-            b->probes[i] = (uint32_t)(i % b->nprobe);
+    if (nprobe < d->lists.n) {
+        rc = divf_nearest_find(&b->lists, d->device->list_centroids, b->n);
+    } else if (b->by_codes) { /* which need the distances of all */
+        memset(b->lists.found, 0xff, b->n * sizeof *b->lists.found);
+    } else {
+        for (size_t i = 0; i < b->n * nprobe; i++)
+            b->lists.out[i] = (uint32_t)(i % nprobe);
         return OK;
     }
     b->result->work.distances += (double)b->n * (double)d->lists.n;
-    return rc == OK ? parallel_for(d->env.pool, b->request->threads, b->n, CHUNK, choose_lists, b)
-                    : rc;
+    return rc == OK ? divf_nearest_choose(&b->lists, b->n, b->request->threads) : rc;
 }
 
 /* ------------------------------------------------------------------------ answers */
@@ -305,9 +271,9 @@ static int find_lists(struct device_batch *b)
 static bool wants_more(const struct device_batch *b, size_t q, size_t found)
 {
     size_t opened = 0;
-    for (size_t p = 0; p < b->nprobe; p++)
-        opened += b->d->lists.list[b->probes[q * b->nprobe + p]]->live > 0;
-    return b->nprobe < b->d->lists.n && (opened < b->nprobe || found < b->k);
+    for (size_t p = 0; p < b->lists.s; p++)
+        opened += b->d->lists.list[b->lists.out[q * b->lists.s + p]]->live > 0;
+    return b->lists.s < b->d->lists.n && (opened < b->lists.s || found < b->k);
 }
 
 /* The k nearest among the candidates of queries [first, end) of the call. */
@@ -321,9 +287,9 @@ static int choose_rows(void *arg, size_t first, size_t end, size_t worker)
         const char *row = (const char *)b->request->queries.rows + query * d->vectors.element_bytes;
         struct topk nearest =
             topk_begin(b->k, b->result->distances + query * b->k, b->result->ids + query * b->k);
-        b->others[query] = b->found[q] > b->capacity;
-        for (size_t i = 0; !b->others[query] && i < b->found[q]; i++) {
-            const uint32_t slot = b->candidates[q * b->capacity + i].position;
+        b->others[query] = b->lists.found[q] > b->capacity;
+        for (size_t i = 0; !b->others[query] && i < b->lists.found[q]; i++) {
+            const uint32_t slot = b->lists.candidates[q * b->capacity + i].position;
             const float distance =
                 divf_distance(&d->space, row, divf_segments_at(&d->vectors, slot));
             const uint64_t id = divf_id(d, slot);
@@ -341,8 +307,8 @@ static void count_work(struct device_batch *b)
 {
     struct divf *d = b->d;
     double rows = 0;
-    for (size_t i = 0; i < b->n * b->nprobe; i++) {
-        struct divf_list *list = d->lists.list[b->probes[i]];
+    for (size_t i = 0; i < b->n * b->lists.s; i++) {
+        struct divf_list *list = d->lists.list[b->lists.out[i]];
         divf_mark_probed(d, list, 1);
         rows += (double)list->live;
     }
@@ -351,7 +317,7 @@ static void count_work(struct device_batch *b)
         b->result->work.estimates += rows;
         for (size_t q = 0; q < b->n;
              q++) /* what the processor measures; the device does not count */
-            b->result->work.distances += b->found[q] <= b->capacity ? b->found[q] : 0;
+            b->result->work.distances += b->lists.found[q] <= b->capacity ? b->lists.found[q] : 0;
     } else
         b->result->work.distances += rows;
     b->result->work.bytes_read +=
@@ -362,28 +328,32 @@ static int find_rows(struct device_batch *b)
 {
     struct divf *d = b->d;
     struct divf_device *g = d->device;
+    const struct device_ops *ops = g->cuda.library.ops;
+    const struct divf_nearest *l = &b->lists;
     const size_t k = b->k * d->lists.soft_k;
-    if (b->by_codes) {
-        const struct device_rabitq_queries queries = { .n = b->n,
-                                                       .rows = b->queries,
-                                                       .probes = b->probes,
-                                                       .distances = b->probe_distances,
-                                                       .nprobe = b->nprobe };
-        return code_candidates(d, &queries, b->request->threads, k, b->capacity, b->found,
-                               b->candidates);
-    }
-    return cuda_check(&g->cuda,
-                      g->cuda.library.ops->lists->candidates(g->lists, g->rows, b->queries, b->n,
-                                                             b->probes, b->nprobe, k, b->capacity,
-                                                             b->found, b->candidates),
-                      "divf", d->env.error);
+    const struct device_rabitq_queries queries = { .n = b->n,
+                                                   .rows = l->rows,
+                                                   .probes = l->out,
+                                                   .distances = l->distances,
+                                                   .nprobe = l->s,
+                                                   .high = b->high,
+                                                   .low = b->low,
+                                                   .terms = b->terms };
+    if (b->by_codes)
+        (void)parallel_for(d->env.pool, b->request->threads, b->n, CHUNK, prepare, b);
+    const int failed = b->by_codes
+                           ? ops->rabitq->candidates(g->codes, g->lists, g->rows, &queries, k,
+                                                     b->capacity, l->found, l->candidates)
+                           : ops->lists->candidates(g->lists, g->rows, l->rows, b->n, l->out, l->s,
+                                                    k, b->capacity, l->found, l->candidates);
+    return cuda_check(&g->cuda, failed, "divf", d->env.error);
 }
 
 static int search_call(struct device_batch *b)
 {
     struct divf *d = b->d;
     const char *rows = (const char *)b->request->queries.rows + b->first * d->vectors.element_bytes;
-    b->queries = divf_query_floats(&d->space, rows, b->n, b->floats);
+    b->lists.rows = divf_query_floats(&d->space, rows, b->n, b->floats);
     int rc = find_lists(b);
     if (rc == OK)
         rc = find_rows(b);
@@ -426,17 +396,23 @@ static int search_calls(struct device_batch *b)
 static int allocate(struct device_batch *b)
 {
     const struct divf *d = b->d;
+    const struct quantizer *q = b->by_codes ? d->lists.quantizer : NULL;
     struct mem_group *g = &b->memory;
+    struct divf_nearest *l = &b->lists;
     const size_t asked = b->request->queries.n;
     const size_t n = asked < QUERIES_A_CALL ? asked : QUERIES_A_CALL;
-    const size_t most = b->capacity > b->probe_capacity ? b->capacity : b->probe_capacity;
-    const size_t floats = divf_floats_needed(&d->space, n);
-    b->floats = mem_group_array(g, floats, sizeof *b->floats);
-    b->probes = mem_group_array(g, n * b->nprobe, sizeof *b->probes);
-    b->probe_ids = mem_group_array(g, n * b->nprobe, sizeof *b->probe_ids);
-    b->probe_distances = mem_group_array(g, n * b->nprobe, sizeof *b->probe_distances);
-    b->found = mem_group_array(g, n, sizeof *b->found);
-    b->candidates = mem_group_array(g, n * most, sizeof *b->candidates);
+    const size_t most = b->capacity > l->capacity ? b->capacity : l->capacity;
+    const size_t codes = q ? n * rabitq_device_dim(q) : 0;
+    b->floats = mem_group_array(g, divf_floats_needed(&d->space, n), sizeof *b->floats);
+    l->out = mem_group_array(g, n * l->s, sizeof *l->out);
+    l->numbers = mem_group_array(g, n * l->s, sizeof *l->numbers);
+    l->distances = mem_group_array(g, n * l->s, sizeof *l->distances);
+    l->found = mem_group_array(g, n, sizeof *l->found);
+    l->candidates = mem_group_array(g, n * most, sizeof *l->candidates);
+    b->transformed = mem_group_array(g, q ? n * q->work_dim : 0, sizeof *b->transformed);
+    b->high = mem_group_array(g, codes, sizeof *b->high);
+    b->low = mem_group_array(g, codes, sizeof *b->low);
+    b->terms = mem_group_array(g, q ? n : 0, sizeof *b->terms);
     b->others = mem_group_zalloc(g, asked, sizeof *b->others);
     return g->failed ? fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for candidates") : OK;
 }
@@ -465,11 +441,14 @@ int divf_device_search(struct divf *d, const struct search_request *request,
         .d = d, .request = request, .result = result, .memory.mem = d->env.mem, .k = request->k
     };
     pthread_mutex_lock(&d->changing);
-    b.nprobe = (size_t)knobs->nprobe < d->lists.n ? (size_t)knobs->nprobe : d->lists.n;
+    const struct centroids centroids = divf_centroids(&d->lists);
+    const size_t nprobe = (size_t)knobs->nprobe < d->lists.n ? (size_t)knobs->nprobe : d->lists.n;
     b.by_codes =
         rabitq_fits_device(d->lists.quantizer) && b.k * d->lists.soft_k <= DEVICE_RABITQ_MAX_K;
     b.capacity = 8 * b.k * d->lists.soft_k + 64;
-    b.probe_capacity = 8 * b.nprobe + 64;
+    b.lists = (struct divf_nearest){
+        .d = d, .centroids = &centroids, .s = nprobe, .capacity = 8 * nprobe + 64
+    };
     const bool fits = b.k * d->lists.soft_k <= DEVICE_MAX_K;
     int rc = fits ? allocate(&b) : OK;
     if (rc == OK && fits)

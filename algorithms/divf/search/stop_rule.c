@@ -6,6 +6,7 @@
 
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
+#include "src/core/topk.h"
 
 static const double stop_level[STOP_LEVELS] = { .5,   .6,  .7,  .8,  .85, .9,
                                                 .925, .95, .97, .98, .99, .995 };
@@ -133,8 +134,7 @@ struct sample {
     uint32_t *assigned, *start, *members;
     float *distances, *list_distances; /* TOGETHER x n_base; lists */
     uint32_t *probes;                  /* n_steps */
-    float *nearest;                    /* k */
-    uint32_t *nearest_rows, n_nearest; /* k */
+    struct topk nearest;               /* k, by rows' numbers */
     struct stop_step *steps;           /* n_queries x n_steps */
 };
 
@@ -148,8 +148,8 @@ static bool sample_alloc(struct sample *t)
     t->distances = mem_group_array(g, TOGETHER * t->n_base, sizeof *t->distances);
     t->list_distances = mem_group_array(g, lists, sizeof *t->list_distances);
     t->probes = mem_group_array(g, t->n_steps + 1, sizeof *t->probes);
-    t->nearest = mem_group_array(g, t->k, sizeof *t->nearest);
-    t->nearest_rows = mem_group_array(g, t->k, sizeof *t->nearest_rows);
+    t->nearest = topk_begin(t->k, mem_group_array(g, t->k, sizeof *t->nearest.distances),
+                            mem_group_array(g, t->k, sizeof *t->nearest.ids));
     t->steps = mem_group_array(g, t->n_queries * t->n_steps, sizeof *t->steps);
     return !g->failed;
 }
@@ -187,28 +187,18 @@ static int file_base(struct sample *t)
 
 static void offer(struct sample *t, uint32_t row, float distance)
 {
-    if (t->n_nearest == t->k && distance >= t->nearest[t->k - 1])
-        return;
-    for (size_t i = 0; t->copies > 1 && i < t->n_nearest; i++)
-        if (t->nearest_rows[i] == row)
-            return;
-    size_t at = t->n_nearest < t->k ? t->n_nearest++ : t->k - 1;
-    for (; at > 0 && t->nearest[at - 1] > distance; at--) {
-        t->nearest[at] = t->nearest[at - 1];
-        t->nearest_rows[at] = t->nearest_rows[at - 1];
-    }
-    t->nearest[at] = distance;
-    t->nearest_rows[at] = row;
+    if (distance <= topk_limit(&t->nearest) && (t->copies == 1 || !topk_holds(&t->nearest, row)))
+        topk_push(&t->nearest, distance, row);
 }
 
 /* The distance of the k-th nearest of all base rows. */
 static float true_kth(struct sample *t, const float *distances)
 {
-    t->n_nearest = 0;
+    t->nearest.n = 0;
     for (size_t i = 0; i < t->n_base; i++)
-        if (t->n_nearest < t->k || distances[i] < t->nearest[t->k - 1])
-            offer(t, (uint32_t)i, distances[i]);
-    return t->nearest[t->n_nearest - 1];
+        if (distances[i] <= topk_limit(&t->nearest))
+            topk_push(&t->nearest, distances[i], i);
+    return t->nearest.distances[0];
 }
 
 static void search(struct sample *t, const float *query, const float *distances,
@@ -220,19 +210,19 @@ static void search(struct sample *t, const float *query, const float *distances,
     const float *centroid = t->centroids->rows + t->probes[0] * t->dim;
     struct stop_state state = divf_stop_begin(kernels->l2sq_f32(query, centroid, t->dim));
     const struct stop_rule none = { .weight = { 0 } };
-    t->n_nearest = 0;
+    t->nearest.n = 0;
     for (size_t s = 0; s < t->n_steps; s++) {
         for (size_t m = t->start[t->probes[s]]; m < t->start[t->probes[s] + 1]; m++)
             offer(t, t->members[m], distances[t->members[m]]);
-        float limit = t->n_nearest == t->k ? t->nearest[t->k - 1] : INFINITY;
+        float limit = topk_limit(&t->nearest);
         centroid = t->centroids->rows + t->probes[s + 1] * t->dim;
         float next = kernels->l2sq_f32(query, centroid, t->dim);
         steps[s].certain = !isfinite(divf_stop_after(&none, &state, limit, next));
         if (!steps[s].certain)
             features(&state, next, steps[s].feature);
         size_t found = 0;
-        while (found < t->n_nearest && t->nearest[found] <= kth)
-            found++;
+        for (size_t i = 0; i < t->nearest.n; i++)
+            found += t->nearest.distances[i] <= kth;
         steps[s].found = (double)found / (double)t->k;
     }
 }

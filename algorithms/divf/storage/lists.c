@@ -183,6 +183,15 @@ uint32_t divf_copy_put(struct divf_lists *lists, size_t list, uint32_t slot,
     return place;
 }
 
+void divf_list_grown(struct divf_lists *lists, size_t list, size_t n)
+{
+    const uint32_t live = lists->list[list]->live;
+    lists->rows += n;
+    lists->live += n;
+    if (live > lists->longest)
+        lists->longest = live;
+}
+
 uint32_t divf_list_append(struct divf_lists *lists, size_t list, uint32_t slot,
                           const float *transformed)
 {
@@ -190,8 +199,7 @@ uint32_t divf_list_append(struct divf_lists *lists, size_t list, uint32_t slot,
     latch_take(&l->latch);
     uint32_t place = divf_copy_put(lists, list, slot, transformed);
     latch_give(&l->latch);
-    lists->rows++;
-    lists->live++;
+    divf_list_grown(lists, list, 1);
     return place;
 }
 
@@ -358,8 +366,7 @@ void divf_list_move(struct divf_lists *lists, size_t from, size_t to, const uint
         put_copies(lists, from, to, slots + first, count, transformed, was + first);
         latch_give(&l->latch);
     }
-    lists->rows += n;
-    lists->live += n;
+    divf_list_grown(lists, to, n);
 }
 
 void divf_list_bury(struct divf_lists *lists, size_t list, const uint32_t *places, size_t n)

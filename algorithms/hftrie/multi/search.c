@@ -30,7 +30,8 @@ static bool few_allowed(const struct multi *m, const struct id_filter *filter, d
     const double words = (double)filter->n_ids / 64;
     if (words * FILTER_WORD_NS * 4 > ns || words > (double)m->store.n / 16)
         return false;
-    return code_filter_few(filter, (size_t)(ns / BY_ID_NS));
+    const size_t few = (size_t)(ns / BY_ID_NS);
+    return index_filter_count(filter, few + 1) <= few;
 }
 
 static bool to_tables(const struct hftrie *h, const struct code_group *g, uint64_t p,

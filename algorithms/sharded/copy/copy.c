@@ -9,11 +9,6 @@
 #include "src/core/mem.h"
 #include "src/core/rng.h"
 
-static int no_memory(const struct shard_copy *c, size_t n)
-{
-    return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", n);
-}
-
 /* ---- 1. making */
 
 int copy_options(const struct param *table, void *out, const char *text, const char *owner,
@@ -43,26 +38,26 @@ static char *join(struct mem *mem, const char *folder, const char *name)
     return n < 0 || n >= PATH_MAX ? NULL : mem_strdup(mem, path);
 }
 
-struct shard_copy *copy_new(const struct copy_spec *spec)
+int copy_new(struct shard_copy **out, const struct copy_spec *spec)
 {
+    const struct index_ops *ops = spec->ops;
     struct mem *mem = spec->env->mem;
-    struct shard_copy *c = mem_zalloc(mem, sizeof *c);
+    struct error *error = spec->env->error;
+    struct shard_copy *c = *out = mem_zalloc(mem, sizeof *c);
     if (!c)
-        return NULL;
+        return fail(error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
     c->env = *spec->env;
-    c->ops = spec->ops;
+    c->ops = ops;
     idmap_init(&c->live, mem);
     idmap_init(&c->leaving, mem);
-    c->params = mem_zalloc(mem, spec->ops->params_bytes + 1);
-    c->knobs = mem_zalloc(mem, spec->ops->knobs_bytes + 1);
+    c->params = mem_zalloc(mem, ops->params_bytes + 1);
+    c->knobs = mem_zalloc(mem, ops->knobs_bytes + 1);
     c->folder = mem_strdup(mem, spec->folder);
-    c->index_folder = join(mem, spec->folder, "index");
-    if (!c->params || !c->knobs || !c->folder || !c->index_folder) {
-        copy_destroy(c);
-        return NULL;
-    }
-    c->env.dir = c->index_folder;
-    return c;
+    c->env.dir = c->index_folder = join(mem, spec->folder, "index");
+    if (!c->params || !c->knobs || !c->folder || !c->index_folder)
+        return fail(error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
+    const int rc = copy_options(ops->params, c->params, spec->of_params, ops->name, error);
+    return rc ? rc : copy_options(ops->knobs, c->knobs, "", ops->name, error);
 }
 
 int copy_make_index(struct shard_copy *c, const char *from)
@@ -80,31 +75,13 @@ int copy_make_index(struct shard_copy *c, const char *from)
     return rc;
 }
 
-int copy_create(struct shard_copy **out, const struct copy_spec *spec, bool is_replica)
+int copy_create(struct shard_copy *c)
 {
-    struct shard_copy *c = copy_new(spec);
-    *out = NULL;
-    if (!c)
-        return fail(spec->env->error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
-    int rc = OK;
     log_remove_folder(c->folder);
     if (mkdir(c->folder, 0700) != 0)
-        rc = fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be made", c->folder);
-    if (rc == OK)
-        rc = copy_options(c->ops->params, c->params, spec->of_params, c->ops->name, c->env.error);
-    if (rc == OK)
-        rc = copy_options(c->ops->knobs, c->knobs, "", c->ops->name, c->env.error);
-    if (rc == OK)
-        rc = copy_make_index(c, NULL);
-    if (rc == OK)
-        rc = log_create(&c->log, &c->env, c->folder);
-    if (rc == OK && !is_replica)
-        rc = log_end_base(&c->log, 0);
-    if (rc == OK)
-        *out = c;
-    else
-        copy_destroy(c);
-    return rc;
+        return fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be made", c->folder);
+    const int rc = copy_make_index(c, NULL);
+    return rc ? rc : log_create(&c->log, &c->env, c->folder, 1);
 }
 
 void copy_destroy(struct shard_copy *c)
@@ -127,65 +104,10 @@ void copy_destroy(struct shard_copy *c)
 
 /* ---- 2. changing */
 
-int copy_train(struct shard_copy *c, uint64_t sequence, struct vectors sample)
-{
-    int rc = copy_flush(c);
-    if (rc == OK && c->ops->train)
-        rc = c->ops->train(c->index, sample);
-    const struct log_record r = {
-        .op = LOG_TRAIN, .sequence = sequence, .ends = true, .n = sample.n, .rows = sample.rows
-    };
-    if (rc == OK && c->ops->train)
-        rc = log_write(&c->log, &r);
-    c->sequence = rc == OK ? sequence : c->sequence;
-    return rc;
-}
-
-int copy_reserve(struct shard_copy *c, size_t n)
+static int reserve(struct shard_copy *c, size_t n)
 {
     if (!idmap_reserve(&c->live, c->live.n + n) || !idmap_reserve(&c->leaving, c->leaving.n + n))
-        return no_memory(c, n);
-    return OK;
-}
-
-/* Rows that are in the index but shall not be. Space is reserved. */
-static void leave(struct shard_copy *c, const uint64_t *ids, size_t n)
-{
-    struct error unreported = { 0 };
-    struct error *before = error_divert(&unreported);
-    for (size_t i = 0; i < n; i++)
-        (void)idmap_put(&c->leaving, ids[i], 0);
-    (void)copy_flush(c);
-    (void)error_divert(before);
-}
-
-int copy_insert(struct shard_copy *c, uint64_t sequence, struct vectors v, const uint64_t *ids,
-                const uint32_t *buckets)
-{
-    size_t done = 0;
-    int rc = copy_flush(c);
-    if (rc == OK)
-        rc = copy_reserve(c, v.n);
-    if (rc != OK || v.n == 0)
-        return rc;
-    rc = c->ops->insert(c->index, v, ids, &done);
-    const struct log_record r = { .op = LOG_INSERT,
-                                  .sequence = sequence,
-                                  .ends = true,
-                                  .n = v.n,
-                                  .ids = ids,
-                                  .buckets = buckets,
-                                  .rows = v.rows };
-    if (rc == OK)
-        rc = log_write(&c->log, &r);
-    if (rc != OK) {
-        leave(c, ids, done);
-        return rc;
-    }
-    const uint64_t first = wal_last(c->log.wal) - (v.n - 1) / LOG_ROWS;
-    for (size_t i = 0; i < v.n; i++)
-        (void)idmap_put(&c->live, ids[i], (first + i / LOG_ROWS) << BUCKET_BITS | buckets[i]);
-    c->sequence = sequence;
+        return copy_no_memory(c, n);
     return OK;
 }
 
@@ -194,56 +116,44 @@ static int reserve_to_remove(struct shard_copy *c, size_t n)
     if (!c->ops->remove)
         return fail(c->env.error, ERR_UNSUPPORTED, "sharded: method \"%s\" cannot delete",
                     c->ops->name);
-    return copy_reserve(c, n);
+    return reserve(c, n);
 }
 
 /* Space is reserved. */
-static size_t mark(struct shard_copy *c, uint64_t sequence, const uint64_t *ids, size_t n)
+static size_t mark(struct shard_copy *c, const struct log_record *r)
 {
     size_t found = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < r->n; i++) {
         uint64_t value;
-        if (!idmap_remove(&c->live, ids[i], &value))
+        if (!idmap_remove(&c->live, r->ids[i], &value))
             continue;
-        (void)idmap_put(&c->leaving, ids[i], value);
+        (void)idmap_put(&c->leaving, r->ids[i], value);
         found++;
     }
-    c->sequence = sequence;
     return found;
 }
 
-int copy_mark(struct shard_copy *c, uint64_t sequence, const uint64_t *ids, size_t n, size_t *found)
+int copy_mark(struct shard_copy *c, const struct log_record *r, size_t *found)
 {
     *found = 0;
     int rc = copy_flush(c);
     if (rc == OK)
-        rc = reserve_to_remove(c, n);
-    if (rc == OK)
-        *found = mark(c, sequence, ids, n);
-    return rc;
-}
-
-void copy_unmark(struct shard_copy *c, uint64_t sequence, const uint64_t *ids, size_t n)
-{
-    /* If that mark failed, what is in `leaving` is of earlier ones. */
-    for (size_t i = 0; c->sequence == sequence && i < n; i++) {
-        uint64_t value;
-        if (idmap_remove(&c->leaving, ids[i], &value))
-            (void)idmap_put(&c->live, ids[i], value);
-    }
-}
-
-int copy_discard(struct shard_copy *c, uint64_t sequence, const uint64_t *ids, size_t n)
-{
-    const struct log_record r = {
-        .op = LOG_REMOVE, .sequence = sequence, .ends = true, .n = n, .ids = ids
-    };
-    int rc = reserve_to_remove(c, n);
+        rc = reserve_to_remove(c, r->n);
     if (rc != OK)
         return rc;
-    (void)mark(c, sequence, ids, n);
-    rc = log_write(&c->log, &r);
-    return rc == OK ? copy_flush(c) : rc;
+    *found = mark(c, r);
+    c->sequence = r->sequence;
+    return OK;
+}
+
+void copy_unmark(struct shard_copy *c, const struct log_record *r)
+{
+    /* If that mark failed, what is in `leaving` is of earlier ones. */
+    for (size_t i = 0; c->sequence == r->sequence && i < r->n; i++) {
+        uint64_t value;
+        if (idmap_remove(&c->leaving, r->ids[i], &value))
+            (void)idmap_put(&c->live, r->ids[i], value);
+    }
 }
 
 static int take_lsn(void *to, const struct log_record *r)
@@ -263,27 +173,25 @@ int copy_take_lsns(struct shard_copy *c)
     return rc;
 }
 
-int copy_flush(struct shard_copy *c)
+/* What leaves is written to the log (logs), and removed from the index (index). */
+static int drop(struct shard_copy *c, bool logs, bool index)
 {
     const size_t n = c->leaving.n;
     size_t at = 0, done = 0, i = 0;
-    if (c->lsns_are_old) {
-        const int rc = copy_take_lsns(c);
-        if (rc != OK)
-            return rc;
-    }
     if (n == 0)
         return OK;
     uint64_t value, *ids = mem_array(c->env.mem, n, sizeof *ids);
     if (!ids)
-        return no_memory(c, n);
+        return copy_no_memory(c, n);
     while (i < n && idmap_next(&c->leaving, &at, &ids[i], &value))
         i++;
     const struct log_record r = {
         .op = LOG_REMOVE, .sequence = c->sequence, .ends = true, .n = n, .ids = ids
     };
-    int rc = log_write(&c->log, &r);
-    if (rc == OK)
+    int rc = logs ? log_write(&c->log, &r) : OK;
+    if (!index)
+        done = n;
+    else if (rc == OK)
         rc = c->ops->remove ? c->ops->remove(c->index, ids, n, &done)
                             : fail(c->env.error, ERR_UNSUPPORTED,
                                    "sharded: an insertion failed, and method \"%s\" cannot delete "
@@ -295,22 +203,69 @@ int copy_flush(struct shard_copy *c)
     return rc;
 }
 
-int copy_relabel(struct shard_copy *c, uint64_t sequence, const uint64_t *ids,
-                 const uint32_t *buckets, size_t n)
+int copy_flush(struct shard_copy *c)
 {
-    const struct log_record r = { .op = LOG_RELABEL,
-                                  .sequence = sequence,
-                                  .ends = true,
-                                  .n = n,
-                                  .ids = ids,
-                                  .buckets = buckets };
-    const int rc = log_write(&c->log, &r);
-    uint64_t value;
-    for (size_t i = 0; rc == OK && i < n; i++)
-        if (idmap_get(&c->live, ids[i], &value))
-            (void)idmap_put(&c->live, ids[i], value >> BUCKET_BITS << BUCKET_BITS | buckets[i]);
-    c->sequence = rc == OK ? sequence : c->sequence;
-    return rc;
+    const int rc = c->lsns_are_old ? copy_take_lsns(c) : OK;
+    return rc ? rc : drop(c, true, true);
+}
+
+/* Rows that are in the index but shall not be. Space is reserved. */
+static void leave(struct shard_copy *c, const uint64_t *ids, size_t n)
+{
+    struct error unreported = { 0 };
+    struct error *before = error_divert(&unreported);
+    for (size_t i = 0; i < n; i++)
+        (void)idmap_put(&c->leaving, ids[i], 0);
+    (void)copy_flush(c);
+    (void)error_divert(before);
+}
+
+/* What a change needs so that it can be made, or taken back, whole. */
+static int prepare(struct shard_copy *c, const struct log_record *r, bool logs)
+{
+    const int rc = logs && (r->op == LOG_INSERT || r->op == LOG_TRAIN) ? copy_flush(c) : OK;
+    if (rc != OK || (r->op != LOG_INSERT && r->op != LOG_REMOVE))
+        return rc;
+    return logs && r->op == LOG_REMOVE ? reserve_to_remove(c, r->n) : reserve(c, r->n);
+}
+
+/* Of an insertion, *done rows are in the index. */
+static int change_index(struct shard_copy *c, const struct log_record *r, size_t *done)
+{
+    const struct vectors v = { r->rows, r->n, c->env.dim, c->env.element };
+    if (r->op == LOG_TRAIN && c->ops->train)
+        return c->ops->train(c->index, v);
+    return r->op == LOG_INSERT && r->n > 0 ? c->ops->insert(c->index, v, r->ids, done) : OK;
+}
+
+int copy_do(struct shard_copy *c, const struct log_record *r, bool logs, bool index)
+{
+    uint64_t first = r->lsn, value;
+    size_t done = 0;
+    int rc = prepare(c, r, logs);
+    if (rc != OK)
+        return rc;
+    if (r->op == LOG_REMOVE)
+        (void)mark(c, r);
+    if (index)
+        rc = change_index(c, r, &done);
+    if (rc == OK && logs && (r->op != LOG_TRAIN || c->ops->train)) {
+        rc = r->op == LOG_BASE ? log_end_base(&c->log, r->sequence) : log_write(&c->log, r);
+        first = wal_last(c->log.wal) - (r->n > 0 ? (r->n - 1) / LOG_ROWS : 0);
+    }
+    if (rc != OK && logs && r->op == LOG_INSERT) /* in recovery the files stay as they are */
+        leave(c, r->ids, done);
+    if (rc != OK)
+        return rc;
+    for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++)
+        (void)idmap_put(&c->live, r->ids[i], (first + i / LOG_ROWS) << BUCKET_BITS | r->buckets[i]);
+    for (size_t i = 0; r->op == LOG_RELABEL && i < r->n; i++)
+        if (idmap_get(&c->live, r->ids[i], &value))
+            (void)idmap_put(&c->live, r->ids[i],
+                            value >> BUCKET_BITS << BUCKET_BITS | r->buckets[i]);
+    if (r->ends && r->sequence > c->sequence)
+        c->sequence = r->sequence;
+    return r->op != LOG_REMOVE ? OK : logs ? copy_flush(c) : drop(c, false, index);
 }
 
 /* ---- 3. asking */

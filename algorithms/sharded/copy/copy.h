@@ -38,6 +38,17 @@ static inline uint32_t copy_bucket(uint64_t live_value)
     return (uint32_t)(live_value & (BUCKETS_MAX - 1));
 }
 
+static inline size_t copy_row_bytes(const struct shard_copy *c)
+{
+    return index_row_bytes(c->env.element, c->env.dim);
+}
+
+/* Records ERR_NO_MEMORY, and returns it. */
+static inline int copy_no_memory(const struct shard_copy *c, size_t rows)
+{
+    return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", rows);
+}
+
 /* 1. Making. The env is that of the whole index; its dir is not used. */
 
 struct copy_spec {
@@ -47,15 +58,17 @@ struct copy_spec {
     const char *folder;    /* made if it is new */
 };
 
-/* Replaces what is in the folder. is_replica: it is for the records of another copy, and can be recovered
-   once that one's base is complete. */
-int copy_create(struct shard_copy **, const struct copy_spec *, bool is_replica);
+/* A copy without an index and a log, for one of the functions below; to be destroyed also on failure.
+   ERR_NO_MEMORY, ERR_CONFIG. */
+int copy_new(struct shard_copy **, const struct copy_spec *);
+/* Replaces what is in the folder by an empty copy, which can be recovered once its log's base ends. */
+int copy_create(struct shard_copy *);
 /* Makes the copy that the folder's process had, from its log, and from its checkpoint if that can be
    loaded. On failure all files stay. ERR_NOT_FOUND: the folder has no complete log; ERR_CORRUPT: the log
    ends before the checkpoint. */
-int copy_recover(struct shard_copy **, const struct copy_spec *);
-/* Makes the copy that copy_save() stored in `from`, and replaces what is in the folder. */
-int copy_load(struct shard_copy **, const struct copy_spec *, const char *from);
+int copy_recover(struct shard_copy *);
+/* After copy_create(): takes what copy_save() stored in `from`. */
+int copy_load(struct shard_copy *, const char *from);
 void copy_destroy(struct shard_copy *);
 /* Fills the struct of an option table from "name=value,name=value". ERR_CONFIG. */
 int copy_options(const struct param *table, void *out, const char *text, const char *owner,
@@ -63,21 +76,17 @@ int copy_options(const struct param *table, void *out, const char *text, const c
 
 /* 2. Changing. All rows of a call, or none. */
 
-int copy_train(struct shard_copy *, uint64_t sequence, struct vectors sample);
-int copy_insert(struct shard_copy *, uint64_t sequence, struct vectors, const uint64_t *ids,
-                const uint32_t *buckets);
-/* Takes ids out of `live`; those that are not there are ignored. Nothing is removed from the index
-   yet. *found: how many were there. */
-int copy_mark(struct shard_copy *, uint64_t sequence, const uint64_t *ids, size_t n, size_t *found);
-/* Puts ids back that the mark of this sequence took, if it was the last change. Cannot fail. */
-void copy_unmark(struct shard_copy *, uint64_t sequence, const uint64_t *ids, size_t n);
+/* Does what the record says, in the index (index) and in `live`, and writes it to the log (logs). A removal
+   logs all of its ids: other copies may have those that this one has not. On ERR_NO_MEMORY nothing of it is
+   done; on other failures its rows are marked, but perhaps not logged. */
+int copy_do(struct shard_copy *, const struct log_record *, bool logs, bool index);
+/* Takes the ids of a removal out of `live`; those that are not there are ignored. Nothing is removed from the
+   index yet. *found: how many were there. */
+int copy_mark(struct shard_copy *, const struct log_record *, size_t *found);
+/* Puts ids back that this mark took, if it was the last change. Cannot fail. */
+void copy_unmark(struct shard_copy *, const struct log_record *);
 /* Writes what is marked to the log, and removes it from the index. On failure the rest stays marked. */
 int copy_flush(struct shard_copy *);
-/* Marks and flushes, and logs all of the ids: other copies may have those that this one has not.
-   ERR_NO_MEMORY: nothing is done; other failures: marked, but perhaps not logged. */
-int copy_discard(struct shard_copy *, uint64_t sequence, const uint64_t *ids, size_t n);
-int copy_relabel(struct shard_copy *, uint64_t sequence, const uint64_t *ids,
-                 const uint32_t *buckets, size_t n);
 /* Maintenance of the index; and the log is compacted if most of it is of rows that are gone. */
 int copy_maintain(struct shard_copy *, uint64_t budget, bool *more);
 
@@ -93,7 +102,7 @@ uint64_t copy_digest(const struct shard_copy *);
 
 /* 4. Rows and records */
 
-/* Calls `row` for each live row with want[bucket] (of n_buckets), in the order of the log, starting
+/* Calls `row` for each live row with want[bucket] (of n_buckets; NULL: every one), in the order of the log, starting
    after record `after`; stops at the end of a record once there were `most`. *last: the last record
    that was read; UINT64_MAX: the end. */
 struct copy_rows {
@@ -103,7 +112,7 @@ struct copy_rows {
     void *to;
 };
 int copy_read_rows(struct shard_copy *, const struct copy_rows *, uint64_t after, uint64_t *last);
-/* Does what a record of another copy says, and logs it. Rows that are there already are left out. */
+/* copy_do() of a record of another copy, which is logged. Rows that are there already are left out. */
 int copy_apply(struct shard_copy *, const struct log_record *);
 
 /* Rows chosen from others, with their ids and buckets. */
@@ -128,11 +137,9 @@ int copy_save(struct shard_copy *, const char *to);
 /* Saves the index beside the log, so that a restart need not insert the rows before again. */
 int copy_checkpoint(struct shard_copy *);
 
-/* internal: restore.c uses them. */
-struct shard_copy *copy_new(const struct copy_spec *);
+/* internal: restore.c and save.c use them. */
 /* Empty, or saved in the folder `from`. */
 int copy_make_index(struct shard_copy *, const char *from);
-int copy_reserve(struct shard_copy *, size_t n);
 /* Sets the lsns in `live` by the log. */
 int copy_take_lsns(struct shard_copy *);
 

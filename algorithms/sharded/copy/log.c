@@ -91,9 +91,9 @@ void log_remove_folder(const char *path)
     (void)rmdir(path);
 }
 
-/* Prepares a log of this number; a new one's folder is made. */
+/* Prepares a log of this number. */
 static int begin(struct row_log *log, const struct index_env *env, const char *folder,
-                 uint64_t number, bool is_new)
+                 uint64_t number)
 {
     char path[PATH_MAX];
     *log = (struct row_log){ .env = *env, .folder = folder, .number = number };
@@ -103,11 +103,6 @@ static int begin(struct row_log *log, const struct index_env *env, const char *f
     if (!log->path)
         return fail(env->error, ERR_NO_MEMORY, "sharded: out of memory for a log");
     log->env.dir = log->path;
-    if (!is_new)
-        return OK;
-    log_remove_folder(log->path);
-    if (mkdir(log->path, 0700) != 0)
-        return fail_errno(env->error, ERR_IO, "sharded: %s cannot be made", log->path);
     return OK;
 }
 
@@ -118,13 +113,26 @@ void log_close(struct row_log *log)
     *log = (struct row_log){ 0 };
 }
 
-int log_create(struct row_log *log, const struct index_env *env, const char *folder)
+void log_discard(struct row_log *log)
 {
-    int rc = begin(log, env, folder, 1, true);
+    if (log->path)
+        log_remove_folder(log->path);
+    log_close(log);
+}
+
+int log_create(struct row_log *log, const struct index_env *env, const char *folder,
+               uint64_t number)
+{
+    int rc = begin(log, env, folder, number);
+    if (rc == OK) {
+        log_remove_folder(log->path);
+        if (mkdir(log->path, 0700) != 0)
+            rc = fail_errno(env->error, ERR_IO, "sharded: %s cannot be made", log->path);
+    }
     if (rc == OK)
         rc = wal_open(&log->wal, &log->env, WAL_WRITTEN, 0, NULL);
     if (rc != OK)
-        log_close(log);
+        log_discard(log);
     return rc;
 }
 
@@ -249,7 +257,7 @@ int log_open(struct row_log *log, const struct index_env *env, const char *folde
         uint64_t last;
         if (!file_newest(folder, PREFIX, number, &number) || number == 0)
             return fail(env->error, ERR_NOT_FOUND, "sharded: %s has no complete log", folder);
-        int rc = begin(log, env, folder, number, false);
+        int rc = begin(log, env, folder, number);
         if (rc == OK)
             rc = read_all(log, 0, find_base, &search, &last);
         if (rc == OK && search.found)
@@ -267,42 +275,13 @@ int log_open(struct row_log *log, const struct index_env *env, const char *folde
 
 /* ---- compaction */
 
-struct compaction {
-    const struct log_keeper *keeper;
-    struct row_log *to;
-    uint64_t sequence;
-};
-
-static int copy_record(void *of, const struct log_record *r)
+int log_replace(struct row_log *log, const struct row_log *next, uint64_t sequence)
 {
-    struct compaction *c = of;
-    struct log_record kept = { 0 };
-    if (!c->keeper->keep(c->keeper->to, r, &kept))
-        return OK;
-    kept.op = r->op;
-    kept.sequence = c->sequence;
-    return log_write(c->to, &kept);
-}
-
-int log_compact(struct row_log *log, uint64_t sequence, const struct log_keeper *keeper)
-{
-    struct row_log fresh;
-    struct compaction c = { keeper, &fresh, sequence };
-    int rc = begin(&fresh, &log->env, log->folder, log->number + 1, true);
-    if (rc == OK)
-        rc = wal_open(&fresh.wal, &fresh.env, WAL_WRITTEN, 0, NULL);
-    if (rc == OK)
-        rc = log_read(log, 0, copy_record, &c);
-    if (rc == OK)
-        rc = log_end_base(&fresh, sequence);
-    if (rc != OK) {
-        if (fresh.path)
-            log_remove_folder(fresh.path);
-        log_close(&fresh);
-        return rc;
+    struct row_log now = *next;
+    const int rc = log_end_base(&now, sequence);
+    if (rc == OK) {
+        log_discard(log);
+        *log = now;
     }
-    log_remove_folder(log->path);
-    log_close(log);
-    *log = fresh;
-    return OK;
+    return rc;
 }

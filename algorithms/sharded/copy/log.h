@@ -44,9 +44,9 @@ struct row_log {
 /* Rows in a record at most. */
 enum { LOG_ROWS = 4096 };
 
-/* Makes the first log in the folder, which is empty and whose name stays valid. It is complete, and can
-   be opened again, from log_end_base() on. A zeroed log is closed. */
-int log_create(struct row_log *, const struct index_env *, const char *folder);
+/* Makes the log of this number in the folder, whose name stays valid. It is complete, and can be opened
+   again, from log_end_base() on. A zeroed log is closed. */
+int log_create(struct row_log *, const struct index_env *, const char *folder, uint64_t number);
 int log_end_base(struct row_log *, uint64_t sequence);
 /* Opens the newest complete log in the folder, and removes those before it. ERR_NOT_FOUND: there is
    none. */
@@ -60,14 +60,10 @@ int log_write(struct row_log *, const struct log_record *);
 int log_read(const struct row_log *, uint64_t after,
              int (*visit)(void *to, const struct log_record *), void *to);
 
-/* Replaces the log by one whose base has what keep() leaves of the records so far: it reduces a
-   record to what is to stay, using the arrays given, of LOG_ROWS, and returns whether anything is.
-   On failure the old log stays. */
-struct log_keeper {
-    bool (*keep)(void *to, const struct log_record *, struct log_record *kept);
-    void *to;
-};
-int log_compact(struct row_log *, uint64_t sequence, const struct log_keeper *);
+/* Puts `next`, whose base ends here, in the place of the log, which is removed. On failure both stay. */
+int log_replace(struct row_log *, const struct row_log *next, uint64_t sequence);
+/* Removes the files of a log, and closes it. */
+void log_discard(struct row_log *);
 uint64_t log_bytes(const struct row_log *);
 
 /* A record as bytes of a message, and back; the payload of a record in the file is the same. */

@@ -5,18 +5,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "algorithms/common/durable/store_file.h"
+#include "algorithms/common/io/files.h"
 #include "algorithms/sharded/copy/copy.h"
-
-#define CHECKPOINT "sharded.checkpoint"
-#define VERSION    1
+#include "src/core/path_print.h"
 
 /* ---- replaying records */
-
-static size_t row_bytes_of(const struct shard_copy *c)
-{
-    return index_row_bytes(c->env.element, c->env.dim);
-}
 
 bool copy_picked_make(struct picked_rows *p, struct mem *mem, size_t n, size_t row_bytes)
 {
@@ -41,126 +34,76 @@ void copy_picked_add(struct picked_rows *p, uint64_t id, uint32_t bucket, const 
     p->n++;
 }
 
-static int replay_insert(struct shard_copy *c, const struct log_record *r, bool index)
+/* A sample of more than LOG_ROWS rows has several records, but training needs it whole: it is collected.
+   Rows of an insertion that are there already are left out. */
+static int replay(struct shard_copy *c, const struct log_record *r, bool logs, bool index)
 {
-    struct picked_rows fresh;
-    size_t done;
-    int rc = copy_reserve(c, r->n);
-    if (!copy_picked_make(&fresh, c->env.mem, r->n, row_bytes_of(c)) && rc == OK)
-        rc = fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", r->n);
-    for (size_t i = 0; rc == OK && i < r->n; i++)
-        if (!idmap_get(&c->live, r->ids[i], NULL))
-            copy_picked_add(&fresh, r->ids[i], r->buckets[i], r->rows, i);
-    const struct vectors v = { fresh.rows, fresh.n, c->env.dim, c->env.element };
-    if (rc == OK && index && fresh.n > 0)
-        rc = c->ops->insert(c->index, v, fresh.ids, &done);
-    for (size_t i = 0; rc == OK && i < fresh.n; i++)
-        (void)idmap_put(&c->live, fresh.ids[i], r->lsn << BUCKET_BITS | fresh.buckets[i]);
+    const size_t row_bytes = copy_row_bytes(c), bytes = r->n * row_bytes;
+    struct log_record its = *r;
+    struct picked_rows fresh = { 0 };
+    int rc = OK;
+    if (r->op == LOG_TRAIN && (!r->ends || c->sample_bytes > 0)) {
+        if (!mem_grow(c->env.mem, &c->sample, &c->sample_capacity, c->sample_bytes + bytes, 1))
+            return copy_no_memory(c, r->n);
+        memcpy(c->sample + c->sample_bytes, r->rows, bytes);
+        c->sample_bytes += bytes;
+        if (!r->ends)
+            return OK;
+        its.rows = c->sample;
+        its.n = c->sample_bytes / row_bytes;
+        c->sample_bytes = 0;
+    }
+    if (r->op == LOG_INSERT) {
+        if (!copy_picked_make(&fresh, c->env.mem, r->n, row_bytes))
+            rc = copy_no_memory(c, r->n);
+        for (size_t i = 0; rc == OK && i < r->n; i++)
+            if (!idmap_get(&c->live, r->ids[i], NULL))
+                copy_picked_add(&fresh, r->ids[i], r->buckets[i], r->rows, i);
+        its.ids = fresh.ids;
+        its.buckets = fresh.buckets;
+        its.rows = fresh.rows;
+        its.n = fresh.n;
+    }
+    if (rc == OK)
+        rc = copy_do(c, &its, logs, index);
     copy_picked_free(&fresh);
     return rc;
 }
 
-static int replay_remove(struct shard_copy *c, const struct log_record *r, bool index)
-{
-    size_t n = 0, done;
-    uint64_t *ids = mem_array(c->env.mem, r->n + 1, sizeof *ids);
-    int rc =
-        ids ? OK : fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu ids", r->n);
-    for (size_t i = 0; rc == OK && i < r->n; i++)
-        if (idmap_remove(&c->live, r->ids[i], NULL))
-            ids[n++] = r->ids[i];
-    if (rc == OK && index && n > 0)
-        rc = c->ops->remove(c->index, ids, n, &done);
-    mem_free(c->env.mem, ids);
-    return rc;
-}
-
-static int replay(struct shard_copy *c, const struct log_record *r, bool index)
-{
-    const struct vectors sample = { r->rows, r->n, c->env.dim, c->env.element };
-    uint64_t value;
-    int rc = OK;
-    switch (r->op) {
-        case LOG_TRAIN: rc = index && c->ops->train ? c->ops->train(c->index, sample) : OK; break;
-        case LOG_INSERT: rc = replay_insert(c, r, index); break;
-        case LOG_REMOVE: rc = replay_remove(c, r, index); break;
-        case LOG_RELABEL:
-            for (size_t i = 0; i < r->n; i++)
-                if (idmap_get(&c->live, r->ids[i], &value))
-                    (void)idmap_put(&c->live, r->ids[i],
-                                    value >> BUCKET_BITS << BUCKET_BITS | r->buckets[i]);
-            break;
-        case LOG_BASE: break;
-    }
-    if (rc == OK && r->ends && r->sequence > c->sequence)
-        c->sequence = r->sequence;
-    return rc;
-}
-
-/* A sample of more than LOG_ROWS rows has several records, but training needs it whole. */
-static int replay_whole(struct shard_copy *c, const struct log_record *r, bool index)
-{
-    const size_t bytes = r->n * row_bytes_of(c);
-    if (r->op != LOG_TRAIN || (r->ends && c->sample_bytes == 0))
-        return replay(c, r, index);
-    if (!mem_grow(c->env.mem, &c->sample, &c->sample_capacity, c->sample_bytes + bytes, 1))
-        return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for a sample");
-    memcpy(c->sample + c->sample_bytes, r->rows, bytes);
-    c->sample_bytes += bytes;
-    if (!r->ends)
-        return OK;
-    struct log_record whole = *r;
-    whole.rows = c->sample;
-    whole.n = c->sample_bytes / row_bytes_of(c);
-    c->sample_bytes = 0;
-    return replay(c, &whole, index);
-}
-
 int copy_apply(struct shard_copy *c, const struct log_record *r)
 {
-    struct log_record mine = *r;
-    int rc = copy_flush(c);
-    if (rc == OK)
-        rc = r->op == LOG_BASE ? log_end_base(&c->log, r->sequence) : log_write(&c->log, r);
-    mine.lsn = wal_last(c->log.wal);
-    return rc == OK ? replay_whole(c, &mine, true) : rc;
+    return replay(c, r, true, true);
 }
 
 /* ---- checkpoints and recovery */
 
-struct checkpoint {
-    uint64_t log, lsn;
-};
-
-static void checkpoint_folder(const struct shard_copy *c, uint64_t log, uint64_t lsn,
-                              char path[PATH_MAX])
+/* The index as of a record of the present log: a folder that has this name is complete. */
+static void checkpoint_folder(const struct shard_copy *c, uint64_t lsn, char path[PATH_MAX])
 {
-    (void)snprintf(path, PATH_MAX, "%s/index-%" PRIu64 "-%" PRIu64, c->folder, log, lsn);
+    (void)snprintf(path, PATH_MAX, "%s/index-%" PRIu64 "-%" PRIu64, c->folder, c->log.number, lsn);
 }
 
 int copy_checkpoint(struct shard_copy *c)
 {
-    const struct store_identity identity = store_identity_of(&c->env, "sharded", VERSION);
-    struct store_writer w;
-    char path[PATH_MAX], old[PATH_MAX];
+    char path[PATH_MAX], old[PATH_MAX], fresh[PATH_MAX];
     int rc = copy_flush(c);
-    const struct checkpoint at = { c->log.number, wal_last(c->log.wal) };
-    if (!c->ops->save || !c->ops->load || rc != OK || c->checkpoint == at.lsn)
+    const uint64_t lsn = wal_last(c->log.wal);
+    if (!c->ops->save || !c->ops->load || rc != OK || c->checkpoint == lsn)
         return rc;
-    checkpoint_folder(c, at.log, at.lsn, path);
-    checkpoint_folder(c, at.log, c->checkpoint, old);
+    checkpoint_folder(c, lsn, path);
+    checkpoint_folder(c, c->checkpoint, old);
+    rc = path_print(fresh, c->env.error, "%s/index.new", c->folder);
+    if (rc != OK)
+        return rc;
+    log_remove_folder(fresh);
     log_remove_folder(path);
-    if (mkdir(path, 0700) != 0)
-        return fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be made", path);
-    rc = c->ops->save(c->index, path);
-    if (rc == OK) {
-        (void)store_begin(&w, c->folder, CHECKPOINT, &identity, NULL, c->env.error);
-        store_section(&w, "checkpoint");
-        store_write(&w, &at, sizeof at);
-        rc = store_commit(&w);
-    }
-    log_remove_folder(rc == OK ? old : path);
-    c->checkpoint = rc == OK ? at.lsn : c->checkpoint;
+    if (mkdir(fresh, 0700) != 0)
+        return fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be made", fresh);
+    rc = c->ops->save(c->index, fresh);
+    if (rc == OK && rename(fresh, path) != 0)
+        rc = fail_errno(c->env.error, ERR_IO, "sharded: %s cannot be renamed", fresh);
+    log_remove_folder(rc == OK ? old : fresh);
+    c->checkpoint = rc == OK ? lsn : c->checkpoint;
     return rc;
 }
 
@@ -168,34 +111,26 @@ int copy_checkpoint(struct shard_copy *c)
    index: all rows are in the log. A log that ends before its checkpoint has lost records. */
 static int load_checkpoint(struct shard_copy *c, uint64_t *lsn)
 {
-    const struct store_identity identity = store_identity_of(&c->env, "sharded", VERSION);
-    struct store_reader r;
-    struct checkpoint at = { 0, 0 };
     struct error none = { 0 };
-    const void *bytes;
-    char path[PATH_MAX];
+    char name[64], path[PATH_MAX];
+    uint64_t at;
     *lsn = 0;
-    if (store_open(&r, c->folder, CHECKPOINT, &identity, &none) == OK) {
-        if (store_need(&r, "checkpoint", sizeof at, &bytes, NULL) == OK)
-            memcpy(&at, bytes, sizeof at);
-        store_close(&r);
-    }
-    checkpoint_folder(c, at.log, at.lsn, path);
-    if (at.log != c->log.number || !c->ops->load)
+    (void)snprintf(name, sizeof name, "index-%" PRIu64 "-", c->log.number);
+    if (!c->ops->load || !file_newest(c->folder, name, UINT64_MAX, &at) || at == 0)
         return copy_make_index(c, NULL);
-    if (at.lsn > wal_last(c->log.wal))
+    checkpoint_folder(c, at, path);
+    if (at > wal_last(c->log.wal))
         return fail(c->env.error, ERR_CORRUPT,
                     "sharded: %s: record %" PRIu64
                     " is the last one, but the checkpoint has %" PRIu64,
-                    c->log.path, wal_last(c->log.wal), at.lsn);
+                    c->log.path, wal_last(c->log.wal), at);
     struct error *before = error_divert(&none);
-    error_clear(&none);
     const int rc = copy_make_index(c, path);
     (void)error_divert(before);
     if (rc != OK)
         return rc == ERR_NO_MEMORY ? fail(c->env.error, rc, "%s", none.text)
                                    : copy_make_index(c, NULL);
-    *lsn = c->checkpoint = at.lsn;
+    *lsn = c->checkpoint = at;
     return OK;
 }
 
@@ -207,30 +142,16 @@ struct recovery {
 static int recover_record(void *to, const struct log_record *r)
 {
     const struct recovery *recovery = to;
-    return replay_whole(recovery->copy, r, r->lsn > recovery->index_from);
+    return replay(recovery->copy, r, false, r->lsn > recovery->index_from);
 }
 
-int copy_recover(struct shard_copy **out, const struct copy_spec *spec)
+int copy_recover(struct shard_copy *c)
 {
-    struct shard_copy *c = copy_new(spec);
     struct recovery recovery = { .copy = c };
-    *out = NULL;
-    if (!c)
-        return fail(spec->env->error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
-    int rc = copy_options(c->ops->params, c->params, spec->of_params, c->ops->name, c->env.error);
-    if (rc == OK)
-        rc = copy_options(c->ops->knobs, c->knobs, "", c->ops->name, c->env.error);
-    if (rc == OK)
-        rc = log_open(&c->log, &c->env, c->folder);
+    int rc = log_open(&c->log, &c->env, c->folder);
     if (rc == OK)
         rc = load_checkpoint(c, &recovery.index_from);
-    if (rc == OK)
-        rc = log_read(&c->log, 0, recover_record, &recovery);
-    if (rc == OK)
-        *out = c;
-    else
-        copy_destroy(c);
-    return rc;
+    return rc ? rc : log_read(&c->log, 0, recover_record, &recovery);
 }
 
 /* ---- reading rows */
@@ -247,7 +168,7 @@ static int read_record(void *to, const struct log_record *r)
 {
     struct row_reading *reading = to;
     const struct copy_rows *rows = reading->rows;
-    const size_t row_bytes = row_bytes_of(reading->copy);
+    const size_t row_bytes = copy_row_bytes(reading->copy);
     if (reading->read >= rows->most)
         return ERR_INTERRUPTED;
     for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++) {
@@ -255,7 +176,8 @@ static int read_record(void *to, const struct log_record *r)
         if (!idmap_get(&reading->copy->live, r->ids[i], &value) || value >> BUCKET_BITS != r->lsn)
             continue;
         const uint32_t bucket = copy_bucket(value);
-        if (bucket >= rows->n_buckets || !(rows->want[bucket / 64] >> bucket % 64 & 1))
+        if (rows->want &&
+            (bucket >= rows->n_buckets || !(rows->want[bucket / 64] >> bucket % 64 & 1)))
             continue;
         const int rc =
             rows->row(rows->to, r->ids[i], bucket, (const char *)r->rows + i * row_bytes);
@@ -281,39 +203,45 @@ int copy_read_rows(struct shard_copy *c, const struct copy_rows *rows, uint64_t 
 
 struct keeping {
     struct shard_copy *copy;
-    struct picked_rows picked;
+    struct row_log fresh;
+    struct picked_rows picked; /* of a record */
 };
 
-static bool keep_live(void *to, const struct log_record *r, struct log_record *kept)
+/* Writes what is to stay of a record to the fresh log. */
+static int keep_live(void *to, const struct log_record *r)
 {
     struct keeping *k = to;
-    *kept = *r;
+    struct log_record kept = *r;
+    kept.sequence = k->copy->sequence;
     if (r->op == LOG_TRAIN)
-        return true;
+        return log_write(&k->fresh, &kept);
     k->picked.n = 0;
     for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++) {
         uint64_t value;
         if (idmap_get(&k->copy->live, r->ids[i], &value) && value >> BUCKET_BITS == r->lsn)
             copy_picked_add(&k->picked, r->ids[i], copy_bucket(value), r->rows, i);
     }
-    kept->ids = k->picked.ids;
-    kept->buckets = k->picked.buckets;
-    kept->rows = k->picked.rows;
-    kept->n = k->picked.n;
-    return k->picked.n > 0;
+    kept.ids = k->picked.ids;
+    kept.buckets = k->picked.buckets;
+    kept.rows = k->picked.rows;
+    kept.n = k->picked.n;
+    return kept.n > 0 ? log_write(&k->fresh, &kept) : OK;
 }
 
 static int compact(struct shard_copy *c)
 {
     struct keeping k = { .copy = c };
     char checkpoint[PATH_MAX];
-    checkpoint_folder(c, c->log.number, c->checkpoint, checkpoint);
-    int rc = copy_picked_make(&k.picked, c->env.mem, LOG_ROWS, row_bytes_of(c))
-                 ? OK
-                 : fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for a log");
-    const struct log_keeper keeper = { keep_live, &k };
+    checkpoint_folder(c, c->checkpoint, checkpoint);
+    int rc = copy_picked_make(&k.picked, c->env.mem, LOG_ROWS, copy_row_bytes(c))
+                 ? log_create(&k.fresh, &c->env, c->folder, c->log.number + 1)
+                 : copy_no_memory(c, LOG_ROWS);
     if (rc == OK)
-        rc = log_compact(&c->log, c->sequence, &keeper);
+        rc = log_read(&c->log, 0, keep_live, &k);
+    if (rc == OK)
+        rc = log_replace(&c->log, &k.fresh, c->sequence);
+    if (rc != OK)
+        log_discard(&k.fresh);
     if (rc == OK && c->checkpoint > 0) {
         log_remove_folder(checkpoint);
         c->checkpoint = 0;
@@ -326,7 +254,7 @@ static int compact(struct shard_copy *c)
 
 int copy_maintain(struct shard_copy *c, uint64_t budget, bool *more)
 {
-    const uint64_t live = c->live.n * (row_bytes_of(c) + sizeof(uint64_t)), small = 1 << 20;
+    const uint64_t live = c->live.n * (copy_row_bytes(c) + sizeof(uint64_t)), small = 1 << 20;
     *more = false;
     int rc = copy_flush(c);
     if (rc == OK && log_bytes(&c->log) > 2 * live + small)

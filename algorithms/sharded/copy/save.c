@@ -13,11 +13,6 @@
 #define SAVED   "sharded.shard"
 #define VERSION 1
 
-static size_t row_bytes_of(const struct shard_copy *c)
-{
-    return index_row_bytes(c->env.element, c->env.dim);
-}
-
 /* ---- saving */
 
 struct saving {
@@ -34,7 +29,7 @@ static int save_row(void *to, uint64_t id, uint32_t bucket, const void *row)
     struct saving *s = to;
     s->ids[s->n] = id;
     s->buckets[s->n++] = bucket;
-    store_write(s->to, row, row_bytes_of(s->copy));
+    store_write(s->to, row, copy_row_bytes(s->copy));
     return OK;
 }
 
@@ -42,7 +37,7 @@ static int save_sample(void *to, const struct log_record *r)
 {
     struct saving *s = to;
     if (r->op == LOG_TRAIN)
-        store_write(s->to, r->rows, r->n * row_bytes_of(s->copy));
+        store_write(s->to, r->rows, r->n * copy_row_bytes(s->copy));
     return OK;
 }
 
@@ -55,13 +50,9 @@ static int save_sections(struct shard_copy *c, struct store_writer *w)
                         mem_array(mem, c->live.n + 1, sizeof *s.ids),
                         mem_array(mem, c->live.n + 1, sizeof *s.buckets),
                         0 };
-    uint64_t all = ~UINT64_C(0), *want = mem_array(mem, BUCKETS_MAX / 64, sizeof *want), last;
-    int rc = s.ids && s.buckets && want
-                 ? OK
-                 : fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory to save a shard");
-    for (size_t i = 0; rc == OK && i < BUCKETS_MAX / 64; i++)
-        want[i] = all;
-    const struct copy_rows rows = { want, BUCKETS_MAX, SIZE_MAX, save_row, &s };
+    const struct copy_rows rows = { NULL, 0, SIZE_MAX, save_row, &s };
+    uint64_t last;
+    int rc = s.ids && s.buckets ? OK : copy_no_memory(c, c->live.n);
     store_section(w, "rows");
     if (rc == OK)
         rc = copy_read_rows(c, &rows, 0, &last);
@@ -78,7 +69,6 @@ static int save_sections(struct shard_copy *c, struct store_writer *w)
     }
     mem_free(mem, s.ids);
     mem_free(mem, s.buckets);
-    mem_free(mem, want);
     return rc;
 }
 
@@ -114,8 +104,8 @@ int copy_save(struct shard_copy *c, const char *to)
 
 /* ---- loading */
 
-/* All rows of a shard in one batch of the log would be in memory twice. */
-static int write_in_parts(struct shard_copy *c, const struct log_record *whole)
+/* All rows of a shard in one batch of the log would be in memory twice. The index has them already. */
+static int take_in_parts(struct shard_copy *c, const struct log_record *whole)
 {
     int rc = OK;
     for (size_t first = 0; rc == OK && first < whole->n; first += LOG_ROWS) {
@@ -124,15 +114,15 @@ static int write_in_parts(struct shard_copy *c, const struct log_record *whole)
         part.ends = first + part.n == whole->n;
         part.ids = whole->ids ? whole->ids + first : NULL;
         part.buckets = whole->buckets ? whole->buckets + first : NULL;
-        part.rows = (const char *)whole->rows + first * row_bytes_of(c);
-        rc = log_write(&c->log, &part);
+        part.rows = (const char *)whole->rows + first * copy_row_bytes(c);
+        rc = copy_do(c, &part, true, false);
     }
     return rc;
 }
 
 static int load_sections(struct shard_copy *c, const struct store_reader *r)
 {
-    const size_t row_bytes = row_bytes_of(c);
+    const size_t row_bytes = copy_row_bytes(c);
     struct store_fields f = { .r = r };
     const void *rows, *sample;
     const uint64_t *ids, *sequence;
@@ -143,53 +133,33 @@ static int load_sections(struct shard_copy *c, const struct store_reader *r)
     store_field(&f, "ids", &ids, n, sizeof *ids);
     store_field(&f, "buckets", &buckets, n, sizeof *buckets);
     store_field(&f, "sequence", &sequence, 1, sizeof *sequence);
-    int rc = f.code == OK ? copy_reserve(c, n) : f.code;
-    if (rc != OK)
-        return rc;
-    c->sequence = *sequence;
+    if (f.code != OK)
+        return f.code;
     const struct log_record trained = {
-        .op = LOG_TRAIN, .sequence = c->sequence, .ends = true, .n = n_sample, .rows = sample
+        .op = LOG_TRAIN, .sequence = *sequence, .n = n_sample, .rows = sample
     };
     const struct log_record inserted = { .op = LOG_INSERT,
-                                         .sequence = c->sequence,
-                                         .ends = true,
+                                         .sequence = *sequence,
                                          .n = n,
                                          .ids = ids,
                                          .buckets = buckets,
                                          .rows = rows };
-    rc = write_in_parts(c, &trained);
-    if (rc == OK)
-        rc = write_in_parts(c, &inserted);
-    if (rc == OK && n > 0) {
-        const uint64_t first = wal_last(c->log.wal) - (n - 1) / LOG_ROWS;
-        for (size_t i = 0; i < n; i++)
-            (void)idmap_put(&c->live, ids[i], (first + i / LOG_ROWS) << BUCKET_BITS | buckets[i]);
-    }
-    return rc;
+    c->sequence = *sequence;
+    const int rc = take_in_parts(c, &trained);
+    return rc ? rc : take_in_parts(c, &inserted);
 }
 
-int copy_load(struct shard_copy **out, const struct copy_spec *spec, const char *from)
+int copy_load(struct shard_copy *c, const char *from)
 {
-    struct shard_copy *c;
     struct store_reader r;
     char path[PATH_MAX];
-    const struct store_identity identity = store_identity_of(spec->env, "sharded", VERSION);
-    int rc = copy_create(&c, spec, true);
-    *out = NULL;
-    if (rc != OK)
-        return rc;
-    rc = path_print(path, c->env.error, "%s/index", from);
+    const struct store_identity identity = store_identity_of(&c->env, "sharded", VERSION);
+    int rc = path_print(path, c->env.error, "%s/index", from);
     if (rc == OK)
         rc = copy_make_index(c, path);
     if (rc == OK && (rc = store_open(&r, from, SAVED, &identity, c->env.error)) == OK) {
         rc = load_sections(c, &r);
         store_close(&r);
     }
-    if (rc == OK)
-        rc = log_end_base(&c->log, c->sequence);
-    if (rc == OK)
-        *out = c;
-    else
-        copy_destroy(c);
     return rc;
 }

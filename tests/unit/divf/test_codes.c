@@ -291,7 +291,6 @@ static void test_moved_codes(void **state)
                 assert_ok(divf_lists_detach(divf_of(w.index)), &w.bench.error);
                 changes[rng_below(&w.rng, sizeof changes / sizeof *changes)](&w);
                 divf_lists_publish(divf_of(w.index));
-                divf_of(w.index)->largest_list = UINT32_MAX; /* unknown: splits compute it */
                 if (rng_below(&w.rng, 4) == 0)
                     divf_list_compact(divf_of(w.index),
                                       rng_below(&w.rng, divf_of(w.index)->lists.n));

@@ -228,7 +228,6 @@ static void test_wrong_ids(void **state)
 static void test_inner_product(void **state)
 {
     inner_product_is_answered(&hnsw_ops, "ef_search");
-    any_order_matters_not(&hnsw_ops, "M=8;ef_construction=64", "", 8, 24, 1500 / test_scale());
 }
 
 int main(void)

@@ -78,5 +78,5 @@ LUA
 run run --quick also.lua --only flat --only mine --out results
 check "an entry of the config is tuned beside the others" '[ $status = 0 ] && grep -q "^mine\[ef_search=" out && grep -q "^flat " out'
 run run --quick also.lua --set text=yes --out results
-check "one that is no table is refused" '[ $status != 0 ] && grep -q "also: expected tables such as" err'
+check "an entry that is not a table is refused" '[ $status != 0 ] && grep -q "also: expected tables such as" err'
 exit $failed

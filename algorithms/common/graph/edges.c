@@ -188,7 +188,7 @@ void graph_edges_reconnect(const struct graph *g, struct layer *l, uint32_t i, u
             offered[more++] = candidates[j];
     }
     graph_keys_from(g, l, i, offered, more, keys);
-    /* By inner product a row may have no edge but to one that is longer, and then gets the next of these. */
+    /* By inner product a row's only edge may lead to a longer row: the next longest is then its nearest. */
     const float limit =
         g->options.inner_product ? INFINITY : farthest(g, l, i, list, held, removed);
     for (size_t j = 0; j < more && held < capacity && candidate_distance(keys[j]) <= limit; j++) {

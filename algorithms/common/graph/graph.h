@@ -3,10 +3,10 @@
  * Vamana, one layer whose long edges lead from a medoid to every row.
  *
  * Nodes are numbered from 0 and keep a copy of their vector in its own element (F32 or U8);
- * distances are squared L2, or order rows by their inner product. A removed node's number is reused once no reader can hold it. Edges
- * follow the RNG rule: candidates are taken nearest first, and one is kept unless an already kept
- * one is nearer to it than the node is. The neighbours of a removed node are reconnected with one
- * another, so that the graph stays connected under churn.
+ * distances are squared L2, or order rows by their inner product. A removed node's number is reused
+ * once no reader can hold it. Edges follow the RNG rule: candidates are taken nearest first, and one
+ * is kept unless an already kept one is nearer to it than the node is. The neighbours of a removed
+ * node are reconnected with one another, so that the graph stays connected under churn.
  *
  *   1 creating   2 changes   3 searches   4 nodes   5 files, reports
  *
@@ -108,7 +108,7 @@ const void *graph_row(const struct graph *, uint32_t node);
 size_t graph_links(const struct graph *, uint32_t node, uint32_t *out);
 /* Where searches enter the lowest layer; GRAPH_NONE: there is no node. */
 uint32_t graph_entry(const struct graph *);
-/* Squared L2 of two rows of env's element; the negative inner product. */
+/* Squared L2 of two rows of env's element; under inner product, minus the product. */
 float graph_distance(const struct graph *, const void *a, const void *b);
 
 /* 5. Files, reports */

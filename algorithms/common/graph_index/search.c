@@ -70,7 +70,8 @@ static void scan_allowed(const struct graph_index *h, const void *query,
     }
 }
 
-/* Nodes to find at first. All candidates are offered if some may be rejected. Where rows are deleted, k others are nearly always among them. */
+/* Nodes to find at first. All candidates are offered if some may be rejected. Where rows are
+   deleted, k others are nearly always among them. */
 static size_t first_fetch(const struct graph_index *h, size_t k, size_t ef,
                           const struct id_filter *filter)
 {

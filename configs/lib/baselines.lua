@@ -72,8 +72,11 @@ local function entries(t)
   add { "hnswlib", grid = { M = { 12, 16, 24 }, ef_construction = { 100, 200 } }, params = { deletes = t.changes and "replace" or nil },
         sweep = { ef_search = ef } }
   add { "usearch", grid = { connectivity = { 12, 16, 24 }, scalar = { "f32", "bf16" } }, sweep = { expansion_search = ef } }
+  local taken = {}
+  for _, m in ipairs(out) do taken[m.label] = true end
   for _, m in ipairs(t.also or {}) do
     if type(m) ~= "table" then error('also: expected tables such as { "mymethod", sweep = { ef = { 10, 20 } } }') end
+    if taken[m.label or m[1]] then error(('also: there is an entry "%s" already; give this one a label of its own'):format(m.label or m[1])) end
     add(m)
   end
   return out

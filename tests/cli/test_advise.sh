@@ -73,10 +73,12 @@ run advise mine.fvecs --recall 2
 check "a recall above 1 is refused" '[ $status = 2 ] && grep -q -- "--recall 2: expected" err'
 cat >also.lua <<'LUA'
 require("ranking").experiment { name = "also", title = "One more", data = "mine.fvecs", workload = "static", recall = .9, rows = 1000,
-                                asked = 100, also = { option("text", "no") == "yes" and "hnsw" or { "hnsw", label = "mine", sweep = { ef_search = { 10, 40 } } } } }
+                                asked = 100, also = { option("text", "no") == "yes" and "hnsw" or { "hnsw", label = option("label", "mine"), sweep = { ef_search = { 10, 40 } } } } }
 LUA
 run run --quick also.lua --only flat --only mine --out results
 check "an entry of the config is tuned beside the others" '[ $status = 0 ] && grep -q "^mine\[ef_search=" out && grep -q "^flat " out'
 run run --quick also.lua --set text=yes --out results
 check "an entry that is not a table is refused" '[ $status != 0 ] && grep -q "also: expected tables such as" err'
+run run --quick also.lua --set label=hnsw --out results
+check "a label that is taken is refused" '[ $status != 0 ] && grep -q "also: there is an entry \"hnsw\" already" err'
 exit $failed

@@ -52,6 +52,14 @@ static int new_index(struct index **index, const struct index_ops *ops, const st
     return graph_index_create(index, ops, &hnsw, env, params);
 }
 
+/* By inner product, edges lead to the longest rows, and where these leave, a removal alone mends too
+   little. By L2 a graph that lived long is as good as a new one (docs/results/long_life.md). */
+static int maintain(struct index *index, uint64_t budget, bool *more)
+{
+    *more = false;
+    return index->env.metric == INDEX_IP ? graph_index_maintain(index, budget, more) : OK;
+}
+
 static const struct logged_method logged = {
     .ops = &hnsw_ops, .version = 1, .create = new_index, GRAPH_INDEX_CALLS
 };
@@ -72,4 +80,5 @@ const struct index_ops hnsw_ops = {
     .knobs = hnsw_knobs,
     .knobs_bytes = sizeof(struct hnsw_knobs),
     GRAPH_INDEX_OPERATIONS,
+    .maintain = maintain,
 };

@@ -5,6 +5,17 @@
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
+/* Takes node i out of the keys; returns how many remain. */
+static size_t without(uint64_t *keys, size_t n, uint32_t i)
+{
+    size_t kept = 0;
+
+    for (size_t j = 0; j < n; j++)
+        if (candidate_node(keys[j]) != i)
+            keys[kept++] = keys[j];
+    return kept;
+}
+
 /* Chooses the edges of node i's row; GRAPH_NONE: it is not in the layer yet. *near: its nearest node. */
 static size_t choose_edges(struct graph *g, size_t level, uint32_t i, const void *row,
                            uint32_t *out, uint32_t *near)
@@ -27,7 +38,8 @@ static size_t choose_edges(struct graph *g, size_t level, uint32_t i, const void
 
         return graph_edges_select(g, l, s->pool, n, l->degree - 1, out);
     }
-    return graph_edges_select(g, l, s->list.keys, s->list.n, l->degree - 1, out);
+    return graph_edges_select(g, l, s->list.keys, without(s->list.keys, s->list.n, i),
+                              l->degree - 1, out);
 }
 
 static void lead_to(struct graph *g, struct layer *l, uint32_t i, const uint32_t *edges, size_t n)
@@ -112,6 +124,9 @@ int graph_link_again(struct graph *g, size_t n, uint64_t budget, size_t *left)
     uint64_t checked = 0;
     int rc = OK;
 
+    if (g->options.kind == GRAPH_HNSW && g->lists_lost > (double)n)
+        n = (size_t)g->lists_lost;
+    g->lists_lost = 0;
     *left = n < graph_live(g) ? n : graph_live(g);
     while (rc == OK && *left > 0 && (budget == 0 || checked < budget)) {
         pthread_mutex_lock(&g->lock);

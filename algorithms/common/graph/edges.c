@@ -172,10 +172,20 @@ static float farthest(const struct graph *g, const struct layer *l, uint32_t i,
     return most;
 }
 
+/* The share of i's edges that led to removed numbers; some do. */
+static double share_lost(const struct layer *l, uint32_t i, size_t held)
+{
+    size_t end = 1;
+
+    while (end < l->degree && link_at(layer_links(l, i), end) != GRAPH_NONE)
+        end++;
+    return 1 - (double)held / (double)(end - 1);
+}
+
 /* Keeps i's other edges. The gap is filled with the nearest candidates that the RNG rule allows, none of
    them farther than all that i had: else long edges are handed on from one removal to the next, and in
    the end lead to the same few numbers. */
-void graph_edges_reconnect(const struct graph *g, struct layer *l, uint32_t i, uint32_t removed,
+void graph_edges_reconnect(struct graph *g, struct layer *l, uint32_t i, uint32_t removed,
                            const uint32_t *candidates, size_t n)
 {
     uint32_t list[GRAPH_DEGREE_MAX], offered[AROUND_MAX];
@@ -183,6 +193,7 @@ void graph_edges_reconnect(const struct graph *g, struct layer *l, uint32_t i, u
     const size_t capacity = l->degree - 1;
     size_t held = graph_edges_get(l, i, list), more = 0;
 
+    g->lists_lost += g->options.inner_product ? share_lost(l, i, held) : 0;
     for (size_t j = 0; j < n; j++) {
         if (candidates[j] != i && !holds(list, held, candidates[j]))
             offered[more++] = candidates[j];

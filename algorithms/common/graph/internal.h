@@ -99,7 +99,9 @@ struct graph {
     uint64_t drawn;                    /* levels drawn so far */
     _Atomic(struct graph_tree *) tree; /* GRAPH_BKT; NULL: none yet */
     size_t tree_changes;               /* since the tree was made */
-    size_t patrol, again;              /* the next nodes of graph_patrol() and graph_link_again() */
+    double
+        lists_lost; /* edges lost to removals since graph_link_again(), each as a share of its list */
+    size_t patrol, again; /* the next nodes of graph_patrol() and graph_link_again() */
 };
 
 /* 2. Links and rows */
@@ -300,7 +302,7 @@ void graph_edges_add(const struct graph *, struct layer *, uint32_t i, const uin
 bool graph_links_to(const struct layer *, uint32_t i, uint32_t to); /* an edge; the ring does
                                                                        not count */
 /* Removes `removed` from i's edges and gives i some of the n <= AROUND_MAX distinct live candidates instead. */
-void graph_edges_reconnect(const struct graph *, struct layer *, uint32_t i, uint32_t removed,
+void graph_edges_reconnect(struct graph *, struct layer *, uint32_t i, uint32_t removed,
                            const uint32_t *candidates, size_t n);
 
 /* GRAPH_VAMANA (candidates.c, vamana.c). Allocates for the candidates of changes. false: out of
@@ -331,7 +333,7 @@ bool graph_fit(struct graph *);
 void graph_change_begins(struct graph *);
 /* Some steps of the sweep for links to removed numbers, in each layer; one: only i's links. */
 void graph_sweep(struct graph *);
-void graph_layer_sweep_one(const struct graph *, struct layer *, uint32_t i);
+void graph_layer_sweep_one(struct graph *, struct layer *, uint32_t i);
 /* If a search for i's row does not find i, which is rare, adds an edge to i from the nearest
    one found. */
 void graph_make_findable(struct graph *, uint32_t i);

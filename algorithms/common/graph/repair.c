@@ -23,7 +23,7 @@ void graph_change_begins(struct graph *g)
     g->scratch->since = graph_removals(g);
 }
 
-void graph_layer_sweep_one(const struct graph *g, struct layer *l, uint32_t i)
+void graph_layer_sweep_one(struct graph *g, struct layer *l, uint32_t i)
 {
     _Atomic(uint32_t) *links = layer_links(l, i);
     uint32_t neighbours[GRAPH_DEGREE_MAX];

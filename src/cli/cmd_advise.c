@@ -116,7 +116,7 @@ static int run_with(struct study *s, const char *name, struct sets *sets, bool p
     app->options.n_only *= only;
     app->brief = true;
     char *config = app_path(app->options.root, name), *dir = NULL;
-    const int status = run_config(app, config, &dir);
+    const int status = run_measure(app, config, &dir, NULL);
     app->options = before;
     struct error error = { 0 };
     int rc = status == EXIT_USAGE || !dir || *app->interrupted ? ERR_CONFIG : OK;

@@ -142,7 +142,7 @@ static int reproduce_one(struct app *app, const struct line *line, struct reprod
     app->options.sets = sets;
     app->options.n_sets = n;
     say_where(app, to, line->config);
-    int status = run_config(app, path, &dir);
+    int status = run_measure(app, path, &dir, NULL);
     app->options = before;
     free(sets);
     free(path);

@@ -308,8 +308,3 @@ int run_measure(struct app *app, const char *path, char **dir, struct messenger 
     *app->measuring = 0;
     return status;
 }
-
-int run_config(struct app *app, const char *path, char **dir)
-{
-    return run_measure(app, path, dir, NULL);
-}

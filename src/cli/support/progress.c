@@ -200,25 +200,8 @@ void progress_share(struct progress *p, const char *what, double share)
     }
 }
 
-void progress_cell_begin(struct progress *p, const char *build, size_t repeat)
-{
-    const struct progress_build *b = build_named(p, build);
-
-    p->current = b ? (size_t)(b - p->builds) : SIZE_MAX;
-    p->cell_s = clock_now_s();
-    if (p->quiet)
-        return;
-    if (p->terminal) {
-        progress_cell(p, build, repeat, "begins", NAN);
-        return;
-    }
-    fprintf(stderr, "%zu/%zu  ", p->finished + 1, p->cells);
-    quote_terminal(stderr, build);
-    fprintf(stderr, ", repeat %zu begins\n", repeat + 1);
-}
-
-void progress_cell(struct progress *p, const char *build, size_t repeat, const char *step,
-                   double share)
+static void show_cell(struct progress *p, const char *build, size_t repeat, const char *step,
+                      double share)
 {
     char text[LINE_BYTES], within[16] = "", left[48];
     bool sure;
@@ -233,6 +216,23 @@ void progress_cell(struct progress *p, const char *build, size_t repeat, const c
     left_text(p, left, sizeof left);
     const double gone = clock_now_s() - p->phase_s, rest = progress_left(p, clock_now_s(), &sure);
     bar(p, isnan(rest) ? (double)p->finished / (double)p->cells : gone / (gone + rest), left, text);
+}
+
+void progress_cell_begin(struct progress *p, const char *build, size_t repeat)
+{
+    const struct progress_build *b = build_named(p, build);
+
+    p->current = b ? (size_t)(b - p->builds) : SIZE_MAX;
+    p->cell_s = clock_now_s();
+    if (p->quiet)
+        return;
+    if (p->terminal) {
+        show_cell(p, build, repeat, "begins", NAN);
+        return;
+    }
+    fprintf(stderr, "%zu/%zu  ", p->finished + 1, p->cells);
+    quote_terminal(stderr, build);
+    fprintf(stderr, ", repeat %zu begins\n", repeat + 1);
 }
 
 void progress_cell_done(struct progress *p, const char *build, size_t repeat, const char *status,
@@ -289,5 +289,5 @@ void progress_of_cell(void *progress, const struct cell *cell, size_t step, size
     char text[200], label[LABEL_BYTES];
     plan_build_label(cell, label, sizeof label);
     snprintf(text, sizeof text, "%zu of %zu, %s", step + 1, of, what);
-    progress_cell(progress, label, cell->repeat, text, share);
+    show_cell(progress, label, cell->repeat, text, share);
 }

@@ -23,6 +23,12 @@ static inline double clock_seconds(uint64_t ns)
     return (double)ns * 1e-9;
 }
 
+/* Seconds of the clock, for differences. */
+static inline double clock_now_s(void)
+{
+    return clock_seconds(clock_ns());
+}
+
 /* The part of a measured interval that is the cost of reading the clock: the minimum over runs of
    back-to-back readings. Takes about 50 microseconds. */
 uint64_t clock_cost_ns(void);

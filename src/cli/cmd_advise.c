@@ -29,14 +29,9 @@ static const double exponent_first = 1.5, exponent_least = 1, exponent_most = 2;
 static const double share_of_a_round = .3, share_of_the_last = .7;
 static const double share_of_the_pair = .1, pair_most_s = 60;
 
-static double now_s(void)
-{
-    return 1e-9 * (double)clock_ns();
-}
-
 static double left_s(const struct study *s)
 {
-    return s->seconds - (now_s() - s->began_s);
+    return s->seconds - (clock_now_s() - s->began_s);
 }
 
 /* An existing file, else a name of the catalog, which has neither '/' nor '.'. */
@@ -63,7 +58,7 @@ static void study_init(struct study *s, struct app *app)
     *s = (struct study){ .app = app,
                          .days = o->days ? o->days : 100,
                          .workload = o->workload ? o->workload : "churn",
-                         .began_s = now_s(),
+                         .began_s = clock_now_s(),
                          .seconds = o->seconds > 0 ? o->seconds : 600,
                          .recall = o->recall > 0 ? o->recall : .95 };
     s->pair_s = fmin(share_of_the_pair * s->seconds, pair_most_s);
@@ -116,7 +111,7 @@ static int run_with(struct study *s, const char *name, struct sets *sets, bool p
     app->options.n_only *= only;
     app->brief = true;
     char *config = app_path(app->options.root, name), *dir = NULL;
-    const int status = run_config(app, config, &dir);
+    const int status = run_measure(app, config, &dir, NULL);
     app->options = before;
     struct error error = { 0 };
     int rc = status == EXIT_USAGE || !dir || *app->interrupted ? ERR_CONFIG : OK;
@@ -388,7 +383,7 @@ static int prepare(struct study *s, struct error *error)
         return EXIT_USAGE;
     }
     const int status = strpbrk(s->data, "/.") ? EXIT_OK : command_fetch(s->app, error);
-    s->began_s = now_s();
+    s->began_s = clock_now_s();
     return status;
 }
 

@@ -42,15 +42,12 @@ static void print_row(struct table *t, const char *label, const struct result_es
 static int print_estimate(const struct app *app, const struct plan *plan,
                           const struct experiment *x, FILE *out, struct error *error)
 {
-    static const char *const header[] = { "estimate", "cells", "time", "index", "measured in" };
     char *results = app_copy(app->options.out ? app->options.out : app->options.results);
     struct result_estimate all = { .bytes = NAN };
     struct result_rates rates;
     struct table t;
     const int rc = result_rates_read(&rates, results, x->threads, error);
-    table_init(&t, 5);
-    for (size_t i = 0; i < 5; i++)
-        table_add(&t, "%s", header[i]);
+    table_begin(&t, "estimate|cells|time|index|measured in");
     for (size_t i = 0; !rc && i < x->n_methods; i++) {
         struct result_estimate e;
         result_estimate(&rates, plan, x, &x->methods[i], &e);

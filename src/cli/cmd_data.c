@@ -17,6 +17,7 @@
 #include "src/config/data/catalog.h"
 #include "src/core/path_print.h"
 #include "src/data/files/file.h"
+#include "src/run/measure/folder.h"
 
 enum { FETCHED_AT_ONCE = 4 };
 
@@ -44,7 +45,7 @@ static int is_interrupted(void *app_of)
 }
 
 /* Runs the recipe `parquet` on the columns that --dataset names, and writes into a new folder in app->in.scratch_dir. The
-   caller calls parquet_remove(), also after an error. ERR_FETCH: the recipe failed, with its reason; ERR_INTERRUPTED, ERR_IO. */
+   caller removes it, also after an error. ERR_FETCH: the recipe failed, with its reason; ERR_INTERRUPTED, ERR_IO. */
 static int parquet_read(struct app *app, const char *path, struct parquet_rows *rows,
                         struct error *err)
 {
@@ -70,19 +71,6 @@ static int parquet_read(struct app *app, const char *path, struct parquet_rows *
     if (rc || !p.status)
         return rc;
     return fail(err, ERR_FETCH, "%.600s", process_last_line(&p));
-}
-
-static void parquet_remove(const struct parquet_rows *rows)
-{
-    char path[PATH_MAX + 32];
-    static const char *const left[] = { "rows.npy", "rows.npy.new", "recipe.lock" };
-    if (!*rows->folder)
-        return;
-    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
-        (void)snprintf(path, sizeof path, "%s/%s", rows->folder, left[i]);
-        (void)unlink(path);
-    }
-    (void)rmdir(rows->folder);
 }
 
 /* ---- commands */
@@ -211,7 +199,8 @@ int command_convert(struct app *app, struct error *error)
     }
     if (!rc)
         rc = data_convert(in, &app->in, out, &by_name, &progress, &written, error);
-    parquet_remove(&parquet);
+    if (*parquet.folder)
+        folder_remove(parquet.folder);
     free(folder);
     if (!rc)
         print_written(app, &written);

@@ -16,18 +16,14 @@
 static void list_methods(const struct app *app)
 {
     struct table table;
-    table_init(&table, 3);
-    table_add(&table, "method");
-    table_add(&table, "source");
-    table_add(&table, "summary");
+    table_begin(&table, "method|source|summary");
     for (size_t i = 0; i < app->registry.n; i++) {
         const struct index_ops *ops = app->registry.ops[i];
         table_add(&table, "%s", ops->name);
         table_add(&table, "%s", ops->source);
         table_add(&table, "%s", ops->summary);
     }
-    table_print(&table, stdout);
-    table_free(&table);
+    table_end(&table, stdout);
 #define MISSING(name, why) printf("not in this build: %s: %s\n", name, why);
     BUILD_MISSING(MISSING)
 #undef MISSING
@@ -41,11 +37,7 @@ static int list_datasets(const struct app *app, struct error *error)
     size_t n;
     const char *const *names = catalog_names(catalog, &n);
     struct table table;
-    table_init(&table, 4);
-    table_add(&table, "dataset");
-    table_add(&table, "metric");
-    table_add(&table, "from");
-    table_add(&table, "about");
+    table_begin(&table, "dataset|metric|from|about");
     for (size_t i = 0; i < n; i++) {
         struct catalog_entry *entry = catalog_find(catalog, names[i]);
         char from[64];
@@ -55,8 +47,7 @@ static int list_datasets(const struct app *app, struct error *error)
         table_add(&table, "%s", from);
         table_add(&table, "%s", entry->entry.about);
     }
-    table_print(&table, stdout);
-    table_free(&table);
+    table_end(&table, stdout);
     catalog_close(catalog);
     return EXIT_OK;
 }

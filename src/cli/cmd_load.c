@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "src/base/result_metrics.h"
 #include "src/base/table.h"
 #include "src/cli/commands.h"
 #include "src/cli/run/run.h"
@@ -59,7 +60,7 @@ static int run(struct app *app, char **dir)
     app->options.n_sets = n;
     app->options.n_only = 0;
     char *config = app_path(app->options.root, "configs/load.lua");
-    const int status = run_config(app, config, dir);
+    const int status = run_measure(app, config, dir, NULL);
     app->options = before;
     free(config);
     free(sets);
@@ -78,33 +79,15 @@ static double value(const struct result *r, const char *label, const char *kind,
     return summary_find(&r->summary, label, metric)->median;
 }
 
-static void add_number(struct table *t, double number)
-{
-    char text[32];
-
-    table_number(number, text, sizeof text);
-    table_add(t, "%s", text);
-}
-
-static void add_time(struct table *t, double ns)
-{
-    char text[32];
-
-    table_seconds(ns * 1e-9, text, sizeof text);
-    table_add(t, "%s", text);
-}
-
 /* The operations of each method, by kind. */
 static void print_kinds(const struct result *r)
 {
     static const char *const kinds[] = { "alone", "search", "insert", "delete", "update", "all" };
-    static const char *const header[] = { "method",  "operation", "done",   "per second",
-                                          "p50",     "p99",       "p99.9",  "longest",
-                                          "lag p99", "late",      "skipped" };
+    /* Times, in ns, and numbers, in the order of the columns. */
+    static const char *const values[] = { "done",   "per_second", "p50_ns", "p99_ns", "p999_ns",
+                                          "max_ns", "lag_p99_ns", "late",   "skipped" };
     struct table t;
-    table_init(&t, sizeof header / sizeof *header);
-    for (size_t i = 0; i < sizeof header / sizeof *header; i++)
-        table_add(&t, "%s", header[i]);
+    table_begin(&t, "method|operation|done|per second|p50|p99|p99.9|longest|lag p99|late|skipped");
     for (size_t b = 0; b < r->n_variants; b++) {
         const char *label = r->variants[b]->name;
         for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
@@ -112,20 +95,13 @@ static void print_kinds(const struct result *r)
                 continue;
             table_add(&t, "%s", label);
             table_add(&t, "%s", k ? kinds[k] : "search, alone");
-            add_number(&t, value(r, label, kinds[k], "done"));
-            add_number(&t, value(r, label, kinds[k], "per_second"));
-            add_time(&t, value(r, label, kinds[k], "p50_ns"));
-            add_time(&t, value(r, label, kinds[k], "p99_ns"));
-            add_time(&t, value(r, label, kinds[k], "p999_ns"));
-            add_time(&t, value(r, label, kinds[k], "max_ns"));
-            add_time(&t, value(r, label, kinds[k], "lag_p99_ns"));
-            add_number(&t, value(r, label, kinds[k], "late"));
-            add_number(&t, value(r, label, kinds[k], "skipped"));
+            for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+                result_metric_add(&t, strstr(values[i], "_ns") ? UNIT_NS : UNIT_NONE,
+                                  value(r, label, kinds[k], values[i]));
         }
     }
     putchar('\n');
-    table_print(&t, stdout);
-    table_free(&t);
+    table_end(&t, stdout);
 }
 
 int command_load(struct app *app, struct error *error)

@@ -111,7 +111,7 @@ static void say_where(struct app *app, const struct reproduced *of, const char *
 {
     char gone[32], line[400];
     const size_t done = of->n + of->n_failed;
-    progress_duration(1e-9 * (double)clock_ns() - of->began_s, gone, sizeof gone);
+    progress_duration(clock_now_s() - of->began_s, gone, sizeof gone);
     if (config && done == 0)
         snprintf(line, sizeof line, "1 of %zu: %s", of->planned, config);
     else if (config)
@@ -142,7 +142,7 @@ static int reproduce_one(struct app *app, const struct line *line, struct reprod
     app->options.sets = sets;
     app->options.n_sets = n;
     say_where(app, to, line->config);
-    int status = run_config(app, path, &dir);
+    int status = run_measure(app, path, &dir, NULL);
     app->options = before;
     free(sets);
     free(path);
@@ -211,8 +211,7 @@ int command_reproduce(struct app *app, struct error *error)
     if (!list)
         return EXIT_USAGE;
     struct line line;
-    struct reproduced all = { .planned = count_configs(list, wanted),
-                              .began_s = 1e-9 * (double)clock_ns() };
+    struct reproduced all = { .planned = count_configs(list, wanted), .began_s = clock_now_s() };
     say_what_runs(app, wanted);
     int worst = EXIT_OK;
     while (all.n + all.n_failed < 256 && !*app->interrupted && next_line(list, &line)) {

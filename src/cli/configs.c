@@ -99,12 +99,9 @@ static bool list_one(void *context, const char *folder, const char *file)
 void configs_list(const struct app *app)
 {
     struct listing listing = { .root = app->options.root };
-    table_init(&listing.table, 2);
-    table_add(&listing.table, "config");
-    table_add(&listing.table, "title");
+    table_begin(&listing.table, "config|title");
     visit_all(app, list_one, &listing);
-    table_print(&listing.table, stdout);
-    table_free(&listing.table);
+    table_end(&listing.table, stdout);
 }
 
 enum { CONFIGS_MAX = 256 };

@@ -388,30 +388,39 @@ static void why_not_measured(const struct duel *d, const struct tag_rounds *s, c
                            d->cells[i]->label, s->recall[i] / (double)s->scored[i]);
 }
 
-static json_t *recall_json(const struct tag_rounds *s, size_t who)
+/* An entry of the pair: { a, b, single, tag, op, recall_a, recall_b and those of rounds_json() }. why:
+   it is not measured, and without numbers; "": it is. */
+static json_t *entry_json(const struct comparison *c, const struct rounds *rounds, const char *why)
 {
-    return s->scored[who] > 0 ? json_real(s->recall[who] / (double)s->scored[who]) : json_null();
+    char verdict[900];
+    json_t *json = rounds_json(rounds);
+
+    (void)json_object_update_new(json, json_pack("{s:o, s:o, s:b, s:n, s:n, s:n, s:n}", "a",
+                                                 quote_json(c->a), "b", quote_json(c->b), "single",
+                                                 c->single, "tag", "op", "recall_a", "recall_b"));
+    if (*why) {
+        (void)snprintf(verdict, sizeof verdict, "not measured: %s", why);
+        (void)json_object_set_new(json, "verdict", quote_json(verdict));
+    }
+    return json;
 }
 
 static json_t *slot_json(const struct duel *d, struct tag_rounds *s)
 {
-    char why[800], verdict[900];
+    static const char *const recalls[] = { "recall_a", "recall_b" };
+    char why[800];
 
     why_not_measured(d, s, why, sizeof why);
     if (why[0])
         rounds_init(&s->rounds, s->rounds.until, s->rounds.budget_s, 1);
-    json_t *json = rounds_json(&s->rounds);
-    (void)json_object_set_new(json, "a", quote_json(d->cells[0]->label));
-    (void)json_object_set_new(json, "b", quote_json(d->cells[1]->label));
+    json_t *json = entry_json(d->asked, &s->rounds, why);
     (void)json_object_set_new(json, "tag", quote_json(s->tag));
     (void)json_object_set_new(json, "op", json_string(op_name(s->kind)));
     (void)json_object_set_new(json, "single", json_boolean(is_search(s->kind) && d->asked->single));
-    (void)json_object_set_new(json, "recall_a", recall_json(s, 0));
-    (void)json_object_set_new(json, "recall_b", recall_json(s, 1));
-    if (why[0]) {
-        (void)snprintf(verdict, sizeof verdict, "not measured: %s", why);
-        (void)json_object_set_new(json, "verdict", quote_json(verdict));
-    }
+    for (size_t i = 0; i < 2; i++)
+        if (s->scored[i] > 0)
+            (void)json_object_set_new(json, recalls[i],
+                                      json_real(s->recall[i] / (double)s->scored[i]));
     return json;
 }
 
@@ -475,34 +484,18 @@ static bool find_cell(const struct plan *plan, json_t *const *finished, const ch
 }
 
 /* Writes why a pair with this cell is not measured: the method cannot hold the data, or the cell did
-   not finish. "" if it can be measured. */
-static void why_left_out(const struct held_cell *c, char *why, size_t bytes)
+   not finish. Returns whether. */
+static bool is_left_out(const struct held_cell *c, char *why, size_t bytes)
 {
     const char *status = field_text(c->measured, "status", "ok");
 
-    why[0] = '\0';
     if (c->cell->unsupported)
-        (void)snprintf(why, bytes, "%s", c->cell->unsupported);
+        (void)snprintf(why, bytes, "%s: %s", c->label, c->cell->unsupported);
     else if (strcmp(status, "ok") != 0)
-        (void)snprintf(why, bytes, "its cell %s: %.300s",
+        (void)snprintf(why, bytes, "%s: its cell %s: %.300s", c->label,
                        strcmp(status, "failed") == 0 ? "failed" : "did not finish",
                        field_text(c->measured, "error", status));
-}
-
-/* Adds an entry without numbers; its verdict has the reason. */
-static int not_measured(const struct comparison *c, json_t *out, const char *label, const char *why)
-{
-    char verdict[700];
-
-    (void)snprintf(verdict, sizeof verdict, "not measured: %s%s%.500s", label, *label ? ": " : "",
-                   why);
-    (void)json_array_append_new(
-        out, json_pack("{s:s, s:s, s:b, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:i, s:i, "
-                       "s:f, s:f, s:o}",
-                       "a", c->a, "b", c->b, "single", c->single, "tag", "op", "ratio", "low",
-                       "high", "p", "could_see", "recall_a", "recall_b", "rounds", 0, "replays", 0,
-                       "seconds", 0.0, "until", c->until, "verdict", quote_json(verdict)));
-    return OK;
+    return *why;
 }
 
 static int compare_one(struct experiment *x, const struct comparison *c, const struct plan *plan,
@@ -511,23 +504,21 @@ static int compare_one(struct experiment *x, const struct comparison *c, const s
     const bool quick = env->options && env->options->quick;
     struct comparison asked = *c;
     struct held_cell a, b;
-    char why[500];
+    struct rounds none;
+    char why[700] = "";
 
     if (quick && asked.budget_s > quick_budget_s)
         asked.budget_s = quick_budget_s;
     if (env->options && env->options->in_process)
-        return not_measured(c, x->compared, "",
-                            "--in-process; two cells in turn need two processes");
-    if (!find_cell(plan, finished, c->a, &a) ||
-        !find_cell(plan, finished, c->b, &b)) /* excluded by --only */
-        return not_measured(c, x->compared, "", "one of the two did not run");
-    why_left_out(&a, why, sizeof why);
-    if (why[0])
-        return not_measured(c, x->compared, c->a, why);
-    why_left_out(&b, why, sizeof why);
-    if (why[0])
-        return not_measured(c, x->compared, c->b, why);
-    return cell_rounds_run(&a, &b, env, &asked, x->compared, err);
+        (void)snprintf(why, sizeof why, "--in-process; two cells in turn need two processes");
+    else if (!find_cell(plan, finished, c->a, &a) ||
+             !find_cell(plan, finished, c->b, &b)) /* excluded by --only */
+        (void)snprintf(why, sizeof why, "one of the two did not run");
+    else if (!is_left_out(&a, why, sizeof why) && !is_left_out(&b, why, sizeof why))
+        return cell_rounds_run(&a, &b, env, &asked, x->compared, err);
+    rounds_init(&none, c->until, c->budget_s, 1);
+    (void)json_array_append_new(x->compared, entry_json(c, &none, why));
+    return OK;
 }
 
 int compare_pairs(struct experiment *x, const struct plan *plan, json_t *const *finished,

@@ -190,24 +190,20 @@ static void warn_of_untimed(json_t *warnings, const struct cell_watch *w)
     const double worth_s = .25;
     const struct effort e = effort_of(w, false), changes = effort_of(w, true);
     const double untimed = e.untimed - after_the_end(w);
-    char text[300];
+    json_t *text = NULL;
 
-    if (changes.untimed > worth_s && changes.untimed > changes.timed) {
-        (void)snprintf(text, sizeof text,
-                       "spent %.3g s outside the timed calls of train, insert, update and delete "
-                       "and %.3g s inside: in create, stats, memory, check or threads between them",
-                       changes.untimed, changes.timed);
-        (void)json_array_append_new(warnings, json_string(text));
-        return;
-    }
-    if (!(untimed > worth_s && untimed > e.timed))
-        return;
-    (void)snprintf(
-        text, sizeof text,
-        "spent %.3g s outside the timed calls and %.3g s inside: in create, stats, memory, check "
-        "and first searches, in threads between the operations, or in child processes (%.3g s)",
-        untimed, e.timed, isfinite(e.children) ? e.children : 0);
-    (void)json_array_append_new(warnings, json_string(text));
+    if (changes.untimed > worth_s && changes.untimed > changes.timed)
+        text = json_sprintf("spent %.3g s outside the timed calls of train, insert, update and "
+                            "delete and %.3g s inside: in create, stats, memory, check or threads "
+                            "between them",
+                            changes.untimed, changes.timed);
+    else if (untimed > worth_s && untimed > e.timed)
+        text = json_sprintf("spent %.3g s outside the timed calls and %.3g s inside: in create, "
+                            "stats, memory, check and first searches, in threads between the "
+                            "operations, or in child processes (%.3g s)",
+                            untimed, e.timed, isfinite(e.children) ? e.children : 0);
+    if (text)
+        (void)json_array_append_new(warnings, text);
 }
 
 /* Repeats notes of steps that say of answers what a rate or a recall beside them does not. */

@@ -9,7 +9,7 @@
 #include "src/run/answers_file.h"
 #include "src/run/cell.h"
 #include "src/run/child.h"
-#include "src/run/measure/folder_watch.h"
+#include "src/run/measure/folder.h"
 #include "src/truth/scorer.h"
 #include "src/workload/buffer.h"
 

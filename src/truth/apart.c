@@ -2,8 +2,7 @@
  *
  *     seconds, gflops, number of notes, for each note { bytes, string padded }
  *     for each operation: n_queries, k, available, number of ids, whether it has starts,
- *                         whether it is of a part, [n_queries + 1 starts], ids,
- *                         distances (32-bit, padded), [exact distances, 2 words of key] */
+ *                         [n_queries + 1 starts], ids, distances, 2 words of key */
 #define _GNU_SOURCE /* memfd_create */
 #include "src/truth/apart.h"
 
@@ -55,15 +54,11 @@ static void put_truth(FILE *out, const struct truth *t)
     put_word(out, t->available);
     put_word(out, n);
     put_word(out, t->starts != NULL);
-    put_word(out, t->exact != NULL);
     if (t->starts)
         put_words(out, t->starts, (t->n_queries + 1) * sizeof *t->starts);
     put_words(out, t->ids, n * sizeof *t->ids);
     put_words(out, t->distances, n * sizeof *t->distances);
-    if (t->exact) {
-        put_words(out, t->exact, n * sizeof *t->exact);
-        put_words(out, t->key, sizeof t->key);
-    }
+    put_words(out, t->key, sizeof t->key);
 }
 
 static bool put_oracle(int fd, const struct oracle *o)
@@ -146,22 +141,18 @@ static bool take_truth(struct reader *r, struct truth *t)
     t->k = (size_t)take_word(r);
     t->available = (size_t)take_word(r);
     const size_t n = (size_t)take_word(r);
-    const bool starts = take_word(r) != 0, part = take_word(r) != 0;
+    const bool starts = take_word(r) != 0;
 
     /* The casts remove const although the mapping is read-only: no caller writes to a truth. */
     if (starts)
         t->starts = (uint64_t *)(uintptr_t)take(r, (t->n_queries + 1) * sizeof *t->starts);
     t->ids = (uint64_t *)(uintptr_t)take(r, n * sizeof *t->ids);
-    t->distances = (float *)(uintptr_t)take(r, n * sizeof *t->distances);
-    if (!t->ids || !t->distances || (starts && !t->starts) || (t->n_queries && ids_of(t) != n))
-        return false;
-    if (!part)
-        return true;
-    t->exact = (double *)(uintptr_t)take(r, n * sizeof *t->exact);
+    t->distances = (double *)(uintptr_t)take(r, n * sizeof *t->distances);
     const uint64_t *key = take(r, sizeof t->key);
-    if (key)
-        memcpy(t->key, key, sizeof t->key);
-    return t->exact && key;
+    if (!key || (starts && !t->starts) || (t->n_queries && ids_of(t) != n))
+        return false;
+    memcpy(t->key, key, sizeof t->key);
+    return true;
 }
 
 static bool take_notes(struct reader *r, struct oracle *o)

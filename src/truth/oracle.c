@@ -63,28 +63,24 @@ static void find_query_sets(struct oracle_run *w)
     }
 }
 
-/* Space for n answers, in a part with their exact distances. */
-static bool make_space(struct truth *t, size_t n, bool part)
+static bool make_space(struct truth *t, size_t n)
 {
     t->ids = mem_array(NULL, n + 1, sizeof *t->ids);
     t->distances = mem_array(NULL, n + 1, sizeof *t->distances);
-    t->exact = part ? mem_array(NULL, n + 1, sizeof *t->exact) : NULL;
-    return t->ids && t->distances && (t->exact || !part);
+    return t->ids && t->distances;
 }
 
 static void put_answer(struct truth *t, size_t at, struct neighbour answer)
 {
     t->ids[at] = answer.id;
-    t->distances[at] = (float)answer.distance;
-    if (t->exact)
-        t->exact[at] = answer.distance;
+    t->distances[at] = answer.distance;
 }
 
 static int fill_search(const struct oracle_run *w, struct truth *t, const struct query_set *q)
 {
     static const struct neighbour none = { HUGE_VAL, INDEX_NO_ID };
 
-    if (!make_space(t, t->n_queries * t->k, w->env->parts > 0))
+    if (!make_space(t, t->n_queries * t->k))
         return fail(w->err, ERR_NO_MEMORY, "truth: out of memory for %zu answers",
                     t->n_queries * t->k);
     for (size_t i = 0; i < t->n_queries; i++)
@@ -107,17 +103,15 @@ static size_t answers_of(const struct query_set *q)
 
 static int fill_range(struct oracle_run *w, struct truth *t, const struct query_set *q)
 {
-    const bool part = w->env->parts > 0;
     size_t n = answers_of(q);
-    const size_t bytes =
-        n * (sizeof *t->ids + sizeof *t->distances + (part ? sizeof *t->exact : 0));
+    const size_t bytes = n * (sizeof *t->ids + sizeof *t->distances);
 
     if (bytes > w->range_bytes)
         return fail(w->err, ERR_NO_MEMORY,
                     "%zu answers need more than what is left of half the memory", n);
     w->range_bytes -= bytes;
     t->starts = mem_array(NULL, t->n_queries + 1, sizeof *t->starts);
-    if (!make_space(t, n, part) || !t->starts)
+    if (!make_space(t, n) || !t->starts)
         return fail(w->err, ERR_NO_MEMORY, "truth: out of memory for %zu answers", n);
     n = 0;
     for (size_t i = 0; i < t->n_queries; i++) {
@@ -269,12 +263,11 @@ static int answer(struct oracle_run *w, size_t i)
     w->n_ids = live_state_ids(w->asked, op->filter_bits, op->filter_ids, w->ids);
     w->n_ids = oracle_part_of(w->env->part, w->env->parts, w->ids, w->n_ids, w->ids);
     q->left--;
+    const XXH128_hash_t key = oracle_truth_key(w, op, w->ids, w->n_ids);
     *t = (struct truth){ .n_queries = op->rows->n,
                          .k = op->kind == OP_RANGE ? 0 : op->k,
-                         .available = w->n_ids };
-    const XXH128_hash_t key = oracle_truth_key(w, op, w->ids, w->n_ids);
-    if (w->env->parts > 0)
-        memcpy(t->key, (const uint64_t[]){ key.low64, key.high64 }, sizeof t->key);
+                         .available = w->n_ids,
+                         .key = { key.low64, key.high64 } };
     if (!from_cache(w, q, op, key))
         rc = compute_and_store(w, q, i, key);
     if (rc == OK)
@@ -392,7 +385,6 @@ void oracle_free(struct oracle *oracle)
         mem_free(NULL, oracle->truths[i].ids);
         mem_free(NULL, oracle->truths[i].distances);
         mem_free(NULL, oracle->truths[i].starts);
-        mem_free(NULL, oracle->truths[i].exact);
     }
     mem_free(NULL, oracle->truths);
     if (oracle->mapped)

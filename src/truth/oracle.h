@@ -19,13 +19,10 @@ struct truth {
     size_t n_queries, k; /* range: k is 0 */
     /* n_queries x k, nearest first, INDEX_NO_ID past the live rows; range: concatenated */
     uint64_t *ids;
-    float *distances; /* same shape as ids */
-    uint64_t *starts; /* range: n_queries + 1 offsets into ids; else NULL */
-    size_t available; /* live rows that pass the filter */
-    /* of a part (below), for the merge: distances before they are rounded, same shape as ids, and a
-       hash of the queries and of the rows searched; else NULL and 0 */
-    double *exact;
-    uint64_t key[2];
+    double *distances; /* same shape as ids; for the merge of parts (below) */
+    uint64_t *starts;  /* range: n_queries + 1 offsets into ids; else NULL */
+    size_t available;  /* live rows that pass the filter */
+    uint64_t key[2];   /* a hash of the queries and of the rows searched */
 };
 
 struct oracle {

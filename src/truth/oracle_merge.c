@@ -33,7 +33,7 @@ static int check_part(const struct oracle_run *w, size_t part, size_t at)
     const size_t n = oracle_part_of(part, w->env->n_merge, w->ids, w->n_ids, w->fresh);
     const XXH128_hash_t key = oracle_truth_key(w, op, w->fresh, n);
 
-    if (t && t->n_queries == op->rows->n && t->k == (range ? 0 : op->k) && t->exact &&
+    if (t && t->n_queries == op->rows->n && t->k == (range ? 0 : op->k) &&
         (t->starts != NULL) == range && t->available == n && t->key[0] == key.low64 &&
         t->key[1] == key.high64)
         return OK;
@@ -51,7 +51,7 @@ struct rest {
 
 static struct neighbour head_of(const struct rest *r)
 {
-    return (struct neighbour){ r->from->exact[r->at], r->from->ids[r->at] };
+    return (struct neighbour){ r->from->distances[r->at], r->from->ids[r->at] };
 }
 
 /* A search has INDEX_NO_ID past its rows. */

@@ -14,8 +14,8 @@ struct concurrent_changes {
 };
 
 struct concurrent_candidate {
-    struct measured at;
-    bool stays; /* live during the whole operation */
+    struct measured at; /* first: they are sorted by distance */
+    bool stays;         /* live during the whole operation */
 };
 
 static bool is_among(const uint64_t *sorted, size_t n, uint64_t id)
@@ -32,14 +32,6 @@ static uint64_t *sorted_copy(struct score *s, const uint64_t *ids, size_t n)
         qsort(sorted, n, sizeof *sorted, order_u64);
     }
     return sorted;
-}
-
-static int compare_candidates(const void *a, const void *b)
-{
-    const double x = ((const struct concurrent_candidate *)a)->at.distance;
-    const double y = ((const struct concurrent_candidate *)b)->at.distance;
-
-    return x < y ? -1 : x > y;
 }
 
 /* The distance of a row that the operation deletes or updates, as it was before. */
@@ -74,7 +66,7 @@ static int nearest_ever(const struct score_context *context, const struct score 
         rc = i < known ? score_measure(context, b, query, id, &all[i].at, err)
                        : measure_before(context, b, query, id, &all[i].at, err);
     }
-    qsort(all, known + c->n_went, sizeof *all, compare_candidates);
+    qsort(all, known + c->n_went, sizeof *all, order_f64);
     *n_all = known + c->n_went;
     *n = *n_all < k ? *n_all : k;
     return rc;

@@ -36,6 +36,8 @@ struct neighbours {
 
 /* Whether a precedes b in the order of (distance, id). */
 bool scan_before(struct neighbour a, struct neighbour b);
+/* The same order, for qsort(). */
+int scan_order(const void *, const void *);
 
 struct exact_scan {
     const struct live_state *at;

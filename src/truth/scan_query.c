@@ -49,7 +49,7 @@ const void *scan_query_row(const struct scan_run *r, uint32_t query)
     return (const char *)r->scan->queries + query * index_row_bytes(list->element, list->dim);
 }
 
-static int compare_neighbours(const void *a, const void *b)
+int scan_order(const void *a, const void *b)
 {
     const struct neighbour *x = a, *y = b;
 
@@ -91,7 +91,7 @@ int scan_query_measure(struct scan_run *r, struct scan_query *c, struct scan_wor
             known->items[known->n++] = found;
     }
     c->n = 0;
-    qsort(known->items, known->n, sizeof *known->items, compare_neighbours);
+    qsort(known->items, known->n, sizeof *known->items, scan_order);
     if (known->n >= r->keep) {
         known->n = r->keep;
         known->horizon = known->items[r->keep - 1];

@@ -2,6 +2,7 @@
 #include "src/truth/scorer.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,12 +227,16 @@ int scorer_distances(const struct scorer *s, const struct answers *a, float *out
 
 /* ---- 3. into the step */
 
-static void add_note(json_t *step, const char *text)
+__attribute__((format(printf, 2, 3))) static void add_note(json_t *step, const char *format, ...)
 {
     const char *before = json_string_value(json_object_get(step, "note"));
     char both[1000];
+    va_list args;
 
-    (void)snprintf(both, sizeof both, "%s%s%s", before ? before : "", before ? "; " : "", text);
+    const int n = snprintf(both, sizeof both, "%s%s", before ? before : "", before ? "; " : "");
+    va_start(args, format);
+    (void)vsnprintf(both + n, sizeof both - (size_t)n, format, args);
+    va_end(args);
     (void)json_object_set_new(step, "note", quote_json(both));
 }
 
@@ -270,21 +275,19 @@ static void note_difference(json_t *step, const struct scored *single, const str
 {
     const double most =
         single->most > 0 ? h->n_later * (double)single->most : fmax(h->later, h->batch);
-    char text[160];
 
     if (!(fabs(h->later - h->batch) > RECALLS_DIFFER * most))
         return;
     if (single->most > 0)
-        (void)snprintf(text, sizeof text,
-                       "the batch answers differently: recall %.4f, of the same queries one at a "
-                       "time %.4f",
-                       h->batch / most, h->later / most);
+        add_note(step,
+                 "the batch answers differently: recall %.4f, of the same queries one at a time "
+                 "%.4f",
+                 h->batch / most, h->later / most);
     else
-        (void)snprintf(text, sizeof text,
-                       "the batch answers differently: %.0f right answers, of the same queries one "
-                       "at a time %.0f",
-                       h->batch, h->later);
-    add_note(step, text);
+        add_note(step,
+                 "the batch answers differently: %.0f right answers, of the same queries one at a "
+                 "time %.0f",
+                 h->batch, h->later);
 }
 
 /* Adds a note if timed queries have other answers than untimed ones, by more than two samples of the
@@ -295,14 +298,11 @@ static void note_timed(json_t *step, const struct scored *single, const struct h
     const double timed = h->timed / h->n_timed, later = h->later / h->n_later;
     const double variance = (h->timed_sq / h->n_timed - timed * timed) / h->n_timed +
                             (h->later_sq / h->n_later - later * later) / h->n_later;
-    char text[160];
 
-    if (most == 0 || !(fabs(timed - later) > 4 * sqrt(fmax(variance, 0)) + RECALLS_DIFFER * most))
-        return;
-    (void)snprintf(text, sizeof text,
-                   "timed queries answer differently: recall %.4f, of untimed ones after them %.4f",
-                   timed / most, later / most);
-    add_note(step, text);
+    if (most > 0 && fabs(timed - later) > 4 * sqrt(fmax(variance, 0)) + RECALLS_DIFFER * most)
+        add_note(step,
+                 "timed queries answer differently: recall %.4f, of untimed ones after them %.4f",
+                 timed / most, later / most);
 }
 
 /* The recall of single queries, each weighed by how often the batch asked it; NAN: none of them is in both. */
@@ -326,15 +326,12 @@ static void note_worse_beside_changes(json_t *step, const struct scored *single,
                                       const struct scored *batch)
 {
     const double after = recall_as_asked(single, batch);
-    char text[160];
 
-    if (!(after - batch->recall > RECALLS_DIFFER))
-        return;
-    (void)snprintf(text, sizeof text,
-                   "the batch answers differently: recall %.4f during the changes, of queries one "
-                   "at a time after them %.4f",
-                   batch->recall, after);
-    add_note(step, text);
+    if (after - batch->recall > RECALLS_DIFFER)
+        add_note(step,
+                 "the batch answers differently: recall %.4f during the changes, of queries one at "
+                 "a time after them %.4f",
+                 batch->recall, after);
 }
 
 /* Sets recall.timed, which stands beside latencies, and notes what differs. With one query, it is in
@@ -352,24 +349,13 @@ static void compare_passes(json_t *step, const struct scored *single, const stru
         note_timed(step, single, &h);
 }
 
-static void set_scores(json_t *step, const json_t *single, const json_t *throughput)
+/* The members of `single` are those of the step. */
+static void set_scores(json_t *step, json_t *single, const json_t *throughput)
 {
     json_t *range = json_object_get(single, "range"), *of;
 
-    if ((of = json_object_get(single, "clusters"))) {
-        (void)json_object_set(step, "clusters", of);
-        return;
-    }
-    if (single && !range) {
-        (void)json_object_set(step, "recall", json_object_get(single, "recall"));
-        (void)json_object_set(step, "recall_below", json_object_get(single, "recall_below"));
-    }
     if (single)
-        (void)json_object_set(step, "wrong_ids", json_object_get(single, "wrong_ids"));
-    if ((of = json_object_get(single, "short_answers")))
-        (void)json_object_set(step, "short_answers", of);
-    if (range)
-        (void)json_object_set(step, "range", range);
+        (void)json_object_update(step, single);
     if ((of = json_object_get(throughput, "recall")))
         (void)json_object_set(step, "throughput_recall", of);
     if (throughput)

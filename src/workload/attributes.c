@@ -30,14 +30,6 @@ static bool add_word(struct attribute_field *field, const char *word, int64_t *n
     return true;
 }
 
-static bool new_column(struct recorder *r, size_t f)
-{
-    r->attributes[f] = mem_array(NULL, r->ids_capacity + 1, sizeof *r->attributes[f]);
-    for (size_t id = 0; r->attributes[f] && id < r->ids_capacity; id++)
-        r->attributes[f][id] = INDEX_ATTRIBUTE_NONE;
-    return r->attributes[f];
-}
-
 /* Sets *at to the position of the spec's field, which is new or of the same type. */
 static int field_of(struct recorder *r, const struct attribute_spec *spec, size_t *at,
                     struct error *err)
@@ -55,14 +47,12 @@ static int field_of(struct recorder *r, const struct attribute_spec *spec, size_
         return fail(err, ERR_CONFIG, "%s: there are %d attributes already, which is the most",
                     spec->name, INDEX_ATTRIBUTES_MAX);
     char *name = strdup(spec->name);
-    if (!name || !new_column(r, *at)) {
-        free(name);
+    if (!name)
         return record_no_memory(err);
-    }
     struct attribute_field *field = &list->fields[list->n_fields++];
     *field = (struct attribute_field){ .name = name, .type = spec->type };
     idmap_init(&field->word_of, NULL);
-    return OK;
+    return live_state_grow(&r->now, err);
 }
 
 /* 2. The numbers of inserted rows */
@@ -133,53 +123,55 @@ static int fill(struct recorder *r, const struct attribute_spec *spec, size_t fi
     return rc;
 }
 
-static int make_records(struct recorder *r, struct op *op, struct error *err)
+/* Makes the operation's records: without numbers, or those that its ids have now. */
+static int make_records(struct recorder *r, struct op *op, bool present, struct error *err)
 {
-    op->n_fields = r->list->n_fields;
-    op->attributes = malloc((op->n * op->n_fields + 1) * sizeof *op->attributes);
+    const size_t n_fields = op->n_fields = r->list->n_fields;
+    op->attributes = malloc((op->n * n_fields + 1) * sizeof *op->attributes);
     if (!op->attributes)
         return record_no_memory(err);
-    for (size_t i = 0; i < op->n * op->n_fields; i++)
-        op->attributes[i] = r->attributes[i % op->n_fields][op->ids[i / op->n_fields]];
+    for (size_t i = 0; i < op->n * n_fields; i++)
+        op->attributes[i] = present
+                                ? r->now.attributes[op->ids[i / n_fields] * n_fields + i % n_fields]
+                                : INDEX_ATTRIBUTE_NONE;
     return OK;
 }
 
 /* An update keeps the attributes of its ids. */
 static int keep_attributes(struct recorder *r, struct op *op, struct error *err)
 {
+    const size_t n_fields = r->list->n_fields;
     bool any = false;
 
     for (size_t i = 0; i < op->n && !any; i++)
-        for (size_t f = 0; f < r->list->n_fields; f++)
-            any |= r->attributes[f][op->ids[i]] != INDEX_ATTRIBUTE_NONE;
-    return any ? make_records(r, op, err) : OK;
+        for (size_t f = 0; f < n_fields; f++)
+            any |= r->now.attributes[op->ids[i] * n_fields + f] != INDEX_ATTRIBUTE_NONE;
+    return any ? make_records(r, op, true, err) : OK;
 }
 
 int record_attributes(struct recorder *r, const struct attribute_spec *specs, size_t n,
                       struct op *op, struct error *err)
 {
-    int64_t *column;
+    size_t at;
     int rc = OK;
 
     if (n == 0)
         return keep_attributes(r, op, err);
-    column = malloc((op->n + 1) * sizeof *column);
+    int64_t *column = malloc((op->n + 1) * sizeof *column);
     if (!column)
         return record_no_memory(err);
+    for (size_t s = 0; s < n && !rc; s++)
+        rc = specs[s].values && specs[s].n_values != op->n
+                 ? fail(err, ERR_CONFIG, "%s: %zu values for %zu rows", specs[s].name,
+                        specs[s].n_values, op->n)
+                 : field_of(r, &specs[s], &at, err);
+    rc = rc ? rc : make_records(r, op, false, err);
     for (size_t s = 0; s < n && !rc; s++) {
-        const struct attribute_spec *spec = &specs[s];
-        size_t f = 0;
-
-        if (spec->values && spec->n_values != op->n)
-            rc = fail(err, ERR_CONFIG, "%s: %zu values for %zu rows", spec->name, spec->n_values,
-                      op->n);
-        if (!rc)
-            rc = field_of(r, spec, &f, err);
-        if (!rc)
-            rc = fill(r, spec, f, column, op->n, err);
+        rc = field_of(r, &specs[s], &at, err); /* each is there */
+        rc = rc ? rc : fill(r, &specs[s], at, column, op->n, err);
         for (size_t i = 0; i < op->n && !rc; i++)
-            r->attributes[f][op->ids[i]] = column[i];
+            op->attributes[i * op->n_fields + at] = column[i];
     }
     free(column);
-    return rc ? rc : make_records(r, op, err);
+    return rc;
 }

@@ -7,41 +7,14 @@
 #include "src/core/mem.h"
 #include "src/workload/internal.h"
 
-bool record_is_live(const struct recorder *r, uint64_t id)
-{
-    return id < r->list->n_ids && (r->bits[id >> 6] >> (id & 63) & 1);
-}
-
 void record_set_live(struct recorder *r, uint64_t id, bool live)
 {
     const uint64_t bit = (uint64_t)1 << (id & 63);
     if (live)
-        r->bits[id >> 6] |= bit;
+        r->now.live.bits[id >> 6] |= bit;
     else
-        r->bits[id >> 6] &= ~bit;
-    r->live += live ? 1 : (size_t)-1;
-}
-
-/* Makes space for ids below n; the new ones are not live. */
-static bool grow_ids(struct recorder *r, size_t n)
-{
-    if (n <= r->ids_capacity)
-        return true;
-    size_t capacity = r->ids_capacity * 2 > n ? r->ids_capacity * 2 : n;
-    capacity = (capacity + 63) / 64 * 64;
-    const size_t old_words = r->ids_capacity / 64, words = capacity / 64;
-    if (!mem_fit(NULL, &r->born, capacity, sizeof *r->born) ||
-        !mem_fit(NULL, &r->bits, words, sizeof *r->bits))
-        return false;
-    memset(r->bits + old_words, 0, (words - old_words) * sizeof *r->bits);
-    for (size_t f = 0; f < r->list->n_fields; f++) {
-        if (!mem_fit(NULL, &r->attributes[f], capacity, sizeof *r->attributes[f]))
-            return false;
-        for (size_t id = r->ids_capacity; id < capacity; id++)
-            r->attributes[f][id] = INDEX_ATTRIBUTE_NONE;
-    }
-    r->ids_capacity = capacity;
-    return true;
+        r->now.live.bits[id >> 6] &= ~bit;
+    r->now.live.n += live ? 1 : (size_t)-1;
 }
 
 /* The page of a row, or NULL: no row of it has an id; with `make`, out of memory. */
@@ -59,7 +32,8 @@ static uint64_t *page_of(struct idmap *pages, size_t row, bool make)
 
 /* The ids of a view's rows. A row without an id gets a new one if `name` is true, else
    INDEX_NO_ID. */
-static bool ids_of_view(struct recorder *r, const struct view *v, bool name, uint64_t *ids)
+static int ids_of_view(struct recorder *r, const struct view *v, bool name, uint64_t *ids,
+                       struct error *err)
 {
     uint64_t next = r->list->n_ids;
 
@@ -73,16 +47,16 @@ static bool ids_of_view(struct recorder *r, const struct view *v, bool name, uin
             if (row / ROW_PAGE != before / ROW_PAGE)
                 page = page_of(pages, row, name);
             if (name && !page)
-                return false;
+                return record_no_memory(err);
             if (name && page[row % ROW_PAGE] == 0)
                 page[row % ROW_PAGE] = ++next;
             ids[s->at + i] = page && page[row % ROW_PAGE] ? page[row % ROW_PAGE] - 1 : INDEX_NO_ID;
         }
     }
-    if (!grow_ids(r, (size_t)next))
-        return false;
+    if (!mem_grow(NULL, &r->born, &r->born_capacity, (size_t)next, sizeof *r->born))
+        return record_no_memory(err);
     r->list->n_ids = (size_t)next;
-    return true;
+    return live_state_grow(&r->now, err);
 }
 
 int record_fail_row(struct recorder *r, const struct view *v, size_t i, uint64_t id,
@@ -98,7 +72,7 @@ int record_fail_row(struct recorder *r, const struct view *v, size_t i, uint64_t
 
 void record_ids_of(struct recorder *r, const struct view *v, uint64_t *ids)
 {
-    (void)ids_of_view(r, v, false, ids);
+    (void)ids_of_view(r, v, false, ids, NULL);
 }
 
 uint64_t *record_new_ids(struct recorder *r, size_t n, struct error *err)
@@ -117,21 +91,21 @@ uint64_t *record_new_ids(struct recorder *r, size_t n, struct error *err)
 
 int record_make_live(struct recorder *r, const struct view *v, uint64_t *ids, struct error *err)
 {
-    if (!ids_of_view(r, v, true, ids) ||
-        !mem_grow(NULL, &r->log, &r->log_capacity, r->log_n + v->n, sizeof *r->log))
+    const int rc = ids_of_view(r, v, true, ids, err);
+    if (rc)
+        return rc;
+    if (!mem_grow(NULL, &r->log, &r->log_capacity, r->log_n + v->n, sizeof *r->log))
         return record_no_memory(err);
     for (size_t i = 0; i < v->n; i++) {
-        if (record_is_live(r, ids[i]))
+        if (live_has(&r->now.live, ids[i]))
             return record_fail_row(r, v, i, ids[i],
                                    "is live already; delete it first, or use w:update", err);
         record_set_live(r, ids[i], true);
-        for (size_t f = 0; f < r->list->n_fields; f++)
-            r->attributes[f][ids[i]] = INDEX_ATTRIBUTE_NONE;
         r->born[ids[i]] = r->log_n;
         r->log[r->log_n++] = ids[i];
     }
-    if (r->live > r->list->max_live && !r->in_transaction)
-        r->list->max_live = r->live;
+    if (r->now.live.n > r->list->max_live && !r->in_transaction)
+        r->list->max_live = r->now.live.n;
     r->changed = true;
     return OK;
 }

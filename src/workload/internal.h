@@ -10,16 +10,6 @@
 /* The limit for ids, filters and snapshots of a workload; past it, recording fails. */
 #define RECORD_BYTES_MAX ((size_t)4 << 30)
 
-/* The rows that a search sees: the live set, as of the last commit, or of a snapshot. */
-struct visible_set {
-    const uint64_t *bits;
-    size_t words, live;
-    /* by field: that of id i is at [i * stride]; NULL: no row has this field */
-    const int64_t *attributes[INDEX_ATTRIBUTES_MAX];
-    size_t stride;
-    struct live_state past; /* has what is not of the present; freed with live_state_free() */
-};
-
 struct held_snapshot {
     char *name;
     size_t op;
@@ -33,20 +23,20 @@ struct recorder {
     /* The ids of rows, by dataset: from number / ROW_PAGE to an array of id + 1 of these rows, 0: none. */
     struct idmap *pages;
     size_t n_pages, pages_capacity;
-    size_t ids_capacity;   /* of born, attributes, and of bits in bits */
-    uint64_t *bits, *born; /* bits: the live set; born: an id's latest insertion in the log */
-    int64_t *
-        attributes[INDEX_ATTRIBUTES_MAX]; /* by field of the list and id; NULL: no such field yet */
-    uint64_t *log;                        /* ids in order of insertion */
-    size_t log_n, log_head, log_capacity, live;
+    /* The rows as the next operation finds them: those of an open transaction among them. */
+    struct live_state now;
+    uint64_t *born; /* by id: its latest insertion in the log */
+    size_t born_capacity;
+    uint64_t *log; /* ids in order of insertion */
+    size_t log_n, log_head, log_capacity;
     size_t bytes; /* used by operations, of RECORD_BYTES_MAX */
     uint64_t seed;
     bool metric_set, space_set, saved, changed;
     const char *space_of; /* the dataset that determined dim and metric */
-    /* The state before the open transaction: */
     bool in_transaction;
-    size_t begun_at; /* number of its begin operation */
-    size_t before_live, before_log_n, before_log_head;
+    size_t begun_at;          /* number of its begin operation */
+    struct live_state before; /* the rows before it, which searches see; so are the following */
+    size_t before_log_n, before_log_head;
     struct held_snapshot *snapshots;
     size_t n_snapshots, snapshots_capacity;
     struct error first;
@@ -72,7 +62,6 @@ int record_outside(const struct recorder *, struct error *);
 uint64_t *record_new_ids(struct recorder *, size_t n, struct error *);
 /* Makes a view's rows live and writes their v->n ids. ERR_CONFIG if a row is already live. */
 int record_make_live(struct recorder *, const struct view *, uint64_t *ids, struct error *);
-bool record_is_live(const struct recorder *, uint64_t id);
 void record_set_live(struct recorder *, uint64_t id, bool live);
 /* The ids of a view's rows; INDEX_NO_ID for a row without one. */
 void record_ids_of(struct recorder *, const struct view *, uint64_t *ids);
@@ -88,23 +77,20 @@ size_t record_selected_n(const struct id_selector *);
 int record_choose(struct recorder *, const struct id_selector *, bool remove, uint64_t *ids,
                   struct error *);
 /* Sets op's filter; NULL: none. */
-int record_filter(struct recorder *, const struct filter_spec *, const struct visible_set *,
+int record_filter(struct recorder *, const struct filter_spec *, const struct live_state *seen,
                   struct op *, struct error *);
 
 /* ---- versions.c: the marks of transactions and snapshots */
 
-/* The state after the first n operations, without the changes of an open transaction. The caller
-   calls live_state_free(), also on failure. */
-int record_replay(const struct recorder *, size_t n, struct live_state *, struct error *);
-void record_begin(struct recorder *);
+int record_begin(struct recorder *, struct error *);
 /* OP_COMMIT or OP_ROLLBACK. */
 int record_end(struct recorder *, struct op *, struct error *);
 int record_snapshot(struct recorder *, const struct op *, struct error *);
 int record_release(struct recorder *, struct op *, struct error *);
-/* The rows that a search sees: of snapshot `as_of`, or of the last commit if it is NULL; without
-   `rows`, only their number. Sets op->as_of. The caller frees seen->past, also on failure. */
-int record_visible(struct recorder *, const char *as_of, struct op *, bool rows,
-                   struct visible_set *seen, struct error *);
+/* The rows that a search sees: of snapshot `as_of`, or of the last commit if it is NULL. Sets op->as_of.
+   NULL: there is no such snapshot. */
+const struct live_state *record_visible(struct recorder *, const char *as_of, struct op *,
+                                        struct error *);
 
 /* ---- attributes.c */
 
@@ -122,7 +108,7 @@ int record_labels(struct recorder *, const struct label_spec *, struct op *, str
 /* A new operation at the end of the list; NULL on failure. It is not counted before
    record_op_end(), which removes it if rc is an error. */
 struct op *record_op(struct recorder *, enum op_kind, const struct op_options *, struct error *);
-int record_op_end(struct recorder *, struct op *, int rc, const struct error *);
+int record_op_end(struct recorder *, struct op *, int rc, struct error *);
 /* What searches of every kind have: queries, k of op, a filter (NULL: none). Sets op->rows. */
 int record_ask(struct recorder *, struct op *, struct view *queries, const struct filter_spec *,
                const char *as_of, struct error *);

@@ -7,23 +7,23 @@
 #include "src/core/mem.h"
 #include "src/core/order.h"
 
+static int init(struct live_state *s, const struct op_list *list, size_t n_ids, struct error *err)
+{
+    *s = (struct live_state){ .list = list, .n_fields = list->n_fields, .live.n_ids = n_ids };
+    s->rows = mem_zalloc(NULL, (n_ids + 1) * sizeof *s->rows);
+    s->live.bits = calloc(n_ids / 64 + 1, sizeof *s->live.bits);
+    if (s->n_fields > 0)
+        s->attributes = mem_array(NULL, n_ids * s->n_fields + 1, sizeof *s->attributes);
+    if (!s->rows || !s->live.bits || (s->n_fields > 0 && !s->attributes))
+        return fail(err, ERR_NO_MEMORY, "out of memory for the rows of %zu ids", n_ids);
+    for (size_t i = 0; i < n_ids * s->n_fields; i++)
+        s->attributes[i] = INDEX_ATTRIBUTE_NONE;
+    return OK;
+}
+
 int live_state_init(struct live_state *s, const struct op_list *list, struct error *err)
 {
-    *s = (struct live_state){ .list = list };
-    s->rows = mem_zalloc(NULL, (list->n_ids ? list->n_ids : 1) * sizeof *s->rows);
-    if (!s->rows)
-        return fail(err, ERR_NO_MEMORY, "out of memory for the rows of %zu ids", list->n_ids);
-    if (list->n_fields > 0) {
-        const size_t n = list->n_ids * list->n_fields;
-
-        s->attributes = mem_array(NULL, n + 1, sizeof *s->attributes);
-        if (!s->attributes)
-            return fail(err, ERR_NO_MEMORY, "out of memory for the attributes of %zu ids",
-                        list->n_ids);
-        for (size_t i = 0; i < n; i++)
-            s->attributes[i] = INDEX_ATTRIBUTE_NONE;
-    }
-    return live_init(&s->live, list, err);
+    return init(s, list, list->n_ids, err);
 }
 
 static void free_one(struct live_state *s)
@@ -43,27 +43,63 @@ void live_state_free(struct live_state *s)
     *s = (struct live_state){ 0 };
 }
 
-/* Copies the state for the snapshot that operation `at` makes. */
-static int keep_past(struct live_state *s, size_t at, struct error *err)
+/* Copies all but the snapshots, with space for n_ids ids. */
+static int copy_to(const struct live_state *s, size_t n_ids, struct live_state *copy,
+                   struct error *err)
 {
-    const size_t n = s->list->n_ids, numbers = n * s->list->n_fields;
+    const size_t n = s->live.n_ids < n_ids ? s->live.n_ids : n_ids;
+    const int rc = init(copy, s->list, n_ids, err);
 
-    if (!mem_grow(NULL, &s->past, &s->past_capacity, s->n_past + 1, sizeof *s->past))
-        return fail(err, ERR_NO_MEMORY, "out of memory for a snapshot");
-    struct live_state *copy = &s->past[s->n_past];
-    const int rc = live_state_init(copy, s->list, err);
-    copy->snapshot = at + 1;
     if (rc != OK) {
         free_one(copy);
         return rc;
     }
     memcpy(copy->rows, s->rows, n * sizeof *copy->rows);
-    if (copy->attributes)
-        memcpy(copy->attributes, s->attributes, numbers * sizeof *copy->attributes);
     memcpy(copy->live.bits, s->live.bits, (n / 64 + 1) * sizeof *copy->live.bits);
     copy->live.n = s->live.n;
-    s->n_past++;
+    for (size_t i = 0; i < n; i++)
+        for (size_t f = 0; f < s->n_fields; f++)
+            copy->attributes[i * copy->n_fields + f] = s->attributes[i * s->n_fields + f];
     return OK;
+}
+
+int live_state_copy(const struct live_state *s, struct live_state *copy, struct error *err)
+{
+    return copy_to(s, s->list->n_ids, copy, err);
+}
+
+void live_state_replace(struct live_state *s, struct live_state *copy)
+{
+    free_one(s);
+    copy->past = s->past;
+    copy->n_past = s->n_past;
+    copy->past_capacity = s->past_capacity;
+    *s = *copy;
+    *copy = (struct live_state){ 0 };
+}
+
+int live_state_grow(struct live_state *s, struct error *err)
+{
+    const size_t n = s->list->n_ids, has = s->live.n_ids, twice = 2 * has > n ? 2 * has : n;
+    struct live_state larger;
+
+    if (n <= has && s->n_fields == s->list->n_fields)
+        return OK;
+    const int rc = copy_to(s, n > has ? twice : has, &larger, err);
+    if (rc == OK)
+        live_state_replace(s, &larger);
+    return rc;
+}
+
+/* Copies the state for the snapshot that operation `at` makes. */
+static int keep_past(struct live_state *s, size_t at, struct error *err)
+{
+    if (!mem_grow(NULL, &s->past, &s->past_capacity, s->n_past + 1, sizeof *s->past))
+        return fail(err, ERR_NO_MEMORY, "out of memory for a snapshot");
+    const int rc = live_state_copy(s, &s->past[s->n_past], err);
+    s->past[s->n_past].snapshot = at + 1;
+    s->n_past += rc == OK;
+    return rc;
 }
 
 static void drop_past(struct live_state *s, size_t snapshot)
@@ -86,7 +122,7 @@ const struct live_state *live_state_of(const struct live_state *s, const struct 
 
 size_t live_state_past_bytes(const struct live_state *s)
 {
-    const size_t each = sizeof *s->rows + s->list->n_fields * sizeof *s->attributes;
+    const size_t each = sizeof *s->rows + s->n_fields * sizeof *s->attributes;
 
     return s->n_past * (s->live.n_ids * each + s->live.n_ids / 8);
 }
@@ -109,7 +145,7 @@ static int take_rows(struct live_state *s, const struct op *op, uint32_t since, 
 {
     const struct view *rows = op_new_rows(op);
     const struct source *last = NULL;
-    const size_t n_fields = s->list->n_fields;
+    const size_t n_fields = s->n_fields;
     uint32_t dataset = 0;
 
     for (size_t i = 0; rows && i < op->n; i++) {
@@ -142,6 +178,22 @@ static int keep_replaced(struct live_state *s, const struct op *op, struct error
     return OK;
 }
 
+static int take_snapshots(struct live_state *s, size_t at, struct error *err)
+{
+    const struct op *op = &s->list->ops[at];
+
+    if (op->kind == OP_RELEASE)
+        drop_past(s, op->as_of);
+    return op->kind == OP_SNAPSHOT ? keep_past(s, at, err) : OK;
+}
+
+int live_state_take(struct live_state *s, size_t at, struct error *err)
+{
+    const int rc = take_rows(s, &s->list->ops[at], (uint32_t)at + 1, err);
+
+    return rc == OK ? take_snapshots(s, at, err) : rc;
+}
+
 int live_state_step(struct live_state *s, size_t at, struct error *err)
 {
     const struct op *op = &s->list->ops[at];
@@ -155,10 +207,8 @@ int live_state_step(struct live_state *s, size_t at, struct error *err)
     for (size_t i = op->kind == OP_COMMIT ? op->back : 0; rc == OK && i > 0; i--)
         if ((op - i)->pending)
             rc = take_rows(s, op - i, since, err);
-    if (rc == OK && op->kind == OP_SNAPSHOT)
-        rc = keep_past(s, at, err);
-    if (op->kind == OP_RELEASE)
-        drop_past(s, op->as_of);
+    if (rc == OK)
+        rc = take_snapshots(s, at, err);
     live_step(&s->live, op);
     return rc;
 }

@@ -18,7 +18,8 @@ struct live_state {
     const struct op_list *list;
     struct live_row *rows; /* by id */
     struct live_set live;
-    int64_t *attributes; /* records of the list's fields, by id; NULL if it has none */
+    int64_t *attributes; /* records of n_fields fields, by id; NULL if there are none */
+    size_t n_fields; /* of the list; while one is recorded, those of the last live_state_grow() */
     /* rows that the last step of threads replaced, by id */
     struct live_replaced *replaced;
     size_t n_replaced, replaced_capacity;
@@ -33,6 +34,13 @@ int live_state_init(struct live_state *, const struct op_list *, struct error *)
 void live_state_free(struct live_state *);
 /* Applies operation `op`; called once for each operation, in order. */
 int live_state_step(struct live_state *, size_t op, struct error *);
+/* For a recorder, which changes `live` itself: gives `s` space for the ids and fields that the list has
+   now; assigns the rows of operation `at` to its ids, and keeps or drops a snapshot; copies all but the
+   snapshots; replaces all but the snapshots by a copy, which is then empty. */
+int live_state_grow(struct live_state *s, struct error *);
+int live_state_take(struct live_state *s, size_t at, struct error *);
+int live_state_copy(const struct live_state *s, struct live_state *copy, struct error *);
+void live_state_replace(struct live_state *s, struct live_state *copy);
 /* The state that an operation searches: its snapshot's, or this one. */
 const struct live_state *live_state_of(const struct live_state *, const struct op *);
 /* Bytes of the copies. */

@@ -59,7 +59,9 @@ static size_t common_divisor(size_t a, size_t b)
     return a;
 }
 
-size_t op_trials(const struct op *op)
+/* Of op->operations each: MIX_TRIALS, or a closed loop and one at a share of its rate; 0: the rate is
+   not found by trials. */
+static size_t trials_of(const struct op *op)
 {
     return op->find_p99_ms > 0 ? MIX_TRIALS : op->find_share > 0 ? 2 : 0;
 }
@@ -70,7 +72,7 @@ struct op_sequence op_sequence_begin(const struct op *op, size_t thread)
     struct op_sequence s = { .op = op,
                              .thread = thread,
                              .n_threads = op_threads(op),
-                             .end = op_trials(op) > 0 ? 0 : end_of(op, 1),
+                             .end = trials_of(op) > 0 ? 0 : end_of(op, 1),
                              .rate = op->rate,
                              .kinds = rng_at(op->seed, 3 * thread),
                              .gaps = rng_at(op->seed, 3 * thread + 1),
@@ -218,7 +220,7 @@ static int walk(const struct op *op, visit_operation *visit, void *to, struct er
         return fail(err, ERR_NO_MEMORY, "out of memory for the operations of %zu threads", n);
     for (size_t t = 0; t < n; t++) {
         all[t] = op_sequence_begin(op, t);
-        all[t].end = end_of(op, op_trials(op) > 0 ? op_trials(op) : 1);
+        all[t].end = end_of(op, trials_of(op) > 0 ? trials_of(op) : 1);
     }
     /* Threads end at different times if their gaps are drawn. */
     for (size_t t = 0; running > 0; t = t + 1 < n ? t + 1 : 0) {

@@ -78,9 +78,6 @@ struct op_planned {
 };
 
 size_t op_threads(const struct op *);
-/* Of op->operations each: MIX_TRIALS, or a closed loop and one at a share of its rate; 0: the rate is
-   not found by trials. */
-size_t op_trials(const struct op *);
 /* Where a rate is to be found, the sequence is empty until its first trial. */
 struct op_sequence op_sequence_begin(const struct op *, size_t thread);
 /* Begins another trial at this rate, of op->operations. */

@@ -64,8 +64,12 @@ struct op *record_op(struct recorder *r, enum op_kind kind, const struct op_opti
     return op;
 }
 
-int record_op_end(struct recorder *r, struct op *op, int rc, const struct error *err)
+int record_op_end(struct recorder *r, struct op *op, int rc, struct error *err)
 {
+    if (op && !rc) {
+        op->live_after = r->in_transaction ? r->before.live.n : r->now.live.n;
+        rc = live_state_take(&r->now, r->list->n, err);
+    }
     if (!op || rc) {
         if (!r->first.code && err)
             r->first = *err;
@@ -73,7 +77,6 @@ int record_op_end(struct recorder *r, struct op *op, int rc, const struct error 
             op_free(op);
         return rc ? rc : err->code;
     }
-    op->live_after = r->in_transaction ? r->before_live : r->live;
     r->list->n++;
     return OK;
 }
@@ -201,19 +204,17 @@ int record_update(struct recorder *r, const struct op_options *options, const st
 int record_ask(struct recorder *r, struct op *op, struct view *queries,
                const struct filter_spec *filter, const char *as_of, struct error *err)
 {
-    struct visible_set seen = { 0 };
     int rc = record_check_space(r, queries, err);
-    if (!rc)
-        rc = record_visible(r, as_of, op, filter != NULL, &seen, err);
-    if (!rc && !seen.live)
-        rc = fail(err, ERR_CONFIG, "no vector is live here; call w:insert %sfirst",
-                  r->in_transaction ? "and w:commit " : "");
-    if (!rc && op->k > seen.live)
-        rc = fail(err, ERR_CONFIG, "k = %zu, but only %zu rows are live here", op->k, seen.live);
-    if (!rc)
-        rc = record_filter(r, filter, &seen, op, err);
-    live_state_free(&seen.past);
-    if (rc)
+    const struct live_state *seen = rc ? NULL : record_visible(r, as_of, op, err);
+    if (!seen)
+        return err->code;
+    if (!seen->live.n)
+        return fail(err, ERR_CONFIG, "no vector is live here; call w:insert %sfirst",
+                    r->in_transaction ? "and w:commit " : "");
+    if (op->k > seen->live.n)
+        return fail(err, ERR_CONFIG, "k = %zu, but only %zu rows are live here", op->k,
+                    seen->live.n);
+    if ((rc = record_filter(r, filter, seen, op, err)) != OK)
         return rc;
     use_rows(r, op, queries);
     if (op->n > r->list->max_queries)
@@ -253,14 +254,14 @@ int record_cluster(struct recorder *r, const struct op_options *options, struct 
 {
     struct op *op = record_op(r, OP_CLUSTER, options, err);
     int rc = op ? record_outside(r, err) : err->code;
-    if (!rc && !r->live)
+    if (!rc && !r->now.live.n)
         rc = fail(err, ERR_CONFIG, "no vector is live here; call w:insert first");
     if (!rc)
         op->k = queries ? 1 : 0; /* the ground truth: each query's nearest row */
     if (!rc && queries)
         rc = record_ask(r, op, queries, NULL, NULL, err);
     if (!rc) {
-        op->n = r->live;
+        op->n = r->now.live.n;
         rc = labels ? record_labels(r, labels, op, err) : OK;
     }
     return record_op_end(r, op, rc, err);
@@ -298,7 +299,7 @@ static int take_mark(struct recorder *r, struct op *op, struct error *err)
             return OK;
         case OP_RELOAD:
         case OP_RECOVER: return check_replaced(r, kind, err);
-        case OP_BEGIN: record_begin(r); return OK;
+        case OP_BEGIN: return record_begin(r, err);
         case OP_COMMIT:
         case OP_ROLLBACK: return record_end(r, op, err);
         case OP_SNAPSHOT: return record_snapshot(r, op, err);

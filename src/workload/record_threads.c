@@ -32,7 +32,7 @@ static int choose_removes(struct recorder *r, struct op *op, size_t written,
 static int check_removes_apart(const struct recorder *r, const struct op *op, struct error *err)
 {
     for (size_t i = 0; i < op->n_removes; i++)
-        if (record_is_live(r, op->removes[i]))
+        if (live_has(&r->now.live, op->removes[i]))
             return fail(err, ERR_CONFIG, "id %" PRIu64 " is both removed and written",
                         op->removes[i]);
     return OK;
@@ -87,14 +87,14 @@ static int check_rows(const struct recorder *r, const struct op *op, size_t give
                     "no rows are left to insert: %zu insertions and %zu updates need %zu rows, but "
                     "`rows` has %zu; give more rows, or ask for fewer operations",
                     counts[MIX_INSERT], counts[MIX_UPDATE], written, given);
-    if (removed > r->live)
+    if (removed > r->now.live.n)
         return fail(err, ERR_CONFIG,
                     "no rows are left to delete: %zu deletions and %zu updates, each of another "
                     "row, need %zu live rows, but %zu are live here; ask for fewer operations",
-                    counts[MIX_DELETE], counts[MIX_UPDATE], removed, r->live);
-    if (r->live - counts[MIX_DELETE] + counts[MIX_INSERT] < op->k)
+                    counts[MIX_DELETE], counts[MIX_UPDATE], removed, r->now.live.n);
+    if (r->now.live.n - counts[MIX_DELETE] + counts[MIX_INSERT] < op->k)
         return fail(err, ERR_CONFIG, "k = %zu, but only %zu rows are live at the end", op->k,
-                    r->live - counts[MIX_DELETE] + counts[MIX_INSERT]);
+                    r->now.live.n - counts[MIX_DELETE] + counts[MIX_INSERT]);
     if (counts[MIX_UPDATE] > 0 && r->list->n_fields > 0)
         return fail(err, ERR_CONFIG,
                     "rows with attributes are not updated by w:mix; use w:update, or update = 0");

@@ -26,7 +26,12 @@ int recorder_new(struct recorder **out, struct error *err)
         *out = NULL;
         return fail(err, ERR_NO_MEMORY, "out of memory");
     }
-    return OK;
+    const int rc = live_state_init(&r->now, r->list, err);
+    if (rc) {
+        recorder_free(r);
+        *out = NULL;
+    }
+    return rc;
 }
 
 void recorder_set_seed(struct recorder *r, uint64_t seed)
@@ -49,10 +54,9 @@ void recorder_free(struct recorder *r)
         free(r->snapshots[i].name);
     mem_free(NULL, r->snapshots);
     mem_free(NULL, r->pages);
-    mem_free(NULL, r->bits);
     mem_free(NULL, r->born);
-    for (size_t f = 0; f < INDEX_ATTRIBUTES_MAX; f++)
-        mem_free(NULL, r->attributes[f]);
+    live_state_free(&r->now);
+    live_state_free(&r->before);
     mem_free(NULL, r->log);
     free(r);
 }
@@ -65,7 +69,7 @@ void recorder_set_metric(struct recorder *r, enum metric metric)
 
 size_t recorder_live(const struct recorder *r)
 {
-    return r->live;
+    return r->now.live.n;
 }
 
 size_t recorder_operations(const struct recorder *r)

@@ -13,13 +13,13 @@ enum { STREAM_SELECT = 0x63686f69, STREAM_FILTER = 0x66696c74 };
 /* 1. Ids */
 
 /* n distinct live ids at random, in random order. */
-static void random_live(const struct visible_set *seen, struct rng rng, size_t n, uint64_t *ids)
+static void random_live(const struct live_set *live, struct rng rng, size_t n, uint64_t *ids)
 {
-    rng_sample(&rng, seen->live, n, ids);
+    rng_sample(&rng, live->n, n, ids);
     qsort(ids, n, sizeof *ids, order_u64);
     size_t rank = 0, i = 0;
     for (size_t word = 0; i < n; word++) {
-        uint64_t bits = seen->bits[word];
+        uint64_t bits = live->bits[word];
         const size_t here = (size_t)__builtin_popcountll(bits);
         if (ids[i] >= rank + here) {
             rank += here;
@@ -37,7 +37,7 @@ static void oldest_live(struct recorder *r, size_t n, uint64_t *ids)
     bool front = true;
     for (size_t at = r->log_head, i = 0; i < n; at++) {
         const uint64_t id = r->log[at];
-        const bool valid = record_is_live(r, id) && r->born[id] == at;
+        const bool valid = live_has(&r->now.live, id) && r->born[id] == at;
         /* An outdated entry never becomes valid again, so the head may pass it. */
         front = front && !valid;
         if (front)
@@ -57,19 +57,19 @@ int record_choose(struct recorder *r, const struct id_selector *c, bool remove, 
 {
     const size_t n = record_selected_n(c);
     const struct rng rng = rng_at(r->seed, rng_mix(STREAM_SELECT, r->list->n));
-    if ((c->random || c->oldest) && n > r->live)
+    if ((c->random || c->oldest) && n > r->now.live.n)
         return fail(err, ERR_CONFIG, "%s = %zu, but only %zu rows are live here",
-                    c->random ? "random" : "oldest", n, r->live);
+                    c->random ? "random" : "oldest", n, r->now.live.n);
     if (c->rows)
         record_ids_of(r, c->rows, ids);
     else if (c->ids)
         memcpy(ids, c->ids, n * sizeof *ids);
     else if (c->random)
-        random_live(&(struct visible_set){ .bits = r->bits, .live = r->live }, rng, n, ids);
+        random_live(&r->now.live, rng, n, ids);
     else
         oldest_live(r, n, ids);
     for (size_t i = 0; i < n; i++) {
-        if (record_is_live(r, ids[i])) {
+        if (live_has(&r->now.live, ids[i])) {
             record_set_live(r, ids[i], false);
             continue;
         }
@@ -113,15 +113,15 @@ static int filter_by_tag(struct recorder *r, const char *tag, uint64_t *bits, st
                 error_hint(tag, tags, n_tags).text);
 }
 
-static int filter_by_fraction(struct recorder *r, double fraction, const struct visible_set *seen,
+static int filter_by_fraction(struct recorder *r, double fraction, const struct live_state *seen,
                               uint64_t *bits, struct error *err)
 {
-    size_t n = (size_t)llround(fraction * (double)seen->live);
+    size_t n = (size_t)llround(fraction * (double)seen->live.n);
     n = n ? n : 1;
     uint64_t *ids = malloc(n * sizeof *ids);
     if (!ids)
         return record_no_memory(err);
-    random_live(seen, rng_at(r->seed, rng_mix(STREAM_FILTER, r->list->n)), n, ids);
+    random_live(&seen->live, rng_at(r->seed, rng_mix(STREAM_FILTER, r->list->n)), n, ids);
     for (size_t i = 0; i < n; i++)
         bits[ids[i] >> 6] |= (uint64_t)1 << (ids[i] & 63);
     free(ids);
@@ -140,17 +140,18 @@ static int filter_by_ids(struct recorder *r, const struct filter_spec *a, uint64
 }
 
 static void filter_by_attributes(const struct attribute_filter *where,
-                                 const struct visible_set *seen, size_t n_ids, uint64_t *bits)
+                                 const struct live_state *seen, uint64_t *bits)
 {
-    for (size_t id = 0; id < n_ids; id++) {
-        bool passes = true;
+    for (size_t id = 0; id < seen->live.n_ids; id++) {
+        bool passes = live_has(&seen->live, id);
 
         for (size_t i = 0; passes && i < where->n; i++) {
             const struct attribute_condition *c = &where->conditions[i];
-            const int64_t *column = seen->attributes[c->field];
 
-            passes = index_attribute_meets(
-                c, where->values, column ? column[id * seen->stride] : INDEX_ATTRIBUTE_NONE);
+            passes = index_attribute_meets(c, where->values,
+                                           c->field < seen->n_fields
+                                               ? seen->attributes[id * seen->n_fields + c->field]
+                                               : INDEX_ATTRIBUTE_NONE);
         }
         if (passes)
             bits[id >> 6] |= (uint64_t)1 << (id & 63);
@@ -173,17 +174,17 @@ static int keep_where(const struct attribute_filter *where, struct op *op, struc
 }
 
 static int filter_into(struct recorder *r, const struct filter_spec *a,
-                       const struct visible_set *seen, uint64_t *bits, struct error *err)
+                       const struct live_state *seen, uint64_t *bits, struct error *err)
 {
     if (a->where)
-        filter_by_attributes(a->where, seen, r->list->n_ids, bits);
+        filter_by_attributes(a->where, seen, bits);
     return a->where          ? OK
            : a->tag          ? filter_by_tag(r, a->tag, bits, err)
            : a->fraction > 0 ? filter_by_fraction(r, a->fraction, seen, bits, err)
                              : filter_by_ids(r, a, bits, err);
 }
 
-int record_filter(struct recorder *r, const struct filter_spec *a, const struct visible_set *seen,
+int record_filter(struct recorder *r, const struct filter_spec *a, const struct live_state *seen,
                   struct op *op, struct error *err)
 {
     if (!a)
@@ -202,7 +203,7 @@ int record_filter(struct recorder *r, const struct filter_spec *a, const struct 
         rc = filter_into(r, a, seen, op->filter_bits, err);
     uint64_t any = 0;
     for (size_t i = 0; i < words; i++)
-        any |= op->filter_bits[i] &= i < seen->words ? seen->bits[i] : 0;
+        any |= op->filter_bits[i] &= i <= seen->live.n_ids / 64 ? seen->live.bits[i] : 0;
     if (!rc && !any)
         return fail(err, ERR_CONFIG, "%s: no live row passes the filter",
                     a->where ? "where" : "filter");

@@ -1,9 +1,8 @@
 /* versions.c - the recorder's transactions and snapshots.
  *
  * In a transaction the recorder's live set includes pending operations, so that each operation is
- * checked against those before it. Searches see the rows from before the transaction. A rollback
- * restores everything except the ids that rows were assigned. Rows that the recorder no longer has,
- * those from before a transaction and those of a snapshot, are found by a replay of the list.
+ * checked against those before it. Searches see a copy of the rows from before the transaction. A
+ * rollback restores everything except the ids that rows were assigned.
  *
  * 1 transactions   2 snapshots and visible sets */
 #include <stdlib.h>
@@ -12,24 +11,15 @@
 #include "src/core/mem.h"
 #include "src/workload/internal.h"
 
-int record_replay(const struct recorder *r, size_t n, struct live_state *past, struct error *err)
-{
-    int rc = live_state_init(past, r->list, err);
-
-    for (size_t i = 0; !rc && i < n; i++)
-        rc = live_state_step(past, i, err);
-    return rc;
-}
-
 /* 1. Transactions */
 
-void record_begin(struct recorder *r)
+int record_begin(struct recorder *r, struct error *err)
 {
-    r->before_live = r->live;
     r->before_log_n = r->log_n;
     r->before_log_head = r->log_head;
     r->begun_at = r->list->n;
     r->in_transaction = true;
+    return live_state_copy(&r->now, &r->before, err);
 }
 
 /* Rows that the transaction inserted, deleted or updated. */
@@ -42,25 +32,6 @@ static size_t changed_rows(const struct recorder *r)
     return n;
 }
 
-static int roll_back(struct recorder *r, struct error *err)
-{
-    const size_t n_ids = r->list->n_ids, n_fields = r->list->n_fields;
-    struct live_state before;
-    const int rc = record_replay(r, r->list->n, &before, err);
-
-    for (size_t w = 0; !rc && w < (n_ids + 63) / 64; w++)
-        r->bits[w] = before.live.bits[w];
-    for (size_t i = 0; !rc && i < n_ids * n_fields; i++)
-        r->attributes[i % n_fields][i / n_fields] = before.attributes[i];
-    live_state_free(&before);
-    r->live = r->before_live;
-    r->log_n = r->before_log_n;
-    r->log_head = r->before_log_head;
-    for (size_t at = 0; at < r->log_n; at++)
-        r->born[r->log[at]] = at;
-    return rc;
-}
-
 int record_end(struct recorder *r, struct op *op, struct error *err)
 {
     if (!r->in_transaction)
@@ -68,11 +39,18 @@ int record_end(struct recorder *r, struct op *op, struct error *err)
     op->back = r->list->n - r->begun_at;
     op->n = changed_rows(r);
     r->in_transaction = false;
-    if (op->kind == OP_ROLLBACK)
-        return roll_back(r, err);
-    if (r->live > r->list->max_live)
-        r->list->max_live = r->live;
-    return OK;
+    if (op->kind == OP_COMMIT) {
+        live_state_free(&r->before);
+        if (r->now.live.n > r->list->max_live)
+            r->list->max_live = r->now.live.n;
+        return OK;
+    }
+    live_state_replace(&r->now, &r->before);
+    r->log_n = r->before_log_n;
+    r->log_head = r->before_log_head;
+    for (size_t at = 0; at < r->log_n; at++)
+        r->born[r->log[at]] = at;
+    return live_state_grow(&r->now, err);
 }
 
 /* 2. Snapshots and visible sets */
@@ -99,7 +77,7 @@ static int fail_name(struct recorder *r, const char *name, struct error *err)
 
 int record_snapshot(struct recorder *r, const struct op *op, struct error *err)
 {
-    if (!r->live)
+    if (!r->now.live.n)
         return fail(err, ERR_CONFIG, "no vector is live here; call w:insert first");
     if (snapshot_of(r, op->name))
         return fail(err, ERR_CONFIG, "snapshot \"%s\" is held already; call w:release first",
@@ -126,31 +104,16 @@ int record_release(struct recorder *r, struct op *op, struct error *err)
     return OK;
 }
 
-int record_visible(struct recorder *r, const char *as_of, struct op *op, bool rows,
-                   struct visible_set *seen, struct error *err)
+const struct live_state *record_visible(struct recorder *r, const char *as_of, struct op *op,
+                                        struct error *err)
 {
-    const struct op_list *list = r->list;
     const struct held_snapshot *snapshot = as_of ? snapshot_of(r, as_of) : NULL;
-    struct live_state *past = &seen->past;
-    int rc = OK;
 
-    if (as_of && !snapshot)
-        return fail_name(r, as_of, err);
     op->as_of = snapshot ? snapshot->op + 1 : 0;
-    *seen = (struct visible_set){ .bits = r->bits,
-                                  .words = r->ids_capacity / 64,
-                                  .live = snapshot            ? list->ops[snapshot->op].live_after
-                                          : r->in_transaction ? r->before_live
-                                                              : r->live,
-                                  .stride = 1 };
-    memcpy(seen->attributes, r->attributes, sizeof seen->attributes);
-    if (!rows || !(snapshot || r->in_transaction))
-        return OK;
-    rc = record_replay(r, snapshot ? op->as_of : list->n, past, err);
-    seen->bits = past->live.bits;
-    seen->words = list->n_ids / 64 + 1;
-    seen->stride = list->n_fields;
-    for (size_t f = 0; !rc && f < list->n_fields; f++)
-        seen->attributes[f] = past->attributes + f;
-    return rc;
+    if (as_of && !snapshot)
+        fail_name(r, as_of, err);
+    return snapshot            ? live_state_of(&r->now, op)
+           : as_of             ? NULL
+           : r->in_transaction ? &r->before
+                               : &r->now;
 }

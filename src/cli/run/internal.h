@@ -34,11 +34,6 @@ struct run_state {
     double written_s, writing_s; /* when result.json was last written, and how long that took */
 };
 
-static inline double run_now_s(void)
-{
-    return 1e-9 * (double)clock_ns();
-}
-
 /* Loads the config and plans its cells. */
 int run_load(struct run_state *, const char *path, struct error *);
 /* The ground truth that `what` asks for: whole (all 0), a part, merged, only from the cache. Its other

@@ -105,7 +105,7 @@ static int run_and_store(struct run_state *run, const struct cell *cell, json_t 
 static int run_cell(struct run_state *run, const struct cell *cell, struct error *error)
 {
     json_t *cells;
-    const double began = run_now_s();
+    const double began = clock_now_s();
     char label[300];
     int rc = run_take_stored(run, cell, &cells, error);
     const bool kept = cells != NULL;
@@ -115,7 +115,7 @@ static int run_cell(struct run_state *run, const struct cell *cell, struct error
         rc = run_and_store(run, cell, &cells, error);
     }
     if (!rc)
-        rc = run_cell_finished(run, cell, cells, kept, run_now_s() - began, error);
+        rc = run_cell_finished(run, cell, cells, kept, clock_now_s() - began, error);
     json_decref(cells);
     return rc;
 }
@@ -307,9 +307,4 @@ int run_measure(struct app *app, const char *path, char **dir, struct messenger 
     run_free(&run);
     *app->measuring = 0;
     return status;
-}
-
-int run_config(struct app *app, const char *path, char **dir)
-{
-    return run_measure(app, path, dir, NULL);
 }

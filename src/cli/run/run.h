@@ -4,12 +4,11 @@
 
 #include "src/cli/support/app.h"
 
-/* Runs one config and writes its results. Returns an exit status. *dir: the results folder, which
-   the caller frees; unchanged if it was not made. `dir` may be NULL. */
-int run_config(struct app *, const char *path, char **dir);
-
 struct messenger;
-/* The same; with a messenger, which may be NULL, on all ranks of mpirun. By rank 0. */
+
+/* Runs one config and writes its results. Returns an exit status. *dir: the results folder, which
+   the caller frees; unchanged if it was not made. `dir` may be NULL. With a messenger, which may be
+   NULL, on all ranks of mpirun, by rank 0. */
 int run_measure(struct app *, const char *path, char **dir, struct messenger *);
 
 /* By the other ranks: measures cells of the config until ranks_stop() of rank 0. Returns an exit

@@ -158,12 +158,12 @@ int run_write_result(struct run_state *run, struct error *error)
    the file is large. Each cell also has its own file, so a crash in between loses nothing. */
 static int write_at_times(struct run_state *run, struct error *error)
 {
-    const double most = .1, began = run_now_s();
+    const double most = .1, began = clock_now_s();
     run->unwritten = true;
     if (run->writing_s > most * (began - run->written_s))
         return OK;
     const int rc = run_write_result(run, error);
-    run->written_s = run_now_s();
+    run->written_s = clock_now_s();
     run->writing_s = run->written_s - began;
     return rc;
 }

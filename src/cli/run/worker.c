@@ -9,70 +9,52 @@
 #include "src/cli/run/pieces_internal.h"
 #include "src/core/mem.h"
 
-/* A message: this, the text of a JSON object { cells, identity, key }, the files. */
+/* A message: this, the text of a JSON object { cells, identity, key }, and for each file its size,
+   UINT64_MAX if there is none, and its bytes. */
 struct head {
-    uint64_t number, json_bytes, file_bytes[CELL_FILES]; /* UINT64_MAX: no file */
+    uint64_t number, json_bytes;
     double seconds;
 };
-
-struct part {
-    char *bytes;
-    size_t n;
-};
-
-static int send_result(const struct rank_worker *w, const struct head *head,
-                       const struct part parts[1 + CELL_FILES], struct error *err)
-{
-    size_t n = sizeof *head;
-    for (size_t i = 0; i < 1 + CELL_FILES; i++)
-        n += parts[i].n;
-    unsigned char *message = mem_alloc(NULL, n), *at = message;
-    if (!message)
-        return fail(err, ERR_NO_MEMORY, "--mpi: out of memory for a result of %zu bytes", n);
-    memcpy(at, head, sizeof *head);
-    at += sizeof *head;
-    for (size_t i = 0; i < 1 + CELL_FILES; i++)
-        if (parts[i].n > 0) {
-            memcpy(at, parts[i].bytes, parts[i].n);
-            at += parts[i].n;
-        }
-    const int rc = messenger_send(w->run->messenger, 0, MESSAGE_DONE, message, n, err);
-    mem_free(NULL, message);
-    return rc;
-}
 
 /* Rank 0 writes the files that it receives beside those of its own worker. */
 static const char *const names[CELL_FILES] = { [CELL_ANSWERS] = "rank-answers",
                                                [CELL_STRUCTURE] = "rank-structure",
                                                [CELL_ORDERS] = "rank-orders" };
 
-/* A file that is not there is left out: .bytes is NULL. */
-static int read_file(const char *folder, const char *name, struct part *out, struct error *err)
+static int put_file(const char *folder, const char *name, FILE *out, struct error *err)
 {
-    char *path = app_path(folder, name);
-    const int there = access(path, F_OK) == 0;
+    char *path = app_path(folder, name), *bytes = NULL;
+    size_t n = 0;
+    const bool there = access(path, F_OK) == 0;
+    const int rc = there ? path_read_file(folder, name, &bytes, &n, err) : OK;
+    const uint64_t size = bytes ? n : UINT64_MAX;
+    (void)fwrite(&size, sizeof size, 1, out);
+    (void)fwrite(bytes ? bytes : "", 1, n, out);
     free(path);
-    return there ? path_read_file(folder, name, &out->bytes, &out->n, err) : OK;
+    free(bytes);
+    return rc;
 }
 
-static int pack(const struct rank_worker *w, const struct cell *cell, json_t *cells, double seconds,
-                struct error *err)
+static int send_result(const struct rank_worker *w, const struct cell *cell, json_t *cells,
+                       double seconds, struct error *err)
 {
-    struct part parts[1 + CELL_FILES] = { 0 };
     json_t *object =
         json_pack("{s:O, s:O, s:s}", "cells", cells, "identity", cell->identity, "key", cell->key);
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    int rc = text ? OK : fail(err, ERR_NO_MEMORY, "--mpi: out of memory for a cell's result");
-    parts[0] = (struct part){ text, text ? strlen(text) : 0 };
-    struct head head = { .number = cell->number, .json_bytes = parts[0].n, .seconds = seconds };
-    for (size_t i = 0; !rc && i < CELL_FILES; i++) {
-        rc = read_file(w->scratch, names[i], &parts[1 + i], err);
-        head.file_bytes[i] = parts[1 + i].bytes ? parts[1 + i].n : UINT64_MAX;
-    }
+    char *text = app_made(json_dumps(object, JSON_COMPACT)), *message = NULL;
+    const struct head head = { cell->number, strlen(text), seconds };
+    size_t n = 0;
+    FILE *out = app_made(open_memstream(&message, &n));
+    int rc = OK;
+    (void)fwrite(&head, sizeof head, 1, out);
+    (void)fwrite(text, 1, head.json_bytes, out);
+    for (size_t i = 0; !rc && i < CELL_FILES; i++)
+        rc = put_file(w->scratch, names[i], out, err);
+    if (fclose(out) && !rc)
+        rc = fail(err, ERR_NO_MEMORY, "--mpi: out of memory for a cell's result");
     if (!rc)
-        rc = send_result(w, &head, parts, err);
-    for (size_t i = 0; i < 1 + CELL_FILES; i++)
-        free(parts[i].bytes);
+        rc = messenger_send(w->run->messenger, 0, MESSAGE_DONE, message, n, err);
+    free(message);
+    free(text);
     json_decref(object);
     return rc;
 }
@@ -82,14 +64,14 @@ static int measure(const struct rank_worker *w, const struct cell *cell, struct 
     struct cell_env env = run_cell_env(w->run);
     char *paths[CELL_FILES];
     json_t *cells = NULL;
-    const double began = run_now_s();
+    const double began = clock_now_s();
     env.scratch_dir = w->scratch;
     for (size_t i = 0; i < CELL_FILES; i++)
         env.files[i] = paths[i] = app_path(w->scratch, names[i]);
     env.progress = NULL;
     int rc = cell_run(cell, &env, &cells, err);
     if (!rc)
-        rc = pack(w, cell, cells, run_now_s() - began, err);
+        rc = send_result(w, cell, cells, clock_now_s() - began, err);
     json_decref(cells);
     for (size_t i = 0; i < CELL_FILES; i++) {
         (void)unlink(paths[i]);
@@ -181,31 +163,42 @@ void worker_result_free(struct worker_result *r)
     *r = (struct worker_result){ 0 };
 }
 
+/* The next n bytes of the message; NULL past its end. */
+static const void *take(const struct message *m, size_t *at, uint64_t n)
+{
+    if (n > m->n - *at)
+        return NULL;
+    *at += n;
+    return m->bytes + *at - n;
+}
+
 int worker_result_read(struct worker_result *r, const struct message *m, struct error *err)
 {
-    struct head head;
-    size_t n = sizeof head;
+    struct head head = { 0 };
+    size_t at = 0;
+    const void *bytes = take(m, &at, sizeof head);
     *r = (struct worker_result){ 0 };
-    if (m->n >= n) {
-        memcpy(&head, m->bytes, sizeof head);
-        const unsigned char *at = m->bytes + n;
-        r->number = head.number;
-        r->seconds = head.seconds;
-        n += head.json_bytes;
-        if (n <= m->n)
-            r->head = json_loadb((const char *)at, head.json_bytes, 0, NULL);
-        for (size_t i = 0; i < CELL_FILES; i++) {
-            if (head.file_bytes[i] == UINT64_MAX)
-                continue;
-            r->files[i] = m->bytes + n;
-            r->bytes[i] = head.file_bytes[i];
-            n += r->bytes[i];
-        }
+    if (bytes)
+        memcpy(&head, bytes, sizeof head);
+    const char *text = take(m, &at, head.json_bytes);
+    bool whole = bytes && text;
+    for (size_t i = 0; whole && i < CELL_FILES; i++) {
+        uint64_t size = UINT64_MAX;
+        whole = (bytes = take(m, &at, sizeof size)) != NULL;
+        if (whole)
+            memcpy(&size, bytes, sizeof size);
+        if (size == UINT64_MAX)
+            continue;
+        r->bytes[i] = size;
+        whole = (r->files[i] = take(m, &at, size)) != NULL;
     }
+    r->number = head.number;
+    r->seconds = head.seconds;
+    r->head = whole ? json_loadb(text, head.json_bytes, 0, NULL) : NULL;
     r->cells = json_object_get(r->head, "cells");
     r->identity = json_object_get(r->head, "identity");
     r->key = json_string_value(json_object_get(r->head, "key"));
-    if (n == m->n && json_is_array(r->cells) && json_is_object(r->identity) && r->key)
+    if (at == m->n && json_is_array(r->cells) && json_is_object(r->identity) && r->key)
         return OK;
     worker_result_free(r);
     return fail(err, ERR_CORRUPT, "--mpi: rank %d sent a result that cannot be read", m->from);

@@ -15,11 +15,6 @@
 
 enum { LINE_BYTES = 600 };
 
-static double now_s(void)
-{
-    return 1e-9 * (double)clock_ns();
-}
-
 /* ---- 1. the estimate */
 
 static struct progress_build *build_named(const struct progress *p, const char *label)
@@ -101,7 +96,7 @@ static void left_text(const struct progress *p, char *text, size_t bytes)
 {
     char duration[32];
     bool sure;
-    const double left = progress_left(p, now_s(), &sure);
+    const double left = progress_left(p, clock_now_s(), &sure);
 
     text[0] = '\0';
     if (isnan(left) || p->finished >= p->cells)
@@ -166,7 +161,7 @@ static void clear_line(const struct progress *p)
 void progress_begin(struct progress *p, bool quiet, bool terminal)
 {
     *p = (struct progress){ .quiet = quiet, .terminal = terminal, .current = SIZE_MAX };
-    p->phase_s = now_s();
+    p->phase_s = clock_now_s();
 }
 
 void progress_note(struct progress *p, const char *format, ...)
@@ -189,10 +184,10 @@ void progress_share(struct progress *p, const char *what, double share)
         return;
     if (strncmp(p->what, what, sizeof p->what - 1) != 0) {
         snprintf(p->what, sizeof p->what, "%s", what);
-        p->phase_s = now_s();
+        p->phase_s = clock_now_s();
         p->said = 0;
     }
-    const double gone = now_s() - p->phase_s;
+    const double gone = clock_now_s() - p->phase_s;
     if (p->terminal) {
         char duration[32], left[48] = "";
         progress_duration(gone / share - gone, duration, sizeof duration);
@@ -205,25 +200,8 @@ void progress_share(struct progress *p, const char *what, double share)
     }
 }
 
-void progress_cell_begin(struct progress *p, const char *build, size_t repeat)
-{
-    const struct progress_build *b = build_named(p, build);
-
-    p->current = b ? (size_t)(b - p->builds) : SIZE_MAX;
-    p->cell_s = now_s();
-    if (p->quiet)
-        return;
-    if (p->terminal) {
-        progress_cell(p, build, repeat, "begins", NAN);
-        return;
-    }
-    fprintf(stderr, "%zu/%zu  ", p->finished + 1, p->cells);
-    quote_terminal(stderr, build);
-    fprintf(stderr, ", repeat %zu begins\n", repeat + 1);
-}
-
-void progress_cell(struct progress *p, const char *build, size_t repeat, const char *step,
-                   double share)
+static void show_cell(struct progress *p, const char *build, size_t repeat, const char *step,
+                      double share)
 {
     char text[LINE_BYTES], within[16] = "", left[48];
     bool sure;
@@ -236,8 +214,25 @@ void progress_cell(struct progress *p, const char *build, size_t repeat, const c
     snprintf(text, sizeof text, "%zu/%zu  %s%s: %s, repeat %zu", p->finished + 1, p->cells, step,
              within, build, repeat + 1);
     left_text(p, left, sizeof left);
-    const double gone = now_s() - p->phase_s, rest = progress_left(p, now_s(), &sure);
+    const double gone = clock_now_s() - p->phase_s, rest = progress_left(p, clock_now_s(), &sure);
     bar(p, isnan(rest) ? (double)p->finished / (double)p->cells : gone / (gone + rest), left, text);
+}
+
+void progress_cell_begin(struct progress *p, const char *build, size_t repeat)
+{
+    const struct progress_build *b = build_named(p, build);
+
+    p->current = b ? (size_t)(b - p->builds) : SIZE_MAX;
+    p->cell_s = clock_now_s();
+    if (p->quiet)
+        return;
+    if (p->terminal) {
+        show_cell(p, build, repeat, "begins", NAN);
+        return;
+    }
+    fprintf(stderr, "%zu/%zu  ", p->finished + 1, p->cells);
+    quote_terminal(stderr, build);
+    fprintf(stderr, ", repeat %zu begins\n", repeat + 1);
 }
 
 void progress_cell_done(struct progress *p, const char *build, size_t repeat, const char *status,
@@ -248,7 +243,7 @@ void progress_cell_done(struct progress *p, const char *build, size_t repeat, co
     char left[48];
 
     if (p->finished++ == 0)
-        p->phase_s = now_s() - seconds; /* without the ground truth */
+        p->phase_s = clock_now_s() - seconds; /* without the ground truth */
     p->current = SIZE_MAX;
     if (b) {
         b->done++;
@@ -294,5 +289,5 @@ void progress_of_cell(void *progress, const struct cell *cell, size_t step, size
     char text[200], label[LABEL_BYTES];
     plan_build_label(cell, label, sizeof label);
     snprintf(text, sizeof text, "%zu of %zu, %s", step + 1, of, what);
-    progress_cell(progress, label, cell->repeat, text, share);
+    show_cell(progress, label, cell->repeat, text, share);
 }

@@ -40,13 +40,11 @@ void progress_note(struct progress *, const char *format, ...)
 /* Progress of phase `what`, which precedes the cells: share from 0 to 1. */
 void progress_share(struct progress *, const char *what, double share);
 void progress_cell_begin(struct progress *, const char *build, size_t repeat);
-/* What the cell does. share: of the step; NAN: not known. */
-void progress_cell(struct progress *, const char *build, size_t repeat, const char *step,
-                   double share);
 /* kept: read from an earlier run, so that its time does not count. */
 void progress_cell_done(struct progress *, const char *build, size_t repeat, const char *status,
                         bool kept, double seconds);
-/* The same for cell_env.progress, with the progress as `to`. */
+/* What the cell does, for cell_env.progress, with the progress as `to`. share: of the step; NAN: not
+   known. */
 void progress_of_cell(void *progress, const struct cell *, size_t step, size_t of, const char *what,
                       double share);
 void progress_end(struct progress *);

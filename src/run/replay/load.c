@@ -1,6 +1,8 @@
 /* load.c - the step of a load. */
 #include "src/run/replay/load.h"
 
+#include <string.h>
+
 #include "src/core/rwlock.h"
 
 /* Whether the method removes by an operation of its own, one id at a time. */
@@ -45,27 +47,41 @@ static const char *what_is_missing(const struct replay_session *r, const struct 
     return NULL;
 }
 
-/* ---- samples, and what is asked before and after */
+/* ---- scores */
 
+/* Checks and scores the samples of all workers together, which are moved to the front of their
+   arrays: each array is one of all workers. */
 static int score_samples(struct load_run *t, struct step_record *s)
 {
-    struct sample_set all;
-    int rc = sample_set_make(&all, t->batch, t->n_workers);
+    const size_t k = t->batch->k;
+    uint64_t *positions = NULL, *ids = NULL;
+    size_t n = 0;
+    int rc = OK;
 
     for (size_t i = 0; rc == OK && i < t->n_workers; i++) {
         const struct load_worker *w = &t->workers[i];
 
         if (w->answers.n == 0)
             continue;
+        positions = positions ? positions : w->positions;
+        ids = ids ? ids : w->ids;
         rc = answer_buffer_check(&w->answers, t->batch, 0, NULL);
-        if (rc == OK)
-            rc = sample_set_add(&all, t->batch, &w->samples);
+        for (size_t j = 0; rc == OK && j < w->n_samples; j++, n++) {
+            rc = answer_buffer_check_query(t->batch, w->ids + j * k, w->distances + j * k, k,
+                                           w->positions[j]);
+            positions[n] = w->positions[j];
+            memmove(ids + n * k, w->ids + j * k, k * sizeof *ids);
+        }
     }
-    step_stat(s, "sampled_answers", (double)all.answers.n);
-    if (rc == OK)
-        rc = sample_set_score(&all, t->batch);
-    sample_set_free(&all);
-    return rc;
+    step_stat(s, "sampled_answers", (double)n);
+    const struct answers all = { .pass = PASS_THROUGHPUT,
+                                 .op = t->replay->at,
+                                 .concurrent = true,
+                                 .n = n,
+                                 .n_ids = n * k,
+                                 .positions = positions,
+                                 .ids = ids };
+    return rc == OK && n > 0 ? session_score(t->replay, &all, NULL) : rc;
 }
 
 /* Scores the answers received while the clock ran, and then the state that is left, by the same
@@ -81,25 +97,6 @@ static int score(struct load_run *t, struct step_record *s)
     return rc == OK ? query_batch_score_untimed(t->batch, s, PASS_SINGLE, NULL) : rc;
 }
 
-static int ask_warm(void *to, struct query_batch *batch, size_t q)
-{
-    return query_batch_search(batch, batch->warm, q, 1, to);
-}
-
-/* Threads repeat the same queries. New queries before and after the run show whether the method
-   caches answers. */
-static int warm_up(struct load_run *t, struct step_record *s, struct answer_buffer *one)
-{
-    struct query_batch *batch = t->batch;
-    int rc = answer_buffer_make(one, batch, 1);
-
-    const struct time_mark from = time_mark_now();
-    for (size_t q = 0; rc == OK && q < batch->warm.n; q++)
-        rc = ask_warm(one, batch, q);
-    step_take_untimed_search(s, &from, batch->warm.n);
-    return rc;
-}
-
 /* ---- the step */
 
 static int run_load(struct load_run *t, struct step_record *s, load_measure *measure)
@@ -107,8 +104,12 @@ static int run_load(struct load_run *t, struct step_record *s, load_measure *mea
     struct answer_buffer one = { 0 };
 
     int rc = load_workers_make(t);
+    /* Threads repeat the same queries. New queries before and after the run show whether the method
+       caches answers. */
     if (rc == OK && t->searches)
-        rc = warm_up(t, s, &one);
+        rc = answer_buffer_make(&one, t->batch, 1);
+    if (rc == OK && t->searches)
+        rc = query_batch_warm_up(t->batch, s, &one);
     const struct time_mark from = time_mark_now();
     const uint64_t start_ns = clock_ns();
     if (rc == OK)
@@ -125,7 +126,7 @@ static int run_load(struct load_run *t, struct step_record *s, load_measure *mea
     if (rc == OK)
         rc = score(t, s);
     if (rc == OK && t->searches)
-        rc = query_batch_probe(t->batch, s, t->batch->queries.n, ask_warm, &one);
+        rc = query_batch_probe(t->batch, s, t->batch->queries.n, &one);
     answer_buffer_free(&one);
     return rc;
 }

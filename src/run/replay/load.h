@@ -14,7 +14,6 @@
 #include <stdatomic.h>
 
 #include "src/run/replay/query/answer_buffer.h"
-#include "src/run/replay/query/samples.h"
 #include "src/workload/op_order.h"
 
 /* 1. A run */
@@ -43,16 +42,22 @@ struct load_totals {
     double waited;  /* share of the threads' time that they waited for a processor; NAN: unknown */
 };
 
+enum { LOAD_SAMPLES = 64 };
+
 struct load_worker {
     struct load_run *all;
     pthread_t thread;
     struct op_sequence sequence;
     uint64_t finished_ns;
-    size_t searches;
     /* A copy of the step's batch, with its own work counters. */
     struct query_batch batch;
     struct answer_buffer answers;
-    struct samples samples;
+    /* A random sample of the answers of its searches so far, to be scored (reservoir sampling; Vitter,
+       1985). positions: of the queries. */
+    size_t searches, n_samples;
+    uint64_t *positions, *ids; /* LOAD_SAMPLES; LOAD_SAMPLES x k, as are the distances */
+    float *distances;
+    struct rng rng;
     struct load_totals sums;
     size_t turn; /* op->order: where the thread's operation stands in it */
 };
@@ -106,11 +111,6 @@ typedef int load_measure(struct load_run *, struct step_record *);
    the state at the end. A method that lacks what it needs is `unsupported`; its rows are then changed
    without a load. */
 int load_replay(struct replay_session *, load_measure *);
-
-/* `alone` and `jitter` of s->stats: how much longer the tail of the latency of searches is beside
-   changes than alone. */
-void load_report_alone(const struct load_run *, struct step_record *s,
-                       const struct histogram *beside, const struct load_totals *alone);
 
 /* 3. Threads */
 

@@ -73,6 +73,20 @@ static int seek(struct load_worker *w, size_t change, uint64_t began_ns)
     return rc;
 }
 
+/* Keeps the answers to the query at this position in the sample, or not. */
+static void sample(struct load_worker *w, size_t position)
+{
+    const size_t k = w->batch.k, i = w->searches++;
+    const uint64_t slot = i < LOAD_SAMPLES ? i : rng_below(&w->rng, i + 1);
+
+    if (slot >= LOAD_SAMPLES)
+        return;
+    w->positions[slot] = position;
+    memcpy(w->ids + slot * k, w->answers.kept, k * sizeof *w->ids);
+    memcpy(w->distances + slot * k, w->answers.kept_distances, k * sizeof *w->distances);
+    w->n_samples = w->n_samples <= slot ? slot + 1 : w->n_samples;
+}
+
 /* Runs an operation that was due at due_ns and starts now. Returns the time of its end. */
 static uint64_t run_one(struct load_worker *w, const struct op_planned *p, uint64_t due_ns,
                         uint64_t now)
@@ -96,8 +110,7 @@ static uint64_t run_one(struct load_worker *w, const struct op_planned *p, uint6
     tally->done++;
     tally->late += t->limit_ns && latency > t->limit_ns;
     if (p->kind == MIX_SEARCH)
-        samples_offer(&w->samples, w->batch.k, w->searches++, p->query, w->answers.kept,
-                      w->answers.kept_distances);
+        sample(w, p->query);
     else if (p->kind == MIX_UPDATE)
         histogram_add(&w->sums.insert, insert_ns);
     if (p->kind == MIX_SEARCH || !is_sought(t->op, p->change))
@@ -242,8 +255,9 @@ int load_workers_make(struct load_run *t)
     const size_t n = op_threads(t->op), k = t->batch->k;
 
     t->n_workers = n;
-    uint64_t *words = mem_group_array(&t->memory, n, SAMPLES * (k + 1) * sizeof *words);
-    float *distances = mem_group_array(&t->memory, n, SAMPLES * k * sizeof *distances);
+    uint64_t *positions = mem_group_array(&t->memory, n, LOAD_SAMPLES * sizeof *positions);
+    uint64_t *ids = mem_group_array(&t->memory, n, LOAD_SAMPLES * k * sizeof *ids);
+    float *distances = mem_group_array(&t->memory, n, LOAD_SAMPLES * k * sizeof *distances);
     t->workers = mem_group_zalloc(&t->memory, n, sizeof *t->workers);
     t->sums = mem_group_zalloc(&t->memory, 3, sizeof *t->sums);
     t->changes = mem_group_array(&t->memory, op_changes(t->op), sizeof *t->changes);
@@ -265,11 +279,10 @@ int load_workers_make(struct load_run *t)
         w->batch.threads = 1;
         if (!t->searches || (t->op->kind == OP_CONCURRENT && i >= t->op->readers))
             continue;
-        uint64_t *own = words + i * SAMPLES * (k + 1);
-        w->samples = (struct samples){ .positions = own,
-                                       .ids = own + SAMPLES,
-                                       .distances = distances + i * SAMPLES * k,
-                                       .rng = samples_rng() };
+        w->positions = positions + i * LOAD_SAMPLES;
+        w->ids = ids + i * LOAD_SAMPLES * k;
+        w->distances = distances + i * LOAD_SAMPLES * k;
+        w->rng = query_rng();
         rc = answer_buffer_make(&w->answers, t->batch, 1);
     }
     return rc == OK ? load_order_make(t) : rc;
@@ -410,7 +423,7 @@ int load_workers_run_alone(struct load_run *t, double seconds, struct load_total
     forget(t);
     for (size_t i = 0; i < t->n_workers; i++) {
         t->workers[i].sequence = before[i];
-        t->workers[i].searches = t->workers[i].samples.n = 0;
+        t->workers[i].searches = t->workers[i].n_samples = 0;
     }
     mem_free(NULL, before);
     return rc;

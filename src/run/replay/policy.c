@@ -163,13 +163,6 @@ static bool is_among(const struct neighbour *of, size_t n, uint64_t id)
     return false;
 }
 
-static int by_distance(const void *a, const void *b)
-{
-    const struct neighbour *x = a, *y = b;
-
-    return scan_before(*x, *y) ? -1 : scan_before(*y, *x);
-}
-
 /* The live answers to a query, each once, with their exact distances, nearest first. */
 static int own_answers(struct probe *p, size_t query, size_t *n)
 {
@@ -192,7 +185,7 @@ static int own_answers(struct probe *p, size_t query, size_t *n)
                 (struct neighbour){ exact_distance(list->metric, list->element, q, row, list->dim),
                                     id };
     }
-    qsort(p->own, *n, sizeof *p->own, by_distance);
+    qsort(p->own, *n, sizeof *p->own, scan_order);
     return rc;
 }
 

@@ -4,9 +4,6 @@
 
 #include "src/run/measure/folder.h"
 #include "src/run/replay/query/answer_buffer.h"
-#include "src/run/replay/query/answer_clusters.h"
-#include "src/run/replay/query/answer_distances.h"
-#include "src/run/replay/query/samples.h"
 #include "src/run/replay/verbs.h"
 
 /* ---- 1. the passes */
@@ -21,13 +18,13 @@ struct passes {
     struct answer_buffer single_answers, batch_answers;
     /* What is scored: of each query the answers of a pass that is drawn at random, of a range search all
        answers of one pass. */
-    struct buffer found;       /* ids of single queries, queries.n x k */
+    struct buffer found;       /* ids of single queries, queries.n x k, and their distances */
+    float *distances;          /* queries.n x k, behind the ids in `found` */
     struct buffer batch_found; /* ids of the batch's queries, n_batch x k */
     struct range_catch drawn, batch_drawn;
     struct rng rng;
     struct buffer shuffled; /* the batch's queries in the order of a pass */
     struct query_times times;
-    struct answer_distances distances;
 };
 
 static int passes_make(struct passes *p, struct query_batch *batch, struct step_record *s,
@@ -41,18 +38,18 @@ static int passes_make(struct passes *p, struct query_batch *batch, struct step_
                           .step = s,
                           .shares = shares,
                           .range = batch->kind == SEARCH_RANGE,
-                          .rng = samples_rng() };
+                          .rng = query_rng() };
     int rc = answer_buffer_make(&p->single_answers, batch, 1);
     if (rc == OK)
         rc = answer_buffer_make(&p->batch_answers, batch, shares.n_batch);
     if (rc == OK)
-        rc = buffer_reserve(&p->found, words * sizeof(uint64_t), err);
+        rc = buffer_reserve(&p->found, words * (sizeof(uint64_t) + sizeof(float)), err);
     if (rc == OK)
         rc = buffer_reserve(&p->batch_found, batch_words * sizeof(uint64_t), err);
-    if (rc == OK)
-        rc = answer_distances_make(&p->distances, batch);
-    if (rc == OK) /* prevents page faults later */
-        memset(p->found.bytes, 0xff, words * sizeof(uint64_t));
+    if (rc == OK) { /* prevents page faults later */
+        memset(p->found.bytes, 0xff, words * (sizeof(uint64_t) + sizeof(float)));
+        p->distances = (float *)((uint64_t *)p->found.bytes + words);
+    }
     return rc;
 }
 
@@ -66,7 +63,6 @@ static void passes_free(struct passes *p)
     range_catch_free(&p->batch_drawn);
     buffer_free(&p->shuffled);
     query_times_free(&p->times);
-    answer_distances_free(&p->distances);
 }
 
 /* Whether the answers of pass `number` take the place of those of earlier passes: each pass is as
@@ -107,58 +103,29 @@ static int score(struct passes *p, enum pass pass, size_t first, size_t n,
                     : query_batch_score(p->batch, pass, first, found->bytes, n, NULL);
 }
 
-/* Clears the answers and runs one query. *ns: its time; ns may be NULL. */
-static int ask_one(struct passes *p, struct vectors of, size_t q, uint64_t *ns)
+/* Runs query q, and keeps its answers if pass `number` is drawn. *ns: its time; ns may be NULL. */
+static int ask_and_keep(struct passes *p, size_t q, size_t number, uint64_t *ns)
 {
     struct query_batch *batch = p->batch;
+    const struct answer_buffer *one = &p->single_answers;
+    const size_t k = batch->k;
 
     answer_buffer_clear(&p->single_answers, batch);
     if (p->step->cold)
         folder_uncache(batch->replay->state_dir);
     const uint64_t start = clock_ns();
-    const int rc = query_batch_search(batch, of, q, 1, &p->single_answers);
+    int rc = query_batch_search(batch, batch->queries, q, 1, &p->single_answers);
     const uint64_t end = clock_ns();
 
     if (ns)
         *ns = session_interval_ns(batch->replay, start, end);
     session_tick(batch->replay, end, q, batch->queries.n);
-    return rc;
-}
-
-static int ask_and_keep(struct passes *p, size_t q, size_t number, uint64_t *ns)
-{
-    struct query_batch *batch = p->batch;
-    int rc = ask_one(p, batch->queries, q, ns);
-
     if (rc == OK)
-        rc = answer_buffer_check(&p->single_answers, batch, q, NULL);
-    if (rc == OK && number == 0)
-        answer_distances_keep(&p->distances, batch, q, p->single_answers.kept,
-                              p->single_answers.kept_distances);
-    if (rc == OK && is_drawn(p, number))
-        memcpy((uint64_t *)p->found.bytes + q * batch->k, p->single_answers.kept,
-               batch->k * sizeof(uint64_t));
-    return rc;
-}
-
-static int ask_warm(void *to, struct query_batch *batch, size_t q)
-{
-    struct passes *p = to;
-
-    p->single_answers.caught.n = 0;
-    return ask_one(p, batch->warm, q, NULL);
-}
-
-/* The answers of a range search also grow the memory that receives them. */
-static int warm_up(struct passes *p)
-{
-    struct query_batch *batch = p->batch;
-    int rc = OK;
-
-    const struct time_mark from = time_mark_now();
-    for (size_t q = 0; rc == OK && q < batch->warm.n; q++)
-        rc = ask_one(p, batch->warm, q, NULL);
-    step_take_untimed_search(p->step, &from, batch->warm.n);
+        rc = answer_buffer_check(one, batch, q, NULL);
+    if (rc == OK && is_drawn(p, number)) {
+        memcpy((uint64_t *)p->found.bytes + q * k, one->kept, k * sizeof *one->kept);
+        memcpy(p->distances + q * k, one->kept_distances, k * sizeof *one->kept_distances);
+    }
     return rc;
 }
 
@@ -292,7 +259,7 @@ static int run_passes(struct passes *p)
     int rc = OK;
 
     if (warmup) {
-        rc = warm_up(p);
+        rc = query_batch_warm_up(p->batch, p->step, &p->single_answers);
         p->step->warmup = true;
     }
     if (rc == OK) {
@@ -304,8 +271,9 @@ static int run_passes(struct passes *p)
     if (rc == OK)
         rc = remaining_pass(p);
     if (rc == OK)
-        rc = answer_distances_check(&p->distances, p->batch, p->step);
-    return rc == OK ? query_batch_probe(p->batch, p->step, p->shares.n_single, ask_warm, p) : rc;
+        rc = answer_distances_check(p->batch, p->found.bytes, p->distances, p->step);
+    return rc == OK ? query_batch_probe(p->batch, p->step, p->shares.n_single, &p->single_answers)
+                    : rc;
 }
 
 /* Runs all passes of one point on the queries at these positions (NULL: all). */
@@ -337,7 +305,7 @@ static int search_point(struct replay_session *r, struct step_record *s, const u
     if (rc == OK)
         rc = run_passes(&p);
     if (rc == OK && op->clusters)
-        rc = answer_clusters_measure(&batch, p.found.bytes, s);
+        rc = replay_answer_clusters(&batch, p.found.bytes, s);
     passes_free(&p);
     query_batch_end(&batch);
     buffer_free(&order);

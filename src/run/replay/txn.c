@@ -9,27 +9,32 @@
 
 #include "src/run/replay/verbs.h"
 
-static const char no_transactions[] =
-    "this method has no transactions of its own: changes wait, outside it, for the commit";
-
 /* ---- transactions */
+
+/* A timed call that begins (open: false) or ends one. */
+static int timed(struct replay_session *r, struct step_record *s, bool open, const char *what,
+                 int (*call)(struct index *), void (*note)(struct checked *))
+{
+    int rc = index_admit_transaction(&r->checked, open, what);
+
+    if (rc != OK)
+        return rc;
+    const uint64_t start = clock_ns();
+    rc = call(r->checked.index);
+    step_take_call(r, s, session_interval_ns(r, start, clock_ns()));
+    if (rc == OK) {
+        note(&r->checked);
+        r->in_transaction = !open;
+    }
+    return rc;
+}
 
 int replay_begin(struct replay_session *r, struct step_record *s)
 {
-    int rc;
-
     if (!session_transacts(r))
-        return step_unsupported(s, no_transactions);
-    if ((rc = index_admit_transaction(&r->checked, false, "begin")) != OK)
-        return rc;
-    const uint64_t start = clock_ns();
-    rc = r->ops->txn->begin(r->checked.index);
-    step_take_call(r, s, session_interval_ns(r, start, clock_ns()));
-    if (rc == OK) {
-        index_note_begun(&r->checked);
-        r->in_transaction = true;
-    }
-    return rc;
+        return step_unsupported(s, "this method has no transactions of its own: changes wait, "
+                                   "outside it, for the commit");
+    return timed(r, s, false, "begin", r->ops->txn->begin, index_note_begun);
 }
 
 int replay_wait(struct replay_session *r, struct step_record *s)
@@ -99,22 +104,12 @@ int replay_commit(struct replay_session *r, struct step_record *s)
 
 int replay_rollback(struct replay_session *r, struct step_record *s)
 {
-    int rc;
-
     s->count = (double)s->op->n;
     if (!r->in_transaction)
         return step_unsupported(s, "this method has no transactions of its own: the changes that "
                                    "waited are dropped, and were never made");
-    if ((rc = index_admit_transaction(&r->checked, true, "rollback")) != OK)
-        return rc;
-    const uint64_t start = clock_ns();
-    rc = r->ops->txn->rollback(r->checked.index);
-    step_take_call(r, s, session_interval_ns(r, start, clock_ns()));
+    const int rc = timed(r, s, true, "rollback", r->ops->txn->rollback, index_note_rolled_back);
     step_take_rate(s, s->op->n);
-    if (rc == OK) {
-        index_note_rolled_back(&r->checked);
-        r->in_transaction = false;
-    }
     return rc;
 }
 

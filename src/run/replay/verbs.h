@@ -37,4 +37,17 @@ int replay_refuse_stale(struct replay_session *, const struct op *);
    *run: whether the operation must run afterwards (held.c). */
 int replay_wait_held(struct replay_session *, bool *run);
 
+struct query_batch;
+
+/* How the answers of a search lie in the method's clusters (cluster.c). Asks the method once, untimed, for
+ * the finest clusters of the answers (queries.n x k; INDEX_NO_ID: none) and of the queries, sends those
+ * of the answers to be stored, and sets these statistics of the step:
+ *
+ *   answers_in_query_cluster  share of the answers that are in their query's cluster
+ *   clusters_per_query        mean number of clusters that a query's answers are in; all answers in
+ *                             no cluster count as one
+ *
+ * Without an answer it sets none. ERR_INVARIANT: a cluster is out of range. */
+int replay_answer_clusters(struct query_batch *, const uint64_t *answers, struct step_record *);
+
 #endif

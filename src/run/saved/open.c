@@ -82,18 +82,21 @@ static int fill_env(struct saved_index *s, const char *dir, const struct kernels
     const long long dim = field_integer(about, "dim", 0), rows = field_integer(about, "rows", -1);
     const long long k = field_integer(about, "k", 0), built = field_integer(about, "threads", 0);
 
-    if (dim < 1 || dim > DIM_MAX)
-        return damaged(s, dir, "dim");
-    if (rows < 0)
-        return damaged(s, dir, "rows");
-    if (built < 1 || built > THREADS_MAX)
-        return damaged(s, dir, "threads");
-    if (!index_element_named(field_text(about, "element", ""), &s->env.element))
-        return damaged(s, dir, "element");
-    if (!index_metric_named(field_text(about, "metric", ""), &s->env.metric))
-        return damaged(s, dir, "metric");
-    if (!is_state_name(field_text(about, "state", "")))
-        return damaged(s, dir, "state");
+    const struct {
+        bool valid;
+        const char *field;
+    } fields[] = {
+        { dim >= 1 && dim <= DIM_MAX, "dim" },
+        { rows >= 0, "rows" },
+        { built >= 1 && built <= THREADS_MAX, "threads" },
+        { index_element_named(field_text(about, "element", ""), &s->env.element), "element" },
+        { index_metric_named(field_text(about, "metric", ""), &s->env.metric), "metric" },
+        { is_state_name(field_text(about, "state", "")), "state" },
+    };
+
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (!fields[i].valid)
+            return damaged(s, dir, fields[i].field);
     s->env.dim = (size_t)dim;
     s->env.expected_n = (size_t)rows;
     s->env.k_hint = k > 0 ? (size_t)k : 0;

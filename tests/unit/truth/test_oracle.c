@@ -83,14 +83,13 @@ static const char *difference(const struct op_list *list, const struct oracle *o
                          n);
             for (size_t i = 0; i < count && !text[0]; i++) {
                 const uint64_t id = i < n ? want[i].id : INDEX_NO_ID;
-                const float distance = i < n ? (float)want[i].distance : INFINITY;
+                const double distance = i < n ? want[i].distance : HUGE_VAL;
 
                 if (t->ids[first + i] != id || t->distances[first + i] != distance)
                     snprintf(text, 200,
                              "operation %zu, query %zu, rank %zu: id %" PRIu64
                              " at %g, not %" PRIu64 " at %g",
-                             at, q, i, t->ids[first + i], (double)t->distances[first + i], id,
-                             (double)distance);
+                             at, q, i, t->ids[first + i], t->distances[first + i], id, distance);
             }
         }
     }

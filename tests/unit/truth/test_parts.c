@@ -159,7 +159,7 @@ static void test_distances_below_a_float(void **state)
     make(&whole, list, (struct oracle_env){ 0 });
     assert_int_equal(whole.truths[1].ids[0], ROWS - 1);
     assert_int_equal(whole.truths[1].ids[2], ORACLE_PART_CHUNK - 1);
-    assert_true(whole.truths[1].distances[0] == whole.truths[1].distances[8]);
+    assert_true((float)whole.truths[1].distances[0] == (float)whole.truths[1].distances[8]);
     oracle_free(&whole);
     expect_parts_same("distances below a float", list);
     op_list_free(list);

@@ -120,7 +120,7 @@ static void distances_are_exact(void **state)
     assert_ok(scorer_distances(&w.scorer, &a, distances, &w.err), &w.err);
     for (size_t i = 0; i < QUERIES * K; i++)
         assert_true(i < 3 ? isnan(distances[i])
-                          : distances[i] == w.oracle.truths[LAST].distances[i]);
+                          : distances[i] == (float)w.oracle.truths[LAST].distances[i]);
     world_end(&w);
 }
 

@@ -2,11 +2,115 @@
 #include "src/run/replay/query/answer_buffer.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
-enum { GUARD_WORDS = 64 }; /* before, between and after the arrays */
+#include "src/truth/exact.h"
 
-/* ---- 1. memory */
+/* ---- 1. answers of range searches */
+
+void range_catch_free(struct range_catch *c)
+{
+    mem_free(NULL, c->found);
+}
+
+int range_catch_reserve(struct range_catch *c, size_t n, struct error *err)
+{
+    return n <= c->capacity || mem_grow(NULL, &c->found, &c->capacity, n, sizeof *c->found)
+               ? OK
+               : fail(err, ERR_NO_MEMORY, "range: out of memory for %zu answers", n);
+}
+
+void range_catch_begin(struct range_catch *c, const struct query_batch *batch, size_t first,
+                       size_t n)
+{
+    c->batch = batch;
+    c->first_query = first;
+    c->n_queries = n;
+}
+
+/* Whether an answer is a dead row. An id that was never inserted is not: it stays
+   and counts as wrong. */
+static bool is_dead(const struct query_batch *batch, uint64_t id)
+{
+    const struct replay_session *r = batch->replay;
+
+    return batch->drops_dead && !live_has(&r->now.live, id) &&
+           idmap_get(&r->checked.live, id, NULL);
+}
+
+int range_catch_take(void *to, size_t query, uint64_t id, float distance)
+{
+    struct range_catch *c = to;
+    struct error *err = c->batch->replay->err;
+    const enum metric metric = c->batch->replay->list->metric;
+
+    if (query >= c->n_queries)
+        return c->code = fail(err, ERR_INVARIANT,
+                              "the method delivered a range answer for query %zu, but there are "
+                              "only %zu queries",
+                              query, c->n_queries);
+    if (!(distance >= 0) && metric != INDEX_IP && !(distance > -1e-3f))
+        return c->code =
+                   fail(err, ERR_INVARIANT,
+                        "a distance of query %zu is %s, %g, under %s: range answer, id %" PRIu64,
+                        c->first_query + query + 1, distance < 0 ? "negative" : "NaN",
+                        (double)distance, index_metric_name(metric), id);
+    if (is_dead(c->batch, id))
+        return OK;
+    const int rc = range_catch_reserve(c, c->n + 1, err);
+    if (rc == OK)
+        c->found[c->n++] = (struct range_answer){ id, c->first_query + query };
+    return rc;
+}
+
+/* Groups the answers of queries [first, first + n) by query: those of query
+   i begin at ids[starts[i]]. */
+static int by_query(const struct range_catch *c, size_t first, size_t n, struct buffer *buffer,
+                    uint64_t **starts, uint64_t **ids, struct error *err)
+{
+    const int rc = buffer_reserve(buffer, (n + 2 + c->n) * sizeof(uint64_t), err);
+
+    if (rc != OK)
+        return rc;
+    uint64_t *start = buffer->bytes;
+    memset(start, 0, (n + 2) * sizeof *start);
+    *ids = start + n + 2;
+    for (size_t i = 0; i < c->n; i++)
+        start[c->found[i].query - first + 2]++;
+    for (size_t q = 2; q < n + 2; q++)
+        start[q] += start[q - 1];
+    for (size_t i = 0; i < c->n; i++)
+        (*ids)[start[c->found[i].query - first + 1]++] = c->found[i].id;
+    *starts = start;
+    return OK;
+}
+
+int range_catch_score(const struct range_catch *c, const struct query_batch *batch, enum pass pass,
+                      size_t first, size_t n)
+{
+    const struct replay_session *r = batch->replay;
+    struct buffer buffer = { 0 };
+    uint64_t *starts, *ids;
+    int rc = by_query(c, first, n, &buffer, &starts, &ids, r->err);
+
+    if (rc == OK) {
+        const struct answers answers = { .pass = pass,
+                                         .op = r->at,
+                                         .n = n,
+                                         .n_ids = c->n,
+                                         .positions = batch->positions + first,
+                                         .starts = starts,
+                                         .ids = ids };
+        rc = session_score(r, &answers, NULL);
+    }
+    buffer_free(&buffer);
+    return rc;
+}
+
+/* ---- 2. memory */
+
+enum { GUARD_WORDS = 64 }; /* before, between and after the arrays */
 
 static size_t fetched_words(const struct query_batch *batch, size_t n)
 {
@@ -73,7 +177,7 @@ void answer_buffer_clear(struct answer_buffer *answers, const struct query_batch
     memset(answers->distances, 0xff, n * sizeof *answers->distances); /* NAN */
 }
 
-/* ---- 2. validity of answers */
+/* ---- 3. validity of answers */
 
 static int check_guards(const struct answer_buffer *answers, const struct query_batch *batch)
 {
@@ -146,4 +250,57 @@ int answer_buffer_check(const struct answer_buffer *answers, const struct query_
                                        answers->distances + q * batch->k_fetched, batch->k_fetched,
                                        (size_t)batch->positions[first + (order ? order[q] : q)]);
     return rc;
+}
+
+/* Adds the exact distances of the live answers to one query, and how much more than by rounding the
+   reported ones differ. row: space for one. */
+static int add_distances(const struct query_batch *batch, size_t q, const uint64_t *ids,
+                         const float *distances, void *row, double *exact_sum, double *difference)
+{
+    const struct replay_session *r = batch->replay;
+    const enum element element = r->cell->element;
+    const enum metric metric = r->list->metric;
+    const size_t dim = r->list->dim;
+    const char *query = (const char *)batch->queries.rows + q * index_row_bytes(element, dim);
+
+    for (size_t i = q * batch->k; i < (q + 1) * batch->k; i++) {
+        if (ids[i] == INDEX_NO_ID || !live_has(&r->now.live, ids[i]))
+            continue;
+        const int rc = live_state_read(&r->now, &ids[i], 1, element, row, r->err);
+        if (rc != OK)
+            return rc;
+        const double exact = exact_distance(metric, element, query, row, dim);
+        const double off = fabs(exact - (double)distances[i]);
+        *exact_sum += fabs(exact);
+        *difference += off <= exact_rounding(metric, element, query, row, dim, exact) ? 0 : off;
+    }
+    return OK;
+}
+
+int answer_distances_check(const struct query_batch *batch, const uint64_t *ids,
+                           const float *distances, struct step_record *s)
+{
+    enum { QUERIES = 16 };          /* a few suffice to see another formula */
+    static const double sum = 1e-3; /* sums of floats of 10,000 dimensions differ by less */
+    const struct replay_session *r = batch->replay;
+    const bool exact = r->ops->flags & INDEX_EXACT;
+    const size_t n = batch->queries.n < QUERIES ? batch->queries.n : QUERIES;
+    double all = 0, difference = 0;
+    struct buffer row = { 0 };
+    int rc = buffer_reserve(&row, index_row_bytes(r->cell->element, r->list->dim), r->err);
+
+    /* An index that lacks a change has other rows, as a version has. */
+    for (size_t q = 0; rc == OK && q < n && !batch->op->as_of && !r->lacks; q++)
+        rc = add_distances(batch, q, ids, distances, row.bytes, &all, &difference);
+    buffer_free(&row);
+    if (rc != OK || !(difference > (exact ? sum : DISTANCES_DIFFER) * all))
+        return rc;
+    step_note(s, "distances are not those of %s: they differ from them by %.3g %%",
+              index_metric_name(r->list->metric), 100 * difference / all);
+    return exact
+               ? fail(r->err, ERR_INVARIANT,
+                      "the method claims to be exact (INDEX_EXACT), but its distances differ from "
+                      "those of %s by %.3g %%; index.h has the formulas",
+                      index_metric_name(r->list->metric), 100 * difference / all)
+               : OK;
 }

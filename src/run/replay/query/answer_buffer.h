@@ -1,10 +1,36 @@
-/* answer_buffer.h - the memory for a method's answers, with guards on both sides, and
-   the validity of answers. */
+/* answer_buffer.h - receives a method's answers, and checks that they are valid.
+ *
+ *   1 answers of range searches   2 memory for all, with guards   3 validity */
 #ifndef DRIFTLINE_RUN_REPLAY_ANSWER_BUFFER_H
 #define DRIFTLINE_RUN_REPLAY_ANSWER_BUFFER_H
 
 #include "src/run/replay/query/query_batch.h"
-#include "src/run/replay/query/range_catch.h"
+
+/* 1. A method delivers the answers of a range search one by one, as it finds them. */
+
+/* Zero-initialised: empty. */
+struct range_catch {
+    struct range_answer {
+        uint64_t id, query;
+    } * found;
+    size_t n, capacity;
+    const struct query_batch *batch; /* of the call in progress, as are the following two */
+    size_t first_query, n_queries;
+    int code; /* of the first invalid answer. The method must return it immediately. */
+};
+
+void range_catch_free(struct range_catch *);
+/* Makes space for n answers, so that it does not grow while the clock runs. */
+int range_catch_reserve(struct range_catch *, size_t n, struct error *);
+/* Begins a call with queries [first, first + n) of the batch, whose answers are appended. */
+void range_catch_begin(struct range_catch *, const struct query_batch *, size_t first, size_t n);
+/* range_result.found (index.h), of a struct range_catch. */
+int range_catch_take(void *to, size_t query, uint64_t id, float distance);
+/* Scores the caught answers, which are those of the batch's queries [first, first + n). */
+int range_catch_score(const struct range_catch *, const struct query_batch *, enum pass,
+                      size_t first, size_t n);
+
+/* 2. Memory */
 
 /* Receives k_fetched answers per query from the method and keeps k of them. The guard words beyond
    both ends must not change, which is checked. */
@@ -23,6 +49,9 @@ int answer_buffer_make(struct answer_buffer *, const struct query_batch *, size_
 void answer_buffer_free(struct answer_buffer *);
 /* Marks every entry as unanswered; what was caught stays. */
 void answer_buffer_clear(struct answer_buffer *, const struct query_batch *);
+
+/* 3. Validity */
+
 /* ERR_INVARIANT: the method wrote beyond the ends, or the answers are invalid by index.h. The
    buffer's query i is the batch's query first + order[i]; order may be NULL: first + i. */
 int answer_buffer_check(const struct answer_buffer *, const struct query_batch *, size_t first,
@@ -30,5 +59,11 @@ int answer_buffer_check(const struct answer_buffer *, const struct query_batch *
 /* The same for n answers to one query. position: its number in the operation. */
 int answer_buffer_check_query(const struct query_batch *, const uint64_t *ids,
                               const float *distances, size_t n, size_t position);
+/* Computes the distances of the answers to the first queries of a batch, k each, in double precision.
+   Adds a note if the reported ones differ by DISTANCES_DIFFER of the exact ones or more, in total.
+   ERR_INVARIANT: the method is exact, and they differ by more than rounding explains. */
+#define DISTANCES_DIFFER .3
+int answer_distances_check(const struct query_batch *, const uint64_t *ids, const float *distances,
+                           struct step_record *);
 
 #endif

@@ -5,8 +5,7 @@
 
 #include "src/base/stats.h"
 #include "src/core/order.h"
-#include "src/core/rng.h"
-#include "src/run/replay/query/query_batch.h"
+#include "src/run/replay/query/answer_buffer.h"
 
 /* ---- 1. queries that are new, and as hard as those that were asked */
 
@@ -82,18 +81,20 @@ static int make_queries(const struct query_batch *batch, size_t n, struct rng *r
 
 /* ---- 2. their times */
 
-static int time_one(struct query_batch *batch, size_t query, query_ask *ask, void *to, double *ns)
+static int time_one(struct query_batch *batch, size_t query, struct answer_buffer *one, double *ns)
 {
+    one->caught.n = 0;
+    answer_buffer_clear(one, batch);
     const uint64_t start = clock_ns();
-    const int rc = ask(to, batch, query);
+    const int rc = query_batch_search(batch, batch->warm, query, 1, one);
 
     *ns = (double)(clock_ns() - start);
     return rc;
 }
 
 /* Asks for a repeated and a new query n times. ratios: n. */
-static int time_pairs(struct query_batch *batch, size_t n, struct rng *rng, query_ask *ask,
-                      void *to, double *ratios)
+static int time_pairs(struct query_batch *batch, size_t n, struct rng *rng,
+                      struct answer_buffer *one, double *ratios)
 {
     double repeated, new;
     bool new_first = false;
@@ -101,9 +102,9 @@ static int time_pairs(struct query_batch *batch, size_t n, struct rng *rng, quer
 
     for (size_t i = 0; rc == OK && i < n; i++) {
         new_first = i % 2 ? !new_first : rng_below(rng, 2) == 1;
-        rc = time_one(batch, new_first ? n + i : i, ask, to, new_first ? &new : &repeated);
+        rc = time_one(batch, new_first ? n + i : i, one, new_first ? &new : &repeated);
         if (rc == OK)
-            rc = time_one(batch, new_first ? i : n + i, ask, to, new_first ? &repeated : &new);
+            rc = time_one(batch, new_first ? i : n + i, one, new_first ? &repeated : &new);
         ratios[i] = new / (repeated > 1 ? repeated : 1);
     }
     return rc;
@@ -165,7 +166,7 @@ static int judge(const struct query_batch *batch, struct step_record *s, const d
 }
 
 int query_batch_probe(struct query_batch *batch, struct step_record *s, size_t timed,
-                      query_ask *ask, void *to)
+                      struct answer_buffer *one)
 {
     /* So many are asked only where those before are suspect. */
     enum { PAIRS_LEAST = 8, PAIRS_MOST = 3 * WARMUP_QUERIES };
@@ -187,7 +188,7 @@ int query_batch_probe(struct query_batch *batch, struct step_record *s, size_t t
     for (size_t pairs = 0; suspect && pairs < PAIRS_MOST; pairs += n) {
         rc = make_queries(batch, n, &rng, &rows, &batch->warm);
         if (rc == OK)
-            rc = time_pairs(batch, n, &rng, ask, to, ratios + joined);
+            rc = time_pairs(batch, n, &rng, one, ratios + joined);
         if (rc != OK)
             break;
         joined += join_orders(ratios + joined, n);

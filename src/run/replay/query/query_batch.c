@@ -2,6 +2,7 @@
 #include "src/run/replay/query/query_batch.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 #include "src/run/replay/query/answer_buffer.h"
 
@@ -338,6 +339,28 @@ int query_batch_search(struct query_batch *batch, struct vectors of, size_t firs
     if (batch->k_fetched > batch->k)
         drop_dead(batch, n, answers);
     return add_work(batch, result.work);
+}
+
+int query_batch_warm_up(struct query_batch *batch, struct step_record *s, struct answer_buffer *one)
+{
+    const struct time_mark from = time_mark_now();
+    int rc = OK;
+
+    for (size_t q = 0; rc == OK && q < batch->warm.n; q++) {
+        answer_buffer_clear(one, batch);
+        rc = query_batch_search(batch, batch->warm, q, 1, one);
+    }
+    step_take_untimed_search(s, &from, batch->warm.n);
+    return rc;
+}
+
+struct rng query_rng(void)
+{
+    uint64_t seed = 0;
+
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = clock_ns();
+    return rng_at(seed, 0);
 }
 
 int query_batch_permute(const struct query_batch *batch, size_t first, size_t n,

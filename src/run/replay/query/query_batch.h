@@ -5,6 +5,7 @@
 #define DRIFTLINE_RUN_REPLAY_QUERY_BATCH_H
 
 #include "src/core/ranks/shards.h"
+#include "src/core/rng.h"
 #include "src/run/replay/session/step.h"
 
 struct answer_buffer;
@@ -74,12 +75,15 @@ struct query_shares {
 /* Copies positions (NULL: 0 .. n-1) to out, those of single queries first. */
 struct query_shares query_shares_of(const uint64_t *positions, size_t n, uint64_t *out);
 
-/* Runs one query of batch->warm. */
-typedef int query_ask(void *to, struct query_batch *, size_t query);
+/* Asks the warm-up queries, untimed, one at a time. `one`: for one query; answers of a range search
+   also grow the memory that receives them. */
+int query_batch_warm_up(struct query_batch *, struct step_record *, struct answer_buffer *one);
 /* Runs queries that were timed, which are the first `timed` of the batch, and the same queries with a
    small change, which are new, alternately. Their times set only the step's new_over_repeated.
    ERR_INVARIANT: the method caches answers (probe.c). */
-int query_batch_probe(struct query_batch *, struct step_record *, size_t timed, query_ask *,
-                      void *to);
+int query_batch_probe(struct query_batch *, struct step_record *, size_t timed,
+                      struct answer_buffer *one);
+/* A generator with a seed that the system draws: a method cannot know what it will give. */
+struct rng query_rng(void);
 
 #endif

@@ -3,7 +3,6 @@
 #include "src/run/replay/session/session.h"
 #include "src/run/measure/folder.h"
 
-#include <errno.h>
 #include <malloc.h>
 #include <math.h>
 #include <stdio.h>
@@ -88,11 +87,9 @@ int session_fresh_dir(const char *path, struct error *err)
 
 static int make_dir(const char *parent, const char *name, char *out, struct error *err)
 {
-    if (path_print(out, err, "%s/%s", parent, name))
-        return ERR_ARGUMENT;
-    if (mkdir(out, 0700) != 0 && errno != EEXIST)
-        return fail_errno(err, ERR_IO, "%s: cannot be created", out);
-    return OK;
+    const int rc = path_print(out, err, "%s/%s", parent, name);
+
+    return rc == OK ? session_fresh_dir(out, err) : rc;
 }
 
 int session_begin(struct replay_session *r, const struct replay_env *env, struct error *err)

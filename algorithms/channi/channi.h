@@ -51,6 +51,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "algorithms/channi/jobs/jobs.h"
 #include "algorithms/channi/options.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/concurrency/segmented.h"
@@ -103,7 +104,6 @@ struct channi_stop {
 struct channi_base;
 struct channi_cache;
 struct channi_changes;
-struct channi_jobs;
 struct epoch;
 struct graph;
 struct channi_snapshot;
@@ -148,7 +148,7 @@ struct channi {
     size_t n_snapshots, snapshots_capacity;
     struct channi_changes *txn; /* the open transaction's, since begin(); NULL: none is open */
     struct segmented latches;   /* struct channi_latch, by cid */
-    struct channi_jobs *jobs;
+    struct channi_jobs jobs;
     size_t taken_bytes, taken_bytes_most; /* of clusters taken by jobs, see channi_take() */
     struct durable durable;
     uint64_t manifest; /* number of the newest manifest */

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "algorithms/common/io/files.h"
-#include "src/core/mem.h"
 #include "src/core/path_print.h"
 
 static DIR *list(const struct index_env *env, const char *dir, int *rc)
@@ -59,37 +58,17 @@ int channi_folder_expect_empty(const struct index_env *env)
     return durable_refuse_taken(env, CHANNI_NAME, MANIFEST_RUNNING);
 }
 
-static int order(const void *a, const void *b)
+uint64_t channi_file_key(uint64_t phash, uint64_t version)
 {
-    const uint64_t *x = a, *y = b;
-
-    for (size_t i = 0; i < 2; i++)
-        if (x[i] != y[i])
-            return x[i] < y[i] ? -1 : 1;
-    return 0;
+    return rng_mix(phash, version) & (UINT64_MAX >> 1);
 }
 
-bool channi_files_add(struct channi_files *f, uint64_t phash, uint64_t version)
+bool channi_files_lack(const struct idmap *files, const char *name)
 {
-    if (!mem_grow(f->mem, &f->list, &f->capacity, f->n + 1, sizeof *f->list))
-        return false;
-    f->list[f->n][0] = phash;
-    f->list[f->n++][1] = version;
-    return true;
-}
+    uint64_t phash, version;
 
-void channi_files_sort(struct channi_files *f)
-{
-    if (f->n > 1)
-        qsort(f->list, f->n, sizeof *f->list, order);
-}
-
-bool channi_files_lack(const struct channi_files *f, const char *name)
-{
-    uint64_t key[2];
-
-    return channi_cluster_file_parse(name, &key[0], &key[1]) &&
-           (f->n == 0 || !bsearch(key, f->list, f->n, sizeof *f->list, order));
+    return channi_cluster_file_parse(name, &phash, &version) &&
+           !idmap_get(files, channi_file_key(phash, version), NULL);
 }
 
 /* Fails if a file cannot be removed: it might be overwritten later, although a saved copy may share
@@ -98,16 +77,14 @@ int channi_folder_clear(const struct index_env *env, const char *dir,
                         const struct channi_manifest_cluster *clusters, size_t n,
                         const struct file_fault *fault)
 {
-    struct channi_files files = { .mem = env->mem };
-    bool listed = true;
+    struct idmap files;
     int rc = OK;
 
-    for (size_t i = 0; listed && i < n; i++)
-        if (clusters[i].has_file)
-            listed = channi_files_add(&files, clusters[i].phash, clusters[i].file_version);
-    channi_files_sort(&files);
-    if (!listed)
-        rc = CHANNI_NO_MEMORY(env, " for the names of %zu files", n);
+    idmap_init(&files, env->mem);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        if (clusters[i].has_file &&
+            !idmap_put(&files, channi_file_key(clusters[i].phash, clusters[i].file_version), 0))
+            rc = CHANNI_NO_MEMORY(env, " for the names of %zu files", n);
     DIR *d = rc == OK ? list(env, dir, &rc) : NULL;
 
     for (const struct dirent *e = d ? readdir(d) : NULL; rc == OK && e; e = readdir(d)) {
@@ -120,7 +97,7 @@ int channi_folder_clear(const struct index_env *env, const char *dir,
     }
     if (d)
         (void)closedir(d);
-    mem_free(env->mem, files.list);
+    idmap_free(&files);
     return rc;
 }
 

@@ -113,18 +113,10 @@ void channi_manifest_release(struct channi *);
 
 /* -------------------------------------------------------------------------- folders */
 
-/* A set of cluster files, by the numbers in their names. Starts as { .mem = mem }; the list is freed
-   with mem_free(). */
-struct channi_files {
-    uint64_t (*list)[2]; /* phash, version */
-    size_t n, capacity;
-    struct mem *mem;
-};
-bool channi_files_add(struct channi_files *, uint64_t phash,
-                      uint64_t version); /* false: no memory */
-void channi_files_sort(struct channi_files *);
-/* Whether this is the name of a cluster file that is not in the sorted set. */
-bool channi_files_lack(const struct channi_files *, const char *name);
+/* Sets of cluster files are maps with a key per file. lack: whether this is the name of a cluster file
+   that is not in the set. */
+uint64_t channi_file_key(uint64_t phash, uint64_t version);
+bool channi_files_lack(const struct idmap *, const char *name);
 
 /* ERR_ARGUMENT if an index has run in env.dir. */
 int channi_folder_expect_empty(const struct index_env *);

@@ -79,7 +79,7 @@ void channi_capture_free(struct channi *, struct channi_capture *);
 int channi_manifest_write(struct channi *, struct channi_capture *, struct store_writer *);
 struct store_identity channi_manifest_identity(const struct index_env *);
 
-/* The sections but those of the routes; while they are read, the data of the next cluster. */
+/* The sections; those of clusters, while they are read: the data of the next one. */
 struct channi_sections {
     const struct channi_manifest_meta *meta;
     const struct channi_manifest_cluster *clusters;
@@ -88,6 +88,7 @@ struct channi_sections {
     const int64_t *attributes; /* records */
     const struct channi_manifest_death *deaths;
     const uint64_t *ids, *born, *dead;
+    struct channi_stored_routes routes;
 };
 
 /* manifest_write.c: those after "meta" and "clusters". c: what is written. */

@@ -43,11 +43,18 @@ struct channi_new_route {
 int channi_routes_add(struct channi *, const struct channi_routes *old,
                       const struct channi_new_route *, size_t n, struct graph **first,
                       struct channi_routes **);
-/* Makes the first routes of an index that is loaded, from the image of a graph and n each. name: of the file,
-   for messages. ERR_NO_MEMORY, ERR_CORRUPT. */
-int channi_routes_load(struct channi *, const void *image, size_t bytes, const char *name,
-                       const uint32_t *cids, const uint64_t *phashes, const unsigned char *rows,
-                       uint32_t n, struct channi_routes **);
+/* Routes in a file: arrays of n, and the image of their graph. */
+struct channi_stored_routes {
+    const uint32_t *cid;
+    const uint64_t *phash;
+    const unsigned char *rows;
+    const void *image;
+    size_t bytes;
+};
+/* Makes the first routes of an index that is loaded; their graph grows again when one is added. name: of
+   the file, for messages. ERR_NO_MEMORY, ERR_CORRUPT. */
+int channi_routes_load(struct channi *, const struct channi_stored_routes *, uint32_t n,
+                       const char *name, struct channi_routes **);
 /* Removes the routes after those of `old` (NULL: all), if their addition was not published. */
 void channi_routes_undo(struct channi *, const struct channi_routes *old);
 /* The phash of a row: of (id, row), and a number, as a row may become a route again. Never UINT64_MAX. */

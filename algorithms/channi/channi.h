@@ -53,6 +53,7 @@
 
 #include "algorithms/channi/jobs/jobs.h"
 #include "algorithms/channi/options.h"
+#include "algorithms/common/clustering/stop_score.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/concurrency/segmented.h"
 #include "algorithms/common/durable/durable.h"
@@ -90,7 +91,6 @@ static inline void channi_count(atomic_uint_fast64_t *counter, uint64_t by)
 }
 
 /* When searches with target_recall stop (search/target.c), for these knobs and this k. */
-enum { CHANNI_STOP_LEVELS = 12 };
 struct channi_stop {
     bool learnt;
     struct channi_knobs knobs;
@@ -98,7 +98,7 @@ struct channi_stop {
     /* Of the index when it was learnt: cids used, live rows, changed_rows. */
     uint32_t clusters;
     uint64_t rows, changed_rows;
-    double score[CHANNI_STOP_LEVELS];
+    double score[STOP_LEVELS];
 };
 
 struct channi_base;

@@ -276,31 +276,20 @@ int channi_cache_pin(struct channi_cache *c, struct channi_cache_slot *s)
 
 int channi_cache_whole(struct channi_cache *c, struct channi_base *b, struct channi_whole_file *w)
 {
-    struct channi_cache_block block;
-    int rc;
-
     *w = (struct channi_whole_file){ .base = b };
     if (!b->cold_rows && channi_slot_pin(b->slot)) {
         w->image = b->slot->image;
         return OK;
     }
-    rc = read_verified(c, b->slot, b->file_bytes, &block, &w->image, IMAGE_WHOLLY);
-    if (rc == OK) {
-        w->block = block.block;
-        w->charge = block.charge;
-    }
-    return rc;
+    return read_verified(c, b->slot, b->file_bytes, &w->own, &w->image, IMAGE_WHOLLY);
 }
 
 void channi_cache_whole_done(struct channi_cache *c, struct channi_whole_file *w)
 {
-    if (w->block) {
-        struct channi_cache_block block = { .block = w->block, .charge = w->charge };
-
-        channi_cache_block_drop(c, &block);
-    } else if (w->base) {
+    if (w->own.block)
+        channi_cache_block_drop(c, &w->own);
+    else if (w->base)
         channi_slot_unpin(w->base->slot);
-    }
     *w = (struct channi_whole_file){ 0 };
     channi_cache_trim(c);
 }

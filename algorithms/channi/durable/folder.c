@@ -25,28 +25,17 @@ static DIR *list(const struct index_env *env, const char *dir, int *rc)
     return d;
 }
 
-static bool sync_file(const char *path, const struct file_fault *fault)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    const bool synced = fd >= 0 && file_sync(fd, fault);
-    const int why = errno;
-
-    if (fd >= 0)
-        (void)close(fd);
-    errno = why;
-    return synced;
-}
-
 int channi_folder_sync(const struct index_env *env, const char *dir, const char *name,
                        const struct file_fault *fault)
 {
     char path[PATH_MAX];
-    int rc = path_print(path, env->error, "%s/%s", dir, name ? name : ".");
+    int rc = path_print(path, env->error, "%s/%s", dir, name);
+    const int fd = rc == OK ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
-    if (rc != OK)
-        return rc;
-    if (!(name ? sync_file(path, fault) : file_sync_folder(path, fault)))
+    if (rc == OK && (fd < 0 || !file_sync(fd, fault)))
         rc = fail_errno(env->error, ERR_IO, "channi: cannot sync %s", path);
+    if (fd >= 0)
+        (void)close(fd);
     return rc;
 }
 
@@ -198,5 +187,5 @@ int channi_folder_link(const struct index_env *env, const char *dir, uint64_t nu
         if (rc == OK && !back)
             rc = channi_folder_sync(env, dir, other, fault);
     }
-    return rc == OK && !back ? channi_folder_sync(env, dir, NULL, fault) : rc;
+    return rc == OK && !back ? store_sync_dir(dir, fault, env->error) : rc;
 }

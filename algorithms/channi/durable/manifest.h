@@ -137,7 +137,7 @@ void channi_folder_remove_saved(const char *dir, uint64_t number, bool others,
 int channi_folder_link(const struct index_env *, const char *dir, uint64_t number,
                        const struct channi_manifest_cluster *, size_t n, bool back,
                        const struct file_fault *);
-/* Makes a file durable or, if name is NULL, the names in a folder. */
+/* Makes a file durable. ERR_IO. */
 int channi_folder_sync(const struct index_env *, const char *dir, const char *name,
                        const struct file_fault *);
 

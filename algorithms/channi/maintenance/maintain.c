@@ -97,7 +97,7 @@ static void resume(struct channi *c, bool all)
 
 /* The commit is complete even if a job fails. The job is retried, and its error is returned by
    the next maintain(). */
-int channi_after_commit(struct channi *c, const uint32_t *touched, size_t n)
+void channi_after_commit(struct channi *c, const uint32_t *touched, size_t n)
 {
     struct error error = { 0 };
     bool more, overdue = false;
@@ -110,7 +110,7 @@ int channi_after_commit(struct channi *c, const uint32_t *touched, size_t n)
         for (size_t i = 0; i < n; i++)
             overdue |= channi_catch_up_overdue(c, touched[i]);
         channi_count(&c->counters.delayed_commits, overdue);
-        return OK;
+        return;
     }
     struct error *before = error_divert(&error);
     if (c->maintenance == CHANNI_INLINE)
@@ -121,7 +121,6 @@ int channi_after_commit(struct channi *c, const uint32_t *touched, size_t n)
         channi_count(&c->counters.job_errors, 1);
         job_queue_keep(&c->jobs.queue, &error);
     }
-    return OK;
 }
 
 /* Retries failed jobs; an error is cleared when its job succeeds. */

@@ -18,7 +18,7 @@ int channi_maintenance_start(struct channi *);
 /* Maintenance at the end of a commit that changed the n clusters `touched`. inline: the whole
    queue; background: wakes the threads, and does the jobs of touched clusters that are overdue. No
    lock is held. */
-int channi_after_commit(struct channi *, const uint32_t *touched, size_t n);
+void channi_after_commit(struct channi *, const uint32_t *touched, size_t n);
 
 /* One job each. *cost: distances. *busy: a latch was taken; retry later. */
 int channi_compact(struct channi *, uint32_t cid, double *cost, bool *busy);

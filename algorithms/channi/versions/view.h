@@ -65,7 +65,7 @@ struct channi_layout {
     uint64_t number;
     struct channi_routes *routes;     /* NULL: not built yet; clusters[0] holds all rows */
     struct channi_cluster **clusters; /* by cid; NULL: retired */
-    uint32_t n_clusters, capacity;    /* n_clusters: cids used so far */
+    uint32_t n_clusters;              /* cids used so far */
     uint32_t *ood, n_ood;             /* cids */
     atomic_size_t refs;
 };
@@ -112,11 +112,11 @@ uint64_t channi_layout_live(const struct channi_layout *); /* live rows */
 
 /* Layouts under construction */
 
-/* Copies a layout, to be changed before it is published; references all its clusters and routes.
+/* Copies a layout, to be changed before it is published, without ood; references all its clusters and routes.
    NULL: out of memory. */
 struct channi_layout *channi_layout_copy(const struct channi *, const struct channi_layout *);
 void channi_layout_unref(struct channi *, struct channi_layout *);
-/* Reserves space for cids below n_clusters, and their latches. `write` is held, or no other thread
+/* Reserves space for cids below n_clusters, and their latches, once per layout. `write` is held, or no other thread
    uses the index yet. false: out of memory. */
 bool channi_layout_reserve(struct channi *, struct channi_layout *, uint32_t n_clusters);
 /* Sets a cid's cluster: takes over the caller's reference to `cl` (NULL: the cid is retired) and

@@ -134,8 +134,7 @@ int channi_create_with(struct channi **out, const struct index_env *env,
 
     if (rc != OK)
         return rc;
-    if ((rc = channi_folder_expect_empty(&s->base.env)) != OK ||
-        (rc = channi_folder_clear(&s->base.env, s->base.env.dir, NULL, 0, opening->fault)) != OK ||
+    if ((rc = channi_folder_begin(&s->base.env, opening->fault)) != OK ||
         (rc = channi_start(s)) != OK) {
         channi_destroy(&s->base);
         return rc;

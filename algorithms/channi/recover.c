@@ -69,8 +69,7 @@ static int load_saved(void *to)
 
     if (rc != OK)
         return rc;
-    if ((rc = open_empty(&s, l)) == OK && (rc = channi_folder_expect_empty(env)) == OK &&
-        (rc = channi_folder_clear(env, env->dir, NULL, 0, fault)) == OK &&
+    if ((rc = open_empty(&s, l)) == OK && (rc = channi_folder_begin(env, fault)) == OK &&
         (rc = channi_folder_link(env, l->dir, l->meta->saved, l->clusters, l->meta->n_clusters,
                                  true, fault)) == OK)
         rc = channi_manifest_read(s, &l->r, l->meta, l->clusters);

@@ -39,12 +39,11 @@ int channi_folder_sync(const struct index_env *env, const char *dir, const char 
     return rc;
 }
 
-/* An index that exists there would be overwritten. */
-int channi_folder_expect_empty(const struct index_env *env)
+int channi_folder_begin(const struct index_env *env, const struct file_fault *fault)
 {
-    if (!folder_has(env->dir, MANIFEST_RUNNING))
-        return OK;
-    return durable_refuse_taken(env, CHANNI_NAME, MANIFEST_RUNNING);
+    if (folder_has(env->dir, MANIFEST_RUNNING)) /* it would be overwritten */
+        return durable_refuse_taken(env, CHANNI_NAME, MANIFEST_RUNNING);
+    return channi_folder_clear(env, env->dir, NULL, 0, fault);
 }
 
 uint64_t channi_file_key(uint64_t phash, uint64_t version)

@@ -119,8 +119,8 @@ void channi_manifest_release(struct channi *);
 uint64_t channi_file_key(uint64_t phash, uint64_t version);
 bool channi_files_lack(const struct idmap *, const char *name);
 
-/* ERR_ARGUMENT if an index has run in env.dir. */
-int channi_folder_expect_empty(const struct index_env *);
+/* Clears env.dir for a new index. ERR_ARGUMENT if an index has run there. ERR_IO. */
+int channi_folder_begin(const struct index_env *, const struct file_fault *);
 /* Removes cluster files that no cluster of the list has, and files left half-written. ERR_IO. */
 int channi_folder_clear(const struct index_env *, const char *dir,
                         const struct channi_manifest_cluster *, size_t n,

@@ -173,23 +173,12 @@ static int scan_further(struct channi_query_context *s, const struct channi_sear
     return rc;
 }
 
-/* Lists n clusters, then n_ood clusters of outliers. */
-static int choose(struct channi_query_context *s, size_t *n, size_t *n_ood, bool *all)
+int channi_query_choose(struct channi_query_context *s, size_t *n, size_t *n_ood, bool *all)
 {
     *n = *n_ood = 0;
     key_set_clear(&s->w->seen);
     const int rc = list_nearest(s, (size_t)s->q->knobs->nprobe, n, all);
     return rc == OK ? list_ood(s, *n, n_ood) : rc;
-}
-
-int channi_query_choose(struct channi_query_context *s, size_t *n)
-{
-    size_t n_ood;
-    bool all;
-    const int rc = choose(s, n, &n_ood, &all);
-
-    *n += n_ood;
-    return rc;
 }
 
 static int run_routed(struct channi_query_context *s)
@@ -207,7 +196,7 @@ static int run_routed(struct channi_query_context *s)
         rc = list_rest(s, &n);
         return rc == OK ? channi_scan_clusters(s, s->w->cids, n) : rc;
     }
-    rc = choose(s, &n, &n_ood, &all);
+    rc = channi_query_choose(s, &n, &n_ood, &all);
     if (rc == OK && n > 0)
         farthest = s->w->routes[n - 1];
     if (rc == OK)
@@ -238,9 +227,7 @@ int channi_query_run(struct channi_query_context *s)
     s->counts.queries++;
     if (!layout->routes) { /* not built yet */
         s->counts.deferred_searches++;
-        for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
-            if (layout->clusters[cid])
-                channi_scan_delta(s, layout->clusters[cid]);
+        channi_scan_delta(s, layout->clusters[0]);
         rc = s->rc;
     } else {
         rc = run_routed(s);

@@ -171,9 +171,9 @@ int channi_query_run(struct channi_query_context *);
 /* Runs a query in a new context, sorts its answers, and adds what it cost to the counts. */
 int channi_query_answer(const struct channi_query *, struct channi_scratch *, const struct topk *,
                         struct channi_search_counts *);
-/* Its two halves, after the build, for a query that channi_batch_pays() accepts. choose: lists n
-   clusters in w->cids. scan: searches clusters so chosen. */
-int channi_query_choose(struct channi_query_context *, size_t *n);
+/* Its two halves, after the build, for a query that channi_batch_pays() accepts. choose: lists n clusters in
+   w->cids, then n_ood clusters of outliers. *all: these are all clusters. scan: searches clusters so chosen. */
+int channi_query_choose(struct channi_query_context *, size_t *n, size_t *n_ood, bool *all);
 int channi_query_scan(struct channi_query_context *, const uint32_t *cids, size_t n);
 
 /* scan_clusters.c: scans n clusters. The second form stops at a route too far for `eps`, after

@@ -51,7 +51,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "algorithms/channi/jobs/jobs.h"
 #include "algorithms/channi/options.h"
+#include "algorithms/common/clustering/stop_score.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/concurrency/segmented.h"
 #include "algorithms/common/durable/durable.h"
@@ -89,7 +91,6 @@ static inline void channi_count(atomic_uint_fast64_t *counter, uint64_t by)
 }
 
 /* When searches with target_recall stop (search/target.c), for these knobs and this k. */
-enum { CHANNI_STOP_LEVELS = 12 };
 struct channi_stop {
     bool learnt;
     struct channi_knobs knobs;
@@ -97,13 +98,12 @@ struct channi_stop {
     /* Of the index when it was learnt: cids used, live rows, changed_rows. */
     uint32_t clusters;
     uint64_t rows, changed_rows;
-    double score[CHANNI_STOP_LEVELS];
+    double score[STOP_LEVELS];
 };
 
 struct channi_base;
 struct channi_cache;
 struct channi_changes;
-struct channi_jobs;
 struct epoch;
 struct graph;
 struct channi_snapshot;
@@ -148,7 +148,7 @@ struct channi {
     size_t n_snapshots, snapshots_capacity;
     struct channi_changes *txn; /* the open transaction's, since begin(); NULL: none is open */
     struct segmented latches;   /* struct channi_latch, by cid */
-    struct channi_jobs *jobs;
+    struct channi_jobs jobs;
     size_t taken_bytes, taken_bytes_most; /* of clusters taken by jobs, see channi_take() */
     struct durable durable;
     uint64_t manifest; /* number of the newest manifest */

@@ -216,52 +216,55 @@ static int check_cluster(struct channi_checking *c, const struct channi_cluster 
 
 /* ----------------------------------------------------------------------------------------- files */
 
-static bool add_layout(struct channi_files *f, const struct channi_layout *l)
-{
-    const struct channi_cluster *cl;
-
-    for (uint32_t next = 0; (cl = channi_layout_next(l, &next));)
-        if (cl->base && !channi_files_add(f, cl->base->phash, cl->base->version))
-            return false;
-    return true;
-}
-
-/* Files referred to by the newest layout, by pinned ones, or by the manifest. */
-static bool add_all(struct channi_files *f, const struct channi_checking *c)
-{
-    const struct channi *s = c->s;
-    bool ok = add_layout(f, c->layout);
-
-    for (size_t i = 0; ok && i < s->n_snapshots; i++)
-        ok = add_layout(f, s->snapshots[i].view->layout);
-    for (size_t i = 0; ok && i < s->n_retained; i++)
-        ok = channi_files_add(f, s->retained[i]->phash, s->retained[i]->version);
-    channi_files_sort(f);
-    return ok;
-}
-
-static int check_files(const struct channi_checking *c)
+/* Adds a file, which must be there, to the set of those referred to. */
+static int check_file(const struct channi_checking *c, const struct channi_base *base,
+                      struct idmap *files)
 {
     const struct index_env *env = &c->s->base.env;
-    struct channi_files f = { .mem = env->mem };
     char path[PATH_MAX];
     struct stat st;
-    int rc = add_all(&f, c) ? OK : CHANNI_NO_MEMORY(env, ", cannot check");
+    int rc = channi_cluster_file_path(env, base->phash, base->version, path);
 
-    for (size_t i = 0; rc == OK && i < f.n; i++) {
-        rc = channi_cluster_file_path(env, f.list[i][0], f.list[i][1], path);
-        if (rc == OK && stat(path, &st) != 0)
-            rc = BROKEN(c, "the file %s is referred to, and not there", path);
-    }
+    if (rc == OK && stat(path, &st) != 0)
+        rc = BROKEN(c, "the file %s is referred to, and not there", path);
+    if (rc == OK && !idmap_put(files, channi_file_key(base->phash, base->version), 0))
+        rc = CHANNI_NO_MEMORY(env, ", cannot check");
+    return rc;
+}
+
+static int check_files_of(const struct channi_checking *c, const struct channi_layout *l,
+                          struct idmap *files)
+{
+    const struct channi_cluster *cl;
+    int rc = OK;
+
+    for (uint32_t next = 0; rc == OK && (cl = channi_layout_next(l, &next));)
+        rc = cl->base ? check_file(c, cl->base, files) : OK;
+    return rc;
+}
+
+/* Files are referred to by the newest layout, by pinned ones, or by the manifest. */
+static int check_files(const struct channi_checking *c)
+{
+    const struct channi *s = c->s;
+    const struct index_env *env = &s->base.env;
+    struct idmap files;
+
+    idmap_init(&files, env->mem);
+    int rc = check_files_of(c, c->layout, &files);
+    for (size_t i = 0; rc == OK && i < s->n_snapshots; i++)
+        rc = check_files_of(c, s->snapshots[i].view->layout, &files);
+    for (size_t i = 0; rc == OK && i < s->n_retained; i++)
+        rc = check_file(c, s->retained[i], &files);
     DIR *d = rc == OK ? opendir(env->dir) : NULL;
     if (rc == OK && !d)
         rc = fail_errno(env->error, ERR_IO, "channi: cannot read the folder %s", env->dir);
     for (const struct dirent *e = d ? readdir(d) : NULL; rc == OK && e; e = readdir(d))
-        if (channi_files_lack(&f, e->d_name) && !atomic_load(&c->s->file_left))
+        if (channi_files_lack(&files, e->d_name) && !atomic_load(&s->file_left))
             rc = BROKEN(c, "nothing refers to the file %s/%s", env->dir, e->d_name);
     if (d)
         (void)closedir(d);
-    mem_free(f.mem, f.list);
+    idmap_free(&files);
     return rc;
 }
 

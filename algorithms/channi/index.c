@@ -61,9 +61,8 @@ static int open_parts(struct channi *s)
     s->top_epoch = epoch_create(env->mem);
     if (!s->epoch || !s->top_epoch)
         return no_memory(env);
-    if ((rc = channi_cache_create(&s->cache, env, &cache)) != OK || (rc = first_view(s)) != OK)
-        return rc;
-    return channi_maintenance_open(s);
+    rc = channi_cache_create(&s->cache, env, &cache);
+    return rc == OK ? first_view(s) : rc;
 }
 
 static void begin(struct channi *s, const struct index_env *env, const struct channi_params *p,
@@ -83,6 +82,7 @@ static void begin(struct channi *s, const struct index_env *env, const struct ch
     segmented_init(&s->route_rows, env->mem, s->row_bytes);
     segmented_init(&s->route_phash, env->mem, sizeof(uint64_t));
     segmented_init(&s->latches, env->mem, sizeof(struct channi_latch));
+    channi_maintenance_begin(s, p);
 }
 
 int channi_open(struct channi **out, const struct index_env *env, const struct channi_params *p,
@@ -134,8 +134,7 @@ int channi_create_with(struct channi **out, const struct index_env *env,
 
     if (rc != OK)
         return rc;
-    if ((rc = channi_folder_expect_empty(&s->base.env)) != OK ||
-        (rc = channi_folder_clear(&s->base.env, s->base.env.dir, NULL, 0, opening->fault)) != OK ||
+    if ((rc = channi_folder_begin(&s->base.env, opening->fault)) != OK ||
         (rc = channi_start(s)) != OK) {
         channi_destroy(&s->base);
         return rc;
@@ -150,7 +149,7 @@ int channi_set_params(struct index *index, const void *params)
 {
     const struct channi_params *p = params;
     struct channi *c = channi_of(index);
-    struct job_queue *q = &c->jobs->queue;
+    struct job_queue *q = &c->jobs.queue;
 
     job_queue_pause(q);
     c->params.compact_share = p->compact_share;
@@ -167,12 +166,6 @@ int channi_set_params(struct index *index, const void *params)
     return OK;
 }
 
-void channi_stop(struct channi *s)
-{
-    channi_jobs_close(s);
-    durable_close_log(&s->durable);
-}
-
 /* Makes nothing durable: commits that must survive already are. */
 void channi_destroy(struct index *index)
 {
@@ -181,7 +174,7 @@ void channi_destroy(struct index *index)
     struct channi *s = channi_of(index);
     struct mem *mem = index->env.mem;
 
-    channi_stop(s);
+    job_queue_free(&s->jobs.queue);
     channi_txn_drop(s);
     scratch_pool_free(&s->scratch);
     for (size_t i = 0; i < s->n_snapshots; i++)

@@ -26,7 +26,6 @@ int channi_load_from(struct channi **, const struct index_env *, const char *dir
 /* As durable_open_log(); does nothing if the wal is CHANNI_NO_WAL. */
 int channi_open_wal(struct channi *, uint64_t last_lsn, uint64_t snapshot_lsn);
 int channi_start(struct channi *); /* opens the log, starts threads, writes a manifest */
-void channi_stop(struct channi *);
 
 /* The functions in method.c's table of operations; src/core/index.h documents each. */
 

@@ -5,7 +5,6 @@
  * versions and born numbers come out the same; the build, splits and merges follow from the
  * commits. Records without a commit record after them were never acknowledged. */
 #include <inttypes.h>
-#include <unistd.h>
 
 #include "algorithms/channi/commit/commit.h"
 #include "algorithms/channi/durable/manifest.h"
@@ -36,83 +35,56 @@ static int find_manifest(struct loading *l, const char *dir, const char *name)
     return rc;
 }
 
-/* An index is opened with the attributes that it has; env says as many, or none. */
-static int open_manifest(struct channi **out, const struct loading *l)
+/* Opens an empty index with the manifest's options and attributes; env says as many of these, or none. */
+static int open_empty(struct channi **out, const struct loading *l)
 {
     const uint32_t has = l->meta->n_attributes;
     struct index_env env = *l->env;
-    int rc = OK;
 
     if (env.n_attributes != 0 && env.n_attributes != has)
         return fail(env.error, ERR_DIMENSION,
                     "channi: the index has %" PRIu32 " attributes a row, expected %zu", has,
                     env.n_attributes);
     env.n_attributes = has;
-    if ((rc = channi_open(out, &env, &l->meta->params, &l->opening)) != OK)
-        return rc;
-    rc = channi_manifest_read(*out, &l->r, l->meta, l->clusters);
-    if (rc != OK) {
-        channi_destroy(&(*out)->base);
-        *out = NULL;
-    }
-    return rc;
+    return channi_open(out, &env, &l->meta->params, &l->opening);
 }
 
-static int load_claimed(struct loading *l)
+/* Removes what was linked. The index still has the folder's lock, so the files are no other's. */
+static void unlink_all(const struct index_env *env)
 {
-    const struct index_env *env = l->env;
-    struct channi *s = NULL;
-    int rc = channi_folder_expect_empty(env);
+    struct error aside = { 0 }, *before = error_divert(&aside);
 
-    if (rc != OK)
-        return rc;
-    rc = channi_folder_clear(env, env->dir, NULL, 0, l->opening.fault);
-    if (rc == OK)
-        rc = channi_folder_link(env, l->dir, l->meta->saved, l->clusters, l->meta->n_clusters, true,
-                                l->opening.fault);
-    if (rc == OK)
-        rc = open_manifest(&s, l);
-    if (rc == OK) {
-        s->manifest = 0;
-        channi_manifest_release(s);
-        rc = channi_start(s);
-    }
-    if (rc == OK) {
-        *l->out = s;
-        return OK;
-    }
-    channi_destroy(s ? &s->base : NULL);
-    if (!folder_has(env->dir, MANIFEST_RUNNING)) {
-        struct error aside = { 0 };
-        struct error *before = error_divert(&aside);
+    if (!folder_has(env->dir, MANIFEST_RUNNING))
         (void)channi_folder_clear(env, env->dir, NULL, 0, NULL);
-        (void)error_divert(before);
-    }
-    return rc;
+    (void)error_divert(before);
 }
 
-/* Holds a second descriptor of the folder's lock. So the lock outlives the index, and after an error the
-   files to be removed still belong to no other index. */
 static int load_saved(void *to)
 {
     struct loading *l = to;
-    int claim = -1;
+    const struct index_env *env = l->env;
+    const struct file_fault *fault = l->opening.fault;
+    struct channi *s = NULL;
     int rc = find_manifest(l, l->dir, MANIFEST_SAVED);
 
     if (rc != OK)
         return rc;
-    rc = folder_claim(l->env->dir, &claim, l->env->error);
-    const int held = rc == OK ? dup(claim) : -1;
-    if (rc == OK && held < 0)
-        rc = fail_errno(l->env->error, ERR_IO, "channi: cannot hold the folder %s", l->env->dir);
-    l->opening.claim = &claim;
-    if (rc == OK)
-        rc = load_claimed(l);
-    if (claim >= 0)
-        (void)close(claim);
-    if (held >= 0)
-        (void)close(held);
+    if ((rc = open_empty(&s, l)) == OK && (rc = channi_folder_begin(env, fault)) == OK &&
+        (rc = channi_folder_link(env, l->dir, l->meta->saved, l->clusters, l->meta->n_clusters,
+                                 true, fault)) == OK)
+        rc = channi_manifest_read(s, &l->r, l->meta, l->clusters);
     store_close(&l->r);
+    if (rc == OK) { /* the files go with the index, unless it gets a manifest */
+        s->manifest = 0;
+        channi_manifest_release(s);
+        rc = channi_start(s);
+    } else if (s) {
+        unlink_all(env);
+    }
+    if (rc == OK)
+        *l->out = s;
+    else
+        channi_destroy(s ? &s->base : NULL);
     return rc;
 }
 
@@ -179,7 +151,9 @@ static int recover(void *to, int *claim)
     l->opening.claim = claim;
     rc = channi_folder_clear(env, env->dir, l->clusters, l->meta->n_clusters, l->opening.fault);
     if (rc == OK)
-        rc = open_manifest(&s, l);
+        rc = open_empty(&s, l);
+    if (rc == OK)
+        rc = channi_manifest_read(s, &l->r, l->meta, l->clusters);
     const uint64_t lsn = l->meta->lsn;
     store_close(&l->r);
     if (rc == OK)

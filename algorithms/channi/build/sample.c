@@ -24,6 +24,7 @@
 #include "src/core/mem.h"
 #include "src/core/order.h"
 #include "src/core/parallel.h"
+#include "src/core/topk.h"
 
 #define XXH_INLINE_ALL
 
@@ -213,24 +214,19 @@ static int density_chunk(void *arg, size_t first, size_t end, size_t worker)
 
     (void)worker;
     for (size_t i = first; i < end; i++) {
-        float near[NEIGHBOURS];
-        size_t n = 0;
+        float near[NEIGHBOURS] = { 0 };
+        uint64_t ids[NEIGHBOURS];
+        struct topk nearest = topk_begin(NEIGHBOURS, near, ids);
 
         for (size_t at = 0; at < d->n_subset; at += CHUNK) {
             const size_t m = d->n_subset - at < CHUNK ? d->n_subset - at : CHUNK;
 
             measure(d->s, row_of(d->s, i), d->subset + at * d->s->row_bytes, m, distances);
-            for (size_t j = 0; j < m; j++) {
-                if (n == NEIGHBOURS && distances[j] >= near[n - 1])
-                    continue;
-                size_t to = n < NEIGHBOURS ? n++ : n - 1;
-
-                for (; to > 0 && near[to - 1] > distances[j]; to--)
-                    near[to] = near[to - 1];
-                near[to] = distances[j];
-            }
+            for (size_t j = 0; j < m; j++)
+                if (distances[j] < topk_limit(&nearest))
+                    topk_push(&nearest, distances[j], at + j);
         }
-        d->rows[i] = (struct weighted){ sqrt((double)near[n - 1]), (uint32_t)i };
+        d->rows[i] = (struct weighted){ sqrt((double)near[0]), (uint32_t)i }; /* the greatest */
     }
     return OK;
 }

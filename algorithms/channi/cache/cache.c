@@ -55,43 +55,24 @@ void channi_cache_destroy(struct channi_cache *c)
     mem_free(c->env.mem, c);
 }
 
-/* Takes a block that was just written; with cold rows it keeps only the hot part. On error the
-   caller still owns the block, unchanged. */
-static int take_over(struct channi_cache *c, struct channi_cache_slot *s, unsigned char *hot)
-{
-    struct channi_base *b = s->base;
-    struct channi_image image;
-    int rc = channi_image_open(&image, &c->env, b, hot, b->hot_bytes, IMAGE_TRUST);
-
-    if (rc == OK && b->hot_bytes < b->file_bytes) {
-        unsigned char *shorter = mem_resize(c->env.mem, hot, b->hot_bytes);
-
-        if (!shorter)
-            return no_memory(&c->env);
-        hot = shorter;
-        rc = channi_image_open(&image, &c->env, b, hot, b->hot_bytes, IMAGE_TRUST);
-    }
-    if (rc != OK)
-        return rc;
-    if (!channi_cache_keep(c, s, hot, b->hot_bytes, &image))
-        mem_free(c->env.mem, hot);
-    return OK;
-}
-
 int channi_cache_join(struct channi_cache *c, struct channi_base *b, unsigned char *hot)
 {
     struct channi_cache_slot *s = mem_zalloc(c->env.mem, sizeof *s);
-    int rc = OK;
+    struct channi_image image;
 
     if (!s)
         return no_memory(&c->env);
     s->base = b;
     s->fd = -1;
-    if (hot)
-        rc = take_over(c, s, hot);
-    if (rc != OK) {
-        mem_free(c->env.mem, s);
-        return rc;
+    if (hot) { /* was just written */
+        const int rc = channi_image_open(&image, &c->env, b, hot, b->hot_bytes, IMAGE_TRUST);
+
+        if (rc != OK) {
+            mem_free(c->env.mem, s);
+            return rc;
+        }
+        if (!channi_cache_keep(c, s, hot, b->hot_bytes, &image))
+            mem_free(c->env.mem, hot);
     }
     (void)pthread_mutex_lock(&c->lock);
     TAILQ_INSERT_TAIL(&c->all, s, all);

@@ -67,10 +67,14 @@ int channi_cache_rows(struct channi_cache *, struct channi_fetch *, const struct
 
 /* 4. Whole files, for jobs: pinned, with all rows in memory and verified; not counted as a search's
    hit or miss. A file in the cache is used from there. */
+struct channi_cache_block { /* memory of the cache for a read */
+    /* `block` as allocated; `bytes` is page-aligned within it if reads are direct. */
+    unsigned char *block, *bytes;
+    size_t charge; /* bytes of block */
+};
 struct channi_whole_file {
     struct channi_image image;
-    unsigned char *block; /* owned by this struct; NULL: pinned in the cache */
-    size_t charge;        /* bytes of block */
+    struct channi_cache_block own; /* of this struct; none: pinned in the cache */
     struct channi_base *base;
 };
 int channi_cache_whole(struct channi_cache *, struct channi_base *, struct channi_whole_file *);

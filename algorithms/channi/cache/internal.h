@@ -48,13 +48,6 @@ struct channi_cache_slot {
     uint32_t fd_users;
 };
 
-/* Memory for a read, counted in `charged`. */
-struct channi_cache_block {
-    /* `block` as allocated; `bytes` is page-aligned within it if reads are direct. */
-    unsigned char *block, *bytes;
-    size_t charge;
-};
-
 #define COUNTER atomic_uint_fast64_t
 
 struct channi_cache {

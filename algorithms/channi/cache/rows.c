@@ -46,15 +46,18 @@ static int by_row(const void *a, const void *b)
     return x->row != y->row ? (x->row > y->row ? 1 : -1) : (x->at > y->at) - (x->at < y->at);
 }
 
-/* Plans the reads of pages, in ascending order. */
-static void plan_pages(struct row_work *w)
+/* Plans a read for each row, or those of pages in ascending order. */
+static void plan(struct row_work *w)
 {
-    qsort(w->picks, w->n, sizeof *w->picks, by_row);
+    const uint64_t grain = w->paged ? CLUSTER_PAGE : 1;
+
+    if (w->paged)
+        qsort(w->picks, w->n, sizeof *w->picks, by_row);
     for (size_t i = 0; i < w->n; i++) {
         const uint64_t at = (uint64_t)w->picks[i].row * w->row_bytes;
-        const uint64_t first = at / CLUSTER_PAGE * CLUSTER_PAGE,
-                       end = channi_cluster_round(at + w->row_bytes, CLUSTER_PAGE);
-        struct run *r = w->n_runs > 0 ? w->runs + w->n_runs - 1 : NULL;
+        const uint64_t first = at / grain * grain,
+                       end = channi_cluster_round(at + w->row_bytes, grain);
+        struct run *r = w->paged && w->n_runs > 0 ? w->runs + w->n_runs - 1 : NULL;
 
         if (!r || first > r->at + r->bytes) {
             r = w->runs + w->n_runs++;
@@ -64,16 +67,6 @@ static void plan_pages(struct row_work *w)
         if (end > r->at + r->bytes)
             r->bytes = end - r->at;
     }
-}
-
-static void plan_rows(struct row_work *w)
-{
-    for (size_t i = 0; i < w->n; i++)
-        w->runs[i] = (struct run){ .at = (uint64_t)w->picks[i].row * w->row_bytes,
-                                   .bytes = w->row_bytes,
-                                   .first = i,
-                                   .n = 1 };
-    w->n_runs = w->n;
 }
 
 /* Reads with one call if the row is in the page cache; that takes a quarter of the time of the
@@ -196,7 +189,7 @@ static int read_rows(struct row_work *w, const uint32_t *rows)
     w->paged = atomic_load(&w->cache->direct); /* known once a file is open */
     rc = lay_out(w, rows);
     if (rc == OK) {
-        (w->paged ? plan_pages : plan_rows)(w);
+        plan(w);
         rc = read_runs(w);
     }
     channi_cache_file_give(w->cache, w->slot);
@@ -283,31 +276,20 @@ int channi_cache_pin(struct channi_cache *c, struct channi_cache_slot *s)
 
 int channi_cache_whole(struct channi_cache *c, struct channi_base *b, struct channi_whole_file *w)
 {
-    struct channi_cache_block block;
-    int rc;
-
     *w = (struct channi_whole_file){ .base = b };
     if (!b->cold_rows && channi_slot_pin(b->slot)) {
         w->image = b->slot->image;
         return OK;
     }
-    rc = read_verified(c, b->slot, b->file_bytes, &block, &w->image, IMAGE_WHOLLY);
-    if (rc == OK) {
-        w->block = block.block;
-        w->charge = block.charge;
-    }
-    return rc;
+    return read_verified(c, b->slot, b->file_bytes, &w->own, &w->image, IMAGE_WHOLLY);
 }
 
 void channi_cache_whole_done(struct channi_cache *c, struct channi_whole_file *w)
 {
-    if (w->block) {
-        struct channi_cache_block block = { .block = w->block, .charge = w->charge };
-
-        channi_cache_block_drop(c, &block);
-    } else if (w->base) {
+    if (w->own.block)
+        channi_cache_block_drop(c, &w->own);
+    else if (w->base)
         channi_slot_unpin(w->base->slot);
-    }
     *w = (struct channi_whole_file){ 0 };
     channi_cache_trim(c);
 }

@@ -355,7 +355,7 @@ static void tend(struct commit_plan *p)
     plan_free(p);
     if (deferred && channi_build_if_due(s) != OK)
         channi_count(&s->counters.job_errors, 1);
-    (void)channi_after_commit(s, touched, n_touched);
+    channi_after_commit(s, touched, n_touched);
     mem_free(s->base.env.mem, touched);
     if (durable_is_due(&s->durable) && channi_checkpoint(s) != OK)
         channi_count(&s->counters.job_errors, 1);

@@ -101,7 +101,7 @@ static int sync_files(struct channi *s, const struct channi_layout *l)
             rc = channi_folder_sync(env, env->dir, channi_base_name(cl->base).text,
                                     s->durable.fault);
     }
-    return rc == OK && any ? channi_folder_sync(env, env->dir, NULL, s->durable.fault) : rc;
+    return rc == OK && any ? store_sync_dir(env->dir, s->durable.fault, env->error) : rc;
 }
 
 struct checkpoint {

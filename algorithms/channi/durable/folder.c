@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "algorithms/common/io/files.h"
-#include "src/core/mem.h"
 #include "src/core/path_print.h"
 
 static DIR *list(const struct index_env *env, const char *dir, int *rc)
@@ -26,70 +25,38 @@ static DIR *list(const struct index_env *env, const char *dir, int *rc)
     return d;
 }
 
-static bool sync_file(const char *path, const struct file_fault *fault)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    const bool synced = fd >= 0 && file_sync(fd, fault);
-    const int why = errno;
-
-    if (fd >= 0)
-        (void)close(fd);
-    errno = why;
-    return synced;
-}
-
 int channi_folder_sync(const struct index_env *env, const char *dir, const char *name,
                        const struct file_fault *fault)
 {
     char path[PATH_MAX];
-    int rc = path_print(path, env->error, "%s/%s", dir, name ? name : ".");
+    int rc = path_print(path, env->error, "%s/%s", dir, name);
+    const int fd = rc == OK ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
-    if (rc != OK)
-        return rc;
-    if (!(name ? sync_file(path, fault) : file_sync_folder(path, fault)))
+    if (rc == OK && (fd < 0 || !file_sync(fd, fault)))
         rc = fail_errno(env->error, ERR_IO, "channi: cannot sync %s", path);
+    if (fd >= 0)
+        (void)close(fd);
     return rc;
 }
 
-/* An index that exists there would be overwritten. */
-int channi_folder_expect_empty(const struct index_env *env)
+int channi_folder_begin(const struct index_env *env, const struct file_fault *fault)
 {
-    if (!folder_has(env->dir, MANIFEST_RUNNING))
-        return OK;
-    return durable_refuse_taken(env, CHANNI_NAME, MANIFEST_RUNNING);
+    if (folder_has(env->dir, MANIFEST_RUNNING)) /* it would be overwritten */
+        return durable_refuse_taken(env, CHANNI_NAME, MANIFEST_RUNNING);
+    return channi_folder_clear(env, env->dir, NULL, 0, fault);
 }
 
-static int order(const void *a, const void *b)
+uint64_t channi_file_key(uint64_t phash, uint64_t version)
 {
-    const uint64_t *x = a, *y = b;
-
-    for (size_t i = 0; i < 2; i++)
-        if (x[i] != y[i])
-            return x[i] < y[i] ? -1 : 1;
-    return 0;
+    return rng_mix(phash, version) & (UINT64_MAX >> 1);
 }
 
-bool channi_files_add(struct channi_files *f, uint64_t phash, uint64_t version)
+bool channi_files_lack(const struct idmap *files, const char *name)
 {
-    if (!mem_grow(f->mem, &f->list, &f->capacity, f->n + 1, sizeof *f->list))
-        return false;
-    f->list[f->n][0] = phash;
-    f->list[f->n++][1] = version;
-    return true;
-}
+    uint64_t phash, version;
 
-void channi_files_sort(struct channi_files *f)
-{
-    if (f->n > 1)
-        qsort(f->list, f->n, sizeof *f->list, order);
-}
-
-bool channi_files_lack(const struct channi_files *f, const char *name)
-{
-    uint64_t key[2];
-
-    return channi_cluster_file_parse(name, &key[0], &key[1]) &&
-           (f->n == 0 || !bsearch(key, f->list, f->n, sizeof *f->list, order));
+    return channi_cluster_file_parse(name, &phash, &version) &&
+           !idmap_get(files, channi_file_key(phash, version), NULL);
 }
 
 /* Fails if a file cannot be removed: it might be overwritten later, although a saved copy may share
@@ -98,16 +65,14 @@ int channi_folder_clear(const struct index_env *env, const char *dir,
                         const struct channi_manifest_cluster *clusters, size_t n,
                         const struct file_fault *fault)
 {
-    struct channi_files files = { .mem = env->mem };
-    bool listed = true;
+    struct idmap files;
     int rc = OK;
 
-    for (size_t i = 0; listed && i < n; i++)
-        if (clusters[i].has_file)
-            listed = channi_files_add(&files, clusters[i].phash, clusters[i].file_version);
-    channi_files_sort(&files);
-    if (!listed)
-        rc = CHANNI_NO_MEMORY(env, " for the names of %zu files", n);
+    idmap_init(&files, env->mem);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        if (clusters[i].has_file &&
+            !idmap_put(&files, channi_file_key(clusters[i].phash, clusters[i].file_version), 0))
+            rc = CHANNI_NO_MEMORY(env, " for the names of %zu files", n);
     DIR *d = rc == OK ? list(env, dir, &rc) : NULL;
 
     for (const struct dirent *e = d ? readdir(d) : NULL; rc == OK && e; e = readdir(d)) {
@@ -120,7 +85,7 @@ int channi_folder_clear(const struct index_env *env, const char *dir,
     }
     if (d)
         (void)closedir(d);
-    mem_free(env->mem, files.list);
+    idmap_free(&files);
     return rc;
 }
 
@@ -221,5 +186,5 @@ int channi_folder_link(const struct index_env *env, const char *dir, uint64_t nu
         if (rc == OK && !back)
             rc = channi_folder_sync(env, dir, other, fault);
     }
-    return rc == OK && !back ? channi_folder_sync(env, dir, NULL, fault) : rc;
+    return rc == OK && !back ? store_sync_dir(dir, fault, env->error) : rc;
 }

@@ -79,7 +79,7 @@ void channi_capture_free(struct channi *, struct channi_capture *);
 int channi_manifest_write(struct channi *, struct channi_capture *, struct store_writer *);
 struct store_identity channi_manifest_identity(const struct index_env *);
 
-/* The sections but those of the routes; while they are read, the data of the next cluster. */
+/* The sections; those of clusters, while they are read: the data of the next one. */
 struct channi_sections {
     const struct channi_manifest_meta *meta;
     const struct channi_manifest_cluster *clusters;
@@ -88,6 +88,7 @@ struct channi_sections {
     const int64_t *attributes; /* records */
     const struct channi_manifest_death *deaths;
     const uint64_t *ids, *born, *dead;
+    struct channi_stored_routes routes;
 };
 
 /* manifest_write.c: those after "meta" and "clusters". c: what is written. */
@@ -113,21 +114,13 @@ void channi_manifest_release(struct channi *);
 
 /* -------------------------------------------------------------------------- folders */
 
-/* A set of cluster files, by the numbers in their names. Starts as { .mem = mem }; the list is freed
-   with mem_free(). */
-struct channi_files {
-    uint64_t (*list)[2]; /* phash, version */
-    size_t n, capacity;
-    struct mem *mem;
-};
-bool channi_files_add(struct channi_files *, uint64_t phash,
-                      uint64_t version); /* false: no memory */
-void channi_files_sort(struct channi_files *);
-/* Whether this is the name of a cluster file that is not in the sorted set. */
-bool channi_files_lack(const struct channi_files *, const char *name);
+/* Sets of cluster files are maps with a key per file. lack: whether this is the name of a cluster file
+   that is not in the set. */
+uint64_t channi_file_key(uint64_t phash, uint64_t version);
+bool channi_files_lack(const struct idmap *, const char *name);
 
-/* ERR_ARGUMENT if an index has run in env.dir. */
-int channi_folder_expect_empty(const struct index_env *);
+/* Clears env.dir for a new index. ERR_ARGUMENT if an index has run there. ERR_IO. */
+int channi_folder_begin(const struct index_env *, const struct file_fault *);
 /* Removes cluster files that no cluster of the list has, and files left half-written. ERR_IO. */
 int channi_folder_clear(const struct index_env *, const char *dir,
                         const struct channi_manifest_cluster *, size_t n,
@@ -144,7 +137,7 @@ void channi_folder_remove_saved(const char *dir, uint64_t number, bool others,
 int channi_folder_link(const struct index_env *, const char *dir, uint64_t number,
                        const struct channi_manifest_cluster *, size_t n, bool back,
                        const struct file_fault *);
-/* Makes a file durable or, if name is NULL, the names in a folder. */
+/* Makes a file durable. ERR_IO. */
 int channi_folder_sync(const struct index_env *, const char *dir, const char *name,
                        const struct file_fault *);
 

@@ -319,29 +319,6 @@ int channi_manifest_meta_of(const struct store_reader *r, const struct param *op
     return rc;
 }
 
-/* ---------------------------------------------------------------------------------- routes */
-
-/* Reads the frozen routes. `top`, which can grow, is rebuilt from the image when a
-   route is added. */
-static int read_routes(struct reading *x)
-{
-    const uint32_t n = x->x.meta->n_routes;
-    const uint32_t *cids = NULL;
-    const uint64_t *phash = NULL;
-    const unsigned char *rows = NULL;
-    const void *image = NULL;
-    size_t bytes = 0;
-    struct store_fields f = { .r = x->r };
-
-    store_field(&f, "routes", &cids, n, sizeof *cids);
-    store_field(&f, "routes.phash", &phash, n, sizeof *phash);
-    store_field(&f, "routes.rows", &rows, n, x->s->row_bytes);
-    store_field_whole(&f, "routes.graph", &image, &bytes, 1);
-    return f.code == OK ? channi_routes_load(x->s, image, bytes, x->r->path, cids, phash, rows, n,
-                                             &x->layout->routes)
-                        : f.code;
-}
-
 /* ------------------------------------------------------------------------------- the whole */
 
 static int read_quantizer(struct reading *x)
@@ -376,7 +353,7 @@ static int read_all(struct reading *x)
     if (!x->layout)
         return no_memory(x);
     if (m->built)
-        rc = read_routes(x);
+        rc = channi_routes_load(s, &x->x.routes, m->n_routes, x->r->path, &x->layout->routes);
     if (rc == OK && m->built)
         rc = read_quantizer(x);
     if (rc == OK)

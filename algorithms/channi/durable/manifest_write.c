@@ -204,6 +204,7 @@ int channi_manifest_fields(struct store_fields *f, const struct channi *s,
 {
     const struct channi_manifest_meta *m = t->meta;
     const uint64_t roots = m->built ? m->n_clusters : 0;
+    struct channi_stored_routes *r = &t->routes;
 
     if (store_pieces(f, "roots", &t->roots, roots, s->row_bytes))
         for (uint32_t i = 0; i < roots; i++)
@@ -225,46 +226,32 @@ int channi_manifest_fields(struct store_fields *f, const struct channi *s,
         write_deltas(c, offsetof(struct kept_row, numbers), true, channi_record_bytes(s), f->w);
     if (store_pieces(f, "delta.rows", &t->rows, m->n_delta, s->row_bytes))
         write_deltas(c, offsetof(struct kept_row, row), true, s->row_bytes, f->w);
-    return f->code;
-}
-
-/* The links of the uppermost layer are the last bytes of an image. */
-static size_t image_bytes(const struct channi_routes *r)
-{
-    const uint32_t last = r->graph.n_layers - 1;
-    const size_t n = (size_t)r->graph.layers[last].n * r->graph.layers[last].degree;
-    const unsigned char *end =
-        (const unsigned char *)r->graph.layers[last].links + n * (r->graph.narrow ? 2 : 4);
-
-    return ((size_t)(end - r->block) + 63) / 64 * 64;
-}
-
-static void write_routes(const struct channi *s, const struct channi_routes *r,
-                         struct store_writer *w)
-{
-    store_section(w, "routes");
-    store_write(w, r->cid, r->n * sizeof *r->cid);
-    store_section(w, "routes.phash");
-    for (uint32_t i = 0; i < r->n; i++)
-        store_write(w, segmented_at(&s->route_phash, i), sizeof(uint64_t));
-    store_section(w, "routes.rows");
-    for (uint32_t i = 0; i < r->n; i++)
-        store_write(w, segmented_at(&s->route_rows, i), s->row_bytes);
-    store_section(w, "routes.graph");
-    store_write(w, r->block, image_bytes(r));
+    if (!m->built)
+        return f->code;
+    store_field(f, "routes", &r->cid, m->n_routes, sizeof *r->cid);
+    if (store_pieces(f, "routes.phash", &r->phash, m->n_routes, sizeof *r->phash))
+        for (uint32_t i = 0; i < m->n_routes; i++)
+            store_write(f->w, segmented_at(&s->route_phash, i), sizeof *r->phash);
+    if (store_pieces(f, "routes.rows", &r->rows, m->n_routes, s->row_bytes))
+        for (uint32_t i = 0; i < m->n_routes; i++)
+            store_write(f->w, segmented_at(&s->route_rows, i), s->row_bytes);
+    return store_field_whole(f, "routes.graph", &r->image, &r->bytes, 1);
 }
 
 int channi_manifest_write(struct channi *s, struct channi_capture *c, struct store_writer *w)
 {
     struct store_fields f = { .w = w };
     struct channi_sections t = { .meta = &c->meta, .clusters = c->clusters };
+    const struct channi_routes *routes = c->view->layout->routes;
 
+    if (routes) {
+        t.routes.cid = routes->cid;
+        t.routes.image = routes->block;
+        t.routes.bytes = routes->block_bytes;
+    }
     count(c);
     store_field(&f, "meta", &t.meta, 1, sizeof *t.meta);
     store_field(&f, "clusters", &t.clusters, t.meta->n_clusters, sizeof *t.clusters);
     (void)channi_manifest_fields(&f, s, c, &t);
-    if (!c->meta.built)
-        return OK;
-    write_routes(s, c->view->layout->routes, w);
-    return quantizer_field(&f, "quantizer", &s->base.env, &s->quantizer);
+    return routes ? quantizer_field(&f, "quantizer", &s->base.env, &s->quantizer) : OK;
 }

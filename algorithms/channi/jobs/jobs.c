@@ -3,7 +3,6 @@
 
 #include "algorithms/channi/channi.h"
 #include "algorithms/channi/versions/view.h"
-#include "src/core/mem.h"
 
 /* Fewer changed rows than this do not justify a rewrite. */
 enum { COMPACT_LEAST = 16, OVERDUE_LEAST = 256 };
@@ -114,9 +113,9 @@ static void push(struct channi *c, const struct channi_job *job, uint64_t after)
 
     if (atomic_fetch_or(&latch->queued, bit) & bit)
         return;
-    if (job_queue_push(&c->jobs->queue, job, after))
+    if (job_queue_push(&c->jobs.queue, job, after))
         return;
-    atomic_store(&c->jobs->forgotten, true);
+    atomic_store(&c->jobs.forgotten, true);
     (void)atomic_fetch_and(&latch->queued, ~bit);
     channi_count(&c->counters.job_errors, 1);
 }
@@ -144,7 +143,7 @@ void channi_jobs_queue_all(struct channi *c)
     unsigned ticket;
     const struct channi_layout *layout = channi_enter(c, &ticket)->layout;
 
-    atomic_store(&c->jobs->forgotten, false);
+    atomic_store(&c->jobs.forgotten, false);
     for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
         queue_cluster(c, layout->clusters[cid]);
     channi_leave(c, ticket);
@@ -166,7 +165,7 @@ static enum channi_job_kind overdue(struct channi *c, uint32_t cid)
 
 bool channi_catch_up_overdue(struct channi *c, uint32_t cid)
 {
-    struct job_queue *q = &c->jobs->queue;
+    struct job_queue *q = &c->jobs.queue;
     struct channi_job job = { .cid = cid };
     bool was = false;
 
@@ -185,7 +184,7 @@ bool channi_catch_up_overdue(struct channi *c, uint32_t cid)
 
 size_t channi_queued(const struct channi *c)
 {
-    return job_queue_length(&c->jobs->queue);
+    return job_queue_length((struct job_queue *)(uintptr_t)&c->jobs.queue);
 }
 
 static void clear_queued(struct index *index, const void *job)
@@ -205,34 +204,18 @@ static void queue_again(struct index *index, const void *job, uint64_t after)
     push(c, job, after);
 }
 
-int channi_jobs_open(struct channi *c,
-                     int (*run)(struct index *, const void *job, struct job_run *),
-                     int (*chores)(struct index *))
+void channi_jobs_begin(struct channi *c, const struct channi_params *p,
+                       int (*run)(struct index *, const void *job, struct job_run *),
+                       int (*chores)(struct index *))
 {
-    struct channi_jobs *q = mem_zalloc(c->base.env.mem, sizeof *q);
-
-    if (!q)
-        return CHANNI_NO_MEMORY(&c->base.env, " for maintenance");
     const struct job_queue_config config = { .run = run,
                                              .job_bytes = sizeof(struct channi_job),
                                              .taken = clear_queued,
                                              .again = queue_again,
                                              .chores = chores,
                                              .failures = &c->counters.job_errors,
-                                             .mb_s = c->params.background_mb_s,
-                                             .cpu_share = c->params.background_cpu_share };
-    job_queue_init(&q->queue, &c->base, &config);
-    c->jobs = q;
-    return OK;
-}
+                                             .mb_s = p->background_mb_s,
+                                             .cpu_share = p->background_cpu_share };
 
-void channi_jobs_close(struct channi *c)
-{
-    struct channi_jobs *q = c->jobs;
-
-    if (!q)
-        return;
-    job_queue_free(&q->queue);
-    mem_free(c->base.env.mem, q);
-    c->jobs = NULL;
+    job_queue_init(&c->jobs.queue, &c->base, &config);
 }

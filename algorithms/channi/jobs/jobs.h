@@ -15,6 +15,7 @@
 
 struct channi;
 struct channi_cluster;
+struct channi_params;
 
 enum channi_job_kind { JOB_COMPACT, JOB_SPLIT, JOB_MERGE, JOB_KINDS };
 
@@ -33,10 +34,10 @@ struct channi_jobs {
     atomic_size_t running[JOB_KINDS];
 };
 
-/* Creates c->jobs. run, chores: see job_queue.h. ERR_NO_MEMORY. */
-int channi_jobs_open(struct channi *, int (*run)(struct index *, const void *job, struct job_run *),
-                     int (*chores)(struct index *));
-void channi_jobs_close(struct channi *); /* background threads end after their job */
+/* Begins c->jobs. run, chores: see job_queue.h. */
+void channi_jobs_begin(struct channi *, const struct channi_params *,
+                       int (*run)(struct index *, const void *job, struct job_run *),
+                       int (*chores)(struct index *));
 
 /* Queues the job that `cid` needs, unless it is queued. Out of memory, the next
    commit queues it. */

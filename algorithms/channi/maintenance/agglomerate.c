@@ -34,37 +34,6 @@ static void one_each(const struct channi_cut *k, struct groups *g)
     }
 }
 
-struct pair {
-    double cost;
-    size_t a, b; /* a < b */
-};
-
-static int cheaper_first(const void *x, const void *y)
-{
-    const struct pair *p = x, *q = y;
-
-    if (p->cost != q->cost)
-        return p->cost < q->cost ? -1 : 1;
-    return p->a != q->a ? (p->a < q->a ? -1 : 1) : p->b < q->b ? -1 : p->b > q->b;
-}
-
-static size_t pairs_of(struct channi_cut *k, const struct groups *g, struct pair *pairs)
-{
-    const size_t dim = k->x.dim;
-    size_t n = 0;
-
-    for (size_t a = 0; a < g->n; a++)
-        for (size_t b = a + 1; b < g->n; b++) {
-            const double wa = (double)g->weight[a], wb = (double)g->weight[b];
-            const float d =
-                k->c->base.env.kernels->l2sq_f32(g->centres + a * dim, g->centres + b * dim, dim);
-            pairs[n++] = (struct pair){ wa * wb / (wa + wb) * (double)d, a, b };
-        }
-    qsort(pairs, n, sizeof *pairs, cheaper_first);
-    k->cost += (double)n;
-    return n;
-}
-
 /* Merges group b into a; the last group gets number b. */
 static void unite(const struct channi_cut *k, struct groups *g, size_t a, size_t b)
 {
@@ -97,25 +66,44 @@ static bool large_enough(const struct channi_cut *k, const struct groups *g, siz
     return true;
 }
 
+/* Merges the pair of groups with the least cost; the first of equal ones. last: of those that leave no group
+   too small. false: there is none. */
+static bool merge_pair(struct channi_cut *k, struct groups *g, bool last)
+{
+    const size_t dim = k->x.dim;
+    double least = 0;
+    size_t first = 0, second = 0;
+
+    k->cost += (double)(g->n * (g->n - 1) / 2);
+    for (size_t a = 0; a < g->n; a++)
+        for (size_t b = a + 1; b < g->n; b++) {
+            const double wa = (double)g->weight[a], wb = (double)g->weight[b];
+            const float d =
+                k->c->base.env.kernels->l2sq_f32(g->centres + a * dim, g->centres + b * dim, dim);
+            const double cost = wa * wb / (wa + wb) * (double)d;
+
+            if ((second == 0 || cost < least) && (!last || large_enough(k, g, a, b))) {
+                least = cost;
+                first = a;
+                second = b;
+            }
+        }
+    if (second == 0)
+        return false;
+    unite(k, g, first, second);
+    return true;
+}
+
 /* Merges the cheapest pairs down to `parts` groups. The last merge is the cheapest one that leaves
    no group too small. false: there is none. */
 static bool merge_groups(struct channi_cut *k, struct groups *g, size_t parts)
 {
-    struct pair pairs[CUT_TEMPORARY * (CUT_TEMPORARY - 1) / 2];
-
     one_each(k, g);
     if (g->n <= parts)
         return g->n > 1 && large_enough(k, g, 0, 0);
-    while (g->n > parts) {
-        const size_t n = pairs_of(k, g, pairs);
-        size_t i = 0;
-
-        while (g->n == parts + 1 && i < n && !large_enough(k, g, pairs[i].a, pairs[i].b))
-            i++;
-        if (i == n)
+    while (g->n > parts)
+        if (!merge_pair(k, g, g->n == parts + 1))
             return false;
-        unite(k, g, pairs[i].a, pairs[i].b);
-    }
     return true;
 }
 

@@ -62,7 +62,6 @@ struct channi_cut {
     bool *flagged;  /* x.n */
     size_t n_flagged, n_groups, n_ood;
     uint32_t roots[CUT_PARTS]; /* rows */
-    double mean, sd;           /* of distances to the nearest temporary centroid */
     uint64_t seed;
     double cost; /* distances */
 };
@@ -90,14 +89,13 @@ static inline size_t channi_cut_rows(const struct channi_cut *k, size_t part, ui
 }
 
 /* split.c, for tests too: plans a split and changes nothing. The parts' rows point into *block,
- * which the caller frees. n_parts 0: the rows cannot be split, and `why` has the reason. */
+ * which the caller frees. n_parts 0: the rows cannot be split: there are fewer than two, or too many are
+ * alike. */
 struct channi_split_plan {
     struct channi_part parts[64];
     size_t n_parts, n_normal; /* normal ones first */
     uint32_t *block;
     size_t flagged, n_temporary;
-    double mean, sd; /* of Euclidean distances to the nearest temporary centroid */
-    const char *why;
 };
 int channi_plan_split(struct channi *, const struct channi_cluster *, const struct channi_members *,
                       uint64_t seed, struct channi_split_plan *, double *cost);

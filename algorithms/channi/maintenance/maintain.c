@@ -18,9 +18,9 @@ static int run(struct index *index, const void *job, struct job_run *run)
     struct channi *c = channi_of(index);
     const struct channi_job *j = job;
 
-    (void)atomic_fetch_add(&c->jobs->running[j->kind], 1);
+    (void)atomic_fetch_add(&c->jobs.running[j->kind], 1);
     const int rc = functions[j->kind](c, j->cid, &run->cost, &run->busy);
-    (void)atomic_fetch_sub(&c->jobs->running[j->kind], 1);
+    (void)atomic_fetch_sub(&c->jobs.running[j->kind], 1);
     epoch_collect(c->epoch);
     return rc;
 }
@@ -39,9 +39,9 @@ static int chores(struct index *index)
     return rc;
 }
 
-int channi_maintenance_open(struct channi *c)
+void channi_maintenance_begin(struct channi *c, const struct channi_params *p)
 {
-    return channi_jobs_open(c, run, chores);
+    channi_jobs_begin(c, p, run, chores);
 }
 
 int channi_maintenance_start(struct channi *c)
@@ -49,7 +49,7 @@ int channi_maintenance_start(struct channi *c)
     channi_jobs_queue_all(c); /* jobs that were due when the index was closed */
     if (c->maintenance != CHANNI_BACKGROUND)
         return OK;
-    return job_queue_start(&c->jobs->queue, (size_t)c->params.background_threads,
+    return job_queue_start(&c->jobs.queue, (size_t)c->params.background_threads,
                            (int)c->params.background_nice);
 }
 
@@ -57,7 +57,7 @@ int channi_maintenance_start(struct channi *c)
    and the job put aside. */
 static void work_off(struct channi *c, uint64_t budget, bool *more)
 {
-    struct job_queue *q = &c->jobs->queue;
+    struct job_queue *q = &c->jobs.queue;
     const struct job_queue_bounds bounds = { .cost = budget,
                                              .jobs = 64 + 16 * job_queue_waiting(q),
                                              .threads = pool_threads(c->base.env.pool) };
@@ -85,19 +85,19 @@ static void queue_aged(struct channi *c)
    tests every cluster. */
 static void resume(struct channi *c, bool all)
 {
-    struct job_queue *q = &c->jobs->queue;
+    struct job_queue *q = &c->jobs.queue;
 
     job_queue_retry(q, all);
     if (durable_is_due(&c->durable) ||
         (c->maintenance == CHANNI_BACKGROUND && channi_stop_is_due(c)))
         job_queue_chores_due(q);
-    if (all || atomic_load(&c->jobs->forgotten))
+    if (all || atomic_load(&c->jobs.forgotten))
         channi_jobs_queue_all(c);
 }
 
 /* The commit is complete even if a job fails. The job is retried, and its error is returned by
    the next maintain(). */
-int channi_after_commit(struct channi *c, const uint32_t *touched, size_t n)
+void channi_after_commit(struct channi *c, const uint32_t *touched, size_t n)
 {
     struct error error = { 0 };
     bool more, overdue = false;
@@ -110,18 +110,17 @@ int channi_after_commit(struct channi *c, const uint32_t *touched, size_t n)
         for (size_t i = 0; i < n; i++)
             overdue |= channi_catch_up_overdue(c, touched[i]);
         channi_count(&c->counters.delayed_commits, overdue);
-        return OK;
+        return;
     }
     struct error *before = error_divert(&error);
     if (c->maintenance == CHANNI_INLINE)
         work_off(c, 0, &more);
-    const int rc = job_queue_chores(&c->jobs->queue);
+    const int rc = job_queue_chores(&c->jobs.queue);
     (void)error_divert(before);
     if (rc != OK) {
         channi_count(&c->counters.job_errors, 1);
-        job_queue_keep(&c->jobs->queue, &error);
+        job_queue_keep(&c->jobs.queue, &error);
     }
-    return OK;
 }
 
 /* Retries failed jobs; an error is cleared when its job succeeds. */
@@ -137,8 +136,8 @@ int channi_maintain(struct index *index, uint64_t budget, bool *more)
         return rc;
     resume(c, true);
     work_off(c, budget, more);
-    rc = job_queue_error(&c->jobs->queue, c->base.env.error);
+    rc = job_queue_error(&c->jobs.queue, c->base.env.error);
     if (rc == OK)
-        rc = job_queue_chores(&c->jobs->queue);
+        rc = job_queue_chores(&c->jobs.queue);
     return rc == OK ? channi_stop_renew(c) : rc;
 }

@@ -11,13 +11,14 @@
    point (docs/decisions.md). */
 enum { CHANNI_OOD_AGE = 64 };
 
-/* open creates c->jobs; start starts background threads, when all else is open. ERR_NO_MEMORY. */
-int channi_maintenance_open(struct channi *);
+/* begin begins c->jobs, which job_queue_free() ends; start starts background threads, when all else is open.
+   ERR_NO_MEMORY. */
+void channi_maintenance_begin(struct channi *, const struct channi_params *);
 int channi_maintenance_start(struct channi *);
 /* Maintenance at the end of a commit that changed the n clusters `touched`. inline: the whole
    queue; background: wakes the threads, and does the jobs of touched clusters that are overdue. No
    lock is held. */
-int channi_after_commit(struct channi *, const uint32_t *touched, size_t n);
+void channi_after_commit(struct channi *, const uint32_t *touched, size_t n);
 
 /* One job each. *cost: distances. *busy: a latch was taken; retry later. */
 int channi_compact(struct channi *, uint32_t cid, double *cost, bool *busy);

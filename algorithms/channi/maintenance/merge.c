@@ -44,20 +44,18 @@ static bool fit(const struct channi *c, const struct channi_cluster *a,
 static int find_by_route(struct channi *c, struct channi_scratch *x, const struct channi_view *view,
                          const struct channi_cluster *cl, size_t n, uint32_t *partner, double *cost)
 {
-    struct mem_group g = { .mem = c->base.env.mem };
     const struct channi_layout *l = view->layout;
-    uint32_t *cids = mem_group_array(&g, n, sizeof *cids);
-    float *distances = mem_group_array(&g, n, sizeof *distances);
+    struct channi_search_work *w = &x->work;
     size_t found = 0;
-    const int rc = g.failed
-                       ? CHANNI_NO_MEMORY(&c->base.env, ", cannot find a cluster's partner")
-                       : channi_nearest_clusters(c, x, l, cl->site, n, (size_t)c->params.assign_ef,
-                                                 cids, distances, &found, cost);
 
+    w->mem = c->base.env.mem;
+    if (!CHANNI_WORK_FIT(w, cids, n) || !CHANNI_WORK_FIT(w, routes, n))
+        return CHANNI_NO_MEMORY(&c->base.env, ", cannot find a cluster's partner");
+    const int rc = channi_nearest_clusters(c, x, l, cl->site, n, (size_t)c->params.assign_ef,
+                                           w->cids, w->routes, &found, cost);
     for (size_t i = 0; rc == OK && i < found && *partner == CID_NONE; i++)
-        if (fit(c, cl, l->clusters[cids[i]], view->version))
-            *partner = cids[i];
-    mem_group_free(&g);
+        if (fit(c, cl, l->clusters[w->cids[i]], view->version))
+            *partner = w->cids[i];
     return rc;
 }
 

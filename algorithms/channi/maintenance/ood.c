@@ -22,19 +22,20 @@
 #define OOD_SHARE .2
 enum { OOD_LEAST = 16 };
 
-static void moments(struct channi_cut *k)
+/* Mean and standard deviation of the rows' distances to the nearest temporary centroid. */
+static void moments(const struct channi_cut *k, double *mean, double *sd)
 {
     const size_t n = k->x.n;
     double sum = 0, squares = 0;
 
     for (size_t i = 0; i < n; i++)
         sum += sqrt((double)k->temporary.distance[i]);
-    k->mean = sum / (double)n;
+    *mean = sum / (double)n;
     for (size_t i = 0; i < n; i++) {
-        const double from = sqrt((double)k->temporary.distance[i]) - k->mean;
+        const double from = sqrt((double)k->temporary.distance[i]) - *mean;
         squares += from * from;
     }
-    k->sd = sqrt(squares / (double)n);
+    *sd = sqrt(squares / (double)n);
 }
 
 static void unflag(struct channi_cut *k)
@@ -68,14 +69,14 @@ static void keep_farthest(struct channi_cut *k, size_t most)
 
 void channi_cut_flag(struct channi_cut *k)
 {
-    moments(k);
-    unflag(k);
-    const double mark = k->mean + k->c->params.ood_sigma * k->sd;
     const size_t percent = k->x.n / 100, least = percent > OOD_LEAST ? percent : OOD_LEAST;
-    double beyond = 0;
+    double beyond = 0, mean, sd;
 
+    unflag(k);
     if (!k->c->params.ood)
         return;
+    moments(k, &mean, &sd);
+    const double mark = mean + k->c->params.ood_sigma * sd;
     for (size_t i = 0; i < k->x.n; i++) {
         const double e = sqrt((double)k->temporary.distance[i]);
         k->flagged[i] = e > mark;
@@ -83,7 +84,7 @@ void channi_cut_flag(struct channi_cut *k)
         beyond += k->flagged[i] ? e - mark : 0;
     }
     /* The flagged rows are more than a tail. */
-    const bool far = beyond >= k->c->params.ood_excess * k->sd * (double)k->n_flagged;
+    const bool far = beyond >= k->c->params.ood_excess * sd * (double)k->n_flagged;
     if (k->n_flagged > flags_most(k))
         keep_farthest(k, flags_most(k));
     if (!far || k->n_flagged < least)

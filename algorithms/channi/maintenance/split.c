@@ -210,11 +210,9 @@ int channi_plan_split(struct channi *c, const struct channi_cluster *cl,
     struct channi_cut k;
     int rc;
 
-    *plan = (struct channi_split_plan){ .why = NULL };
-    if (m->n_live < 2) {
-        plan->why = "there are fewer than two live rows";
+    *plan = (struct channi_split_plan){ .n_parts = 0 };
+    if (m->n_live < 2)
         return OK;
-    }
     if ((rc = cut_open(&k, c, m, seed)) != OK)
         return rc;
     const struct batch_kmeans_options options = { .k = temporary_count(c, k.x.n),
@@ -228,12 +226,8 @@ int channi_plan_split(struct channi *c, const struct channi_cluster *cl,
         k.n_groups = channi_cut_group(&k, parts_wanted(c, k.x.n));
         plan->flagged = k.n_flagged;
         plan->n_temporary = k.temporary.made;
-        plan->mean = k.mean;
-        plan->sd = k.sd;
     }
-    if (rc == OK && k.n_groups == 0) {
-        plan->why = "its rows are all alike, or too many of them are";
-    } else if (rc == OK) {
+    if (rc == OK && k.n_groups > 0) {
         /* Groups are disjoint and equal rows are in one group, so the primaries are distinct. */
         for (size_t g = 0; g < k.n_groups; g++) {
             const size_t n = channi_cut_rows(&k, g, k.list);

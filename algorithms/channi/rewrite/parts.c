@@ -196,7 +196,12 @@ static int write_block(const struct channi_replacing *x, const struct draft *d,
     if (rc == OK) {
         channi_cluster_head_base((const void *)block->bytes, base);
         atomic_init(&base->refs, 1);
-        rc = channi_cache_join(c->cache, base, block->bytes);
+        /* The cache gets the hot part. */
+        if (base->hot_bytes < base->file_bytes &&
+            !mem_fit(c->base.env.mem, &block->bytes, base->hot_bytes, 1))
+            rc = channi_replacing_no_memory(x);
+        if (rc == OK)
+            rc = channi_cache_join(c->cache, base, block->bytes);
         if (rc != OK)
             (void)channi_cluster_file_remove(&c->base.env, base, NULL);
     }

@@ -280,19 +280,12 @@ static int give_cids(struct channi_replacing *x, struct channi_layout *layout)
                : channi_replacing_no_memory(x);
 }
 
-static void add_routes(struct channi_cluster *cl, const struct channi_cluster *old)
-{
-    for (uint32_t i = 0; i < old->n_routes; i++)
-        cl->routes[cl->n_routes++] = old->routes[i];
-}
-
-/* Collects a part's routes, those of its predecessor first, and sorts them. If it gets a new route,
-   that is number `next`, greater than all others. */
+/* Collects a part's routes, and sorts them. If it gets a new route, that is number `next`, greater than all
+   others. */
 static bool collect_routes(const struct channi_replacing *x, const struct channi_making *p,
                            uint32_t next)
 {
     struct channi_cluster *cl = p->cl;
-    const uint32_t first = p->part->successor_of;
     size_t most = p->new_route;
 
     for (size_t i = 0; i < x->w->n; i++)
@@ -300,11 +293,9 @@ static bool collect_routes(const struct channi_replacing *x, const struct channi
     cl->routes = mem_array(x->c->base.env.mem, most, sizeof *cl->routes);
     if (!cl->routes)
         return false;
-    if (p->predecessor && takes_routes(p->part, first))
-        add_routes(cl, p->predecessor);
     for (size_t i = 0; i < x->w->n; i++)
-        if (i != first && takes_routes(p->part, i))
-            add_routes(cl, x->w->clusters[i]);
+        for (uint32_t j = 0; takes_routes(p->part, i) && j < x->w->clusters[i]->n_routes; j++)
+            cl->routes[cl->n_routes++] = x->w->clusters[i]->routes[j];
     if (p->part->reroutes)
         drop_surplus(x->c, cl, x->m->rows[p->part->root], p->new_route);
     qsort(cl->routes, cl->n_routes, sizeof *cl->routes, order_u32);

@@ -39,30 +39,22 @@ struct batch {
     size_t pinned_max; /* bytes that a part pins at once */
 };
 
-static struct channi_query query_at(const struct batch *b, uint32_t i)
-{
-    return channi_batch_query(b->b, b->view, b->first + i);
-}
-
-static struct topk answers_at(const struct batch *b, uint32_t i)
-{
-    return channi_batch_answers(b->b, b->first + i);
-}
-
 /* ------------------------------------------------------------------------ 1. choosing clusters */
 
 static int choose_one(struct batch *b, struct channi_scratch *x, uint32_t i,
                       struct channi_search_counts *counts)
 {
-    const struct channi_query q = query_at(b, i);
+    const struct channi_query q = channi_batch_query(b->b, b->view, b->first + i);
     struct channi_query_context s;
-    size_t n = 0;
+    size_t n = 0, n_ood = 0;
+    bool all;
     int rc = channi_context_begin(&s, &q, x, &x->work, NULL);
 
     if (rc == OK)
-        rc = channi_query_choose(&s, &n);
+        rc = channi_query_choose(&s, &n, &n_ood, &all);
     if (rc != OK)
         return rc;
+    n += n_ood;
     memcpy(b->cids + i * b->width, s.w->cids, n * sizeof *b->cids);
     b->n_cids[i] = (uint32_t)n;
     b->order[i] = (uint64_t)(n > 0 ? s.w->cids[0] : UINT32_MAX) << 32 | i;
@@ -97,8 +89,8 @@ static bool is_short(const struct batch *b, uint32_t i, const struct topk *top)
 static int run_alone(const struct batch *b, struct channi_scratch *x, uint32_t i,
                      struct channi_search_counts *counts)
 {
-    const struct channi_query q = query_at(b, i);
-    const struct topk top = answers_at(b, i);
+    const struct channi_query q = channi_batch_query(b->b, b->view, b->first + i);
+    const struct topk top = channi_batch_answers(b->b, b->first + i);
     const double queries = counts->queries;
     const int rc = channi_query_answer(&q, x, &top, counts);
 
@@ -113,8 +105,8 @@ static int run_singly(struct batch *b, struct channi_scratch *x, size_t first, s
 
     for (size_t j = first; rc == OK && j < end; j++) {
         const uint32_t i = (uint32_t)b->order[j];
-        const struct channi_query q = query_at(b, i);
-        const struct topk top = answers_at(b, i);
+        const struct channi_query q = channi_batch_query(b->b, b->view, b->first + i);
+        const struct topk top = channi_batch_answers(b->b, b->first + i);
         struct channi_query_context s;
 
         if ((rc = channi_context_begin(&s, &q, x, &x->work, &top)) != OK)
@@ -247,10 +239,10 @@ static int run_grouped(struct batch *b, struct channi_scratch *x, size_t first, 
 
     for (; rc == OK && p.n < n; p.n++) {
         const uint32_t i = (uint32_t)b->order[first + p.n];
-        const struct topk top = answers_at(b, i);
+        const struct topk top = channi_batch_answers(b->b, b->first + i);
         struct member *m = &p.members[p.n];
 
-        m->q = query_at(b, i);
+        m->q = channi_batch_query(b->b, b->view, b->first + i);
         m->cids = b->cids + i * b->width;
         m->n_cids = b->n_cids[i];
         rc = channi_context_begin(&m->s, &m->q, x, &m->w, &top);

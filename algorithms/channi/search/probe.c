@@ -1,6 +1,5 @@
 /* probe.c - one query: chooses the clusters to scan, and stops when there are enough. */
 #include <math.h>
-#include <string.h>
 
 #include "algorithms/channi/search/route.h"
 #include "algorithms/channi/search/search.h"
@@ -16,30 +15,16 @@ enum { RANKED_BESIDES = 4 };
 
 static bool list_fit(struct channi_search_work *w, size_t n)
 {
-    return CHANNI_WORK_FIT(w, cids, n) && CHANNI_WORK_FIT(w, routes, n);
-}
-
-static int begin_seen(struct channi_query_context *s)
-{
-    struct channi_search_work *w = s->w;
-    const size_t need = s->q->view->layout->n_clusters, had = w->seen_capacity;
-
-    if (!CHANNI_WORK_FIT(w, seen, need))
-        return channi_search_no_memory(s->q->c);
-    if (w->seen_capacity > had || ++w->stamp == 0) {
-        memset(w->seen, 0, w->seen_capacity * sizeof *w->seen);
-        w->stamp = 1;
-    }
-    return OK;
+    return CHANNI_WORK_FIT(w, cids, n) && CHANNI_WORK_FIT(w, routes, n) &&
+           key_set_reserve(&w->seen, w->mem, w->seen.n + n);
 }
 
 /* Marks a cluster as seen; returns whether it is new. */
 static bool see(struct channi_search_work *w, uint32_t cid)
 {
-    const bool fresh = w->seen[cid] != w->stamp;
+    const size_t before = w->seen.n;
 
-    w->seen[cid] = w->stamp;
-    return fresh;
+    return key_set_add(&w->seen, cid) == before;
 }
 
 /* Whether there are at most n clusters. Stops soon after n. */
@@ -103,11 +88,12 @@ static int list_nearest(struct channi_query_context *s, size_t want, size_t *n, 
 static int list_ood(struct channi_query_context *s, size_t n, size_t *n_ood)
 {
     const struct channi_layout *layout = s->q->view->layout;
-    const size_t most = (size_t)s->q->knobs->ood_probe;
+    const size_t ood_probe = (size_t)s->q->knobs->ood_probe,
+                 most = ood_probe < layout->n_ood ? ood_probe : layout->n_ood;
     struct channi_search_work *w = s->w;
 
     *n_ood = 0;
-    if (most == 0 || layout->n_ood == 0)
+    if (most == 0)
         return OK;
     if (!list_fit(w, n + most + 1))
         return channi_search_no_memory(s->q->c);
@@ -118,7 +104,7 @@ static int list_ood(struct channi_query_context *s, size_t n, size_t *n_ood)
         const uint32_t cid = layout->ood[i];
         const struct channi_cluster *cl = layout->clusters[cid];
 
-        if (!cl || w->seen[cid] == w->stamp)
+        if (!cl || key_set_find(&w->seen, cid) < w->seen.n)
             continue;
         const float distance = channi_scan_distance(s, cl->site);
         s->counts.top_distances += 1;
@@ -187,25 +173,12 @@ static int scan_further(struct channi_query_context *s, const struct channi_sear
     return rc;
 }
 
-/* Lists n clusters, then n_ood clusters of outliers. */
-static int choose(struct channi_query_context *s, size_t *n, size_t *n_ood, bool *all)
+int channi_query_choose(struct channi_query_context *s, size_t *n, size_t *n_ood, bool *all)
 {
-    int rc = begin_seen(s);
-
     *n = *n_ood = 0;
-    if (rc == OK)
-        rc = list_nearest(s, (size_t)s->q->knobs->nprobe, n, all);
+    key_set_clear(&s->w->seen);
+    const int rc = list_nearest(s, (size_t)s->q->knobs->nprobe, n, all);
     return rc == OK ? list_ood(s, *n, n_ood) : rc;
-}
-
-int channi_query_choose(struct channi_query_context *s, size_t *n)
-{
-    size_t n_ood;
-    bool all;
-    const int rc = choose(s, n, &n_ood, &all);
-
-    *n += n_ood;
-    return rc;
 }
 
 static int run_routed(struct channi_query_context *s)
@@ -219,11 +192,11 @@ static int run_routed(struct channi_query_context *s)
 
     if (a && a->share < FILTER_EXACT) {
         s->counts.filter_exact++;
-        rc = begin_seen(s);
-        rc = rc == OK ? list_rest(s, &n) : rc;
+        key_set_clear(&s->w->seen);
+        rc = list_rest(s, &n);
         return rc == OK ? channi_scan_clusters(s, s->w->cids, n) : rc;
     }
-    rc = choose(s, &n, &n_ood, &all);
+    rc = channi_query_choose(s, &n, &n_ood, &all);
     if (rc == OK && n > 0)
         farthest = s->w->routes[n - 1];
     if (rc == OK)
@@ -254,9 +227,7 @@ int channi_query_run(struct channi_query_context *s)
     s->counts.queries++;
     if (!layout->routes) { /* not built yet */
         s->counts.deferred_searches++;
-        for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
-            if (layout->clusters[cid])
-                channi_scan_delta(s, layout->clusters[cid]);
+        channi_scan_delta(s, layout->clusters[0]);
         rc = s->rc;
     } else {
         rc = run_routed(s);

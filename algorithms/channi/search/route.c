@@ -68,17 +68,15 @@ static size_t distinct_clusters(struct channi_scratch *x, const struct channi_la
     const struct channi_routes *r = layout->routes;
     size_t found = 0;
 
+    key_set_clear(&x->met);
     for (size_t i = 0; i < n && found < most; i++) {
         const uint32_t cid = r->cid[x->nodes[i]];
 
-        if (cid == CID_NONE || x->marks[cid])
+        if (cid == CID_NONE || key_set_add(&x->met, cid) < found)
             continue;
-        x->marks[cid] = 1;
         cids[found] = cid;
         distances[found++] = x->distances[i];
     }
-    for (size_t i = 0; i < found; i++)
-        x->marks[cids[i]] = 0;
     return found;
 }
 
@@ -157,7 +155,7 @@ int channi_nearest_clusters(struct channi *c, struct channi_scratch *x,
             *found = scan_routes(c, r, query, n, cids, distances, checked);
             return OK;
         }
-        if (!channi_scratch_fit(c, x, ask) || !channi_scratch_marks(c, x, layout->n_clusters))
+        if (!channi_scratch_fit(c, x, ask) || !key_set_reserve(&x->met, c->base.env.mem, n))
             return CHANNI_NO_MEMORY(&c->base.env, " for the %zu nearest routes", ask);
         const int rc = graph_image_search(&r->graph, &r->rows, x->graph, query, ask, ask, NULL,
                                           x->nodes, x->distances, &got, checked, c->base.env.error);

@@ -323,13 +323,13 @@ static int read_ahead(struct channi_query_context *s, const uint32_t *cids, size
 }
 
 /* After a cluster, before the one whose route is `next`: whether target_recall is reached. */
-static int judge(struct channi_query_context *s, struct channi_stop_state *stop, float home,
-                 float next, bool *enough)
+static int judge(struct channi_query_context *s, struct stop_state *stop, float next, bool *enough)
 {
     if (s->q->trace)
-        return channi_stop_trace(s, stop, home, next, enough);
+        return channi_stop_trace(s, stop, next, enough);
     if (s->q->stop_score)
-        *enough = channi_stop_after(stop, channi_context_limit(s), home, next) >= *s->q->stop_score;
+        *enough =
+            stop_after(stop_weights, stop, channi_context_limit(s), next) >= *s->q->stop_score;
     return OK;
 }
 
@@ -340,7 +340,7 @@ int channi_scan_clusters_until(struct channi_query_context *s, const uint32_t *c
 {
     const size_t patience =
         s->q->knobs->early_stop_clusters > 0 ? (size_t)s->q->knobs->early_stop_clusters : SIZE_MAX;
-    struct channi_stop_state stop = { 0 };
+    struct stop_state stop = stop_begin(n > 0 ? routes[0] : 0);
     bool enough = false;
     size_t idle = 0;
     int rc = OK;
@@ -357,7 +357,7 @@ int channi_scan_clusters_until(struct channi_query_context *s, const uint32_t *c
         if (rc == OK)
             rc = scan_step(s, cids + i, 1);
         if (rc == OK)
-            rc = judge(s, &stop, routes[0], i + 1 < n ? routes[i + 1] : INFINITY, &enough);
+            rc = judge(s, &stop, i + 1 < n ? routes[i + 1] : INFINITY, &enough);
         idle = channi_context_limit(s) < limit || limit == INFINITY ? 0 : idle + 1;
         if (s->w->n_bases < STEP && i + 1 < n)
             continue;

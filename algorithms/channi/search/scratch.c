@@ -7,15 +7,15 @@
 
 void channi_search_work_free(struct mem *mem, struct channi_search_work *w)
 {
-    void *const all[] = {
-        w->cids,    w->routes,   w->bases,           w->of,        w->images,
-        w->seen,    w->prepared, w->rotated,         w->floats,    w->candidates,
-        w->order,   w->sources,  w->upper_distances, w->upper_ids, w->own_distances,
-        w->own_ids, w->rows,     w->hits.hits
-    };
+    void *const all[] = { w->cids,       w->routes,        w->bases,   w->of,
+                          w->images,     w->prepared,      w->rotated, w->floats,
+                          w->candidates, w->order,         w->sources, w->upper_distances,
+                          w->upper_ids,  w->own_distances, w->own_ids, w->rows,
+                          w->hits.hits };
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         mem_free(mem, all[i]);
+    key_set_free(&w->seen, mem);
 }
 
 static bool open_scratch(void *owner, void *scratch)
@@ -37,7 +37,7 @@ static void close_scratch(struct mem *mem, void *scratch)
     graph_scratch_destroy(x->graph);
     mem_free(mem, x->nodes);
     mem_free(mem, x->distances);
-    mem_free(mem, x->marks);
+    key_set_free(&x->met, mem);
 }
 
 static uint64_t scratch_bytes(const void *owner, const void *scratch)
@@ -47,10 +47,10 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
 
     (void)owner;
     return graph_scratch_bytes(x->graph) + x->nodes_capacity * sizeof *x->nodes +
-           x->distances_capacity * sizeof *x->distances + x->marks_capacity +
+           x->distances_capacity * sizeof *x->distances + key_set_bytes(&x->met) +
            w->cids_capacity * sizeof *w->cids + w->routes_capacity * sizeof *w->routes +
            w->bases_capacity * sizeof *w->bases + w->of_capacity * sizeof *w->of +
-           w->seen_capacity * sizeof *w->seen + w->candidates_capacity * sizeof *w->candidates +
+           key_set_bytes(&w->seen) + w->candidates_capacity * sizeof *w->candidates +
            w->order_capacity * sizeof *w->order + w->sources_capacity * sizeof *w->sources +
            w->rows_capacity + w->hits.capacity * sizeof *w->hits.hits;
 }
@@ -64,22 +64,6 @@ bool channi_scratch_fit(struct channi *c, struct channi_scratch *x, size_t n)
 
     return mem_grow(mem, &x->nodes, &x->nodes_capacity, n, sizeof *x->nodes) &&
            mem_grow(mem, &x->distances, &x->distances_capacity, n, sizeof *x->distances);
-}
-
-bool channi_scratch_marks(struct channi *c, struct channi_scratch *x, size_t n)
-{
-    struct mem *mem = c->base.env.mem;
-    const size_t capacity = n + n / 4 + 64;
-
-    if (n <= x->marks_capacity)
-        return true;
-    uint8_t *marks = mem_zalloc(mem, capacity); /* all zero between calls */
-    if (!marks)
-        return false;
-    mem_free(mem, x->marks);
-    x->marks = marks;
-    x->marks_capacity = capacity;
-    return true;
 }
 
 int channi_context_begin(struct channi_query_context *s, const struct channi_query *q,

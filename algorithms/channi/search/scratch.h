@@ -10,6 +10,7 @@
 #include "algorithms/channi/cache/cache.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/graph/graph.h"
+#include "algorithms/common/rows/key_set.h"
 #include "algorithms/common/rows/range_hits.h"
 #include "src/core/mem.h"
 
@@ -46,9 +47,7 @@ struct channi_search_work {
     uint32_t *of;
     const struct channi_image **images; /* their images as they arrive, in groups */
     size_t n_bases, bases_capacity, of_capacity, images_capacity;
-    uint32_t *seen; /* by cid; seen if equal to stamp */
-    uint32_t stamp;
-    size_t seen_capacity;
+    struct key_set seen;     /* cids of the clusters listed so far */
     unsigned char *prepared; /* codes: the query */
     float *rotated, *floats;
     struct channi_candidate *candidates;
@@ -77,14 +76,13 @@ struct channi_scratch {
     /* For route.c */
     uint32_t *nodes;
     float *distances;
-    uint8_t *marks; /* by cid; 0 between calls */
-    size_t nodes_capacity, distances_capacity, marks_capacity;
+    struct key_set met; /* cids */
+    size_t nodes_capacity, distances_capacity;
 };
 
 extern const struct scratch_kind channi_scratch_kind; /* of the pool channi->scratch */
 void channi_search_work_free(struct mem *, struct channi_search_work *); /* what is in it */
-/* Capacity for n nodes and distances; for n marks. false: out of memory. */
+/* Capacity for n nodes and distances. false: out of memory. */
 bool channi_scratch_fit(struct channi *, struct channi_scratch *, size_t n);
-bool channi_scratch_marks(struct channi *, struct channi_scratch *, size_t n);
 
 #endif

@@ -30,13 +30,7 @@ bool channi_allowed_may(const struct channi_allowed *, const struct channi_clust
 
 /* 2. Queries and their contexts */
 
-/* target_recall: what a query knows when it decides whether to stop. Starts as zeros. */
-struct channi_stop_state {
-    float kth; /* squared; the k-th answer so far */
-    uint32_t searched, unchanged;
-};
-
-/* A query of the sample: its score, and the answers found, after each cluster (stop.c). */
+/* target_recall: a query of the sample: its score, and the answers found, after each cluster (stop.c). */
 enum { CHANNI_STOP_STEPS = 64 };
 struct channi_stop_trace {
     uint64_t self; /* id of the row that is the query */
@@ -177,9 +171,9 @@ int channi_query_run(struct channi_query_context *);
 /* Runs a query in a new context, sorts its answers, and adds what it cost to the counts. */
 int channi_query_answer(const struct channi_query *, struct channi_scratch *, const struct topk *,
                         struct channi_search_counts *);
-/* Its two halves, after the build, for a query that channi_batch_pays() accepts. choose: lists n
-   clusters in w->cids. scan: searches clusters so chosen. */
-int channi_query_choose(struct channi_query_context *, size_t *n);
+/* Its two halves, after the build, for a query that channi_batch_pays() accepts. choose: lists n clusters in
+   w->cids, then n_ood clusters of outliers. *all: these are all clusters. scan: searches clusters so chosen. */
+int channi_query_choose(struct channi_query_context *, size_t *n, size_t *n_ood, bool *all);
 int channi_query_scan(struct channi_query_context *, const uint32_t *cids, size_t n);
 
 /* scan_clusters.c: scans n clusters. The second form stops at a route too far for `eps`, after
@@ -239,13 +233,10 @@ int channi_scan_candidates(struct channi_query_context *);
 bool channi_batch_pays(const struct channi_search_batch *);
 int channi_batch_run(struct channi_search_batch *, size_t threads);
 
-/* stop.c. after: the score of target_recall after one more cluster, with the k-th answer so far and
-   the routes of the nearest and of the next cluster, all squared. trace: adds a cluster to the
+/* stop.c. trace: adds a cluster to the
    query's trace; *all: all answers are found. keep: puts the distances of the answers that count
    for a trace into its `kept`, ascending; returns their number. */
-double channi_stop_after(struct channi_stop_state *, float kth, float home, float next);
-int channi_stop_trace(struct channi_query_context *, struct channi_stop_state *, float home,
-                      float next, bool *all);
+int channi_stop_trace(struct channi_query_context *, struct stop_state *, float next, bool *all);
 size_t channi_stop_keep(struct channi_stop_trace *, const float *distances, const uint64_t *ids,
                         size_t n);
 /* target.c: the score at which a search with the request's target_recall stops. Learns it if no

@@ -115,9 +115,6 @@ static int sample(struct learning *l)
 
 /* -------------------------------------------------------------------------------- the levels */
 
-static const double levels[CHANNI_STOP_LEVELS] = { .5,   .6,  .7,  .8,  .85, .9,
-                                                   .925, .95, .97, .98, .99, .995 };
-
 /* Mean recall of the sample if its searches stop at the score. Never falls as the score grows. */
 static double recall_at(const struct learning *l, double score)
 {
@@ -135,15 +132,15 @@ static double recall_at(const struct learning *l, double score)
 }
 
 /* Of a sample without rows: searches do not stop. */
-static void find_scores(const struct learning *l, double scores[CHANNI_STOP_LEVELS])
+static void find_scores(const struct learning *l, double scores[STOP_LEVELS])
 {
-    for (size_t i = 0; i < CHANNI_STOP_LEVELS; i++) {
+    for (size_t i = 0; i < STOP_LEVELS; i++) {
         double low = -30, high = l->n > 0 ? 30 : INFINITY;
 
         for (int step = 0; step < 40 && l->n > 0; step++) {
             const double middle = (low + high) / 2;
 
-            if (recall_at(l, middle) < levels[i])
+            if (recall_at(l, middle) < stop_level[i])
                 low = middle;
             else
                 high = middle;
@@ -152,24 +149,19 @@ static void find_scores(const struct learning *l, double scores[CHANNI_STOP_LEVE
     }
 }
 
-static double logit(double p)
-{
-    return log(p / (1 - p));
-}
-
 /* Linear between the levels, in logits. Beyond the last, searches do not stop. */
 static double score_for(const struct channi_stop *stop, double target)
 {
     size_t i = 0;
 
-    while (i < CHANNI_STOP_LEVELS && levels[i] < target)
+    while (i < STOP_LEVELS && stop_level[i] < target)
         i++;
-    if (i == CHANNI_STOP_LEVELS)
+    if (i == STOP_LEVELS)
         return INFINITY;
     if (i == 0)
         return stop->score[0];
-    const double from = logit(levels[i - 1]),
-                 share = (logit(target) - from) / (logit(levels[i]) - from);
+    const double from = stop_logit(stop_level[i - 1]),
+                 share = (stop_logit(target) - from) / (stop_logit(stop_level[i]) - from);
     return stop->score[i - 1] + share * (stop->score[i] - stop->score[i - 1]);
 }
 

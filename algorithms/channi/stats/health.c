@@ -124,11 +124,17 @@ int channi_misassigned(struct channi *c, double *share, size_t *n_rows)
     return rc;
 }
 
-void channi_health_of(struct channi *c, const struct channi_layout *layout, struct channi_health *h)
+void channi_health_report(struct channi *c, const struct channi_layout *layout,
+                          void (*number)(void *to, const char *name, double value), void *to)
 {
+    static const char *const names[][JOB_KINDS] = {
+        { "pending_compact", "pending_split", "pending_merge" },
+        { "running_compact", "running_split", "running_merge" },
+    };
+    size_t pending[JOB_KINDS] = { 0 }, over = 0, under = 0;
+    uint64_t backlog_bytes = 0;
     struct channi_cluster *cl;
 
-    *h = (struct channi_health){ 0 };
     for (uint32_t next = 0; (cl = channi_layout_next(layout, &next));) {
         struct channi_latch *latch = segmented_at(&c->latches, cl->cid);
         const unsigned queued = atomic_load(&latch->queued);
@@ -136,31 +142,18 @@ void channi_health_of(struct channi *c, const struct channi_layout *layout, stru
 
         if (cl->kind == CLUSTER_DEFERRED)
             continue;
-        h->over += live > c->split_max;
-        h->under += live < c->merge_min;
+        over += live > c->split_max;
+        under += live < c->merge_min;
         for (unsigned kind = 0; kind < JOB_KINDS; kind++)
-            h->pending[kind] += queued >> kind & 1;
+            pending[kind] += queued >> kind & 1;
         if (queued)
-            h->backlog_bytes +=
-                (cl->base ? cl->base->file_bytes : 0) + atomic_load(&cl->delta.bytes);
+            backlog_bytes += (cl->base ? cl->base->file_bytes : 0) + atomic_load(&cl->delta.bytes);
     }
     for (unsigned kind = 0; kind < JOB_KINDS; kind++)
-        h->running[kind] = atomic_load(&c->jobs->running[kind]);
-}
-
-void channi_health_report(struct channi *c, const struct channi_layout *layout,
-                          void (*number)(void *to, const char *name, double value), void *to)
-{
-    struct channi_health h;
-
-    channi_health_of(c, layout, &h);
-    number(to, "pending_compact", (double)h.pending[JOB_COMPACT]);
-    number(to, "pending_split", (double)h.pending[JOB_SPLIT]);
-    number(to, "pending_merge", (double)h.pending[JOB_MERGE]);
-    number(to, "running_compact", (double)h.running[JOB_COMPACT]);
-    number(to, "running_split", (double)h.running[JOB_SPLIT]);
-    number(to, "running_merge", (double)h.running[JOB_MERGE]);
-    number(to, "clusters_over_split_max", (double)h.over);
-    number(to, "clusters_below_merge_min", (double)h.under);
-    number(to, "backlog_bytes", (double)h.backlog_bytes);
+        number(to, names[0][kind], (double)pending[kind]);
+    for (unsigned kind = 0; kind < JOB_KINDS; kind++)
+        number(to, names[1][kind], (double)atomic_load(&c->jobs.running[kind]));
+    number(to, "clusters_over_split_max", (double)over);
+    number(to, "clusters_below_merge_min", (double)under);
+    number(to, "backlog_bytes", (double)backlog_bytes);
 }

@@ -42,7 +42,7 @@ static void add_layout(const struct channi *c, const struct channi_layout *layou
 {
     const struct channi_cluster *cl;
 
-    use->other += sizeof *layout + layout->capacity * sizeof(struct channi_cluster *);
+    use->other += sizeof *layout + layout->n_clusters * sizeof(struct channi_cluster *);
     for (uint32_t next = 0; (cl = channi_layout_next(layout, &next));)
         if (!(but && cl->cid < but->n_clusters && but->clusters[cl->cid] == cl))
             add_cluster(c, cl, shares, use);

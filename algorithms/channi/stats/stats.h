@@ -20,16 +20,10 @@ void channi_sizes_of(uint32_t *live, size_t n, struct channi_sizes *);
 enum { MISASSIGNED_ROWS = 200 };
 int channi_misassigned(struct channi *, double *share, size_t *rows);
 
-/* What maintenance has to do in a layout, and what it does now. Clusters change meanwhile, so the
-   numbers need not fit each other beside background threads. */
-struct channi_health {
-    size_t pending[JOB_KINDS]; /* jobs queued, also those put aside after a failure */
-    size_t running[JOB_KINDS];
-    size_t over, under;     /* clusters above split_max and below merge_min */
-    uint64_t backlog_bytes; /* files and deltas of the clusters that have a pending job */
-};
-void channi_health_of(struct channi *, const struct channi_layout *, struct channi_health *);
-/* Gives these numbers by name. */
+/* Gives, by name, what maintenance has to do in a layout, and what it does now: jobs queued, also those put
+   aside after a failure, and running; clusters above split_max and below merge_min; bytes of the files and
+   deltas of the clusters that have a pending job. Clusters change meanwhile, so the numbers need not fit each
+   other beside background threads. */
 void channi_health_report(struct channi *, const struct channi_layout *,
                           void (*number)(void *to, const char *name, double value), void *to);
 

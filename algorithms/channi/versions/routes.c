@@ -172,24 +172,23 @@ int channi_routes_add(struct channi *c, const struct channi_routes *old,
     return OK;
 }
 
-int channi_routes_load(struct channi *c, const void *image, size_t bytes, const char *name,
-                       const uint32_t *cids, const uint64_t *phashes, const unsigned char *rows,
-                       uint32_t n, struct channi_routes **out)
+int channi_routes_load(struct channi *c, const struct channi_stored_routes *from, uint32_t n,
+                       const char *name, struct channi_routes **out)
 {
     struct error *error = c->base.env.error;
-    struct channi_routes *r = reserve(c, n) ? make(c, n, bytes) : NULL;
+    struct channi_routes *r = reserve(c, n) ? make(c, n, from->bytes) : NULL;
 
     *out = r;
     if (!r)
         return no_memory(c, n);
-    memcpy(r->block, image, bytes);
-    memcpy(r->cid, cids, n * sizeof *cids);
+    memcpy(r->block, from->image, from->bytes);
+    memcpy(r->cid, from->cid, n * sizeof *r->cid);
     for (uint32_t i = 0; i < n; i++) {
-        if (phashes[i] == UINT64_MAX || idmap_get(&c->by_phash, phashes[i], NULL))
+        if (from->phash[i] == UINT64_MAX || idmap_get(&c->by_phash, from->phash[i], NULL))
             return fail(error, ERR_CORRUPT, "channi: %s: a route occurs twice", name);
-        append(c, rows + i * c->row_bytes, phashes[i]);
+        append(c, from->rows + i * c->row_bytes, from->phash[i]);
     }
-    const int rc = graph_image_open(&r->graph, r->block, bytes, name, error);
+    const int rc = graph_image_open(&r->graph, r->block, from->bytes, name, error);
     return rc == OK && r->graph.n != n
                ? fail(error, ERR_CORRUPT, "channi: %s: %u routes, but %u nodes in their graph",
                       name, n, r->graph.n)

@@ -3,8 +3,6 @@
  * the pointer have left. */
 #include "algorithms/channi/versions/view.h"
 
-#include <string.h>
-
 #include "algorithms/channi/channi.h"
 #include "src/core/mem.h"
 
@@ -19,15 +17,6 @@ void channi_leave(struct channi *s, unsigned ticket)
     epoch_leave(s->epoch, ticket);
 }
 
-static void *copy_of(struct mem *mem, const void *from, size_t n, size_t capacity, size_t bytes)
-{
-    void *to = mem_array(mem, capacity, bytes);
-
-    if (to && n > 0)
-        memcpy(to, from, n * bytes);
-    return to;
-}
-
 struct channi_layout *channi_layout_copy(const struct channi *s, const struct channi_layout *old)
 {
     struct mem *mem = s->base.env.mem;
@@ -35,23 +24,21 @@ struct channi_layout *channi_layout_copy(const struct channi *s, const struct ch
 
     if (!l)
         return NULL;
-    l->clusters =
-        copy_of(mem, old->clusters, old->n_clusters, old->n_clusters, sizeof *l->clusters);
-    l->ood = copy_of(mem, old->ood, old->n_ood, old->n_ood, sizeof *l->ood);
-    if (!l->clusters || !l->ood) {
-        mem_free(mem, l->clusters);
-        mem_free(mem, l->ood);
+    l->clusters = mem_array(mem, old->n_clusters, sizeof *l->clusters);
+    if (!l->clusters) {
         mem_free(mem, l);
         return NULL;
     }
-    l->n_clusters = l->capacity = old->n_clusters;
-    l->n_ood = old->n_ood;
     l->routes = old->routes;
     if (l->routes)
         (void)atomic_fetch_add_explicit(&l->routes->refs, 1, memory_order_relaxed);
-    for (uint32_t c = 0; c < l->n_clusters; c++)
-        if (l->clusters[c])
-            channi_cluster_ref(l->clusters[c]);
+    for (; l->n_clusters < old->n_clusters; l->n_clusters++) {
+        struct channi_cluster *cl = old->clusters[l->n_clusters];
+
+        l->clusters[l->n_clusters] = cl;
+        if (cl)
+            channi_cluster_ref(cl);
+    }
     atomic_init(&l->refs, 1);
     return l;
 }
@@ -72,18 +59,9 @@ void channi_layout_unref(struct channi *s, struct channi_layout *l)
 
 bool channi_layout_reserve(struct channi *s, struct channi_layout *l, uint32_t n_clusters)
 {
-    const uint32_t eighth = l->capacity / 8;
-
-    if (!segmented_grow(&s->latches, n_clusters))
-        return false;
-    if (n_clusters <= l->capacity)
-        return true;
-    if (n_clusters < l->capacity + eighth)
-        n_clusters = l->capacity + eighth;
-    if (!mem_fit(s->base.env.mem, &l->clusters, n_clusters, sizeof *l->clusters))
-        return false;
-    l->capacity = n_clusters;
-    return true;
+    return segmented_grow(&s->latches, n_clusters) &&
+           (n_clusters <= l->n_clusters ||
+            mem_fit(s->base.env.mem, &l->clusters, n_clusters, sizeof *l->clusters));
 }
 
 void channi_layout_set(struct channi *s, struct channi_layout *l, uint32_t cid,

@@ -43,11 +43,18 @@ struct channi_new_route {
 int channi_routes_add(struct channi *, const struct channi_routes *old,
                       const struct channi_new_route *, size_t n, struct graph **first,
                       struct channi_routes **);
-/* Makes the first routes of an index that is loaded, from the image of a graph and n each. name: of the file,
-   for messages. ERR_NO_MEMORY, ERR_CORRUPT. */
-int channi_routes_load(struct channi *, const void *image, size_t bytes, const char *name,
-                       const uint32_t *cids, const uint64_t *phashes, const unsigned char *rows,
-                       uint32_t n, struct channi_routes **);
+/* Routes in a file: arrays of n, and the image of their graph. */
+struct channi_stored_routes {
+    const uint32_t *cid;
+    const uint64_t *phash;
+    const unsigned char *rows;
+    const void *image;
+    size_t bytes;
+};
+/* Makes the first routes of an index that is loaded; their graph grows again when one is added. name: of
+   the file, for messages. ERR_NO_MEMORY, ERR_CORRUPT. */
+int channi_routes_load(struct channi *, const struct channi_stored_routes *, uint32_t n,
+                       const char *name, struct channi_routes **);
 /* Removes the routes after those of `old` (NULL: all), if their addition was not published. */
 void channi_routes_undo(struct channi *, const struct channi_routes *old);
 /* The phash of a row: of (id, row), and a number, as a row may become a route again. Never UINT64_MAX. */
@@ -58,7 +65,7 @@ struct channi_layout {
     uint64_t number;
     struct channi_routes *routes;     /* NULL: not built yet; clusters[0] holds all rows */
     struct channi_cluster **clusters; /* by cid; NULL: retired */
-    uint32_t n_clusters, capacity;    /* n_clusters: cids used so far */
+    uint32_t n_clusters;              /* cids used so far */
     uint32_t *ood, n_ood;             /* cids */
     atomic_size_t refs;
 };
@@ -105,11 +112,11 @@ uint64_t channi_layout_live(const struct channi_layout *); /* live rows */
 
 /* Layouts under construction */
 
-/* Copies a layout, to be changed before it is published; references all its clusters and routes.
+/* Copies a layout, to be changed before it is published, without ood; references all its clusters and routes.
    NULL: out of memory. */
 struct channi_layout *channi_layout_copy(const struct channi *, const struct channi_layout *);
 void channi_layout_unref(struct channi *, struct channi_layout *);
-/* Reserves space for cids below n_clusters, and their latches. `write` is held, or no other thread
+/* Reserves space for cids below n_clusters, and their latches, once per layout. `write` is held, or no other thread
    uses the index yet. false: out of memory. */
 bool channi_layout_reserve(struct channi *, struct channi_layout *, uint32_t n_clusters);
 /* Sets a cid's cluster: takes over the caller's reference to `cl` (NULL: the cid is retired) and

@@ -23,6 +23,11 @@ void key_set_free(struct key_set *, struct mem *);
 /* Grows to a capacity of n keys and keeps the content. false: out of memory, unchanged. */
 bool key_set_reserve(struct key_set *, struct mem *, size_t n);
 
+static inline size_t key_set_bytes(const struct key_set *s)
+{
+    return s->bits ? (sizeof *s->table << s->bits) + (sizeof *s->keys << (s->bits - 1)) : 0;
+}
+
 static inline size_t key_set_place(const struct key_set *s, uint64_t key)
 {
     return (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> (64 - s->bits));

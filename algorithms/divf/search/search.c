@@ -18,14 +18,14 @@ static bool found_enough(const struct divf_job *job, const struct divf_scratch *
     if (job->d->space.kind == DIVF_LIFTED && !job->rerank)
         kth = fmaxf(0, (float)(2 * (double)kth + query->norm_sq + (double)job->view->lift));
     float next = s->probe_distances[n < probes ? n : n - 1];
-    return divf_stop_after(&job->stop, stop, kth, next) >= job->stop_score;
+    return stop_after(job->stop.weight, stop, kth, next) >= job->stop_score;
 }
 
 /* Returns the number of lists read. */
 static size_t scan_until_enough(const struct divf_job *job, struct divf_scratch *s,
                                 struct divf_query *query, size_t probes)
 {
-    struct stop_state stop = divf_stop_begin(s->probe_distances[0]);
+    struct stop_state stop = stop_begin(s->probe_distances[0]);
     bool enough = false;
     size_t p = 0;
     while (p < probes && !enough) {

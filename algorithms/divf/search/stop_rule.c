@@ -8,9 +8,6 @@
 #include "src/core/mem.h"
 #include "src/core/topk.h"
 
-static const double stop_level[STOP_LEVELS] = { .5,   .6,  .7,  .8,  .85, .9,
-                                                .925, .95, .97, .98, .99, .995 };
-
 /* Sample queries; multiply-adds for its distances; lists per search that are evaluated. */
 enum { QUERIES_MOST = 256, TOGETHER = 8, STEPS_MOST = 96 };
 static const double work_most = 2.6e9;
@@ -19,17 +16,11 @@ static const double REACH = 1.5;
 
 /* 1. The rule */
 
-static double logit(double p)
-{
-    return log(p / (1 - p));
-}
-
-/* Weights from 4 data sets, about the middle. */
 void divf_stop_rule_default(struct stop_rule *r)
 {
-    *r = (struct stop_rule){ .weight = { 2.6, 1.2, 0.8, 0.25 } };
+    memcpy(r->weight, stop_weights, sizeof r->weight);
     for (size_t i = 0; i < STOP_LEVELS; i++)
-        r->score[i] = r->reached[i] = logit(stop_level[i]);
+        r->score[i] = r->reached[i] = stop_logit(stop_level[i]);
 }
 
 static bool ascending(const double *values)
@@ -62,18 +53,17 @@ static double interpolated(const double *xs, const double *ys, double x)
     return width > 0 ? ys[i - 1] + (ys[i] - ys[i - 1]) * (x - xs[i - 1]) / width : ys[i];
 }
 
-/* In logits, where recall is about linear in the score. */
 static void level_logits(double levels[STOP_LEVELS])
 {
     for (size_t i = 0; i < STOP_LEVELS; i++)
-        levels[i] = logit(stop_level[i]);
+        levels[i] = stop_logit(stop_level[i]);
 }
 
 double divf_stop_rule_score(const struct stop_rule *r, double target)
 {
     double levels[STOP_LEVELS];
     level_logits(levels);
-    return interpolated(levels, r->score, logit(fmin(fmax(target, 1e-6), 1 - 1e-6)));
+    return interpolated(levels, r->score, stop_logit(fmin(fmax(target, 1e-6), 1 - 1e-6)));
 }
 
 double divf_stop_rule_recall(const struct stop_rule *r, double score)
@@ -81,38 +71,6 @@ double divf_stop_rule_recall(const struct stop_rule *r, double score)
     double levels[STOP_LEVELS];
     level_logits(levels);
     return 1 / (1 + exp(-interpolated(r->reached, levels, score)));
-}
-
-/* The terms of the score. kth > 0 and finite. */
-static void features(const struct stop_state *s, float next, double f[STOP_WEIGHTS])
-{
-    const double gap = fmax((double)next - (double)s->home, 0) / (double)s->kth;
-    f[0] = 1;
-    f[1] = log(fmin(gap, 1e6) + 1e-3);
-    f[2] = log1p((double)s->unchanged);
-    f[3] = log((double)s->scanned);
-}
-
-static double score_of(const double weight[STOP_WEIGHTS], const double feature[STOP_WEIGHTS])
-{
-    double score = 0;
-    for (size_t i = 0; i < STOP_WEIGHTS; i++)
-        score += weight[i] * feature[i];
-    return score;
-}
-
-double divf_stop_after(const struct stop_rule *r, struct stop_state *s, float kth, float next)
-{
-    double f[STOP_WEIGHTS];
-    s->unchanged = kth == s->kth ? s->unchanged + 1 : 0;
-    s->kth = kth;
-    s->scanned++;
-    if (!isfinite(kth))
-        return s->score = -INFINITY;
-    if (!(kth > 0)) /* nothing can be nearer */
-        return s->score = INFINITY;
-    features(s, next, f);
-    return s->score = score_of(r->weight, f);
 }
 
 /* 2. Searching the sample */
@@ -208,8 +166,7 @@ static void search(struct sample *t, const float *query, const float *distances,
     float kth = true_kth(t, distances);
     nearest_one(kernels, t->centroids, query, t->n_steps + 1, t->list_distances, t->probes);
     const float *centroid = t->centroids->rows + t->probes[0] * t->dim;
-    struct stop_state state = divf_stop_begin(kernels->l2sq_f32(query, centroid, t->dim));
-    const struct stop_rule none = { .weight = { 0 } };
+    struct stop_state state = stop_begin(kernels->l2sq_f32(query, centroid, t->dim));
     t->nearest.n = 0;
     for (size_t s = 0; s < t->n_steps; s++) {
         for (size_t m = t->start[t->probes[s]]; m < t->start[t->probes[s] + 1]; m++)
@@ -217,9 +174,9 @@ static void search(struct sample *t, const float *query, const float *distances,
         float limit = topk_limit(&t->nearest);
         centroid = t->centroids->rows + t->probes[s + 1] * t->dim;
         float next = kernels->l2sq_f32(query, centroid, t->dim);
-        steps[s].certain = !isfinite(divf_stop_after(&none, &state, limit, next));
+        steps[s].certain = !isfinite(stop_after(stop_weights, &state, limit, next));
         if (!steps[s].certain)
-            features(&state, next, steps[s].feature);
+            stop_features(&state, next, steps[s].feature);
         size_t found = 0;
         for (size_t i = 0; i < t->nearest.n; i++)
             found += t->nearest.distances[i] <= kth;
@@ -273,7 +230,7 @@ static void fit_weights(const struct sample *t, double weight[STOP_WEIGHTS])
             if (t->steps[s].certain)
                 continue;
             const double *f = t->steps[s].feature;
-            const double p = 1 / (1 + exp(-score_of(weight, f)));
+            const double p = 1 / (1 + exp(-stop_score_of(weight, f)));
             for (size_t i = 0; i < STOP_WEIGHTS; i++) {
                 for (size_t j = 0; j < STOP_WEIGHTS; j++)
                     a[i][j] += p * (1 - p) * f[i] * f[j];
@@ -294,10 +251,10 @@ static double recall_at(const struct sample *t, const double weight[STOP_WEIGHTS
     double recall = 0, sum = 0;
     for (size_t q = 0; q < t->n_queries; q++) {
         const struct stop_step *step = t->steps + q * t->n_steps, *last = step + t->n_steps - 1;
-        while (step < last && (step->certain || score_of(weight, step->feature) < score))
+        while (step < last && (step->certain || stop_score_of(weight, step->feature) < score))
             step++;
         recall += step->found;
-        sum += step->certain ? score : fmin(score_of(weight, step->feature), score + REACH);
+        sum += step->certain ? score : fmin(stop_score_of(weight, step->feature), score + REACH);
     }
     *reached = sum / (double)t->n_queries;
     return recall / (double)t->n_queries;

@@ -1,13 +1,7 @@
 /* stop_rule.h - when a search of an inverted file has probably found enough: an estimate of recall
  * after each list, learnt from searches of a sample.
  *
- * After s lists, nearest first, let rho be the distance of the k-th nearest so far, d_0 that of the
- * nearest centroid and d_s that of the next. The query's score is
- *
- *     w_0 + w_1 log((d_s^2 - d_0^2) / rho^2) + w_2 log(1 + lists since rho last changed)
- *         + w_3 log s
- *
- * The weights are fitted so that its logistic function is the expected recall (logistic regression
+ * A query has the score of stop_score.h. The weights are fitted so that its logistic function is the expected recall (logistic regression
  * over every list of the sample's searches). Queries that stop at a score include some that reached
  * it by chance, so the recall of stopping is measured separately: sample searches that stop as soon
  * as they pass score[i] have, on average, the i-th of a series of recalls, and the score
@@ -27,9 +21,8 @@
 #include <stdint.h>
 
 #include "algorithms/common/clustering/kmeans.h"
+#include "algorithms/common/clustering/stop_score.h"
 #include "src/core/index.h"
-
-enum { STOP_LEVELS = 12, STOP_WEIGHTS = 4 };
 
 /* Plain numbers: may be copied and stored as they are. */
 struct stop_rule {
@@ -58,21 +51,5 @@ bool divf_stop_rule_valid(const struct stop_rule *);
    stopped with a score. */
 double divf_stop_rule_score(const struct stop_rule *, double target);
 double divf_stop_rule_recall(const struct stop_rule *, double score);
-
-/* State of one search. All distances are squared. */
-struct stop_state {
-    float home, kth; /* of the nearest centroid; of the k-th nearest, INFINITY until k are found */
-    uint32_t scanned, unchanged;
-    double score;
-};
-
-static inline struct stop_state divf_stop_begin(float home)
-{
-    return (struct stop_state){ .home = home, .kth = __builtin_inff(), .score = -__builtin_inf() };
-}
-
-/* Call after each list, with the current distance of the k-th nearest, and that of the next list's
-   centroid. Returns the score. */
-double divf_stop_after(const struct stop_rule *, struct stop_state *, float kth, float next);
 
 #endif

@@ -408,7 +408,7 @@ static void test_derived(void **state)
         book_open(&b, params, INDEX_U8, 4, 1, cases[i].threads);
         const struct channi *c = book_channi(&b);
         assert_int_equal(c->maintenance, cases[i].found);
-        assert_int_equal(c->jobs->queue.n_threads, cases[i].found == CHANNI_BACKGROUND);
+        assert_int_equal(c->jobs.queue.n_threads, cases[i].found == CHANNI_BACKGROUND);
         assert_float_equal(c->compact_share, cases[i].share, 0);
         book_close(&b);
     }

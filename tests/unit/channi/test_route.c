@@ -88,7 +88,7 @@ static void stage_open(struct stage *t, enum element element, uint32_t n, const 
     for (uint32_t i = 0; i < n; i++)
         n_clusters = cid[i] != CID_NONE && cid[i] >= n_clusters ? cid[i] + 1 : n_clusters;
     t->layout.routes = &t->routes;
-    t->layout.n_clusters = t->layout.capacity = n_clusters;
+    t->layout.n_clusters = n_clusters;
     t->layout.clusters = calloc(n_clusters + 1, sizeof *t->layout.clusters);
     for (uint32_t i = 0; i < n; i++) {
         struct channi_cluster *cl = cid[i] == CID_NONE ? NULL : t->layout.clusters[cid[i]];

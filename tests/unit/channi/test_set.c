@@ -39,8 +39,8 @@ static void test_effects(void **state)
     assert_true(n.resident_bytes <= 1 << 20);
     assert_true(n.evictions > 0);
     assert_int_equal(c->taken_bytes_most, 1 << 18);
-    assert_int_equal(c->jobs->queue.throttle.bytes_per_second, 3 << 20);
-    assert_float_equal(c->jobs->queue.throttle.cpu_share, .5, 0);
+    assert_int_equal(c->jobs.queue.throttle.bytes_per_second, 3 << 20);
+    assert_float_equal(c->jobs.queue.throttle.cpu_share, .5, 0);
     assert_int_equal(c->params.prefetch, 2);
     work_off(&b, 0);
     assert_true(book_counter(&b, compactions) > 0);

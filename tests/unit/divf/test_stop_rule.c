@@ -113,20 +113,20 @@ static void test_one_search(void **state)
 {
     struct stop_rule r;
     divf_stop_rule_default(&r);
-    struct stop_state s = divf_stop_begin(4);
-    assert_true(divf_stop_after(&r, &s, INFINITY, 5) == -INFINITY); /* fewer than k found */
-    const double first = divf_stop_after(&r, &s, 2, 5);
+    struct stop_state s = stop_begin(4);
+    assert_true(stop_after(r.weight, &s, INFINITY, 5) == -INFINITY); /* fewer than k found */
+    const double first = stop_after(r.weight, &s, 2, 5);
     /* the same candidates, and the next list is farther */
-    const double second = divf_stop_after(&r, &s, 2, 6);
+    const double second = stop_after(r.weight, &s, 2, 6);
     assert_true(isfinite(first) && second > first);
     assert_int_equal(s.unchanged, 1);
-    const double third = divf_stop_after(&r, &s, 1.5f, 6);
-    assert_true(third < divf_stop_after(&r, &s, 1.5f, 6));
+    const double third = stop_after(r.weight, &s, 1.5f, 6);
+    assert_true(third < stop_after(r.weight, &s, 1.5f, 6));
     assert_int_equal(s.scanned, 5);
-    assert_true(divf_stop_after(&r, &s, 0, 6) == INFINITY); /* k duplicates of the query */
-    s = divf_stop_begin(4);
-    assert_true(isfinite(divf_stop_after(&r, &s, 1e-30f, 5))); /* a very large gap */
-    assert_true(isfinite(divf_stop_after(&r, &s, 1e-30f, 4))); /* no gap */
+    assert_true(stop_after(r.weight, &s, 0, 6) == INFINITY); /* k duplicates of the query */
+    s = stop_begin(4);
+    assert_true(isfinite(stop_after(r.weight, &s, 1e-30f, 5))); /* a very large gap */
+    assert_true(isfinite(stop_after(r.weight, &s, 1e-30f, 4))); /* no gap */
 }
 
 static int ascending(const void *a, const void *b)
@@ -153,7 +153,7 @@ static double searched(struct world *w, const struct stop_rule *r, double target
         qsort(sorted, N, sizeof *sorted, ascending);
         nearest_one(kernels, &w->lists, query, LISTS, at, order);
         kernels->l2sq_f32_1n(query, w->centroids, LISTS, DIM, at);
-        struct stop_state s = divf_stop_begin(at[order[0]]);
+        struct stop_state s = stop_begin(at[order[0]]);
         size_t n = 0, p = 0;
         double score = -INFINITY;
         while (p < LISTS && score < enough) {
@@ -163,7 +163,7 @@ static double searched(struct world *w, const struct stop_rule *r, double target
             p++;
             qsort(found, n, sizeof *found, ascending);
             if (p < LISTS)
-                score = divf_stop_after(r, &s, n < K ? INFINITY : found[K - 1], at[order[p]]);
+                score = stop_after(r->weight, &s, n < K ? INFINITY : found[K - 1], at[order[p]]);
         }
         for (size_t i = 0; i < K && i < n; i++)
             recall += (found[i] <= sorted[K - 1]) / (double)(K * QUERIES);

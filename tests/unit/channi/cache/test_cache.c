@@ -140,7 +140,7 @@ static void test_pins(void **state)
     assert_ok(channi_fetch_ask(holder, s.list + 3, 1), &s.f.bench.error);
     assert_true(channi_fetch_next(holder, &i, &pinned, &rc));
     assert_ok(channi_cache_whole(s.cache, s.list[3], &whole), &s.f.bench.error);
-    assert_null(whole.block);
+    assert_null(whole.own.block);
     for (size_t round = 0; round < 4 * FILES; round++) {
         assert_ok(channi_fetch_ask(f, s.list + round % FILES, 1), &s.f.bench.error);
         assert_true(channi_fetch_next(f, &i, &image, &rc));

@@ -4,7 +4,6 @@
 #define _GNU_SOURCE /* pthread_rwlockattr_setkind_np() */
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/asteria/buckets/device.h"
-#include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/code/ecc.h"
 #include "src/core/device/cuda.h"
 #include "src/core/mem.h"

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "algorithms/asteria/buckets/device.h"
-#include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/search/internal.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"

@@ -1,5 +1,4 @@
 /* query.c - one query: its preparation for each generation, and its search, certified or heuristic. */
-#include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/search/internal.h"
 
 void asteria_query_hash(const struct index_env *env, const struct asteria_scratch *s,

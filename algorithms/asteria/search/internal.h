@@ -16,6 +16,7 @@
 
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/common/rows/range_hits.h"
+#include "src/core/mem.h"
 #include "src/core/topk.h"
 
 /* A certified bound is wrong by less than this, due to rounding. */
@@ -87,6 +88,7 @@ struct asteria_scratch {
     uint32_t *numbers;           /* scratch */
     float *estimates;            /* of a view's centre_sq; a multiple of 16 entries */
     size_t n_buckets, n_keys, first_later, n_later, buckets_capacity;
+    struct mem_group of_buckets; /* these arrays */
     bool bounded;
     /* The current query. */
     const void *query;   /* as given */

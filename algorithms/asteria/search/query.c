@@ -14,11 +14,7 @@ static void close_scratch(struct mem *mem, void *scratch)
     for (size_t v = 0; v < VIEWS; v++)
         mem_free(mem, s->views[v].memory);
     mem_free(mem, s->unit);
-    mem_free(mem, s->keys);
-    mem_free(mem, s->centre_sq);
-    mem_free(mem, s->bound);
-    mem_free(mem, s->numbers);
-    mem_free(mem, s->estimates);
+    mem_group_free(&s->of_buckets);
     mem_free(mem, s->best_distances);
     mem_free(mem, s->best_slots);
     row_reader_give(s->reader);
@@ -81,18 +77,19 @@ static bool fit_views(struct asteria *a, struct asteria_scratch *s)
 
 static bool fit_buckets(struct mem *mem, struct asteria_scratch *s)
 {
-    if (s->n_buckets <= s->buckets_capacity && s->keys)
-        return true;
+    struct mem_group *g = &s->of_buckets;
     const size_t n = s->n_buckets + s->n_buckets / 8 + 1;
-    s->buckets_capacity = 0;
-    if (!mem_fit(mem, &s->keys, n, sizeof *s->keys) ||
-        !mem_fit(mem, &s->centre_sq, n, sizeof *s->centre_sq) ||
-        !mem_fit(mem, &s->bound, n, sizeof *s->bound) ||
-        !mem_fit(mem, &s->numbers, n, sizeof *s->numbers) ||
-        !mem_fit(mem, &s->estimates, (n + 15) / 16 * 16, sizeof *s->estimates))
-        return false;
-    s->buckets_capacity = n;
-    return true;
+    if (s->n_buckets <= s->buckets_capacity)
+        return true;
+    mem_group_free(g);
+    *g = (struct mem_group){ .mem = mem };
+    s->keys = mem_group_array(g, n, sizeof *s->keys);
+    s->centre_sq = mem_group_array(g, n, sizeof *s->centre_sq);
+    s->bound = mem_group_array(g, n, sizeof *s->bound);
+    s->numbers = mem_group_array(g, n, sizeof *s->numbers);
+    s->estimates = mem_group_array(g, (n + 15) / 16 * 16, sizeof *s->estimates);
+    s->buckets_capacity = g->failed ? 0 : n;
+    return !g->failed;
 }
 
 static bool fit_beam(struct asteria *a, struct asteria_scratch *s)

@@ -129,27 +129,6 @@ static int train(struct asteria_rotation *t, const struct index_env *env,
     return median_margin(t, env, o, rows, n, &report->margin_after);
 }
 
-static int prepare(struct asteria_rotation *t, const struct index_env *env,
-                   const struct asteria_rotation_options *o, const float *rows, size_t n,
-                   struct asteria_rotation_report *report)
-{
-    int rc = make(t, env, o, rows, n);
-    if (rc != OK)
-        return rc;
-    t->shift = mem_array(env->mem, t->out_dim, sizeof *t->shift);
-    float *mean = mem_array(env->mem, t->dim, sizeof *mean);
-    if (t->shift && mean) {
-        memset(t->shift, 0, t->out_dim * sizeof *t->shift);
-        axes_mean(rows, n, t->dim, mean);
-        rc = train(t, env, o, mean, rows, n, report);
-    } else {
-        rc = fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for a rotation of %zu",
-                  t->dim);
-    }
-    mem_free(env->mem, mean);
-    return rc;
-}
-
 int asteria_rotation_train(struct asteria_rotation **rotation, const struct index_env *env,
                            const struct asteria_rotation_options *o, const float *rows, size_t n,
                            struct asteria_rotation_report *report)
@@ -164,7 +143,17 @@ int asteria_rotation_train(struct asteria_rotation **rotation, const struct inde
         return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for a rotation");
     t->kind = o->kind;
     t->dim = env->dim;
-    const int rc = prepare(t, env, o, rows, n, &seen);
+    int rc = make(t, env, o, rows, n);
+    float *mean = mem_array(env->mem, t->dim, sizeof *mean);
+    t->shift = mem_zalloc(env->mem, t->out_dim * sizeof *t->shift);
+    if (rc == OK && !(mean && t->shift))
+        rc = fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for a rotation of %zu",
+                  t->dim);
+    if (rc == OK) {
+        axes_mean(rows, n, t->dim, mean);
+        rc = train(t, env, o, mean, rows, n, &seen);
+    }
+    mem_free(env->mem, mean);
     if (rc != OK) {
         asteria_rotation_destroy(env, t);
         return rc;

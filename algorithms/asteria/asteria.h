@@ -12,8 +12,8 @@
  *     buckets/      rows of one address, and the codes that scans read
  *     search/       k nearest, range
  *     maintenance/  training, re-encoding, compaction, links
- *     .             method.c: options, creation, the table of operations; insert.c,
- *                   remove.c, store.c, check.c, stats.c, clusters.c
+ *     .             method.c: options, creation, the table of operations; update.c, store.c, check.c,
+ *                   stats.c, clusters.c
  *
  * Each folder calls only those above it in this list.
  *
@@ -142,6 +142,95 @@ int asteria_check(const struct index *, struct stat_sink *);
 int asteria_check_places(struct asteria *);
 int asteria_inspect(const struct index *, const struct structure_sink *);
 int asteria_cluster(struct index *, const struct cluster_request *, struct cluster_result *);
+
+/* rows/slots.c. Reserves memory for n more rows in all arrays by slot or id; changes nothing else. */
+int asteria_slots_reserve(struct asteria *, const uint64_t *ids, size_t n);
+/* Fills the n next slots, ascending, for reserved rows: free ones first. asteria_slots_take()
+   takes them. */
+void asteria_slots_next(const struct asteria *, size_t n, uint32_t *slots);
+void asteria_slots_take(struct asteria *, const uint64_t *ids, const uint32_t *slots, size_t n);
+/* Makes a live slot a tombstone: its id is removed; its bucket, and the graph if `linked`,
+   still have it. */
+void asteria_slot_tombstone(struct asteria *, uint32_t slot, bool linked);
+/* The bucket or the graph no longer has the slot. */
+void asteria_left_bucket(struct asteria *, uint32_t slot);
+void asteria_left_graph(void *asteria, uint32_t slot); /* as asteria_caprg_forget() calls it */
+static inline bool asteria_is_live(const struct asteria *a, uint32_t slot)
+{
+    return slot < a->n_slots && a->ids[slot] != INDEX_NO_ID;
+}
+static inline bool asteria_is_tombstone(const struct asteria *a, uint32_t slot, unsigned in_graph)
+{
+    const size_t bit = 2 * (size_t)slot + in_graph;
+
+    return a->tombstones[bit / 64] >> bit % 64 & 1;
+}
+
+/* The next slots from *at on that a file has the rows of; returns how many. */
+size_t asteria_kept_slots(const struct asteria *, uint32_t *at, uint32_t slots[FETCH_MOST]);
+/* Whether a file has the slot's row and codes. */
+static inline bool asteria_keeps(const struct asteria *a, uint32_t slot)
+{
+    const size_t bit = 2 * (size_t)slot;
+
+    return a->ids[slot] != INDEX_NO_ID || (a->tombstones[bit / 64] >> bit % 64 & 3) != 0;
+}
+
+/* buckets/encode.c. A row as a unit vector of floats; to: dim floats, used if its elements are bytes. */
+const float *asteria_unit(const struct index_env *, const void *row, float *to);
+/* The same, always in `to`. */
+void asteria_unit_copy(const struct index_env *, const void *row, float *to);
+/* Encodes n rows into the caller's arrays: units n x dim (for u8 rows), z n x out_dim, p n x m. */
+int asteria_encode(const struct asteria *, const struct asteria_model *, const void *rows, size_t n,
+                   float *units, float *z, float *p, struct asteria_encoding *out);
+
+/* 2 - 2 cos of a query and a stored row, both as given by the user. */
+float asteria_distance(const struct index_env *, const void *query, const void *row);
+void asteria_distances(const struct index_env *, const void *query, const void *const *rows,
+                       size_t n, float *distances);
+
+/* buckets/file.c. Generation g of a file. Reading: slots must have been read. ERR_VERSION: model and rows
+   have different versions. */
+void asteria_generation_write(const struct asteria *, unsigned g, struct store_writer *);
+int asteria_generation_read(struct asteria *, unsigned g, const struct store_reader *);
+
+/* The rows for caprg.h and bec.h; `to` is the struct asteria. */
+struct asteria_caprg_rows asteria_graph_rows(struct asteria *);
+struct asteria_bec_options asteria_bec_options(struct asteria *, const struct asteria_model *);
+
+/* maintenance/: the steps of maintain(), and what updates do of them at once. Each step holds the lock
+   for writing while it processes one bucket or one row, and stops when the budget is spent, so that
+   searches run in between.
+
+   Links all queued rows, within a change. On failure the remaining rows stay queued. */
+int asteria_link(struct asteria *);
+/* Whether dead nodes are due to be taken out of the graph; takes some out, in
+   proportion to `removed` removals, as a change of its own. */
+bool asteria_graph_is_due(const struct asteria *);
+void asteria_compact_graph(struct asteria *, size_t removed);
+
+struct asteria_maintenance {
+    struct asteria *a;
+    uint64_t budget, spent; /* distances, or equal work; budget 0: no limit */
+    bool more;              /* work is left */
+};
+
+static inline bool asteria_maintenance_goes_on(const struct asteria_maintenance *u)
+{
+    return u->budget == 0 || u->spent < u->budget;
+}
+/* The rest of the budget, at least 1; 0: no limit. */
+static inline uint64_t asteria_maintenance_left(const struct asteria_maintenance *u)
+{
+    return u->budget == 0 ? 0 : u->spent < u->budget ? u->budget - u->spent : 1;
+}
+
+/* train.c: fits a newer model if more than retrain_share of the rows are new. */
+int asteria_maintenance_refit(struct asteria_maintenance *);
+/* Moves rows of the older generation to the newer one, then destroys it. Takes the lock itself. */
+int asteria_maintenance_reencode(struct asteria_maintenance *);
+/* Links rows in the graph and takes dead ones out. */
+int asteria_maintenance_link(struct asteria_maintenance *);
 
 /* search/ */
 extern const struct scratch_kind asteria_scratch_kind; /* of the pool asteria.scratch */

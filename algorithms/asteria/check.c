@@ -12,8 +12,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-#include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/rows/slots.h"
+#include "algorithms/asteria/asteria.h"
 #include "kernels/kernels.h"
 #include "src/core/idmap.h"
 #include "src/core/mem.h"

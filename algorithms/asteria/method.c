@@ -4,7 +4,6 @@
 #define _GNU_SOURCE /* pthread_rwlockattr_setkind_np() */
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/asteria/buckets/device.h"
-#include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/code/ecc.h"
 #include "src/core/device/cuda.h"
 #include "src/core/mem.h"
@@ -37,7 +36,7 @@ static const struct param options[] = {
         .old_name = "centre"),
     PARAM_CHOICE(P, code, ECC_GOLAY, "golay|bch|hamming|none",
                  "error-correcting code that sign bits are decoded to, so that near rows share an "
-                 "address: golay [24,12], bch [31,16], hamming [15,11], none (raw bits)"),
+                 "address: golay [24,12], bch [27,12], hamming [15,11], none (raw bits)"),
     PARAM_INT(
         P, address_bits, 0, 0, ECC_ADDRESS_MAX,
         "bits of a bucket's address, at most the code's; 0: chosen for about 200 rows per bucket"),

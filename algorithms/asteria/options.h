@@ -18,7 +18,7 @@ enum asteria_rotation_kind {
 enum asteria_bor_init { BOR_HADAMARD, BOR_NEAR_IDENTITY, BOR_RANDOM };
 enum asteria_code {
     ECC_GOLAY,   /* [24,12,8] */
-    ECC_BCH,     /* [31,16,7] */
+    ECC_BCH,     /* [27,12,7], of [31,16,7] */
     ECC_HAMMING, /* [15,11,3] */
     ECC_NONE,    /* raw bits, one per address bit */
 };

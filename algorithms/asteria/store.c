@@ -4,8 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/rows/slots.h"
+#include "algorithms/asteria/asteria.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 

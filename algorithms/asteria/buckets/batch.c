@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "algorithms/asteria/buckets/encode.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
 #include "src/core/parallel.h"

@@ -1,4 +1,4 @@
-/* batch.h - adding many rows to buckets, for insert.c and for re-encoding to a newer model.
+/* batch.h - adding many rows to buckets, for insertion and for re-encoding to a newer model.
  *
  *     asteria_batch_begin(&b, a, most); b.rows = ..; b.n = ..; asteria_batch_encode(&b);
  *     b.slots[i] = ..; asteria_batch_reserve(&b, n_slots); asteria_batch_put(&b);
@@ -23,7 +23,7 @@ struct asteria_batch {
     uint32_t version;          /* of the model that encoded the rows */
     const unsigned char *rows; /* n, as inserted */
     size_t n, row_bytes;
-    uint32_t *slots, *next; /* by row; ascending, for insert.c */
+    uint32_t *slots, *next; /* by row; ascending, for insertion */
     float *units, *z, *p;
     struct asteria_encoding *encodings;
     uint64_t *order; /* address << 32 | row, ascending */

@@ -12,8 +12,6 @@
 #include <string.h>
 
 #include "algorithms/asteria/asteria.h"
-#include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/rows/slots.h"
 #include "algorithms/common/rotation/rotation.h"
 #include "kernels/kernels.h"
 #include "src/core/idmap.h"

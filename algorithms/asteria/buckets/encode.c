@@ -3,8 +3,6 @@
 #include <string.h>
 
 #include "algorithms/asteria/buckets/device.h"
-#include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/rows/slots.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"

@@ -2,8 +2,7 @@
    end in g. */
 #include <string.h>
 
-#include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/rows/slots.h"
+#include "algorithms/asteria/asteria.h"
 #include "src/core/idmap.h"
 #include "src/core/mem.h"
 

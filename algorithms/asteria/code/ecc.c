@@ -1,5 +1,18 @@
-/* ecc.c - codes: generator matrices, systematic and shortened; words and codewords. */
+/* ecc.c - codes: generator matrices, systematic and shortened; soft decoding; addresses near a word;
+ * the check of a code.
+ */
 #include "algorithms/asteria/code/ecc.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "src/core/error.h"
+#include "src/core/key_heap.h"
+#include "src/core/order.h"
+
+/* Codes of more address bits cannot be decoded by trying all codewords. */
+enum { TRANSFORM_BITS_MAX = 12 };
 
 /* One information bit and its parity bits, which start at bit k. */
 static uint64_t systematic(const struct asteria_ecc *e, unsigned i, uint64_t parity)
@@ -9,11 +22,11 @@ static uint64_t systematic(const struct asteria_ecc *e, unsigned i, uint64_t par
 
 static void golay(struct asteria_ecc *e)
 {
-    uint64_t rows[12];
+    static const uint16_t parity[12] = { 0x25f, 0x4e7, 0xe2b, 0x793, 0x3ad, 0x9d5,
+                                         0x579, 0x96e, 0xab6, 0xcda, 0xf1c, 0xfe0 };
 
-    asteria_ecc_golay_generate(&e->golay, rows);
     for (unsigned i = 0; i < e->k; i++)
-        e->rows[i] = systematic(e, i, rows[i] >> 12);
+        e->rows[i] = systematic(e, i, parity[i]);
     e->n = e->k + 12;
     e->distance = 8;
 }
@@ -61,7 +74,7 @@ static const struct {
     void (*generate)(struct asteria_ecc *); /* fills rows, n and distance */
 } codes[] = {
     [ECC_GOLAY] = { "golay", 12, golay },
-    [ECC_BCH] = { "bch", 16, bch },
+    [ECC_BCH] = { "bch", TRANSFORM_BITS_MAX, bch },
     [ECC_HAMMING] = { "hamming", 11, hamming },
     [ECC_NONE] = { "none", ECC_ADDRESS_MAX, none },
 };
@@ -75,7 +88,7 @@ void asteria_ecc_init(struct asteria_ecc *e, enum asteria_code kind, unsigned k)
 {
     *e = (struct asteria_ecc){ .kind = kind, .name = codes[kind].name, .k = k };
     codes[kind].generate(e);
-    for (unsigned i = 0; i < e->n && k <= 16; i++)
+    for (unsigned i = 0; i < e->n && k <= TRANSFORM_BITS_MAX; i++)
         for (unsigned j = 0; j < k; j++)
             e->columns[i] |= (uint16_t)((e->rows[j] >> i & 1) << j);
 }
@@ -105,4 +118,317 @@ float asteria_ecc_correlation(const struct asteria_ecc *e, uint64_t codeword, co
     for (unsigned i = 0; i < e->n; i++)
         sum += codeword >> i & 1 ? -p[i] : p[i];
     return sum;
+}
+
+/* ----------------------------------------------------------------------- all codewords */
+
+/* Of bch and hamming. The correlation sum_i (1 - 2 b_i) p_i with the codeword of address a is the
+ * Hadamard transform, at a, of the array that has p_i at bit i's column, because b_i = <a, column>.
+ * Its stages have constant geometry (Pease 1968): all take neighbours (2 i, 2 i + 1) to (i, i + half),
+ * and the last restores the natural order. Codes of fewer than four bits repeat their values above
+ * 2^k; the first of equal values is the answer.
+ */
+enum { LANES = 16 };
+
+static void stage(const float *restrict from, float *restrict to, size_t half)
+{
+    for (size_t i = 0; i < half; i++) {
+        to[i] = from[2 * i] + from[2 * i + 1];
+        to[i + half] = from[2 * i] - from[2 * i + 1];
+    }
+}
+
+/* The index of the maximum; the first one if several are equal. */
+static uint32_t greatest(const float *f, size_t size)
+{
+    float lanes[LANES], most;
+    uint32_t at = 0;
+
+    memcpy(lanes, f, sizeof lanes);
+    for (size_t i = LANES; i < size; i += LANES)
+        for (unsigned j = 0; j < LANES; j++)
+            lanes[j] = f[i + j] > lanes[j] ? f[i + j] : lanes[j];
+    most = lanes[0];
+    for (unsigned j = 1; j < LANES; j++)
+        most = lanes[j] > most ? lanes[j] : most;
+    for (unsigned here = 0; at < size; at += LANES) {
+        for (unsigned j = 0; j < LANES; j++)
+            here |= f[at + j] == most;
+        if (here)
+            break;
+    }
+    while (f[at] != most)
+        at++;
+    return at;
+}
+
+static uint32_t decode_all(const struct asteria_ecc *e, const float *p)
+{
+    _Alignas(64) float buffers[2][1 << TRANSFORM_BITS_MAX];
+    const unsigned bits = e->k < 4 ? 4 : e->k;
+    const size_t size = (size_t)1 << bits;
+
+    memset(buffers[0], 0, size * sizeof(float));
+    for (unsigned i = 0; i < e->n; i++)
+        buffers[0][e->columns[i]] += p[i];
+    for (unsigned i = 0; i < bits; i++)
+        stage(buffers[i % 2], buffers[(i + 1) % 2], size / 2);
+    return greatest(buffers[bits % 2], size);
+}
+
+/* ------------------------------------------------------------------------------- golay */
+
+/* The extended Golay code as three octets (Turyn). H: values of the affine functions on F_2^3, the
+ * [8,4,4] code. H': those of affine functions of 1/i, i an element of F_8; H and H' share 0 and 1
+ * only. The Golay code is {(a + x, b + x, a + b + x): a, b in H, x in H'}. Write each of a, b, x as a
+ * linear function and a constant. The three constants are the signs of the octets, in all eight
+ * combinations. Let A_x, B_x, C_x be the Hadamard transforms of the octets of p multiplied by x's
+ * signs. Then
+ *
+ *     max over codewords = max over linear a, b, x of |A_x(a)| + |B_x(b)| + |C_x(a + b)|:
+ *
+ * 512 sums of three for 4096 codewords, computed for all x side by side. Sums are doubles. The
+ * information bits that shortening left out are fixed to 0 by components larger than the sum of all
+ * others, and floats would lose the others' digits.
+ */
+
+/* Bit i of a codeword is position i % 8 of octet i / 8 of these. The first twelve determine the
+   others: Gauss-Jordan elimination of the octets' generators gives them, and golay()'s parities. */
+static const unsigned char golay_place[24] = { 0, 1,  2,  3,  4,  5,  6,  8,  9,  10, 12, 16,
+                                               7, 11, 13, 14, 15, 17, 18, 19, 20, 21, 22, 23 };
+/* What a message's bits add to the address: a in bits 0-2, b in 3-5, x in 6-8, signs of the octets in
+   9-11. */
+static const uint16_t golay_address[12] = { 0x02a, 0x04c, 0x070, 0x100, 0x200, 0x400,
+                                            0x756, 0x478, 0x61c, 0x07f, 0x780, 0x800 };
+/* [i] bit x: whether x changes the sign of position i. 1/i in F_8 = F_2[t] / (t^3 + t + 1), with 0 for
+   0, is 0, 1, 5, 6, 7, 2, 3, 4; the bit is the parity of x & 1/i. */
+static const unsigned char golay_flips[8] = { 0x00, 0xaa, 0x5a, 0x3c, 0x96, 0xcc, 0x66, 0xf0 };
+
+/* [o][a][x]: correlation of octet o with linear function a, and its absolute value. */
+struct scores {
+    double octet[3][8][8], size[3][8][8];
+};
+
+static void transform(const double octet[8], double to[8][8], double size[8][8])
+{
+    for (unsigned i = 0; i < 8; i++)
+        for (unsigned x = 0; x < 8; x++)
+            to[i][x] = golay_flips[i] >> x & 1 ? -octet[i] : octet[i];
+    for (unsigned half = 1; half < 8; half *= 2)
+        for (unsigned i = 0; i < 8; i++)
+            for (unsigned x = 0; x < 8 && !(i & half); x++) {
+                const double low = to[i][x], high = to[i + half][x];
+                to[i][x] = low + high;
+                to[i + half][x] = low - high;
+            }
+    for (unsigned i = 0; i < 8; i++)
+        for (unsigned x = 0; x < 8; x++)
+            size[i][x] = fabs(to[i][x]);
+}
+
+static inline double sum_of(const struct scores *s, unsigned a, unsigned b, unsigned x)
+{
+    return s->size[0][a][x] + s->size[1][b][x] + s->size[2][a ^ b][x];
+}
+
+/* The smallest address for a, b, x; an octet of correlation 0 may have either sign. */
+static uint32_t smallest(const struct scores *s, unsigned a, unsigned b, unsigned x)
+{
+    const double octet[3] = { s->octet[0][a][x], s->octet[1][b][x], s->octet[2][a ^ b][x] };
+    unsigned fixed = a | b << 3 | x << 6, loose = 0;
+    uint32_t least = UINT32_MAX;
+
+    for (unsigned o = 0; o < 3; o++) {
+        fixed |= (unsigned)(octet[o] < 0) << (9 + o);
+        loose |= (unsigned)(octet[o] == 0) << (9 + o);
+    }
+    /* All subsets of loose, the empty one last. */
+    for (unsigned subset = loose;; subset = (subset - 1) & loose) {
+        uint32_t address = 0;
+        for (unsigned bits = fixed | subset; bits; bits &= bits - 1)
+            address ^= golay_address[__builtin_ctz(bits)];
+        least = address < least ? address : least;
+        if (!subset)
+            return least;
+    }
+}
+
+static uint32_t smallest_of_best(const struct scores *s)
+{
+    double best[8] = { 0 }, most = 0;
+    uint32_t least = UINT32_MAX;
+
+    for (unsigned b = 0; b < 8; b++)
+        for (unsigned a = 0; a < 8; a++)
+            for (unsigned x = 0; x < 8; x++) {
+                const double sum = sum_of(s, a, b, x);
+                best[x] = sum > best[x] ? sum : best[x];
+            }
+    for (unsigned x = 0; x < 8; x++)
+        most = best[x] > most ? best[x] : most;
+    for (unsigned x = 0; x < 8; x++)
+        for (unsigned b = 0; b < 8 && best[x] >= most; b++)
+            for (unsigned a = 0; a < 8; a++)
+                if (sum_of(s, a, b, x) >= most) {
+                    const uint32_t address = smallest(s, a, b, x);
+                    least = address < least ? address : least;
+                }
+    return least;
+}
+
+static uint32_t decode_golay(unsigned k, const float *info)
+{
+    const float *parity = info + k;
+    double octets[3][8], all = 1;
+    struct scores scores;
+
+    for (unsigned i = 0; i < 12; i++)
+        all += fabs((double)parity[i]) + (i < k ? fabs((double)info[i]) : 0);
+    for (unsigned i = 0; i < 12; i++) {
+        octets[golay_place[i] / 8][golay_place[i] % 8] = i < k ? (double)info[i] : all;
+        octets[golay_place[12 + i] / 8][golay_place[12 + i] % 8] = (double)parity[i];
+    }
+    for (unsigned o = 0; o < 3; o++)
+        transform(octets[o], scores.octet[o], scores.size[o]);
+    return smallest_of_best(&scores);
+}
+
+uint32_t asteria_ecc_decode(const struct asteria_ecc *e, const float *p)
+{
+    return e->kind == ECC_NONE    ? (uint32_t)asteria_ecc_word(e, p)
+           : e->kind == ECC_GOLAY ? decode_golay(e->k, p)
+                                  : decode_all(e, p);
+}
+
+/* ------------------------------------------------------------------- addresses near a word */
+
+/* A set of flipped bits; bit i stands for the i-th least certain one. Keys of sets ascend with the
+   sum of their |p|, then with the set (order.h). */
+/* TRIES_EACH: sets tried per address wanted; later sets rarely lead to a new address. */
+enum { SETS_MAX = 1 << ECC_FLIPS_MAX, TRIES_EACH = 8 };
+
+/* Finds the t least |p| in rising order; of equal ones the lower bit first. Returns t, or the
+   word's length if that is less. */
+static unsigned least_certain(const struct asteria_ecc *e, const float *p, unsigned t,
+                              unsigned *bits)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < e->n; i++) {
+        unsigned at = n < t ? n++ : t;
+        for (; at > 0 && fabsf(p[i]) < fabsf(p[bits[at - 1]]); at--)
+            if (at < t)
+                bits[at] = bits[at - 1];
+        if (at < t)
+            bits[at] = i;
+    }
+    return n;
+}
+
+static bool is_new(const uint32_t *addresses, size_t n, uint32_t address)
+{
+    for (size_t i = 0; i < n; i++)
+        if (addresses[i] == address)
+            return false;
+    return true;
+}
+
+static uint64_t key_of(const float *p, const unsigned *bits, uint32_t set)
+{
+    float sum = 0;
+
+    for (uint32_t left = set; left; left &= left - 1)
+        sum += fabsf(p[bits[__builtin_ctz(left)]]);
+    return order_key_f32(sum, set);
+}
+
+static uint32_t decode_flipped(const struct asteria_ecc *e, const float *p, const unsigned *bits,
+                               uint32_t set)
+{
+    float flipped[ECC_WORD_MAX];
+
+    memcpy(flipped, p, e->n * sizeof *p);
+    for (uint32_t left = set; left; left &= left - 1)
+        flipped[bits[__builtin_ctz(left)]] *= -1;
+    return asteria_ecc_decode(e, flipped);
+}
+
+/* Each set leads to two new ones that no other set leads to: its highest bit moved up by one, and
+   the bit above it added. Neither is cheaper than the set, so sets come in order of cost, each
+   once, and the heap never holds more than SETS_MAX. */
+size_t asteria_ecc_flips(const struct asteria_ecc *e, const float *p, unsigned t, size_t most,
+                         uint32_t *addresses)
+{
+    unsigned bits[ECC_FLIPS_MAX];
+    const unsigned n_bits = least_certain(e, p, t < ECC_FLIPS_MAX ? t : ECC_FLIPS_MAX, bits);
+    uint64_t keys[SETS_MAX]; /* a heap of sets not yet tried */
+    size_t n = 0, n_keys = 0, tried = 1;
+
+    if (most == 0)
+        return 0;
+    most = most < (size_t)1 << n_bits ? most : (size_t)1 << n_bits;
+    addresses[n++] = asteria_ecc_decode(e, p);
+    if (n_bits > 0)
+        key_heap_push(keys, &n_keys, key_of(p, bits, 1));
+    for (; n_keys > 0 && n < most && tried < TRIES_EACH * most; tried++) {
+        const uint32_t set = (uint32_t)key_heap_pop(keys, &n_keys);
+        const unsigned high = 31U - (unsigned)__builtin_clz(set);
+        const uint32_t address = decode_flipped(e, p, bits, set);
+        if (is_new(addresses, n, address))
+            addresses[n++] = address;
+        if (high + 1 < n_bits) {
+            key_heap_push(keys, &n_keys, key_of(p, bits, set | 2U << high));
+            key_heap_push(keys, &n_keys, key_of(p, bits, (set ^ 1U << high) | 2U << high));
+        }
+    }
+    return n;
+}
+
+/* ----------------------------------------------------------------------------------- check */
+
+static int check_codeword(const struct asteria_ecc *e, uint32_t address, struct error *error)
+{
+    const char *name = e->name;
+    const uint64_t codeword = asteria_ecc_codeword(e, address);
+    const unsigned weight = (unsigned)__builtin_popcountll(codeword);
+    /* Weights that the code's theory allows: Golay's are 0, 8, 12, 16 and 24. */
+    const bool allowed =
+        weight == 0 || (e->kind == ECC_GOLAY ? weight % 4 == 0 && weight != 4 && weight != 20
+                                             : weight >= e->distance);
+    float p[ECC_WORD_MAX];
+
+    if (!allowed || ecc_address(e, codeword) != address)
+        return fail(error, ERR_INVARIANT,
+                    "asteria: code %s: the codeword of address %" PRIu32 " is %" PRIx64
+                    ", which the code does not have",
+                    name, address, codeword);
+    for (unsigned i = 0; i < e->n; i++)
+        p[i] = codeword >> i & 1 ? -1 : 1;
+    if (asteria_ecc_decode(e, p) != address)
+        return fail(error, ERR_INVARIANT,
+                    "asteria: code %s: the codeword of address %" PRIu32
+                    " is decoded to address %" PRIu32,
+                    name, address, asteria_ecc_decode(e, p));
+    return OK;
+}
+
+int asteria_ecc_check(const struct asteria_ecc *e, struct error *error)
+{
+    /* All codewords, or 4096: those of single address bits, and others far from one another. */
+    const uint32_t all = 1U << e->k, n = all < 4096 ? all : 4096;
+    const uint32_t step = n == all ? 1 : (uint32_t)(((uint64_t)all * 39) / 64 | 1);
+    int rc = OK;
+
+    for (unsigned i = 0; i < e->n && e->k <= TRANSFORM_BITS_MAX; i++)
+        for (unsigned j = 0; j < e->k; j++)
+            if ((e->columns[i] >> j & 1U) != (e->rows[j] >> i & 1))
+                return fail(error, ERR_INVARIANT,
+                            "asteria: code %s: bit %u of address bit %u's codeword differs from "
+                            "the column's",
+                            e->name, i, j);
+    for (unsigned j = 0; j < e->k && rc == OK; j++)
+        rc = check_codeword(e, 1U << j, error);
+    for (uint32_t i = 0; i < n && rc == OK; i++)
+        rc = check_codeword(e, (uint32_t)((uint64_t)i * step) & (all - 1), error);
+    return rc;
 }

@@ -11,9 +11,8 @@
  * by s, the distance does not.
  *
  *     golay    [24,12,8]   all codewords, eight at a time
- *     bch      [31,16,7]   ordered statistics, order 2 (Fossorier and Lin 1995); up to 10 address
- *                          bits: all codewords
- *     hamming  [15,11,3]   all codewords, by a fast Hadamard transform
+ *     bch      [31,16,7]   shortened to at most 12 address bits: [27,12]; as hamming
+ *     hamming  [15,11,3]   all codewords, by a Hadamard transform
  *     none     [a,a,1]     the word itself
  */
 #ifndef DRIFTLINE_ASTERIA_CODE_ECC_H
@@ -29,13 +28,6 @@ struct error;
 
 enum { ECC_WORD_MAX = 32, ECC_ADDRESS_MAX = 24 };
 
-/* golay codewords as three octets (golay.c). */
-struct asteria_ecc_golay {
-    unsigned char place[24]; /* of bit i of a whole codeword: octet * 8 + position in it */
-    uint16_t address[12];    /* of a message's bit */
-    float sign[8][8];        /* sign[i][x]: what x multiplies position i by */
-};
-
 struct asteria_ecc {
     enum asteria_code kind;
     const char *name;
@@ -44,13 +36,12 @@ struct asteria_ecc {
        |p_i| are equal. */
     unsigned distance;
     uint64_t rows[ECC_ADDRESS_MAX]; /* rows[j]: the codeword of address bit j alone */
-    uint16_t columns[ECC_WORD_MAX]; /* k <= 16: address bits that add to bit i */
-    struct asteria_ecc_golay golay;
+    uint16_t columns[ECC_WORD_MAX]; /* k <= 12: address bits that add to bit i */
 };
 
 /* k: address bits, 1 .. the code's maximum. */
 void asteria_ecc_init(struct asteria_ecc *, enum asteria_code, unsigned k);
-/* The maximum number of address bits of a code: 12, 16, 11, 24. */
+/* The maximum number of address bits of a code: 12, 12, 11, 24. */
 unsigned asteria_ecc_bits_most(enum asteria_code);
 
 /* p: n floats, here and below. Bit i of the result: p_i < 0. */
@@ -60,9 +51,7 @@ static inline uint32_t ecc_address(const struct asteria_ecc *e, uint64_t codewor
 {
     return (uint32_t)(codeword & ((1ULL << e->k) - 1));
 }
-/* The address of the best codeword; of equally good ones the smallest address. Exact, except that
-   bch's ordered statistics may miss the best one, though not for a word within half the distance of
-   a codeword. */
+/* The address of the best codeword; of equally good ones the smallest address. */
 uint32_t asteria_ecc_decode(const struct asteria_ecc *, const float *p);
 /* sum_i (1 - 2 b_i) p_i. */
 float asteria_ecc_correlation(const struct asteria_ecc *, uint64_t codeword, const float *p);
@@ -77,12 +66,5 @@ size_t asteria_ecc_flips(const struct asteria_ecc *, const float *p, unsigned t,
 /* ERR_INVARIANT: a codeword is not decoded to its address, or has a weight that the code does not
    have. Checks all codewords, or 4096 of them. */
 int asteria_ecc_check(const struct asteria_ecc *, struct error *);
-
-/* golay.c, for this folder. Generates the systematic rows of the unshortened code, and the places of
-   its bits. */
-void asteria_ecc_golay_generate(struct asteria_ecc_golay *, uint64_t rows[12]);
-/* info: the k information bits kept; parity: 12 floats. */
-uint32_t asteria_ecc_golay_decode(const struct asteria_ecc_golay *, const float *info, unsigned k,
-                                  const float *parity);
 
 #endif

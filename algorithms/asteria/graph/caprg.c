@@ -1,4 +1,5 @@
-/* caprg.c - the graph's arrays; selection of a node's edges; adding and removing nodes.
+/* caprg.c - the graph's arrays; selection of a node's edges; adding and removing nodes; invariants; the
+ * graph in a snapshot.
  *
  * The gate uses the bound: in the order of distance from x, then of slots, candidate y is kept
  * unless an earlier kept z has UB(y, z) < |x y|. The order uses the exact |x z| where the paper has
@@ -18,7 +19,9 @@
 
 #include <inttypes.h>
 
+#include "algorithms/common/durable/store_file.h"
 #include "src/core/key_heap.h"
+#include "src/core/rng.h"
 
 /* Space for n candidates in addition to a node's own. */
 static int fit_scratch(struct asteria_caprg *g, size_t n)
@@ -73,7 +76,9 @@ void asteria_caprg_destroy(struct asteria_caprg *g)
     mem_free(mem, g);
 }
 
-bool asteria_caprg_grow_lists(struct asteria_caprg *g, size_t n_slots)
+/* Makes the lists of deferred back-links, empty ones, of slots below n_slots, which exist from then on,
+   and space to remove all of them. false: out of memory. */
+static bool grow_lists(struct asteria_caprg *g, size_t n_slots)
 {
     struct mem *mem = g->env.mem;
 
@@ -95,7 +100,7 @@ int asteria_caprg_reserve(struct asteria_caprg *g, size_t n_slots)
         return OK;
     if (!mem_grow(mem, &g->links, &g->links_capacity, n_slots * g->degree, sizeof *g->links) ||
         !mem_grow(mem, &g->states, &g->states_capacity, n_slots, sizeof *g->states) ||
-        !asteria_caprg_grow_lists(g, n_slots))
+        !grow_lists(g, n_slots))
         return fail(g->env.error, ERR_NO_MEMORY, "asteria: graph of %zu slots: out of memory",
                     n_slots);
     memset(caprg_links(g, (uint32_t)had), 0xff, (n_slots - had) * g->degree * sizeof *g->links);
@@ -105,21 +110,9 @@ int asteria_caprg_reserve(struct asteria_caprg *g, size_t n_slots)
 
 static uint32_t next_in_state(const struct asteria_caprg *g, size_t *from, uint8_t state)
 {
-    const uint64_t mask = state * UINT64_C(0x0101010101010101);
-    size_t i = *from;
-
-    while (i < g->n_slots && !(g->states[i] & state)) {
-        uint64_t word;
-
-        i++;
-        for (; i + sizeof word <= g->n_slots; i += sizeof word) {
-            memcpy(&word, g->states + i, sizeof word);
-            if (word & mask)
-                break;
-        }
-    }
-    *from = i;
-    return i < g->n_slots ? (uint32_t)i : CAPRG_NONE;
+    while (*from < g->n_slots && !(g->states[*from] & state))
+        ++*from;
+    return *from < g->n_slots ? (uint32_t)*from : CAPRG_NONE;
 }
 
 static size_t count_links(const struct asteria_caprg *g, const uint32_t *links)
@@ -148,7 +141,8 @@ static void set_edges(struct asteria_caprg *g, uint32_t x, const uint32_t *to, s
     memset(links + n, 0xff, (g->degree - n) * sizeof *links);
 }
 
-void asteria_caprg_defer(struct asteria_caprg *g, uint32_t y, uint32_t x)
+/* Memory is reserved. */
+static void defer(struct asteria_caprg *g, uint32_t y, uint32_t x)
 {
     uint32_t cell = g->free_deferred;
 
@@ -360,7 +354,7 @@ static void link_back(struct asteria_caprg *g, uint32_t x, uint32_t y, const uin
             g->counts.edges++;
             g->counts.backlinks++;
             break;
-        case DEFERS: asteria_caprg_defer(g, y, x); break;
+        case DEFERS: defer(g, y, x); break;
         case IS_PRUNED:
             set_edges(g, y, plan, n_plan);
             clear_deferred(g, y);
@@ -402,7 +396,7 @@ void asteria_caprg_queue(struct asteria_caprg *g, uint32_t x)
 
 uint32_t asteria_caprg_pending(struct asteria_caprg *g)
 {
-    return next_in_state(g, &g->queued_from, CAPRG_QUEUED);
+    return g->counts.queued > 0 ? next_in_state(g, &g->queued_from, CAPRG_QUEUED) : CAPRG_NONE;
 }
 
 uint64_t asteria_caprg_bytes(const struct asteria_caprg *g)
@@ -554,4 +548,215 @@ int asteria_caprg_forget(struct asteria_caprg *g, uint64_t budget, bool *more)
     }
     *more |= g->counts.deferred > 0;
     return rc;
+}
+
+/* ---------------------------------------------------------------------------------- invariants */
+
+static int wrong(struct error *error, uint32_t x, const char *what, uint64_t of)
+{
+    return fail(error, ERR_INVARIANT, "asteria: graph: slot %" PRIu32 ": %s (%" PRIu64 ")", x, what,
+                of);
+}
+
+static int check_edges(const struct asteria_caprg *g, uint32_t x, struct error *error,
+                       uint64_t *edges)
+{
+    const uint32_t *links = caprg_links(g, x);
+    size_t n;
+
+    (void)asteria_caprg_edges(g, x, &n);
+    for (size_t i = 0; i < g->degree; i++) {
+        if (i >= n && links[i] != CAPRG_NONE)
+            return wrong(error, x, "an edge after the list's end", links[i]);
+        if (i >= n)
+            continue;
+        if (links[i] >= g->n_slots || !g->states[links[i]])
+            return wrong(error, x, "an edge to a slot without a node", links[i]);
+        if (links[i] == x)
+            return wrong(error, x, "an edge to itself", i);
+        if (caprg_has(links, i, links[i]))
+            return wrong(error, x, "an edge twice", links[i]);
+        if ((g->states[links[i]] & CAPRG_LEAVING) && x < g->cursor &&
+            !(g->states[x] & CAPRG_LEAVING))
+            return wrong(error, x, "an edge that the sweep was to take away", links[i]);
+    }
+    *edges += n;
+    return OK;
+}
+
+static int check_state(const struct asteria_caprg *g, uint32_t x, struct error *error)
+{
+    const uint8_t state = g->states[x], kind = state & (uint8_t)~CAPRG_DEFERS;
+
+    if (kind & (kind - 1) || kind > CAPRG_LEAVING || (state & CAPRG_DEFERS && !caprg_is_node(g, x)))
+        return wrong(error, x, "a state there is not", state);
+    if (!kind && caprg_links(g, x)[0] != CAPRG_NONE)
+        return wrong(error, x, "edges of a slot without a node", caprg_links(g, x)[0]);
+    if ((g->first_deferred[x] != CAPRG_NONE) != ((state & CAPRG_DEFERS) != 0))
+        return wrong(error, x, "has deferred back-links, or has none, against its state", state);
+    if (kind == CAPRG_QUEUED && x < g->queued_from)
+        return wrong(error, x, "queued before the queue's begin", g->queued_from);
+    if (state & CAPRG_DEFERS && x < g->deferring_from)
+        return wrong(error, x, "has deferred back-links below the first that may",
+                     g->deferring_from);
+    return OK;
+}
+
+static int check_deferred(const struct asteria_caprg *g, uint32_t x, struct error *error,
+                          uint64_t *deferred)
+{
+    size_t n = 0;
+
+    for (uint32_t cell = g->first_deferred[x]; cell != CAPRG_NONE; cell = g->deferred[cell].next) {
+        if (cell >= g->n_deferred || g->deferred[cell].x >= g->n_slots || g->deferred[cell].x == x)
+            return wrong(error, x, "a deferred back-link out of range", cell);
+        if (++n >= CAPRG_DEFERRED_MOST)
+            return wrong(error, x, "more deferred back-links than a node may have", n);
+    }
+    *deferred += n;
+    return OK;
+}
+
+static uint64_t mixed(uint32_t x)
+{
+    return rng_mix(x, 0);
+}
+
+/* The list must have as many entries as there are dead nodes, and the same sum of hashes: a
+   duplicate would almost surely change it. */
+static int check_removed(const struct asteria_caprg *g, uint64_t sum, struct error *error)
+{
+    for (size_t i = 0; i < g->n_removed; i++) {
+        const uint32_t x = g->removed[i];
+
+        if (x >= g->n_slots || g->states[x] != (i < g->n_leaving ? CAPRG_LEAVING : CAPRG_REMOVED))
+            return wrong(error, x, "in the list of removed ones, with another state", i);
+    }
+    for (size_t i = 0; i < g->n_removed; i++)
+        sum -= mixed(g->removed[i]);
+    return sum == 0 ? OK
+                    : wrong(error, g->n_removed ? g->removed[0] : 0, "removed, and not listed once",
+                            sum);
+}
+
+int asteria_caprg_check(const struct asteria_caprg *g, struct error *error)
+{
+    uint64_t edges = 0, deferred = 0, nodes = 0, queued = 0, dead = 0, sum = 0;
+    int rc = OK;
+
+    for (uint32_t x = 0; x < g->n_slots && rc == OK; x++) {
+        rc = check_state(g, x, error);
+        rc = rc == OK ? check_edges(g, x, error, &edges) : rc;
+        rc = rc == OK ? check_deferred(g, x, error, &deferred) : rc;
+        nodes += caprg_is_node(g, x);
+        queued += (g->states[x] & CAPRG_QUEUED) != 0;
+        dead += caprg_is_dead(g, x);
+        sum += caprg_is_dead(g, x) ? mixed(x) : 0;
+    }
+    if (rc != OK)
+        return rc;
+    if (edges != g->counts.edges || nodes != g->counts.nodes || queued != g->counts.queued)
+        return wrong(error, 0, "edges, nodes or queued ones are not as many as counted", edges);
+    if (deferred != g->counts.deferred)
+        return wrong(error, 0, "deferred back-links are not as many as counted", deferred);
+    if (dead != g->n_removed)
+        return wrong(error, 0, "removed ones are not as many as listed", dead);
+    return check_removed(g, sum, error);
+}
+
+/* ----------------------------------------------------------------------------------- snapshots */
+
+/* "caprg.debts" has pairs of a node and a deferred back-link. */
+struct head {
+    uint64_t degree, n_slots, n_removed, n_leaving, cursor, deferred, pruned, backlinks, unused;
+};
+
+static bool is_possible(const struct head *h)
+{
+    return h->n_slots <= INT32_MAX && h->n_removed <= h->n_slots && h->n_leaving <= h->n_removed &&
+           h->cursor <= h->n_slots && h->deferred <= h->n_slots * CAPRG_DEFERRED_MOST;
+}
+
+/* deferred: set by reading; everything else is read into the graph. */
+static int fields(struct store_fields *f, struct asteria_caprg *g, struct head *h,
+                  const uint32_t **deferred)
+{
+    if (store_copy(f, "caprg.head", h, 1, sizeof *h) != OK)
+        return f->code;
+    if (f->r && (h->degree != g->degree || !is_possible(h)))
+        return f->code = store_corrupt(f->r, "a graph of another degree, or its head out of range");
+    store_array(f, "caprg.links", &g->links, &g->links_capacity, h->n_slots * g->degree,
+                sizeof *g->links);
+    store_array(f, "caprg.states", &g->states, &g->states_capacity, h->n_slots, 1);
+    store_array(f, "caprg.removed", &g->removed, &g->removed_capacity, h->n_removed,
+                sizeof *g->removed);
+    if (store_pieces(f, "caprg.debts", deferred, h->deferred, 2 * sizeof **deferred))
+        for (uint32_t y = 0; y < h->n_slots; y++)
+            for (uint32_t cell = g->first_deferred[y]; cell != CAPRG_NONE;
+                 cell = g->deferred[cell].next)
+                store_write(f->w, (const uint32_t[]){ y, g->deferred[cell].x },
+                            2 * sizeof **deferred);
+    return f->code;
+}
+
+void asteria_caprg_write(const struct asteria_caprg *g, struct store_writer *w)
+{
+    struct head head = { .degree = g->degree,
+                         .n_slots = g->n_slots,
+                         .n_removed = g->n_removed,
+                         .n_leaving = g->n_leaving,
+                         .cursor = g->cursor,
+                         .deferred = g->counts.deferred,
+                         .pruned = g->counts.pruned,
+                         .backlinks = g->counts.backlinks };
+    const uint32_t *deferred = NULL;
+
+    (void)fields(&(struct store_fields){ .w = w }, (struct asteria_caprg *)(uintptr_t)g, &head,
+                 &deferred);
+}
+
+/* Counts are computed from edges and states; asteria_caprg_check() then checks all else against
+   them. false: a deferred back-link is out of range, or its node is not marked. */
+static bool fill(struct asteria_caprg *g, const struct head *h, const uint32_t *deferred)
+{
+    g->n_removed = h->n_removed;
+    g->n_leaving = h->n_leaving;
+    g->cursor = h->cursor;
+    g->counts.pruned = h->pruned;
+    g->counts.backlinks = h->backlinks;
+    for (uint32_t x = 0; x < g->n_slots; x++) {
+        size_t edges;
+
+        (void)asteria_caprg_edges(g, x, &edges);
+        g->counts.edges += edges;
+        g->counts.nodes += caprg_is_node(g, x);
+        g->counts.queued += (g->states[x] & CAPRG_QUEUED) != 0;
+    }
+    for (size_t i = h->deferred; i-- > 0;) { /* backwards, because each is put first in its list */
+        const uint32_t y = deferred[2 * i], x = deferred[2 * i + 1];
+
+        if (y >= g->n_slots || x >= g->n_slots || !(g->states[y] & CAPRG_DEFERS))
+            return false;
+        defer(g, y, x);
+    }
+    return true;
+}
+
+int asteria_caprg_read(struct asteria_caprg *g, const struct store_reader *r)
+{
+    struct mem *mem = g->env.mem;
+    struct error found = { 0 };
+    struct head head;
+    const uint32_t *deferred = NULL;
+    const int rc = fields(&(struct store_fields){ .r = r, .mem = mem }, g, &head, &deferred);
+
+    if (rc != OK)
+        return rc;
+    if (!grow_lists(g, head.n_slots) ||
+        !mem_grow(mem, &g->deferred, &g->deferred_capacity, head.deferred, sizeof *g->deferred))
+        return fail(g->env.error, ERR_NO_MEMORY, "%s: a graph of %llu slots: out of memory",
+                    r->path, (unsigned long long)head.n_slots);
+    if (!fill(g, &head, deferred) || asteria_caprg_check(g, &found) != OK)
+        return store_corrupt(r, found.code ? found.text : "a graph is inconsistent");
+    return OK;
 }

@@ -110,10 +110,6 @@ static inline float caprg_key_distance(uint64_t key)
     return distance;
 }
 
-/* Makes the lists of deferred back-links, empty ones, of slots below n_slots, which exist from then
-   on, and space to remove all of them. false: out of memory. */
-bool asteria_caprg_grow_lists(struct asteria_caprg *, size_t n_slots);
-void asteria_caprg_defer(struct asteria_caprg *, uint32_t y, uint32_t x); /* memory is reserved */
 size_t asteria_caprg_count_deferred(const struct asteria_caprg *, uint32_t y);
 /* Selects x's edges from n candidate keys in any order (the order is lost). At most `most`, for
    which `kept` has space. With most = n all candidates that pass the bound's gate are selected. */

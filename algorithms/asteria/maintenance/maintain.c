@@ -1,13 +1,176 @@
 /* maintain.c - maintenance, and what removals do of it. Each step may cause work for the next: a
  * newer model, re-encoding, rewriting buckets, links, clusters, hot rows.
  *
+ * A row's edges are chosen from a pool: rows of its bucket and of the buckets reached by flips of
+ * its least certain bits. If there are too many, the nearest by residual codes are taken.
+ *
  * Removals do a part of the graph's compaction, as for buckets (buckets/bucket.c): once half as
  * many nodes wait to be taken out as are live, each removal takes some out. This reads no row.
  */
-#include "algorithms/asteria/buckets/bucket.h"
-#include "algorithms/asteria/buckets/encode.h"
-#include "algorithms/asteria/maintenance/maintenance.h"
-#include "algorithms/asteria/rows/slots.h"
+#include "algorithms/asteria/asteria.h"
+#include "kernels/kernels.h"
+#include "src/core/key_heap.h"
+#include "src/core/mem.h"
+#include "src/core/order.h"
+
+/* ----------------------------------------------------------------------------------- the graph */
+
+/* Buckets per codeword step; least certain bits that are flipped; rows considered, in multiples
+   of the pool. */
+enum { STEP_BUCKETS = 4, FLIPPED_BITS = 8, CONSIDERED = 16 };
+
+struct linking {
+    struct asteria *a;
+    struct mem_group memory;
+    size_t most, considered; /* rows of a pool; considered for it */
+    uint32_t *found;         /* considered */
+    size_t n;
+    const void **codes; /* considered, like the next two */
+    float *estimates;
+    uint64_t *keys;      /* estimate, then slot */
+    uint32_t *addresses; /* n_addresses */
+    size_t n_addresses;
+    void *read, *query; /* a row's bytes; the row as a query */
+    float *unit, *z;
+};
+
+/* The index may get another model meanwhile: there is space for any. */
+static int linking_begin(struct linking *l, struct asteria *a)
+{
+    const struct index_env *env = &a->base.env;
+    const size_t most = (size_t)a->params.pool, out_dim = asteria_rotation_outputs_most(env->dim);
+    struct mem_group *g = &l->memory;
+
+    *l = (struct linking){ .a = a,
+                           .memory.mem = env->mem,
+                           .most = most,
+                           .considered = CONSIDERED * most,
+                           .n_addresses = 1 + STEP_BUCKETS * (size_t)a->params.r0 };
+    l->found = mem_group_array(g, l->considered, sizeof *l->found);
+    l->codes = mem_group_array(g, l->considered, sizeof *l->codes);
+    l->estimates = mem_group_array(g, l->considered, sizeof *l->estimates);
+    l->keys = mem_group_array(g, l->considered, sizeof *l->keys);
+    l->addresses = mem_group_array(g, l->n_addresses, sizeof *l->addresses);
+    l->read = mem_group_array(g, 1, index_row_bytes(env->element, env->dim));
+    l->query = mem_group_array(g, 1, asteria_lrsq_query_bytes_most(out_dim));
+    l->unit = mem_group_array(g, env->dim, sizeof *l->unit);
+    l->z = mem_group_array(g, out_dim, sizeof *l->z);
+    return g->failed ? fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot link rows")
+                     : OK;
+}
+
+/* Adds the bucket's live rows except x, as long as there is space. */
+static void consider(struct linking *l, const struct asteria_generation *g, uint32_t address,
+                     uint32_t x)
+{
+    const uint32_t at = asteria_generation_find(g, address);
+
+    if (at == UINT32_MAX)
+        return;
+    const struct asteria_bucket *b = &g->buckets[at];
+    for (uint32_t i = 0; i < b->n && l->n < l->considered; i++)
+        if (bucket_is_alive(b, i) && b->slots[i] != x)
+            l->found[l->n++] = b->slots[i];
+}
+
+/* Keeps the nearest of the rows found, by residual codes, as the pool. */
+static void choose(struct linking *l, const struct asteria_generation *g)
+{
+    if (l->n <= l->most)
+        return;
+    asteria_lrsq_query(g->model->lrsq, l->z, l->query);
+    for (size_t i = 0; i < l->n; i++)
+        l->codes[i] = segmented_at(&g->codes, l->found[i]);
+    asteria_lrsq_estimates(g->model->lrsq, l->query, l->codes, l->n, l->estimates);
+    for (size_t i = 0; i < l->n; i++)
+        l->keys[i] = order_key_f32(l->estimates[i], l->found[i]);
+    key_heap_make(l->keys, l->n);
+    for (size_t i = 0; i < l->most; i++)
+        l->found[i] = (uint32_t)key_heap_pop(l->keys, &l->n);
+    l->n = l->most;
+}
+
+static int link_row(struct linking *l, uint32_t x)
+{
+    struct asteria *a = l->a;
+    const struct asteria_generation *g = a->generations[a->places[x].generation];
+    const void *row;
+    float p[ECC_WORD_MAX];
+    size_t n = 0;
+    int rc = asteria_rows_get(a->rows, x, l->read, &row);
+
+    if (rc != OK)
+        return rc;
+    asteria_rotation_apply(g->model->rotation, a->base.env.kernels,
+                           asteria_unit(&a->base.env, row, l->unit), l->z);
+    asteria_model_hash(g->model, a->base.env.kernels, l->z, p);
+    n = asteria_ecc_flips(&g->model->ecc, p, FLIPPED_BITS, l->n_addresses, l->addresses);
+    l->n = 0;
+    for (size_t i = 0; i < n && l->n < l->considered; i++)
+        consider(l, g, l->addresses[i], x);
+    choose(l, g);
+    return asteria_caprg_add(a->graph, x, l->found, l->n);
+}
+
+static int link_next(struct asteria_maintenance *u, struct linking *l, bool *done)
+{
+    struct asteria *a = u->a;
+    const uint32_t x = asteria_caprg_pending(a->graph);
+
+    *done = x == CAPRG_NONE;
+    if (*done)
+        return OK;
+    if (!asteria_maintenance_goes_on(u)) {
+        u->more = *done = true;
+        return OK;
+    }
+    const int rc = link_row(l, x);
+    u->spent += l->n + 1;
+    return rc;
+}
+
+/* locks: each row is a change of its own. */
+static int link_rows(struct asteria_maintenance *u, bool locks)
+{
+    struct linking l;
+    bool done = false;
+    int rc = linking_begin(&l, u->a);
+
+    while (rc == OK && !done) {
+        if (locks)
+            asteria_change_begin(u->a);
+        rc = link_next(u, &l, &done);
+        if (locks)
+            asteria_change_end(u->a);
+    }
+    mem_group_free(&l.memory);
+    return rc;
+}
+
+int asteria_link(struct asteria *a)
+{
+    return asteria_caprg_pending(a->graph) == CAPRG_NONE
+               ? OK
+               : link_rows(&(struct asteria_maintenance){ .a = a }, false);
+}
+
+int asteria_maintenance_link(struct asteria_maintenance *u)
+{
+    struct asteria *a = u->a;
+    bool more = false;
+
+    if (!a->params.caprg) /* without the lock, a->graph is not to be read */
+        return OK;
+    int rc = link_rows(u, true);
+    asteria_change_begin(a);
+    if (rc == OK && asteria_maintenance_goes_on(u))
+        rc = asteria_caprg_forget(a->graph, asteria_maintenance_left(u), &more);
+    else if (rc == OK)
+        more = asteria_caprg_count(a->graph).removed_waiting > 0;
+    asteria_change_end(a);
+    u->more |= more;
+    return rc;
+}
 
 enum {
     WAITING_SHARE = 2, /* the graph is swept when dead nodes are 1/2 of the live ones */

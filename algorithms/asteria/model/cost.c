@@ -39,12 +39,11 @@ struct costing {
     struct mem_group memory;
     const struct asteria_cost_sample *s;
     const struct index_env *env;
-    const struct asteria_rotation *rotation;
-    const struct asteria_ecc *ecc;
-    size_t n_queries, near; /* neighbours per query */
-    uint64_t *codewords;    /* n: of the rows */
-    uint64_t *buckets;      /* n: the distinct codewords */
-    uint32_t *sizes;        /* n: rows of each */
+    struct asteria_model model; /* rotation and code alone */
+    size_t n_queries, near;     /* neighbours per query */
+    uint64_t *codewords;        /* n: of the rows */
+    uint64_t *buckets;          /* n: the distinct codewords */
+    uint32_t *sizes;            /* n: rows of each; at first, the addresses of the rows */
     size_t n_buckets;
     uint32_t *nearest;    /* n_queries x near */
     struct ranked *order; /* a worker's n */
@@ -58,23 +57,12 @@ static int falling(const void *a, const void *b)
                      &((const struct ranked *)a)->correlation);
 }
 
-static int encode(void *arg, size_t first, size_t end, size_t worker)
-{
-    const struct costing *c = arg;
-    _Alignas(64) float z[ASTERIA_ROTATION_DIM_MAX];
-
-    (void)worker;
-    for (size_t i = first; i < end; i++) {
-        asteria_rotation_apply(c->rotation, c->env->kernels, c->s->rows + i * c->env->dim, z);
-        c->codewords[i] = asteria_ecc_codeword(c->ecc, asteria_ecc_decode(c->ecc, z));
-    }
-    return OK;
-}
-
 static void count_buckets(struct costing *c)
 {
     const size_t n = c->s->n;
 
+    for (size_t i = 0; i < n; i++)
+        c->codewords[i] = asteria_ecc_codeword(&c->model.ecc, c->sizes[i]);
     memcpy(c->buckets, c->codewords, n * sizeof *c->buckets);
     qsort(c->buckets, n, sizeof *c->buckets, order_u64);
     for (size_t i = 0, end; i < n; i = end) {
@@ -90,16 +78,17 @@ static void rank(const struct costing *c, size_t query, struct ranked *order)
     _Alignas(64) float z[ASTERIA_ROTATION_DIM_MAX];
     uint32_t rows = 0;
 
-    asteria_rotation_apply(c->rotation, c->env->kernels, c->s->queries + query * c->env->dim, z);
+    asteria_rotation_apply(c->model.rotation, c->env->kernels, c->s->queries + query * c->env->dim,
+                           z);
     for (size_t b = 0; b < c->n_buckets; b++)
-        order[b] =
-            (struct ranked){ asteria_ecc_correlation(c->ecc, c->buckets[b], z), c->sizes[b] };
+        order[b] = (struct ranked){ asteria_ecc_correlation(&c->model.ecc, c->buckets[b], z),
+                                    c->sizes[b] };
     qsort(order, c->n_buckets, sizeof *order, falling);
     for (size_t b = 0; b < c->n_buckets; b++)
         c->rows_until[query * c->n_buckets + b] = rows += order[b].size;
     for (size_t i = 0; i < c->near; i++) {
         const uint32_t row = c->nearest[query * c->near + i];
-        const float own = asteria_ecc_correlation(c->ecc, c->codewords[row], z);
+        const float own = asteria_ecc_correlation(&c->model.ecc, c->codewords[row], z);
         uint32_t better = 0;
 
         while (better < c->n_buckets && order[better].correlation >= own)
@@ -127,7 +116,7 @@ static int run(struct costing *c, double *cost)
     struct pool *pool = c->env->pool;
     uint64_t own[QUERIES];
     const struct asteria_bor_queries queries = { c->s->queries, own, c->n_queries };
-    int rc = parallel_for(pool, pool_threads(pool), c->s->n, 64, encode, c);
+    int rc = asteria_model_encode(&c->model, c->env, c->s->rows, c->s->n, NULL, c->sizes);
 
     /* A query that is one of the rows, because there are too few to hold some out, does not find
        itself. */
@@ -145,7 +134,7 @@ static int run(struct costing *c, double *cost)
     if (rc != OK)
         return rc;
     const size_t n = c->n_queries * c->near;
-    const struct asteria_rotation *r = c->rotation;
+    const struct asteria_rotation *r = c->model.rotation;
     /* Three operations per butterfly output and stage are 1.5 products. */
     const double each = r->bor      ? 1.5 * (double)r->bor->passes * (double)r->bor->stages
                         : r->matrix ? (double)r->dim
@@ -161,11 +150,14 @@ static int run(struct costing *c, double *cost)
 }
 
 int asteria_rotation_cost(double *cost, const struct index_env *env,
-                          const struct asteria_rotation *rotation, const struct asteria_ecc *ecc,
+                          struct asteria_rotation *rotation, const struct asteria_ecc *ecc,
                           const struct asteria_cost_sample *s)
 {
     struct costing c = {
-        .memory.mem = env->mem, .s = s, .env = env, .rotation = rotation, .ecc = ecc
+        .memory.mem = env->mem,
+        .s = s,
+        .env = env,
+        .model = { .rotation = rotation, .ecc = *ecc, .m = ecc->n },
     };
     struct mem_group *g = &c.memory;
     const size_t threads = pool_threads(env->pool);

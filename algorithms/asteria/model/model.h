@@ -94,7 +94,7 @@ struct asteria_cost_sample {
     size_t n, n_queries;
     double expected;
 };
-int asteria_rotation_cost(double *cost, const struct index_env *, const struct asteria_rotation *,
+int asteria_rotation_cost(double *cost, const struct index_env *, struct asteria_rotation *,
                           const struct asteria_ecc *, const struct asteria_cost_sample *);
 
 /* calibration.c. Uses pairs of n unit rows that the model was not fitted to, half of them near;

@@ -118,8 +118,4 @@ int32_t asteria_lrsq_sum(const struct asteria_lrsq *, const void *query, const v
 void asteria_lrsq_fill(const double *variance, size_t n, size_t block, double bits,
                        uint8_t *widths);
 
-/* Allocates all arrays for the shape's in_dim, n_bytes and n_nibbles. ERR_NO_MEMORY. */
-int asteria_lrsq_allocate(struct asteria_lrsq **, const struct index_env *,
-                          const struct asteria_lrsq *shape, bool pca);
-
 #endif

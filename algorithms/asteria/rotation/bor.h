@@ -94,8 +94,8 @@ void asteria_bor_loss_rotate(struct asteria_bor_loss *, size_t row, const float 
 /* Reads t, energy and negatives; returns the loss and fills gradient and pull. */
 double asteria_bor_loss(struct asteria_bor_loss *);
 
-/* The k nearest of n unit rows to each query, nearest first; of equal ones the first
-   (bor_neighbours.c). own: the row that the query is, which is no neighbour of it; UINT64_MAX:
+/* The k nearest of n unit rows to each query, nearest first; of equal ones the first.
+   own: the row that the query is, which is no neighbour of it; UINT64_MAX:
    none. near: queries x k; k < n. The result does not depend on the number of threads.
    ERR_NO_MEMORY. */
 struct asteria_bor_queries {
@@ -120,7 +120,7 @@ struct asteria_bor_neighbours {
 int asteria_bor_neighbours_find(struct asteria_bor_neighbours *, const struct index_env *,
                                 const float *rows, size_t n, uint64_t seed);
 
-/* Batches of training (bor_batch.c): n anchors, and a near neighbour of each. */
+/* Batches of training: n anchors, and a near neighbour of each. */
 struct asteria_bor_batch {
     struct mem_group memory;
     struct asteria_bor_neighbours near;

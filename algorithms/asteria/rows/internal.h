@@ -21,7 +21,7 @@ struct asteria_rows_file {
     uint32_t *free;                   /* frames_capacity entries */
     size_t n_free;
     size_t frames_most; /* by the budget */
-    uint64_t tended;    /* probes counted when the hot set was refreshed last (hot_set.c) */
+    uint64_t tended;    /* probes counted when the hot set was refreshed last */
 };
 
 struct asteria_rows {
@@ -31,15 +31,6 @@ struct asteria_rows {
     struct segmented rows;          /* in memory, by slot */
     struct asteria_rows_file *file; /* NULL: all in memory */
 };
-
-/* The slot's frame, allocated if it has none and the budget and memory allow it; else
-   NULL. Other frames may move. */
-unsigned char *asteria_rows_frame_for(struct asteria_rows *, uint32_t slot);
-
-static inline size_t asteria_rows_frames_left(const struct asteria_rows_file *f)
-{
-    return f->frames_most - f->n_frames + f->n_free;
-}
 
 static inline unsigned char *asteria_rows_frame(const struct asteria_rows *t, uint32_t slot)
 {

@@ -54,7 +54,7 @@ int asteria_rows_get_many(struct asteria_rows *, const uint32_t *slots, size_t n
 
 /* Frees the frames of the slots, if tiered. */
 void asteria_rows_demote(struct asteria_rows *, const uint32_t *slots, size_t n);
-/* hot_set.c. Reads distinct slots into memory, as many as the budget allows, if tiered. Errors as
+/* Reads distinct slots into memory, as many as the budget allows, if tiered. Errors as
    above and ERR_NO_MEMORY; some rows may be hot then. */
 int asteria_rows_promote(struct asteria_rows *, const uint32_t *slots, size_t n);
 uint64_t asteria_rows_resident_bytes(const struct asteria_rows *),
@@ -64,7 +64,7 @@ bool asteria_rows_are_tiered(const struct asteria_rows *);
 uint64_t asteria_rows_reads(const struct asteria_rows *);
 
 struct asteria;
-/* hot_set.c. Makes the rows of the buckets probed most since the last call hot, demotes others if
+/* Makes the rows of the buckets probed most since the last call hot, demotes others if
    there is no space, and halves the probe counts. Reads at most `budget` rows (0: no limit). Does
    nothing unless tiered. */
 int asteria_rows_refresh_hot_set(struct asteria *, uint64_t budget, bool *more);

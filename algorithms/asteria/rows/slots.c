@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "algorithms/asteria/rows/slots.h"
+#include "algorithms/asteria/asteria.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
 

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/search/internal.h"
 #include "algorithms/common/rotation/rotation.h"
 #include "kernels/kernels.h"

@@ -1,10 +1,9 @@
 /* device.c - device = cuda: certified searches for batches of queries. The device bounds all rows by
  * their LRSQ codes (B3); the rows that these bounds leave get their distances here. So the answers are
- * those of certified.c, which are exact. */
+ * those of certified searches (scan.c), which are exact. */
 #include <stdlib.h>
 
 #include "algorithms/asteria/buckets/device.h"
-#include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/search/internal.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"

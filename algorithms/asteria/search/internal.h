@@ -16,6 +16,7 @@
 
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/common/rows/range_hits.h"
+#include "src/core/mem.h"
 #include "src/core/topk.h"
 
 /* A certified bound is wrong by less than this, due to rounding. */
@@ -68,7 +69,7 @@ struct asteria_ring {
     uint32_t n, first;
 };
 
-/* The largest k for which a search begins with a first limit: asteria_scan_cap(). */
+/* The largest k for which a search begins with a first limit: scan_cap(). */
 enum { FIRST_K_MAX = 64 };
 
 /* Scratch of one thread: taken from the index's idle ones and given back afterwards. */
@@ -87,6 +88,7 @@ struct asteria_scratch {
     uint32_t *numbers;           /* scratch */
     float *estimates;            /* of a view's centre_sq; a multiple of 16 entries */
     size_t n_buckets, n_keys, first_later, n_later, buckets_capacity;
+    struct mem_group of_buckets; /* these arrays */
     bool bounded;
     /* The current query. */
     const void *query;   /* as given */
@@ -125,7 +127,7 @@ struct asteria_bound {
     float b1, b2;
 };
 
-/* ------------------------------------------------------------------------- scratch.c */
+/* -------------------------------------------------------------------------- query.c */
 
 /* Gives a scratch back to the pool. Adds its counts to the index's counts. */
 void asteria_scratch_give(struct asteria *, struct asteria_scratch *);
@@ -133,8 +135,6 @@ void asteria_scratch_give(struct asteria *, struct asteria_scratch *);
    held. ERR_NO_MEMORY. */
 int asteria_scratch_prepare(struct asteria *, struct asteria_scratch *,
                             const struct asteria_knobs *, size_t best);
-
-/* -------------------------------------------------------------------------- query.c */
 
 enum asteria_query_needs {
     NEEDS_SCAN = 1,  /* the quantizer's tables */
@@ -195,7 +195,7 @@ static inline bool first_seen(struct asteria_scratch *s, uint32_t slot)
     return true;
 }
 
-/* Counts probes for hot_set.c, if rows may be on disk. */
+/* Counts probes for the hot set, if rows may be on disk. */
 static inline void note_probe(const struct asteria_job *job, struct asteria_bucket *b)
 {
     if (asteria_rows_are_tiered(job->a->rows))
@@ -229,14 +229,10 @@ bool asteria_probe_next(struct asteria_scratch *, size_t *number);
 
 /* -------------------------------------------------------------------------- scan.c */
 
-/* Prepares the quantizer's query relative to a bucket's centre. */
-void asteria_scan_begin(struct asteria_view *, const struct kernels *,
-                        const struct asteria_bucket *);
 void asteria_scan_bucket(const struct asteria_job *, struct asteria_scratch *, size_t number);
-/* Sets a first limit: the distances of the k best estimates of a bucket. Without it every row would
-   pass the scan. */
-void asteria_scan_cap(const struct asteria_job *, struct asteria_scratch *, struct asteria_view *,
-                      const struct asteria_bucket *);
+/* Probes all buckets in the order of their bounds, and skips rows by LRSQ's
+   bounds. Exact. */
+void asteria_certified_query(const struct asteria_job *, struct asteria_scratch *);
 /* Where there are fewer than k answers, adds those of these rows that their own codes excluded. No
    row may be waiting for its distance. */
 void asteria_scan_add_first(const struct asteria_job *, struct asteria_scratch *);
@@ -269,9 +265,6 @@ static inline float bound_used(const struct asteria_knobs *knobs, struct asteria
 /* Whether no row of the bucket can be an answer; counts skipped buckets and rows. */
 bool asteria_bounds_skip(const struct asteria_job *, struct asteria_scratch *,
                          const struct asteria_bucket *, struct asteria_bound);
-/* certified.c. Probes all buckets in the order of their bounds, and skips rows by LRSQ's
-   bounds. Exact. */
-void asteria_certified_query(const struct asteria_job *, struct asteria_scratch *);
 
 /* -------------------------------------------------------------------------- device.c */
 

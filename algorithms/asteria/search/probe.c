@@ -256,7 +256,8 @@ static void order_by_bound(const struct asteria_job *job, struct asteria_scratch
 
 /* ------------------------------------------------------------------------ partial sorting */
 
-/* Only few of many keys are needed, so not all are made a heap at once. */
+/* Only few of many keys are needed, so not all are made a heap at once: a query would take 2 to 7 %
+   longer with 436 to 813 buckets, 13 % with 4096 (photo-hog, words; nprobe = 16). */
 enum { HEAP_ALL = 128, SAMPLE = 32, SAMPLE_RANK = 5 };
 
 /* A pivot near the n / 6-th smallest: the SAMPLE_RANK-th of SAMPLE evenly spaced keys. */

@@ -3,7 +3,6 @@
  * Codes and rows are stored by slot, in random order. Each is prefetched while the row waits in a
  * ring. The limit may have changed by then, which costs work but no answer.
  */
-#include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/search/internal.h"
 #include "src/core/mem.h"
 

@@ -466,7 +466,8 @@ struct assigned {
     double length, lambda;
 };
 
-/* The row's term of the objective if it is in the leaf. Empty leaves have no medoid, so rows do not
+/* The row's term, if it is in the leaf, of what assignment minimises: the sum of angles to medoids +
+   lambda (sum of margins of flipped bits + n times the sum of share log share over leaves). Empty leaves have no medoid, so rows do not
    move there. */
 static double cost(const struct asteria_bec *b, const struct assigned *r, uint32_t leaf)
 {
@@ -503,17 +504,6 @@ static uint32_t best_leaf(const struct asteria_bec *b, const struct assigned *r)
     }
 }
 
-static struct assigned row_of(const struct asteria_bec *b, uint32_t slot, float *y, double lambda)
-{
-    bec_vector(b, slot, y);
-    return (struct assigned){ .slot = slot,
-                              .address = b->rows[slot].address,
-                              .leaf = asteria_bec_leaf(b, slot),
-                              .y = y,
-                              .length = sqrt((double)b->env.kernels->ip_f32(y, y, b->state.rank)),
-                              .lambda = lambda };
-}
-
 /* Rounds cause splits and merges themselves. Without inserts and removals these start at most
    BEC_AGAIN more series of rounds. */
 bool asteria_bec_rounds_are_due(struct asteria_bec *b)
@@ -540,7 +530,14 @@ void asteria_bec_assign(struct asteria_bec *b, size_t most, uint64_t *spent)
         if (!asteria_bec_has(b, b->state.cursor) ||
             b->nodes[asteria_bec_leaf(b, b->state.cursor)].medoid == b->state.cursor)
             continue;
-        const struct assigned r = row_of(b, b->state.cursor, b->y, lambda);
+        bec_vector(b, b->state.cursor, b->y);
+        const float square = b->env.kernels->ip_f32(b->y, b->y, b->state.rank);
+        const struct assigned r = { .slot = b->state.cursor,
+                                    .address = b->rows[b->state.cursor].address,
+                                    .leaf = asteria_bec_leaf(b, b->state.cursor),
+                                    .y = b->y,
+                                    .length = sqrt((double)square),
+                                    .lambda = lambda };
         const uint32_t to = best_leaf(b, &r);
         if (to != r.leaf) {
             leave(b, r.slot, b->y);
@@ -554,21 +551,6 @@ void asteria_bec_assign(struct asteria_bec *b, size_t most, uint64_t *spent)
         b->state.cursor = 0;
         b->state.round++;
     }
-}
-
-double asteria_bec_objective(const struct asteria_bec *b, double lambda)
-{
-    double sum = 0;
-
-    for (uint32_t i = 0; i < b->state.n_nodes; i++)
-        if (b->nodes[i].used && bec_is_leaf(b, i))
-            sum += lambda * n_log_n(b->nodes[i].n);
-    for (uint32_t slot = 0; slot < b->state.n_slots; slot++)
-        if (asteria_bec_has(b, slot)) {
-            const struct assigned r = row_of(b, slot, b->y, lambda);
-            sum += angle(b, r.leaf, r.y, r.length) + lambda * flip_cost(b, slot, r.leaf, r.address);
-        }
-    return sum - lambda * n_log_n((double)b->state.n);
 }
 
 /* ------------------------------------------------------------------------------- maintain */

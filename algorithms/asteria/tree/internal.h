@@ -149,9 +149,6 @@ bool asteria_bec_rounds_are_due(struct asteria_bec *); /* also begins them */
 /* Assigns the next `most` rows, or the rest of the round. */
 void asteria_bec_assign(struct asteria_bec *, size_t most, uint64_t *spent);
 double asteria_bec_lambda(const struct asteria_bec *);
-/* What assignment minimises: sum of angles to medoids + lambda (sum of margins of flipped bits + n
-   times the sum of share log share over leaves). */
-double asteria_bec_objective(const struct asteria_bec *, double lambda);
 
 /* check.c: all except the sums of vectors. */
 int asteria_bec_check_shape(const struct asteria_bec *, struct error *);

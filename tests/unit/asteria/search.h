@@ -2,7 +2,6 @@
 #ifndef TEST_ASTERIA_SEARCH_H
 #define TEST_ASTERIA_SEARCH_H
 
-#include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/search/internal.h"
 #include "src/core/param.h"
 #include "tests/support/testing.h"

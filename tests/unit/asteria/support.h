@@ -3,7 +3,7 @@
 #ifndef TEST_ASTERIA_H
 #define TEST_ASTERIA_H
 
-#include "algorithms/asteria/maintenance/maintenance.h"
+#include "algorithms/asteria/asteria.h"
 #include "src/core/param.h"
 #include "tests/support/testing.h"
 

@@ -2,7 +2,6 @@
  * Vantages are orthonormal and lose less than coordinates. Rows are encoded by the model.
  */
 #include "algorithms/asteria/asteria.h"
-#include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/model/model.h"
 #include "tests/support/testing.h"
 

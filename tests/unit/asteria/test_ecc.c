@@ -8,7 +8,7 @@ static const struct {
     unsigned k, parity, distance;
 } codes[] = {
     { "golay", ECC_GOLAY, 12, 12, 8 },
-    { "bch", ECC_BCH, 16, 15, 7 },
+    { "bch", ECC_BCH, 12, 15, 7 },
     { "hamming", ECC_HAMMING, 11, 4, 3 },
     { "none", ECC_NONE, 24, 0, 1 },
 };
@@ -195,10 +195,6 @@ static void test_decoding_is_the_best_of_all(void **state)
     for (unsigned c = 0; c < N_CODES; c++)
         for (unsigned k = 1; k <= codes[c].k && k <= 14; k++) {
             struct asteria_ecc *e = code_of(codes[c].kind, k);
-            if (codes[c].kind == ECC_BCH && k > 10) {
-                free(e);
-                continue;
-            }
             for (unsigned i = 0; i < (k > 10 ? 60 : 200); i++) {
                 float p[ECC_WORD_MAX];
                 uint32_t best = 0;
@@ -219,35 +215,6 @@ static void test_decoding_is_the_best_of_all(void **state)
             }
             free(e);
         }
-}
-
-/* Order 2 rarely misses the best codeword, for noisy codewords and for random words. */
-static void test_bch_misses_few(void **state)
-{
-    struct rng rng = rng_at(test_seed(), 6);
-    static const double noises[] = { 0.5, 0.8, 0 }; /* 0: no codeword */
-    enum { TRIES = 150 };
-
-    for (unsigned s = 0; s < 3; s++) {
-        struct asteria_ecc *e = code_of(ECC_BCH, 16);
-        unsigned found = 0;
-        for (unsigned i = 0; i < TRIES; i++) {
-            const uint64_t sent = asteria_ecc_codeword(e, (uint32_t)rng_below(&rng, 1 << 16));
-            float p[31];
-            uint32_t best = 0;
-            for (unsigned j = 0; j < 31; j++)
-                p[j] =
-                    (float)(noises[s] > 0 ? (sent >> j & 1 ? -1 : 1) + noises[s] * rng_normal(&rng)
-                                          : rng_normal(&rng));
-            const double most = best_of_all(e, p, &best);
-            found +=
-                correlation(e, asteria_ecc_codeword(e, asteria_ecc_decode(e, p)), p) > most - 1e-5;
-        }
-        print_message("bch, order 2: the best codeword of %u of %d words (noise %.1f)\n", found,
-                      TRIES, noises[s]);
-        assert_true(found * 100 >= (noises[s] > 0 ? 97U : 90U) * TRIES);
-        free(e);
-    }
 }
 
 static void test_check_finds_a_wrong_codeword(void **state)
@@ -284,7 +251,6 @@ int main(void)
         cmocka_unit_test(test_distances_are_as_said),
         cmocka_unit_test(test_addresses_are_the_first_bits),
         cmocka_unit_test(test_decoding_is_the_best_of_all),
-        cmocka_unit_test(test_bch_misses_few),
         cmocka_unit_test(test_check_finds_a_wrong_codeword),
         cmocka_unit_test(test_most_bits),
     };

@@ -41,7 +41,7 @@ static void test_flips_come_in_order(void **state)
         unsigned k, t;
         size_t most;
     } cases[] = { { ECC_GOLAY, 12, 8, 1000 }, { ECC_GOLAY, 7, 6, 5 },    { ECC_NONE, 8, 8, 256 },
-                  { ECC_NONE, 3, 12, 100 },   { ECC_HAMMING, 6, 7, 20 }, { ECC_BCH, 16, 6, 64 },
+                  { ECC_NONE, 3, 12, 100 },   { ECC_HAMMING, 6, 7, 20 }, { ECC_BCH, 12, 6, 64 },
                   { ECC_HAMMING, 11, 4, 16 }, { ECC_NONE, 20, 5, 32 },   { ECC_NONE, 5, 0, 7 } };
 
     for (unsigned c = 0; c < sizeof cases / sizeof *cases; c++)

@@ -1,6 +1,5 @@
 /* test_search.c - both modes compared with a scan of all rows; probe orders; the effect
    of each knob. */
-#include "algorithms/asteria/buckets/encode.h"
 #include "tests/unit/asteria/search.h"
 #include "tests/unit/asteria/support.h"
 

@@ -1,7 +1,6 @@
 /* test_updates.c - histories of changes: inserts, removals, changes of the model, memory failures.
  * check() holds after each step, and certified searches are exact all the time.
  */
-#include "algorithms/asteria/rows/slots.h"
 #include "tests/support/fault_steps.h"
 #include "tests/unit/asteria/support.h"
 

@@ -1,6 +1,6 @@
 /* test_encode.c - the butterfly on the device against Asteria's on the processor: outputs and words,
  * bit for bit. */
-#include "algorithms/asteria/buckets/encode.h"
+#include "algorithms/asteria/asteria.h"
 #include "algorithms/asteria/rotation/bor.h"
 #include "tests/support/device.h"
 #include "tests/support/testing.h"

@@ -2,7 +2,6 @@
  * in memory, and reads many rows at a time.
  */
 #include "algorithms/asteria/buckets/bucket.h"
-#include "algorithms/asteria/buckets/encode.h"
 #include "algorithms/asteria/graph/internal.h"
 #include "tests/unit/asteria/support.h"
 

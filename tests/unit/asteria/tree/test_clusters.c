@@ -1,6 +1,5 @@
 /* test_clusters.c - clusters by cluster(), for rows that are inserted, removed,
    and re-encoded. */
-#include "algorithms/asteria/buckets/encode.h"
 #include "tests/unit/asteria/support.h"
 
 struct medoids {

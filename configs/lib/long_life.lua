@@ -213,9 +213,9 @@ function life.experiment(t)
     methods = methods,
     claims = #claims > 0 and claims or nil,
     figures = {
-      { "timeline", y = { "recall@10", "distances" }, minus = NEW, where = where "queries",
+      { "timeline", x = "deleted", y = { "recall@10", "distances" }, minus = NEW, where = where "queries",
         title = "Recall and distances, less those of an index of the same rows built anew" },
-      { "timeline", y = "index_bytes", minus = NEW, where = where "size", title = "Memory, less that of an index built anew" },
+      { "timeline", x = "deleted", y = "index_bytes", minus = NEW, where = where "size", title = "Memory, less that of an index built anew" },
     },
   }
 end

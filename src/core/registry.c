@@ -173,6 +173,7 @@ const struct index_ops *registry_find(const struct registry *r, const char *name
         names[n] = r->ops[n]->name;
     const struct hint_text hint = error_hint(name, names, n);
     (void)fail(err, ERR_NOT_FOUND, "there is no method \"%s\"%s", name,
-               *hint.text ? hint.text : " (./harness list methods)");
+               *hint.text ? hint.text
+                          : " (./harness list methods; for one of a plugin: --plugin FILE.so)");
     return NULL;
 }

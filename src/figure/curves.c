@@ -131,7 +131,7 @@ struct over_steps {
     const char *metric, *panel;
     bool all_tags;    /* whether a curve's name includes the tag */
     bool maintenance; /* whether steps with maintenance are marked */
-    const char *x;    /* where a step is: "index", "live", "radius" or a metric */
+    const char *x;    /* where a step is: "index", "live", "deleted", "radius" or a metric */
 };
 
 /* The sum of the step's counters that rise with maintenance; NAN: it has none of them. */
@@ -196,11 +196,14 @@ static double x_of_step(const json_t *step, const char *x)
 static int add_steps(struct gather *g, const struct result_cell *cell, const struct over_steps *o,
                      bool queries, const char *label)
 {
+    const bool by_deleted = !strcmp(o->x, "deleted");
+    double deleted = 0;
     int rc = OK;
     for (size_t s = 0; !rc && s < cell->n; s++) {
         const struct result_step *step = &cell->steps[s];
         const bool answered = op_info(step->op)->flags & OP_ANSWERED;
-        const double x = x_of_step(step->json, o->x);
+        deleted += step->op == OP_DELETE && step->ok ? field_number(step->json, "count") : 0;
+        const double x = by_deleted ? deleted : x_of_step(step->json, o->x);
         char series[400], tag[160];
         if (isnan(x) || answered != queries || !figure_allows(g->spec, "tag", step->tag))
             continue;

@@ -23,8 +23,8 @@ static const char *renamed_option(const struct experiment *ex, const char *old)
    its present name, and "recall" the name of the recall of the experiment's k. */
 static void check_axis(const struct fields *f, const char *key, json_t *axis)
 {
-    static const char *const own[] = { "label", "tag",    "point",  "method", "index",
-                                       "live",  "radius", "repeat", "parts",  "recall" };
+    static const char *const own[] = { "label",   "tag",    "point",  "method", "index", "live",
+                                       "deleted", "radius", "repeat", "parts",  "recall" };
     const struct experiment *ex = script_of(f->L)->experiment;
     const char *name = json_string_value(axis), *names[NAMES_MAX];
     size_t n = lua_result_metrics(names);

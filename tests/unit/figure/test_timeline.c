@@ -139,6 +139,28 @@ static void test_memory_is_one_curve(void **state)
     figure_free(&f);
 }
 
+/* x: the rows deleted before a step and by it; those of a step that failed are not deleted. */
+static void test_a_timeline_over_deleted_rows(void **state)
+{
+    struct figure f = figure_of(
+        "{'experiment':{'k':10,'title':'T','labels':['ivf']},'cells':["
+        "{'label':'ivf','point':'','method':'ivf','params':{},'knobs':{},'status':'ok','steps':["
+        "{'index':0,'op':'search','tag':'q'},"
+        "{'index':1,'op':'delete','tag':'out','status':'ok','count':20},"
+        "{'index':2,'op':'delete','tag':'out','status':'unsupported','count':0},"
+        "{'index':3,'op':'delete','tag':'out','status':'ok','count':5},"
+        "{'index':4,'op':'search','tag':'q'}]}],"
+        "'summary':[{'label':'ivf','metric':'recall@10/q#1','median':0.5,'repeats':1},"
+        "{'label':'ivf','metric':'recall@10/q#2','median':0.7,'repeats':1},"
+        "{'label':'ivf','metric':'recall@10/q','median':0.6,'repeats':2}]}",
+        "{\"kind\":\"timeline\",\"x\":\"deleted\",\"y\":\"recall@10\"}");
+
+    assert_int_equal(f.n, 2);
+    assert_true(f.points[0].x == 0 && f.points[0].y == .5);
+    assert_true(f.points[1].x == 25 && f.points[1].y == .7);
+    figure_free(&f);
+}
+
 static void test_an_svg_describes_its_points(void **state)
 {
     struct figure f = timeline_of_maintained();
@@ -176,6 +198,7 @@ int main(void)
         cmocka_unit_test(test_a_timeline_of_a_difference),
         cmocka_unit_test(test_a_difference_of_points),
         cmocka_unit_test(test_memory_is_one_curve),
+        cmocka_unit_test(test_a_timeline_over_deleted_rows),
         cmocka_unit_test(test_an_svg_describes_its_points),
     };
     return test_run("timeline", tests);

@@ -124,9 +124,9 @@ int graph_link_again(struct graph *g, size_t n, uint64_t budget, size_t *left)
     uint64_t checked = 0;
     int rc = OK;
 
-    if (g->options.kind == GRAPH_HNSW && g->lists_lost > (double)n)
-        n = (size_t)g->lists_lost;
-    g->lists_lost = 0;
+    if (g->options.kind == GRAPH_HNSW && g->edges_lost > (double)n)
+        n = (size_t)g->edges_lost;
+    g->edges_lost = 0;
     *left = n < graph_live(g) ? n : graph_live(g);
     while (rc == OK && *left > 0 && (budget == 0 || checked < budget)) {
         pthread_mutex_lock(&g->lock);

@@ -193,7 +193,7 @@ void graph_edges_reconnect(struct graph *g, struct layer *l, uint32_t i, uint32_
     const size_t capacity = l->degree - 1;
     size_t held = graph_edges_get(l, i, list), more = 0;
 
-    g->lists_lost += g->options.inner_product ? share_lost(l, i, held) : 0;
+    g->edges_lost += g->options.inner_product ? share_lost(l, i, held) : 0;
     for (size_t j = 0; j < n; j++) {
         if (candidates[j] != i && !holds(list, held, candidates[j]))
             offered[more++] = candidates[j];

@@ -69,8 +69,9 @@ int graph_remove_many(struct graph *, const uint32_t *nodes, size_t n);
 /* Links n live nodes again, in turn with earlier calls, as a build's second pass does: candidates are
    those that a search for the node's row has met, and its edges. Ends after about `budget` distances
    (0: no bound). *left: how many of the n are not linked again.
-   HNSW: only its lowest layer, and by inner product as many as the lists that were lost to removals, if
-   that is more: where the rows that most edges lead to are removed, their neighbours are linked again. */
+   HNSW: only in its lowest layer; by inner product, if that is more, as many nodes as would have the edges
+   that removals took since the last call: where the nodes that most edges lead to are removed, their
+   neighbours are linked again. */
 int graph_link_again(struct graph *, size_t n, uint64_t budget, size_t *left);
 /* Removes live nodes, given in ascending order, at once, and closes the gaps: the remaining nodes
    are renumbered from 0 in their order, so that an image can be made. HNSW only; requires that no

@@ -99,9 +99,8 @@ struct graph {
     uint64_t drawn;                    /* levels drawn so far */
     _Atomic(struct graph_tree *) tree; /* GRAPH_BKT; NULL: none yet */
     size_t tree_changes;               /* since the tree was made */
-    double
-        lists_lost; /* edges lost to removals since graph_link_again(), each as a share of its list */
-    size_t patrol, again; /* the next nodes of graph_patrol() and graph_link_again() */
+    double edges_lost;                 /* to removals, each as a share of its node's edges */
+    size_t patrol, again;              /* the next nodes of graph_patrol() and graph_link_again() */
 };
 
 /* 2. Links and rows */

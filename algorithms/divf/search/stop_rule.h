@@ -1,9 +1,9 @@
 /* stop_rule.h - when a search of an inverted file has probably found enough: an estimate of recall
  * after each list, learnt from searches of a sample.
  *
- * A query has the score of stop_score.h. The weights are fitted so that its logistic function is the expected recall (logistic regression
- * over every list of the sample's searches). Queries that stop at a score include some that reached
- * it by chance, so the recall of stopping is measured separately: sample searches that stop as soon
+ * A query has the score of stop_score.h. The weights are fitted so that its logistic function is the
+ * expected recall (logistic regression over every list of the sample's searches). Queries that stop at
+ * a score include some that reached it by chance, so the recall of stopping is measured separately: sample searches that stop as soon
  * as they pass score[i] have, on average, the i-th of a series of recalls, and the score
  * reached[i]. Both are interpolated in between.
  *

@@ -3,9 +3,9 @@
  *
  * A query has the score of stop_score.h. The weights are fitted so that its logistic function is the
  * expected recall (logistic regression over every list of the sample's searches). Queries that stop at
- * a score include some that reached it by chance, so the recall of stopping is measured separately: sample searches that stop as soon
- * as they pass score[i] have, on average, the i-th of a series of recalls, and the score
- * reached[i]. Both are interpolated in between.
+ * a score include some that reached it by chance, so the recall of stopping is measured separately: sample searches
+ * that stop as soon as they pass score[i] have, on average, the i-th of a series of recalls, and the
+ * score reached[i]. Both are interpolated in between.
  *
  * The first term is Quake's (adaptive partition scanning): the bisector between the home list and
  * another is at (d_s^2 - d_0^2) / (2 |c_s - c_0|) from the query. Quake estimates the share of

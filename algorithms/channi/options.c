@@ -87,7 +87,7 @@ const struct param channi_params[] = {
               "splits: clusters around the new ones whose vectors are reassigned to the nearest "
               "one; 0: none",
               .paper = "0", .old_name = "settle"),
-    PARAM_INT(P, alias_max, 8, 1, 1024,
+    PARAM_INT(P, alias_max, 2, 1, 1024,
               "routes that lead to one cluster, at most; the farthest is dropped"),
     PARAM_REAL(P, compact_share, 0, 0, 16,
                "share of a cluster's file that was inserted or deleted since it was written, from "

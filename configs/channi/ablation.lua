@@ -37,7 +37,7 @@ local splits = {
   { "2 parts", { parts = 2 } }, { "3 parts", { parts = 3 } },
   { "no OOD", { ood = false } }, { "1.5 sigma", { ood_sigma = 1.5 } }, { "2.5 sigma", { ood_sigma = 2.5 } }, { "3 sigma", { ood_sigma = 3 } },
   { "to the centroid", { assign_to_centroid = true } },
-  { "delete and insert routes", { reuse = false } }, { "drop aliases", { alias = false } }, { "2 aliases", { alias_max = 2 } },
+  { "delete and insert routes", { reuse = false } }, { "drop aliases", { alias = false } }, { "8 aliases", { alias_max = 8 } },
   { "own rows only", { reassign_clusters = 0 } }, { "any tail is OOD", { ood_excess = 0 } },
   { "the paper's splits", { reassign_clusters = 0, ood_excess = 0 } },
 }

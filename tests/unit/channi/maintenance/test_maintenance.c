@@ -230,6 +230,7 @@ static void test_roots_die(void **state)
         size_t dead = 0;
 
         p.history = history;
+        p.alias_max = 1024; /* so that every route stays */
         book_open(&b, p, INDEX_F32, 8, 2000, 1);
         book_fill(&b, 0, 2000, 8, 0.2);
         assert_ok(book_insert(&b, 0, 1500), &b.bench.error);

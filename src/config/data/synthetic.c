@@ -27,7 +27,7 @@ static void set_synthetic(const struct fields *f, enum synthetic_kind kind,
         else
             (void)param_set(table, params, names[i], value, owner, &err);
         if (err.code)
-            fields_fail(f, names[i], err.code, "%s", err.text);
+            script_fail_at(L, fields_place(f, names[i]), err.code, "%s: %s", f->what, err.text);
         lua_pop(L, 1);
     }
 }
@@ -56,7 +56,7 @@ static int lua_synthetic(lua_State *L)
         names[i] = synthetic_name((enum synthetic_kind)i);
     const int chosen = fields_choice(&f, "kind", -1, names);
     if (chosen < 0)
-        fields_fail(&f, NULL, ERR_CONFIG, "kind = ... is missing%s",
+        fields_fail(&f, NULL, "kind = ... is missing%s",
                     script_hint(L, "", names, SYNTHETIC_KINDS));
     const enum synthetic_kind kind = (enum synthetic_kind)chosen;
     struct synthetic_params params = { 0 };

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/core/append_text.h"
+
 /* The most names compared for a hint: options of one table, or choices of one option. */
 #define NAMES_MAX 128
 
@@ -112,12 +114,8 @@ static int fail_unknown(const struct param *table, const char *name, const char 
     if (n == 0)
         return fail(err, ERR_CONFIG, "%s has no parameter \"%s\"; it has none at all", owner, name);
     char list[512] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < n && used < sizeof list - 1; i++) {
-        const int wrote =
-            snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
-        used += wrote > 0 ? (size_t)wrote : 0;
-    }
+    for (size_t i = 0; i < n; i++)
+        append_text(list, sizeof list, ", ", "%s", names[i]);
     return fail(err, ERR_CONFIG, "%s has no parameter \"%s\"; it has: %s", owner, name, list);
 }
 
@@ -228,13 +226,10 @@ static int set_choice(const struct param *p, void *out, struct param_value v, co
         store_number(p, out, (double)index);
         return OK;
     }
-    char given[128], wanted[PARAM_TEXT_BYTES];
-    size_t used = 0;
+    char given[128], wanted[PARAM_TEXT_BYTES] = "";
     struct hint_text hint = { "" };
-    for (size_t i = 0; choice_at(p->choices, i, name) && used < sizeof wanted - 1; i++) {
-        const int wrote =
-            snprintf(wanted + used, sizeof wanted - used, "%s\"%.60s\"", i ? ", " : "", name);
-        used += wrote > 0 ? (size_t)wrote : 0;
+    for (size_t i = 0; choice_at(p->choices, i, name); i++) {
+        append_text(wanted, sizeof wanted, ", ", "\"%.60s\"", name);
         const char *const one = name;
         if (v.kind == VALUE_TEXT && !*hint.text)
             hint = error_hint(v.text, &one, 1);
@@ -329,9 +324,8 @@ static void describe(const struct param *p, char *line, size_t bytes)
 void param_describe(const struct param *p, char *line, size_t bytes)
 {
     describe(p, line, bytes);
-    const size_t used = strlen(line);
-    (void)snprintf(line + used, bytes - used, "%s%s%s", p->live ? " (live)" : "",
-                   p->paper ? "; the paper: " : "", p->paper ? p->paper : "");
+    append_text(line, bytes, "", "%s%s%s", p->live ? " (live)" : "",
+                p->paper ? "; the paper: " : "", p->paper ? p->paper : "");
 }
 
 static bool field_possible(const struct param *p, const void *out)

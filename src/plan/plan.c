@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "src/base/json.h"
+#include "src/core/append_text.h"
 #include "src/core/mem.h"
 #include "src/plan/key.h"
 
@@ -25,15 +26,12 @@ static int no_memory(struct error *err)
 static char *name_values(const json_t *values)
 {
     char text[NAME_BYTES] = "";
-    size_t used = 0;
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)values, key, value) {
         char shown[256];
         json_value_text(value, shown, sizeof shown);
-        const int n =
-            snprintf(text + used, sizeof text - used, "%s%s=%s", used ? "," : "", key, shown);
-        used += n > 0 && (size_t)n < sizeof text - used ? (size_t)n : 0;
+        append_text(text, sizeof text, ",", "%s=%s", key, shown);
     }
     return strdup(text);
 }
@@ -343,7 +341,6 @@ static void points_text(const struct plan *plan, const char *wanted_label, char 
     enum { NAMED = 4 };
     const size_t length = strcspn(wanted_label, "[");
     const struct cell *first = NULL;
-    size_t used = 0;
     for (size_t c = 0; c < plan->n; c++) {
         const struct cell *cell = &plan->cells[c];
         if (strncmp(cell->method->label, wanted_label, length) == 0 &&
@@ -351,11 +348,10 @@ static void points_text(const struct plan *plan, const char *wanted_label, char 
             first = cell;
     }
     text[0] = '\0';
-    for (size_t p = 0; first && p < first->n_points && p < NAMED && used < bytes; p++) {
+    for (size_t p = 0; first && p < first->n_points && p < NAMED; p++) {
         char label[NAME_BYTES * 2];
         plan_label(first, p, label, sizeof label);
-        used +=
-            (size_t)snprintf(text + used, bytes - used, "%s\"%s\"", p ? ", " : "; it has ", label);
+        append_text(text, bytes, ", ", "%s\"%s\"", p ? "" : "; it has ", label);
     }
 }
 

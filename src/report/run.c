@@ -8,6 +8,7 @@
 #include "src/base/json.h"
 #include "src/base/quote.h"
 #include "src/base/table.h"
+#include "src/core/append_text.h"
 #include "src/report/html.h"
 
 static const json_t *run_of(const json_t *result)
@@ -97,13 +98,9 @@ static void add_unsupported(json_t *lines, const struct result_cell *cell)
         (void)json_object_set_new(json_object_get(reasons, reason), step->tag, json_true());
     }
     json_object_foreach(reasons, reason, tags) {
-        char text[2000];
-        size_t used = 0;
-        text[0] = '\0';
+        char text[2000] = "";
         json_object_foreach(tags, name, tag)
-            if (used < sizeof text)
-                used += (size_t)snprintf(text + used, sizeof text - used, "%s\"%s\"",
-                                         used ? ", " : "", name);
+            append_text(text, sizeof text, ", ", "\"%s\"", name);
         (void)json_array_append_new(
             lines, json_sprintf("%s: %s not supported: %s", cell->build, text, reason));
     }

@@ -20,6 +20,7 @@
 
 #include "src/base/json.h"
 #include "src/base/path.h"
+#include "src/core/append_text.h"
 #include "src/core/path_print.h"
 #include "src/run/cell.h"
 #include "src/run/measure/folder.h"
@@ -191,21 +192,6 @@ static int fill_folder(const char *dir, const char *path, struct error *err)
 
 /* 4. Differences */
 
-static void add(char list[200], const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void add(char list[200], const char *format, ...)
-{
-    const size_t used = strlen(list);
-    va_list args;
-
-    va_start(args, format);
-    if (used + 2 < 200) {
-        memcpy(list + used, ", ", used ? 3 : 0);
-        (void)vsnprintf(list + strlen(list), 200 - strlen(list), format, args);
-    }
-    va_end(args);
-}
-
 static void compare_runs(struct older_result *o, const json_t *run, const json_t *was, bool other)
 {
     static const struct {
@@ -220,13 +206,14 @@ static void compare_runs(struct older_result *o, const json_t *run, const json_t
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (json_is_true(json_object_get(run, flags[i][0])) &&
             !json_is_true(json_object_get(was, flags[i][0])))
-            add(smaller, "%s", flags[i][1]);
+            append_text(smaller, sizeof smaller, ", ", "%s", flags[i][1]);
     for (size_t i = 0; was && i < sizeof counts / sizeof *counts; i++) {
         const long long now = field_integer(run, counts[i].count, 0),
                         before = field_integer(was, counts[i].count, 0);
 
         if (now < before)
-            add(smaller, "%lld of its %lld %s", now, before, counts[i].what);
+            append_text(smaller, sizeof smaller, ", ", "%lld of its %lld %s", now, before,
+                        counts[i].what);
     }
     if (!was)
         (void)snprintf(o->why, sizeof o->why, "it does not record its run");

@@ -5,6 +5,7 @@
 #include "src/config/data/data.h"
 #include "src/config/script/bounds.h"
 #include "src/config/script/fields.h"
+#include "src/core/append_text.h"
 #include "src/data/image_hash.h"
 
 struct images {
@@ -41,12 +42,12 @@ static void title_of(lua_State *L, enum image_hash kind, const struct view *v, c
                      size_t bytes)
 {
     const struct script *s = script_of(L);
-    size_t at = (size_t)snprintf(text, bytes, "%s of", image_hash_name(kind));
-    for (size_t i = 0; i < v->n_segments && at < bytes; i++) {
+    (void)snprintf(text, bytes, "%s of", image_hash_name(kind));
+    for (size_t i = 0; i < v->n_segments; i++) {
         const char *name = v->segments[i].source->name;
         for (const struct data_set *set = s->sets; set; set = set->next)
             name = set->base == v->segments[i].source ? set->name : name;
-        at += (size_t)snprintf(text + at, bytes - at, "%s %s", i ? " .." : "", name);
+        append_text(text, bytes, i ? " .. " : " ", "%s", name);
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include "src/config/data/internal.h"
 #include "src/config/script/fields.h"
+#include "src/core/append_text.h"
 #include "src/data/synthetic/synthetic.h"
 
 static void set_synthetic(const struct fields *f, enum synthetic_kind kind,
@@ -36,16 +37,14 @@ static void set_synthetic(const struct fields *f, enum synthetic_kind kind,
 static void synthetic_title(enum synthetic_kind kind, const struct synthetic_params *params,
                             uint64_t seed, char *text, size_t bytes)
 {
-    size_t at = (size_t)snprintf(text, bytes, "synthetic %s", synthetic_name(kind));
-    const struct param *p = synthetic_table(kind);
-    for (; p->name && at < bytes; p++) {
+    (void)snprintf(text, bytes, "synthetic %s", synthetic_name(kind));
+    for (const struct param *p = synthetic_table(kind); p->name; p++) {
         char scratch[PARAM_TEXT_BYTES];
         const struct param_value v = param_get(p, params, scratch);
         if (v.number != p->def || !strcmp(p->name, "rows") || !strcmp(p->name, "dim"))
-            at += (size_t)snprintf(text + at, bytes - at, " %s=%.10g", p->name, v.number);
+            append_text(text, bytes, " ", "%s=%.10g", p->name, v.number);
     }
-    if (at < bytes)
-        (void)snprintf(text + at, bytes - at, " seed=%llu", (unsigned long long)seed);
+    append_text(text, bytes, " ", "seed=%llu", (unsigned long long)seed);
 }
 
 static int lua_synthetic(lua_State *L)

@@ -9,6 +9,7 @@
 #include "src/base/json.h"
 #include "src/base/path.h"
 #include "src/base/quote.h"
+#include "src/data/files/sha256.h"
 #include "src/report/html.h"
 
 /* The Makefile turns page.css and page.js into string literals. */
@@ -115,28 +116,16 @@ void html_cell(FILE *out, const char *text, const char *class)
     fputs("</td>", out);
 }
 
-static bool is_hash_of(const char *text, size_t n, const char *sha256)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned length = 0;
-    char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
-
-    if (!EVP_Digest(text, n, digest, &length, EVP_sha256(), NULL))
-        return false;
-    for (unsigned i = 0; i < length; i++)
-        (void)snprintf(hex + 2 * (size_t)i, 3, "%02x", digest[i]);
-    return strcmp(hex, sha256) == 0;
-}
-
 void html_config(FILE *out, const json_t *result)
 {
     const json_t *experiment = json_object_get(result, "experiment");
     struct error error = { 0 };
-    char *text = NULL;
+    char *text = NULL, hash[SHA256_HEX_BYTES];
     size_t n = 0;
 
     if (path_read_file("/", field_text(experiment, "config", ""), &text, &n, &error) == OK &&
-        is_hash_of(text, n, field_text(experiment, "config_sha256", ""))) {
+        sha256_block(text, n, hash, &error) == OK &&
+        strcmp(hash, field_text(experiment, "config_sha256", "")) == 0) {
         fputs("<details><summary>The config</summary><pre>", out);
         quote_html(out, text);
         fputs("</pre></details>\n", out);

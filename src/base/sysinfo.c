@@ -274,22 +274,21 @@ static void warn(json_t *warnings, const char *format, ...)
     (void)json_array_append_new(warnings, quote_json(text));
 }
 
-/* True for the OpenBLAS kernels that use AVX-512. */
-static bool core_is_wide(const char *core)
+bool sysinfo_blas_is_below(void)
 {
     static const char *const wide[] = { "SkylakeX", "Cooperlake", "Sapphirerapids", "Zen4" };
 
     for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
-        if (strcasecmp(core, wide[i]) == 0)
-            return true;
-    return false;
+        if (strcasecmp(openblas_get_corename(), wide[i]) == 0)
+            return false;
+    return kernels_best_isa() == ISA_AVX512;
 }
 
 static void warn_blas(json_t *warnings)
 {
     const char *core = openblas_get_corename(), *asked = getenv("OPENBLAS_CORETYPE");
 
-    if (kernels_best_isa() == ISA_AVX512 && !core_is_wide(core))
+    if (sysinfo_blas_is_below())
         warn(warnings,
              "OpenBLAS uses its %s kernels, although this processor has AVX-512%s%s%s: ground "
              "truth, training and methods that use it are slower than they could be",

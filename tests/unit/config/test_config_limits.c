@@ -269,10 +269,11 @@ static void ctrl_c_ends_it(void **state)
 
 int main(void)
 {
-#define AT_A_DESK(test) cmocka_unit_test_setup_teardown(test, desk_make, desk_end)
+#define AT_A_TIMED_DESK(test) cmocka_unit_test_setup_teardown(test, desk_make, desk_end)
     const struct CMUnitTest tests[] = {
-        AT_A_DESK(the_file_ends), AT_A_DESK(the_workload_ends),      AT_A_DESK(a_claim_ends),
-        AT_A_DESK(a_stream_ends), AT_A_DESK(ordinary_patterns_work), AT_A_DESK(ctrl_c_ends_it),
+        AT_A_TIMED_DESK(the_file_ends),          AT_A_TIMED_DESK(the_workload_ends),
+        AT_A_TIMED_DESK(a_claim_ends),           AT_A_TIMED_DESK(a_stream_ends),
+        AT_A_TIMED_DESK(ordinary_patterns_work), AT_A_TIMED_DESK(ctrl_c_ends_it),
     };
     return test_run("config_limits", tests);
 }

@@ -398,5 +398,5 @@ int main(void)
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_refusals),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_run("simulate", tests);
 }

@@ -174,22 +174,20 @@ static void kind_of_all(FILE *out, const struct result *results, size_t n)
 
 static void machine_and_program(FILE *out, const struct result *results, size_t n)
 {
-    static const char *const cpu[3] = { "environment", "cpu", "model" },
-                             *const host[3] = { "environment", "host" },
-                             *const kernels[3] = { "environment", "kernels" },
-                             *const version[3] = { "environment", "build", "version" },
-                             *const commit[3] = { "environment", "build", "git_commit" },
-                             *const program[3] = { "environment", "identity", "program_sha256" };
-    fputs("<p class=\"soft\">Machine: ", out);
-    common_text(out, results, n, cpu);
-    fputs(" (", out);
-    common_text(out, results, n, host);
-    fputs("), kernels ", out);
-    common_text(out, results, n, kernels);
-    fputs(". Program: Driftline ", out);
-    common_text(out, results, n, version);
-    fputs(", commit ", out);
-    common_text(out, results, n, commit);
+    static const struct {
+        const char *before, *path[3];
+    } parts[] = {
+        { "<p class=\"soft\">Machine: ", { "environment", "cpu", "model" } },
+        { " (", { "environment", "host" } },
+        { "), kernels ", { "environment", "kernels" } },
+        { ". Program: Driftline ", { "environment", "build", "version" } },
+        { ", commit ", { "environment", "build", "git_commit" } },
+    };
+    static const char *const program[3] = { "environment", "identity", "program_sha256" };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        fputs(parts[i].before, out);
+        common_text(out, results, n, parts[i].path);
+    }
     fputs(any_dirty(results, n) ? ", <b class=\"bad\">with changes that are in no commit</b>" : "",
           out);
     fputs(", sha256 of its code and data ", out);
@@ -217,9 +215,7 @@ static void run_row(FILE *out, const json_t *result, size_t number)
     const json_t *experiment = json_object_get(result, "experiment"), *run = run_of(result);
     char data[64], *changes = changes_of(result);
     largest_data(result, data, sizeof data);
-    fprintf(out, "<tr><td class=\"text\"><a href=\"#result-%zu\">", number);
-    quote_html(out, field_text(experiment, "name", ""));
-    fputs("</a></td>", out);
+    html_result_link(out, result, number);
     html_cell(out, changes && *changes ? changes : "as it stands", "wrap");
     html_cell(out, data, "text");
     fprintf(out, "<td>%lld</td><td>%lld of %lld</td><td>%lld</td></tr>\n",

@@ -116,23 +116,6 @@ static const json_t *column_of(const json_t *step, const char *name)
         dot ? dot + 1 : name);
 }
 
-int figure_gather_sizes(struct gather *g)
-{
-    int rc = OK;
-    for (size_t i = 0; !rc && i < g->result->n_builds; i++) { /* knobs do not change the clusters */
-        const struct result_cell *cell = g->result->builds[i];
-        const json_t *sizes = NULL;
-        for (size_t s = 0; figure_allows_cell(g, cell) && s < cell->n; s++) {
-            const json_t *column = column_of(cell->steps[s].json, g->figure->y_name);
-            if (json_is_array(column))
-                sizes = column;
-        }
-        if (sizes)
-            rc = add_sizes(g, cell->build, sizes);
-    }
-    return rc;
-}
-
 /* The column in the last step that has it and that `where` allows; NULL if there is none. */
 static const json_t *last_column(const struct gather *g, const struct result_cell *cell,
                                  const char *name)
@@ -146,6 +129,18 @@ static const json_t *last_column(const struct gather *g, const struct result_cel
             last = column;
     }
     return last;
+}
+
+int figure_gather_sizes(struct gather *g)
+{
+    int rc = OK;
+    for (size_t i = 0; !rc && i < g->result->n_builds; i++) { /* knobs do not change the clusters */
+        const struct result_cell *cell = g->result->builds[i];
+        const json_t *sizes = last_column(g, cell, g->figure->y_name);
+        if (sizes && figure_allows_cell(g, cell))
+            rc = add_sizes(g, cell->build, sizes);
+    }
+    return rc;
 }
 
 /* One curve per build: a build reports its tables once, after all points of a sweep. */

@@ -294,6 +294,9 @@ static void test_sizes_are_sorted_and_heatmap_has_values(void **state)
     assert_int_equal(f.n, 4);
     assert_true(f.points[0].y == 40 && f.points[1].y == 30);
     figure_free(&f);
+    f = gathered("{'kind':'sizes','where':{'tag':'q'}}"); /* its steps have no tables */
+    assert_int_equal(f.n, 0);
+    figure_free(&f);
     f = gathered("{'kind':'heatmap','x':'nprobe','y':'soft_k'}");
     assert_int_equal(f.n, 4);
     assert_true(fabs(f.points[3].y_low - 0.9) < 1e-9);

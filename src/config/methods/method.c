@@ -55,9 +55,8 @@ static bool sub_table(const struct fields *f, const char *key, struct fields *su
 static void check_once(const struct fields *f, const struct param *p, const json_t *given)
 {
     if (json_object_get(given, p->name))
-        script_fail_at(f->L, fields_place(f, p->old_name), ERR_CONFIG,
-                       "%s: \"%s\" is the old name of \"%s\"; give one of them", f->what,
-                       p->old_name, p->name);
+        fields_fail(f, p->old_name, "\"%s\" is the old name of \"%s\"; give one of them",
+                    p->old_name, p->name);
 }
 
 /* Reads { name = value } into `to`, which the spec owns; pops the table. */
@@ -88,9 +87,8 @@ static void read_axis(const struct fields *f, const struct lua_option *o, json_t
     const struct script_place at = fields_place(f, p->name);
     const size_t n = lua_istable(L, -1) ? (size_t)lua_rawlen(L, -1) : 0;
     if (!n || n > AXIS_MAX)
-        script_fail_at(L, at, ERR_CONFIG,
-                       "%s: \"%s\" must be a list of values, as in { 1, 2, 4 }, not %s", f->what,
-                       p->name, lua_istable(L, -1) ? "an empty one" : script_shown(L, -1));
+        fields_fail(f, p->name, "\"%s\" must be a list of values, as in { 1, 2, 4 }, not %s",
+                    p->name, lua_istable(L, -1) ? "an empty one" : script_shown(L, -1));
     for (size_t i = 1; i <= n; i++) {
         lua_rawgeti(L, -1, (lua_Integer)i);
         json_t *value =
@@ -101,8 +99,7 @@ static void read_axis(const struct fields *f, const struct lua_option *o, json_t
             again = json_equal(json_array_get(to, j), value);
         json_array_append_new(to, value);
         if (again)
-            script_fail_at(L, at, ERR_CONFIG, "%s: \"%s\" has the same value twice", f->what,
-                           p->name);
+            fields_fail(f, p->name, "\"%s\" has the same value twice", p->name);
     }
 }
 
@@ -144,19 +141,16 @@ static void read_ablation(const struct fields *f, const struct method_spec *m, c
     lua_State *L = f->L;
     check_name(f, "the name of an ablation,", name);
     if (!lua_istable(L, -1))
-        script_fail_at(L, fields_place(f, name), ERR_CONFIG,
-                       "%s: ablation \"%s\" must be a table of options, not %s", f->what, name,
-                       script_shown(L, -1));
+        fields_fail(f, name, "ablation \"%s\" must be a table of options, not %s", name,
+                    script_shown(L, -1));
     if (json_object_get(to, name))
-        script_fail_at(L, fields_place(f, name), ERR_CONFIG, "%s: ablation \"%s\" occurs twice",
-                       f->what, name);
+        fields_fail(f, name, "ablation \"%s\" occurs twice", name);
     json_t *values = json_object();
     json_object_set_new(to, name, values);
     const struct fields sub = { L, lua_gettop(L), f->what, f->call, f->depth + 1 };
     read_values(&sub, m, HOME_EITHER, values);
     if (!json_object_size(values))
-        script_fail_at(L, fields_place(f, name), ERR_CONFIG, "%s: ablation \"%s\" changes nothing",
-                       f->what, name);
+        fields_fail(f, name, "ablation \"%s\" changes nothing", name);
     lua_pop(L, 1);
 }
 

@@ -197,13 +197,12 @@ static void read_part(const struct field_table *t, struct attribute_spec *spec)
 }
 
 /* Reads the table on top; what it refers to stays on the stack. */
-static void read_field(const struct fields *f, const char *key, const char *name,
-                       struct attribute_spec *spec)
+static void read_field(const struct fields *f, const char *name, struct attribute_spec *spec)
 {
     lua_State *L = f->L;
 
     if (lua_type(L, -1) != LUA_TTABLE)
-        fields_fail(f, key,
+        fields_fail(f, name,
                     "\"%s\" must be { classes = n, skew = s }, { uniform = { low, high } }, "
                     "{ values = { ... } } or { part = \"NAME\" }, not %s",
                     name, script_shown(L, -1));
@@ -213,7 +212,7 @@ static void read_field(const struct fields *f, const char *key, const char *name
                uniform = fields_has(&t.sub, "uniform"), part = fields_has(&t.sub, "part");
     if (classes + values + uniform + part != 1 ||
         ((fields_has(&t.sub, "skew") || fields_has(&t.sub, "names")) && !classes))
-        fields_fail(f, key,
+        fields_fail(f, name,
                     "\"%s\" has either classes, with skew and names or without, or one of values, "
                     "uniform and part",
                     name);
@@ -232,7 +231,7 @@ static void read_field(const struct fields *f, const char *key, const char *name
     else if (fields_push(&t.sub, "values") == LUA_TTABLE)
         read_values(&t, spec);
     else
-        fields_fail(f, key, "\"%s\": values must be a list, not %s", name, script_shown(L, -1));
+        fields_fail(f, name, "\"%s\": values must be a list, not %s", name, script_shown(L, -1));
 }
 
 const struct attribute_spec *lua_step_attributes(const struct fields *f, size_t *n)
@@ -247,7 +246,7 @@ const struct attribute_spec *lua_step_attributes(const struct fields *f, size_t 
                     "attribute and attributes are both given; attribute = X is short for "
                     "attributes = { attribute = X }");
     if (fields_push(f, ONLY_FIELD) != LUA_TNIL) {
-        read_field(f, ONLY_FIELD, ONLY_FIELD, specs);
+        read_field(f, ONLY_FIELD, specs);
         *n = 1;
         return specs;
     }
@@ -264,7 +263,7 @@ const struct attribute_spec *lua_step_attributes(const struct fields *f, size_t 
                         "the name of an attribute is a text without control characters");
         luaL_checkstack(L, 20, "attributes");
         (void)fields_push(&all, names[i]);
-        read_field(f, names[i], names[i], &specs[i]);
+        read_field(f, names[i], &specs[i]);
     }
     return specs;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "src/base/stats.h"
+#include "src/core/mem.h"
 #include "src/core/order.h"
 #include "src/figure/internal.h"
 
@@ -21,10 +22,8 @@ struct latency_buckets {
 static int add_buckets(struct latency_buckets *all, const json_t *counts)
 {
     size_t n = json_array_size(counts);
-    struct latency_bucket *more = realloc(all->at, (all->n + n + 1) * sizeof *more);
-    if (!more)
+    if (!mem_fit(NULL, &all->at, all->n + n + 1, sizeof *all->at))
         return ERR_NO_MEMORY;
-    all->at = more;
     for (size_t i = 0; i < n; i++) {
         const json_t *pair = json_array_get(counts, i);
         all->at[all->n++] = (struct latency_bucket){ json_number_value(json_array_get(pair, 0)),
@@ -67,7 +66,7 @@ static int gather_latencies(struct gather *g, const char *name, const char *tag)
     }
     if (!rc && all.n)
         rc = add_ccdf(g, tag, name, &all);
-    free(all.at);
+    mem_free(NULL, all.at);
     return rc;
 }
 

@@ -89,10 +89,11 @@ static bool first_line(const char *path, char *text, size_t bytes)
     return got && text[0];
 }
 
-/* A new string with the text after the colon of the first line that begins with `name`, or NULL. */
-static json_t *field_of(const char *path, const char *name)
+/* A new string with the text after the colon of the first line that begins with `name`, or JSON
+   null. */
+static json_t *cpuinfo(const char *name)
 {
-    FILE *file = fopen(path, "r");
+    FILE *file = fopen("/proc/cpuinfo", "r");
     char line[8192];
     json_t *value = NULL;
 
@@ -108,12 +109,7 @@ static json_t *field_of(const char *path, const char *name)
     }
     if (file)
         (void)fclose(file);
-    return value;
-}
-
-static json_t *or_null(json_t *value_taken)
-{
-    return value_taken ? value_taken : json_null();
+    return value ? value : json_null();
 }
 
 static json_t *line_json(const char *path)
@@ -127,36 +123,33 @@ static json_t *line_json(const char *path)
 
 static json_t *caches_json(void)
 {
+    static const char *const files[3] = { "level", "type", "size" };
     json_t *caches = json_array();
 
     for (int i = 0; i < 8; i++) {
-        char path[128], level[16], type[32], size[32];
+        char path[128], text[3][32];
 
-        (void)snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/level", i);
-        if (!first_line(path, level, sizeof level))
-            break;
-        (void)snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/type", i);
-        if (!first_line(path, type, sizeof type))
-            break;
-        (void)snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", i);
-        if (!first_line(path, size, sizeof size))
-            break;
-        (void)json_array_append_new(
-            caches, json_pack("{s:i, s:s, s:s}", "level", atoi(level), "type", type, "size", size));
+        for (int f = 0; f < 3; f++) {
+            (void)snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/%s", i,
+                           files[f]);
+            if (!first_line(path, text[f], sizeof text[f]))
+                return caches;
+        }
+        (void)json_array_append_new(caches, json_pack("{s:i, s:s, s:s}", "level", atoi(text[0]),
+                                                      "type", text[1], "size", text[2]));
     }
     return caches;
 }
 
 json_t *sysinfo_cpu_model(void)
 {
-    return or_null(field_of("/proc/cpuinfo", "model name"));
+    return cpuinfo("model name");
 }
 
 static json_t *cpu_json(const char *governor)
 {
     return json_pack("{s:o, s:o, s:o, s:i, s:s, s:o, s:o}", "model", sysinfo_cpu_model(), "flags",
-                     or_null(field_of("/proc/cpuinfo", "flags")), "microcode",
-                     or_null(field_of("/proc/cpuinfo", "microcode")), "online",
+                     cpuinfo("flags"), "microcode", cpuinfo("microcode"), "online",
                      (int)sysconf(_SC_NPROCESSORS_ONLN), "governor", governor, "caches",
                      caches_json(), "transparent_hugepages",
                      line_json("/sys/kernel/mm/transparent_hugepage/enabled"));
@@ -230,24 +223,20 @@ static json_t *hdf5_version(void)
 {
     int (*version)(unsigned *, unsigned *, unsigned *) = NULL;
     unsigned major, minor, release;
-    char text[64];
 
     *(void **)&version = dlsym(RTLD_DEFAULT, "H5get_libversion");
     if (!version || version(&major, &minor, &release) < 0)
         return json_null();
-    (void)snprintf(text, sizeof text, "%u.%u.%u", major, minor, release);
-    return json_string(text);
+    return json_sprintf("%u.%u.%u", major, minor, release);
 }
 
 static json_t *lua_version(void)
 {
     const char *ident = dlsym(RTLD_DEFAULT, "lua_ident");
-    char text[64];
 
     if (!ident || !(ident = strstr(ident, "Lua ")))
         return json_null();
-    (void)snprintf(text, sizeof text, "%.*s", (int)strcspn(ident + 4, " $"), ident + 4);
-    return json_string(text);
+    return json_stringn(ident + 4, strcspn(ident + 4, " $"));
 }
 
 static json_t *libraries_json(void)
@@ -274,22 +263,21 @@ static void warn(json_t *warnings, const char *format, ...)
     (void)json_array_append_new(warnings, quote_json(text));
 }
 
-/* True for the OpenBLAS kernels that use AVX-512. */
-static bool core_is_wide(const char *core)
+bool sysinfo_blas_is_below(void)
 {
     static const char *const wide[] = { "SkylakeX", "Cooperlake", "Sapphirerapids", "Zen4" };
 
     for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
-        if (strcasecmp(core, wide[i]) == 0)
-            return true;
-    return false;
+        if (strcasecmp(openblas_get_corename(), wide[i]) == 0)
+            return false;
+    return kernels_best_isa() == ISA_AVX512;
 }
 
 static void warn_blas(json_t *warnings)
 {
     const char *core = openblas_get_corename(), *asked = getenv("OPENBLAS_CORETYPE");
 
-    if (kernels_best_isa() == ISA_AVX512 && !core_is_wide(core))
+    if (sysinfo_blas_is_below())
         warn(warnings,
              "OpenBLAS uses its %s kernels, although this processor has AVX-512%s%s%s: ground "
              "truth, training and methods that use it are slower than they could be",

@@ -3,6 +3,7 @@
 #define DRIFTLINE_BASE_SYSINFO_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct kernels;
 
@@ -11,5 +12,7 @@ struct kernels;
 json_t *sysinfo_environment(const struct kernels *, const char *root, size_t threads);
 /* A new string, or JSON null if unknown. */
 json_t *sysinfo_cpu_model(void);
+/* Whether OpenBLAS has chosen kernels without AVX-512 although the processor has it. */
+bool sysinfo_blas_is_below(void);
 
 #endif

@@ -71,19 +71,15 @@ static void print_device(struct bench_cuda *b)
 
 static int print_all(struct bench_cuda *b)
 {
-    static const char *const columns[] = { "kernel",     "work",  "per call",  "per second",
-                                           "% of limit", "limit", "x one core" };
     static int (*const kernels[])(struct bench_cuda *) = { bench_cuda_rows,   bench_cuda_assign,
                                                            bench_cuda_lists,  bench_cuda_hamming,
                                                            bench_cuda_bounds, bench_cuda_encode,
                                                            bench_cuda_train };
     int rc = OK;
-    table_init(&b->table, sizeof columns / sizeof *columns);
-    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
-        table_add(&b->table, "%s", columns[i]);
+    table_begin(&b->table, "kernel|work|per call|per second|% of limit|limit|x one core");
     for (size_t i = 0; rc == OK && i < sizeof kernels / sizeof *kernels; i++)
         rc = kernels[i](b);
-    table_print(&b->table, b->out); /* what was measured before an error, too */
+    table_end(&b->table, b->out); /* what was measured before an error, too */
     if (rc == OK)
         fprintf(b->out,
                 "\nMedians of %d calls, with copies of the arguments and answers. The limit is "
@@ -94,7 +90,6 @@ static int print_all(struct bench_cuda *b)
                 "products,\n"
                 "by this processor.\n",
                 BENCH_CUDA_REPEATS);
-    table_free(&b->table);
     return rc;
 }
 
@@ -107,12 +102,13 @@ static int allocate(struct bench_cuda *b)
     const size_t nearest = s->assigned * sizeof(uint32_t);
     b->n_floats = (s->queries > BENCH_HOST_ROWS ? s->queries : BENCH_HOST_ROWS) * 16 * s->dim;
     b->n_codes = BENCH_HOST_CODES;
-    b->floats = mem_array(NULL, b->n_floats, sizeof *b->floats);
-    b->scores = mem_array(NULL, (size_t)BENCH_HOST_CODES, sizeof *b->scores);
-    b->codes = mem_array(NULL, b->n_codes, sizeof *b->codes);
-    b->answers = mem_alloc(NULL, (candidates > matches ? candidates : matches) + nearest);
-    b->found = mem_array(NULL, s->queries + s->code_queries, sizeof *b->found);
-    if (!b->floats || !b->scores || !b->codes || !b->answers || !b->found)
+    b->floats = mem_group_array(&b->memory, b->n_floats, sizeof *b->floats);
+    b->scores = mem_group_array(&b->memory, BENCH_HOST_CODES, sizeof *b->scores);
+    b->codes = mem_group_array(&b->memory, b->n_codes, sizeof *b->codes);
+    b->answers =
+        mem_group_array(&b->memory, (candidates > matches ? candidates : matches) + nearest, 1);
+    b->found = mem_group_array(&b->memory, s->queries + s->code_queries, sizeof *b->found);
+    if (b->memory.failed)
         return bench_cuda_no_memory(b);
     for (size_t i = 0; i < b->n_floats; i++)
         b->floats[i] = (float)(rng_u64(&r) >> 40) * 0x1p-24f;
@@ -152,11 +148,7 @@ int bench_cuda(FILE *out, struct error *error)
         rc = print_all(&b);
     }
     openblas_set_num_threads(threads);
-    mem_free(NULL, b.floats);
-    mem_free(NULL, b.scores);
-    mem_free(NULL, b.codes);
-    mem_free(NULL, b.answers);
-    mem_free(NULL, b.found);
+    mem_group_free(&b.memory);
     if (b.session)
         b.library.ops->session_destroy(b.session);
     device_unload(&b.library);

@@ -8,6 +8,7 @@
 #include "kernels/cuda/device.h"
 #include "src/base/table.h"
 #include "src/core/error.h"
+#include "src/core/mem.h"
 
 /* Of a device, and, shorter, of the emulated one. */
 struct bench_cuda_sizes {
@@ -40,6 +41,7 @@ struct bench_cuda {
     struct device_limits limits;
     const struct bench_cuda_sizes *sizes;
     struct table table;
+    struct mem_group memory; /* of the arrays below */
     size_t n_floats, n_codes;
     float *floats, *scores; /* 0 to 1; scores: BENCH_HOST_CODES, more than one core's products */
     uint64_t *codes;        /* random bits */

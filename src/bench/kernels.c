@@ -12,12 +12,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "kernels/kernels.h"
 #include "src/base/clock.h"
 #include "src/base/stats.h"
+#include "src/base/sysinfo.h"
 #include "src/base/table.h"
 #include "src/bench/kernel_items.h"
 #include "src/bench/limits.h"
@@ -222,16 +222,6 @@ static void print_limits(struct bench *b)
     }
 }
 
-/* Whether OpenBLAS has chosen kernels without AVX-512 although the processor has it. */
-static bool blas_is_below(const char *core)
-{
-    static const char *const wide[] = { "SkylakeX", "Cooperlake", "SapphireRapids" };
-    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
-        if (!strcasecmp(core, wide[i]))
-            return false;
-    return kernels_best_isa() == ISA_AVX512;
-}
-
 static void print_sgemm(struct bench *b)
 {
     enum { ROWS = 384, COLUMNS = 384, DEPTH = 384 };
@@ -251,7 +241,7 @@ static void print_sgemm(struct bench *b)
     fprintf(b->out,
             "  SGEMM by OpenBLAS     %6.1f GFLOP/s, %.0f %% of the multiply-adds, %s kernels\n",
             gflops, 50 * gflops / b->multiply_adds_per_ns, core);
-    if (!blas_is_below(core))
+    if (!sysinfo_blas_is_below())
         return;
     fprintf(b->out,
             "warning: OpenBLAS uses its %s kernels, which leave AVX-512 idle. Where that is wider "

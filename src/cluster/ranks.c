@@ -184,43 +184,31 @@ static int group_send(struct rank_group *base, size_t to, const void *bytes, siz
 
 /* ---- starting */
 
-static int put_text(char *text, size_t bytes, size_t *at, const char *line, struct error *err)
-{
-    const size_t n = strlen(line) + 1;
-    if (*at + n > bytes)
-        return fail(err, ERR_IO, "ranks: the paths of the plugins are too long");
-    memcpy(text + *at, line, n);
-    *at += n;
-    return OK;
-}
-
 /* Texts, each with its zero: method, threads, crowded, folder, paths of plugins. */
 static int instruct(struct group *g, size_t rank, const char *dir, struct error *err)
 {
     const struct registry *registry = g->of->registry;
-    char text[1 << 16], line[PATH_MAX];
+    char folder[PATH_MAX], real[PATH_MAX], why[200], *text = NULL;
     struct mpi_send *send;
-    char why[200];
     size_t n = 0;
-    int rc = put_text(text, sizeof text, &n, g->of->ops->name, err);
-    (void)snprintf(line, sizeof line, "%zu", g->of->threads);
-    rc = rc ? rc : put_text(text, sizeof text, &n, line, err);
-    rc = rc ? rc : put_text(text, sizeof text, &n, g->wait.crowded ? "1" : "0", err);
-    rc = rc ? rc : path_print(line, err, "%s/rank-%zu", dir, rank);
-    rc = rc ? rc : put_text(text, sizeof text, &n, line, err);
-    for (size_t i = 0; rc == OK && i < registry->n_plugins; i++) {
-        char real[PATH_MAX];
-        rc = put_text(text, sizeof text, &n,
-                      realpath(registry->plugins[i].path, real) ? real : registry->plugins[i].path,
-                      err);
+    if (path_print(folder, err, "%s/rank-%zu", dir, rank))
+        return err->code;
+    FILE *out = open_memstream(&text, &n);
+    if (!out)
+        return fail(err, ERR_NO_MEMORY, "rank %zu: out of memory", rank);
+    fprintf(out, "%s%c%zu%c%d%c%s%c", g->of->ops->name, 0, g->of->threads, 0, g->wait.crowded, 0,
+            folder, 0);
+    for (size_t i = 0; i < registry->n_plugins; i++) {
+        const char *path = registry->plugins[i].path;
+        fprintf(out, "%s%c", realpath(path, real) ? real : path, 0);
     }
-    if (rc != OK)
-        return rc;
-    if (g->mpi->send(g->members[rank].link, TAG_HELLO, text, n, &send, why, sizeof why))
-        return fail(err, ERR_IO, "rank %zu: %s", rank, why);
-    while (!g->mpi->is_sent(send))
+    int rc = fclose(out) ? fail(err, ERR_NO_MEMORY, "rank %zu: out of memory", rank) : OK;
+    if (!rc && g->mpi->send(g->members[rank].link, TAG_HELLO, text, n, &send, why, sizeof why))
+        rc = fail(err, ERR_IO, "rank %zu: %s", rank, why);
+    while (!rc && !g->mpi->is_sent(send))
         (void)poll_ranks(g);
-    return OK;
+    free(text);
+    return rc;
 }
 
 /* Whether more ranks than cores are on this machine. */

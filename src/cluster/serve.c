@@ -1,5 +1,4 @@
 /* serve.c - the side of a rank that rank 0 has started. */
-#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -7,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "src/base/clock.h"
+#include "src/base/path.h"
 #include "src/cluster/load.h"
 #include "src/cluster/mpi/library.h"
 #include "src/cluster/ranks.h"
@@ -123,21 +122,6 @@ static void *beat(void *of)
 
 /* ---- starting */
 
-static int make_folders(char *path, struct error *err)
-{
-    for (char *at = path + 1; *at; at++) {
-        if (*at != '/')
-            continue;
-        *at = '\0';
-        if (mkdir(path, 0700) != 0 && errno != EEXIST)
-            return fail_errno(err, ERR_IO, "rank: %s cannot be made", path);
-        *at = '/';
-    }
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return fail_errno(err, ERR_IO, "rank: %s cannot be made", path);
-    return OK;
-}
-
 /* What rank 0 says at first. */
 struct orders {
     const char *method, *threads, *crowded, *folder, *plugins;
@@ -190,7 +174,7 @@ static int serve(struct rank *r, struct registry *registry, const struct kernels
         rc = fail(err, ERR_UNSUPPORTED, "rank: method \"%s\" has nothing to serve", orders.method);
     (void)snprintf(folder, sizeof folder, "%s", orders.folder);
     if (rc == OK)
-        rc = make_folders(folder, err);
+        rc = path_make_folders(folder, 0700, err);
     struct mem account = { 0 };
     struct pool *pool = pool_create((size_t)strtoull(orders.threads, NULL, 10));
     if (rc == OK && !pool)

@@ -170,21 +170,21 @@ static void read_name(const struct fields *f, struct experiment *ex)
     const size_t letters =
         strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.");
     if (!*name || *name == '.' || name[letters])
-        fields_fail(f, "name", ERR_CONFIG,
+        fields_fail(f, "name",
                     "\"name\" becomes a folder: letters, digits, _ - and . only, not \"%.60s\"",
                     name);
     if (letters > NAME_BYTES_MAX)
-        fields_fail(f, "name", ERR_CONFIG,
+        fields_fail(f, "name",
                     "\"name\" becomes a folder: at most %d characters, but \"%.20s...\" has %zu",
                     NAME_BYTES_MAX, name, letters);
     ex->name = script_keep(f->L, name);
     const char *title = fields_text(f, "title", name);
     if (!script_is_plain(title))
-        fields_fail(f, "title", ERR_CONFIG, "\"title\" must be UTF-8 without control characters");
+        fields_fail(f, "title", "\"title\" must be UTF-8 without control characters");
     ex->title = script_keep(f->L, title);
     const char *publication = fields_text(f, "publication", NULL);
     if (publication && (!*publication || !script_is_plain(publication)))
-        fields_fail(f, "publication", ERR_CONFIG,
+        fields_fail(f, "publication",
                     "\"publication\" must be UTF-8 without control characters, and not empty");
     ex->publication = script_keep(f->L, publication);
 }
@@ -200,7 +200,7 @@ static uint64_t read_bytes(const struct fields *f, const char *key)
         for (const char *u = units; unit && u <= unit; u++)
             bytes *= 1024;
         if (!(bytes >= 1 && bytes < 1e18) || (*end && (!unit || end[1])))
-            fields_fail(f, key, ERR_CONFIG,
+            fields_fail(f, key,
                         "\"%s\" must be a number of bytes or a string such as \"4G\", not %s", key,
                         script_shown(f->L, -1));
         lua_pop(f->L, 1);
@@ -227,7 +227,7 @@ static void read_numbers(const struct fields *f, struct script *s, struct experi
     static const char *const devices[] = { "cpu", "cuda", NULL };
     ex->truth_on_device = fields_choice(f, "truth_device", 0, devices) == 1;
     if (fields_has(f, "size_hint") && fields_has(f, "tell_size"))
-        fields_fail(f, "tell_size", ERR_CONFIG, "\"tell_size\" is the old name of \"size_hint\"");
+        fields_fail(f, "tell_size", "\"tell_size\" is the old name of \"size_hint\"");
     ex->size_hint = fields_bool(f, "size_hint", fields_bool(f, "tell_size", true));
     if (o->has_seed)
         note_number(s, "seed", (double)o->seed);
@@ -279,13 +279,13 @@ static void read_methods(const struct fields *f, struct experiment *ex)
     fields_only(&list, CALL_LIST, METHODS_MAX);
     const size_t n = (size_t)lua_rawlen(L, list.at);
     if (!n)
-        fields_fail(f, "methods", ERR_CONFIG, "\"methods\" is empty");
+        fields_fail(f, "methods", "\"methods\" is empty");
     ex->methods = script_keep_items(L, n, sizeof *ex->methods);
     for (size_t i = 1; i <= n; i++) {
         lua_rawgeti(L, list.at, (lua_Integer)i);
         struct method_spec *spec = lua_method_take(L, -1);
         if (!spec)
-            fields_fail(f, "methods", ERR_CONFIG,
+            fields_fail(f, "methods",
                         "\"methods\"[%zu] must be a method { ... } of its own, not %s", i,
                         script_shown(L, -1));
         struct method_spec *m = &ex->methods[ex->n_methods++];
@@ -300,7 +300,7 @@ static void read_methods(const struct fields *f, struct experiment *ex)
 static void read_workload(const struct fields *f, struct script *s)
 {
     if (fields_push(f, "workload") != LUA_TFUNCTION)
-        fields_fail(f, "workload", ERR_CONFIG,
+        fields_fail(f, "workload",
                     "\"workload\" must be a function, as in workload = function(w) ... end, "
                     "not %s",
                     script_shown(f->L, -1));

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/core/append_text.h"
+
 /* The most names compared for a hint: options of one table, or choices of one option. */
 #define NAMES_MAX 128
 
@@ -82,18 +84,23 @@ static bool choice_at(const char *choices, size_t i, char name[PARAM_TEXT_BYTES]
     return true;
 }
 
-bool param_gone(const struct param *table, const char *name, char text[PARAM_TEXT_BYTES])
+/* Copies what a list such as "old=new|older=new" has for the name. */
+static bool pair_named(const char *pairs, const char *name, char text[PARAM_TEXT_BYTES])
 {
-    const char *gone = table ? table[param_count(table)].old_choices : NULL;
     char pair[PARAM_TEXT_BYTES];
     const size_t length = strlen(name);
-    for (size_t i = 0; gone && choice_at(gone, i, pair); i++) {
+    for (size_t i = 0; pairs && choice_at(pairs, i, pair); i++) {
         if (strncmp(pair, name, length) == 0 && pair[length] == '=') {
             memcpy(text, pair + length + 1, sizeof pair - length - 1);
             return true;
         }
     }
     return false;
+}
+
+bool param_gone(const struct param *table, const char *name, char text[PARAM_TEXT_BYTES])
+{
+    return table && pair_named(table[param_count(table)].old_choices, name, text);
 }
 
 static int fail_unknown(const struct param *table, const char *name, const char *owner,
@@ -112,12 +119,8 @@ static int fail_unknown(const struct param *table, const char *name, const char 
     if (n == 0)
         return fail(err, ERR_CONFIG, "%s has no parameter \"%s\"; it has none at all", owner, name);
     char list[512] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < n && used < sizeof list - 1; i++) {
-        const int wrote =
-            snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
-        used += wrote > 0 ? (size_t)wrote : 0;
-    }
+    for (size_t i = 0; i < n; i++)
+        append_text(list, sizeof list, ", ", "%s", names[i]);
     return fail(err, ERR_CONFIG, "%s has no parameter \"%s\"; it has: %s", owner, name, list);
 }
 
@@ -206,17 +209,9 @@ static bool choice_named(const struct param *p, const char *wanted, size_t *inde
 /* Like choice_named(), but also takes the old name of a choice. */
 static bool choice_index(const struct param *p, const char *wanted, size_t *index)
 {
-    char pair[PARAM_TEXT_BYTES];
-    if (choice_named(p, wanted, index))
-        return true;
-    for (size_t i = 0; p->old_choices && choice_at(p->old_choices, i, pair); i++) {
-        char *now = strchr(pair, '=');
-        assert(now);
-        *now++ = '\0';
-        if (strcmp(pair, wanted) == 0)
-            return choice_named(p, now, index);
-    }
-    return false;
+    char now[PARAM_TEXT_BYTES];
+    return choice_named(p, wanted, index) ||
+           (pair_named(p->old_choices, wanted, now) && choice_named(p, now, index));
 }
 
 static int set_choice(const struct param *p, void *out, struct param_value v, const char *owner,
@@ -228,13 +223,10 @@ static int set_choice(const struct param *p, void *out, struct param_value v, co
         store_number(p, out, (double)index);
         return OK;
     }
-    char given[128], wanted[PARAM_TEXT_BYTES];
-    size_t used = 0;
+    char given[128], wanted[PARAM_TEXT_BYTES] = "";
     struct hint_text hint = { "" };
-    for (size_t i = 0; choice_at(p->choices, i, name) && used < sizeof wanted - 1; i++) {
-        const int wrote =
-            snprintf(wanted + used, sizeof wanted - used, "%s\"%.60s\"", i ? ", " : "", name);
-        used += wrote > 0 ? (size_t)wrote : 0;
+    for (size_t i = 0; choice_at(p->choices, i, name); i++) {
+        append_text(wanted, sizeof wanted, ", ", "\"%.60s\"", name);
         const char *const one = name;
         if (v.kind == VALUE_TEXT && !*hint.text)
             hint = error_hint(v.text, &one, 1);
@@ -329,9 +321,8 @@ static void describe(const struct param *p, char *line, size_t bytes)
 void param_describe(const struct param *p, char *line, size_t bytes)
 {
     describe(p, line, bytes);
-    const size_t used = strlen(line);
-    (void)snprintf(line + used, bytes - used, "%s%s%s", p->live ? " (live)" : "",
-                   p->paper ? "; the paper: " : "", p->paper ? p->paper : "");
+    append_text(line, bytes, "", "%s%s%s", p->live ? " (live)" : "",
+                p->paper ? "; the paper: " : "", p->paper ? p->paper : "");
 }
 
 static bool field_possible(const struct param *p, const void *out)
@@ -339,14 +330,12 @@ static bool field_possible(const struct param *p, const void *out)
     const char *at = (const char *)out + p->offset;
     char name[PARAM_TEXT_BYTES];
     int64_t whole = 0;
-    double real = 0;
     switch (p->type) {
         case PARAM_TYPE_INT:
-            memcpy(&whole, at, sizeof whole);
-            return (double)whole >= p->min && (double)whole <= p->max;
-        case PARAM_TYPE_REAL:
-            memcpy(&real, at, sizeof real);
-            return real >= p->min && real <= p->max; /* false for NaN */
+        case PARAM_TYPE_REAL: {
+            const double number = param_get(p, out, name).number;
+            return number >= p->min && number <= p->max; /* false for NaN */
+        }
         case PARAM_TYPE_BOOL: return *(const unsigned char *)at <= 1;
         case PARAM_TYPE_CHOICE:
             memcpy(&whole, at, sizeof whole);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "src/base/stats.h"
+#include "src/core/mem.h"
 #include "src/core/order.h"
 #include "src/figure/internal.h"
 
@@ -21,10 +22,8 @@ struct latency_buckets {
 static int add_buckets(struct latency_buckets *all, const json_t *counts)
 {
     size_t n = json_array_size(counts);
-    struct latency_bucket *more = realloc(all->at, (all->n + n + 1) * sizeof *more);
-    if (!more)
+    if (!mem_fit(NULL, &all->at, all->n + n + 1, sizeof *all->at))
         return ERR_NO_MEMORY;
-    all->at = more;
     for (size_t i = 0; i < n; i++) {
         const json_t *pair = json_array_get(counts, i);
         all->at[all->n++] = (struct latency_bucket){ json_number_value(json_array_get(pair, 0)),
@@ -67,7 +66,7 @@ static int gather_latencies(struct gather *g, const char *name, const char *tag)
     }
     if (!rc && all.n)
         rc = add_ccdf(g, tag, name, &all);
-    free(all.at);
+    mem_free(NULL, all.at);
     return rc;
 }
 
@@ -116,23 +115,6 @@ static const json_t *column_of(const json_t *step, const char *name)
         dot ? dot + 1 : name);
 }
 
-int figure_gather_sizes(struct gather *g)
-{
-    int rc = OK;
-    for (size_t i = 0; !rc && i < g->result->n_builds; i++) { /* knobs do not change the clusters */
-        const struct result_cell *cell = g->result->builds[i];
-        const json_t *sizes = NULL;
-        for (size_t s = 0; figure_allows_cell(g, cell) && s < cell->n; s++) {
-            const json_t *column = column_of(cell->steps[s].json, g->figure->y_name);
-            if (json_is_array(column))
-                sizes = column;
-        }
-        if (sizes)
-            rc = add_sizes(g, cell->build, sizes);
-    }
-    return rc;
-}
-
 /* The column in the last step that has it and that `where` allows; NULL if there is none. */
 static const json_t *last_column(const struct gather *g, const struct result_cell *cell,
                                  const char *name)
@@ -146,6 +128,18 @@ static const json_t *last_column(const struct gather *g, const struct result_cel
             last = column;
     }
     return last;
+}
+
+int figure_gather_sizes(struct gather *g)
+{
+    int rc = OK;
+    for (size_t i = 0; !rc && i < g->result->n_builds; i++) { /* knobs do not change the clusters */
+        const struct result_cell *cell = g->result->builds[i];
+        const json_t *sizes = last_column(g, cell, g->figure->y_name);
+        if (sizes && figure_allows_cell(g, cell))
+            rc = add_sizes(g, cell->build, sizes);
+    }
+    return rc;
 }
 
 /* One curve per build: a build reports its tables once, after all points of a sweep. */

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "src/core/append_text.h"
+
 /* The size of a panel in the units of plots/draw.gp, alone and beside others. */
 static const struct {
     double width, width_beside, height;
@@ -19,15 +21,13 @@ struct letter {
 /* The knobs of a point that the curve's name does not have: "nprobe=4" of "nprobe=4,soft_k=2" in ivf[soft_k=2]. */
 static void own_knobs(const struct plot_point *p, char *text, size_t bytes)
 {
-    size_t n = 0;
-
     text[0] = '\0';
     for (const char *at = p->point, *end; *at; at = *end ? end + 1 : end) {
         char knob[128];
         end = at + strcspn(at, ",");
         (void)snprintf(knob, sizeof knob, "%.*s", (int)(end - at), at);
-        if (!strstr(p->series, knob) && n < bytes)
-            n += (size_t)snprintf(text + n, bytes - n, "%s%s", n ? "," : "", knob);
+        if (!strstr(p->series, knob))
+            append_text(text, bytes, ",", "%s", knob);
     }
 }
 

@@ -58,12 +58,7 @@ int figure_gather(struct figure *f, const struct result *result, const json_t *s
 
 static void want(json_t *specs, const char *kind, const char *x, const char *y)
 {
-    json_t *spec = json_pack("{s:s}", "kind", kind);
-    if (x)
-        json_object_set_new(spec, "x", json_string(x));
-    if (y)
-        json_object_set_new(spec, "y", json_string(y));
-    json_array_append_new(specs, spec);
+    json_array_append_new(specs, json_pack("{s:s, s:s*, s:s*}", "kind", kind, "x", x, "y", y));
 }
 
 json_t *figure_specs(const struct result *result)
@@ -81,21 +76,19 @@ json_t *figure_specs(const struct result *result)
         insert |= step->op == OP_INSERT;
         series |= step->of > 1;
     }
-    if (search)
+    if (search) {
         want(specs, "bars", NULL, NULL);
-    if (search)
         want(specs, "pareto", "qps", NULL);
-    if (search)
         want(specs, "pareto", "distances", NULL);
-    if (search)
         want(specs, "ccdf", NULL, NULL);
+    }
     if (series)
         want(specs, "timeline", NULL, NULL);
     if (range)
         want(specs, "radius", NULL, NULL);
-    if (insert)
+    if (insert) {
         want(specs, "bars", NULL, "seconds");
-    if (insert)
         want(specs, "memory", NULL, NULL);
+    }
     return specs;
 }

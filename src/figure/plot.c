@@ -1,8 +1,6 @@
 /* plot.c - draws the figures of a result: writes a CSV and a small gnuplot script for each, then runs gnuplot. */
 #include "src/figure/plot.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,31 +44,6 @@ static int draw(const struct drawing *d, const json_t *spec, size_t number, stru
     return rc;
 }
 
-static bool is_figure(const char *name)
-{
-    static const char *const extensions[] = { ".svg", ".png", ".pdf", ".csv", ".gp", ".log" };
-    const size_t digits = strspn(name, "0123456789");
-    const char *extension = strrchr(name, '.');
-    if (digits < 2 || name[digits] != '-' || !extension)
-        return false;
-    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++)
-        if (!strcmp(extension, extensions[i]))
-            return true;
-    return false;
-}
-
-/* Removes earlier figures: a changed config may number its figures differently, and gnuplot would
-   write through a symbolic link of the same name. */
-static void remove_old(const char *dir)
-{
-    DIR *folder = opendir(dir);
-    for (struct dirent *e; folder && (e = readdir(folder));)
-        if (is_figure(e->d_name))
-            unlinkat(dirfd(folder), e->d_name, 0);
-    if (folder)
-        closedir(folder);
-}
-
 int plot_result(const char *dir, const char *root, enum figure_style style,
                 const volatile int *interrupted, json_t **bare, json_t **letters,
                 struct error *error)
@@ -91,7 +64,9 @@ int plot_result(const char *dir, const char *root, enum figure_style style,
     json_t *specs = figure_specs(&result);
     const struct drawing d = { &result,     dir,          plots, style,
                                interrupted, json_array(), *bare, *letters };
-    remove_old(dir);
+    /* A changed config may number its figures differently, and gnuplot would write through a symbolic
+       link of the same name. */
+    result_remove_figures(dir);
     for (size_t i = 0; !rc && i < json_array_size(specs); i++)
         rc = draw(&d, json_array_get(specs, i), i + 1, error);
     json_object_set_new(result.json, "figures", d.files); /* after an error, those drawn so far */

@@ -4,19 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/core/mem.h"
 #include "src/figure/internal.h"
 
 int figure_add(struct figure *f, const char *panel, const char *series, const char *point, double x,
                const char *x_label, double y, double low, double high)
 {
-    if (f->n == f->capacity) {
-        size_t capacity = f->capacity ? 2 * f->capacity : 64;
-        struct plot_point *more = realloc(f->points, capacity * sizeof *more);
-        if (!more)
-            return ERR_NO_MEMORY;
-        f->points = more;
-        f->capacity = capacity;
-    }
+    if (!mem_grow(NULL, &f->points, &f->capacity, f->n + 1, sizeof *f->points))
+        return ERR_NO_MEMORY;
     f->points[f->n++] = (struct plot_point){ .panel = strdup(panel),
                                              .series = strdup(series),
                                              .x_label = strdup(x_label),
@@ -49,7 +44,7 @@ void figure_free_points(struct figure *f)
         free(f->points[i].x_label);
         free(f->points[i].point);
     }
-    free(f->points);
+    mem_free(NULL, f->points);
 }
 
 void figure_free(struct figure *f)

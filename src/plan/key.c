@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "src/base/json.h"
+#include "src/core/append_text.h"
 
 /* 1. Hashing */
 
@@ -223,28 +224,19 @@ int plan_identify(struct plan *plan, const struct experiment *ex, const struct i
 
 /* 4. Differences */
 
-struct line {
-    char *text;
-    size_t bytes, used;
-};
-
-static void add(struct line *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void add(struct line *l, const char *format, ...)
+static void add_values(const char *key, const json_t *was, const json_t *is, char *text,
+                       size_t bytes)
 {
-    if (l->used && l->used + 2 < l->bytes)
-        l->used += (size_t)snprintf(l->text + l->used, l->bytes - l->used, ", ");
-    va_list args;
-    va_start(args, format);
-    const int n = vsnprintf(l->text + l->used, l->bytes - l->used, format, args);
-    va_end(args);
-    l->used = n < 0 || (size_t)n >= l->bytes - l->used ? l->bytes - 1 : l->used + (size_t)n;
+    char *a = was ? json_dumps(was, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    char *b = is ? json_dumps(is, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    append_text(text, bytes, ", ", "%s %s -> %s", key, a ? a : "not set", b ? b : "not set");
+    free(a);
+    free(b);
 }
 
-/* Calls `write` once for each key whose value differs or that only one of the objects has. */
-static void each_difference(const json_t *was, const json_t *is, struct line *l,
-                            void (*write)(struct line *, const char *, const json_t *,
-                                          const json_t *))
+/* Names each key whose value differs or that only one of the objects has. */
+static void add_differences(const json_t *was, const json_t *is, bool with_values, char *text,
+                            size_t bytes)
 {
     json_t *keys = json_object(), *value;
     const char *key;
@@ -252,24 +244,14 @@ static void each_difference(const json_t *was, const json_t *is, struct line *l,
     json_object_update(keys, (json_t *)(uintptr_t)is);
     json_object_foreach(keys, key, value) {
         const json_t *a = json_object_get(was, key), *b = json_object_get(is, key);
-        if (!a || !b || !json_equal(a, b))
-            write(l, key, a, b);
+        if (a && b && json_equal(a, b))
+            continue;
+        if (with_values)
+            add_values(key, a, b, text, bytes);
+        else
+            append_text(text, bytes, ", ", "%s%s", key, !a ? " (new)" : !b ? " (gone)" : "");
     }
     json_decref(keys);
-}
-
-static void write_name(struct line *l, const char *key, const json_t *was, const json_t *is)
-{
-    add(l, "%s%s", key, !was ? " (new)" : !is ? " (gone)" : "");
-}
-
-static void write_values(struct line *l, const char *key, const json_t *was, const json_t *is)
-{
-    char *a = was ? json_dumps(was, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    char *b = is ? json_dumps(is, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    add(l, "%s %s -> %s", key, a ? a : "not set", b ? b : "not set");
-    free(a);
-    free(b);
 }
 
 static bool same(const json_t *a, const json_t *b, const char *key)
@@ -281,28 +263,27 @@ static bool same(const json_t *a, const json_t *b, const char *key)
 void plan_key_difference(const struct cell *c, const json_t *stored, char *text, size_t bytes)
 {
     const json_t *was = json_object_get(stored, "identity"), *is = c->identity;
-    struct line l = { text, bytes, 0 };
     *text = '\0';
     if (strcmp(field_text(stored, "key", ""), c->key) == 0)
         return;
     if (!json_is_object(was) || !json_is_object(json_object_get(stored, "key_parts"))) {
-        add(&l, "stored without saying by what program");
+        append_text(text, bytes, ", ", "stored without saying by what program");
         return;
     }
     if (!same(was, is, "program_sha256"))
-        add(&l, "program rebuilt");
+        append_text(text, bytes, ", ", "program rebuilt");
     if (!same(was, is, "plugin_sha256"))
-        add(&l, "plugin rebuilt");
-    each_difference(json_object_get(was, "libraries"), json_object_get(is, "libraries"), &l,
-                    write_name);
+        append_text(text, bytes, ", ", "plugin rebuilt");
+    add_differences(json_object_get(was, "libraries"), json_object_get(is, "libraries"), false,
+                    text, bytes);
     if (!same(was, is, "kernels"))
-        add(&l, "kernels %s -> %s", field_text(was, "kernels", "?"),
-            field_text(is, "kernels", "?"));
+        append_text(text, bytes, ", ", "kernels %s -> %s", field_text(was, "kernels", "?"),
+                    field_text(is, "kernels", "?"));
     if (!same(was, is, "cpu"))
-        add(&l, "another processor");
-    each_difference(json_object_get(was, "tunables"), json_object_get(is, "tunables"), &l,
-                    write_values);
-    each_difference(json_object_get(stored, "key_parts"), c->key_parts, &l, write_name);
-    if (!l.used)
-        add(&l, "its key");
+        append_text(text, bytes, ", ", "another processor");
+    add_differences(json_object_get(was, "tunables"), json_object_get(is, "tunables"), true, text,
+                    bytes);
+    add_differences(json_object_get(stored, "key_parts"), c->key_parts, false, text, bytes);
+    if (!*text)
+        append_text(text, bytes, ", ", "its key");
 }

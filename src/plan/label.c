@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "src/core/append_text.h"
 #include "src/plan/plan.h"
 
 void plan_write_label(const char *label, const char *point, char *text, size_t bytes)
@@ -11,17 +12,14 @@ void plan_write_label(const char *label, const char *point, char *text, size_t b
 
 void plan_write_build_part(const char *point, const json_t *knobs, char *text, size_t bytes)
 {
-    size_t used = 0;
-
     text[0] = '\0';
     for (const char *at = point; *at;) {
         const size_t n = strcspn(at, ","), key = strcspn(at, "=,");
         char name[128];
 
         (void)snprintf(name, sizeof name, "%.*s", (int)key, at);
-        if (n > 0 && used < bytes && (key == n || !json_object_get(knobs, name)))
-            used +=
-                (size_t)snprintf(text + used, bytes - used, "%s%.*s", used ? "," : "", (int)n, at);
+        if (n > 0 && (key == n || !json_object_get(knobs, name)))
+            append_text(text, bytes, ",", "%.*s", (int)n, at);
         at += n + (at[n] == ',');
     }
 }
@@ -55,13 +53,11 @@ void plan_unsupported(const struct index_ops *ops, enum element element, size_t 
                  ops->name, dim);
         return;
     }
-    size_t used = (size_t)snprintf(
-        text, bytes, "method \"%s\" does not take %s rows under metric \"%s\"; it takes ",
-        ops->name, index_element_name(element), index_metric_name(metric));
+    (void)snprintf(text, bytes,
+                   "method \"%s\" does not take %s rows under metric \"%s\"; it takes ", ops->name,
+                   index_element_name(element), index_metric_name(metric));
 
     for (const struct index_space *s = ops->spaces; s && (int)s->element >= 0; s++)
-        if (used < bytes)
-            used += (size_t)snprintf(text + used, bytes - used, "%s%s under %s",
-                                     s == ops->spaces ? "" : ", ", index_element_name(s->element),
-                                     index_metric_name(s->metric));
+        append_text(text, bytes, s == ops->spaces ? "" : ", ", "%s under %s",
+                    index_element_name(s->element), index_metric_name(s->metric));
 }

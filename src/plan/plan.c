@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "src/base/json.h"
+#include "src/core/append_text.h"
 #include "src/core/mem.h"
 #include "src/plan/key.h"
 
@@ -25,15 +26,12 @@ static int no_memory(struct error *err)
 static char *name_values(const json_t *values)
 {
     char text[NAME_BYTES] = "";
-    size_t used = 0;
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)values, key, value) {
         char shown[256];
         json_value_text(value, shown, sizeof shown);
-        const int n =
-            snprintf(text + used, sizeof text - used, "%s%s=%s", used ? "," : "", key, shown);
-        used += n > 0 && (size_t)n < sizeof text - used ? (size_t)n : 0;
+        append_text(text, sizeof text, ",", "%s=%s", key, shown);
     }
     return strdup(text);
 }
@@ -81,9 +79,9 @@ static int set_values(const struct param *table, void *out, const json_t *values
     return rc;
 }
 
-/* *out: a new struct with the defaults, then overwritten by each set of values in order; NULL if
-   the table is empty. */
-static int fill(const struct param *table, size_t bytes, const json_t *const *sets, size_t n,
+/* *out: a new struct with the defaults, then overwritten by each set of values in order, of which
+   any may be NULL; NULL if the table is empty. */
+static int fill(const struct param *table, size_t bytes, const json_t *const sets[3],
                 const char *owner, void **out, struct error *err)
 {
     *out = NULL;
@@ -94,14 +92,14 @@ static int fill(const struct param *table, size_t bytes, const json_t *const *se
         return no_memory(err);
     param_defaults(table, *out);
     int rc = OK;
-    for (size_t i = 0; !rc && i < n; i++)
+    for (size_t i = 0; !rc && i < 3; i++)
         rc = set_values(table, *out, sets[i], owner, err);
     return rc;
 }
 
 /* The options of the method that this one contains, as the text option that is for them. */
-static int fill_contained(const struct method_spec *m, bool knobs, const json_t *const *sets,
-                          size_t n, void *out, struct error *err)
+static int fill_contained(const struct method_spec *m, bool knobs, const json_t *const sets[3],
+                          void *out, struct error *err)
 {
     const struct param *own = knobs ? m->ops->knobs : m->ops->params;
     const struct param *table = !m->of ? NULL : knobs ? m->of->knobs : m->of->params;
@@ -109,7 +107,7 @@ static int fill_contained(const struct method_spec *m, bool knobs, const json_t 
     json_t *values = json_object();
     const char *key;
     json_t *value;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < 3; i++)
         json_object_foreach((json_t *)(uintptr_t)sets[i], key, value)
             if (!param_find(own, key) && param_find(table, key))
                 json_object_set(values, key, value);
@@ -155,26 +153,32 @@ static char *point_name(const struct build *b, const json_t *sweep)
     return strdup(text);
 }
 
+/* *out: the parameters or knobs, given and varied. */
+static int fill_options(const struct build *b, bool knobs, const json_t *varied, void **out,
+                        struct error *err)
+{
+    const struct method_spec *m = b->method;
+    const json_t *sets[3] = { knobs ? m->knobs : m->params, varied, b->changes };
+    char owner[100];
+    (void)snprintf(owner, sizeof owner, "method \"%s\"", m->ops->name);
+    const int rc = knobs ? fill(m->ops->knobs, m->ops->knobs_bytes, sets, owner, out, err)
+                         : fill(m->ops->params, m->ops->params_bytes, sets, owner, out, err);
+    return rc || !m->of ? rc : fill_contained(m, knobs, sets, *out, err);
+}
+
 static int make_points(struct cell *c, const struct build *b, const json_t *sweep,
                        struct error *err)
 {
-    const struct index_ops *ops = b->method->ops;
-    char owner[100];
-    (void)snprintf(owner, sizeof owner, "method \"%s\"", ops->name);
     c->points = calloc(json_array_size(sweep), sizeof *c->points);
     if (!c->points)
         return no_memory(err);
     for (c->n_points = 0; c->n_points < json_array_size(sweep);) {
         const json_t *s = json_array_get(sweep, c->n_points);
         struct point *p = &c->points[c->n_points++];
-        const json_t *sets[3] = { b->method->knobs, s, b->changes };
-        int rc =
-            fill(ops->knobs, ops->knobs_bytes, sets, b->changes ? 3 : 2, owner, &p->knobs, err);
-        if (!rc && b->method->of)
-            rc = fill_contained(b->method, true, sets, b->changes ? 3 : 2, p->knobs, err);
+        const int rc = fill_options(b, true, s, &p->knobs, err);
         if (rc)
             return rc;
-        p->knobs_json = values_json(ops->knobs, p->knobs);
+        p->knobs_json = values_json(b->method->ops->knobs, p->knobs);
         p->name = point_name(b, s);
         if (!p->knobs_json || !p->name)
             return no_memory(err);
@@ -211,20 +215,14 @@ static void choose_element(struct cell *c, const struct op_list *list)
 static int make_cell(struct cell *c, const struct experiment *ex, const struct build *b,
                      const json_t *sweep, size_t repeat, struct error *err)
 {
-    const struct index_ops *ops = b->method->ops;
-    char owner[100];
-    (void)snprintf(owner, sizeof owner, "method \"%s\"", ops->name);
     c->method = b->method;
     c->repeat = repeat;
     c->seed = ex->seed + repeat % ex->seeds;
     choose_element(c, ex->ops);
-    const json_t *sets[3] = { b->method->params, b->grid, b->changes };
-    int rc = fill(ops->params, ops->params_bytes, sets, b->changes ? 3 : 2, owner, &c->params, err);
-    if (!rc && b->method->of)
-        rc = fill_contained(b->method, false, sets, b->changes ? 3 : 2, c->params, err);
+    const int rc = fill_options(b, false, b->grid, &c->params, err);
     if (rc)
         return rc;
-    c->params_json = values_json(ops->params, c->params);
+    c->params_json = values_json(b->method->ops->params, c->params);
     return c->params_json ? make_points(c, b, sweep, err) : no_memory(err);
 }
 
@@ -343,7 +341,6 @@ static void points_text(const struct plan *plan, const char *wanted_label, char 
     enum { NAMED = 4 };
     const size_t length = strcspn(wanted_label, "[");
     const struct cell *first = NULL;
-    size_t used = 0;
     for (size_t c = 0; c < plan->n; c++) {
         const struct cell *cell = &plan->cells[c];
         if (strncmp(cell->method->label, wanted_label, length) == 0 &&
@@ -351,11 +348,10 @@ static void points_text(const struct plan *plan, const char *wanted_label, char 
             first = cell;
     }
     text[0] = '\0';
-    for (size_t p = 0; first && p < first->n_points && p < NAMED && used < bytes; p++) {
+    for (size_t p = 0; first && p < first->n_points && p < NAMED; p++) {
         char label[NAME_BYTES * 2];
         plan_label(first, p, label, sizeof label);
-        used +=
-            (size_t)snprintf(text + used, bytes - used, "%s\"%s\"", p ? ", " : "; it has ", label);
+        append_text(text, bytes, ", ", "%s\"%s\"", p ? "" : "; it has ", label);
     }
 }
 

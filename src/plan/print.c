@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "src/base/table.h"
+#include "src/core/append_text.h"
 #include "src/plan/plan.h"
 
 /* Of a longer list, only the beginning and the last OPS_TAIL operations are shown. */
@@ -24,11 +25,11 @@ static void describe_change(const struct op *op, char *text, size_t bytes)
     if (op->batch)
         (void)snprintf(text, bytes, "batches of %zu", op->batch);
     if (op->n_chunks)
-        (void)snprintf(text + strlen(text), bytes - strlen(text), "%sa stream of %zu view%s",
-                       *text ? ", " : "", op->n_chunks, op->n_chunks == 1 ? "" : "s");
+        append_text(text, bytes, ", ", "a stream of %zu view%s", op->n_chunks,
+                    op->n_chunks == 1 ? "" : "s");
     if (op->pending || (op->attributes && op->kind == OP_INSERT))
-        (void)snprintf(text + strlen(text), bytes - strlen(text), "%s%s", *text ? ", " : "",
-                       op->pending ? "waits for the commit" : "with attributes");
+        append_text(text, bytes, ", ", "%s",
+                    op->pending ? "waits for the commit" : "with attributes");
 }
 
 /* "soft_k = 2, split_threshold = 2.5" */
@@ -36,13 +37,10 @@ static void describe_settings(const struct op *op, char *text, size_t bytes)
 {
     json_t *settings = json_loads(op->settings, 0, NULL), *value;
     const char *name;
-    size_t used = 0;
 
     json_object_foreach(settings, name, value) {
         char *shown = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-        if (used < bytes)
-            used += (size_t)snprintf(text + used, bytes - used, "%s%s = %s", used ? ", " : "", name,
-                                     shown ? shown : "?");
+        append_text(text, bytes, ", ", "%s = %s", name, shown ? shown : "?");
         free(shown);
     }
     json_decref(settings);
@@ -50,16 +48,13 @@ static void describe_settings(const struct op *op, char *text, size_t bytes)
 
 static void describe_mix(const struct op *op, char *text, size_t bytes)
 {
-    size_t used = 0;
-
     for (size_t k = 0; k < MIX_KINDS; k++)
-        if (op->shares[k] > 0 && used < bytes)
-            used += (size_t)snprintf(text + used, bytes - used, "%s%g %% %s", used ? ", " : "",
-                                     100 * op->shares[k], op_mix_kind_names[k]);
-    if (used < bytes && op->rate > 0)
-        used += (size_t)snprintf(text + used, bytes - used, ", %g/s", op->rate);
-    if (used < bytes && op->order)
-        (void)snprintf(text + used, bytes - used, ", in a recorded order");
+        if (op->shares[k] > 0)
+            append_text(text, bytes, ", ", "%g %% %s", 100 * op->shares[k], op_mix_kind_names[k]);
+    if (op->rate > 0)
+        append_text(text, bytes, ", ", "%g/s", op->rate);
+    if (op->order)
+        append_text(text, bytes, ", ", "in a recorded order");
 }
 
 static void describe_op(const struct op_list *list, const struct op *op, char *text, size_t bytes)
@@ -154,7 +149,6 @@ int plan_check_runnable(const struct plan *plan, const struct experiment *ex, st
     const size_t bits = 8 * list->dim; /* if bytes are codes */
     bool codes = false;
     char why[800] = "", hint[160] = "";
-    size_t used = 0;
     for (size_t i = 0; i < plan->n; i++)
         if (!plan->cells[i].unsupported)
             return OK;
@@ -163,9 +157,7 @@ int plan_check_runnable(const struct plan *plan, const struct experiment *ex, st
         if (c->method != &ex->methods[i / plan->n] || strstr(why, c->unsupported))
             continue;
         codes |= index_takes(c->method->ops, INDEX_B64, bits, INDEX_HAMMING);
-        if (used < sizeof why)
-            used += (size_t)snprintf(why + used, sizeof why - used, "%s%s", used ? "; " : "",
-                                     c->unsupported);
+        append_text(why, sizeof why, "; ", "%s", c->unsupported);
     }
     codes &= list->element == INDEX_U8 && bits % 64 == 0 && bits <= INDEX_CODE_BITS_MAX;
     if (codes)

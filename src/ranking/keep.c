@@ -10,9 +10,8 @@ bool ranking_same_family(const struct ranking_build *a, const struct ranking_bui
     return a->family == b->family && !memcmp(a->label, b->label, a->family);
 }
 
-/* The build of the same family with the best rank. */
-static const struct ranking_build *best_of_family(const struct ranking *r,
-                                                  const struct ranking_build *s)
+const struct ranking_build *ranking_best_of_family(const struct ranking *r,
+                                                   const struct ranking_build *s)
 {
     for (size_t i = 0; i < r->ranked; i++)
         if (ranking_same_family(&r->of[i], s))
@@ -45,10 +44,11 @@ bool ranking_keep(struct ranking *r, const struct ranking_next *next)
         keep(r, &r->of[i]);
     r->fewest_s = r->kept_s;
     for (size_t i = 0; i < r->ranked; i++)
-        if (r->of[i].qps >= least && best_of_family(r, &r->of[i]) == &r->of[i])
+        if (r->of[i].qps >= least && ranking_best_of_family(r, &r->of[i]) == &r->of[i])
             keep_if_time(r, &r->of[i], next);
     for (size_t i = 0; i < r->ranked; i++)
-        if (r->of[i].qps >= least && r->of[i].qps >= near_best * best_of_family(r, &r->of[i])->qps)
+        if (r->of[i].qps >= least &&
+            r->of[i].qps >= near_best * ranking_best_of_family(r, &r->of[i])->qps)
             keep_if_time(r, &r->of[i], next);
     return r->fewest_s <= next->seconds;
 }

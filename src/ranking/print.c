@@ -25,15 +25,6 @@ static void add_row(struct table *t, const struct ranking_build *s, size_t rank)
     result_metric_add(t, UNIT_SECONDS, s->maintain_s);
 }
 
-/* Those before it in the ranking are faster. */
-static bool is_best_of_family(const struct ranking *r, size_t i)
-{
-    for (size_t j = 0; j < i; j++)
-        if (ranking_same_family(&r->of[i], &r->of[j]))
-            return false;
-    return true;
-}
-
 int ranking_print(const struct ranking *r, bool families, FILE *out, struct error *err)
 {
     struct table t;
@@ -41,7 +32,7 @@ int ranking_print(const struct ranking *r, bool families, FILE *out, struct erro
     table_begin(&t, "rank|method|parameters|QPS|recall|queries below .5|p99|distances a query|"
                     "memory|disk|build|insert a row|delete a row|maintenance");
     for (size_t i = 0; i < r->ranked; i++)
-        if (!families || is_best_of_family(r, i))
+        if (!families || ranking_best_of_family(r, &r->of[i]) == &r->of[i])
             add_row(&t, &r->of[i], ++rank);
     table_end_markdown(&t, out);
     return ferror(out) ? fail_errno(err, ERR_IO, "the table cannot be written") : OK;

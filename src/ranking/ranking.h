@@ -58,6 +58,9 @@ struct ranking_next {
 
 /* Whether both are builds of one entry of the list of methods. */
 bool ranking_same_family(const struct ranking_build *, const struct ranking_build *);
+/* The build of the same family with the best rank. */
+const struct ranking_build *ranking_best_of_family(const struct ranking *,
+                                                   const struct ranking_build *);
 
 /* Marks the builds to measure again, by rank: the best of each family within reach of the best of
    all, then others within a fifth of their family's best, while `seconds` last. Always marks two,

@@ -9,6 +9,7 @@
 #include "src/base/json.h"
 #include "src/base/path.h"
 #include "src/base/quote.h"
+#include "src/data/files/sha256.h"
 #include "src/report/html.h"
 
 /* The Makefile turns page.css and page.js into string literals. */
@@ -92,9 +93,7 @@ void html_figure(FILE *out, const char *dir, const char *name)
     if (!extension || strcmp(extension, ".svg") != 0)
         (void)fail(&error, ERR_CORRUPT, "%s: \"%s\" is not the name of an SVG file", dir, name);
     else if (path_read_file(dir, name, &svg, &bytes, &error) == OK) {
-        fputs("<figure><img alt=\"", out);
-        quote_html(out, name);
-        fputs("\" src=\"data:image/svg+xml;base64,", out);
+        html_text(out, "<figure><img alt=\"", name, "\" src=\"data:image/svg+xml;base64,");
         base64(out, svg, bytes);
         fputs("\"><figcaption>", out);
         figure_links(out, name);
@@ -103,43 +102,39 @@ void html_figure(FILE *out, const char *dir, const char *name)
     free(svg);
     if (!error.code)
         return;
-    fputs("<p class=\"bad\">A figure is not shown: ", out);
-    quote_html(out, error.text);
-    fputs("</p>\n", out);
+    html_text(out, "<p class=\"bad\">A figure is not shown: ", error.text, "</p>\n");
+}
+
+void html_text(FILE *out, const char *before, const char *text, const char *after)
+{
+    fputs(before, out);
+    quote_html(out, text);
+    fputs(after, out);
+}
+
+void html_result_link(FILE *out, const json_t *result, size_t number)
+{
+    fprintf(out, "<tr><td class=\"text\"><a href=\"#result-%zu\">", number);
+    html_text(out, "", field_text(json_object_get(result, "experiment"), "name", ""), "</a></td>");
 }
 
 void html_cell(FILE *out, const char *text, const char *class)
 {
     fprintf(out, "<td class=\"%s\">", class);
-    quote_html(out, text);
-    fputs("</td>", out);
-}
-
-static bool is_hash_of(const char *text, size_t n, const char *sha256)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned length = 0;
-    char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
-
-    if (!EVP_Digest(text, n, digest, &length, EVP_sha256(), NULL))
-        return false;
-    for (unsigned i = 0; i < length; i++)
-        (void)snprintf(hex + 2 * (size_t)i, 3, "%02x", digest[i]);
-    return strcmp(hex, sha256) == 0;
+    html_text(out, "", text, "</td>");
 }
 
 void html_config(FILE *out, const json_t *result)
 {
     const json_t *experiment = json_object_get(result, "experiment");
     struct error error = { 0 };
-    char *text = NULL;
+    char *text = NULL, hash[SHA256_HEX_BYTES];
     size_t n = 0;
 
     if (path_read_file("/", field_text(experiment, "config", ""), &text, &n, &error) == OK &&
-        is_hash_of(text, n, field_text(experiment, "config_sha256", ""))) {
-        fputs("<details><summary>The config</summary><pre>", out);
-        quote_html(out, text);
-        fputs("</pre></details>\n", out);
+        sha256_block(text, n, hash, &error) == OK &&
+        strcmp(hash, field_text(experiment, "config_sha256", "")) == 0) {
+        html_text(out, "<details><summary>The config</summary><pre>", text, "</pre></details>\n");
     }
     free(text);
 }

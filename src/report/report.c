@@ -49,13 +49,9 @@ static void head_cell(FILE *out, const char *column)
     const size_t n = strlen(name);
     if (n > 3 && !strcmp(name + n - 3, "_ns"))
         name[n - 3] = '\0';
-    fputs("<th title=\"", out);
-    quote_html(out, column);
-    fputs("\">", out);
+    html_text(out, "<th title=\"", column, "\">");
     quote_html(out, name);
-    fputs(*tag ? "/" : "", out);
-    quote_html(out, tag);
-    fputs("</th>", out);
+    html_text(out, *tag ? "/" : "", tag, "</th>");
 }
 
 static void value_table(FILE *out, const struct result *r, enum column_group group,
@@ -124,9 +120,7 @@ static void failures_section(FILE *out, const struct result *r)
         quote_html(out, cell->name);
         fprintf(out, ", repeat %zu: <b class=\"bad\">", cell->repeat + 1);
         quote_html(out, cell->status);
-        fputs("</b> ", out);
-        quote_html(out, field_text(cell->json, "error", ""));
-        fputs("</li>\n", out);
+        html_text(out, "</b> ", field_text(cell->json, "error", ""), "</li>\n");
     }
     if (any)
         fputs("</ul>\n", out);
@@ -137,9 +131,7 @@ static void unsupported_section(FILE *out, const struct result *r)
     json_t *lines = report_unsupported(r), *line;
     size_t i;
     json_array_foreach(lines, i, line) {
-        fputs("<p>", out);
-        quote_html(out, json_string_value(line));
-        fputs("</p>\n", out);
+        html_text(out, "<p>", json_string_value(line), "</p>\n");
     }
     json_decref(lines);
 }
@@ -193,9 +185,8 @@ static void machine_warnings(FILE *out, const json_t *result)
     size_t i;
     json_t *warning;
     json_array_foreach(json_object_get(environment, "warnings"), i, warning) {
-        fputs("<p class=\"bad\">Warning: ", out);
-        quote_html(out, json_is_string(warning) ? json_string_value(warning) : "");
-        fputs("</p>\n", out);
+        html_text(out, "<p class=\"bad\">Warning: ",
+                  json_is_string(warning) ? json_string_value(warning) : "", "</p>\n");
     }
 }
 
@@ -217,9 +208,7 @@ static void methods_section(FILE *out, const struct result *r, size_t number)
         json_object_foreach(json_object_get(r->builds[i]->json, "params"), name, value) {
             char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
             quote_html(out, name);
-            fputs("=", out);
-            quote_html(out, text ? text : "?");
-            fputs(" ", out);
+            html_text(out, "=", text ? text : "?", " ");
             free(text);
         }
         fputs("</td></tr>\n", out);
@@ -279,10 +268,9 @@ static void one_result(FILE *out, const struct result *r, const char *dir, size_
     json_t *remarks = report_remarks(result), *remark;
     size_t i;
     json_array_foreach(remarks, i, remark) {
-        fputs(json_is_true(json_object_get(remark, "bad")) ? "<p><b class=\"bad\">" : "<p><b>",
-              out);
-        quote_html(out, field_text(remark, "text", ""));
-        fputs("</b></p>\n", out);
+        const bool bad = json_is_true(json_object_get(remark, "bad"));
+        html_text(out, bad ? "<p><b class=\"bad\">" : "<p><b>", field_text(remark, "text", ""),
+                  "</b></p>\n");
     }
     json_decref(remarks);
     html_verdicts(out, result);
@@ -329,16 +317,12 @@ static void write_page(FILE *out, const struct result *results, const char *cons
 {
     html_begin(out, title);
     if (failed) {
-        fputs("<h1>", out);
-        quote_html(out, title);
-        fputs("</h1>\n", out);
+        html_text(out, "<h1>", title, "</h1>\n");
         html_runs(out, results, n);
         html_overview(out, results, n);
     }
     for (size_t i = 0; failed && failed[i]; i++) {
-        fputs("<p class=\"bad\">No result: ", out);
-        quote_html(out, failed[i]);
-        fputs("</p>\n", out);
+        html_text(out, "<p class=\"bad\">No result: ", failed[i], "</p>\n");
     }
     for (size_t i = 0; i < n; i++)
         one_result(out, &results[i], dirs[i], failed ? i + 1 : 0);

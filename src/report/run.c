@@ -8,6 +8,7 @@
 #include "src/base/json.h"
 #include "src/base/quote.h"
 #include "src/base/table.h"
+#include "src/core/append_text.h"
 #include "src/report/html.h"
 
 static const json_t *run_of(const json_t *result)
@@ -97,13 +98,9 @@ static void add_unsupported(json_t *lines, const struct result_cell *cell)
         (void)json_object_set_new(json_object_get(reasons, reason), step->tag, json_true());
     }
     json_object_foreach(reasons, reason, tags) {
-        char text[2000];
-        size_t used = 0;
-        text[0] = '\0';
+        char text[2000] = "";
         json_object_foreach(tags, name, tag)
-            if (used < sizeof text)
-                used += (size_t)snprintf(text + used, sizeof text - used, "%s\"%s\"",
-                                         used ? ", " : "", name);
+            append_text(text, sizeof text, ", ", "\"%s\"", name);
         (void)json_array_append_new(
             lines, json_sprintf("%s: %s not supported: %s", cell->build, text, reason));
     }
@@ -177,22 +174,20 @@ static void kind_of_all(FILE *out, const struct result *results, size_t n)
 
 static void machine_and_program(FILE *out, const struct result *results, size_t n)
 {
-    static const char *const cpu[3] = { "environment", "cpu", "model" },
-                             *const host[3] = { "environment", "host" },
-                             *const kernels[3] = { "environment", "kernels" },
-                             *const version[3] = { "environment", "build", "version" },
-                             *const commit[3] = { "environment", "build", "git_commit" },
-                             *const program[3] = { "environment", "identity", "program_sha256" };
-    fputs("<p class=\"soft\">Machine: ", out);
-    common_text(out, results, n, cpu);
-    fputs(" (", out);
-    common_text(out, results, n, host);
-    fputs("), kernels ", out);
-    common_text(out, results, n, kernels);
-    fputs(". Program: Driftline ", out);
-    common_text(out, results, n, version);
-    fputs(", commit ", out);
-    common_text(out, results, n, commit);
+    static const struct {
+        const char *before, *path[3];
+    } parts[] = {
+        { "<p class=\"soft\">Machine: ", { "environment", "cpu", "model" } },
+        { " (", { "environment", "host" } },
+        { "), kernels ", { "environment", "kernels" } },
+        { ". Program: Driftline ", { "environment", "build", "version" } },
+        { ", commit ", { "environment", "build", "git_commit" } },
+    };
+    static const char *const program[3] = { "environment", "identity", "program_sha256" };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        fputs(parts[i].before, out);
+        common_text(out, results, n, parts[i].path);
+    }
     fputs(any_dirty(results, n) ? ", <b class=\"bad\">with changes that are in no commit</b>" : "",
           out);
     fputs(", sha256 of its code and data ", out);
@@ -220,9 +215,7 @@ static void run_row(FILE *out, const json_t *result, size_t number)
     const json_t *experiment = json_object_get(result, "experiment"), *run = run_of(result);
     char data[64], *changes = changes_of(result);
     largest_data(result, data, sizeof data);
-    fprintf(out, "<tr><td class=\"text\"><a href=\"#result-%zu\">", number);
-    quote_html(out, field_text(experiment, "name", ""));
-    fputs("</a></td>", out);
+    html_result_link(out, result, number);
     html_cell(out, changes && *changes ? changes : "as it stands", "wrap");
     html_cell(out, data, "text");
     fprintf(out, "<td>%lld</td><td>%lld of %lld</td><td>%lld</td></tr>\n",

@@ -51,21 +51,17 @@ static void claim_row(FILE *out, const struct result *result, const json_t *clai
     verdict_cell(out, claim);
     fputs("<td class=\"wrap numbers\">", out);
     json_array_foreach(lines, i, line) {
-        quote_html(out, json_string_value(line));
-        fputs("<br>", out);
+        html_text(out, "", json_string_value(line), "<br>");
     }
-    quote_html(out, claim_why(claim));
-    fputs("</td></tr>\n", out);
+    html_text(out, "", claim_why(claim), "</td></tr>\n");
     json_decref(lines);
 }
 
 static void claim_table_head(FILE *out, const char *title)
 {
-    fputs("<h3>", out);
-    quote_html(out, title);
-    fputs("</h3><div class=\"wide\"><table><thead><tr><th class=\"text\">claim</th>"
-          "<th class=\"text\">here</th><th class=\"text\">numbers</th></tr></thead><tbody>\n",
-          out);
+    html_text(out, "<h3>", title,
+              "</h3><div class=\"wide\"><table><thead><tr><th class=\"text\">claim</th>"
+              "<th class=\"text\">here</th><th class=\"text\">numbers</th></tr></thead><tbody>\n");
 }
 
 static void claim_table(FILE *out, const struct result *result, bool published, const char *title)
@@ -182,9 +178,7 @@ static void overview_rows(FILE *out, const json_t *result, size_t number)
     size_t i;
     json_t *claim;
     json_array_foreach(json_object_get(result, "claims"), i, claim) {
-        fprintf(out, "<tr><td class=\"text\"><a href=\"#result-%zu\">", number);
-        quote_html(out, field_text(experiment, "name", ""));
-        fputs("</a></td>", out);
+        html_result_link(out, result, number);
         html_cell(out, claim_text(claim), "wrap");
         html_cell(out, claim_is_published(claim) ? "published" : "ours", "text soft");
         verdict_cell(out, claim);
@@ -192,9 +186,7 @@ static void overview_rows(FILE *out, const json_t *result, size_t number)
     }
     if (json_array_size(json_object_get(result, "claims")))
         return;
-    fprintf(out, "<tr><td class=\"text\"><a href=\"#result-%zu\">", number);
-    quote_html(out, field_text(experiment, "name", ""));
-    fputs("</a></td>", out);
+    html_result_link(out, result, number);
     html_cell(out, field_text(experiment, "title", ""), "wrap");
     fputs("<td></td><td class=\"text soft\">measured, nothing claimed</td></tr>\n", out);
 }

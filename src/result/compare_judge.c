@@ -378,15 +378,14 @@ static bool is_rounded(const struct compare_side *side)
     return json_object_get(json_object_get(side->result.json, "run"), "digits");
 }
 
-/* Rows that differ by no more than rounding have no verdict: a result is the same as its packed form. */
-static void ignore_rounding(struct compare_rows *rows)
+/* Gives this verdict to rows that differ by no more than a share of a. */
+static void allow(struct compare_rows *rows, double share, enum compare_verdict verdict)
 {
-    const double unit = pow(10, 1 - JSON_PACKED_DIGITS); /* of the last digit of 1.00000 */
     for (size_t i = 0; i < rows->n; i++) {
         struct compare_row *row = &rows->row[i];
         const bool differs = row->verdict == VERDICT_BETTER || row->verdict == VERDICT_WORSE;
-        if (differs && fabs(row->b - row->a) <= unit * fabs(row->a))
-            row->verdict = VERDICT_SAME;
+        if (differs && fabs(row->b - row->a) <= share * fabs(row->a))
+            row->verdict = verdict;
     }
 }
 
@@ -401,20 +400,15 @@ int compare_sides(struct compare_rows *rows, const struct compare_side *a,
     if (!ok || !judge(rows))
         return fail(error, ERR_NO_MEMORY, "out of memory comparing the two results, at row %zu",
                     rows->n);
-    if (is_rounded(a) || is_rounded(b))
-        ignore_rounding(rows);
+    if (is_rounded(a) || is_rounded(b)) /* a result is the same as its packed form */
+        allow(rows, pow(10, 1 - JSON_PACKED_DIGITS) /* of the last digit of 1.00000 */,
+              VERDICT_SAME);
     return OK;
 }
 
 void compare_rows_tolerate(struct compare_rows *rows, double percent)
 {
-    for (size_t i = 0; i < rows->n; i++) {
-        struct compare_row *row = &rows->row[i];
-        const bool differs = row->verdict == VERDICT_BETTER || row->verdict == VERDICT_WORSE;
-
-        if (differs && fabs(row->b - row->a) <= percent / 100 * fabs(row->a))
-            row->verdict = VERDICT_TOLERATED;
-    }
+    allow(rows, percent / 100, VERDICT_TOLERATED);
 }
 
 void compare_rows_free(struct compare_rows *rows)

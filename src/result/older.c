@@ -5,12 +5,10 @@
 #define _GNU_SOURCE
 #include "src/result/older.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +18,9 @@
 
 #include "src/base/json.h"
 #include "src/base/path.h"
+#include "src/core/append_text.h"
 #include "src/core/path_print.h"
+#include "src/result/result.h"
 #include "src/run/cell.h"
 #include "src/run/measure/folder.h"
 
@@ -71,21 +71,6 @@ static int keep_file(const char *from, const char *to, struct error *err)
 
 /* 2. Files to keep: those that a run writes. All other files in the folder belong to the user. */
 
-static bool is_drawn(const char *name)
-{
-    static const char *const extensions[] = { ".svg", ".png", ".pdf", ".csv", ".gp" };
-    const char *dot = strrchr(name, '.');
-    if (strcmp(name, "report.html") == 0)
-        return true;
-    if (!dot || !isdigit((unsigned char)name[0]) || !isdigit((unsigned char)name[1]) ||
-        name[2] != '-')
-        return false;
-    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++)
-        if (strcmp(dot, extensions[i]) == 0)
-            return true;
-    return false;
-}
-
 static bool is_cell(const char *name)
 {
     const size_t digits = strspn(name, "0123456789");
@@ -100,7 +85,8 @@ static bool is_cell(const char *name)
 
 static bool is_result(const char *name)
 {
-    return strcmp(name, "result.json") == 0 || is_drawn(name);
+    return strcmp(name, "result.json") == 0 || strcmp(name, "report.html") == 0 ||
+           result_is_figure(name);
 }
 
 /* Creates the folder `to` and keeps the wanted regular files of `from` in it. */
@@ -125,20 +111,6 @@ static int keep_files(const char *from, const char *to, bool (*wanted)(const cha
 }
 
 /* 3. The folder */
-
-/* Removes incomplete folders of a killed run. The folder lock excludes any other run. */
-static void sweep(const char *older)
-{
-    DIR *all = opendir(older);
-    for (struct dirent *e; all && (e = readdir(all));) {
-        char path[PATH_MAX];
-        (void)path_print(path, NULL, "%s/%s", older, e->d_name);
-        if (strncmp(e->d_name, ".new", 4) == 0)
-            folder_remove(path);
-    }
-    if (all)
-        (void)closedir(all);
-}
 
 /* Writes DIR/older/DATE, where DATE is the result's modification time in UTC, or DATE-2 and so on
    if the name is taken. True: the folder already holds this result. */
@@ -172,7 +144,7 @@ static int fill_folder(const char *dir, const char *path, struct error *err)
     (void)path_print(kept, NULL, "%s/cells", fresh);
     if (mkdir(older, 0777) != 0 && errno != EEXIST)
         return fail_errno(err, ERR_IO, "%s: cannot be created", older);
-    sweep(older);
+    folder_remove(fresh); /* of a killed run; the folder lock excludes any other */
     int rc = keep_files(dir, fresh, is_result, err);
     if (!rc)
         rc = keep_files(cells, kept, is_cell, err);
@@ -191,21 +163,6 @@ static int fill_folder(const char *dir, const char *path, struct error *err)
 
 /* 4. Differences */
 
-static void add(char list[200], const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void add(char list[200], const char *format, ...)
-{
-    const size_t used = strlen(list);
-    va_list args;
-
-    va_start(args, format);
-    if (used + 2 < 200) {
-        memcpy(list + used, ", ", used ? 3 : 0);
-        (void)vsnprintf(list + strlen(list), 200 - strlen(list), format, args);
-    }
-    va_end(args);
-}
-
 static void compare_runs(struct older_result *o, const json_t *run, const json_t *was, bool other)
 {
     static const struct {
@@ -220,13 +177,14 @@ static void compare_runs(struct older_result *o, const json_t *run, const json_t
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (json_is_true(json_object_get(run, flags[i][0])) &&
             !json_is_true(json_object_get(was, flags[i][0])))
-            add(smaller, "%s", flags[i][1]);
+            append_text(smaller, sizeof smaller, ", ", "%s", flags[i][1]);
     for (size_t i = 0; was && i < sizeof counts / sizeof *counts; i++) {
         const long long now = field_integer(run, counts[i].count, 0),
                         before = field_integer(was, counts[i].count, 0);
 
         if (now < before)
-            add(smaller, "%lld of its %lld %s", now, before, counts[i].what);
+            append_text(smaller, sizeof smaller, ", ", "%lld of its %lld %s", now, before,
+                        counts[i].what);
     }
     if (!was)
         (void)snprintf(o->why, sizeof o->why, "it does not record its run");
@@ -266,12 +224,10 @@ void older_result_replace(const struct older_result *o, const char *dir)
 {
     if (!o->path)
         return;
-    DIR *all = opendir(dir);
-    for (struct dirent *e; all && (e = readdir(all));)
-        if (is_drawn(e->d_name))
-            (void)unlinkat(dirfd(all), e->d_name, 0);
-    if (all)
-        (void)closedir(all);
+    char report[PATH_MAX];
+    (void)path_print(report, NULL, "%s/report.html", dir);
+    (void)unlink(report);
+    result_remove_figures(dir);
 }
 
 void older_result_settle(struct older_result *o, bool replaced)

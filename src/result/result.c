@@ -1,7 +1,9 @@
 /* result.c - makes, writes and reads result.json. */
 #include "src/result/result.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -369,4 +371,31 @@ int result_dir(const char *path, char **out, struct error *err)
     else
         strcpy(dir, ".");
     return OK;
+}
+
+/* ---- 4. figures */
+
+bool result_is_figure(const char *name)
+{
+    static const char *const extensions[] = { ".svg", ".png", ".pdf", ".csv", ".gp", ".log" };
+    const size_t digits = strspn(name, "0123456789");
+    const char *extension = strrchr(name, '.');
+
+    if (digits < 2 || name[digits] != '-' || !extension)
+        return false;
+    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++)
+        if (strcmp(extension, extensions[i]) == 0)
+            return true;
+    return false;
+}
+
+void result_remove_figures(const char *dir)
+{
+    DIR *folder = opendir(dir);
+
+    for (struct dirent *e; folder && (e = readdir(folder));)
+        if (result_is_figure(e->d_name))
+            (void)unlinkat(dirfd(folder), e->d_name, 0);
+    if (folder)
+        (void)closedir(folder);
 }

@@ -62,5 +62,8 @@ int result_load(const char *path, struct result *, struct error *);
    FOLDER.json.gz, which is unpacked to FOLDER/result.json unless that is newer. The caller frees
    *dir with free(), also after an error. */
 int result_dir(const char *path, char **dir, struct error *);
+/* Whether a file in the folder of a result belongs to a figure: NUMBER-NAME.svg and others. */
+bool result_is_figure(const char *name);
+void result_remove_figures(const char *dir);
 
 #endif

@@ -6,6 +6,7 @@
 #include "src/base/json.h"
 #include "src/base/stats.h"
 #include "src/core/index.h"
+#include "src/core/mem.h"
 #include "src/core/order.h"
 #include "src/simulate/internal.h"
 
@@ -194,10 +195,8 @@ static int add_method(struct simulate *out, const struct result *r, const struct
     for (*number = 0; *number < out->n_methods; ++*number)
         if (out->methods[*number].name == alone->name)
             return OK;
-    struct simulate_method *grown = realloc(out->methods, (out->n_methods + 1) * sizeof *grown);
-    if (!grown)
+    if (!mem_fit(NULL, &out->methods, out->n_methods + 1, sizeof *out->methods))
         return fail(err, ERR_NO_MEMORY, "out of memory for %zu methods", out->n_methods + 1);
-    out->methods = grown;
     struct simulate_method *m = &out->methods[out->n_methods++];
     *m = (struct simulate_method){ .of = alone->method,
                                    .name = alone->name,
@@ -240,10 +239,8 @@ static int add_runs(struct simulate *out, const struct result *from, const struc
     double rows[SIMULATE_LIST];
     size_t n;
     find_rows(from, cell->name, rows, &n);
-    struct simulate_run *grown = realloc(out->runs, (out->n_runs + n + 1) * sizeof *grown);
-    if (!grown)
+    if (!mem_fit(NULL, &out->runs, out->n_runs + n + 1, sizeof *out->runs))
         return fail(err, ERR_NO_MEMORY, "out of memory for %zu runs", out->n_runs + n);
-    out->runs = grown;
     for (size_t i = 0; i < n; i++) {
         struct simulate_run *r = &out->runs[out->n_runs++];
         *r = (struct simulate_run){ .method = method, .rows = rows[i] };
@@ -333,7 +330,7 @@ void simulate_free(struct simulate *s)
 {
     for (size_t i = 0; i < s->n_methods; i++)
         free(s->methods[i].curve.at);
-    free(s->methods);
-    free(s->runs);
+    mem_free(NULL, s->methods);
+    mem_free(NULL, s->runs);
     *s = (struct simulate){ 0 };
 }

@@ -167,9 +167,8 @@ static void print_reads(const struct simulate *s, const struct simulate_wish *w,
 
 static void print_machine(const struct simulate_wish *w, FILE *out)
 {
-    (void)fprintf(out, "\npredictions: one shard per rank, ");
-    (void)fprintf(out, "%g ranks per machine of %g cores", w->machine.per_machine,
-                  w->machine.cores);
+    (void)fprintf(out, "\npredictions: one shard per rank, %g ranks per machine of %g cores",
+                  w->machine.per_machine, w->machine.cores);
     if (w->machine.latency_s > 0)
         (void)fprintf(out, ", %g us between machines", 1e6 * w->machine.latency_s);
     if (isfinite(w->machine.bytes_per_s))

@@ -99,4 +99,36 @@ static inline void desk_close(struct desk *d)
     test_dir_remove(d->dir);
 }
 
+/* A test whose state is an open desk. */
+#define AT_A_DESK(test) cmocka_unit_test_setup_teardown(test, desk_set_up, desk_tear_down)
+
+static inline int desk_set_up(void **state)
+{
+    desk_open(*state = malloc(sizeof(struct desk)));
+    return 0;
+}
+
+static inline int desk_tear_down(void **state)
+{
+    desk_close(*state);
+    free(*state);
+    return 0;
+}
+
+#define desk_loads(d, text) assert_ok(desk_load(d, text), &(d)->error)
+#define desk_plans(d, text) assert_ok(desk_plan(d, text), &(d)->error)
+
+/* The config is refused, loaded or planned, with this in the message. */
+static inline void desk_refuses(struct desk *d, const char *text, const char *expected)
+{
+    if (desk_plan(d, text) == OK || !strstr(d->error.text, expected))
+        fail_msg("%s: expected \"%s\", not \"%s\"", text, expected, d->error.text);
+}
+
+static inline const struct op *desk_op(const struct desk *d, size_t i)
+{
+    assert_true(i < d->experiment->ops->n);
+    return &d->experiment->ops->ops[i];
+}
+
 #endif

@@ -36,14 +36,14 @@ void lua_paper_read(lua_State *L, const struct fields *experiment)
     if (fields_push(experiment, "paper") == LUA_TNIL)
         return;
     if (!lua_istable(L, -1))
-        fields_fail(experiment, "paper", ERR_CONFIG,
+        fields_fail(experiment, "paper",
                     "\"paper\" must be { [\"LABEL\"] = { [\"METRIC/TAG\"] = number } }");
     const struct fields labels = { L, lua_gettop(L), "paper", experiment->call,
                                    experiment->depth + 1 };
     size_t n_labels, n_metrics;
     const char **names = fields_names(&labels, &n_labels);
     for (size_t i = 0; i < n_labels; i++) {
-        const struct script_place at = script_key_place(L, labels.call, labels.depth, names[i]);
+        const struct script_place at = fields_place(&labels, names[i]);
         lua_check_label(L, at, "paper", names[i]);
         if (fields_push(&labels, names[i]) != LUA_TTABLE)
             script_fail_at(L, at, ERR_CONFIG,
@@ -73,7 +73,7 @@ void lua_claims_read(lua_State *L, const struct fields *experiment)
     const struct fields list = { L, lua_gettop(L), "claims", experiment->call,
                                  experiment->depth + 1 };
     if (!n)
-        fields_fail(experiment, "claims", ERR_CONFIG,
+        fields_fail(experiment, "claims",
                     "\"claims\" must be a list of { \"SENTENCE\", function(r) ... end }");
     fields_only(&list, CALL_LIST, n);
     ex->claims = script_keep_items(L, n, sizeof *ex->claims);
@@ -81,14 +81,14 @@ void lua_claims_read(lua_State *L, const struct fields *experiment)
         lua_rawgeti(L, list.at, (lua_Integer)i);
         if (!lua_istable(L, -1) || lua_rawgeti(L, -1, 1) != LUA_TSTRING ||
             lua_rawgeti(L, -2, 2) != LUA_TFUNCTION)
-            fields_fail(experiment, "claims", ERR_CONFIG,
+            fields_fail(experiment, "claims",
                         "claim %zu must be { \"SENTENCE\", function(r) ... end }", i);
         lua_Debug ar;
         lua_pushvalue(L, -1);
         lua_getinfo(L, ">S", &ar);
         struct claim *c = &ex->claims[ex->n_claims];
         if (!script_is_plain(lua_tostring(L, -2)))
-            fields_fail(experiment, "claims", ERR_CONFIG,
+            fields_fail(experiment, "claims",
                         "claim %zu: its sentence must be UTF-8 without control characters", i);
         c->text = script_keep(L, lua_tostring(L, -2));
         ex->n_claims++;

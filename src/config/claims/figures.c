@@ -41,7 +41,7 @@ static void check_axis(const struct fields *f, const char *key, json_t *axis)
     const bool known = lua_is_metric(plain) || lua_is_one_of(plain, names, n);
     const char *renamed = known ? NULL : renamed_option(ex, name);
     if (!known && !renamed)
-        fields_fail(f, key, ERR_CONFIG, "unknown metric or option \"%.60s\"%s", name,
+        fields_fail(f, key, "unknown metric or option \"%.60s\"%s", name,
                     script_hint(f->L, name, names, n));
     if (strcmp(plain, "recall") == 0) {
         (void)snprintf(recall, sizeof recall, "recall@%zu%.100s", ex->k, name + strlen(plain));
@@ -80,8 +80,7 @@ static void read_texts(const struct fields *f, const char *key, json_t *to, bool
     const char *wrong;
     json_t *list = lua_strings(f, key, &wrong);
     if (!list)
-        fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a string or a list of strings, not %s", key,
-                    wrong);
+        fields_fail(f, key, "\"%s\" must be a string or a list of strings, not %s", key, wrong);
     json_object_set_new(to, key, list);
     for (size_t i = 0; axis && i < json_array_size(list); i++)
         check_axis(f, key, json_array_get(list, i));
@@ -93,7 +92,7 @@ static void read_texts(const struct fields *f, const char *key, json_t *to, bool
 /* One label, a list of them, or NULL. */
 static void check_labels(const struct fields *f, const json_t *labels)
 {
-    const struct script_place at = script_key_place(f->L, f->call, f->depth, "label");
+    const struct script_place at = fields_place(f, "label");
     size_t i;
     json_t *label;
     if (json_is_string(labels))
@@ -126,10 +125,9 @@ static void read_baseline(const struct fields *f, const struct figure_kind *kind
     while (!(with->traits & FIGURE_HAS_BASELINE))
         with++;
     if (!(kind->traits & FIGURE_HAS_BASELINE))
-        fields_fail(f, "baseline", ERR_CONFIG, "\"baseline\" is for figures of kind %s, not %s",
-                    with->name, kind->name);
-    lua_check_label(f->L, script_key_place(f->L, f->call, f->depth, "baseline"),
-                    "figures: baseline", label);
+        fields_fail(f, "baseline", "\"baseline\" is for figures of kind %s, not %s", with->name,
+                    kind->name);
+    lua_check_label(f->L, fields_place(f, "baseline"), "figures: baseline", label);
     json_object_set_new(figure, "baseline", json_string(label));
 }
 
@@ -137,8 +135,7 @@ static void read_minus(const struct fields *f, const struct figure_kind *kind, j
 {
     const char *end = fields_text(f, "minus", "");
     if (!(kind->traits & FIGURE_SUBTRACTS))
-        fields_fail(f, "minus", ERR_CONFIG, "\"minus\" is for figures of kind timeline, not %s",
-                    kind->name);
+        fields_fail(f, "minus", "\"minus\" is for figures of kind timeline, not %s", kind->name);
     json_object_set_new(figure, "minus", json_string(end));
 }
 
@@ -153,8 +150,7 @@ static void check_count(const struct fields *f, const struct figure_kind *kind, 
 {
     const size_t n = json_array_size(json_object_get(figure, key));
     if (n > 1 && !(strcmp(key, "y") == 0 && kind->traits & FIGURE_HAS_SEVERAL_Y))
-        fields_fail(f, key, ERR_CONFIG, "figures of kind %s take one \"%s\", not %zu", kind->name,
-                    key, n);
+        fields_fail(f, key, "figures of kind %s take one \"%s\", not %zu", kind->name, key, n);
 }
 
 static void read_figure(const struct fields *f, json_t *figure)
@@ -169,7 +165,7 @@ static void read_figure(const struct fields *f, json_t *figure)
     for (size_t i = 0; i < FIGURE_KINDS; i++)
         names[i] = figure_kinds[i].name;
     if (!kind)
-        fields_fail(f, "figures", ERR_CONFIG, "unknown figure kind %s%s", script_shown(L, -1),
+        fields_fail(f, "figures", "unknown figure kind %s%s", script_shown(L, -1),
                     script_hint(L, name, names, FIGURE_KINDS));
     lua_pop(L, 1);
     json_object_set_new(figure, "kind", json_string(kind->name));
@@ -202,7 +198,7 @@ void lua_figures_read(lua_State *L, const struct fields *experiment)
         fields_only(&list, CALL_LIST, n);
     for (size_t i = 1; i <= n; i++) {
         if (lua_rawgeti(L, list.at, (lua_Integer)i) != LUA_TTABLE)
-            fields_fail(experiment, "figures", ERR_CONFIG,
+            fields_fail(experiment, "figures",
                         "figure %zu must be { KIND, x = ..., y = ... }, not %s", i,
                         script_shown(L, -1));
         char what[40];

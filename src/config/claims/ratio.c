@@ -77,7 +77,7 @@ static json_t *read_tags(const struct fields *f)
     const char *wrong;
     json_t *tags = lua_strings(f, "tags", &wrong);
     if (!tags)
-        fields_fail(f, "tags", ERR_CONFIG,
+        fields_fail(f, "tags",
                     "\"tags\" must be a tag or a list of tags, as in tags = { \"drift\", "
                     "\"insert#5\" }");
     return tags;
@@ -125,8 +125,7 @@ void lua_compare_read(lua_State *L, const struct fields *experiment)
     const int type = fields_push(experiment, "compare");
     if (type == LUA_TNIL)
         return;
-    const struct script_place at =
-        script_key_place(L, experiment->call, experiment->depth, "compare");
+    const struct script_place at = fields_place(experiment, "compare");
     if (type != LUA_TTABLE)
         script_fail_at(L, at, ERR_CONFIG, "compare must be a table, not %s", script_shown(L, -1));
     const int list = lua_gettop(L);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/config/script/fail.h"
 #include "src/core/order.h"
 
 enum { ENTRIES_MAX = 10000 };
@@ -97,13 +98,6 @@ static void only_fields(lua_State *L, const struct catalog *c, const char *const
     }
 }
 
-static void *new_items(lua_State *L, size_t n, size_t bytes)
-{
-    void *items = lua_newuserdatauv(L, n * bytes, 0);
-    (void)luaL_ref(L, LUA_REGISTRYINDEX);
-    return memset(items, 0, n * bytes);
-}
-
 /* Pushes the list `key`; returns a zeroed array of *n items of `bytes` each, owned
    by the catalog. */
 static void *list_field(lua_State *L, const struct catalog *c, const char *key, size_t bytes,
@@ -115,7 +109,7 @@ static void *list_field(lua_State *L, const struct catalog *c, const char *key, 
     *n = (size_t)lua_rawlen(L, -1);
     if (*n > ENTRIES_MAX)
         refuse(L, c, key, "is too long");
-    return new_items(L, *n, bytes);
+    return script_keep_items(L, *n, bytes);
 }
 
 static void push_item(lua_State *L, const struct catalog *c, const char *key, size_t i)
@@ -226,7 +220,7 @@ static void read_entry(lua_State *L, struct catalog *c, struct catalog_entry *ou
 static size_t name_entries(lua_State *L, struct catalog *c)
 {
     size_t n = 0;
-    c->names = new_items(L, ENTRIES_MAX, sizeof *c->names);
+    c->names = script_keep_items(L, ENTRIES_MAX, sizeof *c->names);
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING || n == ENTRIES_MAX)
             luaL_error(L, "it must return a table of at most %d data sets by name", ENTRIES_MAX);
@@ -251,7 +245,7 @@ static int load_catalog(lua_State *L)
     if (!lua_istable(L, -1))
         return luaL_error(L, "it must return a table of data sets by name");
     const size_t n = name_entries(L, c);
-    c->entries = new_items(L, n, sizeof *c->entries);
+    c->entries = script_keep_items(L, n, sizeof *c->entries);
     for (size_t i = 0; i < n; i++) {
         c->where = c->names[i];
         lua_getfield(L, -1, c->names[i]);

@@ -287,7 +287,7 @@ static int offset_field(const struct fields *f)
 {
     const double add = fields_real(f, "add", 0, -1000, 1000);
     if (add != (double)(int)add)
-        fields_fail(f, "add", ERR_CONFIG, "\"add\" must be a whole number");
+        fields_fail(f, "add", "\"add\" must be a whole number");
     return (int)add;
 }
 

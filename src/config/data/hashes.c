@@ -5,6 +5,7 @@
 #include "src/config/data/data.h"
 #include "src/config/script/bounds.h"
 #include "src/config/script/fields.h"
+#include "src/core/append_text.h"
 #include "src/data/image_hash.h"
 
 struct images {
@@ -25,13 +26,13 @@ static const struct view *images_of(const struct fields *f)
     lua_rawgeti(L, f->at, 1);
     const struct lua_view *v = lua_view_at(L, -1);
     if (!v)
-        fields_fail(f, NULL, ERR_CONFIG,
+        fields_fail(f, NULL,
                     "a view of images comes first, as in hashes { dataset "
                     "\"mnist\", kind = \"dhash\" }, not %s",
                     script_shown(L, -1));
     if (v->view->element != INDEX_U8)
-        fields_fail(f, NULL, ERR_DIMENSION, "images are rows of u8, not %s",
-                    index_element_name(v->view->element));
+        script_fail_at(L, f->call, ERR_DIMENSION, "%s: images are rows of u8, not %s", f->what,
+                       index_element_name(v->view->element));
     lua_pop(L, 1);
     return v->view; /* the table keeps it alive */
 }
@@ -41,12 +42,12 @@ static void title_of(lua_State *L, enum image_hash kind, const struct view *v, c
                      size_t bytes)
 {
     const struct script *s = script_of(L);
-    size_t at = (size_t)snprintf(text, bytes, "%s of", image_hash_name(kind));
-    for (size_t i = 0; i < v->n_segments && at < bytes; i++) {
+    (void)snprintf(text, bytes, "%s of", image_hash_name(kind));
+    for (size_t i = 0; i < v->n_segments; i++) {
         const char *name = v->segments[i].source->name;
         for (const struct data_set *set = s->sets; set; set = set->next)
             name = set->base == v->segments[i].source ? set->name : name;
-        at += (size_t)snprintf(text + at, bytes - at, "%s %s", i ? " .." : "", name);
+        append_text(text, bytes, i ? " .. " : " ", "%s", name);
     }
 }
 
@@ -59,8 +60,7 @@ static int lua_hashes(lua_State *L)
     fields_only(&f, CALL_HASHES, 1);
     const int kind = fields_choice(&f, "kind", -1, kinds);
     if (kind < 0)
-        fields_fail(&f, NULL, ERR_CONFIG, "kind = ... is missing%s",
-                    script_hint(L, "", kinds, IMAGE_HASHES));
+        fields_fail(&f, NULL, "kind = ... is missing%s", script_hint(L, "", kinds, IMAGE_HASHES));
     struct images images = { script_of(L), images_of(&f) };
     char title[300];
     title_of(L, (enum image_hash)kind, images.view, title, sizeof title);

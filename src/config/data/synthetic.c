@@ -4,6 +4,7 @@
 
 #include "src/config/data/internal.h"
 #include "src/config/script/fields.h"
+#include "src/core/append_text.h"
 #include "src/data/synthetic/synthetic.h"
 
 static void set_synthetic(const struct fields *f, enum synthetic_kind kind,
@@ -27,7 +28,7 @@ static void set_synthetic(const struct fields *f, enum synthetic_kind kind,
         else
             (void)param_set(table, params, names[i], value, owner, &err);
         if (err.code)
-            fields_fail(f, names[i], err.code, "%s", err.text);
+            script_fail_at(L, fields_place(f, names[i]), err.code, "%s: %s", f->what, err.text);
         lua_pop(L, 1);
     }
 }
@@ -36,16 +37,14 @@ static void set_synthetic(const struct fields *f, enum synthetic_kind kind,
 static void synthetic_title(enum synthetic_kind kind, const struct synthetic_params *params,
                             uint64_t seed, char *text, size_t bytes)
 {
-    size_t at = (size_t)snprintf(text, bytes, "synthetic %s", synthetic_name(kind));
-    const struct param *p = synthetic_table(kind);
-    for (; p->name && at < bytes; p++) {
+    (void)snprintf(text, bytes, "synthetic %s", synthetic_name(kind));
+    for (const struct param *p = synthetic_table(kind); p->name; p++) {
         char scratch[PARAM_TEXT_BYTES];
         const struct param_value v = param_get(p, params, scratch);
         if (v.number != p->def || !strcmp(p->name, "rows") || !strcmp(p->name, "dim"))
-            at += (size_t)snprintf(text + at, bytes - at, " %s=%.10g", p->name, v.number);
+            append_text(text, bytes, " ", "%s=%.10g", p->name, v.number);
     }
-    if (at < bytes)
-        (void)snprintf(text + at, bytes - at, " seed=%llu", (unsigned long long)seed);
+    append_text(text, bytes, " ", "seed=%llu", (unsigned long long)seed);
 }
 
 static int lua_synthetic(lua_State *L)
@@ -56,7 +55,7 @@ static int lua_synthetic(lua_State *L)
         names[i] = synthetic_name((enum synthetic_kind)i);
     const int chosen = fields_choice(&f, "kind", -1, names);
     if (chosen < 0)
-        fields_fail(&f, NULL, ERR_CONFIG, "kind = ... is missing%s",
+        fields_fail(&f, NULL, "kind = ... is missing%s",
                     script_hint(L, "", names, SYNTHETIC_KINDS));
     const enum synthetic_kind kind = (enum synthetic_kind)chosen;
     struct synthetic_params params = { 0 };

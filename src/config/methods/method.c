@@ -51,18 +51,12 @@ static bool sub_table(const struct fields *f, const char *key, struct fields *su
     return true;
 }
 
-static struct script_place key_place(const struct fields *f, const char *key)
-{
-    return script_key_place(f->L, f->call, f->depth, key);
-}
-
 /* Refuses an option that is given under its old name as well. */
 static void check_once(const struct fields *f, const struct param *p, const json_t *given)
 {
     if (json_object_get(given, p->name))
-        script_fail_at(f->L, key_place(f, p->old_name), ERR_CONFIG,
-                       "%s: \"%s\" is the old name of \"%s\"; give one of them", f->what,
-                       p->old_name, p->name);
+        fields_fail(f, p->old_name, "\"%s\" is the old name of \"%s\"; give one of them",
+                    p->old_name, p->name);
 }
 
 /* Reads { name = value } into `to`, which the spec owns; pops the table. */
@@ -73,7 +67,7 @@ static void read_values(const struct fields *f, const struct method_spec *m, enu
     size_t n;
     const char **names = fields_names(f, &n);
     for (size_t i = 0; i < n; i++) {
-        const struct script_place at = key_place(f, names[i]);
+        const struct script_place at = fields_place(f, names[i]);
         const struct lua_option o = lua_option_find(L, at, m, homes, names[i]);
         check_once(f, o.row, to);
         fields_push(f, names[i]);
@@ -90,12 +84,11 @@ static void read_axis(const struct fields *f, const struct lua_option *o, json_t
 {
     lua_State *L = f->L;
     const struct param *p = o->row;
-    const struct script_place at = key_place(f, p->name);
+    const struct script_place at = fields_place(f, p->name);
     const size_t n = lua_istable(L, -1) ? (size_t)lua_rawlen(L, -1) : 0;
     if (!n || n > AXIS_MAX)
-        script_fail_at(L, at, ERR_CONFIG,
-                       "%s: \"%s\" must be a list of values, as in { 1, 2, 4 }, not %s", f->what,
-                       p->name, lua_istable(L, -1) ? "an empty one" : script_shown(L, -1));
+        fields_fail(f, p->name, "\"%s\" must be a list of values, as in { 1, 2, 4 }, not %s",
+                    p->name, lua_istable(L, -1) ? "an empty one" : script_shown(L, -1));
     for (size_t i = 1; i <= n; i++) {
         lua_rawgeti(L, -1, (lua_Integer)i);
         json_t *value =
@@ -106,8 +99,7 @@ static void read_axis(const struct fields *f, const struct lua_option *o, json_t
             again = json_equal(json_array_get(to, j), value);
         json_array_append_new(to, value);
         if (again)
-            script_fail_at(L, at, ERR_CONFIG, "%s: \"%s\" has the same value twice", f->what,
-                           p->name);
+            fields_fail(f, p->name, "\"%s\" has the same value twice", p->name);
     }
 }
 
@@ -122,7 +114,7 @@ static void read_axes(const struct fields *f, const char *key, const struct meth
     const char **names = fields_names(&sub, &n);
     for (size_t i = 0; i < n; i++) {
         const struct lua_option o =
-            lua_option_find(L, key_place(&sub, names[i]), m, home, names[i]);
+            lua_option_find(L, fields_place(&sub, names[i]), m, home, names[i]);
         check_once(&sub, o.row, to);
         json_t *values = json_array();
         json_object_set_new(to, o.row->name, values);
@@ -136,7 +128,7 @@ static void read_axes(const struct fields *f, const char *key, const struct meth
 static void check_name(const struct fields *f, const char *what, const char *name)
 {
     if (!script_is_plain(name) || !*name || strlen(name) > LABEL_BYTES_MAX || strpbrk(name, "[]/"))
-        fields_fail(f, NULL, ERR_CONFIG,
+        fields_fail(f, NULL,
                     "%s \"%.60s\" must be 1 to %d bytes of UTF-8 without [ ] / and control "
                     "characters",
                     what, name, LABEL_BYTES_MAX);
@@ -149,19 +141,16 @@ static void read_ablation(const struct fields *f, const struct method_spec *m, c
     lua_State *L = f->L;
     check_name(f, "the name of an ablation,", name);
     if (!lua_istable(L, -1))
-        script_fail_at(L, key_place(f, name), ERR_CONFIG,
-                       "%s: ablation \"%s\" must be a table of options, not %s", f->what, name,
-                       script_shown(L, -1));
+        fields_fail(f, name, "ablation \"%s\" must be a table of options, not %s", name,
+                    script_shown(L, -1));
     if (json_object_get(to, name))
-        script_fail_at(L, key_place(f, name), ERR_CONFIG, "%s: ablation \"%s\" occurs twice",
-                       f->what, name);
+        fields_fail(f, name, "ablation \"%s\" occurs twice", name);
     json_t *values = json_object();
     json_object_set_new(to, name, values);
     const struct fields sub = { L, lua_gettop(L), f->what, f->call, f->depth + 1 };
     read_values(&sub, m, HOME_EITHER, values);
     if (!json_object_size(values))
-        script_fail_at(L, key_place(f, name), ERR_CONFIG, "%s: ablation \"%s\" changes nothing",
-                       f->what, name);
+        fields_fail(f, name, "ablation \"%s\" changes nothing", name);
     lua_pop(L, 1);
 }
 
@@ -177,8 +166,7 @@ static void read_ablations(const struct fields *f, const struct method_spec *m, 
     for (size_t i = 1; i <= listed; i++) {
         lua_rawgeti(L, sub.at, (lua_Integer)i);
         if (!lua_istable(L, -1) || lua_rawgeti(L, -1, 1) != LUA_TSTRING)
-            fields_fail(f, "ablations", ERR_CONFIG,
-                        "ablation %zu must be { \"name\", { option = value } }", i);
+            fields_fail(f, "ablations", "ablation %zu must be { \"name\", { option = value } }", i);
         lua_rawgeti(L, -2, 2);
         read_ablation(&sub, m, lua_tostring(L, -2), to);
         lua_pop(L, 2);
@@ -203,8 +191,8 @@ static void check_overlap(const struct fields *f, const json_t *axes, const json
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)axes, key, value)
         if (json_object_get(fixed, key))
-            fields_fail(f, in, ERR_CONFIG,
-                        "\"%s\" is both fixed under %s and varied; leave one of them out", key, in);
+            fields_fail(f, in, "\"%s\" is both fixed under %s and varied; leave one of them out",
+                        key, in);
 }
 
 static void read_calibrate(const struct fields *f, struct method_spec *m)
@@ -215,10 +203,9 @@ static void read_calibrate(const struct fields *f, struct method_spec *m)
     fields_only(&sub, CALL_CALIBRATE, 0);
     m->calibrate_recall = fields_real(&sub, "recall", 0, 0.01, 1);
     if (!fields_has(&sub, "recall"))
-        fields_fail(f, "calibrate", ERR_CONFIG,
-                    "calibrate = { recall = 0.95 } names the recall to reach");
+        fields_fail(f, "calibrate", "calibrate = { recall = 0.95 } names the recall to reach");
     if (!json_object_size(m->sweep))
-        fields_fail(f, "calibrate", ERR_CONFIG,
+        fields_fail(f, "calibrate",
                     "calibrate chooses among the values of a sweep; give it one, as in "
                     "sweep = { nprobe = { 1, 2, 4 } }");
     lua_pop(f->L, 1);
@@ -241,25 +228,25 @@ static void read_maintain(const struct fields *f, struct method_spec *m)
     p->sample = fields_real(&sub, "sample", 1, 1e-6, 1);
     p->probe = script_keep(f->L, fields_text(&sub, "probe", NULL));
     if (!p->tag)
-        fields_fail(f, "maintain", ERR_CONFIG,
+        fields_fail(f, "maintain",
                     "maintain = { tag = \"TAG\" } names the w:maintain steps that it is about");
     if ((p->every > 0) + (p->deleted > 0) + (p->recall > 0) > 1)
-        fields_fail(f, "maintain", ERR_CONFIG,
+        fields_fail(f, "maintain",
                     "\"every\", \"deleted\" and \"recall\" exclude each other; give one of them");
     if ((p->recall > 0) != (p->probe != NULL))
-        fields_fail(f, "maintain", ERR_CONFIG,
+        fields_fail(f, "maintain",
                     "\"recall\" is that of a probe, whose queries are those of a search: give both "
                     "recall = 0.95 and probe = \"TAG\"");
     if (fields_has(&sub, "sample") && !(p->recall > 0))
-        fields_fail(f, "maintain", ERR_CONFIG,
+        fields_fail(f, "maintain",
                     "\"sample\" is the share of the rows that a probe scans: give recall and "
                     "probe, too");
     if (p->leaves_out && (!p->rebuilds || p->every || p->deleted > 0 || p->recall > 0))
-        fields_fail(f, "maintain", ERR_CONFIG,
+        fields_fail(f, "maintain",
                     "changes = false leaves changes to the rebuild at every step of the tag; give "
                     "by = \"rebuild\" and no condition");
     if (m->rebuild)
-        fields_fail(f, "maintain", ERR_CONFIG,
+        fields_fail(f, "maintain",
                     "\"rebuild\" and \"maintain\" exclude each other; maintain = { by = "
                     "\"rebuild\" } rebuilds too");
     lua_pop(f->L, 1);
@@ -276,7 +263,7 @@ static void read_policies(const struct fields *f, struct method_spec *m)
     m->deletes = (enum deletes_policy)fields_choice(f, "deletes", DELETES_NATIVE, policies);
     m->overfetch = (size_t)fields_count(f, "overfetch", 0, 2, 1000);
     if (m->overfetch > 0 && m->deletes != DELETES_FILTER)
-        fields_fail(f, "overfetch", ERR_CONFIG,
+        fields_fail(f, "overfetch",
                     "\"overfetch\" is for deletes = \"filter\": it sets how many answers a search "
                     "fetches; give both");
     if (m->deletes == DELETES_NATIVE || m->deletes == DELETES_FILTER ||
@@ -284,7 +271,7 @@ static void read_policies(const struct fields *f, struct method_spec *m)
         return;
     const struct param *p = param_find(m->ops->params, "deletes");
     if (!p || p->type != PARAM_TYPE_CHOICE || !strstr(p->choices, "replace"))
-        fields_fail(f, "deletes", ERR_CONFIG,
+        fields_fail(f, "deletes",
                     "the method cannot replace deleted rows; use deletes = \"filter\" or "
                     "\"rebuild\", which work with every method");
 }
@@ -298,7 +285,8 @@ static void take_paper(const struct fields *f, const struct index_ops *ops, enum
         const struct param_value value = { VALUE_TEXT, 0, false, p->paper };
         if (p->paper && !json_object_get(to, p->name) && !json_object_get(axes, p->name))
             json_object_set_new(
-                to, p->name, lua_option_value(f->L, key_place(f, "preset"), ops, p, home, value));
+                to, p->name,
+                lua_option_value(f->L, fields_place(f, "preset"), ops, p, home, value));
     }
 }
 
@@ -322,7 +310,7 @@ static void read_of(const struct fields *f, struct method_spec *m)
     }
     fields_push(&sub, "of");
     const char *of = lua_type(f->L, -1) == LUA_TSTRING ? lua_tostring(f->L, -1) : NULL;
-    lua_option_contain(f->L, key_place(&sub, "of"), m, of);
+    lua_option_contain(f->L, fields_place(&sub, "of"), m, of);
     lua_pop(f->L, 2);
 }
 

@@ -65,15 +65,19 @@ struct fields fields_open(lua_State *L, int index, const char *what)
     return f;
 }
 
-void fields_fail(const struct fields *f, const char *key, int code, const char *format, ...)
+struct script_place fields_place(const struct fields *f, const char *key)
+{
+    return script_key_place(f->L, f->call, f->depth, key);
+}
+
+void fields_fail(const struct fields *f, const char *key, const char *format, ...)
 {
     char text[900];
     va_list args;
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    struct script_place at = key ? script_key_place(f->L, f->call, f->depth, key) : f->call;
-    script_fail_at(f->L, at, code, "%s: %s", f->what, text);
+    script_fail_at(f->L, key ? fields_place(f, key) : f->call, ERR_CONFIG, "%s: %s", f->what, text);
 }
 
 static void fail_key(const struct fields *f, enum lua_call call, size_t positions)
@@ -83,15 +87,13 @@ static void fail_key(const struct fields *f, enum lua_call call, size_t position
     const size_t n = lua_keys(call, names);
     if (lua_type(L, -2) == LUA_TSTRING) {
         const char *key = lua_tostring(L, -2);
-        fields_fail(f, key, ERR_CONFIG, "unknown key \"%.60s\"%s", key,
-                    script_hint(L, key, names, n));
+        fields_fail(f, key, "unknown key \"%.60s\"%s", key, script_hint(L, key, names, n));
     }
     if (positions)
-        fields_fail(f, NULL, ERR_CONFIG,
-                    "its list has at most %zu item%s, but there is %s at [%s]%s", positions,
-                    positions == 1 ? "" : "s", script_shown(L, -1), script_shown(L, -2),
+        fields_fail(f, NULL, "its list has at most %zu item%s, but there is %s at [%s]%s",
+                    positions, positions == 1 ? "" : "s", script_shown(L, -1), script_shown(L, -2),
                     strcmp(script_shown(L, -1), "a view") == 0 ? "; a .. b joins two views" : "");
-    fields_fail(f, NULL, ERR_CONFIG, "every value has a name here, as in name = value; %s has none",
+    fields_fail(f, NULL, "every value has a name here, as in name = value; %s has none",
                 script_shown(L, -1));
 }
 
@@ -120,8 +122,7 @@ int fields_push(const struct fields *f, const char *key)
 struct fields fields_table(const struct fields *f, const char *key, const char *shape)
 {
     if (fields_push(f, key) != LUA_TTABLE)
-        fields_fail(f, key, ERR_CONFIG, "\"%s\" must be %s, not %s", key, shape,
-                    script_shown(f->L, -1));
+        fields_fail(f, key, "\"%s\" must be %s, not %s", key, shape, script_shown(f->L, -1));
     luaL_checkstack(f->L, 20, "tables too deep");
     return (struct fields){ f->L, lua_gettop(f->L), f->what, f->call, f->depth + 1 };
 }
@@ -139,8 +140,8 @@ double fields_real(const struct fields *f, const char *key, double otherwise, do
     const int type = fields_push(f, key);
     const double value = type == LUA_TNIL ? otherwise : lua_tonumber(f->L, -1);
     if (type != LUA_TNIL && (type != LUA_TNUMBER || !(value >= min && value <= max)))
-        fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a number %.15g .. %.15g, not %s", key, min,
-                    max, script_shown(f->L, -1));
+        fields_fail(f, key, "\"%s\" must be a number %.15g .. %.15g, not %s", key, min, max,
+                    script_shown(f->L, -1));
     lua_pop(f->L, 1);
     return value;
 }
@@ -159,9 +160,9 @@ uint64_t fields_count(const struct fields *f, const char *key, uint64_t otherwis
     if (type != LUA_TNIL && !whole) {
         const char *given = script_shown(f->L, -1);
         if (max >= INT64_MAX)
-            fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a whole number, at least %llu, not %s",
-                        key, (unsigned long long)min, given);
-        fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a whole number %llu .. %llu, not %s", key,
+            fields_fail(f, key, "\"%s\" must be a whole number, at least %llu, not %s", key,
+                        (unsigned long long)min, given);
+        fields_fail(f, key, "\"%s\" must be a whole number %llu .. %llu, not %s", key,
                     (unsigned long long)min, (unsigned long long)max, given);
     }
     lua_pop(f->L, 1);
@@ -172,8 +173,7 @@ bool fields_bool(const struct fields *f, const char *key, bool otherwise)
 {
     const int type = fields_push(f, key);
     if (type != LUA_TNIL && type != LUA_TBOOLEAN)
-        fields_fail(f, key, ERR_CONFIG, "\"%s\" must be true or false, not %s", key,
-                    script_shown(f->L, -1));
+        fields_fail(f, key, "\"%s\" must be true or false, not %s", key, script_shown(f->L, -1));
     const bool value = type == LUA_TNIL ? otherwise : lua_toboolean(f->L, -1);
     lua_pop(f->L, 1);
     return value;
@@ -183,11 +183,10 @@ const char *fields_text(const struct fields *f, const char *key, const char *oth
 {
     const int type = fields_push(f, key);
     if (type != LUA_TNIL && type != LUA_TSTRING)
-        fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a string, not %s", key,
-                    script_shown(f->L, -1));
+        fields_fail(f, key, "\"%s\" must be a string, not %s", key, script_shown(f->L, -1));
     const char *text = type == LUA_TNIL ? otherwise : lua_tostring(f->L, -1);
     if (type == LUA_TSTRING && strlen(text) != lua_rawlen(f->L, -1))
-        fields_fail(f, key, ERR_CONFIG, "\"%s\" has a zero byte", key);
+        fields_fail(f, key, "\"%s\" has a zero byte", key);
     lua_pop(f->L, 1);
     return text;
 }
@@ -201,7 +200,7 @@ int fields_choice(const struct fields *f, const char *key, int otherwise, const 
     for (; names[n]; n++)
         if (strcmp(names[n], text) == 0)
             return n;
-    fields_fail(f, key, ERR_CONFIG, "unknown %s \"%.60s\"%s", key, text,
+    fields_fail(f, key, "unknown %s \"%.60s\"%s", key, text,
                 script_hint(f->L, text, names, (size_t)n));
 }
 
@@ -211,8 +210,7 @@ const char **fields_names(const struct fields *f, size_t *n)
     size_t count = 0;
     for (lua_pushnil(L); lua_next(L, f->at); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
-            fields_fail(f, NULL, ERR_CONFIG,
-                        "every value has a name here, as in name = value; %s has none",
+            fields_fail(f, NULL, "every value has a name here, as in name = value; %s has none",
                         script_shown(L, -1));
         count++;
     }

@@ -26,8 +26,10 @@ struct fields {
 struct fields fields_open(lua_State *, int index, const char *what);
 /* Raises unless each key is one that the call has, or a position 1 .. positions. */
 void fields_only(const struct fields *, enum lua_call, size_t positions);
-_Noreturn void fields_fail(const struct fields *, const char *key, int code, const char *format,
-                           ...) __attribute__((format(printf, 4, 5)));
+struct script_place fields_place(const struct fields *, const char *key);
+/* Raises ERR_CONFIG at the key, or at the call if key is NULL. */
+_Noreturn void fields_fail(const struct fields *, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Pushes the value, which may be nil; returns its type. */
 int fields_push(const struct fields *, const char *key);
 /* Pushes and opens the table under `key`. Raises `"KEY" must be SHAPE` if there is none. */

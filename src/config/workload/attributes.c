@@ -19,7 +19,7 @@ void lua_field_wrong(const struct field_table *t, enum attribute_type type)
 {
     static const char *const expected[] = { "a whole number", "a number", "a text" };
 
-    fields_fail(t->f, t->name, ERR_CONFIG, "\"%s\" has %s; expected %s, not %s", t->name,
+    fields_fail(t->f, t->name, "\"%s\" has %s; expected %s, not %s", t->name,
                 op_field_type_name(type), expected[type], script_shown(t->f->L, -1));
 }
 
@@ -57,7 +57,7 @@ static enum attribute_type type_at(const struct field_table *t)
         strlen(lua_tostring(L, -1)) == lua_rawlen(L, -1))
         return FIELD_TEXT;
     if (lua_type(L, -1) != LUA_TNUMBER || !isfinite(lua_tonumber(L, -1)))
-        fields_fail(t->f, t->name, ERR_CONFIG,
+        fields_fail(t->f, t->name,
                     "\"%s\": a value is a finite number, a text without control characters, or "
                     "false for none, not %s",
                     t->name, script_shown(L, -1));
@@ -144,8 +144,8 @@ static void read_names(const struct field_table *t, struct attribute_spec *spec)
         read_values(t, &names);
     if (names.type != FIELD_TEXT || names.n_words != spec->classes ||
         names.n_values != spec->classes)
-        fields_fail(t->f, t->name, ERR_CONFIG,
-                    "\"%s\": names must be a list of %zu different texts", t->name, spec->classes);
+        fields_fail(t->f, t->name, "\"%s\": names must be a list of %zu different texts", t->name,
+                    spec->classes);
     spec->type = FIELD_TEXT;
     spec->words = names.words;
     spec->n_words = names.n_words;
@@ -158,8 +158,8 @@ static void read_uniform(const struct field_table *t, struct attribute_spec *spe
     double *bounds = lua_newuserdatauv(L, 2 * sizeof *bounds, 0);
 
     if (fields_push(&t->sub, "uniform") != LUA_TTABLE || lua_rawlen(L, -1) != 2)
-        fields_fail(t->f, t->name, ERR_CONFIG, "\"%s\": uniform must be { low, high }, not %s",
-                    t->name, script_shown(L, -1));
+        fields_fail(t->f, t->name, "\"%s\": uniform must be { low, high }, not %s", t->name,
+                    script_shown(L, -1));
     for (int i = 0; i < 2; i++) {
         lua_rawgeti(L, -1, i + 1);
         (void)type_at(t);
@@ -167,8 +167,8 @@ static void read_uniform(const struct field_table *t, struct attribute_spec *spe
         lua_pop(L, 1);
     }
     if (!(bounds[0] <= bounds[1]) || !isfinite(bounds[1] - bounds[0]))
-        fields_fail(t->f, t->name, ERR_CONFIG, "\"%s\": uniform = { %g, %g } is not a range",
-                    t->name, bounds[0], bounds[1]);
+        fields_fail(t->f, t->name, "\"%s\": uniform = { %g, %g } is not a range", t->name,
+                    bounds[0], bounds[1]);
     spec->type = FIELD_REAL;
     spec->uniform = bounds;
 }
@@ -182,7 +182,7 @@ static void read_part(const struct field_table *t, struct attribute_spec *spec)
     const struct attribute_field *known = op_list_field(recorder_list(lua_recorder(L)), t->name);
 
     if (!rows->set || rows->view->is_query)
-        fields_fail(t->f, t->name, ERR_CONFIG,
+        fields_fail(t->f, t->name,
                     "\"%s\": only rows of one data set have parts; insert those of others apart",
                     t->name);
     const size_t n = rows->view->n;
@@ -197,13 +197,12 @@ static void read_part(const struct field_table *t, struct attribute_spec *spec)
 }
 
 /* Reads the table on top; what it refers to stays on the stack. */
-static void read_field(const struct fields *f, const char *key, const char *name,
-                       struct attribute_spec *spec)
+static void read_field(const struct fields *f, const char *name, struct attribute_spec *spec)
 {
     lua_State *L = f->L;
 
     if (lua_type(L, -1) != LUA_TTABLE)
-        fields_fail(f, key, ERR_CONFIG,
+        fields_fail(f, name,
                     "\"%s\" must be { classes = n, skew = s }, { uniform = { low, high } }, "
                     "{ values = { ... } } or { part = \"NAME\" }, not %s",
                     name, script_shown(L, -1));
@@ -213,7 +212,7 @@ static void read_field(const struct fields *f, const char *key, const char *name
                uniform = fields_has(&t.sub, "uniform"), part = fields_has(&t.sub, "part");
     if (classes + values + uniform + part != 1 ||
         ((fields_has(&t.sub, "skew") || fields_has(&t.sub, "names")) && !classes))
-        fields_fail(f, key, ERR_CONFIG,
+        fields_fail(f, name,
                     "\"%s\" has either classes, with skew and names or without, or one of values, "
                     "uniform and part",
                     name);
@@ -232,8 +231,7 @@ static void read_field(const struct fields *f, const char *key, const char *name
     else if (fields_push(&t.sub, "values") == LUA_TTABLE)
         read_values(&t, spec);
     else
-        fields_fail(f, key, ERR_CONFIG, "\"%s\": values must be a list, not %s", name,
-                    script_shown(L, -1));
+        fields_fail(f, name, "\"%s\": values must be a list, not %s", name, script_shown(L, -1));
 }
 
 const struct attribute_spec *lua_step_attributes(const struct fields *f, size_t *n)
@@ -244,11 +242,11 @@ const struct attribute_spec *lua_step_attributes(const struct fields *f, size_t 
 
     *n = 0;
     if (fields_has(f, "attribute") && fields_has(f, "attributes"))
-        fields_fail(f, "attributes", ERR_CONFIG,
+        fields_fail(f, "attributes",
                     "attribute and attributes are both given; attribute = X is short for "
                     "attributes = { attribute = X }");
     if (fields_push(f, ONLY_FIELD) != LUA_TNIL) {
-        read_field(f, ONLY_FIELD, ONLY_FIELD, specs);
+        read_field(f, ONLY_FIELD, specs);
         *n = 1;
         return specs;
     }
@@ -257,15 +255,15 @@ const struct attribute_spec *lua_step_attributes(const struct fields *f, size_t 
     const struct fields all = fields_table(f, "attributes", "{ NAME = { ... } }");
     names = fields_names(&all, n);
     if (*n > INDEX_ATTRIBUTES_MAX)
-        fields_fail(f, "attributes", ERR_CONFIG, "%zu attributes are given; rows have at most %d",
-                    *n, INDEX_ATTRIBUTES_MAX);
+        fields_fail(f, "attributes", "%zu attributes are given; rows have at most %d", *n,
+                    INDEX_ATTRIBUTES_MAX);
     for (size_t i = 0; i < *n; i++) {
         if (!script_is_plain(names[i]) || !*names[i])
-            fields_fail(f, "attributes", ERR_CONFIG,
+            fields_fail(f, "attributes",
                         "the name of an attribute is a text without control characters");
         luaL_checkstack(L, 20, "attributes");
         (void)fields_push(&all, names[i]);
-        read_field(f, names[i], names[i], &specs[i]);
+        read_field(f, names[i], &specs[i]);
     }
     return specs;
 }

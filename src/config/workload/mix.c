@@ -18,14 +18,13 @@ static void read_shares(const struct fields *f, struct op_options *m, double *sh
         sum += shares[k] = fields_real(f, op_mix_kind_names[k], 0, 0, 1);
     m->shares = shares;
     if (fabs(sum - 1) > 1e-6)
-        fields_fail(f, NULL, ERR_CONFIG,
+        fields_fail(f, NULL,
                     "the shares search + insert + delete + update are %g in all; they must be 1",
                     sum);
     if (m->writes && m->shares[MIX_INSERT] + m->shares[MIX_UPDATE] <= 0)
-        fields_fail(f, "rows", ERR_CONFIG,
-                    "there are rows to write, but the shares insert and update are 0");
+        fields_fail(f, "rows", "there are rows to write, but the shares insert and update are 0");
     if (!m->writes && m->shares[MIX_INSERT] + m->shares[MIX_UPDATE] > 0)
-        fields_fail(f, NULL, ERR_CONFIG,
+        fields_fail(f, NULL,
                     "rows = view is missing: the rows to insert and the new vectors of updates");
 }
 
@@ -52,7 +51,7 @@ static const uint64_t *read_times(const struct fields *f, const char *name, size
 
         end += strspn(end, " \t\r");
         if (blank || (*end && *end != '\n') || !(time >= last && time <= 86400))
-            fields_fail(f, "arrivals", ERR_CONFIG,
+            fields_fail(f, "arrivals",
                         "%s:%zu: a time in seconds from the start is expected, from the time "
                         "before it up to 86400",
                         name, line);
@@ -61,7 +60,7 @@ static const uint64_t *read_times(const struct fields *f, const char *name, size
         at = end + (*end == '\n');
     }
     if (*n == 0)
-        fields_fail(f, "arrivals", ERR_CONFIG, "%s has no times", name);
+        fields_fail(f, "arrivals", "%s has no times", name);
     return times;
 }
 
@@ -76,14 +75,14 @@ static void read_arrivals(const struct fields *f, struct op_options *m)
         m->arrivals = MIX_RECORDED;
         m->due_ns = read_times(f, name, &m->n_due);
     } else if (strcmp(name, arrival_names[m->arrivals]) != 0) {
-        fields_fail(f, "arrivals", ERR_CONFIG,
+        fields_fail(f, "arrivals",
                     "unknown arrivals \"%.100s\"%s; expected \"constant\", \"poisson\", \"burst\" "
                     "or a file of times, as in \"times.txt\"",
                     name, script_hint(f->L, name, arrival_names, 3));
     }
     const bool burst = m->arrivals == MIX_BURST;
     if (fields_has(f, "burst_size") && !burst)
-        fields_fail(f, "burst_size", ERR_CONFIG, "burst_size is of arrivals = \"burst\"");
+        fields_fail(f, "burst_size", "burst_size is of arrivals = \"burst\"");
     m->burst = (size_t)fields_count(f, "burst_size", 100, 1, UINT32_MAX);
 }
 
@@ -96,13 +95,13 @@ static void read_choice(const struct fields *f, struct op_options *m)
     m->choice = (enum query_choice)fields_choice(f, "query_choice", QUERY_UNIFORM, names);
     m->skew = fields_real(f, "skew", .99, 0, .999);
     if (fields_has(f, "skew") && m->choice != QUERY_ZIPF && m->choice != QUERY_LATEST)
-        fields_fail(f, "skew", ERR_CONFIG, "skew is of query_choice = \"zipf\" and \"latest\"");
+        fields_fail(f, "skew", "skew is of query_choice = \"zipf\" and \"latest\"");
     if (m->choice == QUERY_LATEST && m->shares[MIX_INSERT] <= 0)
-        fields_fail(f, "query_choice", ERR_CONFIG,
+        fields_fail(f, "query_choice",
                     "query_choice = \"latest\" searches near the rows inserted last, but the share "
                     "insert is 0");
     if ((m->choice == QUERY_HOTSPOT || m->choice == QUERY_DRIFT) && !moves_on)
-        fields_fail(f, "query_choice", ERR_CONFIG,
+        fields_fail(f, "query_choice",
                     "query_choice = \"%s\" moves with the share of operations done: set "
                     "operations = n or rate = x",
                     names[m->choice]);
@@ -115,7 +114,7 @@ static void read_find(const struct fields *f, struct op_options *m)
     const struct fields sub = fields_table(f, "find_rate", "{ p99_ms = x } or { share = x }");
     fields_only(&sub, CALL_FIND_RATE, 0);
     if (fields_has(&sub, "p99_ms") == fields_has(&sub, "share"))
-        fields_fail(&sub, NULL, ERR_CONFIG,
+        fields_fail(&sub, NULL,
                     "find_rate needs one of p99_ms = ..., a limit, and share = ..., of a closed "
                     "loop's rate");
     if (fields_has(&sub, "share"))
@@ -123,13 +122,12 @@ static void read_find(const struct fields *f, struct op_options *m)
     else
         m->find_p99_ms = fields_real(&sub, "p99_ms", 0, 1e-6, 1e9);
     if (m->rate > 0 || m->n_due > 0)
-        fields_fail(f, "find_rate", ERR_CONFIG,
+        fields_fail(f, "find_rate",
                     "find_rate finds the rate; leave out rate and a file of arrivals");
     if (m->operations == 0)
-        fields_fail(f, "find_rate", ERR_CONFIG,
-                    "find_rate needs operations = n, the operations of each trial");
+        fields_fail(f, "find_rate", "find_rate needs operations = n, the operations of each trial");
     if (m->seconds > 0 && m->find_p99_ms > 0)
-        fields_fail(f, "seconds", ERR_CONFIG,
+        fields_fail(f, "seconds",
                     "find_rate = { p99_ms } lasts as long as its trials do; leave out seconds");
 }
 
@@ -139,37 +137,34 @@ static void check_end(const struct fields *f, const struct op_options *m)
     const bool paced = m->rate > 0 || m->n_due > 0, finds = m->find_p99_ms > 0 || m->find_share > 0;
 
     if (m->rate > 0 && m->n_due > 0)
-        fields_fail(f, "rate", ERR_CONFIG,
-                    "the times in the file of arrivals give the rate; leave out rate");
+        fields_fail(f, "rate", "the times in the file of arrivals give the rate; leave out rate");
     if (!paced && !finds && fields_has(f, "arrivals"))
-        fields_fail(f, "arrivals", ERR_CONFIG,
+        fields_fail(f, "arrivals",
                     "arrivals need rate = operations per second; without it, each thread starts "
                     "the next operation at once");
     if (!paced && !finds && m->limit_ms > 0)
-        fields_fail(f, "latency_limit_ms", ERR_CONFIG,
+        fields_fail(f, "latency_limit_ms",
                     "a limit of latency needs rate = operations per second: without it, no "
                     "operation is late before it begins");
     if (m->operations == 0 && m->seconds <= 0 && m->n_due == 0)
-        fields_fail(f, NULL, ERR_CONFIG, "the step has no end: set seconds = s or operations = n");
+        fields_fail(f, NULL, "the step has no end: set seconds = s or operations = n");
     if (m->operations == 0 && !paced && !m->writes && m->shares[MIX_DELETE] > 0)
-        fields_fail(f, NULL, ERR_CONFIG,
+        fields_fail(f, NULL,
                     "operations = n is missing: a closed loop that deletes and inserts nothing has "
                     "no other end");
     if (m->alone && m->shares[MIX_SEARCH] <= 0)
-        fields_fail(f, "alone", ERR_CONFIG, "there are no searches to run alone: search is 0");
+        fields_fail(f, "alone", "there are no searches to run alone: search is 0");
     if (m->alone && m->find_p99_ms > 0)
-        fields_fail(f, "alone", ERR_CONFIG,
+        fields_fail(f, "alone",
                     "with find_rate = { p99_ms }, each trial has another rate; measure alone in a "
-                    "step with a "
-                    "rate, or with find_rate = { share }");
+                    "step with a rate, or with find_rate = { share }");
     if (m->until_found > 0 && (m->shares[MIX_SEARCH] <= 0 || !m->writes))
-        fields_fail(f, "until_found", ERR_CONFIG,
+        fields_fail(f, "until_found",
                     "until_found searches for rows that were inserted: search must be above 0, and "
                     "insert or update");
     if (m->rate * m->seconds > OP_OPERATIONS_MAX && m->operations == 0)
-        fields_fail(f, "rate", ERR_CONFIG,
-                    "rate x seconds is %g operations; at most %d are allowed", m->rate * m->seconds,
-                    OP_OPERATIONS_MAX);
+        fields_fail(f, "rate", "rate x seconds is %g operations; at most %d are allowed",
+                    m->rate * m->seconds, OP_OPERATIONS_MAX);
 }
 
 /* The order of the operations: to be stored, and to be taken from a file. */
@@ -181,15 +176,15 @@ static void read_order(const struct fields *f, struct op_options *m)
     m->recorded = fields_bool(f, "record", false);
     if ((m->recorded || name) && fields_has(f, "find_rate"))
         fields_fail(
-            f, name ? "replay" : "record", ERR_CONFIG,
+            f, name ? "replay" : "record",
             "with find_rate, each trial has an order of its own; record a step with the rate "
             "that was found");
     if (m->recorded && m->operations == 0 && !paced && !writes)
-        fields_fail(f, "record", ERR_CONFIG,
+        fields_fail(f, "record",
                     "record needs operations = n: a closed loop of searches has as many as the "
                     "method answers in time");
     if (name && m->limit_ms > 0)
-        fields_fail(f, "latency_limit_ms", ERR_CONFIG,
+        fields_fail(f, "latency_limit_ms",
                     "a replay runs every operation of its file; leave out latency_limit_ms");
     if (!name)
         return;

@@ -213,7 +213,7 @@ static void play(const struct fields *f, const char *path, const struct runbook_
     for (size_t i = 0; i < r->book->n; i++) {
         const struct runbook_step *step = &r->book->steps[i];
         if ((step->operation == RUNBOOK_SEARCH || searches_between(r, step)) && !r->queries)
-            fields_fail(f, NULL, ERR_CONFIG,
+            fields_fail(f, NULL,
                         "%s searches, but the data has no queries of its own: set queries = view",
                         path);
         script_charge(f->L, 0);
@@ -241,9 +241,9 @@ static const char *find_runbook(const struct fields *f, const char *name)
     if (!entry) {
         size_t n;
         const char *const *names = catalog_names(s->catalog, &n);
-        fields_fail(f, NULL, ERR_NOT_FOUND,
-                    "\"%.100s\" is neither a .yaml file nor SET/RUNBOOK of the catalog%s", name,
-                    script_hint(L, set, names, n));
+        script_fail_at(L, f->call, ERR_NOT_FOUND,
+                       "%s: \"%.100s\" is neither a .yaml file nor SET/RUNBOOK of the catalog%s",
+                       f->what, name, script_hint(L, set, names, n));
     }
     char *path = lua_newuserdatauv(L, PATH_MAX, 0);
     const uint64_t stopped_ns = script_stop_clock();
@@ -281,14 +281,13 @@ int lua_w_runbook(lua_State *L)
     const struct fields f = fields_open(L, 2, "w:runbook");
     fields_only(&f, CALL_W_RUNBOOK, 2);
     if (lua_rawgeti(L, 2, 1) != LUA_TSTRING)
-        fields_fail(&f, NULL, ERR_CONFIG,
-                    "a path comes first, as in w:runbook { \"file.yaml\", view }, not %s",
+        fields_fail(&f, NULL, "a path comes first, as in w:runbook { \"file.yaml\", view }, not %s",
                     script_shown(L, -1));
     const char *path = find_runbook(&f, lua_tostring(L, -1));
     lua_rawgeti(L, 2, 2);
     struct lua_view *v = lua_view_at(L, -1);
     if (!v)
-        fields_fail(&f, NULL, ERR_CONFIG,
+        fields_fail(&f, NULL,
                     "a view comes second, as in w:runbook { \"file.yaml\", view }, not %s",
                     script_shown(L, -1));
     struct runbook_player r = { .rows = v->view, .note = lua_step_options(&f) };
@@ -298,8 +297,7 @@ int lua_w_runbook(lua_State *L)
     if (fields_push(&f, "queries") != LUA_TNIL) {
         const struct lua_view *q = lua_view_at(L, -1);
         if (!q)
-            fields_fail(&f, "queries", ERR_CONFIG, "\"queries\" must be a view, not %s",
-                        script_shown(L, -1));
+            fields_fail(&f, "queries", "\"queries\" must be a view, not %s", script_shown(L, -1));
         r.queries = q->view;
     } else if (v->set && !v->set->synthetic && (v->set->entry || v->set->paths[0])) {
         lua_view_push(L, lua_data_queries(L, v->set, 0, -1), v->set);

@@ -20,12 +20,12 @@ static _Noreturn void refuse(const struct fields *f, const char *name, bool fixe
     size_t n = 0;
     for (size_t i = 0; i < ex->n_methods; i++)
         if (param_find(ex->methods[i].ops->knobs, name))
-            fields_fail(f, name, ERR_CONFIG,
+            fields_fail(f, name,
                         "\"%s\" is a knob, set when the index is searched: write it under knobs or "
                         "sweep of the method",
                         name);
     if (fixed)
-        fields_fail(f, name, ERR_CONFIG,
+        fields_fail(f, name,
                     "\"%s\" is fixed when the index is built, in every method of this config  "
                     "(./harness describe METHOD shows which options are live)",
                     name);
@@ -37,7 +37,7 @@ static _Noreturn void refuse(const struct fields *f, const char *name, bool fixe
                 if (strcmp(names[j], p->name) == 0)
                     break;
             }
-    fields_fail(f, name, ERR_CONFIG, "no method of this config has an option \"%.60s\"%s", name,
+    fields_fail(f, name, "no method of this config has an option \"%.60s\"%s", name,
                 n ? script_hint(f->L, name, names, n)
                   : "; none of them has an option that may change while the index lives");
 }
@@ -48,7 +48,7 @@ static struct param_setting check_setting(const struct fields *f, const char *na
 {
     lua_State *L = f->L;
     const struct experiment *ex = script_of(L)->experiment;
-    const struct script_place at = script_key_place(L, f->call, f->depth, name);
+    const struct script_place at = fields_place(f, name);
     struct param_setting setting = { NULL, lua_option_at(L, at, -1, name) };
     bool known = false;
     for (size_t i = 0; i < ex->n_methods; i++) {
@@ -106,7 +106,7 @@ static const struct param_setting *read_settings(const struct fields *f, size_t 
         lua_pop(L, 1);
         for (size_t j = 0; j < *n; j++)
             if (strcmp(settings[j].name, settings[*n].name) == 0)
-                fields_fail(f, names[i], ERR_CONFIG, "\"%s\" is given twice, by two of its names",
+                fields_fail(f, names[i], "\"%s\" is given twice, by two of its names",
                             settings[j].name);
         ++*n;
     }
@@ -120,7 +120,7 @@ int lua_w_set(lua_State *L)
     size_t n;
     const struct param_setting *settings = read_settings(&f, &n);
     if (!n)
-        fields_fail(&f, NULL, ERR_CONFIG, "an option and its new value are missing");
+        fields_fail(&f, NULL, "an option and its new value are missing");
     char *json = settings_json(settings, n);
     note.settings = json;
     const int rc = json ? record_mark(lua_recorder(L), &note, OP_SET, script_error(L))

@@ -55,7 +55,7 @@ struct op_options lua_step_note(const struct fields *f)
     const bool fine = !tag || (script_is_plain(tag) && *tag && strlen(tag) <= TAG_BYTES_MAX &&
                                !strpbrk(tag, "/#"));
     if (!fine)
-        fields_fail(f, "tag", ERR_CONFIG,
+        fields_fail(f, "tag",
                     "tag \"%.60s\" must be 1 to %d bytes of UTF-8 without / # and control "
                     "characters",
                     tag, TAG_BYTES_MAX);
@@ -90,12 +90,11 @@ struct view *lua_step_view(const struct fields *f, const char *key)
         lua_rawgeti(L, f->at, 1);
     const struct lua_view *v = lua_view_at(L, -1);
     if (!v && key)
-        fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a view, as in mnist:rows(1, 1000), not %s",
-                    key, script_shown(L, -1));
-    if (!v)
-        fields_fail(f, NULL, ERR_CONFIG,
-                    "a view comes first, as in %s { mnist:rows(1, 1000) }, not %s", f->what,
+        fields_fail(f, key, "\"%s\" must be a view, as in mnist:rows(1, 1000), not %s", key,
                     script_shown(L, -1));
+    if (!v)
+        fields_fail(f, NULL, "a view comes first, as in %s { mnist:rows(1, 1000) }, not %s",
+                    f->what, script_shown(L, -1));
     lua_pop(L, 1);
     return v->view; /* the table keeps it alive */
 }
@@ -105,20 +104,20 @@ static const uint64_t *step_ids(const struct fields *f, const char *key, size_t 
 {
     lua_State *L = f->L;
     if (fields_push(f, key) != LUA_TTABLE)
-        fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a list of ids, as in { 0, 5, 7 }, not %s",
-                    key, script_shown(L, -1));
+        fields_fail(f, key, "\"%s\" must be a list of ids, as in { 0, 5, 7 }, not %s", key,
+                    script_shown(L, -1));
     const int list = lua_gettop(L);
     *n = (size_t)lua_rawlen(L, list);
     if (!*n)
-        fields_fail(f, key, ERR_CONFIG, "\"%s\" is an empty list", key);
+        fields_fail(f, key, "\"%s\" is an empty list", key);
     uint64_t *ids = lua_newuserdatauv(L, *n * sizeof *ids, 0);
     for (size_t i = 0; i < *n; i++) {
         int whole = 0;
         lua_rawgeti(L, list, (lua_Integer)i + 1);
         const lua_Integer id = lua_type(L, -1) == LUA_TNUMBER ? lua_tointegerx(L, -1, &whole) : 0;
         if (!whole || id < 0)
-            fields_fail(f, key, ERR_CONFIG, "\"%s\"[%zu] must be a whole number from 0, not %s",
-                        key, i + 1, script_shown(L, -1));
+            fields_fail(f, key, "\"%s\"[%zu] must be a whole number from 0, not %s", key, i + 1,
+                        script_shown(L, -1));
         ids[i] = (uint64_t)id;
         lua_pop(L, 1);
     }
@@ -133,7 +132,7 @@ struct id_selector lua_step_choice(const struct fields *f)
     const int given =
         view + fields_has(f, "random") + fields_has(f, "oldest") + fields_has(f, "ids");
     if (given != 1)
-        fields_fail(f, NULL, ERR_CONFIG,
+        fields_fail(f, NULL,
                     "exactly one of a view, random = n, oldest = n and ids = { ... } says which "
                     "rows; %d are given",
                     given);
@@ -155,7 +154,7 @@ bool lua_step_filter(const struct fields *f, struct filter_spec *a)
         fields_table(f, "filter", "{ tag = ... }, { fraction = ... } or { ids = ... }");
     fields_only(&sub, CALL_FILTER, 0);
     if (fields_has(&sub, "fraction") + fields_has(&sub, "ids") + fields_has(&sub, "tag") != 1)
-        fields_fail(f, "filter", ERR_CONFIG, "\"filter\" has exactly one of tag, fraction and ids");
+        fields_fail(f, "filter", "\"filter\" has exactly one of tag, fraction and ids");
     *a = (struct filter_spec){ .tag = fields_text(&sub, "tag", NULL),
                                .fraction = fields_real(&sub, "fraction", 0, 1e-9, 1) };
     if (fields_has(&sub, "ids"))
@@ -178,7 +177,7 @@ struct id_selector lua_step_removes(const struct fields *f, size_t n)
     else if (lua_view_at(L, -1))
         c.rows = lua_step_view(f, "removes");
     else
-        fields_fail(f, "removes", ERR_CONFIG,
+        fields_fail(f, "removes",
                     "\"removes\" must be \"oldest\", \"random\", a view or a list of ids, not %s",
                     script_shown(L, -1));
     return c;
@@ -195,7 +194,7 @@ static size_t push_views(const struct fields *f)
     struct recorder *recorder = lua_recorder(L);
     const size_t before = recorder_operations(recorder);
     if (fields_push(f, "stream") != LUA_TFUNCTION)
-        fields_fail(f, "stream", ERR_CONFIG,
+        fields_fail(f, "stream",
                     "\"stream\" must be a function that returns its i-th view, and nil after the "
                     "last, not %s",
                     script_shown(L, -1));
@@ -207,14 +206,14 @@ static size_t push_views(const struct fields *f)
         lua_pushinteger(L, (lua_Integer)n + 1);
         lua_call(L, 1, 1);
         if (recorder_operations(recorder) != before)
-            fields_fail(f, "stream", ERR_CONFIG,
+            fields_fail(f, "stream",
                         "\"stream\": the function recorded an operation; it may only return views");
         if (lua_isnil(L, -1)) {
             lua_pop(L, 1);
             return n;
         }
         if (!lua_view_at(L, -1))
-            fields_fail(f, "stream", ERR_CONFIG,
+            fields_fail(f, "stream",
                         "\"stream\": call %zu of the function must return a view or nil, not %s",
                         n + 1, script_shown(L, -1));
         lua_rawseti(L, -2, (lua_Integer)n + 1);
@@ -226,12 +225,11 @@ struct view *lua_step_stream(const struct fields *f, struct op_options *note)
     lua_State *L = f->L;
     lua_rawgeti(L, f->at, 1);
     if (!lua_isnil(L, -1))
-        fields_fail(f, "stream", ERR_CONFIG,
-                    "a view and \"stream\" are both given; use one of them");
+        fields_fail(f, "stream", "a view and \"stream\" are both given; use one of them");
     const size_t n = push_views(f);
     const int list = lua_gettop(L);
     if (!n)
-        fields_fail(f, "stream", ERR_CONFIG, "\"stream\": the function returned no view");
+        fields_fail(f, "stream", "\"stream\": the function returned no view");
     uint64_t *chunks = lua_newuserdatauv(L, n * sizeof *chunks, 0);
     const struct view **views = lua_newuserdatauv(L, n * sizeof *views, 0);
     for (size_t i = 0; i < n; i++) {

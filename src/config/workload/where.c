@@ -44,8 +44,8 @@ static int64_t value_at(const struct field_table *t, const struct attribute_fiel
         lua_field_wrong(t, FIELD_TEXT);
     const char *word = lua_tostring(L, -1);
     if (!op_field_word(field, word, &number))
-        fields_fail(t->f, t->name, ERR_CONFIG, "\"%s\": no row has the text \"%.60s\"%s", t->name,
-                    word, script_hint(L, word, (const char *const *)field->words, field->n_words));
+        fields_fail(t->f, t->name, "\"%s\": no row has the text \"%.60s\"%s", t->name, word,
+                    script_hint(L, word, (const char *const *)field->words, field->n_words));
     return number;
 }
 
@@ -68,7 +68,7 @@ static void read_set(const struct field_table *t, struct conditions *c, size_t f
     const size_t n = list ? (size_t)lua_rawlen(L, -1) : 1;
 
     if (n == 0)
-        fields_fail(t->f, t->name, ERR_CONFIG, "\"%s\": the set is empty, so it %s", t->name,
+        fields_fail(t->f, t->name, "\"%s\": the set is empty, so it %s", t->name,
                     test == INDEX_ATTRIBUTE_IN ? "matches nothing" : "excludes nothing");
     for (size_t i = 0; i < n; i++) {
         if (list)
@@ -89,15 +89,15 @@ static void read_range(const struct field_table *t, struct conditions *c, size_t
     int64_t *values = c->values + c->n_values;
 
     if (lua_rawlen(L, -1) != 2)
-        fields_fail(t->f, t->name, ERR_CONFIG,
+        fields_fail(t->f, t->name,
                     "\"%s\": a range is { low, high }; a set is { [\"in\"] = { ... } }", t->name);
     for (int i = 0; i < 2; i++) {
         lua_rawgeti(L, -1 - i, i + 1);
         values[i] = bound_at(t, &c->ops->fields[field]);
     }
     if (values[0] > values[1])
-        fields_fail(t->f, t->name, ERR_CONFIG, "\"%s\": %s is above %s", t->name,
-                    script_shown(L, -2), script_shown(L, -1));
+        fields_fail(t->f, t->name, "\"%s\": %s is above %s", t->name, script_shown(L, -2),
+                    script_shown(L, -1));
     lua_pop(L, 2);
     add_condition(c, field, INDEX_ATTRIBUTE_RANGE, 2);
 }
@@ -130,8 +130,7 @@ static void read_conditions(const struct field_table *t, struct conditions *c, s
                                                              : INDEX_ATTRIBUTE_NOT_IN,
                       0);
     if (c->filter.n == before)
-        fields_fail(t->f, t->name, ERR_CONFIG, "\"%s\": the set is empty, so it matches nothing",
-                    t->name);
+        fields_fail(t->f, t->name, "\"%s\": the set is empty, so it matches nothing", t->name);
 }
 
 /* The number of values that the conditions on the value on top have, at most. */
@@ -156,7 +155,7 @@ static size_t field_named(const struct fields *f, const struct op_list *list, co
     for (size_t i = 0; i < list->n_fields; i++)
         names[i] = list->fields[i].name;
     if (!field)
-        fields_fail(f, "where", ERR_CONFIG, "\"where\": no row has an attribute \"%.60s\"%s", name,
+        fields_fail(f, "where", "\"where\": no row has an attribute \"%.60s\"%s", name,
                     list->n_fields ? script_hint(f->L, name, names, list->n_fields)
                                    : "; w:insert { ..., attributes = ... } gives rows attributes");
     return (size_t)(field - list->fields);
@@ -173,14 +172,14 @@ bool lua_step_where(const struct fields *f, struct filter_spec *allow)
     struct fields all = fields_table(f, "where", shape);
     if (lua_rawlen(L, all.at) > 0) {
         if (lua_rawlen(L, all.at) != 2)
-            fields_fail(f, "where", ERR_CONFIG, "\"where\" must be %s", shape);
+            fields_fail(f, "where", "\"where\" must be %s", shape);
         lua_createtable(L, 0, 1);
         lua_insert(L, all.at);
         lua_setfield(L, all.at, ONLY_FIELD);
     }
     const char **names = fields_names(&all, &n);
     if (n == 0)
-        fields_fail(f, "where", ERR_CONFIG, "\"where\" has no condition");
+        fields_fail(f, "where", "\"where\" has no condition");
     struct conditions *c = lua_newuserdatauv(L, sizeof *c, 0);
     *c = (struct conditions){ .ops = recorder_list(lua_recorder(L)) };
     for (size_t i = 0; i < n; i++) {

@@ -60,7 +60,7 @@ static int lua_w_search(lua_State *L)
     struct filter_spec allow;
     bool filtered = lua_step_filter(&f, &allow);
     if (filtered && fields_has(&f, "where"))
-        fields_fail(&f, "where", ERR_CONFIG, "filter and where are both given; use one of them");
+        fields_fail(&f, "where", "filter and where are both given; use one of them");
     filtered |= lua_step_where(&f, &allow);
     return lua_step_end(&f, record_search(lua_recorder(L), &note, queries, filtered ? &allow : NULL,
                                           script_error(L)));
@@ -71,7 +71,7 @@ static int lua_w_range(lua_State *L)
     const struct fields f = lua_open_step(L, CALL_W_RANGE, 1);
     struct op_options note = lua_step_options(&f);
     if (!fields_has(&f, "radius"))
-        fields_fail(&f, NULL, ERR_CONFIG, "radius = ... is missing");
+        fields_fail(&f, NULL, "radius = ... is missing");
     note.radius = fields_real(&f, "radius", 0, -1e30, 1e30);
     struct view *queries = lua_step_view(&f, NULL);
     struct filter_spec allow;
@@ -110,7 +110,7 @@ static int lua_w_cluster(lua_State *L)
     struct view *queries = fields_has(&f, "queries") ? lua_step_view(&f, "queries") : NULL;
     struct label_spec labels;
     if (fields_has(&f, "level") && note.target)
-        fields_fail(&f, "level", ERR_CONFIG, "level and target_k are both given; use one of them");
+        fields_fail(&f, "level", "level and target_k are both given; use one of them");
     const bool labelled = read_labels(&f, &labels);
     return lua_step_end(&f, record_cluster(lua_recorder(L), &note, queries,
                                            labelled ? &labels : NULL, script_error(L)));
@@ -124,7 +124,7 @@ static int record_given(lua_State *L)
     const struct fields f = lua_open_step(L, call, 0);
     struct op_options note = lua_step_options(&f);
     if ((kind == OP_SNAPSHOT || kind == OP_RELEASE) && !(note.name && *note.name))
-        fields_fail(&f, NULL, ERR_CONFIG, "name = \"...\" is missing");
+        fields_fail(&f, NULL, "name = \"...\" is missing");
     if (kind == OP_INSPECT)
         note.with_ids = fields_bool(&f, "ids", false);
     return lua_step_end(&f, record_mark(lua_recorder(L), &note, kind, script_error(L)));
@@ -156,23 +156,22 @@ static int lua_w_concurrent(lua_State *L)
     const struct id_selector removes =
         replaces ? lua_step_removes(&f, writes ? o.writes->n : 0) : (struct id_selector){ 0 };
     if (o.alone && (o.seconds == 0 || o.readers == 0 || !writes))
-        fields_fail(&f, "alone", ERR_CONFIG,
+        fields_fail(&f, "alone",
                     "searches that run alone first, and then beside changes, need readers, writes "
                     "and seconds = s");
     if (writes != (o.writers > 0))
-        fields_fail(&f, "writers", ERR_CONFIG, "%zu writers%s", o.writers,
+        fields_fail(&f, "writers", "%zu writers%s", o.writers,
                     writes ? ", but there are rows to write"
                            : ", but no rows to write: writes = view is missing");
     if (o.seconds == 0 && !writes)
-        fields_fail(&f, "seconds", ERR_CONFIG,
+        fields_fail(&f, "seconds",
                     "seconds = 0 lasts until the writers are done, but there are no writers");
     if (replaces && !writes)
         fields_fail(
-            &f, "removes", ERR_CONFIG,
+            &f, "removes",
             "\"removes\" removes one row for each that is written, but writes = view is missing");
     if (o.writers + o.readers == 0)
-        fields_fail(&f, NULL, ERR_CONFIG,
-                    "there are neither readers nor writers; set one of the two");
+        fields_fail(&f, NULL, "there are neither readers nor writers; set one of the two");
     return lua_step_end(
         &f, record_concurrent(lua_recorder(L), &o, replaces ? &removes : NULL, script_error(L)));
 }

@@ -23,7 +23,7 @@ static void expect_claim(struct desk *d, const char *text, const char *holds, co
                          bool published)
 {
     json_t *out;
-    assert_ok(desk_load(d, text), &d->error);
+    desk_loads(d, text);
     assert_ok(experiment_claims(d->experiment, look_up, NULL, &out, &d->error), &d->error);
     const json_t *claim = json_array_get(out, 0);
     char *found = json_dumps(json_object_get(claim, "holds"), JSON_ENCODE_ANY);
@@ -61,39 +61,35 @@ static void claims_of_other_runs_are_not_measured(void **state)
         { "title", "t", "" },
     };
     static const char text[] = CONFIG(CLAIM("c"));
-    struct desk d;
-    desk_open(&d);
-    expect_claim(&d, text, "true", "", false);
+    struct desk *d = *state;
+    expect_claim(d, text, "true", "", false);
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         /* Marked as used, as if by an earlier config of `reproduce`. */
         struct override set = { (char *)(uintptr_t)sets[i].key, (char *)(uintptr_t)sets[i].value,
                                 true };
-        d.options.sets = &set;
-        d.options.n_sets = 1;
-        expect_claim(&d, text, *sets[i].why ? "null" : "true", sets[i].why, false);
+        d->options.sets = &set;
+        d->options.n_sets = 1;
+        expect_claim(d, text, *sets[i].why ? "null" : "true", sets[i].why, false);
     }
-    d.options.n_sets = 0;
-    d.options.quick = true;
-    expect_claim(&d, text, "null", "not the run that the config describes: --quick", false);
-    d.options.quick = false;
-    d.options.threads = 2;
-    expect_claim(&d, text, "true", "", false);
-    d.options.threads = 3;
-    expect_claim(&d, text, "null", "threads=3 (2)", false);
-    desk_close(&d);
+    d->options.n_sets = 0;
+    d->options.quick = true;
+    expect_claim(d, text, "null", "not the run that the config describes: --quick", false);
+    d->options.quick = false;
+    d->options.threads = 2;
+    expect_claim(d, text, "true", "", false);
+    d->options.threads = 3;
+    expect_claim(d, text, "null", "threads=3 (2)", false);
 }
 
 static void a_claim_is_somebodys(void **state)
 {
-    struct desk d;
-    desk_open(&d);
-    expect_claim(&d, CONFIG(CLAIM("c")), "true", "", false);
-    expect_claim(&d, CONFIG(CLAIM("(ours) c")), "true", "", false);
-    expect_claim(&d, CONFIG("publication = 'A paper', " CLAIM("c")), "true", "", true);
-    expect_claim(&d, CONFIG("publication = 'A paper', " CLAIM("(ours) c")), "true", "", false);
-    assert_code(desk_load(&d, CONFIG("publication = ''")), ERR_CONFIG, &d.error);
-    assert_code(desk_load(&d, CONFIG("publication = 'a\\7b'")), ERR_CONFIG, &d.error);
-    desk_close(&d);
+    struct desk *d = *state;
+    expect_claim(d, CONFIG(CLAIM("c")), "true", "", false);
+    expect_claim(d, CONFIG(CLAIM("(ours) c")), "true", "", false);
+    expect_claim(d, CONFIG("publication = 'A paper', " CLAIM("c")), "true", "", true);
+    expect_claim(d, CONFIG("publication = 'A paper', " CLAIM("(ours) c")), "true", "", false);
+    assert_code(desk_load(d, CONFIG("publication = ''")), ERR_CONFIG, &d->error);
+    assert_code(desk_load(d, CONFIG("publication = 'a\\7b'")), ERR_CONFIG, &d->error);
 }
 
 static json_t *cell_of(const char *label, int repeat, const char *status)
@@ -131,23 +127,21 @@ static void expect_in_result(struct desk *d, const char *statuses[2], struct res
 static void a_claim_needs_all_its_cells(void **state)
 {
     static const char *fine[2] = { "ok", "ok" }, *failed[2] = { "ok", "timeout" };
-    struct desk d;
-    desk_open(&d);
-    assert_ok(desk_load(&d, CONFIG(CLAIM("c"))), &d.error);
-    expect_in_result(&d, fine, (struct result_run){ .planned = 4, .finished = 4 }, "true", "");
-    expect_in_result(&d, fine, (struct result_run){ .planned = 4, .finished = 3 }, "null",
+    struct desk *d = *state;
+    desk_loads(d, CONFIG(CLAIM("c")));
+    expect_in_result(d, fine, (struct result_run){ .planned = 4, .finished = 4 }, "true", "");
+    expect_in_result(d, fine, (struct result_run){ .planned = 4, .finished = 3 }, "null",
                      "3 of 4 cells have run");
-    expect_in_result(&d, failed, (struct result_run){ .planned = 4, .finished = 4 }, "null",
+    expect_in_result(d, failed, (struct result_run){ .planned = 4, .finished = 4 }, "null",
                      "no such result");
-    desk_close(&d);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(claims_of_other_runs_are_not_measured),
-        cmocka_unit_test(a_claim_is_somebodys),
-        cmocka_unit_test(a_claim_needs_all_its_cells),
+        AT_A_DESK(claims_of_other_runs_are_not_measured),
+        AT_A_DESK(a_claim_is_somebodys),
+        AT_A_DESK(a_claim_needs_all_its_cells),
     };
     return test_run("claims", tests);
 }

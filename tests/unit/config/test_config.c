@@ -5,12 +5,6 @@
 
 #include "src/workload/record.h"
 
-static const struct op *op_at(const struct desk *d, size_t i)
-{
-    assert_true(i < d->experiment->ops->n);
-    return &d->experiment->ops->ops[i];
-}
-
 static const char operations[] =
     DATA "local other = synthetic { kind = 'mixture', rows = 50, dim = 8, seed = 2 }\n"
          "experiment { name = 'ops', k = 3, " FLAT "workload = function(w)\n"
@@ -52,56 +46,52 @@ static const char sets_and_streams[] =
 /* The ids that w:insert returns; the chunks of a stream; options under their present names. */
 static void test_sets_and_streams(void **state)
 {
-    struct desk d;
-    desk_open(&d);
-    assert_ok(desk_load(&d, sets_and_streams), &d.error);
-    const struct op *stream = op_at(&d, 1), *set = op_at(&d, 7);
+    struct desk *d = *state;
+    desk_loads(d, sets_and_streams);
+    const struct op *stream = desk_op(d, 1), *set = desk_op(d, 7);
     assert_int_equal(stream->n_chunks, 3);
     assert_true(stream->chunks[0] == 4 && stream->chunks[1] == 3 && stream->chunks[2] == 1);
     assert_true(stream->n == 8 && stream->ids[7] == 17);
     assert_int_equal(set->kind, OP_SET);
     assert_string_equal(set->tag, "t");
     assert_string_equal(set->settings, "{\"caprg\": false, \"soft_k\": 2}");
-    desk_close(&d);
 }
 
 static void test_operations(void **state)
 {
-    struct desk d;
-    desk_open(&d);
-    assert_ok(desk_load(&d, operations), &d.error);
-    const struct op_list *list = d.experiment->ops;
+    struct desk *d = *state;
+    desk_loads(d, operations);
+    const struct op_list *list = d->experiment->ops;
     assert_int_equal(list->n, 18);
-    assert_int_equal(op_at(&d, 0)->kind, OP_TRAIN);
-    assert_int_equal(op_at(&d, 1)->batch, 4);
-    assert_int_equal(op_at(&d, 1)->singles, 2);
-    assert_int_equal(op_at(&d, 1)->ids[9], 9);
-    assert_int_equal(op_at(&d, 2)->ids[0], 10);
-    assert_int_equal(op_at(&d, 2)->ids[59], 69);
-    assert_int_equal(op_at(&d, 3)->ids[1], 2);
-    assert_int_equal(op_at(&d, 4)->ids[0], 1);
-    assert_int_equal(op_at(&d, 5)->ids[1], 1);
-    assert_int_equal(op_at(&d, 6)->k, 5);
-    assert_string_equal(op_at(&d, 6)->tag, "q");
-    assert_int_equal(op_at(&d, 6)->line, 11);
+    assert_int_equal(desk_op(d, 0)->kind, OP_TRAIN);
+    assert_int_equal(desk_op(d, 1)->batch, 4);
+    assert_int_equal(desk_op(d, 1)->singles, 2);
+    assert_int_equal(desk_op(d, 1)->ids[9], 9);
+    assert_int_equal(desk_op(d, 2)->ids[0], 10);
+    assert_int_equal(desk_op(d, 2)->ids[59], 69);
+    assert_int_equal(desk_op(d, 3)->ids[1], 2);
+    assert_int_equal(desk_op(d, 4)->ids[0], 1);
+    assert_int_equal(desk_op(d, 5)->ids[1], 1);
+    assert_int_equal(desk_op(d, 6)->k, 5);
+    assert_string_equal(desk_op(d, 6)->tag, "q");
+    assert_int_equal(desk_op(d, 6)->line, 11);
     /* Of the ten rows with tag a, the deleted one is not allowed. */
-    assert_int_equal(op_at(&d, 7)->filter_bits[0], 0x3ff & ~(1 << 2));
-    assert_int_equal(op_at(&d, 7)->planted, 10);
-    assert_int_equal(op_at(&d, 10)->budget, 99);
-    assert_int_equal(op_at(&d, 12)->n, 10);
-    assert_int_equal(op_at(&d, 12)->live_after, 79);
-    assert_int_equal(op_at(&d, 13)->ids[0], 0);
-    assert_int_equal(op_at(&d, 14)->live_after, 78);
-    assert_int_equal(op_at(&d, 14)->writers, 1);
-    assert_int_equal(op_at(&d, 14)->removes[3], 6); /* 0, 2 deleted; 1 returned later */
-    assert_int_equal(op_at(&d, 15)->removes[0], 78);
-    assert_int_equal(op_at(&d, 16)->kind, OP_RECOVER);
-    assert_true(op_at(&d, 17)->cold);
-    assert_false(op_at(&d, 7)->cold);
+    assert_int_equal(desk_op(d, 7)->filter_bits[0], 0x3ff & ~(1 << 2));
+    assert_int_equal(desk_op(d, 7)->planted, 10);
+    assert_int_equal(desk_op(d, 10)->budget, 99);
+    assert_int_equal(desk_op(d, 12)->n, 10);
+    assert_int_equal(desk_op(d, 12)->live_after, 79);
+    assert_int_equal(desk_op(d, 13)->ids[0], 0);
+    assert_int_equal(desk_op(d, 14)->live_after, 78);
+    assert_int_equal(desk_op(d, 14)->writers, 1);
+    assert_int_equal(desk_op(d, 14)->removes[3], 6); /* 0, 2 deleted; 1 returned later */
+    assert_int_equal(desk_op(d, 15)->removes[0], 78);
+    assert_int_equal(desk_op(d, 16)->kind, OP_RECOVER);
+    assert_true(desk_op(d, 17)->cold);
+    assert_false(desk_op(d, 7)->cold);
     assert_int_equal(list->max_k, 10 > list->max_k ? list->max_k : 10);
     assert_int_equal(list->max_live, 79);
     assert_int_equal(list->n_datasets, 4);
-    desk_close(&d);
 }
 
 static const char settings[] =
@@ -126,12 +116,11 @@ static const char settings[] =
 
 static void test_settings(void **state)
 {
-    struct desk d;
-    desk_open(&d);
-    assert_ok(desk_load(&d, settings), &d.error);
-    const struct experiment *x = d.experiment;
+    struct desk *d = *state;
+    desk_loads(d, settings);
+    const struct experiment *x = d->experiment;
     assert_string_equal(x->about, "what it is,\n\nand why");
-    assert_string_equal(d.said, "mode fast 10");
+    assert_string_equal(d->said, "mode fast 10");
     assert_string_equal(x->name, "test");
     assert_int_equal(x->seed, 4);
     assert_int_equal(x->seeds * x->repeats, 6);
@@ -147,24 +136,22 @@ static void test_settings(void **state)
     assert_int_equal(m->deletes, DELETES_REPLACE);
     assert_true(fabs(m->calibrate_recall - 0.9) < 1e-12);
     assert_true(fabs(x->paper[0].published - 0.5) < 1e-12);
-    desk_close(&d);
 }
 
 /* The command line overrides the config; --quick overrides both, except for --repeats. */
 static void test_command_line(void **state)
 {
-    struct desk d;
-    desk_open(&d);
-    d.sets[0] = (struct override){ "n", "20", false };
-    d.sets[1] = (struct override){ "A.nprobe", "2,8,16", false };
-    d.sets[2] = (struct override){ "divf.soft_k", "3", false };
-    d.sets[3] = (struct override){ "k", "5", false };
-    d.options.n_sets = 4;
-    d.options.quick = true;
-    d.options.has_seed = true;
-    d.options.seed = 99;
-    assert_ok(desk_load(&d, settings), &d.error);
-    const struct experiment *x = d.experiment;
+    struct desk *d = *state;
+    d->sets[0] = (struct override){ "n", "20", false };
+    d->sets[1] = (struct override){ "A.nprobe", "2,8,16", false };
+    d->sets[2] = (struct override){ "divf.soft_k", "3", false };
+    d->sets[3] = (struct override){ "k", "5", false };
+    d->options.n_sets = 4;
+    d->options.quick = true;
+    d->options.has_seed = true;
+    d->options.seed = 99;
+    desk_loads(d, settings);
+    const struct experiment *x = d->experiment;
     assert_int_equal(x->seeds * x->repeats, 1);
     assert_int_equal(x->seed, 99);
     assert_int_equal(x->k, 5);
@@ -172,7 +159,6 @@ static void test_command_line(void **state)
     assert_int_equal(json_array_size(json_object_get(x->methods[0].sweep, "nprobe")), 3);
     assert_int_equal(json_integer_value(json_object_get(x->methods[0].params, "soft_k")), 3);
     assert_int_equal(json_object_size(x->overrides), 6);
-    desk_close(&d);
 }
 
 /* An option whose default is a whole number stays one, however it is written. */
@@ -181,25 +167,21 @@ static void test_whole_options(void **state)
     static const struct {
         const char *value, *title;
     } sets[] = { { "1e3", "1000 1000.0" }, { "0x10", "16 16.0" }, { "2.5", "2.5 2.5" } };
-    struct desk d;
-    desk_open(&d);
+    struct desk *d = *state;
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
-        d.sets[0] = (struct override){ "n", (char *)(uintptr_t)sets[i].value, false };
-        d.sets[1] = (struct override){ "x", (char *)(uintptr_t)sets[i].value, false };
-        d.options.n_sets = 2;
-        assert_ok(desk_load(&d, DATA "local n, x = option('n', 10), option('x', 1.5)\n"
-                                     "experiment { title = n .. ' ' .. x + 0.0, " FLAT
-                                     "workload = function(w) w:insert { data } end }"),
-                  &d.error);
-        assert_string_equal(d.experiment->title, sets[i].title);
+        d->sets[0] = (struct override){ "n", (char *)(uintptr_t)sets[i].value, false };
+        d->sets[1] = (struct override){ "x", (char *)(uintptr_t)sets[i].value, false };
+        d->options.n_sets = 2;
+        desk_loads(d, DATA "local n, x = option('n', 10), option('x', 1.5)\n"
+                           "experiment { title = n .. ' ' .. x + 0.0, " FLAT
+                           "workload = function(w) w:insert { data } end }");
+        assert_string_equal(d->experiment->title, sets[i].title);
     }
-    desk_close(&d);
 }
 
 static void test_wrong_command_line(void **state)
 {
-    struct desk d;
-    desk_open(&d);
+    struct desk *d = *state;
     static const struct {
         const char *key, *value, *expected;
     } bad[] = {
@@ -210,31 +192,26 @@ static void test_wrong_command_line(void **state)
         { "k", "many", "\"k\" must be a whole number" },
         { "A.soft_k", "1,99", "\"soft_k\" must be 1 .. 8" },
     };
-    d.options.n_sets = 1;
+    d->options.n_sets = 1;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        d.sets[0] = (struct override){ (char *)(uintptr_t)bad[i].key,
-                                       (char *)(uintptr_t)bad[i].value, false };
-        assert_int_not_equal(desk_load(&d, settings), OK);
-        if (!strstr(d.error.text, bad[i].expected))
-            fail_msg("--set %s=%s: %s", bad[i].key, bad[i].value, d.error.text);
+        d->sets[0] = (struct override){ (char *)(uintptr_t)bad[i].key,
+                                        (char *)(uintptr_t)bad[i].value, false };
+        desk_refuses(d, settings, bad[i].expected);
     }
-    desk_close(&d);
 }
 
 /* Options that are neither given nor varied have the paper's values. */
 static void test_preset(void **state)
 {
-    struct desk d;
-    desk_open(&d);
-    assert_ok(desk_load(&d, DATA "experiment { workload = function(w) w:insert { data } "
-                                 "w:search { data:queries(5) } end,\n"
-                                 "methods = { method { 'divf', preset = 'paper', "
-                                 "params = { storage = 'ram' } },\n"
-                                 "  method { 'divf', label = 'B', preset = 'paper', "
-                                 "grid = { soft_k = { 1, 3 } }, sweep = { rerank = { 1, 2 } } },\n"
-                                 "  method { 'divf', label = 'C', preset = 'default' } } }"),
-              &d.error);
-    const struct method_spec *a = &d.experiment->methods[0], *b = a + 1, *c = a + 2;
+    struct desk *d = *state;
+    desk_loads(d, DATA "experiment { workload = function(w) w:insert { data } "
+                       "w:search { data:queries(5) } end,\n"
+                       "methods = { method { 'divf', preset = 'paper', "
+                       "params = { storage = 'ram' } },\n"
+                       "  method { 'divf', label = 'B', preset = 'paper', "
+                       "grid = { soft_k = { 1, 3 } }, sweep = { rerank = { 1, 2 } } },\n"
+                       "  method { 'divf', label = 'C', preset = 'default' } } }");
+    const struct method_spec *a = &d->experiment->methods[0], *b = a + 1, *c = a + 2;
     assert_int_equal(json_object_size(a->params), 2);
     assert_string_equal(json_string_value(json_object_get(a->params, "storage")), "ram");
     assert_int_equal(json_integer_value(json_object_get(a->params, "soft_k")), 2);
@@ -243,40 +220,37 @@ static void test_preset(void **state)
     assert_string_equal(json_string_value(json_object_get(b->params, "storage")), "mmap");
     assert_int_equal(json_object_size(b->knobs), 0);
     assert_int_equal(json_object_size(c->params) + json_object_size(c->knobs), 0);
-    desk_close(&d);
 }
 
 /* Options under names of an earlier release are read, and listed under their present names; so is a figure's
    "recall", which docs/lua.md has as the default of y. */
 static void test_old_names(void **state)
 {
-    struct desk d;
-    desk_open(&d);
+    struct desk *d = *state;
     const char *text =
         DATA "experiment { workload = function(w) w:insert { data } w:search { data:queries(5) } "
              "end,\n"
              "methods = { method { 'divf', params = { storage = 'mapped' },\n"
              "  sweep = { probes = { 1, 4 }, rerank = { 1, 2 }, budget = { 1, 0.5 } } } },\n"
              "figures = { { 'pareto', x = 'probes', y = 'recall' } } }";
-    assert_ok(desk_load(&d, text), &d.error);
-    const struct method_spec *m = &d.experiment->methods[0];
+    desk_loads(d, text);
+    const struct method_spec *m = &d->experiment->methods[0];
     assert_string_equal(json_string_value(json_object_get(m->params, "storage")), "mmap");
     static const char *const sorted[] = { "budget", "nprobe", "rerank" };
     void *axis = json_object_iter(m->sweep);
     for (size_t i = 0; i < 3; i++, axis = json_object_iter_next(m->sweep, axis))
         assert_string_equal(json_object_iter_key(axis), sorted[i]);
     assert_null(axis);
-    const json_t *figure = json_array_get(d.experiment->figures, 0);
+    const json_t *figure = json_array_get(d->experiment->figures, 0);
     assert_string_equal(json_string_value(json_object_get(figure, "x")), "nprobe");
     assert_string_equal(json_string_value(json_object_get(figure, "y")), "recall@10");
 
-    d.sets[0] = (struct override){ "divf.probes", "7", false };
-    d.options.n_sets = 1;
-    assert_ok(desk_load(&d, text), &d.error);
-    const json_t *values = json_object_get(d.experiment->methods[0].sweep, "nprobe");
+    d->sets[0] = (struct override){ "divf.probes", "7", false };
+    d->options.n_sets = 1;
+    desk_loads(d, text);
+    const json_t *values = json_object_get(d->experiment->methods[0].sweep, "nprobe");
     assert_int_equal(json_array_size(values), 1);
     assert_int_equal(json_integer_value(json_array_get(values, 0)), 7);
-    desk_close(&d);
 }
 
 static double look_up(void *from, const char *label, const char *metric, bool most)
@@ -286,26 +260,23 @@ static double look_up(void *from, const char *label, const char *metric, bool mo
 
 static void test_claims(void **state)
 {
-    struct desk d;
+    struct desk *d = *state;
     json_t *out;
-    desk_open(&d);
-    assert_ok(
-        desk_load(
-            &d, WITH(FLAT "claims = {\n"
-                          "{ 'holds', function(r) return r('flat', 'recall@10/q') > 0.7 end },\n"
-                          "{ 'does not', function(r) return r('flat', 'recall@10/q') > 0.8 end },\n"
-                          "{ 'misses', function(r) return r('flat', 'qps/q') > 1 end },\n"
-                          "{ 'misspelt', function(r) return r('flat', 'recall@10/q') < 0.8 and "
-                          "r('flta', 'qps/q') > 1 end },\n"
-                          "{ 'no answer', function(r) return 5 end },\n"
-                          "{ 'endless', function(r) while true do end end },\n"
-                          "{ 'reads nothing', function(r) return true end },\n"
-                          "{ 'reads in no turn', function(r) for i = 1, 0 do r('flat', 'qps/q') "
-                          "end return true end },\n"
-                          "{ 'goes on without', function(r) r('flat', 'recall@10/q') pcall(r, "
-                          "'flat', 'qps/q') return true end } }")),
-        &d.error);
-    assert_ok(experiment_claims(d.experiment, look_up, NULL, &out, &d.error), &d.error);
+    desk_loads(d,
+               WITH(FLAT "claims = {\n"
+                         "{ 'holds', function(r) return r('flat', 'recall@10/q') > 0.7 end },\n"
+                         "{ 'does not', function(r) return r('flat', 'recall@10/q') > 0.8 end },\n"
+                         "{ 'misses', function(r) return r('flat', 'qps/q') > 1 end },\n"
+                         "{ 'misspelt', function(r) return r('flat', 'recall@10/q') < 0.8 and "
+                         "r('flta', 'qps/q') > 1 end },\n"
+                         "{ 'no answer', function(r) return 5 end },\n"
+                         "{ 'endless', function(r) while true do end end },\n"
+                         "{ 'reads nothing', function(r) return true end },\n"
+                         "{ 'reads in no turn', function(r) for i = 1, 0 do r('flat', 'qps/q') "
+                         "end return true end },\n"
+                         "{ 'goes on without', function(r) r('flat', 'recall@10/q') pcall(r, "
+                         "'flat', 'qps/q') return true end } }"));
+    assert_ok(experiment_claims(d->experiment, look_up, NULL, &out, &d->error), &d->error);
     assert_int_equal(json_array_size(out), 9);
     assert_true(json_is_true(json_object_get(json_array_get(out, 0), "holds")));
     assert_true(json_is_false(json_object_get(json_array_get(out, 1), "holds")));
@@ -325,14 +296,12 @@ static void test_claims(void **state)
             fail_msg("claim %zu: %s", i + 2, json_string_value(json_object_get(claim, "why")));
     }
     json_decref(out);
-    desk_close(&d);
 }
 
 /* Functions whose values differ from run to run are not available. */
 static void test_repeatable(void **state)
 {
-    struct desk d;
-    desk_open(&d);
+    struct desk *d = *state;
     const char *text = DATA "local order = ''\n"
                             "for k in pairs { z = 1, alpha = 2, [3] = 0, [1] = 0, m = 5, [true] = "
                             "1 } do order = order .. tostring(k) .. ' ' end\n"
@@ -345,138 +314,122 @@ static void test_repeatable(void **state)
                             "end }";
     uint64_t first[3] = { 0 };
     for (int round = 0; round < 2; round++) {
-        assert_ok(desk_load(&d, text), &d.error);
-        assert_string_equal(d.said, "1 3 alpha m z true ");
+        desk_loads(d, text);
+        assert_string_equal(d->said, "1 3 alpha m z true ");
         uint64_t sums[3] = { 0 };
-        for (size_t i = 0; i < op_at(&d, 1)->n; i++)
-            sums[0] = rng_mix(sums[0], op_at(&d, 1)->ids[i]);
+        for (size_t i = 0; i < desk_op(d, 1)->n; i++)
+            sums[0] = rng_mix(sums[0], desk_op(d, 1)->ids[i]);
         for (size_t i = 0; i < 5; i++)
-            sums[1] = rng_mix(sums[1], op_at(&d, 2)->filter_bits[i]);
-        sums[2] = op_at(&d, 3)->n;
+            sums[1] = rng_mix(sums[1], desk_op(d, 2)->filter_bits[i]);
+        sums[2] = desk_op(d, 3)->n;
         size_t allowed = 0;
         for (size_t i = 0; i < 5; i++)
-            allowed += (size_t)__builtin_popcountll(op_at(&d, 2)->filter_bits[i]);
+            allowed += (size_t)__builtin_popcountll(desk_op(d, 2)->filter_bits[i]);
         assert_int_equal(allowed, 25);
         if (round == 0)
             memcpy(first, sums, sizeof first);
         assert_memory_equal(first, sums, sizeof first);
     }
-    desk_close(&d);
 }
 
 /* What v:drift measures is recorded, in at most 2000 rows; under cosine lengths are no part of it. */
 static void test_drift(void **state)
 {
-    struct desk d;
-    desk_open(&d);
-    desk_write(&d, "a.csv", "1,0\n0,2\n3,3\n");
-    desk_write(&d, "b.csv", "9,0\n0,1\n0.5,0.5\n");
-    assert_ok(
-        desk_load(&d, DATA
-                  "local means, projections = data:rows(1, 300):drift(data)\n"
-                  "assert(means > 0 and means < .3 and projections > 0)\n"
-                  "local large = synthetic { kind = 'gaussian', rows = 5000, dim = 8 }\n"
-                  "assert(large:drift(large) == 0)\n"
-                  "local function lines(name, metric) return file { name, metric = metric } end\n"
-                  "assert(lines('a.csv', 'cosine'):drift(lines('b.csv', 'cosine')) < 1e-6)\n"
-                  "assert(lines('a.csv', 'l2'):drift(lines('b.csv', 'l2')) > .5)\n"
-                  "experiment { " FLAT "workload = function(w) w:insert { data } end }"),
-        &d.error);
+    struct desk *d = *state;
+    desk_write(d, "a.csv", "1,0\n0,2\n3,3\n");
+    desk_write(d, "b.csv", "9,0\n0,1\n0.5,0.5\n");
+    desk_loads(d,
+               DATA "local means, projections = data:rows(1, 300):drift(data)\n"
+                    "assert(means > 0 and means < .3 and projections > 0)\n"
+                    "local large = synthetic { kind = 'gaussian', rows = 5000, dim = 8 }\n"
+                    "assert(large:drift(large) == 0)\n"
+                    "local function lines(name, metric) return file { name, metric = metric } end\n"
+                    "assert(lines('a.csv', 'cosine'):drift(lines('b.csv', 'cosine')) < 1e-6)\n"
+                    "assert(lines('a.csv', 'l2'):drift(lines('b.csv', 'l2')) > .5)\n"
+                    "experiment { " FLAT "workload = function(w) w:insert { data } end }");
     const json_int_t rows[] = { 300, 2000, 3, 3 };
-    assert_int_equal(json_array_size(d.experiment->drift), 4);
+    assert_int_equal(json_array_size(d->experiment->drift), 4);
     for (size_t i = 0; i < 4; i++)
         assert_int_equal(
-            json_integer_value(json_object_get(json_array_get(d.experiment->drift, i), "rows")),
+            json_integer_value(json_object_get(json_array_get(d->experiment->drift, i), "rows")),
             rows[i]);
-    assert_true(json_real_value(json_object_get(json_array_get(d.experiment->drift, 3), "means")) >
+    assert_true(json_real_value(json_object_get(json_array_get(d->experiment->drift, 3), "means")) >
                 .5);
-    desk_close(&d);
 }
 
 static void test_runbook(void **state)
 {
-    struct desk d;
-    desk_open(&d);
+    struct desk *d = *state;
     desk_write(
-        &d, "book.yaml",
+        d, "book.yaml",
         "big:\n  max_pts: 10000\n  1:\n    operation: insert\n    start: 0\n    end: 10000\n"
         "  2:\n    operation: search\n  3:\n    operation: delete\n    start: 2000\n    end: 4000\n"
         "  4:\n    operation: replace\n    tags_start: 0\n    tags_end: 1000\n    ids_start: "
         "9000\n    ids_end: 10000\n"
         "  5:\n    operation: search\n");
-    assert_ok(desk_load(&d, RUN("w:runbook { 'book.yaml', data, queries = data:queries(5), k = 4, "
-                                "dataset = 'big' }")),
-              &d.error);
-    assert_int_equal(d.experiment->ops->n, 5);
-    assert_int_equal(op_at(&d, 0)->n, 1000);
-    assert_int_equal(op_at(&d, 1)->k, 4);
-    assert_int_equal(op_at(&d, 2)->n, 200);
-    assert_int_equal(op_at(&d, 2)->ids[0], 200);
-    assert_int_equal(op_at(&d, 3)->n, 100);
-    assert_int_equal(op_at(&d, 3)->rows->segments[0].first, 900);
-    assert_string_equal(op_at(&d, 3)->tag, "replace");
-    assert_int_equal(op_at(&d, 4)->live_after, 800);
-    assert_int_not_equal(desk_load(&d, RUN("w:runbook { 'book.yaml', data }")), OK);
-    assert_non_null(strstr(d.error.text, "set queries = view"));
-    assert_int_not_equal(
-        desk_load(
-            &d,
-            RUN("w:insert { data:rows(5, 5) }\nw:runbook { 'book.yaml', data, queries = data }")),
-        OK);
-    assert_non_null(strstr(d.error.text, "test.lua:4: w:runbook: "));
-    assert_non_null(strstr(d.error.text, "book.yaml:3: step 1: row 5"));
-    desk_close(&d);
+    desk_loads(d, RUN("w:runbook { 'book.yaml', data, queries = data:queries(5), k = 4, "
+                      "dataset = 'big' }"));
+    assert_int_equal(d->experiment->ops->n, 5);
+    assert_int_equal(desk_op(d, 0)->n, 1000);
+    assert_int_equal(desk_op(d, 1)->k, 4);
+    assert_int_equal(desk_op(d, 2)->n, 200);
+    assert_int_equal(desk_op(d, 2)->ids[0], 200);
+    assert_int_equal(desk_op(d, 3)->n, 100);
+    assert_int_equal(desk_op(d, 3)->rows->segments[0].first, 900);
+    assert_string_equal(desk_op(d, 3)->tag, "replace");
+    assert_int_equal(desk_op(d, 4)->live_after, 800);
+    desk_refuses(d, RUN("w:runbook { 'book.yaml', data }"), "set queries = view");
+    desk_refuses(
+        d, RUN("w:insert { data:rows(5, 5) }\nw:runbook { 'book.yaml', data, queries = data }"),
+        "test.lua:4: w:runbook: ");
+    assert_non_null(strstr(d->error.text, "book.yaml:3: step 1: row 5"));
 }
 
 static void test_files(void **state)
 {
-    struct desk d;
-    desk_open(&d);
-    desk_write(&d, "base.csv", "1,2\n3,4\n5,6\n7,8\n");
-    desk_write(&d, "ask.csv", "1,1\n2,2\n");
-    desk_write(&d, "when.txt", "40\n10\n30\n20\n");
-    desk_make_dir(&d, "lib");
-    desk_write(&d, "lib/common.lua", "return { k = 3 }");
-    assert_ok(desk_load(&d,
-                        "local common = require 'common'\n"
-                        "assert(require 'common' == common)\n"
-                        "local data = file { 'base.csv', queries = 'ask.csv', time = 'when.txt' }\n"
-                        "assert(#data == 4 and data.dim == 2 and #data:queries() == 2)\n"
-                        "experiment { k = common.k, " FLAT "workload = function(w)\n"
-                        "  w:insert { data:sort_by 'time' } w:search { data:queries(1) }\nend }"),
-              &d.error);
+    struct desk *d = *state;
+    desk_write(d, "base.csv", "1,2\n3,4\n5,6\n7,8\n");
+    desk_write(d, "ask.csv", "1,1\n2,2\n");
+    desk_write(d, "when.txt", "40\n10\n30\n20\n");
+    desk_make_dir(d, "lib");
+    desk_write(d, "lib/common.lua", "return { k = 3 }");
+    desk_loads(d, "local common = require 'common'\n"
+                  "assert(require 'common' == common)\n"
+                  "local data = file { 'base.csv', queries = 'ask.csv', time = 'when.txt' }\n"
+                  "assert(#data == 4 and data.dim == 2 and #data:queries() == 2)\n"
+                  "experiment { k = common.k, " FLAT "workload = function(w)\n"
+                  "  w:insert { data:sort_by 'time' } w:search { data:queries(1) }\nend }");
     float row[2];
-    assert_int_equal(op_at(&d, 1)->k, 3);
-    vector_at(d.experiment->ops, 0, 1, INDEX_F32, row);
+    assert_int_equal(desk_op(d, 1)->k, 3);
+    vector_at(d->experiment->ops, 0, 1, INDEX_F32, row);
     assert_true(row[0] == 3);
-    vector_at(d.experiment->ops, 3, 1, INDEX_F32, row);
+    vector_at(d->experiment->ops, 3, 1, INDEX_F32, row);
     assert_true(row[0] == 1);
-    desk_close(&d);
-    desk_open(&d);
-    desk_write(&d, "base.csv", "key,1,2\n7,1,2\n9,3,4\n");
-    desk_write(&d, "ask.csv", "key,1,2\n8,1,1\n");
-    assert_ok(
-        desk_load(&d,
-                  "local data = file { 'base.csv', queries = 'ask.csv', id = 1, header = true }\n"
+}
+
+static void test_keyed_files(void **state)
+{
+    struct desk *d = *state;
+    desk_write(d, "base.csv", "key,1,2\n7,1,2\n9,3,4\n");
+    desk_write(d, "ask.csv", "key,1,2\n8,1,1\n");
+    desk_loads(d, "local data = file { 'base.csv', queries = 'ask.csv', id = 1, header = true }\n"
                   "assert(#data == 2 and data.dim == 2 and #data:queries() == 1)\n"
                   "local plain = file { 'base.csv', id = 0, header = true }\n"
                   "assert(#plain == 2 and plain.dim == 3)\n"
                   "experiment { k = 1, " FLAT "workload = function(w)\n"
-                  "  w:insert { data } w:search { data:queries() }\nend }"),
-        &d.error);
-    desk_close(&d);
+                  "  w:insert { data } w:search { data:queries() }\nend }");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_operations),    cmocka_unit_test(test_sets_and_streams),
-        cmocka_unit_test(test_settings),      cmocka_unit_test(test_preset),
-        cmocka_unit_test(test_old_names),     cmocka_unit_test(test_command_line),
-        cmocka_unit_test(test_whole_options), cmocka_unit_test(test_wrong_command_line),
-        cmocka_unit_test(test_claims),        cmocka_unit_test(test_repeatable),
-        cmocka_unit_test(test_drift),         cmocka_unit_test(test_runbook),
-        cmocka_unit_test(test_files),
+        AT_A_DESK(test_operations),    AT_A_DESK(test_sets_and_streams),
+        AT_A_DESK(test_settings),      AT_A_DESK(test_preset),
+        AT_A_DESK(test_old_names),     AT_A_DESK(test_command_line),
+        AT_A_DESK(test_whole_options), AT_A_DESK(test_wrong_command_line),
+        AT_A_DESK(test_claims),        AT_A_DESK(test_repeatable),
+        AT_A_DESK(test_drift),         AT_A_DESK(test_runbook),
+        AT_A_DESK(test_files),         AT_A_DESK(test_keyed_files),
     };
     return test_run("config", tests);
 }

@@ -139,14 +139,13 @@ static bool is_placed(const struct timed_desk *d, const char *name, const char *
     return false;
 }
 
-static void the_file_ends(void **state)
+static void expect_all_end(struct timed_desk *d, bool in_workload)
 {
-    struct timed_desk *d = *state;
     size_t failures = 0;
     for (size_t i = 0; i < ATTACKS; i++) {
         const struct attack *a = &attacks[i];
         limit(d, a->expected);
-        const int rc = load_parts(d, a->lua, "", "");
+        const int rc = load_parts(d, in_workload ? "" : a->lua, in_workload ? a->lua : "", "");
         failures += !is_placed(d, a->name, rc ? d->desk.error.text : NULL, a->expected);
         failures += !ended_in_time(d, a->name);
         desk_clear(&d->desk);
@@ -154,19 +153,14 @@ static void the_file_ends(void **state)
     assert_int_equal(failures, 0);
 }
 
+static void the_file_ends(void **state)
+{
+    expect_all_end(*state, false);
+}
+
 static void the_workload_ends(void **state)
 {
-    struct timed_desk *d = *state;
-    size_t failures = 0;
-    for (size_t i = 0; i < ATTACKS; i++) {
-        const struct attack *a = &attacks[i];
-        limit(d, a->expected);
-        const int rc = load_parts(d, "", a->lua, "");
-        failures += !is_placed(d, a->name, rc ? d->desk.error.text : NULL, a->expected);
-        failures += !ended_in_time(d, a->name);
-        desk_clear(&d->desk);
-    }
-    assert_int_equal(failures, 0);
+    expect_all_end(*state, true);
 }
 
 /* Streams without an end, of views that take no memory and of views that do, and one that hangs. */
@@ -269,10 +263,11 @@ static void ctrl_c_ends_it(void **state)
 
 int main(void)
 {
-#define AT_A_DESK(test) cmocka_unit_test_setup_teardown(test, desk_make, desk_end)
+#define AT_A_TIMED_DESK(test) cmocka_unit_test_setup_teardown(test, desk_make, desk_end)
     const struct CMUnitTest tests[] = {
-        AT_A_DESK(the_file_ends), AT_A_DESK(the_workload_ends),      AT_A_DESK(a_claim_ends),
-        AT_A_DESK(a_stream_ends), AT_A_DESK(ordinary_patterns_work), AT_A_DESK(ctrl_c_ends_it),
+        AT_A_TIMED_DESK(the_file_ends),          AT_A_TIMED_DESK(the_workload_ends),
+        AT_A_TIMED_DESK(a_claim_ends),           AT_A_TIMED_DESK(a_stream_ends),
+        AT_A_TIMED_DESK(ordinary_patterns_work), AT_A_TIMED_DESK(ctrl_c_ends_it),
     };
     return test_run("config_limits", tests);
 }

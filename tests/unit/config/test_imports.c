@@ -4,44 +4,33 @@
 #include "tests/support/config_desk.h"
 #include "tests/unit/config/snippets.h"
 
-static const struct op *op_at(const struct desk *d, size_t i)
-{
-    assert_true(i < d->experiment->ops->n);
-    return &d->experiment->ops->ops[i];
-}
-
 static void test_search_ranges(void **state)
 {
-    struct desk d;
-    desk_open(&d);
-    desk_write(&d, "book.yaml",
+    struct desk *d = *state;
+    desk_write(d, "book.yaml",
                "drifting:\n  max_pts: 10\n  1:\n    operation: insert\n    start: 0\n    end: 100\n"
                "  2:\n    operation: search\n    start: 0\n    end: 10\n"
                "  3:\n    operation: search\n    start: 10\n    end: 40\n"
                "  4:\n    operation: search\n"
                "  5:\n    operation: delete\n    start: 0\n    end: 100\n");
     /* As many queries as the runbook has: each range is taken as it is. */
-    assert_ok(desk_load(&d, RUN("w:runbook { 'book.yaml', data, queries = data:queries(40) }")),
-              &d.error);
-    assert_non_null(strstr(d.said, "warning: "));
-    assert_non_null(strstr(d.said, "book.yaml:3: drifting: step 1: 100 points are live, but "
-                                   "max_pts is 10; it is raised"));
-    assert_int_equal(op_at(&d, 1)->n, 10);
-    assert_int_equal(op_at(&d, 2)->n, 30);
-    assert_int_equal(op_at(&d, 2)->rows->segments[0].first, 10);
-    assert_int_equal(op_at(&d, 3)->n, 40);
-    assert_string_equal(op_at(&d, 2)->tag, "search");
+    desk_loads(d, RUN("w:runbook { 'book.yaml', data, queries = data:queries(40) }"));
+    assert_non_null(strstr(d->said, "warning: "));
+    assert_non_null(strstr(d->said, "book.yaml:3: drifting: step 1: 100 points are live, but "
+                                    "max_pts is 10; it is raised"));
+    assert_int_equal(desk_op(d, 1)->n, 10);
+    assert_int_equal(desk_op(d, 2)->n, 30);
+    assert_int_equal(desk_op(d, 2)->rows->segments[0].first, 10);
+    assert_int_equal(desk_op(d, 3)->n, 40);
+    assert_string_equal(desk_op(d, 2)->tag, "search");
     /* Fewer: ranges are scaled, and stay adjacent. */
-    assert_ok(desk_load(&d, RUN("w:runbook { 'book.yaml', data, queries = data:queries(8) }")),
-              &d.error);
-    assert_int_equal(op_at(&d, 1)->n, 2);
-    assert_int_equal(op_at(&d, 2)->n, 6);
-    assert_int_equal(op_at(&d, 2)->rows->segments[0].first, 2);
-    assert_int_not_equal(
-        desk_load(&d, RUN("w:runbook { 'book.yaml', data, queries = data:queries(3) }")), OK);
-    assert_non_null(strstr(d.error.text, "book.yaml:7: step 2: 0 to 10 map to no row of the view, "
-                                         "which has 3; the runbook has 40"));
-    desk_close(&d);
+    desk_loads(d, RUN("w:runbook { 'book.yaml', data, queries = data:queries(8) }"));
+    assert_int_equal(desk_op(d, 1)->n, 2);
+    assert_int_equal(desk_op(d, 2)->n, 6);
+    assert_int_equal(desk_op(d, 2)->rows->segments[0].first, 2);
+    desk_refuses(d, RUN("w:runbook { 'book.yaml', data, queries = data:queries(3) }"),
+                 "book.yaml:7: step 2: 0 to 10 map to no row of the view, "
+                 "which has 3; the runbook has 40");
 }
 
 #define STEP(n, rest)       "  " #n ":\n    operation: " rest "\n"
@@ -70,16 +59,11 @@ static void test_refuses_dead_points(void **state)
                       "    deletion_percentage: 0.34") DELETE(2, 0, 2),
           "step 2: row 2 of " },
     };
-    struct desk d;
-    desk_open(&d);
+    struct desk *d = *state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        desk_write(&d, "book.yaml", bad[i].book);
-        assert_int_equal(desk_load(&d, RUN("w:runbook { 'book.yaml', data, searches = 0 }")),
-                         ERR_CONFIG);
-        if (!strstr(d.error.text, bad[i].expected))
-            fail_msg("expected \"%s\": %s", bad[i].expected, d.error.text);
+        desk_write(d, "book.yaml", bad[i].book);
+        desk_refuses(d, RUN("w:runbook { 'book.yaml', data, searches = 0 }"), bad[i].expected);
     }
-    desk_close(&d);
 }
 
 /* Random inserts and deletes against an array of flags: those are accepted exactly
@@ -89,8 +73,7 @@ static void test_agrees_with_a_plain_model(void **state)
     enum { IDS = 40, STEPS = 30 };
     struct rng rng = rng_at(test_seed(), 7);
     size_t accepted = 0;
-    struct desk d;
-    desk_open(&d);
+    struct desk *d = *state;
     for (int round = 0; round < 300; round++) {
         char text[8192];
         bool live[IDS] = { false }, sane = true;
@@ -117,15 +100,14 @@ static void test_agrees_with_a_plain_model(void **state)
                                      "  %zu:\n    operation: %s\n    start: %zu\n    end: %zu\n", i,
                                      insert ? "insert" : "delete", start, end);
         }
-        desk_write(&d, "book.yaml", text);
-        const int rc = desk_load(&d, RUN("w:runbook { 'book.yaml', data }"));
+        desk_write(d, "book.yaml", text);
+        const int rc = desk_load(d, RUN("w:runbook { 'book.yaml', data }"));
         if (rc != (sane ? OK : ERR_CONFIG))
             fail_msg("round %d: the model says %d, the config %s:\n%s", round, sane, error_name(rc),
                      text);
         accepted += sane;
     }
     assert_in_range(accepted, 50, 290);
-    desk_close(&d);
 }
 
 #define CANDOR                                                                             \
@@ -138,56 +120,51 @@ static void test_agrees_with_a_plain_model(void **state)
 
 static void expect_step(const struct desk *d, size_t i, const char *tag, size_t n)
 {
-    assert_string_equal(op_tag(op_at(d, i)), tag);
-    assert_int_equal(op_at(d, i)->n, n);
+    assert_string_equal(op_tag(desk_op(d, i)), tag);
+    assert_int_equal(desk_op(d, i)->n, n);
 }
 
 /* A runbook of CANDOR-Bench: batches that arrive, searches and deletions in between. */
 static void test_candor(void **state)
 {
-    struct desk d;
-    desk_open(&d);
-    desk_write(&d, "book.yaml", CANDOR);
-    assert_ok(desk_load(&d, "local data = synthetic { kind = 'mixture', rows = 1000, dim = 8 }\n"
-                            "experiment { " FLAT "workload = function(w) w:runbook { 'book.yaml', "
-                            "data, queries = data:queries(9), searches = 2 } end }"),
-              &d.error);
-    expect_step(&d, 0, "initial", 200);
-    assert_int_equal(op_at(&d, 0)->kind, OP_TRAIN);
-    expect_step(&d, 1, "initial", 200);
+    struct desk *d = *state;
+    desk_write(d, "book.yaml", CANDOR);
+    desk_loads(d, "local data = synthetic { kind = 'mixture', rows = 1000, dim = 8 }\n"
+                  "experiment { " FLAT "workload = function(w) w:runbook { 'book.yaml', "
+                  "data, queries = data:queries(9), searches = 2 } end }");
+    expect_step(d, 0, "initial", 200);
+    assert_int_equal(desk_op(d, 0)->kind, OP_TRAIN);
+    expect_step(d, 1, "initial", 200);
     for (size_t half = 0; half < 2; half++) {
-        expect_step(&d, 2 + 2 * half, "batch_insert", 200);
-        assert_int_equal(op_at(&d, 2 + 2 * half)->batch, 50);
-        assert_true(op_at(&d, 2 + 2 * half)->rate == 1000);
-        expect_step(&d, 3 + 2 * half, "continuous", 9);
+        expect_step(d, 2 + 2 * half, "batch_insert", 200);
+        assert_int_equal(desk_op(d, 2 + 2 * half)->batch, 50);
+        assert_true(desk_op(d, 2 + 2 * half)->rate == 1000);
+        expect_step(d, 3 + 2 * half, "continuous", 9);
     }
     static const size_t inserted[] = { 150, 150, 100 };
     size_t at = 6;
     for (size_t batch = 0; batch < 3; batch++) {
-        expect_step(&d, at++, "batch_insert_delete", inserted[batch]);
-        expect_step(&d, at, "delete", 30);
-        assert_int_equal(op_at(&d, at)->ids[0], 600 + 150 * batch + inserted[batch] - 30);
+        expect_step(d, at++, "batch_insert_delete", inserted[batch]);
+        expect_step(d, at, "delete", 30);
+        assert_int_equal(desk_op(d, at)->ids[0], 600 + 150 * batch + inserted[batch] - 30);
         at++;
         if (batch == 1) /* 300 of 400 rows have come; then 150 more count, as in CANDOR-Bench */
-            expect_step(&d, at++, "continuous", 9);
+            expect_step(d, at++, "continuous", 9);
     }
-    expect_step(&d, at++, "search", 9);
-    assert_int_equal(d.experiment->ops->n, at);
+    expect_step(d, at++, "search", 9);
+    assert_int_equal(d->experiment->ops->n, at);
     /* A tenth of the rows, at another rate, after a training of its own. */
-    assert_ok(desk_load(&d,
-                        "local data = synthetic { kind = 'mixture', rows = 100, dim = 8 }\n"
-                        "experiment { " FLAT "workload = function(w) w:train { data:rows(1, 50) }"
-                        " w:runbook { 'book.yaml', data, queries = data:queries(9), searches = "
-                        "0, event_rate = 0 } end }"),
-              &d.error);
-    expect_step(&d, 1, "initial", 20);
-    expect_step(&d, 2, "batch_insert", 40);
-    assert_int_equal(op_at(&d, 2)->batch, 5);
-    assert_true(op_at(&d, 2)->rate == 0);
-    expect_step(&d, 3, "batch_insert_delete", 15);
-    expect_step(&d, 4, "delete", 3);
-    assert_int_equal(d.experiment->ops->n, 10);
-    desk_close(&d);
+    desk_loads(d, "local data = synthetic { kind = 'mixture', rows = 100, dim = 8 }\n"
+                  "experiment { " FLAT "workload = function(w) w:train { data:rows(1, 50) }"
+                  " w:runbook { 'book.yaml', data, queries = data:queries(9), searches = "
+                  "0, event_rate = 0 } end }");
+    expect_step(d, 1, "initial", 20);
+    expect_step(d, 2, "batch_insert", 40);
+    assert_int_equal(desk_op(d, 2)->batch, 5);
+    assert_true(desk_op(d, 2)->rate == 0);
+    expect_step(d, 3, "batch_insert_delete", 15);
+    expect_step(d, 4, "delete", 3);
+    assert_int_equal(d->experiment->ops->n, 10);
 }
 
 #define SMALL(file)                                    \
@@ -199,8 +176,8 @@ static void expect_row(const struct desk *d, size_t op, enum element element, co
 {
     struct error err = { 0 };
     char row[64];
-    assert_int_equal(op_at(d, op)->rows->element, element);
-    assert_ok(view_read(op_at(d, op)->rows, 0, 1, element, row, &err), &err);
+    assert_int_equal(desk_op(d, op)->rows->element, element);
+    assert_ok(view_read(desk_op(d, op)->rows, 0, 1, element, row, &err), &err);
     assert_memory_equal(row, expected, bytes);
 }
 
@@ -211,22 +188,17 @@ static void test_i8_rows(void **state)
 {
     static const float wide[] = { -128, 1 }, asked[] = { -1, 0 };
     static const uint8_t shifted[] = { 0, 129 }, asked_shifted[] = { 127, 128 };
-    struct desk d;
-    desk_open(&d);
-    desk_write_bytes(&d, "base.i8bin", i8_file, sizeof i8_file);
-    desk_write_bytes(&d, "ask.i8bin", i8_queries, sizeof i8_queries);
-    assert_ok(desk_load(&d, SMALL("file { 'base.i8bin', queries = 'ask.i8bin' }")), &d.error);
-    expect_row(&d, 0, INDEX_F32, wide, sizeof wide);
-    expect_row(&d, 1, INDEX_F32, asked, sizeof asked);
-    assert_ok(
-        desk_load(&d, SMALL("file { 'base.i8bin', queries = 'ask.i8bin', element = 'u8', add = "
-                            "128 }")),
-        &d.error);
-    expect_row(&d, 0, INDEX_U8, shifted, sizeof shifted);
-    expect_row(&d, 1, INDEX_U8, asked_shifted, sizeof asked_shifted);
-    assert_int_not_equal(desk_load(&d, SMALL("file { 'base.i8bin', add = 1.5 }")), OK);
-    assert_non_null(strstr(d.error.text, "\"add\" must be a whole number"));
-    desk_close(&d);
+    struct desk *d = *state;
+    desk_write_bytes(d, "base.i8bin", i8_file, sizeof i8_file);
+    desk_write_bytes(d, "ask.i8bin", i8_queries, sizeof i8_queries);
+    desk_loads(d, SMALL("file { 'base.i8bin', queries = 'ask.i8bin' }"));
+    expect_row(d, 0, INDEX_F32, wide, sizeof wide);
+    expect_row(d, 1, INDEX_F32, asked, sizeof asked);
+    desk_loads(d, SMALL("file { 'base.i8bin', queries = 'ask.i8bin', element = 'u8', add = "
+                        "128 }"));
+    expect_row(d, 0, INDEX_U8, shifted, sizeof shifted);
+    expect_row(d, 1, INDEX_U8, asked_shifted, sizeof asked_shifted);
+    desk_refuses(d, SMALL("file { 'base.i8bin', add = 1.5 }"), "\"add\" must be a whole number");
 }
 
 #define CATALOG(field)                                                                             \
@@ -237,26 +209,22 @@ static void test_i8_rows(void **state)
 static void test_catalog(void **state)
 {
     static const uint8_t shifted[] = { 0, 129 };
-    struct desk d;
-    desk_open(&d);
-    d.options.data = d.dir;
-    desk_make_dir(&d, "datasets");
-    desk_write_bytes(&d, "base.i8bin", i8_file, sizeof i8_file);
-    desk_write(&d, "datasets/catalog.lua", CATALOG("add = 128"));
+    struct desk *d = *state;
+    d->options.data = d->dir;
+    desk_make_dir(d, "datasets");
+    desk_write_bytes(d, "base.i8bin", i8_file, sizeof i8_file);
+    desk_write(d, "datasets/catalog.lua", CATALOG("add = 128"));
     const char *config =
         "local data = dataset 'space'\nexperiment { k = 1, " FLAT
         "workload = function(w) w:insert { data } w:search { data, repeated = true } "
         "end }";
-    assert_ok(desk_load(&d, config), &d.error);
-    expect_row(&d, 0, INDEX_U8, shifted, sizeof shifted);
+    desk_loads(d, config);
+    expect_row(d, 0, INDEX_U8, shifted, sizeof shifted);
     /* A catalog that was corrected is not answered from the rows converted before. */
-    desk_write(&d, "datasets/catalog.lua", CATALOG("add = 0"));
-    assert_int_not_equal(desk_load(&d, config), OK);
-    assert_non_null(strstr(d.error.text, "row 1, column 1 does not fit u8"));
-    desk_write(&d, "datasets/catalog.lua", CATALOG("add = 'one'"));
-    assert_int_not_equal(desk_load(&d, config), OK);
-    assert_non_null(strstr(d.error.text, "\"add\" must be a whole number from -1000 to 1000"));
-    desk_close(&d);
+    desk_write(d, "datasets/catalog.lua", CATALOG("add = 0"));
+    desk_refuses(d, config, "row 1, column 1 does not fit u8");
+    desk_write(d, "datasets/catalog.lua", CATALOG("add = 'one'"));
+    desk_refuses(d, config, "\"add\" must be a whole number from -1000 to 1000");
 }
 
 #ifdef HAVE_HDF5
@@ -315,30 +283,26 @@ static void test_stated_metrics(void **state)
         enum metric metric;
     } known[] = { { "normalized", INDEX_COS }, { "angular", INDEX_COS }, { "cosine", INDEX_COS },
                   { "euclidean", INDEX_L2SQ }, { "ip", INDEX_IP },       { "dot", INDEX_IP } };
-    struct desk d;
-    desk_open(&d);
+    struct desk *d = *state;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        write_hdf5(&d, known[i].name);
-        assert_ok(desk_load(&d, SMALL("file 'set.hdf5'")), &d.error);
-        assert_int_equal(op_at(&d, 0)->rows->metric, known[i].metric);
+        write_hdf5(d, known[i].name);
+        desk_loads(d, SMALL("file 'set.hdf5'"));
+        assert_int_equal(desk_op(d, 0)->rows->metric, known[i].metric);
     }
     /* The queries of a file in gzip, and of one whose format is given, are "test" too. */
-    write_hdf5(&d, "euclidean");
-    write_copies(&d);
-    assert_ok(desk_load(&d, SMALL("file 'set.hdf5.gz'")), &d.error);
-    expect_row(&d, 1, INDEX_U8, "\1\2", 2);
-    assert_ok(desk_load(&d, SMALL("file { 'set.bin', format = 'hdf5' }")), &d.error);
-    expect_row(&d, 1, INDEX_U8, "\1\2", 2);
-    write_hdf5(&d, "hamming");
-    assert_int_not_equal(desk_load(&d, SMALL("file 'set.hdf5'")), OK);
-    assert_non_null(strstr(d.error.text,
-                           "set.hdf5[train]: compares 2 columns of u8 by \"hamming\", "
-                           "which needs codes: 8 columns of u8 for"));
-    write_hdf5(&d, "jaccard");
-    assert_int_not_equal(desk_load(&d, SMALL("file 'set.hdf5'")), OK);
-    assert_non_null(strstr(d.error.text, "its metric is \"jaccard\", which is not supported"));
-    assert_ok(desk_load(&d, SMALL("file { 'set.hdf5', metric = 'l2' }")), &d.error);
-    desk_close(&d);
+    write_hdf5(d, "euclidean");
+    write_copies(d);
+    desk_loads(d, SMALL("file 'set.hdf5.gz'"));
+    expect_row(d, 1, INDEX_U8, "\1\2", 2);
+    desk_loads(d, SMALL("file { 'set.bin', format = 'hdf5' }"));
+    expect_row(d, 1, INDEX_U8, "\1\2", 2);
+    write_hdf5(d, "hamming");
+    desk_refuses(d, SMALL("file 'set.hdf5'"),
+                 "set.hdf5[train]: compares 2 columns of u8 by \"hamming\", "
+                 "which needs codes: 8 columns of u8 for");
+    write_hdf5(d, "jaccard");
+    desk_refuses(d, SMALL("file 'set.hdf5'"), "its metric is \"jaccard\", which is not supported");
+    desk_loads(d, SMALL("file { 'set.hdf5', metric = 'l2' }"));
 }
 
 #endif
@@ -358,23 +322,19 @@ static void test_arrivals(void **state)
         { "nan\n", "times.txt:1: a time" },
         { "", "times.txt has no times" },
     };
-    struct desk d;
-    desk_open(&d);
-    desk_write(&d, "times.txt", "0\n.25\r\n.25\n1e1");
-    assert_ok(desk_load(&d, MIX("./times.txt")), &d.error);
-    const struct op *op = op_at(&d, 1);
+    struct desk *d = *state;
+    desk_write(d, "times.txt", "0\n.25\r\n.25\n1e1");
+    desk_loads(d, MIX("./times.txt"));
+    const struct op *op = desk_op(d, 1);
     assert_int_equal(op->arrivals, MIX_RECORDED);
     assert_int_equal(op->n_due, 4);
     assert_int_equal(op->due_ns[1], 250000000);
     assert_int_equal(op->due_ns[2], 250000000);
     assert_int_equal(op->due_ns[3], UINT64_C(10000000000));
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        desk_write(&d, "times.txt", wrong[i].text);
-        assert_int_not_equal(desk_load(&d, MIX("times.txt")), OK);
-        if (!strstr(d.error.text, wrong[i].expected))
-            fail_msg("%s, not %s", d.error.text, wrong[i].expected);
+        desk_write(d, "times.txt", wrong[i].text);
+        desk_refuses(d, MIX("times.txt"), wrong[i].expected);
     }
-    desk_close(&d);
 }
 
 #define REPLAY LOADED("w:mix { data:queries(5), search = 1, operations = 2, replay = 'a.orders' }")
@@ -382,40 +342,35 @@ static void test_arrivals(void **state)
 /* Another order of the same operations is another operation, whose cells are measured anew. */
 static void test_orders(void **state)
 {
-    struct desk d;
+    struct desk *d = *state;
     char before[65], after[65];
-    desk_open(&d);
-    assert_ok(desk_load(&d, LOADED("w:mix { data:queries(5), search = 1, operations = 2 }")),
-              &d.error);
-    const size_t first = op_at(&d, 1)->n_order;
+    desk_loads(d, LOADED("w:mix { data:queries(5), search = 1, operations = 2 }"));
+    const size_t first = desk_op(d, 1)->n_order;
     assert_int_equal(first, 0);
-    plan_op_digest(op_at(&d, 1), before);
-    desk_write(&d, "a.orders", "{\"tag\": \"mix\", \"threads\": 1, \"operations\": 0}\n");
-    assert_ok(desk_load(&d, REPLAY), &d.error);
-    plan_op_digest(op_at(&d, 1), after);
+    plan_op_digest(desk_op(d, 1), before);
+    desk_write(d, "a.orders", "{\"tag\": \"mix\", \"threads\": 1, \"operations\": 0}\n");
+    desk_loads(d, REPLAY);
+    plan_op_digest(desk_op(d, 1), after);
     assert_string_not_equal(before, after);
-    desk_write(&d, "a.orders",
+    desk_write(d, "a.orders",
                "{\"tag\": \"mix\", \"threads\": 1, \"operations\": 1}\n5 0 0 search 900\n");
-    assert_int_not_equal(desk_load(&d, REPLAY), OK);
-    if (!strstr(d.error.text, "a.orders:2: operation 0 is \"search 900\", but \"search "))
-        fail_msg("%s", d.error.text);
-    desk_close(&d);
+    desk_refuses(d, REPLAY, "a.orders:2: operation 0 is \"search 900\", but \"search ");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_search_ranges),
-        cmocka_unit_test(test_i8_rows),
-        cmocka_unit_test(test_catalog),
-        cmocka_unit_test(test_candor),
-        cmocka_unit_test(test_refuses_dead_points),
-        cmocka_unit_test(test_agrees_with_a_plain_model),
+        AT_A_DESK(test_search_ranges),
+        AT_A_DESK(test_i8_rows),
+        AT_A_DESK(test_catalog),
+        AT_A_DESK(test_candor),
+        AT_A_DESK(test_refuses_dead_points),
+        AT_A_DESK(test_agrees_with_a_plain_model),
 #ifdef HAVE_HDF5
-        cmocka_unit_test(test_stated_metrics),
+        AT_A_DESK(test_stated_metrics),
 #endif
-        cmocka_unit_test(test_arrivals),
-        cmocka_unit_test(test_orders),
+        AT_A_DESK(test_arrivals),
+        AT_A_DESK(test_orders),
     };
     return test_run("config_imports", tests);
 }

@@ -54,10 +54,9 @@ static const char plain[] =
 
 static void test_defaults(void **state)
 {
-    struct desk d;
-    desk_open(&d);
-    assert_ok(desk_load(&d, plain), &d.error);
-    const struct experiment *x = d.experiment;
+    struct desk *d = *state;
+    desk_loads(d, plain);
+    const struct experiment *x = d->experiment;
     const struct op *concurrent = &x->ops->ops[1], *mix = &x->ops->ops[2];
     const struct {
         enum lua_call call;
@@ -90,14 +89,13 @@ static void test_defaults(void **state)
         if (default_of(all[i].call, all[i].key) != all[i].value)
             fail_msg("%s: documented %g, but it is %g", all[i].key,
                      default_of(all[i].call, all[i].key), all[i].value);
-    desk_close(&d);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_defaults),
+        AT_A_DESK(test_defaults),
     };
     return test_run("language", tests);
 }

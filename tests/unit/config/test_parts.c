@@ -48,12 +48,6 @@ static void write_parts(const struct desk *d)
 #endif
 }
 
-static const struct op *op_at(const struct desk *d, size_t i)
-{
-    assert_true(i < d->experiment->ops->n);
-    return &d->experiment->ops->ops[i];
-}
-
 static const char *const files[] = {
     "f8.npy",    "i8.npy", "raw.f64", "text.csv", "whole.txt",
 #ifdef HAVE_HDF5
@@ -70,37 +64,34 @@ static void expect_numbers(struct desk *d, const char *data, const char *low, co
                    "w:insert { data:sort_by 'time', attribute = { part = 'time' } }\n"
                    "w:search { data, repeated = true, where = { %s, %s } } end }",
                    data, low, high);
-    assert_ok(desk_load(d, config), &d->error);
+    desk_loads(d, config);
     for (size_t i = 0; i < ROWS; i++) {
         size_t row;
-        (void)view_row(op_at(d, 0)->rows, i, &row);
+        (void)view_row(desk_op(d, 0)->rows, i, &row);
         if (row != ROWS - 1 - i)
             fail_msg("%s: row %zu is number %zu of the sorted ones", data, row, i);
     }
-    if (op_at(d, 1)->filter_bits[0] != 3) /* the ids of the two oldest */
-        fail_msg("%s: ids %llx pass", data, (unsigned long long)op_at(d, 1)->filter_bits[0]);
+    if (desk_op(d, 1)->filter_bits[0] != 3) /* the ids of the two oldest */
+        fail_msg("%s: ids %llx pass", data, (unsigned long long)desk_op(d, 1)->filter_bits[0]);
 }
 
 static void test_times(void **state)
 {
-    struct desk d;
-    desk_open(&d);
-    write_parts(&d);
+    struct desk *d = *state;
+    write_parts(d);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char data[200];
         const bool ns = !strcmp(files[i], "i8.npy");
         (void)snprintf(data, sizeof data, "file { 'rows.csv', id = 0, time = '%s' }", files[i]);
-        expect_numbers(&d, data, ns ? "1700000000000000000" : "1.7e9",
+        expect_numbers(d, data, ns ? "1700000000000000000" : "1.7e9",
                        ns ? "1700000000000000001" : "1.7e9 + 1");
     }
-    desk_close(&d);
 }
 
 static void test_labels(void **state)
 {
-    struct desk d;
-    desk_open(&d);
-    write_parts(&d);
+    struct desk *d = *state;
+    write_parts(d);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char config[1000];
         (void)snprintf(config, sizeof config,
@@ -108,29 +99,26 @@ static void test_labels(void **state)
                        "experiment { k = 1, " FLAT "workload = function(w) w:insert { data }\n"
                        "w:cluster { target_k = 2, labels = 'label' } end }",
                        files[i]);
-        assert_ok(desk_load(&d, config), &d.error);
+        desk_loads(d, config);
         for (size_t row = 0; row < ROWS; row++)
-            assert_int_equal(op_at(&d, 1)->labels[row], ROWS - 1 - row);
+            assert_int_equal(desk_op(d, 1)->labels[row], ROWS - 1 - row);
     }
-    desk_close(&d);
 }
 
 static void test_catalog_part(void **state)
 {
-    struct desk d;
-    desk_open(&d);
-    d.options.data = d.dir;
-    desk_make_dir(&d, "datasets");
-    write_parts(&d);
-    desk_write(&d, "rows.txt", "1.5 1\n2.5 2\n3.5 3\n4.5 4\n");
-    desk_write(&d, "datasets/catalog.lua",
+    struct desk *d = *state;
+    d->options.data = d->dir;
+    desk_make_dir(d, "datasets");
+    write_parts(d);
+    desk_write(d, "rows.txt", "1.5 1\n2.5 2\n3.5 3\n4.5 4\n");
+    desk_write(d, "datasets/catalog.lua",
                "return { ['dated'] = { about = 'rows', metric = 'l2', element = 'f32', rows = 4, "
                "dim = 2, licence = 'none', files = {\n"
                "{ part = 'base', file = 'rows.txt', rows = 4, dim = 2, sources = {} },\n"
                "{ part = 'time', file = 'f8.npy', rows = 4, dim = 1, sources = {} } } } }");
     for (int again = 0; again < 2; again++) /* from the file, then from the cache */
-        expect_numbers(&d, "dataset 'dated'", "1.7e9", "1.7e9 + 1");
-    desk_close(&d);
+        expect_numbers(d, "dataset 'dated'", "1.7e9", "1.7e9 + 1");
 }
 
 /* Options of a file apply to its parts, too. */
@@ -146,36 +134,34 @@ static void test_options_of_parts(void **state)
     };
     static const uint32_t shape[] = { 4, 2 }, asked_shape[] = { 2, 2 };
     static const float rows[] = { 1, 2, 3, 4, 5, 6, 7, 8 };
-    struct desk d;
+    struct desk *d = *state;
     char config[1000], bin[64];
-    desk_open(&d);
     memcpy(bin, shape, 8);
     memcpy(bin + 8, rows, 32);
-    desk_write_bytes(&d, "rows.bin", bin, 40);
+    desk_write_bytes(d, "rows.bin", bin, 40);
     memcpy(bin, asked_shape, 8);
-    desk_write_bytes(&d, "ask.bin", bin, 24);
+    desk_write_bytes(d, "ask.bin", bin, 24);
     static const char *const raw[] = { "f32", "dat", "f64" };
     for (size_t i = 0; i < 3; i++) {
         char name[20];
         (void)snprintf(name, sizeof name, "rows.%s", raw[i]);
-        desk_write_bytes(&d, name, rows, 32);
+        desk_write_bytes(d, name, rows, 32);
         (void)snprintf(name, sizeof name, "ask.%s", raw[i]);
-        desk_write_bytes(&d, name, rows, 16);
+        desk_write_bytes(d, name, rows, 16);
     }
-    desk_write(&d, "rows.list", "1 2\n3 4\n5 6\n7 8\n");
-    desk_write(&d, "ask.list", "1 2\n3 4\n");
-    desk_write(&d, "times.list", "4\n3\n2\n1\n");
+    desk_write(d, "rows.list", "1 2\n3 4\n5 6\n7 8\n");
+    desk_write(d, "ask.list", "1 2\n3 4\n");
+    desk_write(d, "times.list", "4\n3\n2\n1\n");
     for (size_t i = 0; i < sizeof data / sizeof *data; i++) {
         (void)snprintf(config, sizeof config,
                        "local data = %s\nexperiment { k = 1, " FLAT "workload = function(w)\n"
                        "w:insert { data%s } w:search { data:queries() } end }",
                        data[i], strstr(data[i], "time") ? ":sort_by 'time'" : "");
-        assert_ok(desk_load(&d, config), &d.error);
-        assert_int_equal(op_at(&d, 0)->n, 4);
-        assert_int_equal(op_at(&d, 1)->n, 2);
-        assert_int_equal(op_at(&d, 1)->rows->dim, 2);
+        desk_loads(d, config);
+        assert_int_equal(desk_op(d, 0)->n, 4);
+        assert_int_equal(desk_op(d, 1)->n, 2);
+        assert_int_equal(desk_op(d, 1)->rows->dim, 2);
     }
-    desk_close(&d);
 }
 
 /* Rows of zeros under cosine are found when the workload is recorded. */
@@ -195,33 +181,30 @@ static void test_zero_rows(void **state)
           NULL },
     };
     static const char *const elements[] = { "f32", "u8" };
-    struct desk d;
+    struct desk *d = *state;
     char config[1000];
-    desk_open(&d);
-    desk_write(&d, "zero.csv", "1,1\n0,0\n3,0\n0,0\n");
+    desk_write(d, "zero.csv", "1,1\n0,0\n3,0\n0,0\n");
     for (size_t i = 0; i < 8; i++) {
         (void)snprintf(
             config, sizeof config,
             "local data = file { 'zero.csv', id = 0, metric = 'cosine', element = '%s' }\n"
             "experiment { k = 1, " FLAT "workload = function(w) %s\nend }",
             elements[i / 4], cases[i % 4].steps);
-        const int rc = desk_load(&d, config);
-        if ((rc != OK) != (cases[i % 4].expected != NULL) ||
-            (rc && !strstr(d.error.text, cases[i % 4].expected)))
-            fail_msg("%s: %s", config, d.error.text);
+        if (cases[i % 4].expected)
+            desk_refuses(d, config, cases[i % 4].expected);
+        else
+            desk_loads(d, config);
     }
     /* They have distances by other metrics. */
-    assert_ok(desk_load(&d, "local data = file { 'zero.csv', id = 0 }\nexperiment { k = 1, " FLAT
-                            "workload = function(w) w:insert { data }\n"
-                            "w:search { data, repeated = true } end }"),
-              &d.error);
-    desk_close(&d);
+    desk_loads(d, "local data = file { 'zero.csv', id = 0 }\nexperiment { k = 1, " FLAT
+                  "workload = function(w) w:insert { data }\n"
+                  "w:search { data, repeated = true } end }");
 }
 
 /* NaN in a part: the row has no value. */
 static void test_no_value(void **state)
 {
-    struct desk d;
+    struct desk *d = *state;
     static const double gaps[ROWS] = { 1, NAN, 3, INFINITY };
     static const float small_gaps[ROWS] = { 1, NAN, 3, 4 };
     static const char *const steps[] = {
@@ -234,50 +217,41 @@ static void test_no_value(void **state)
                                             "row 2 has no value (NaN); every live row needs" };
     static const char *const names[] = { "gaps.f32", "gaps.npy", "gaps.csv" };
     char config[1000];
-    desk_open(&d);
-    desk_write(&d, "rows.csv", "1.5,1\n2.5,2\n3.5,3\n4.5,4\n");
-    desk_write_bytes(&d, "gaps.f32", small_gaps, sizeof small_gaps);
-    write_npy(&d, "gaps.npy", "<f4", small_gaps, sizeof small_gaps);
-    desk_write(&d, "gaps.csv", "1\nNaN\n3\n4\n");
+    desk_write(d, "rows.csv", "1.5,1\n2.5,2\n3.5,3\n4.5,4\n");
+    desk_write_bytes(d, "gaps.f32", small_gaps, sizeof small_gaps);
+    write_npy(d, "gaps.npy", "<f4", small_gaps, sizeof small_gaps);
+    desk_write(d, "gaps.csv", "1\nNaN\n3\n4\n");
     for (size_t i = 0; i < 9; i++) {
         (void)snprintf(config, sizeof config,
                        "local data = file { 'rows.csv', id = 0, time = '%s' }\n"
                        "experiment { k = 1, " FLAT "workload = function(w) %s\nend }",
                        names[i / 3], steps[i % 3]);
-        const int rc = desk_load(&d, config);
-        if (refusals[i % 3] && (rc == OK || !strstr(d.error.text, refusals[i % 3])))
-            fail_msg("%s: %s", config, d.error.text);
-        if (refusals[i % 3])
-            continue;
-        assert_ok(rc, &d.error);
-        assert_int_equal(op_at(&d, 1)->filter_bits[0], 2);
+        if (refusals[i % 3]) {
+            desk_refuses(d, config, refusals[i % 3]);
+        } else {
+            desk_loads(d, config);
+            assert_int_equal(desk_op(d, 1)->filter_bits[0], 2);
+        }
     }
-    desk_write(&d, "ns.csv", "9007199254740992\n9007199254740993\n3\n4\n");
-    assert_int_not_equal(desk_load(&d, "local data = file { 'rows.csv', id = 0, time = 'ns.csv' }\n"
-                                       "data:sort_by 'time'"),
-                         OK);
-    assert_non_null(strstr(d.error.text,
-                           "ns.csv: line 2, column 1: a whole number that f64 does not "
-                           "hold; give such numbers as i64"));
-    desk_write_bytes(&d, "infinite.f64", gaps, sizeof gaps);
-    assert_int_not_equal(
-        desk_load(&d, "local data = file { 'rows.csv', id = 0, time = 'infinite.f64' }\n"
-                      "data:sort_by 'time'"),
-        OK);
-    assert_non_null(strstr(d.error.text, "infinite.f64: row 4, column 1 is infinite; a number, or "
-                                         "NaN for no value, was expected"));
-    desk_close(&d);
+    desk_write(d, "ns.csv", "9007199254740992\n9007199254740993\n3\n4\n");
+    desk_refuses(d,
+                 "local data = file { 'rows.csv', id = 0, time = 'ns.csv' }\n"
+                 "data:sort_by 'time'",
+                 "ns.csv: line 2, column 1: a whole number that f64 does not "
+                 "hold; give such numbers as i64");
+    desk_write_bytes(d, "infinite.f64", gaps, sizeof gaps);
+    desk_refuses(d,
+                 "local data = file { 'rows.csv', id = 0, time = 'infinite.f64' }\n"
+                 "data:sort_by 'time'",
+                 "infinite.f64: row 4, column 1 is infinite; a number, or "
+                 "NaN for no value, was expected");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_times),
-        cmocka_unit_test(test_labels),
-        cmocka_unit_test(test_catalog_part),
-        cmocka_unit_test(test_no_value),
-        cmocka_unit_test(test_options_of_parts),
-        cmocka_unit_test(test_zero_rows),
+        AT_A_DESK(test_times),    AT_A_DESK(test_labels),           AT_A_DESK(test_catalog_part),
+        AT_A_DESK(test_no_value), AT_A_DESK(test_options_of_parts), AT_A_DESK(test_zero_rows),
     };
     return test_run("config_parts", tests);
 }

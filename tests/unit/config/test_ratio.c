@@ -23,31 +23,30 @@ static int load(struct desk *d, const char *entries)
 
 static void pairs_are_read(void **state)
 {
-    struct desk d;
-    desk_open(&d);
-    assert_int_equal(load(&d, "compare = { 'flat', 'divf[nprobe=2]', within = .01 }"), OK);
-    assert_int_equal(d.experiment->n_compare, 1);
-    assert_string_equal(d.experiment->compare[0].a, "flat");
-    assert_string_equal(d.experiment->compare[0].b, "divf[nprobe=2]");
-    assert_true(d.experiment->compare[0].until == 0.01);
-    assert_true(d.experiment->compare[0].budget_s == 60);
-    assert_int_equal(d.experiment->compare[0].line, 3);
-    assert_int_equal(load(&d, "compare = { { 'flat', 'again' },\n"
-                              "{ 'again', 'divf[nprobe=1]', budget = 5 } }"),
+    struct desk *d = *state;
+    assert_int_equal(load(d, "compare = { 'flat', 'divf[nprobe=2]', within = .01 }"), OK);
+    assert_int_equal(d->experiment->n_compare, 1);
+    assert_string_equal(d->experiment->compare[0].a, "flat");
+    assert_string_equal(d->experiment->compare[0].b, "divf[nprobe=2]");
+    assert_true(d->experiment->compare[0].until == 0.01);
+    assert_true(d->experiment->compare[0].budget_s == 60);
+    assert_int_equal(d->experiment->compare[0].line, 3);
+    assert_int_equal(load(d, "compare = { { 'flat', 'again' },\n"
+                             "{ 'again', 'divf[nprobe=1]', budget = 5 } }"),
                      OK);
-    assert_int_equal(d.experiment->n_compare, 2);
-    assert_true(d.experiment->compare[0].until == 0.03);
-    assert_true(d.experiment->compare[1].budget_s == 5);
-    assert_null(d.experiment->compare[0].tags);
-    assert_false(d.experiment->compare[0].single);
-    assert_int_equal(load(&d, "compare = { 'flat', 'again', tags = 'q', single = true }"), OK);
-    assert_int_equal(json_array_size(d.experiment->compare[0].tags), 1);
-    assert_true(d.experiment->compare[0].single);
-    assert_int_equal(load(&d, "compare = { 'flat', 'again', tags = { 'insert', 'q#1' } }"), OK);
-    assert_string_equal(json_string_value(json_array_get(d.experiment->compare[0].tags, 1)), "q#1");
-    assert_int_equal(load(&d, ""), OK);
-    assert_int_equal(d.experiment->n_compare, 0);
-    desk_close(&d);
+    assert_int_equal(d->experiment->n_compare, 2);
+    assert_true(d->experiment->compare[0].until == 0.03);
+    assert_true(d->experiment->compare[1].budget_s == 5);
+    assert_null(d->experiment->compare[0].tags);
+    assert_false(d->experiment->compare[0].single);
+    assert_int_equal(load(d, "compare = { 'flat', 'again', tags = 'q', single = true }"), OK);
+    assert_int_equal(json_array_size(d->experiment->compare[0].tags), 1);
+    assert_true(d->experiment->compare[0].single);
+    assert_int_equal(load(d, "compare = { 'flat', 'again', tags = { 'insert', 'q#1' } }"), OK);
+    assert_string_equal(json_string_value(json_array_get(d->experiment->compare[0].tags, 1)),
+                        "q#1");
+    assert_int_equal(load(d, ""), OK);
+    assert_int_equal(d->experiment->n_compare, 0);
 }
 
 static void wrong_pairs_are_refused(void **state)
@@ -84,14 +83,12 @@ static void wrong_pairs_are_refused(void **state)
         { "compare = { { 'flat', 'again' }, 'flat' }", "compare: item 2 must be a table" },
         { "compare = { { 'flat', 'again' }, within = 1 }", "compare: unknown key \"within\"" },
     };
-    struct desk d;
-    desk_open(&d);
+    struct desk *d = *state;
     for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
-        assert_int_equal(load(&d, wrongs[i].entries), ERR_CONFIG);
-        if (!strstr(d.error.text, wrongs[i].expected))
-            fail_msg("%s: %s", wrongs[i].entries, d.error.text);
+        assert_int_equal(load(d, wrongs[i].entries), ERR_CONFIG);
+        if (!strstr(d->error.text, wrongs[i].expected))
+            fail_msg("%s: %s", wrongs[i].entries, d->error.text);
     }
-    desk_close(&d);
 }
 
 static double look_up(void *from, const char *label, const char *metric, bool most)
@@ -108,21 +105,20 @@ static json_t *rounds_of(const char *a, const char *b, double ratio, double low,
 
 static void claims_ask_for_ratios(void **state)
 {
-    struct desk d;
+    struct desk *d = *state;
     json_t *out;
-    desk_open(&d);
     assert_int_equal(
-        load(&d, "claims = {\n"
-                 "{ 'r is what it was', function(r) return r('flat', 'qps/q') == 7 end },\n"
-                 "{ 'faster', function(r) return select(2, r.ratio('flat', 'again', 'q')) > 1 end "
-                 "},\n"
-                 "{ 'turned', function(r) local x, low, high = r.ratio('again', 'flat', 'q') "
-                 "return x == 1 / 1.25 and low == 1 / 1.6 and high == 1 / 1.1 end },\n"
-                 "{ 'no such pair', function(r) return r.ratio('flat', 'divf', 'q') > 1 end },\n"
-                 "{ 'misspelt', function(r) return r.ratio('flat', 'agian', 'q') > 1 end },\n"
-                 "{ 'no tag', function(r) return r.ratio('flat', 'again') > 1 end },\n"
-                 "{ 'twice', function(r) return r.ratio('flat', 'twice', 'q') > 1 end },\n"
-                 "{ 'failed', function(r) return r.ratio('failed', 'flat', 'q') > 1 end } }"),
+        load(d, "claims = {\n"
+                "{ 'r is what it was', function(r) return r('flat', 'qps/q') == 7 end },\n"
+                "{ 'faster', function(r) return select(2, r.ratio('flat', 'again', 'q')) > 1 end "
+                "},\n"
+                "{ 'turned', function(r) local x, low, high = r.ratio('again', 'flat', 'q') "
+                "return x == 1 / 1.25 and low == 1 / 1.6 and high == 1 / 1.1 end },\n"
+                "{ 'no such pair', function(r) return r.ratio('flat', 'divf', 'q') > 1 end },\n"
+                "{ 'misspelt', function(r) return r.ratio('flat', 'agian', 'q') > 1 end },\n"
+                "{ 'no tag', function(r) return r.ratio('flat', 'again') > 1 end },\n"
+                "{ 'twice', function(r) return r.ratio('flat', 'twice', 'q') > 1 end },\n"
+                "{ 'failed', function(r) return r.ratio('failed', 'flat', 'q') > 1 end } }"),
         OK);
     json_t *insert = rounds_of("flat", "twice", 728, 700, 750), *search = json_copy(insert),
            *failed = rounds_of("failed", "flat", 1, 1, 1);
@@ -130,9 +126,9 @@ static void claims_ask_for_ratios(void **state)
     (void)json_object_set_new(search, "op", json_string("search"));
     (void)json_object_set_new(failed, "low", json_null());
     (void)json_object_set_new(failed, "verdict", json_string("not measured: its cell failed"));
-    d.experiment->compared = json_pack("[o, o, o, o]", rounds_of("flat", "again", 1.25, 1.1, 1.6),
-                                       insert, search, failed);
-    assert_int_equal(experiment_claims(d.experiment, look_up, NULL, &out, &d.error), OK);
+    d->experiment->compared = json_pack("[o, o, o, o]", rounds_of("flat", "again", 1.25, 1.1, 1.6),
+                                        insert, search, failed);
+    assert_int_equal(experiment_claims(d->experiment, look_up, NULL, &out, &d->error), OK);
     for (size_t i = 0; i < 3; i++)
         assert_true(json_is_true(json_object_get(json_array_get(out, i), "holds")));
     const json_t *values = json_object_get(json_array_get(out, 1), "values");
@@ -148,7 +144,6 @@ static void claims_ask_for_ratios(void **state)
             fail_msg("%s", json_string_value(json_object_get(claim, "why")));
     }
     json_decref(out);
-    desk_close(&d);
 }
 
 /* A comparison with too few rounds is shown too; for a result without rounds nothing is written. */
@@ -182,9 +177,9 @@ static void reports_show_rounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pairs_are_read),
-        cmocka_unit_test(wrong_pairs_are_refused),
-        cmocka_unit_test(claims_ask_for_ratios),
+        AT_A_DESK(pairs_are_read),
+        AT_A_DESK(wrong_pairs_are_refused),
+        AT_A_DESK(claims_ask_for_ratios),
         cmocka_unit_test(reports_show_rounds),
     };
     return test_run("ratio", tests);

@@ -583,30 +583,28 @@ static const struct wrong wrongs[] = {
 
 static void test_wrong_configs(void **state)
 {
-    struct desk d;
+    struct desk *d = *state;
     size_t failures = 0;
-    desk_open(&d);
-    desk_make_dir(&d, "lib");
-    desk_write(&d, "lib/common.lua", "return { k = 7 }");
-    desk_write(&d, "lib/loop.lua", "\nrequire 'loop'");
+    desk_make_dir(d, "lib");
+    desk_write(d, "lib/common.lua", "return { k = 7 }");
+    desk_write(d, "lib/loop.lua", "\nrequire 'loop'");
     for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
         const struct wrong *w = &wrongs[i];
-        const int rc = desk_load(&d, w->text);
-        const bool placed = strncmp(d.error.text, d.dir, strlen(d.dir)) == 0;
-        if (rc != OK && placed && strstr(d.error.text, w->expected))
+        const int rc = desk_load(d, w->text);
+        const bool placed = strncmp(d->error.text, d->dir, strlen(d->dir)) == 0;
+        if (rc != OK && placed && strstr(d->error.text, w->expected))
             continue;
         fprintf(stderr, "\"%s\": expected \"%s\", got %s: %s\n", w->name, w->expected,
-                error_name(rc), rc ? d.error.text : "no error");
+                error_name(rc), rc ? d->error.text : "no error");
         failures++;
     }
-    desk_close(&d);
     assert_int_equal(failures, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wrong_configs),
+        AT_A_DESK(test_wrong_configs),
     };
     return test_run("config_wrong", tests);
 }

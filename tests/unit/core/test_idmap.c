@@ -3,22 +3,9 @@
 #include "tests/support/testing.h"
 
 #include "src/core/idmap.h"
+#include "tests/unit/core/ids.h"
 
 enum { IDS = 700 };
-
-enum pattern { DENSE, STRIDE_8, STRIDE_64, HIGH_BITS, RANDOM, TOP, PATTERNS };
-
-static uint64_t id_of(enum pattern pattern, uint64_t i)
-{
-    switch (pattern) {
-        case STRIDE_8: return i * 8;
-        case STRIDE_64: return i * 64;
-        case HIGH_BITS: return i << 50;
-        case RANDOM: return rng_mix(i, 1) >> 1;
-        case TOP: return UINT64_MAX - 1 - i;
-        default: return i;
-    }
-}
 
 static void expect_equal(const struct idmap *map, const bool *there, const uint64_t *value,
                          enum pattern pattern)

@@ -5,20 +5,7 @@
 #include <sys/mman.h>
 
 #include "src/core/slot_table.h"
-
-enum pattern { DENSE, STRIDE_8, STRIDE_64, HIGH_BITS, RANDOM, TOP, PATTERNS };
-
-static uint64_t id_of(enum pattern pattern, uint64_t i)
-{
-    switch (pattern) {
-        case STRIDE_8: return i * 8;
-        case STRIDE_64: return i * 64;
-        case HIGH_BITS: return i << 44;
-        case RANDOM: return rng_mix(i, 1) >> 1;
-        case TOP: return UINT64_MAX - 1 - i;
-        default: return i;
-    }
-}
+#include "tests/unit/core/ids.h"
 
 /* A page takes memory only once it is written, so slots may lie anywhere in 2^32. */
 static uint64_t *all_slots(void)

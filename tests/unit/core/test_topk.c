@@ -3,29 +3,16 @@
 
 #include "src/core/topk.h"
 
-struct candidate {
-    float distance;
-    uint64_t id;
-};
-
-static int by_distance_then_id(const void *a, const void *b)
-{
-    const struct candidate *x = a, *y = b;
-    if (x->distance != y->distance)
-        return x->distance < y->distance ? -1 : 1;
-    return (x->id > y->id) - (x->id < y->id);
-}
-
 enum { MOST = 3000 };
 
-static void expect_nearest(const struct candidate *all, size_t n, const struct topk *t)
+static void expect_nearest(const struct test_truth *all, size_t n, const struct topk *t)
 {
-    static struct candidate sorted[MOST];
+    static struct test_truth sorted[MOST];
     size_t m = 0;
     for (size_t i = 0; i < n; i++)
         if (!isnan(all[i].distance))
             sorted[m++] = all[i];
-    qsort(sorted, m, sizeof *sorted, by_distance_then_id);
+    qsort(sorted, m, sizeof *sorted, test_truth_order);
     for (size_t i = 0; i < t->k; i++) {
         assert_int_equal(t->ids[i], i < m ? sorted[i].id : INDEX_NO_ID);
         if (i < m)
@@ -37,7 +24,7 @@ static void expect_nearest(const struct candidate *all, size_t n, const struct t
 
 static void test_against_sorting(void **state)
 {
-    static struct candidate all[MOST];
+    static struct test_truth all[MOST];
     static float distances[MOST], nearest[MOST + 10];
     static uint64_t ids[MOST], nearest_ids[MOST + 10];
     static uint32_t scratch[MOST];
@@ -57,7 +44,7 @@ static void test_against_sorting(void **state)
             }
             rng_shuffle_u64(&r, ids, n);
             for (size_t i = 0; i < n; i++)
-                all[i] = (struct candidate){ distances[i], ids[i] };
+                all[i] = (struct test_truth){ distances[i], ids[i] };
             struct topk top = topk_begin(k, nearest, nearest_ids);
             topk_offer(&top, kernels, distances, ids, 0, n / 3, scratch);
             topk_offer(&top, kernels, distances + n / 3, ids + n / 3, 0, n - n / 3, scratch);

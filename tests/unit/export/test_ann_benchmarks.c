@@ -225,7 +225,6 @@ static void what_cannot_be_exported_is_counted(void **state)
     assert_true(w.counts.calibrated == 1 && w.counts.written == 0);
     change_search(&w, "calibrated", json_null());
     change_search(&w, "count", json_integer(2)); /* fewer queries than answers */
-    w.err.code = OK;
     assert_code(run_export(&w), ERR_CORRUPT, &w.err);
     snprintf(path, sizeof path, "%s/cells/7.answers", w.dir);
     struct answers_writer plain = { .path = path };
@@ -236,7 +235,6 @@ static void what_cannot_be_exported_is_counted(void **state)
     plain.bytes = ANSWERS_BYTES_MAX;
     answers_file_write(&plain, &a, K, 0);
     answers_file_close(&plain);
-    w.err.code = OK;
     assert_code(run_export(&w), ERR_NOT_FOUND, &w.err);
     assert_true(w.counts.no_distances == 1 && w.counts.not_stored == 1);
     assert_int_equal(access(w.out, F_OK), -1);
@@ -251,7 +249,6 @@ static int export_to_full_disk(struct world *w)
     small.rlim_max = before.rlim_max;
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &small);
-    w->err.code = OK;
     const int rc = run_export(w);
     setrlimit(RLIMIT_FSIZE, &before);
     return rc;
@@ -271,7 +268,6 @@ static void a_full_disk_leaves_nothing_half_written(void **state)
     assert_int_equal(access(w.file, F_OK), -1);
     /* A folder that exists keeps its file. */
     snprintf(w.file, sizeof w.file, "%s/drift/2/my_method/7-2-nprobe_4.hdf5", w.out);
-    w.err.code = OK;
     assert_ok(run_export(&w), &w.err);
     assert_int_equal(stat(w.file, &st), 0);
     const off_t size = st.st_size;

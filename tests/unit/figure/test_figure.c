@@ -1,8 +1,5 @@
 /* test_figure.c - the points that each kind of figure takes from a result. */
-#include <jansson.h>
-
-#include "src/figure/plot.h"
-#include "tests/support/results.h"
+#include "tests/unit/figure/figure_of.h"
 
 /* The summary of one cell: values that depend on the point, and constants. */
 static void append_summary(json_t *summary, const char *label, int soft, int nprobe)
@@ -66,30 +63,14 @@ static json_t *small_result(void)
                      "ivf", "cells", cells, "summary", summary);
 }
 
-/* Gathers a figure of a result. */
-static int gather(struct figure *f, json_t *json, const json_t *spec, struct error *error)
+static struct figure gathered(const char *spec)
 {
-    struct result result = result_taken(json_incref(json));
-    const int rc = figure_gather(f, &result, spec, error);
-    result_close(&result);
-    return rc;
-}
-
-static struct figure gathered(const char *spec_text)
-{
-    json_t *result = small_result(), *spec = json_loads(spec_text, 0, NULL);
-    struct figure f;
-    struct error error = { 0 };
-    assert_non_null(spec);
-    assert_int_equal(gather(&f, result, spec, &error), OK);
-    json_decref(spec);
-    json_decref(result);
-    return f;
+    return figure_of(small_result(), spec);
 }
 
 static void test_pareto_has_a_curve_for_each_build(void **state)
 {
-    struct figure f = gathered("{\"kind\":\"pareto\"}");
+    struct figure f = gathered("{'kind':'pareto'}");
     assert_int_equal(f.n, 4);
     assert_string_equal(f.y_name, "recall@10");
     assert_string_equal(f.points[0].panel, "q");
@@ -105,26 +86,19 @@ static void test_pareto_has_a_curve_for_each_build(void **state)
 /* One repeat has no interval over repeats; its passes have one. */
 static void test_the_interval_of_passes_where_one_repeat_ran(void **state)
 {
-    json_t *result = json_loads(
-        "{\"experiment\":{\"k\":10,\"labels\":[\"a\"]},\"cells\":[{\"label\":\"a\",\"point\":\"\","
-        "\"status\":\"ok\",\"steps\":[{\"op\":\"search\",\"tag\":\"q\",\"timing\":{\"single\":{"
-        "\"per_second\":[90,120],\"p50_ns\":[7,9]}}}]}],\"summary\":["
-        "{\"label\":\"a\",\"metric\":\"p50_ns/"
-        "q\",\"median\":8,\"low\":null,\"high\":null,\"repeats\":1},"
-        "{\"label\":\"a\",\"metric\":\"single_qps/q\",\"median\":100,\"low\":null,\"high\":null,"
-        "\"repeats\":1}]}",
-        0, NULL);
-    json_t *spec =
-        json_loads("{\"kind\":\"pareto\",\"x\":\"single_qps\",\"y\":\"p50_ns\"}", 0, NULL);
-    struct error error = { 0 };
-    struct figure f;
-    assert_non_null(result);
+    json_t *result = json_of(
+        "{'experiment':{'k':10,'labels':['a']},'cells':[{'label':'a','point':'','status':'ok',"
+        "'steps':[{'op':'search','tag':'q','timing':{'single':{'per_second':[90,120],"
+        "'p50_ns':[7,9]}}}]}],'summary':["
+        "{'label':'a','metric':'p50_ns/q','median':8,'low':null,'high':null,'repeats':1},"
+        "{'label':'a','metric':'single_qps/q','median':100,'low':null,'high':null,'repeats':1}]}");
     for (int repeats = 1; repeats <= 3; repeats += 2) {
         json_t *entry, *summary = json_object_get(result, "summary");
         size_t i;
         json_array_foreach(summary, i, entry)
             json_object_set_new(entry, "repeats", json_integer(repeats));
-        assert_int_equal(gather(&f, result, spec, &error), OK);
+        struct figure f =
+            figure_of(json_incref(result), "{'kind':'pareto','x':'single_qps','y':'p50_ns'}");
         assert_int_equal(f.n, 1);
         const struct plot_point *p = &f.points[0];
         if (repeats == 1)
@@ -133,28 +107,26 @@ static void test_the_interval_of_passes_where_one_repeat_ran(void **state)
             assert_true(isnan(p->x_low) && isnan(p->y_high));
         figure_free(&f);
     }
-    json_decref(spec);
     json_decref(result);
 }
 
 static void test_where_keeps_only_what_it_names(void **state)
 {
-    struct figure f =
-        gathered("{\"kind\":\"bars\",\"where\":{\"point\":[\"nprobe=1,soft_k=1\",\"x\"]}}");
+    struct figure f = gathered("{'kind':'bars','where':{'point':['nprobe=1,soft_k=1','x']}}");
     assert_int_equal(f.n, 1);
     figure_free(&f);
-    f = gathered("{\"kind\":\"bars\",\"where\":{\"tag\":\"nobody\"}}");
+    f = gathered("{'kind':'bars','where':{'tag':'nobody'}}");
     assert_int_equal(f.n, 0);
     figure_free(&f);
 }
 
 static void test_times_of_builds_are_drawn_once(void **state)
 {
-    struct figure f = gathered("{\"kind\":\"bars\",\"y\":\"seconds\"}");
+    struct figure f = gathered("{'kind':'bars','y':'seconds'}");
     assert_int_equal(f.n, 2);
     assert_string_equal(f.points[1].x_label, "ivf[soft_k=2]");
     figure_free(&f);
-    f = gathered("{\"kind\":\"memory\"}");
+    f = gathered("{'kind':'memory'}");
     assert_int_equal(f.n, 2);
     assert_true(f.points[1].y == 2 * 1048576.0);
     assert_string_equal(f.y_name, "memory, bytes");
@@ -163,25 +135,25 @@ static void test_times_of_builds_are_drawn_once(void **state)
 
 static void test_bars_of_several_metrics_have_a_panel_each(void **state)
 {
-    struct figure f = gathered("{\"kind\":\"bars\",\"y\":[\"recall@10\",\"p99_ns\"]}");
+    struct figure f = gathered("{'kind':'bars','y':['recall@10','p99_ns']}");
     assert_int_equal(f.n, 8); /* two metrics of four points */
     assert_string_equal(f.points[0].panel, "recall@10");
     assert_string_equal(f.points[7].panel, "p99_ns");
     assert_true(fabs(f.points[7].y - 5000) < 1e-9 && f.points[7].x == 3 && f.points[3].x == 3);
     assert_string_equal(f.points[7].x_label, f.points[3].x_label);
     figure_free(&f);
-    f = gathered("{\"kind\":\"bars\",\"y\":[\"seconds\",\"recall@10\"]}");
+    f = gathered("{'kind':'bars','y':['seconds','recall@10']}");
     assert_int_equal(f.n, 8); /* a metric of the build is beside each of its points */
     figure_free(&f);
-    f = gathered("{\"kind\":\"bars\",\"y\":[\"p99_ns\"]}");
+    f = gathered("{'kind':'bars','y':['p99_ns']}");
     assert_string_equal(f.points[0].panel, "");
     figure_free(&f);
 }
 
 static void test_bars_by_tag(void **state)
 {
-    struct figure f = gathered("{\"kind\":\"bars\",\"x\":\"tag\",\"y\":\"ns_each\",\"where\":{"
-                               "\"point\":\"nprobe=1,soft_k=2\"}}");
+    struct figure f =
+        gathered("{'kind':'bars','x':'tag','y':'ns_each','where':{'point':'nprobe=1,soft_k=2'}}");
     assert_int_equal(f.n, 2);
     assert_string_equal(f.points[0].x_label, "in");
     assert_string_equal(f.points[1].x_label, "r");
@@ -193,49 +165,41 @@ static void test_bars_by_tag(void **state)
 /* A label without a value has no position, for it is not among the labels of the script. */
 static void test_bars_are_at_their_labels(void **state)
 {
-    json_t *result = small_result(), *spec = json_pack("{s:s,s:s}", "kind", "bars", "y", "qps");
+    json_t *result = small_result();
     json_array_remove(json_object_get(result, "summary"), 1); /* the first point's qps */
-    struct figure f;
-    struct error error = { 0 };
-    assert_int_equal(gather(&f, result, spec, &error), OK);
+    struct figure f = figure_of(result, "{'kind':'bars','y':'qps'}");
     assert_int_equal(f.n, 3);
     assert_true(f.points[0].x == 0 && f.points[2].x == 2);
     figure_free(&f);
-    json_decref(spec);
-    json_decref(result);
 }
 
 static void test_bars_of_tuned_settings_are_ranked(void **state)
 {
     static const struct {
-        const char *y;
+        const char *spec;
         double sign;
-    } metrics[] = { { "qps", 1 }, { "p99_ns", -1 } };
-    json_t *result = small_result();
-    json_t *steps = json_object_get(json_array_get(json_object_get(result, "cells"), 0), "steps");
-    json_object_set_new(json_array_get(steps, 2), "calibrated", json_object());
-    json_object_set_new(json_array_get(json_object_get(result, "summary"), 3), "median",
-                        json_real(9000)); /* the first point's p99 */
-    for (size_t m = 0; m < 2; m++) {
-        json_t *spec = json_pack("{s:s,s:s}", "kind", "bars", "y", metrics[m].y);
-        struct figure f;
-        struct error error = { 0 };
-        assert_int_equal(gather(&f, result, spec, &error), OK);
+    } cases[] = { { "{'kind':'bars','y':'qps'}", 1 }, { "{'kind':'bars','y':'p99_ns'}", -1 } };
+    for (size_t c = 0; c < 2; c++) {
+        json_t *result = small_result(),
+               *cell = json_array_get(json_object_get(result, "cells"), 0);
+        json_object_set_new(json_array_get(json_object_get(cell, "steps"), 2), "calibrated",
+                            json_object());
+        json_object_set_new(json_array_get(json_object_get(result, "summary"), 3), "median",
+                            json_real(9000)); /* the first point's p99 */
+        struct figure f = figure_of(result, cases[c].spec);
         assert_int_equal(f.n, 4);
         for (size_t i = 0; i < f.n; i++) {
             assert_true(f.points[i].x == (double)i);
-            assert_true(i == 0 || metrics[m].sign * (f.points[i - 1].y - f.points[i].y) >= 0);
+            assert_true(i == 0 || cases[c].sign * (f.points[i - 1].y - f.points[i].y) >= 0);
         }
         assert_true(f.points[0].y != f.points[3].y);
         figure_free(&f);
-        json_decref(spec);
     }
-    json_decref(result);
 }
 
 static void test_memory_by_part(void **state)
 {
-    struct figure f = gathered("{\"kind\":\"memory\",\"y\":\"parts\"}");
+    struct figure f = gathered("{'kind':'memory','y':'parts'}");
     assert_int_equal(f.n, 4); /* two parts are reported for each of two builds */
     assert_string_equal(f.points[0].series, "graph");
     assert_string_equal(f.points[3].series, "ids");
@@ -248,22 +212,22 @@ static void test_memory_by_part(void **state)
 static void test_scaling_names_the_slope(void **state)
 {
     /* From 100 to 10 000 live rows, 100 to 1000 ns: slope 1/2. */
-    struct figure f = gathered("{\"kind\":\"scaling\",\"where\":{\"tag\":\"in\"}}");
+    struct figure f = gathered("{'kind':'scaling','where':{'tag':'in'}}");
     assert_int_equal(f.n, 4); /* inserts precede all knobs: one curve per build */
     assert_string_equal(f.points[0].series, "ivf[soft_k=1] (slope 0.50)");
     figure_free(&f);
-    f = gathered("{\"kind\":\"scaling\",\"y\":\"recall\",\"x\":\"soft_k\"}");
+    f = gathered("{'kind':'scaling','y':'recall','x':'soft_k'}");
     assert_string_equal(f.points[0].series, "ivf");
     figure_free(&f);
 }
 
 static void test_radius_and_timeline_follow_the_steps(void **state)
 {
-    struct figure f = gathered("{\"kind\":\"radius\"}");
+    struct figure f = gathered("{'kind':'radius'}");
     assert_int_equal(f.n, 8);
     assert_true(fabs(f.points[1].x - 2) < 1e-9 && fabs(f.points[1].y - 80) < 1e-9);
     figure_free(&f);
-    f = gathered("{\"kind\":\"timeline\",\"y\":\"seconds\"}");
+    f = gathered("{'kind':'timeline','y':'seconds'}");
     assert_int_equal(f.n, 4);
     assert_string_equal(f.points[0].panel, "seconds");
     figure_free(&f);
@@ -304,12 +268,8 @@ static json_t *radius_result(void)
 
 static void test_a_radius_figure_marks_where_the_baseline_is_met(void **state)
 {
-    json_t *result = radius_result();
-    json_t *spec =
-        json_loads("{\"kind\":\"radius\",\"y\":\"mean_ns\",\"baseline\":\"scan\"}", 0, NULL);
-    struct figure f;
-    struct error error = { 0 };
-    assert_int_equal(gather(&f, result, spec, &error), OK);
+    struct figure f =
+        figure_of(radius_result(), "{'kind':'radius','y':'mean_ns','baseline':'scan'}");
     assert_int_equal(f.n, 4 * 4 + 1);
     assert_true(f.points[0].x == 0 && f.points[3].x == 6);
     for (size_t i = 0; i < f.n; i++)
@@ -319,30 +279,30 @@ static void test_a_radius_figure_marks_where_the_baseline_is_met(void **state)
     assert_string_equal(f.points[16].x_label, "3.0");
     assert_true(fabs(f.points[16].x - 3) < 1e-9 && fabs(f.points[16].y - 100) < 1e-6);
     figure_free(&f);
-    json_object_del(spec, "baseline");
-    assert_int_equal(gather(&f, result, spec, &error), OK);
+    f = figure_of(radius_result(), "{'kind':'radius','y':'mean_ns'}");
     assert_int_equal(f.n, 4 * 4);
     figure_free(&f);
-    json_decref(spec);
-    json_decref(result);
 }
 
 static void test_sizes_are_sorted_and_heatmap_has_values(void **state)
 {
-    struct figure f = gathered("{\"kind\":\"sizes\"}");
+    struct figure f = gathered("{'kind':'sizes'}");
     assert_int_equal(f.n, 6);
     assert_true(f.points[0].y > f.points[1].y && f.points[1].y > f.points[2].y);
     figure_free(&f);
-    f = gathered("{\"kind\":\"sizes\",\"y\":\"postings.entries\"}");
+    f = gathered("{'kind':'sizes','y':'postings.entries'}");
     assert_int_equal(f.n, 4);
     assert_true(f.points[0].y == 40 && f.points[1].y == 30);
     figure_free(&f);
-    f = gathered("{\"kind\":\"heatmap\",\"x\":\"nprobe\",\"y\":\"soft_k\"}");
+    f = gathered("{'kind':'sizes','where':{'tag':'q'}}"); /* its steps have no tables */
+    assert_int_equal(f.n, 0);
+    figure_free(&f);
+    f = gathered("{'kind':'heatmap','x':'nprobe','y':'soft_k'}");
     assert_int_equal(f.n, 4);
     assert_true(fabs(f.points[3].y_low - 0.9) < 1e-9);
     assert_string_equal(f.points[0].panel, f.points[3].panel);
     figure_free(&f);
-    f = gathered("{\"kind\":\"heatmap\",\"x\":\"soft_k\",\"y\":\"soft_k\"}");
+    f = gathered("{'kind':'heatmap','x':'soft_k','y':'soft_k'}");
     assert_int_equal(f.n, 4); /* the values of nprobe, which is on no axis, have a panel each */
     assert_string_equal(f.points[0].panel, "q, ivf[nprobe=1]");
     assert_string_equal(f.points[3].panel, "q, ivf[nprobe=4]");
@@ -370,23 +330,15 @@ static json_t *table_result(void)
         "knobs", "status", "ok", "steps", "summary");
 }
 
-static struct figure profile_of(const char *spec_text)
+static struct figure profile_of(const char *spec)
 {
-    json_t *result = table_result(), *spec = json_loads(spec_text, 0, NULL);
-    struct figure f;
-    struct error error = { 0 };
-    assert_non_null(result);
-    assert_non_null(spec);
-    assert_int_equal(gather(&f, result, spec, &error), OK);
-    json_decref(spec);
-    json_decref(result);
-    return f;
+    return figure_of(table_result(), spec);
 }
 
 static void test_a_profile_has_each_value_over_its_row(void **state)
 {
     static const double row[] = { 0, 2, 3, 5 }, value[] = { 1, 30, 20, 2 };
-    struct figure f = profile_of("{\"kind\":\"profile\",\"y\":\"radius.candidates\"}");
+    struct figure f = profile_of("{'kind':'profile','y':'radius.candidates'}");
     assert_int_equal(f.n, 4); /* from the last step that has them, unsorted, at their rows */
     for (size_t i = 0; i < f.n; i++) {
         assert_true(f.points[i].x == row[i] && f.points[i].y == value[i]);
@@ -394,8 +346,8 @@ static void test_a_profile_has_each_value_over_its_row(void **state)
         assert_string_equal(f.points[i].series, "code");
     }
     figure_free(&f);
-    f = profile_of("{\"kind\":\"profile\",\"y\":[\"radius.covered\",\"radius.candidates\"],"
-                   "\"where\":{\"tag\":[\"late\",\"q\"]}}");
+    f = profile_of("{'kind':'profile','y':['radius.covered','radius.candidates'],"
+                   "'where':{'tag':['late','q']}}");
     assert_int_equal(f.n, 5);
     assert_string_equal(f.points[0].panel, "radius.covered");
     assert_string_equal(f.points[4].panel, "radius.candidates");
@@ -404,16 +356,16 @@ static void test_a_profile_has_each_value_over_its_row(void **state)
 
 static void test_a_profile_is_of_the_steps_and_columns_named(void **state)
 {
-    struct figure f = profile_of("{\"kind\":\"profile\",\"y\":\"radius.candidates\","
-                                 "\"where\":{\"tag\":\"early\"}}");
+    struct figure f =
+        profile_of("{'kind':'profile','y':'radius.candidates','where':{'tag':'early'}}");
     assert_int_equal(f.n, 3);
     assert_true(f.points[0].y == 7 && f.points[2].y == 9);
     figure_free(&f);
     static const char *const without[] = {
-        "{\"kind\":\"profile\",\"y\":\"radius.candidate\"}",
-        "{\"kind\":\"profile\",\"y\":\"radius.covered\",\"where\":{\"tag\":\"early\"}}",
-        "{\"kind\":\"profile\",\"y\":\"radius.covered\",\"where\":{\"label\":\"other\"}}",
-        "{\"kind\":\"profile\"}",
+        "{'kind':'profile','y':'radius.candidate'}",
+        "{'kind':'profile','y':'radius.covered','where':{'tag':'early'}}",
+        "{'kind':'profile','y':'radius.covered','where':{'label':'other'}}",
+        "{'kind':'profile'}",
     };
     for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
         f = profile_of(without[i]);
@@ -424,18 +376,16 @@ static void test_a_profile_is_of_the_steps_and_columns_named(void **state)
 
 static void test_work_at_a_recall_is_of_a_build(void **state)
 {
-    struct figure f = gathered("{\"kind\":\"timeline\",\"y\":\"scanned@recall=0.95\"}");
+    struct figure f = gathered("{'kind':'timeline','y':'scanned@recall=0.95'}");
     assert_int_equal(f.n, 2);
     assert_string_equal(f.points[1].series, "ivf[soft_k=2]");
     assert_true(f.points[1].y == 140);
     figure_free(&f);
-    f = gathered("{\"kind\":\"bars\",\"y\":\"scanned@recall=0.95\",\"where\":{\"point\":"
-                 "\"nprobe=4,soft_k=2\"}}");
+    f = gathered("{'kind':'bars','y':'scanned@recall=0.95','where':{'point':'nprobe=4,soft_k=2'}}");
     assert_int_equal(f.n, 1); /* its build's, whichever point the filter selects */
     assert_string_equal(f.points[0].x_label, "ivf[soft_k=2]");
     figure_free(&f);
-    f = gathered("{\"kind\":\"heatmap\",\"x\":\"soft_k\",\"y\":\"soft_k\",\"group\":"
-                 "\"scanned@recall=0.95\"}");
+    f = gathered("{'kind':'heatmap','x':'soft_k','y':'soft_k','group':'scanned@recall=0.95'}");
     assert_int_equal(f.n, 2);
     assert_true(f.points[0].y_low == 70);
     figure_free(&f);
@@ -455,14 +405,15 @@ static void test_every_kind_can_be_drawn(void **state)
 
 static void test_unknown_kind_is_refused(void **state)
 {
-    json_t *result = small_result(), *spec = json_pack("{s:s}", "kind", "pie");
+    struct result result = result_taken(small_result());
+    json_t *spec = json_of("{'kind':'pie'}");
     struct figure f;
     struct error error = { 0 };
-    assert_int_equal(gather(&f, result, spec, &error), ERR_CORRUPT);
+    assert_int_equal(figure_gather(&f, &result, spec, &error), ERR_CORRUPT);
     assert_non_null(strstr(error.text, "pie"));
     figure_free(&f);
     json_decref(spec);
-    json_decref(result);
+    result_close(&result);
 }
 
 int main(void)

@@ -1,25 +1,22 @@
 /* test_timeline.c - maintenance in a timeline, and the texts of an SVG's points. */
-#include <jansson.h>
-
 #include "src/base/path.h"
-#include "src/figure/plot.h"
-#include "tests/support/results.h"
+#include "tests/unit/figure/figure_of.h"
 
 /* Searches at steps 0, 3 and 5. Maintenance: a split at step 1, `maintain` at step 4, and a split after the last search; `maintain`
    at step 2 is not supported, and that of "ivf, new" is not due. */
 static const char maintained[] =
-    "{'experiment':{'k':10,'title':'T','labels':['ivf']},'cells':[{'label':'ivf','point':'','"
-    "method':'ivf',"
-    "'params':{},'knobs':{},'status':'ok','steps':["
-    "{'index':0,'op':'search','tag':'q'},{'index':1,'op':'insert','tag':'in','stats':{'splits':1}},"
-    "{'index':2,'op':'maintain','tag':'m','status':'unsupported'},{'index':3,'op':'search','tag':'"
-    "q'},"
-    "{'index':4,'op':'maintain','tag':'settle','status':'ok','stats':{'splits':1}},{'index':5,'op':"
-    "'search','tag'"
-    ":'q'},"
+    "{'experiment':{'k':10,'title':'T','labels':['ivf']},'cells':["
+    "{'label':'ivf','point':'','method':'ivf','params':{},'knobs':{},'status':'ok','steps':["
+    "{'index':0,'op':'search','tag':'q'},"
+    "{'index':1,'op':'insert','tag':'in','stats':{'splits':1}},"
+    "{'index':2,'op':'maintain','tag':'m','status':'unsupported'},"
+    "{'index':3,'op':'search','tag':'q'},"
+    "{'index':4,'op':'maintain','tag':'settle','status':'ok','stats':{'splits':1}},"
+    "{'index':5,'op':'search','tag':'q'},"
     "{'index':6,'op':'insert','tag':'in','stats':{'splits':2}}]},"
     "{'label':'ivf, new','point':'','method':'ivf','params':{},'knobs':{},'status':'ok','steps':["
-    "{'index':0,'op':'search','tag':'q'},{'index':3,'op':'search','tag':'q'},"
+    "{'index':0,'op':'search','tag':'q'},"
+    "{'index':3,'op':'search','tag':'q'},"
     "{'index':4,'op':'maintain','tag':'settle','status':'ok','stats':{'due':0}}]}],"
     "'summary':[{'label':'ivf','metric':'recall@10/q#1','median':0.5,'repeats':1},"
     "{'label':'ivf','metric':'recall@10/q#2','median':0.6,'repeats':1},"
@@ -28,32 +25,14 @@ static const char maintained[] =
     "{'label':'ivf, new','metric':'recall@10/q#1','median':0.5,'repeats':1},"
     "{'label':'ivf, new','metric':'recall@10/q#2','median':0.7,'repeats':1}]}";
 
-/* The figure of this specification and result. */
-static struct figure figure_of(const char *of, const char *figure)
-{
-    char text[sizeof maintained];
-    struct figure f;
-    struct error error = { 0 };
-
-    assert_true(strlen(of) < sizeof text);
-    for (size_t i = 0; i <= strlen(of); i++)
-        text[i] = of[i] == '\'' ? '"' : of[i];
-    struct result result = result_taken(json_loads(text, 0, NULL));
-    json_t *spec = json_loads(figure, 0, NULL);
-    assert_int_equal(figure_gather(&f, &result, spec, &error), OK);
-    json_decref(spec);
-    result_close(&result);
-    return f;
-}
-
 static struct figure timeline_of(const char *figure)
 {
-    return figure_of(maintained, figure);
+    return figure_of(json_of(maintained), figure);
 }
 
 static struct figure timeline_of_maintained(void)
 {
-    return timeline_of("{\"kind\":\"timeline\",\"y\":\"recall@10\",\"where\":{\"label\":\"ivf\"}}");
+    return timeline_of("{'kind':'timeline','y':'recall@10','where':{'label':'ivf'}}");
 }
 
 static void test_a_timeline_marks_maintenance(void **state)
@@ -74,8 +53,8 @@ static void test_a_timeline_marks_maintenance(void **state)
 /* What is not due is not marked. */
 static void test_maintenance_that_is_not_due(void **state)
 {
-    struct figure f = timeline_of(
-        "{\"kind\":\"timeline\",\"y\":\"recall@10\",\"where\":{\"label\":\"ivf, new\"}}");
+    struct figure f =
+        timeline_of("{'kind':'timeline','y':'recall@10','where':{'label':'ivf, new'}}");
 
     assert_int_equal(f.n, 2);
     figure_free(&f);
@@ -84,8 +63,7 @@ static void test_maintenance_that_is_not_due(void **state)
 /* At steps where both labels have a value. */
 static void test_a_timeline_of_a_difference(void **state)
 {
-    struct figure f =
-        timeline_of("{\"kind\":\"timeline\",\"y\":\"recall@10\",\"minus\":\", new\"}");
+    struct figure f = timeline_of("{'kind':'timeline','y':'recall@10','minus':', new'}");
 
     assert_int_equal(f.n, 2);
     for (size_t i = 0; i < f.n; i++)
@@ -99,7 +77,7 @@ static void test_a_timeline_of_a_difference(void **state)
 /* A point of a sweep is compared with the other label's at the same point. */
 static void test_a_difference_of_points(void **state)
 {
-    struct figure f = figure_of(
+    static const char of[] =
         "{'experiment':{'k':10,'title':'T','labels':['ivf']},'cells':["
         "{'label':'ivf','point':'nprobe=4','method':'ivf','params':{},'knobs':{'nprobe':4},"
         "'status':'ok','steps':[{'index':0,'op':'search','tag':'q'}]},"
@@ -109,8 +87,8 @@ static void test_a_difference_of_points(void **state)
         "'status':'ok','steps':[{'index':0,'op':'search','tag':'q'}]}],"
         "'summary':[{'label':'ivf[nprobe=4]','metric':'recall@10/q','median':0.5,'repeats':1},"
         "{'label':'ivf, new[nprobe=2]','metric':'recall@10/q','median':0.6,'repeats':1},"
-        "{'label':'ivf, new[nprobe=4]','metric':'recall@10/q','median':0.7,'repeats':1}]}",
-        "{\"kind\":\"timeline\",\"y\":\"recall@10\",\"minus\":\", new\"}");
+        "{'label':'ivf, new[nprobe=4]','metric':'recall@10/q','median':0.7,'repeats':1}]}";
+    struct figure f = figure_of(json_of(of), "{'kind':'timeline','y':'recall@10','minus':', new'}");
 
     assert_int_equal(f.n, 1);
     assert_string_equal(f.points[0].series, "ivf[nprobe=4]");
@@ -129,7 +107,7 @@ static void test_memory_is_one_curve(void **state)
         "{'label':'ivf','metric':'index_bytes/out','median':8,'repeats':1},"
         "{'label':'ivf','metric':'seconds/in','median':2,'repeats':1},"
         "{'label':'ivf','metric':'seconds/out','median':1,'repeats':1}]}";
-    struct figure f = figure_of(of, "{\"kind\":\"timeline\",\"y\":[\"index_bytes\",\"seconds\"]}");
+    struct figure f = figure_of(json_of(of), "{'kind':'timeline','y':['index_bytes','seconds']}");
 
     assert_int_equal(f.n, 4);
     assert_string_equal(f.points[0].series, "ivf");
@@ -142,7 +120,7 @@ static void test_memory_is_one_curve(void **state)
 /* x: the rows deleted before a step and by it; those of a step that failed are not deleted. */
 static void test_a_timeline_over_deleted_rows(void **state)
 {
-    struct figure f = figure_of(
+    static const char of[] =
         "{'experiment':{'k':10,'title':'T','labels':['ivf']},'cells':["
         "{'label':'ivf','point':'','method':'ivf','params':{},'knobs':{},'status':'ok','steps':["
         "{'index':0,'op':'search','tag':'q'},"
@@ -152,8 +130,8 @@ static void test_a_timeline_over_deleted_rows(void **state)
         "{'index':4,'op':'search','tag':'q'}]}],"
         "'summary':[{'label':'ivf','metric':'recall@10/q#1','median':0.5,'repeats':1},"
         "{'label':'ivf','metric':'recall@10/q#2','median':0.7,'repeats':1},"
-        "{'label':'ivf','metric':'recall@10/q','median':0.6,'repeats':2}]}",
-        "{\"kind\":\"timeline\",\"x\":\"deleted\",\"y\":\"recall@10\"}");
+        "{'label':'ivf','metric':'recall@10/q','median':0.6,'repeats':2}]}";
+    struct figure f = figure_of(json_of(of), "{'kind':'timeline','x':'deleted','y':'recall@10'}");
 
     assert_int_equal(f.n, 2);
     assert_true(f.points[0].x == 0 && f.points[0].y == .5);

@@ -93,33 +93,29 @@ static void every_file_of_a_config_counts(void **state)
                     { "lib/shared.lua", "return 2\n" },
                     { "book.yaml", BOOK("100") "# a comment\n" },
                     { "times.csv", "3\n2\n1\n" } };
-    struct desk d;
-    char path[PATH_MAX + 64], alone[65], hashes[5][65];
-    desk_open(&d);
-    (void)snprintf(path, sizeof path, "%s/lib", d.dir);
-    assert_int_equal(mkdir(path, 0700), 0);
-    desk_write(&d, "lib/shared.lua", "return 1\n");
-    desk_write(&d, "book.yaml", BOOK("100"));
-    desk_write(&d, "rows.csv", "4,1,1,1,1,1,1,1\n2,2,2,2,2,2,2,2\n3,3,3,3,3,3,3,3\n");
-    desk_write(&d, "times.csv", "1\n2\n3\n");
-    desk_write(&d, "test.lua", CONFIG);
+    struct desk *d = *state;
+    char alone[65], hashes[5][65];
+    desk_make_dir(d, "lib");
+    desk_write(d, "lib/shared.lua", "return 1\n");
+    desk_write(d, "book.yaml", BOOK("100"));
+    desk_write(d, "rows.csv", "4,1,1,1,1,1,1,1\n2,2,2,2,2,2,2,2\n3,3,3,3,3,3,3,3\n");
+    desk_write(d, "times.csv", "1\n2\n3\n");
+    desk_write(d, "test.lua", CONFIG);
     for (size_t i = 0; i < 5; i++) {
         if (i)
-            desk_write(&d, changes[i - 1].name, changes[i - 1].text);
-        assert_ok(desk_plan(&d, NULL), &d.error);
-        assert_int_equal(json_array_size(d.experiment->config_files), 4);
-        memcpy(hashes[i], d.experiment->config_sha256, 65);
+            desk_write(d, changes[i - 1].name, changes[i - 1].text);
+        desk_plans(d, NULL);
+        assert_int_equal(json_array_size(d->experiment->config_files), 4);
+        memcpy(hashes[i], d->experiment->config_sha256, 65);
         for (size_t j = 0; j < i; j++)
             assert_string_not_equal(hashes[i], hashes[j]);
     }
-    desk_write(&d, "test.lua",
+    desk_write(d, "test.lua",
                "experiment { methods = { method { 'flat' } }, workload = function(w) w:insert { "
                "synthetic { kind = 'gaussian', rows = 9, dim = 2 } } end }");
-    assert_ok(desk_plan(&d, NULL), &d.error);
-    (void)snprintf(path, sizeof path, "%s/test.lua", d.dir);
-    assert_ok(sha256_file(path, alone, NULL, &d.error), &d.error);
-    assert_string_equal(d.experiment->config_sha256, alone);
-    desk_close(&d);
+    desk_plans(d, NULL);
+    assert_ok(sha256_file(d->path, alone, NULL, &d->error), &d->error);
+    assert_string_equal(d->experiment->config_sha256, alone);
 }
 
 /* ---- the program, its libraries and its environment */
@@ -170,18 +166,17 @@ static void what_differs_is_said(void **state)
         "local data = synthetic { kind = 'mixture', rows = 300, dim = 8 }\n"
         "experiment { methods = { method { 'flat' }, method { 'divf' } }, "
         "workload = function(w) w:insert { data } end }";
-    struct desk d;
-    desk_open(&d);
-    desk_write(&d, "test.lua", config);
-    assert_ok(desk_plan(&d, NULL), &d.error);
+    struct desk *d = *state;
+    desk_write(d, "test.lua", config);
+    desk_plans(d, NULL);
     struct identity now = toy_identity();
-    expect_difference(&d, &now, "flat", "");
-    expect_difference(&d, &now, "divf", "");
+    expect_difference(d, &now, "flat", "");
+    expect_difference(d, &now, "divf", "");
     json_object_set_new(now.plugins, "divf", json_string("x2"));
-    expect_difference(&d, &now, "flat", ""); /* not a plugin's method */
-    expect_difference(&d, &now, "divf", "plugin rebuilt");
+    expect_difference(d, &now, "flat", ""); /* not a plugin's method */
+    expect_difference(d, &now, "divf", "plugin rebuilt");
     json_object_set_new(now.program, "program_sha256", json_string("p2"));
-    expect_difference(&d, &now, "divf", "program rebuilt, plugin rebuilt");
+    expect_difference(d, &now, "divf", "program rebuilt, plugin rebuilt");
     identity_close(&now);
 
     now = toy_identity();
@@ -189,17 +184,16 @@ static void what_differs_is_said(void **state)
     json_t *libraries = json_object_get(now.program, "libraries");
     json_object_set_new(libraries, "liba.so", json_string("a2"));
     json_object_del(libraries, "libb.so");
-    expect_difference(&d, &now, "flat", "liba.so, libb.so (gone), kernels avx512 -> scalar");
+    expect_difference(d, &now, "flat", "liba.so, libb.so (gone), kernels avx512 -> scalar");
     identity_close(&now);
 
     now = toy_identity();
     json_object_del(json_object_get(now.program, "tunables"), "OMP_DYNAMIC");
     json_object_set_new(json_object_get(now.program, "tunables"), "MALLOC_ARENA_MAX",
                         json_string("1"));
-    expect_difference(&d, &now, "flat",
+    expect_difference(d, &now, "flat",
                       "OMP_DYNAMIC \"false\" -> not set, MALLOC_ARENA_MAX not set -> \"1\"");
     identity_close(&now);
-    desk_close(&d);
 }
 
 /* A stored cell of another config: the differing part of the measurement is named. */
@@ -211,13 +205,12 @@ static void what_is_measured_differs(void **state)
         "data:rows(1, "
         "option('n', 200, 'rows')) } end }";
     struct identity id = toy_identity();
-    struct desk d;
+    struct desk *d = *state;
     char text[400];
-    desk_open(&d);
-    desk_write(&d, "test.lua", config);
-    assert_ok(desk_plan(&d, NULL), &d.error);
-    assert_ok(plan_identify(&d.plan, d.experiment, &id, &d.error), &d.error);
-    json_t *stored = stored_of(&d.plan.cells[0]);
+    desk_write(d, "test.lua", config);
+    desk_plans(d, NULL);
+    assert_ok(plan_identify(&d->plan, d->experiment, &id, &d->error), &d->error);
+    json_t *stored = stored_of(&d->plan.cells[0]);
     static const struct {
         const char *key, *value, *expected;
     } cases[] = {
@@ -230,21 +223,20 @@ static void what_is_measured_differs(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct override set = { (char *)(uintptr_t)cases[i].key, (char *)(uintptr_t)cases[i].value,
                                 false };
-        d.options.sets = &set;
-        d.options.n_sets = 1;
-        assert_ok(desk_plan(&d, NULL), &d.error);
-        assert_ok(plan_identify(&d.plan, d.experiment, &id, &d.error), &d.error);
-        plan_key_difference(&d.plan.cells[0], stored, text, sizeof text);
+        d->options.sets = &set;
+        d->options.n_sets = 1;
+        desk_plans(d, NULL);
+        assert_ok(plan_identify(&d->plan, d->experiment, &id, &d->error), &d->error);
+        plan_key_difference(&d->plan.cells[0], stored, text, sizeof text);
         assert_string_equal(text, cases[i].expected);
-        plan_key_difference(&d.plan.cells[0], stored, text, 6); /* cut to the buffer */
+        plan_key_difference(&d->plan.cells[0], stored, text, 6); /* cut to the buffer */
         assert_int_equal(strlen(text), 5);
     }
     json_object_del(stored, "identity");
-    plan_key_difference(&d.plan.cells[0], stored, text, sizeof text);
+    plan_key_difference(&d->plan.cells[0], stored, text, sizeof text);
     assert_string_equal(text, "stored without saying by what program");
     json_decref(stored);
     identity_close(&id);
-    desk_close(&d);
 }
 
 /* The test program itself: its hash, its libraries, and the environment variables that are set. */
@@ -285,9 +277,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_of_an_operation_counts),
-        cmocka_unit_test(every_file_of_a_config_counts),
-        cmocka_unit_test(what_differs_is_said),
-        cmocka_unit_test(what_is_measured_differs),
+        AT_A_DESK(every_file_of_a_config_counts),
+        AT_A_DESK(what_differs_is_said),
+        AT_A_DESK(what_is_measured_differs),
         cmocka_unit_test(a_program_knows_itself),
     };
     return test_run("identity", tests);

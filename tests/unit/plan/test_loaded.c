@@ -66,17 +66,21 @@ struct folder {
     struct error err;
 };
 
-static void folder_open(struct folder *w)
+static int folder_set_up(void **state)
 {
-    memset(w, 0, sizeof *w);
+    struct folder *w = *state = calloc(1, sizeof *w);
     test_dir_make(w->dir);
     (void)snprintf(w->path, sizeof w->path, "%s/program", w->dir);
+    return 0;
 }
 
-static void folder_close(struct folder *w)
+static int folder_tear_down(void **state)
 {
+    struct folder *w = *state;
     error_clear(&w->err);
     test_dir_remove(w->dir);
+    free(w);
+    return 0;
 }
 
 static void write_file(const struct folder *w, const void *bytes, size_t n)
@@ -107,38 +111,35 @@ static bool is_hashed_whole(struct folder *w)
 static void a_byte_of_what_is_loaded_counts(void **state)
 {
     static const bool counts[SECTIONS] = { [TEXT] = true, [RODATA] = true, [DATA] = true };
-    struct folder w;
+    struct folder *w = *state;
     char plain[SHA256_HEX_BYTES], other[SHA256_HEX_BYTES];
-    folder_open(&w);
     struct elf f = elf_file();
-    hash_of(&w, &f, plain);
-    assert_false(is_hashed_whole(&w));
+    hash_of(w, &f, plain);
+    assert_false(is_hashed_whole(w));
     for (size_t i = 0; i < SECTIONS; i++)
         for (size_t j = 0; j < PART; j += PART - 1) {
             f = elf_file();
             f.parts[i][j] ^= 1;
-            hash_of(&w, &f, other);
+            hash_of(w, &f, other);
             if (counts[i] != (strcmp(plain, other) != 0))
                 fail_msg("byte %zu of \"%s\"", j, kinds[i].name);
         }
-    folder_close(&w);
 }
 
 static void a_section_s_place_and_kind_count(void **state)
 {
-    struct folder w;
+    struct folder *w = *state;
     char plain[SHA256_HEX_BYTES], other[SHA256_HEX_BYTES];
-    folder_open(&w);
     struct elf f = elf_file();
-    hash_of(&w, &f, plain);
+    hash_of(w, &f, plain);
 #define TRY(expect, change)                                       \
     do {                                                          \
         f = elf_file();                                           \
         change;                                                   \
-        hash_of(&w, &f, other);                                   \
+        hash_of(w, &f, other);                                    \
         if ((strcmp(plain, other) == 0) != (expect))              \
             fail_msg("%s: the hash is not as expected", #change); \
-        assert_false(is_hashed_whole(&w));                        \
+        assert_false(is_hashed_whole(w));                         \
     } while (0)
     TRY(false, f.sections[BSS].sh_size++);
     TRY(false, f.sections[BSS].sh_type = SHT_PROGBITS; f.sections[BSS].sh_offset = 64);
@@ -155,25 +156,23 @@ static void a_section_s_place_and_kind_count(void **state)
     TRY(true, f.head.e_entry++);
     TRY(true, f.sections[STAMP].sh_addr++);
 #undef TRY
-    folder_close(&w);
 }
 
 static void a_file_without_sections_is_hashed_whole(void **state)
 {
-    struct folder w;
-    folder_open(&w);
+    struct folder *w = *state;
     struct elf f = elf_file();
     for (size_t n = 0; n < sizeof f; n++) {
-        write_file(&w, &f, n);
-        if (!is_hashed_whole(&w))
+        write_file(w, &f, n);
+        if (!is_hashed_whole(w))
             fail_msg("cut to %zu bytes", n);
     }
 #define TRY(change)                                          \
     do {                                                     \
         f = elf_file();                                      \
         change;                                              \
-        write_file(&w, &f, sizeof f);                        \
-        if (!is_hashed_whole(&w))                            \
+        write_file(w, &f, sizeof f);                         \
+        if (!is_hashed_whole(w))                             \
             fail_msg("%s: it is not hashed whole", #change); \
     } while (0)
     TRY(f.head.e_ident[0] = 0);
@@ -198,27 +197,23 @@ static void a_file_without_sections_is_hashed_whole(void **state)
     TRY(f.sections[DEBUG].sh_size = UINT64_MAX);
     TRY(for (size_t i = 0; i < SECTIONS; i++) f.sections[i].sh_flags = 0);
 #undef TRY
-    folder_close(&w);
 }
 
 /* A name that ends with the file's names has no 0 behind it. */
 static void the_last_name_ends_with_the_table(void **state)
 {
-    struct folder w;
-    folder_open(&w);
+    struct folder *w = *state;
     struct elf f = elf_file();
     memset(f.names + f.sections[NAMES].sh_size - 1, 'x', 1);
     f.sections[RODATA].sh_name = (uint32_t)f.sections[NAMES].sh_size - 1;
-    write_file(&w, &f, sizeof f);
-    assert_false(is_hashed_whole(&w));
-    folder_close(&w);
+    write_file(w, &f, sizeof f);
+    assert_false(is_hashed_whole(w));
 }
 
 static void damage_breaks_nothing(void **state)
 {
-    struct folder w;
+    struct folder *w = *state;
     struct rng r = rng_at(test_seed(), 1);
-    folder_open(&w);
     const size_t parts = offsetof(struct elf, parts), names = offsetof(struct elf, names);
     for (int i = 0; i < 1000; i++) {
         struct elf f = elf_file();
@@ -228,31 +223,29 @@ static void damage_breaks_nothing(void **state)
             ((unsigned char *)&f)[at] = (unsigned char)rng_below(&r, 256);
         }
         char hex[SHA256_HEX_BYTES];
-        hash_of(&w, &f, hex);
+        hash_of(w, &f, hex);
         assert_int_equal(strlen(hex), 64);
     }
-    folder_close(&w);
 }
 
 static void files_that_cannot_be_read_are_said(void **state)
 {
-    struct folder w;
+    struct folder *w = *state;
     char hex[SHA256_HEX_BYTES];
-    folder_open(&w);
-    assert_code(identity_hash_loaded(w.path, hex, &w.err), ERR_NOT_FOUND, &w.err);
-    assert_code(identity_hash_loaded(w.dir, hex, &w.err), ERR_IO, &w.err);
-    folder_close(&w);
+    assert_code(identity_hash_loaded(w->path, hex, &w->err), ERR_NOT_FOUND, &w->err);
+    assert_code(identity_hash_loaded(w->dir, hex, &w->err), ERR_IO, &w->err);
 }
 
 int main(void)
 {
+#define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_set_up, folder_tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_byte_of_what_is_loaded_counts),
-        cmocka_unit_test(a_section_s_place_and_kind_count),
-        cmocka_unit_test(a_file_without_sections_is_hashed_whole),
-        cmocka_unit_test(the_last_name_ends_with_the_table),
-        cmocka_unit_test(damage_breaks_nothing),
-        cmocka_unit_test(files_that_cannot_be_read_are_said),
+        IN_A_FOLDER(a_byte_of_what_is_loaded_counts),
+        IN_A_FOLDER(a_section_s_place_and_kind_count),
+        IN_A_FOLDER(a_file_without_sections_is_hashed_whole),
+        IN_A_FOLDER(the_last_name_ends_with_the_table),
+        IN_A_FOLDER(damage_breaks_nothing),
+        IN_A_FOLDER(files_that_cannot_be_read_are_said),
     };
     return test_run("loaded", tests);
 }

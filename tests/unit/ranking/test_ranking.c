@@ -261,5 +261,5 @@ int main(void)
         cmocka_unit_test(test_board),
         cmocka_unit_test(test_a_method_is_printed_as_a_config_has_it),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_run("ranking", tests);
 }

@@ -23,6 +23,24 @@ static void compare(struct compare_rows *rows, const struct compare_side *a,
     assert_ok(compare_sides(rows, a, b, &error), &error);
 }
 
+static void free_all(struct compare_rows *rows, struct compare_side *a, struct compare_side *b)
+{
+    compare_rows_free(rows);
+    compare_side_free(a);
+    compare_side_free(b);
+}
+
+/* The one row of a comparison. Frees the sides. */
+static struct compare_row only_row(struct compare_side *a, struct compare_side *b)
+{
+    struct compare_rows rows = { 0 };
+    compare(&rows, a, b);
+    assert_int_equal(rows.n, 1);
+    const struct compare_row row = rows.row[0];
+    free_all(&rows, a, b);
+    return row;
+}
+
 static struct compare_side side_new(void)
 {
     return (struct compare_side){ .result.k = 10 };
@@ -81,9 +99,7 @@ static void claimed(enum noise_kind kind, double deviation, double slower, size_
                 counts[m] +=
                     !strcmp(rows.row[i].metric, timed[m]) &&
                     (rows.row[i].verdict == VERDICT_WORSE || rows.row[i].verdict == VERDICT_BETTER);
-        compare_rows_free(&rows);
-        compare_side_free(&a);
-        compare_side_free(&b);
+        free_all(&rows, &a, &b);
     }
 }
 
@@ -116,16 +132,9 @@ static struct compare_row judged(const char *metric, const double *x, size_t n_x
                                  size_t n_y)
 {
     struct compare_side a = side_new(), b = side_new();
-    struct compare_rows rows = { 0 };
     add_values(&a, "m", metric, x, n_x);
     add_values(&b, "m", metric, y, n_y);
-    compare(&rows, &a, &b);
-    assert_int_equal(rows.n, 1);
-    const struct compare_row row = rows.row[0];
-    compare_rows_free(&rows);
-    compare_side_free(&a);
-    compare_side_free(&b);
-    return row;
+    return only_row(&a, &b);
 }
 
 /* The variance of each side is the sum of three: a fifth of the variance of its five repeats, half
@@ -187,30 +196,31 @@ static void resident_memory_is_known_to_a_large_page(void **state)
     assert_int_equal(judged("rss_bytes/load", x, 3, z, 3).verdict, VERDICT_WORSE);
 }
 
+/* Hits of 40 queries, 10 each; b lacks so many in `worse` of them. */
+static void add_hits(struct compare_side *a, struct compare_side *b, const char *metric,
+                     size_t worse, double lacks)
+{
+    double x[40], y[40];
+    for (size_t q = 0; q < 40; q++) {
+        x[q] = 10;
+        y[q] = q < worse ? 10 - lacks : 10;
+    }
+    add_to(&a->hits, "m", metric, NULL, x, 40);
+    add_to(&b->hits, "m", metric, NULL, y, 40);
+}
+
 /* Recall over 40 queries; b misses one answer each in `worse` of them. */
 static enum compare_verdict recall_verdict(size_t worse, double jitter, size_t repeats)
 {
     struct compare_side a = side_new(), b = side_new();
-    struct compare_rows rows = { 0 };
-    double x[40], y[40];
-    for (size_t q = 0; q < 40; q++) {
-        x[q] = 10;
-        y[q] = q < worse ? 9 : 10;
-    }
     const double left[] = { 1, 1, 1 }, mean = 1 - 0.1 * (double)worse / 40;
     const double right[] = { mean, mean - jitter, mean + jitter };
-    add_to(&a.hits, "m", "recall@10/q", NULL, x, 40);
-    add_to(&b.hits, "m", "recall@10/q", NULL, y, 40);
+    add_hits(&a, &b, "recall@10/q", worse, 1);
     add_values(&a, "m", "recall@10/q", left, repeats);
     add_values(&b, "m", "recall@10/q", right, repeats);
-    compare(&rows, &a, &b);
-    assert_int_equal(rows.n, 1);
-    assert_int_equal(rows.row[0].kind, ROW_PAIRED);
-    const enum compare_verdict verdict = rows.row[0].verdict;
-    compare_rows_free(&rows);
-    compare_side_free(&a);
-    compare_side_free(&b);
-    return verdict;
+    const struct compare_row row = only_row(&a, &b);
+    assert_int_equal(row.kind, ROW_PAIRED);
+    return row.verdict;
 }
 
 /* Recall is compared by query where repeats agree; where they differ, the repeats must
@@ -230,27 +240,14 @@ static struct compare_row share_row(const char *metric, const char *of, size_t w
                                     double b_value)
 {
     struct compare_side a = side_new(), b = side_new();
-    struct compare_rows rows = { 0 };
-    double x[40], y[40];
     char key[60];
-    for (size_t q = 0; q < 40; q++) {
-        x[q] = 10;
-        y[q] = q < worse ? 8 : 10;
-    }
     const double left[] = { 1, 1, 1 }, right[] = { b_value, b_value, b_value };
     snprintf(key, sizeof key, "%s/q", of);
-    add_to(&a.hits, "m", key, NULL, x, 40);
-    add_to(&b.hits, "m", key, NULL, y, 40);
+    add_hits(&a, &b, key, worse, 2);
     snprintf(key, sizeof key, "%s/q", metric);
     add_values(&a, "m", key, left, 3);
     add_values(&b, "m", key, right, 3);
-    compare(&rows, &a, &b);
-    assert_int_equal(rows.n, 1);
-    const struct compare_row row = rows.row[0];
-    compare_rows_free(&rows);
-    compare_side_free(&a);
-    compare_side_free(&b);
-    return row;
+    return only_row(&a, &b);
 }
 
 static void shares_are_known_within_the_sample(void **state)
@@ -293,9 +290,7 @@ static void rows_have_one_unit(void **state)
     assert_non_null(strstr(recall, "-0.1500"));
     assert_null(strchr(recall, '%'));
     free(text);
-    compare_rows_free(&rows);
-    compare_side_free(&a);
-    compare_side_free(&b);
+    free_all(&rows, &a, &b);
 }
 
 /* Steps that all points of a build share are rows of the build; searches are of points. */
@@ -327,9 +322,7 @@ static void a_build_has_one_row(void **state)
     assert_string_equal(rows.row[0].label, "m");
     assert_string_equal(rows.row[0].metric, "seconds/load");
     assert_string_equal(rows.row[2].label, points[1]);
-    compare_rows_free(&rows);
-    compare_side_free(&side[0]);
-    compare_side_free(&side[1]);
+    free_all(&rows, &side[0], &side[1]);
 }
 
 /* One measurement in several units is one row. */
@@ -346,9 +339,7 @@ static void a_measurement_has_one_row(void **state)
     compare(&rows, &a, &b);
     assert_int_equal(rows.n, 1);
     assert_string_equal(rows.row[0].metric, "qps/q");
-    compare_rows_free(&rows);
-    compare_side_free(&a);
-    compare_side_free(&b);
+    free_all(&rows, &a, &b);
 }
 
 /* Each allocation fails once: both sides are unchanged, and the next call succeeds. */

@@ -202,23 +202,24 @@ static struct simulate_run run_of(size_t method, double ranks, double batch)
                                   .round_trip_s = ranks > 1 ? 1e-5 + 3e-6 * (ranks - 2) / 2 : NAN };
 }
 
-/* Runs of two methods whose throughput follows from the costs. */
-static void made_up(struct simulate *s, struct simulate_method methods[2],
-                    struct simulate_run runs[2 * RANKS * BATCHES],
-                    const struct simulate_costs costs[2])
+/* Runs of two methods whose throughput follows from the costs; valid until the next call. */
+static struct simulate made_up(const struct simulate_costs costs[2])
 {
+    static struct simulate_method methods[2];
+    static struct simulate_run runs[2 * RANKS * BATCHES];
+    struct simulate s = { methods, runs, 2, 0, 2, NAN, 0 };
     methods[0] = linear_method("a");
     methods[1] = linear_method("b");
-    *s = (struct simulate){ methods, runs, 2, 0, 2, NAN, 0 };
     for (size_t m = 0; m < 2; m++)
         for (double ranks = 1; ranks <= 8; ranks *= 2)
             for (double batch = 100; batch <= 10000; batch *= 10) {
-                struct simulate_run *r = &runs[s->n_runs++];
+                struct simulate_run *r = &runs[s.n_runs++];
                 *r = run_of(m, ranks, batch);
                 const struct simulate_question q = { ranks, ranks, r->rows, 1, batch };
                 r->qps = r->qps_low = r->qps_high =
                     batch / simulate_batch_time_s(&methods[m], &costs[m], &two_cores, &q);
             }
+    return s;
 }
 
 static void test_fit(void **state)
@@ -227,10 +228,7 @@ static void test_fit(void **state)
         { .message_s = 1e-5, .merge_s = 3e-7, .sharing = .3, .handoff_s = 2e-3 },
         { .message_s = 1e-5, .merge_s = 3e-7, .sharing = .1, .handoff_s = 0 },
     };
-    struct simulate s;
-    struct simulate_method methods[2];
-    struct simulate_run runs[2 * RANKS * BATCHES];
-    made_up(&s, methods, runs, costs);
+    struct simulate s = made_up(costs);
     struct simulate_costs c = simulate_costs_of(&s, "b"); /* by the runs of a */
     assert_int_equal(c.fitted, 2 * BATCHES);
     assert_float_equal(c.message_s, 1e-5, 1e-9);
@@ -242,17 +240,14 @@ static void test_fit(void **state)
     assert_float_equal(c.sharing, .1, 1e-6);
     assert_float_equal(c.handoff_s, 0, 1e-8);
     /* No run is compared with costs that were fitted to it: those of b do not foresee a. */
-    assert_true(fabs(simulate_run_answer(&s, &runs[9]).qps / runs[9].qps - 1) > .1);
-    assert_near(simulate_run_answer(&s, &runs[3]).qps, runs[3].qps);
+    assert_true(fabs(simulate_run_answer(&s, &s.runs[9]).qps / s.runs[9].qps - 1) > .1);
+    assert_near(simulate_run_answer(&s, &s.runs[3]).qps, s.runs[3].qps);
 }
 
 static void test_no_fit(void **state)
 {
     const struct simulate_costs costs[2] = { { .sharing = .3 }, { .sharing = .3 } };
-    struct simulate s;
-    struct simulate_method methods[2];
-    struct simulate_run runs[2 * RANKS * BATCHES];
-    made_up(&s, methods, runs, costs);
+    struct simulate s = made_up(costs);
     s.n_runs /= 2; /* one method */
     const struct simulate_costs c = simulate_costs_of(&s, "a");
     assert_int_equal(c.fitted, 0);
@@ -266,10 +261,7 @@ static void test_fit_is_not_negative(void **state)
 {
     const struct simulate_costs costs[2] = { { .sharing = -.2, .handoff_s = 2e-3 },
                                              { .sharing = .2, .handoff_s = -2e-3 } };
-    struct simulate s;
-    struct simulate_method methods[2];
-    struct simulate_run runs[2 * RANKS * BATCHES];
-    made_up(&s, methods, runs, costs);
+    struct simulate s = made_up(costs);
     for (int i = 0; i < 2; i++) {
         const struct simulate_costs c = simulate_costs_of(&s, i ? "a" : "b");
         assert_true(c.sharing >= 0 && c.handoff_s >= 0);
@@ -398,5 +390,5 @@ int main(void)
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_refusals),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_run("simulate", tests);
 }

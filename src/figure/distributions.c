@@ -176,8 +176,10 @@ int figure_gather_profile(struct gather *g)
     return rc;
 }
 
-/* A cell's memory in the last step that reports it, by the name of a count or of a part. */
-static double last_bytes(const struct result_cell *cell, bool of_parts, const char *name)
+/* A cell's memory in the last step that reports it and that `where` allows, by the name of a count
+   or of a part. */
+static double last_bytes(const struct gather *g, const struct result_cell *cell, bool of_parts,
+                         const char *name)
 {
     double bytes = NAN;
 
@@ -185,7 +187,7 @@ static double last_bytes(const struct result_cell *cell, bool of_parts, const ch
         const json_t *memory = json_object_get(cell->steps[s].json, "memory");
         const double now = field_number(of_parts ? json_object_get(memory, "parts") : memory, name);
 
-        if (!isnan(now))
+        if (!isnan(now) && figure_allows(g->spec, "tag", cell->steps[s].tag))
             bytes = now;
     }
     return bytes;
@@ -196,7 +198,7 @@ struct bytes_shown {
     bool drawn;
 };
 
-/* Memory after the last update: the index's own count, resident growth, and disk. With y = "parts",
+/* Memory in that step: the index's own count, resident growth, and disk. With y = "parts",
    the resident parts of the index's own count. */
 int figure_gather_memory(struct gather *g)
 {
@@ -220,7 +222,7 @@ int figure_gather_memory(struct gather *g)
     for (const struct bytes_shown *p = shown; p < shown + n; p++)
         for (size_t i = 0; p->drawn && !rc && i < g->result->n_builds; i++) {
             const struct result_cell *cell = g->result->builds[i];
-            const double bytes = last_bytes(cell, of_parts, p->name);
+            const double bytes = last_bytes(g, cell, of_parts, p->name);
             if (figure_allows_cell(g, cell) && !isnan(bytes))
                 rc = figure_add(g->figure, "", p->title, "", 0, cell->build, bytes, NAN, NAN);
         }

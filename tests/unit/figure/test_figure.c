@@ -131,6 +131,9 @@ static void test_times_of_builds_are_drawn_once(void **state)
     assert_true(f.points[1].y == 2 * 1048576.0);
     assert_string_equal(f.y_name, "memory, bytes");
     figure_free(&f);
+    f = gathered("{'kind':'memory','where':{'tag':'q'}}"); /* where none is reported */
+    assert_int_equal(f.n, 0);
+    figure_free(&f);
 }
 
 static void test_bars_of_several_metrics_have_a_panel_each(void **state)

@@ -17,8 +17,8 @@ static size_t clusters_wanted(const struct partition *p, size_t target)
 {
     size_t k = target ? target : (size_t)p->params.clusters;
 
-    k = k ? k : (size_t)sqrt((double)p->n);
-    k = k < p->n ? k : p->n;
+    k = k ? k : (size_t)sqrt((double)p->store.n);
+    k = k < p->store.n ? k : p->store.n;
     return k ? k : 1;
 }
 
@@ -32,7 +32,7 @@ static int divide(const struct partition *p, const struct cluster_request *reque
                                             .iterations = (size_t)p->params.iterations,
                                             .init = KMEANS_PLUS_PLUS,
                                             .seed = env->seed };
-    int rc = kmeans_train(env, &options, p->rows, p->n, centroids, made);
+    int rc = kmeans_train(env, &options, p->store.floats, p->store.n, centroids, made);
 
     if (rc != OK)
         return rc;
@@ -42,7 +42,7 @@ static int divide(const struct partition *p, const struct cluster_request *reque
                                                                        *made, env->dim, norms),
                                  .n = *made,
                                  .dim = env->dim };
-    rc = nearest_all(env, &c, p->rows, p->n, 1, labels);
+    rc = nearest_all(env, &c, p->store.floats, p->store.n, 1, labels);
     if (rc == OK && request->vectors.n > 0)
         rc = nearest_all(env, &c, request->vectors.rows, request->vectors.n, 1, of_vectors);
     return rc;
@@ -54,17 +54,17 @@ static int cluster_rows(const struct partition *p, const struct cluster_request 
     const struct index_env *env = &p->base.env;
     const size_t k = clusters_wanted(p, request->target), nv = request->vectors.n;
     float *centroids = mem_array(env->mem, k * (env->dim + 1), sizeof *centroids);
-    uint32_t *labels = mem_array(env->mem, p->n + nv, sizeof *labels);
+    uint32_t *labels = mem_array(env->mem, p->store.n + nv, sizeof *labels);
     size_t made = 0;
     int rc = centroids && labels
                  ? OK
                  : fail(env->error, ERR_NO_MEMORY, "kmeans: out of memory for %zu clusters", k);
 
     if (rc == OK)
-        rc = divide(p, request, k, centroids, centroids + k * env->dim, labels, labels + p->n,
+        rc = divide(p, request, k, centroids, centroids + k * env->dim, labels, labels + p->store.n,
                     &made);
     for (size_t i = 0; rc == OK && i < nv; i++)
-        result->of_vectors[i] = labels[p->n + i];
+        result->of_vectors[i] = labels[p->store.n + i];
     if (rc == OK)
         rc = partition_report(p, request, labels, made, result);
     mem_free(env->mem, centroids);
@@ -77,7 +77,7 @@ static int cluster(struct index *index, const struct cluster_request *request,
 {
     const struct partition *p = (const struct partition *)index;
 
-    if (p->n > 0)
+    if (p->store.n > 0)
         return cluster_rows(p, request, result);
     *result = (struct cluster_result){ .levels = 1,
                                        .of_ids = result->of_ids,

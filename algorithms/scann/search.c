@@ -111,7 +111,7 @@ static bool fit(const struct searching *job, struct scann_scratch *x)
                     sizeof *x->estimates) &&
            mem_grow(env->mem, &x->candidates, &x->candidates_capacity, 2 * job->rerank,
                     sizeof *x->candidates) &&
-           (!job->by_slot || fit_held(env->mem, x, s->n));
+           (!job->by_slot || fit_held(env->mem, x, s->store.n));
 }
 
 static struct scann_scratch *scratch_take(const struct searching *job)
@@ -148,16 +148,16 @@ static void distances_of(const struct index_env *env, const float *query, const 
 static void scan_rows(const struct searching *job, struct scann_scratch *x, struct topk *nearest)
 {
     const struct scann *s = job->s;
-    for (size_t first = 0; first < s->n; first += EXACT_ROWS) {
-        const size_t n = s->n - first < EXACT_ROWS ? s->n - first : EXACT_ROWS;
+    for (size_t first = 0; first < s->store.n; first += EXACT_ROWS) {
+        const size_t n = s->store.n - first < EXACT_ROWS ? s->store.n - first : EXACT_ROWS;
         distances_of(&s->base.env, x->query, scann_row(s, first), n, x->scores);
         for (size_t i = 0; i < n; i++)
-            if (index_filter_allows(job->request->filter, s->ids[first + i]))
-                topk_push(nearest, x->scores[i], s->ids[first + i]);
+            if (index_filter_allows(job->request->filter, s->store.ids[first + i]))
+                topk_push(nearest, x->scores[i], s->store.ids[first + i]);
     }
-    x->work.distances += (double)s->n;
-    x->work.scanned += (double)s->n;
-    x->work.bytes_read += (double)s->n * (double)s->base.env.dim * sizeof(float);
+    x->work.distances += (double)s->store.n;
+    x->work.scanned += (double)s->store.n;
+    x->work.bytes_read += (double)s->store.n * (double)s->base.env.dim * sizeof(float);
 }
 
 /* ------------------------------------------------------------------------------ candidates */
@@ -273,7 +273,8 @@ static void keep_better(const struct searching *job, struct scann_scratch *x, st
 static bool claim(const struct searching *job, struct scann_scratch *x, uint32_t slot)
 {
     const uint64_t bit = UINT64_C(1) << slot % 64;
-    if ((x->held[slot / 64] & bit) || !index_filter_allows(job->request->filter, job->s->ids[slot]))
+    if ((x->held[slot / 64] & bit) ||
+        !index_filter_allows(job->request->filter, job->s->store.ids[slot]))
         return false;
     x->held[slot / 64] |= bit;
     return true;
@@ -367,7 +368,7 @@ static void compare_all(const struct searching *job, struct scann_scratch *x, si
                 continue;
             distances_of(&s->base.env, x->query, scann_row(s, l->slots[i]), 1, &distance);
             if (distance <= topk_limit(nearest))
-                topk_push(nearest, distance, s->ids[l->slots[i]]);
+                topk_push(nearest, distance, s->store.ids[l->slots[i]]);
             x->work.distances += 1;
             x->work.bytes_read += (double)s->base.env.dim * sizeof(float);
         }
@@ -395,7 +396,7 @@ static bool rerank(const struct searching *job, struct scann_scratch *x, size_t 
             fetch_row(s, (uint32_t)x->candidates[i + ROWS_AHEAD]);
         distances_of(&s->base.env, x->query, scann_row(s, slot), 1, &distance);
         if (distance <= topk_limit(nearest))
-            topk_push(nearest, distance, s->ids[slot]);
+            topk_push(nearest, distance, s->store.ids[slot]);
         if (job->by_slot)
             drop(x, slot);
         note_error(&errors, (double)distance, scale * (double)x->estimates[i]);
@@ -444,7 +445,7 @@ static int choose_lists(const struct searching *job, struct scann_scratch *x, si
 static int search_query(const struct searching *job, struct scann_scratch *x, struct topk *nearest)
 {
     const struct scann_lists *lists = &job->s->lists;
-    const size_t wanted = job->request->k < job->s->n ? job->request->k : job->s->n;
+    const size_t wanted = job->request->k < job->s->store.n ? job->request->k : job->s->store.n;
     struct candidates c = { .limit = INFINITY };
     size_t done = 0;
     int rc = OK;
@@ -505,7 +506,7 @@ int scann_search(struct index *index, const struct search_request *request,
     job.nprobe = least(job.nprobe, s->lists.n);
     job.rerank = knobs->rerank > 0 ? (size_t)knobs->rerank : AUTO_RERANK * request->k;
     job.rerank = job.rerank < request->k ? request->k : job.rerank;
-    job.rerank = least(job.rerank, s->n > 0 ? s->n : 1);
+    job.rerank = least(job.rerank, s->store.n > 0 ? s->store.n : 1);
     return parallel_for(index->env.pool, request->threads, request->queries.n, QUERIES_A_CHUNK,
                         search_chunk, &job);
 }

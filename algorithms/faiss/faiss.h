@@ -23,11 +23,10 @@ const char *faiss_get_last_error(void);
 #define FAISS_FLAGS 0
 #endif
 
-/* State of a method that holds one float index. `live` must equal FAISS's number of rows, which
- * check() compares. */
+/* State of a method. `live` must equal FAISS's number of rows, which check() compares. */
 struct faiss_method {
     struct index base;
-    FaissIndex *library;           /* NULL until it can be built */
+    struct faiss_library library;  /* neither until it can be built */
     struct faiss_shim_shape shape; /* of the library, once it is there */
     size_t live;
     int64_t k_factor; /* if `shape` is refined: k times this many candidates are */
@@ -94,10 +93,8 @@ int faiss_adopt(struct index *, const struct baseline_meta *, const char *path);
 int faiss_memory(const struct index *, struct memory_use *);
 /* Checks row count, distinct ids, and that list sizes add up. */
 int faiss_check(const struct index *, struct stat_sink *);
-int faiss_check_ids(const struct index_env *, const uint64_t *ids, size_t n, size_t live);
-/* "rows", and for an inverted file "clusters", imbalance and a table of list sizes. */
+/* "rows"; for an inverted file "clusters", imbalance and a table of list sizes; for a hash its buckets. */
 int faiss_stats(const struct index *, struct stat_sink *);
-void faiss_list_stats(struct stat_sink *, const size_t *sizes, size_t nlist);
 /* The lists of an inverted file with their ids; the ids of another index. */
 int faiss_inspect(const struct index *, const struct structure_sink *);
 

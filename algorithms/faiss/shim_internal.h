@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <faiss/Index.h>
+#include <faiss/IndexBinary.h>
 #include <faiss/IndexHNSW.h>
 #include <faiss/IndexIDMap.h>
 #include <faiss/IndexIVF.h>
@@ -50,6 +51,23 @@ inline const faiss::Index *of(const FaissIndex *index)
 {
     return reinterpret_cast<const faiss::Index *>(index);
 }
+
+inline faiss::IndexBinary *of(FaissIndexBinary *index)
+{
+    return reinterpret_cast<faiss::IndexBinary *>(index);
+}
+
+inline const faiss::IndexBinary *of(const FaissIndexBinary *index)
+{
+    return reinterpret_cast<const faiss::IndexBinary *>(index);
+}
+
+// shim_binary.cc: what functions of shim.h do for codes.
+void seed_codes(FaissIndexBinary *, int seed);
+void shape_of_codes(const FaissIndexBinary *, faiss_shim_shape *);
+const faiss::InvertedLists *lists_of_codes(const FaissIndexBinary *);
+const std::vector<idx> *id_map_of_codes(const FaissIndexBinary *); // nullptr: none
+void add_memory_of_codes(const FaissIndexBinary *, memory_use *);
 
 // Returns what `body` returns, or the code of error.h for the exception it throws; `what` begins
 // the message.

@@ -61,27 +61,21 @@ struct building {
     uint32_t *fans;     /* n x k: the cones of each slot */
     uint32_t *members;  /* n x k: positions in slots, by cone */
     struct ampi_entry *entries;
+    struct mem_group arrays; /* those above but slots and axes */
     float centre[AMPI_FANS_MAX];
     struct ampi_cone cones[AMPI_FANS_MAX];
 };
 
 static bool building_open(const struct ampi *a, struct building *b)
 {
-    struct mem *mem = a->base.env.mem;
-    b->projections = mem_array(mem, b->n * a->fans, sizeof *b->projections);
-    b->fans = mem_array(mem, b->n * b->k, sizeof *b->fans);
-    b->members = mem_array(mem, b->n * b->k, sizeof *b->members);
-    b->entries = mem_array(mem, b->n, sizeof *b->entries);
-    return b->projections && b->fans && b->members && b->entries;
-}
+    struct mem_group *g = &b->arrays;
 
-static void building_close(const struct ampi *a, struct building *b)
-{
-    struct mem *mem = a->base.env.mem;
-    mem_free(mem, b->projections);
-    mem_free(mem, b->fans);
-    mem_free(mem, b->members);
-    mem_free(mem, b->entries);
+    g->mem = a->base.env.mem;
+    b->projections = mem_group_array(g, b->n * a->fans, sizeof *b->projections);
+    b->fans = mem_group_array(g, b->n * b->k, sizeof *b->fans);
+    b->members = mem_group_array(g, b->n * b->k, sizeof *b->members);
+    b->entries = mem_group_array(g, b->n, sizeof *b->entries);
+    return !g->failed;
 }
 
 static void fill_cone(const struct ampi *a, struct building *b, struct ampi_cone *cone,
@@ -145,7 +139,7 @@ int ampi_cluster_build(struct ampi *a, struct ampi_partition *p, size_t cluster,
     b.axes = axes ? axes : ampi_axes(a, c);
     bool built = (own || !axes) && building_open(a, &b) &&
                  build_cones(a, &b, p->centroids + cluster * env->dim);
-    building_close(a, &b);
+    mem_group_free(&b.arrays);
     if (!built) {
         mem_free(env->mem, own);
         return fail(env->error, ERR_NO_MEMORY,

@@ -23,33 +23,23 @@ struct knn_graph {
     uint64_t *neighbours;
     float *distances, *core;
     struct density_edge *edges;
+    struct mem_group arrays;
 };
 
 static bool graph_reserve(const struct partition *p, struct knn_graph *g)
 {
-    struct mem *mem = p->base.env.mem;
     const size_t neighbours = (size_t)p->params.neighbours;
     const size_t samples = (size_t)p->params.min_samples - 1;
-    const size_t wanted = neighbours > samples ? neighbours : samples;
+    const size_t wanted = neighbours > samples ? neighbours : samples, n = p->store.n;
 
-    g->m = wanted < p->store.n - 1 ? wanted : p->store.n - 1;
-    if (p->store.n > SIZE_MAX / 64 / (g->m + 1))
+    g->m = wanted < n - 1 ? wanted : n - 1;
+    if (n > SIZE_MAX / 64 / (g->m + 1))
         return false;
-    g->neighbours = mem_array(mem, p->store.n * g->m + 1, sizeof *g->neighbours);
-    g->distances = mem_array(mem, p->store.n * g->m + 1, sizeof *g->distances);
-    g->core = mem_array(mem, p->store.n, sizeof *g->core);
-    g->edges = mem_array(mem, p->store.n * g->m + 1, sizeof *g->edges);
-    return g->neighbours && g->distances && g->core && g->edges;
-}
-
-static void graph_free(const struct partition *p, struct knn_graph *g)
-{
-    struct mem *mem = p->base.env.mem;
-
-    mem_free(mem, g->neighbours);
-    mem_free(mem, g->distances);
-    mem_free(mem, g->core);
-    mem_free(mem, g->edges);
+    g->neighbours = mem_group_array(&g->arrays, n * g->m + 1, sizeof *g->neighbours);
+    g->distances = mem_group_array(&g->arrays, n * g->m + 1, sizeof *g->distances);
+    g->core = mem_group_array(&g->arrays, n, sizeof *g->core);
+    g->edges = mem_group_array(&g->arrays, n * g->m + 1, sizeof *g->edges);
+    return !g->arrays.failed;
 }
 
 /* Weights are the distances of mutual reachability: max(core(a), core(b), distance). */
@@ -75,7 +65,7 @@ static void weigh_edges(const struct partition *p, struct knn_graph *g)
 static int divide(const struct partition *p, size_t threads, uint32_t *labels, size_t *clusters)
 {
     const struct index_env *env = &p->base.env;
-    struct knn_graph g = { 0 };
+    struct knn_graph g = { .arrays.mem = env->mem };
     int rc = graph_reserve(p, &g)
                  ? OK
                  : fail(env->error, ERR_NO_MEMORY,
@@ -88,7 +78,7 @@ static int divide(const struct partition *p, size_t threads, uint32_t *labels, s
         rc = partition_density(env, g.edges, p->store.n * g.m, p->store.n,
                                (size_t)p->params.min_cluster_size, labels, clusters);
     }
-    graph_free(p, &g);
+    mem_group_free(&g.arrays);
     return rc;
 }
 

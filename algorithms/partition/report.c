@@ -73,26 +73,24 @@ static int report_ids(const struct partition *p, const struct cluster_request *r
 int partition_report(const struct partition *p, const struct cluster_request *request,
                      const uint32_t *labels, size_t n_clusters, struct cluster_result *result)
 {
-    struct mem *mem = p->base.env.mem;
+    struct mem_group arrays = { .mem = p->base.env.mem };
     const size_t dim = p->base.env.dim;
 
     result->levels = 1;
     result->level = 0;
     result->clusters = n_clusters;
-    double *sums = mem_zalloc(mem, (n_clusters * dim + 1) * sizeof *sums);
-    float *means = mem_array(mem, n_clusters * dim + 1, sizeof *means);
-    size_t *counts = mem_zalloc(mem, (n_clusters + 1) * sizeof *counts);
+    double *sums = mem_group_zalloc(&arrays, n_clusters * dim + 1, sizeof *sums);
+    float *means = mem_group_array(&arrays, n_clusters * dim + 1, sizeof *means);
+    size_t *counts = mem_group_zalloc(&arrays, n_clusters + 1, sizeof *counts);
     int rc = report_ids(p, request, labels, result);
 
-    if (rc == OK && !(sums && means && counts))
+    if (rc == OK && arrays.failed)
         rc = fail(p->base.env.error, ERR_NO_MEMORY, "%s: out of memory for %zu means",
                   p->base.ops->name, n_clusters);
     if (rc == OK) {
         compute_means(p, labels, n_clusters, sums, means, counts);
         rc = report_medoids(p, labels, n_clusters, means, result);
     }
-    mem_free(mem, sums);
-    mem_free(mem, means);
-    mem_free(mem, counts);
+    mem_group_free(&arrays);
     return rc;
 }

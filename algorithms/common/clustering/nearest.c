@@ -215,24 +215,13 @@ static size_t code_rows(size_t n)
     return rows < CODE_ROWS ? rows : CODE_ROWS;
 }
 
-static bool fit_row_codes(struct nearest *t, size_t dim)
-{
-    const size_t need = CODE_ROWS * ((dim + 3) / 4 * 4);
-    if (need <= t->row_codes_capacity)
-        return true;
-    mem_free(t->mem, t->row_codes);
-    t->row_codes = mem_alloc(t->mem, need);
-    t->row_codes_capacity = t->row_codes ? need : 0;
-    return t->row_codes;
-}
-
 /* false: no memory for its scratch; out is unchanged. */
 static bool nearest_by_codes(struct nearest *t, const struct centroid_codes *codes,
                              const struct kernels *kernels, const struct centroids *centroids,
                              const float *rows, size_t n, size_t s, bool guessed, uint32_t *out)
 {
     const size_t block = code_rows(centroids->n);
-    if (!fit_row_codes(t, centroids->dim))
+    if (!mem_grow(t->mem, &t->row_codes, &t->row_codes_capacity, CODE_ROWS * codes->code_dim, 1))
         return false;
     const struct code_scratch scratch = { t->row_codes, t->scores };
     for (size_t first = 0; first < n; first += block)

@@ -313,6 +313,21 @@ int nearest_all(const struct index_env *env, const struct centroids *centroids, 
     return run_nearest(env, centroids, rows, n, s, false, out);
 }
 
+int nearest_among(const struct index_env *env, const float *centroids, size_t n_centroids,
+                  const float *rows, size_t n, uint32_t *out)
+{
+    float *norm_sq = mem_array(env->mem, n_centroids, sizeof *norm_sq);
+
+    if (!norm_sq)
+        return fail(env->error, ERR_NO_MEMORY, "assigning %zu rows: out of memory", n);
+    const float most =
+        nearest_centroid_norms(env->kernels, centroids, n_centroids, env->dim, norm_sq);
+    const struct centroids c = { centroids, norm_sq, most, n_centroids, env->dim, 0 };
+    const int rc = nearest_all(env, &c, rows, n, 1, out);
+    mem_free(env->mem, norm_sq);
+    return rc;
+}
+
 int nearest_again(const struct index_env *env, const struct centroids *centroids, const float *rows,
                   size_t n, uint32_t *out)
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernels/kernels.h"
+#include "src/core/mem.h"
 
 /* Words of codes. 16 kB of them stay in L1 beside the positions of those within the radius. */
 #define TILE  ((size_t)2048)
@@ -122,6 +123,16 @@ static void count(struct work *work, const struct tile *t, size_t queries)
 static unsigned distance(const struct tile *t, const uint64_t *query, uint32_t position)
 {
     return code_distance(query, t->codes + position * t->words, t->words);
+}
+
+int code_answers_more(struct code_answers *to, size_t n)
+{
+    size_t capacity = to->capacity;
+    if (!mem_grow(to->mem, &to->ids, &capacity, to->n + n, sizeof *to->ids) ||
+        !mem_fit(to->mem, &to->distances, capacity, sizeof *to->distances))
+        return fail(to->error, ERR_NO_MEMORY, "out of memory for %zu answers", to->n + n);
+    to->capacity = capacity;
+    return OK;
 }
 
 /* Adds n codes of the tile, all within the radius, as answers. */

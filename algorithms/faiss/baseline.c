@@ -35,18 +35,6 @@ int faiss_fail(const struct index_env *env, const char *what)
     return fail(env->error, ERR_BASELINE, "%s: FAISS: %s", what, faiss_get_last_error());
 }
 
-int faiss_method_new(struct index **out, size_t bytes, const struct index_ops *ops,
-                     const struct index_env *env)
-{
-    struct index *made = mem_zalloc(env->mem, bytes);
-    if (!made)
-        return fail(env->error, ERR_NO_MEMORY, "%s: out of memory for %zu bytes", ops->name, bytes);
-    made->ops = ops;
-    made->env = *env;
-    *out = made;
-    return OK;
-}
-
 void faiss_method_destroy(struct index *index)
 {
     struct faiss_method *self = (struct faiss_method *)index;
@@ -130,19 +118,6 @@ int faiss_removed(struct faiss_method *self, size_t done, size_t n)
                             "remove: FAISS held %zu of the %zu ids", done, n);
 }
 
-void faiss_order_ties(uint64_t *ids, float *distances, size_t n_queries, size_t k)
-{
-    for (size_t q = 0; q < n_queries; q++, ids += k, distances += k) {
-        for (size_t i = 1; i < k; i++) {
-            uint64_t id = ids[i];
-            size_t to = i;
-            for (; to > 0 && !(distances[to - 1] < distances[i]) && ids[to - 1] > id; to--)
-                ids[to] = ids[to - 1];
-            ids[to] = id;
-        }
-    }
-}
-
 /* Converts FAISS's result: -1 is already INDEX_NO_ID, its distance is not INFINITY. For k = 1 and a
    filter that no row passes, FAISS's scan gives row 0 at infinity, where no row is. */
 static void translate(const struct index_env *env, const struct search_request *request,
@@ -157,7 +132,9 @@ static void translate(const struct index_env *env, const struct search_request *
         else if (is_ip)
             result->distances[i] = -result->distances[i];
     }
-    faiss_order_ties(result->ids, result->distances, request->queries.n, request->k);
+    for (size_t q = 0; q < request->queries.n; q++)
+        baseline_order_ties(result->ids + q * request->k, result->distances + q * request->k,
+                            request->k);
 }
 
 int faiss_find(struct faiss_method *self, const struct search_request *request,

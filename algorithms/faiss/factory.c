@@ -62,7 +62,7 @@ static void factory_destroy(struct index *index)
 
 static int factory_open(struct index **out, const struct index_env *env, const void *params)
 {
-    int code = faiss_method_new(out, sizeof(struct faiss_factory), &faiss_factory_ops, env);
+    int code = baseline_new(out, sizeof(struct faiss_factory), &faiss_factory_ops, env);
     if (code != OK)
         return code;
     struct faiss_factory *self = (struct faiss_factory *)*out;

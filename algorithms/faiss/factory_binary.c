@@ -121,7 +121,9 @@ int faiss_factory_binary_search(struct index *index, const struct search_request
     if (rc != 0)
         return faiss_fail(&self->method.base.env, "search");
     distances_to_float(result, nq * request->k);
-    faiss_order_ties(result->ids, result->distances, nq, request->k);
+    for (size_t q = 0; q < nq; q++)
+        baseline_order_ties(result->ids + q * request->k, result->distances + q * request->k,
+                            request->k);
     faiss_count(&self->method, &result->work, nq, request->k, false, 0);
     return OK;
 }

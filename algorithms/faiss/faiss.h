@@ -9,7 +9,8 @@
 
 #include <faiss/c_api/Index_c.h>
 
-#include "algorithms/common/durable/baseline_file.h"
+#include "algorithms/common/baseline/baseline_file.h"
+#include "algorithms/common/baseline/shim.h"
 #include "algorithms/faiss/shim.h"
 #include "src/core/index.h"
 
@@ -43,9 +44,6 @@ int faiss_seed(const struct index_env *, int own);
 /* fail() with ERR_BASELINE and FAISS's last message: "insert: FAISS: ...". */
 int faiss_fail(const struct index_env *, const char *what);
 
-/* Allocates a zeroed state of `bytes` with a copy of env; ERR_NO_MEMORY. */
-int faiss_method_new(struct index **, size_t bytes, const struct index_ops *,
-                     const struct index_env *);
 void faiss_method_destroy(struct index *);
 /* Destroys *out, unless the code is OK. Returns the code. */
 int faiss_made(struct index **out, int code);
@@ -76,10 +74,6 @@ void faiss_count(const struct faiss_method *, struct work *, size_t nq, size_t k
 
 /* Delivers the results of a range search; scale is -1 if FAISS reports the inner product. */
 int faiss_deliver(FaissRangeSearchResult *, size_t n_queries, float scale, struct range_result *);
-/* Orders results nearest first, equal distances by id. FAISS leaves equals in the order of
-   its heap. */
-void faiss_order_ties(uint64_t *ids, float *distances, size_t n_queries, size_t k);
-
 int faiss_write(const struct index *, const char *path);
 /* load(): `open` makes an index without a library from the options, which are read to `params`;
    `adopt` reads the library's file, or refuses it. faiss_adopt(): it must hold as many rows as were

@@ -36,7 +36,7 @@ static uint64_t level_seed(const struct faiss_hnsw *self)
 
 static int hnsw_open(struct index **out, const struct index_env *env, const void *params)
 {
-    int code = faiss_method_new(out, sizeof(struct faiss_hnsw), &faiss_hnsw_ops, env);
+    int code = baseline_new(out, sizeof(struct faiss_hnsw), &faiss_hnsw_ops, env);
     if (code == OK)
         ((struct faiss_hnsw *)*out)->params = *(const struct faiss_hnsw_params *)params;
     return code;

@@ -41,7 +41,7 @@ struct faiss_ivf {
 
 static int ivf_create(struct index **out, const struct index_env *env, const void *params)
 {
-    int code = faiss_method_new(out, sizeof(struct faiss_ivf), &faiss_ivf_flat_ops, env);
+    int code = baseline_new(out, sizeof(struct faiss_ivf), &faiss_ivf_flat_ops, env);
     if (code == OK)
         ((struct faiss_ivf *)*out)->params = *(const struct ivf_params *)params;
     return code;

@@ -151,7 +151,7 @@ int faiss_shim_train(FaissIndex *index, const struct faiss_shim_threads *t, size
 {
     const blas_alone alone;
     faiss_shim_set_threads(t->threads);
-    return guarded(t->err, "train", [&] {
+    return baseline_guarded(t->err, "FAISS", "train", [&] {
         // OPQ creates product quantizers for its training; one passed to it can be seeded and
         // silenced as well.
         std::vector<std::unique_ptr<faiss::ProductQuantizer>> lent;
@@ -319,7 +319,7 @@ int faiss_shim_search_filtered(const FaissIndex *index, size_t n, const float *q
                                uint64_t *passed, struct error *err)
 {
     const blas_alone alone;
-    return guarded(err, "search", [&] {
+    return baseline_guarded(err, "FAISS", "search", [&] {
         allowed_ids allowed(filter);
         auto out = reinterpret_cast<idx *>(labels);
         with_selector(
@@ -338,7 +338,7 @@ int faiss_shim_range_filtered(const FaissIndex *index, size_t n, const float *qu
                               uint64_t *passed, struct error *err)
 {
     const blas_alone alone;
-    return guarded(err, "range", [&] {
+    return baseline_guarded(err, "FAISS", "range", [&] {
         allowed_ids allowed(filter);
         auto out = reinterpret_cast<faiss::RangeSearchResult *>(result);
         with_selector(
@@ -356,7 +356,7 @@ int faiss_shim_range_filtered(const FaissIndex *index, size_t n, const float *qu
 
 int faiss_shim_use_hashtable(FaissIndex *index, struct error *err)
 {
-    return guarded(err, "create", [&] {
+    return baseline_guarded(err, "FAISS", "create", [&] {
         dynamic_cast<faiss::IndexIVF &>(*of(index))
             .set_direct_map_type(faiss::DirectMap::Hashtable);
         return OK;
@@ -367,7 +367,7 @@ int faiss_shim_remove_by_hashtable(FaissIndex *index, const uint64_t *ids, size_
                                    size_t *removed, struct error *err)
 {
     *removed = 0;
-    return guarded(err, "remove", [&] {
+    return baseline_guarded(err, "FAISS", "remove", [&] {
         faiss::IDSelectorArray selector(n, reinterpret_cast<const idx *>(ids));
         *removed = of(index)->remove_ids(selector);
         return OK;

@@ -88,7 +88,7 @@ int faiss_shim_binary_factory(FaissIndexBinary **out, int bits, const char *desc
 
 int faiss_shim_binary_add_id_map(FaissIndexBinary **index, struct error *err)
 {
-    return guarded(err, "create", [&] {
+    return baseline_guarded(err, "FAISS", "create", [&] {
         auto map = std::make_unique<faiss::IndexBinaryIDMap>(of(*index));
         map->own_fields = true;
         *index = handle(map.release());
@@ -245,7 +245,7 @@ int faiss_shim_binary_write(const FaissIndexBinary *index, const char *path, str
 {
     const bool one_more = is_unwritable(index);
     auto multi = core<faiss::IndexBinaryMultiHash>(const_cast<FaissIndexBinary *>(index));
-    const int code = guarded(err, "save", [&] {
+    const int code = baseline_guarded(err, "FAISS", "save", [&] {
         if (one_more)
             set_rows(multi, size_t(multi->ntotal) + 1);
         faiss::write_index_binary(of(index), path);
@@ -260,7 +260,7 @@ int faiss_shim_binary_write(const FaissIndexBinary *index, const char *path, str
 int faiss_shim_binary_read(FaissIndexBinary **index, const char *path, struct error *err)
 {
     *index = nullptr;
-    return guarded(err, "load", [&] {
+    return baseline_guarded(err, "FAISS", "load", [&] {
         *index = handle(faiss::read_index_binary(path));
         auto multi = core<faiss::IndexBinaryMultiHash>(*index);
         if (multi && multi->ntotal == of(*index)->ntotal + 1)

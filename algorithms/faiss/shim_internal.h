@@ -1,15 +1,14 @@
 // shim_internal.h - shared by the C++ files of the shim: FAISS's objects behind the C API's
-// handles, traversal of an index's layers, threads, and conversion of exceptions to error codes.
+// handles, traversal of an index's layers, threads.
 #ifndef DRIFTLINE_FAISS_SHIM_INTERNAL_H
 #define DRIFTLINE_FAISS_SHIM_INTERNAL_H
 
+#include "algorithms/common/baseline/shim.h"
 #include "algorithms/common/concurrency/blas_threads.h"
 #include "algorithms/faiss/shim.h"
 
 #include <cstdint>
-#include <exception>
 #include <memory>
-#include <new>
 #include <typeinfo>
 #include <vector>
 
@@ -68,21 +67,6 @@ void shape_of_codes(const FaissIndexBinary *, faiss_shim_shape *);
 const faiss::InvertedLists *lists_of_codes(const FaissIndexBinary *);
 const std::vector<idx> *id_map_of_codes(const FaissIndexBinary *); // nullptr: none
 void add_memory_of_codes(const FaissIndexBinary *, memory_use *);
-
-// Returns what `body` returns, or the code of error.h for the exception it throws; `what` begins
-// the message.
-template <class F> int guarded(struct error *err, const char *what, F body)
-{
-    try {
-        return body();
-    } catch (const std::bad_alloc &) {
-        return fail(err, ERR_NO_MEMORY, "%s: FAISS ran out of memory", what);
-    } catch (const std::exception &e) {
-        return fail(err, ERR_BASELINE, "%s: FAISS: %s", what, e.what());
-    } catch (...) {
-        return fail(err, ERR_BASELINE, "%s: FAISS threw something that is not an exception", what);
-    }
-}
 
 // Whether the index is a T itself, not of a class derived from it.
 template <class... T> bool is_exactly(const faiss::Index *index)

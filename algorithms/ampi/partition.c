@@ -11,16 +11,16 @@ int ampi_partition_open(struct ampi *a, struct ampi_partition *p, const float *c
 {
     const struct index_env *env = &a->base.env;
     size_t coordinates = n * env->dim, filed = a->slots.capacity * a->copies;
-    *p = (struct ampi_partition){ .n = n, .version = ++a->versions };
-    p->cluster = mem_zalloc(env->mem, n * sizeof *p->cluster);
-    p->cones = mem_zalloc(env->mem, n * a->fans * sizeof *p->cones);
-    p->centroids = mem_array(env->mem, coordinates, sizeof *p->centroids);
-    p->origins = mem_array(env->mem, coordinates, sizeof *p->origins);
-    p->centre = mem_array(env->mem, n * a->fans, sizeof *p->centre);
-    p->norm_sq = mem_array(env->mem, n, sizeof *p->norm_sq);
+    *p = (struct ampi_partition){ .n = n, .version = ++a->versions, .arrays.mem = env->mem };
+    struct mem_group *g = &p->arrays;
+    p->cluster = mem_group_zalloc(g, n, sizeof *p->cluster);
+    p->cones = mem_group_zalloc(g, n * a->fans, sizeof *p->cones);
+    p->centroids = mem_group_array(g, coordinates, sizeof *p->centroids);
+    p->origins = mem_group_array(g, coordinates, sizeof *p->origins);
+    p->centre = mem_group_array(g, n * a->fans, sizeof *p->centre);
+    p->norm_sq = mem_group_array(g, n, sizeof *p->norm_sq);
     p->filed = mem_array(env->mem, filed, sizeof *p->filed);
-    if (!p->cluster || !p->cones || !p->centroids || !p->origins || !p->centre || !p->norm_sq ||
-        !p->filed) {
+    if (g->failed || !p->filed) {
         ampi_partition_close(a, p);
         return fail(env->error, ERR_NO_MEMORY, "ampi: out of memory for %zu clusters", n);
     }
@@ -42,12 +42,7 @@ void ampi_partition_close(struct ampi *a, struct ampi_partition *p)
     }
     for (size_t i = 0; p->cones && i < p->n * a->fans; i++)
         ampi_cone_free(a, &p->cones[i]);
-    mem_free(mem, p->cluster);
-    mem_free(mem, p->cones);
-    mem_free(mem, p->centroids);
-    mem_free(mem, p->origins);
-    mem_free(mem, p->centre);
-    mem_free(mem, p->norm_sq);
+    mem_group_free(&p->arrays);
     mem_free(mem, p->filed);
     *p = (struct ampi_partition){ 0 };
 }

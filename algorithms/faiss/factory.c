@@ -12,8 +12,6 @@
 
 #include "src/core/parallel.h"
 
-#define FAISS_CLUSTERING_SEED 1234
-
 extern const struct index_ops faiss_factory_ops;
 
 static const struct index_space factory_spaces[] = { { INDEX_F32, INDEX_L2SQ },
@@ -195,13 +193,13 @@ static int set_knobs(struct faiss_factory *self, const struct factory_knobs *req
     const struct faiss_shim_shape *has = &self->method.shape;
     struct factory_knobs *set = &self->set;
     const struct knob knobs[] = {
-        { "nprobe", "nprobe", has->has_nprobe, requested->nprobe, 1, &set->nprobe },
+        { "nprobe", "nprobe", has->nlist > 0, requested->nprobe, 1, &set->nprobe },
         { "ef_search", "efSearch", has->has_ef_search, requested->ef_search, 16, &set->ef_search },
-        { "k_factor_rf", "k_factor_rf", has->has_k_factor_rf, requested->k_factor_rf, 1,
+        { "k_factor_rf", "k_factor_rf", has->is_refined, requested->k_factor_rf, 1,
           &set->k_factor_rf },
         { "quantizer_ef_search", "quantizer_efSearch", has->has_quantizer_ef_search,
           requested->quantizer_ef_search, 16, &set->quantizer_ef_search },
-        { "nflip", "nflip", has->has_nflip, requested->nflip, 0, &set->nflip },
+        { "nflip", "nflip", has->is_hash, requested->nflip, 0, &set->nflip },
     };
     int code = OK;
 

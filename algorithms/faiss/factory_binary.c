@@ -25,7 +25,7 @@ int faiss_factory_binary_create(struct faiss_factory *self)
         self->method.library.codes = NULL;
         return code;
     }
-    faiss_shim_set_seed(&self->method.library, faiss_seed(env, 1234));
+    faiss_shim_set_seed(&self->method.library, faiss_seed(env, FAISS_CLUSTERING_SEED));
     if (self->params.ef_construction > 0)
         return fail(env->error, ERR_UNSUPPORTED,
                     "create: ef_construction cannot be set on FAISS's binary indexes");

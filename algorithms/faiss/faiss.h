@@ -37,6 +37,7 @@ extern const struct index_space faiss_spaces[]; /* F32 under L2SQ, COS, IP */
 
 FaissMetricType faiss_metric(enum metric);
 
+enum { FAISS_CLUSTERING_SEED = 1234 }; /* FAISS's default of k-means */
 /* FAISS's own default seed (`own`) if the experiment's seed is 1, the first one; otherwise a number
  * derived from both. */
 int faiss_seed(const struct index_env *, int own);

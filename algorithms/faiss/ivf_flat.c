@@ -7,8 +7,6 @@
 
 #include "algorithms/faiss/faiss.h"
 
-#define FAISS_CLUSTERING_SEED 1234 /* FAISS's default */
-
 extern const struct index_ops faiss_ivf_flat_ops;
 
 struct ivf_params {

@@ -195,14 +195,12 @@ void faiss_shim_get_shape(const struct faiss_library *library, struct faiss_shim
     const anatomy a = dissect(of(library->rows));
     shape->own_ids = keeps_ids(of(library->rows));
     shape->is_refined = a.refine != nullptr;
-    shape->has_k_factor_rf = shape->is_refined;
     shape->no_remove = why_no_remove(a);
     shape->no_range = why_no_range(a);
     shape->no_filter = why_no_filter(a);
     shape->has_ef_search = dynamic_cast<const faiss::IndexHNSW *>(a.core) != nullptr;
     if (a.ivf) {
         shape->nlist = a.ivf->nlist;
-        shape->has_nprobe = true;
         shape->has_quantizer_ef_search =
             dynamic_cast<const faiss::IndexHNSW *>(a.ivf->quantizer) != nullptr;
         shape->code_bytes = a.ivf->code_size;

@@ -61,13 +61,13 @@ enum faiss_shim_scan {
 };
 
 struct faiss_shim_shape {
-    size_t nlist;    /* inverted lists; 0: none */
+    size_t nlist;    /* inverted lists, which have nprobe; 0: none */
     bool own_ids;    /* stores the caller's ids itself; otherwise needs an IDMap */
-    bool is_refined; /* RFlat or Refine(): exact distances to k * k_factor candidates */
-    bool is_hash;    /* a binary hash: its distances are counted separately */
+    bool is_refined; /* RFlat or Refine(): exact distances to k * k_factor_rf candidates */
+    bool is_hash;    /* a binary hash, which has nflip: its distances are counted separately */
     bool reads_past; /* reads up to 7 bytes past the last code */
     const char *no_remove, *no_range, *no_filter; /* why FAISS does not support it; NULL: it does */
-    bool has_nprobe, has_ef_search, has_quantizer_ef_search, has_k_factor_rf, has_nflip;
+    bool has_ef_search, has_quantizer_ef_search;
     enum faiss_shim_scan scan;
     size_t code_bytes;     /* bytes per row that a scan reads */
     size_t centroid_bytes; /* of one centroid */

@@ -112,15 +112,14 @@ void faiss_shim::shape_of_codes(const FaissIndexBinary *index, faiss_shim_shape 
     if (auto ivf = core<faiss::IndexBinaryIVF>(index)) {
         shape->own_ids = true;
         shape->nlist = ivf->nlist;
-        shape->has_nprobe = true;
         const bool flat = dynamic_cast<const faiss::IndexBinaryFlat *>(ivf->quantizer) != nullptr;
         shape->scan = flat ? FAISSX_SCAN_EXACT : FAISSX_SCAN_UNKNOWN;
     } else if (core<faiss::IndexBinaryHash>(index)) {
         shape->own_ids = true;
-        shape->is_hash = shape->has_nflip = true;
+        shape->is_hash = true;
         shape->no_remove = "FAISS's binary hashes have no remove";
     } else if (core<faiss::IndexBinaryMultiHash>(index)) {
-        shape->is_hash = shape->has_nflip = shape->reads_past = true;
+        shape->is_hash = shape->reads_past = true;
         shape->no_remove = "FAISS's binary hashes have no remove";
     } else if (core<faiss::IndexBinaryHNSW>(index)) {
         shape->has_ef_search = true;

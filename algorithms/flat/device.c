@@ -2,6 +2,8 @@
  * candidates that contain the nearest (kernels/cuda/device.h). Their distances are computed here, by
  * the kernels of search.c. Rows that have changed are copied to the device before a batch. */
 #include "algorithms/flat/flat.h"
+
+#include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 #include "src/core/topk.h"
@@ -111,12 +113,10 @@ static int search_others(struct device_batch *b, size_t n)
 
 static const float *floats_of(struct device_batch *b, size_t n)
 {
-    const size_t dim = b->f->base.env.dim;
     const char *rows = (const char *)b->request->queries.rows + b->first * b->f->store.row_bytes;
     if (b->f->base.env.element == INDEX_F32)
         return (const float *)(const void *)rows;
-    for (size_t i = 0; i < n * dim; i++)
-        b->queries[i] = ((const uint8_t *)rows)[i];
+    rows_to_floats(&b->f->base.env, rows, n, b->queries);
     return b->queries;
 }
 

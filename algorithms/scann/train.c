@@ -1,6 +1,7 @@
 /* train.c - the partition and the codes: k-means, score-aware product quantization of residuals,
  * and filing the rows. */
 #include <math.h>
+#include <string.h>
 
 #include "algorithms/common/clustering/kmeans.h"
 #include "algorithms/scann/scann.h"
@@ -159,8 +160,7 @@ int scann_train(struct index *index, struct vectors sample)
     if (!copy)
         return fail(index->env.error, ERR_NO_MEMORY, "scann: out of memory training on %zu rows",
                     sample.n);
-    for (size_t i = 0; i < sample.n * sample.dim; i++)
-        copy[i] = ((const float_anywhere *)sample.rows)[i];
+    memcpy(copy, sample.rows, sample.n * sample.dim * sizeof *copy);
     const size_t expected = index->env.expected_n;
     const int rc = scann_train_on(s, copy, sample.n, sample.n > expected ? sample.n : expected);
     mem_free(index->env.mem, copy);

@@ -41,6 +41,7 @@ struct nearest {
     struct near_centroid *candidates; /* NEAREST_ROWS x capacity */
     struct row_state *rows;           /* NEAREST_ROWS */
     uint32_t *positions;              /* NEAREST_TILE */
+    struct mem_group arrays;          /* those from the scores on */
 };
 
 float nearest_centroid_norms(const struct kernels *kernels, const float *rows, size_t n, size_t dim,
@@ -61,11 +62,12 @@ struct nearest *nearest_create(struct mem *mem, size_t s_max)
         return NULL;
     t->mem = mem;
     t->capacity = 2 * s_max + 14;
-    t->scores = mem_array(mem, (size_t)NEAREST_ROWS * NEAREST_TILE, sizeof *t->scores);
-    t->candidates = mem_array(mem, NEAREST_ROWS * t->capacity, sizeof *t->candidates);
-    t->rows = mem_array(mem, NEAREST_ROWS, sizeof *t->rows);
-    t->positions = mem_array(mem, NEAREST_TILE, sizeof *t->positions);
-    if (!t->scores || !t->candidates || !t->rows || !t->positions) {
+    t->arrays.mem = mem;
+    t->scores = mem_group_array(&t->arrays, (size_t)NEAREST_ROWS * NEAREST_TILE, sizeof *t->scores);
+    t->candidates = mem_group_array(&t->arrays, NEAREST_ROWS * t->capacity, sizeof *t->candidates);
+    t->rows = mem_group_array(&t->arrays, NEAREST_ROWS, sizeof *t->rows);
+    t->positions = mem_group_array(&t->arrays, NEAREST_TILE, sizeof *t->positions);
+    if (t->arrays.failed) {
         nearest_destroy(mem, t);
         return NULL;
     }
@@ -80,10 +82,7 @@ void nearest_destroy(struct mem *mem, struct nearest *t)
 {
     if (!t)
         return;
-    mem_free(mem, t->scores);
-    mem_free(mem, t->candidates);
-    mem_free(mem, t->rows);
-    mem_free(mem, t->positions);
+    mem_group_free(&t->arrays);
     centroid_codes_free(&t->codes, mem);
     mem_free(mem, t->row_codes);
     mem_free(mem, t);

@@ -22,10 +22,11 @@ static size_t clusters_wanted(const struct partition *p, size_t target)
     return k ? k : 1;
 }
 
-static int cluster_rows(const struct partition *p, const struct cluster_request *request,
-                        struct cluster_result *result)
+static int cluster(struct index *index, const struct cluster_request *request,
+                   struct cluster_result *result)
 {
-    const struct index_env *env = &p->base.env;
+    const struct partition *p = (const struct partition *)index;
+    const struct index_env *env = &index->env;
     const size_t n = p->store.n, nv = request->vectors.n;
     const struct kmeans_options options = { .k = clusters_wanted(p, request->target),
                                             .iterations = (size_t)p->params.iterations,
@@ -38,33 +39,20 @@ static int cluster_rows(const struct partition *p, const struct cluster_request 
     size_t made = 0;
     int rc = arrays.failed ? fail(env->error, ERR_NO_MEMORY,
                                   "kmeans: out of memory for %zu clusters", options.k)
-                           : kmeans_train(env, &options, p->store.floats, n, centroids, &made);
+                           : OK;
 
-    if (rc == OK)
+    if (rc == OK && n > 0)
+        rc = kmeans_train(env, &options, p->store.floats, n, centroids, &made);
+    if (rc == OK && n > 0)
         rc = nearest_among(env, centroids, made, p->store.floats, n, labels);
-    if (rc == OK && nv > 0)
+    if (rc == OK && n > 0 && nv > 0)
         rc = nearest_among(env, centroids, made, request->vectors.rows, nv, of_vectors);
     for (size_t i = 0; rc == OK && i < nv; i++)
-        result->of_vectors[i] = of_vectors[i];
+        result->of_vectors[i] = n > 0 ? of_vectors[i] : INDEX_NO_CLUSTER;
     if (rc == OK)
         rc = partition_report(p, request, labels, made, result);
     mem_group_free(&arrays);
     return rc;
-}
-
-static int cluster(struct index *index, const struct cluster_request *request,
-                   struct cluster_result *result)
-{
-    const struct partition *p = (const struct partition *)index;
-
-    if (p->store.n > 0)
-        return cluster_rows(p, request, result);
-    *result = (struct cluster_result){ .levels = 1,
-                                       .of_ids = result->of_ids,
-                                       .of_vectors = result->of_vectors };
-    for (size_t i = 0; i < request->vectors.n; i++)
-        result->of_vectors[i] = INDEX_NO_CLUSTER;
-    return OK;
 }
 
 static int create(struct index **index, const struct index_env *env, const void *options)

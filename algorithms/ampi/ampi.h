@@ -29,6 +29,7 @@
 #include "algorithms/common/rows/range_hits.h"
 #include "src/core/idmap.h"
 #include "src/core/index.h"
+#include "src/core/mem.h"
 #include "src/core/topk.h"
 
 struct ampi_params {
@@ -79,7 +80,8 @@ struct ampi_partition {
     float norm_sq_max;
     uint64_t version; /* of the centroids, see kmeans.h */
     size_t n;
-    uint32_t *filed; /* K per slot: its clusters, CLUSTER_NONE after the last */
+    struct mem_group arrays; /* those above */
+    uint32_t *filed;         /* K per slot: its clusters, CLUSTER_NONE after the last */
 };
 
 struct ampi_slots {

@@ -31,33 +31,23 @@ struct filing {
     struct ampi_entry *entries; /* n */
     uint32_t *slots;            /* n */
     float *distances;           /* one per cluster */
+    struct mem_group arrays;    /* those above */
     bool build;
 };
 
 static int filing_open(const struct ampi *a, struct filing *f, size_t n)
 {
-    struct mem *mem = a->base.env.mem;
+    struct mem_group *g = &f->arrays;
     size_t pairs = n * f->s;
-    f->clusters = mem_array(mem, pairs, sizeof *f->clusters);
-    f->projections = mem_array(mem, pairs * a->fans, sizeof *f->projections);
-    f->places = mem_array(mem, pairs * f->k, sizeof *f->places);
-    f->entries = mem_array(mem, n, sizeof *f->entries);
-    f->slots = mem_array(mem, n, sizeof *f->slots);
-    f->distances = mem_array(mem, a->part.n, sizeof *f->distances);
-    if (f->clusters && f->projections && f->places && f->entries && f->slots && f->distances)
-        return OK;
-    return fail(a->base.env.error, ERR_NO_MEMORY, "insert: out of memory");
-}
 
-static void filing_close(const struct ampi *a, struct filing *f)
-{
-    struct mem *mem = a->base.env.mem;
-    mem_free(mem, f->clusters);
-    mem_free(mem, f->projections);
-    mem_free(mem, f->places);
-    mem_free(mem, f->entries);
-    mem_free(mem, f->slots);
-    mem_free(mem, f->distances);
+    g->mem = a->base.env.mem;
+    f->clusters = mem_group_array(g, pairs, sizeof *f->clusters);
+    f->projections = mem_group_array(g, pairs * a->fans, sizeof *f->projections);
+    f->places = mem_group_array(g, pairs * f->k, sizeof *f->places);
+    f->entries = mem_group_array(g, n, sizeof *f->entries);
+    f->slots = mem_group_array(g, n, sizeof *f->slots);
+    f->distances = mem_group_array(g, a->part.n, sizeof *f->distances);
+    return g->failed ? fail(a->base.env.error, ERR_NO_MEMORY, "insert: out of memory") : OK;
 }
 
 static int assign(struct ampi *a, struct filing *f)
@@ -240,7 +230,7 @@ int ampi_insert(struct index *index, struct vectors v, const uint64_t *ids, size
         f.n = v.n - *done < block ? v.n - *done : block;
         rc = file_block(a, &f, ids + *done, done);
     }
-    filing_close(a, &f);
+    mem_group_free(&f.arrays);
     if (*done > 0)
         a->built = true;
     return rc;

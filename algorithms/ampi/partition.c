@@ -11,16 +11,16 @@ int ampi_partition_open(struct ampi *a, struct ampi_partition *p, const float *c
 {
     const struct index_env *env = &a->base.env;
     size_t coordinates = n * env->dim, filed = a->slots.capacity * a->copies;
-    *p = (struct ampi_partition){ .n = n, .version = ++a->versions };
-    p->cluster = mem_zalloc(env->mem, n * sizeof *p->cluster);
-    p->cones = mem_zalloc(env->mem, n * a->fans * sizeof *p->cones);
-    p->centroids = mem_array(env->mem, coordinates, sizeof *p->centroids);
-    p->origins = mem_array(env->mem, coordinates, sizeof *p->origins);
-    p->centre = mem_array(env->mem, n * a->fans, sizeof *p->centre);
-    p->norm_sq = mem_array(env->mem, n, sizeof *p->norm_sq);
+    *p = (struct ampi_partition){ .n = n, .version = ++a->versions, .arrays.mem = env->mem };
+    struct mem_group *g = &p->arrays;
+    p->cluster = mem_group_zalloc(g, n, sizeof *p->cluster);
+    p->cones = mem_group_zalloc(g, n * a->fans, sizeof *p->cones);
+    p->centroids = mem_group_array(g, coordinates, sizeof *p->centroids);
+    p->origins = mem_group_array(g, coordinates, sizeof *p->origins);
+    p->centre = mem_group_array(g, n * a->fans, sizeof *p->centre);
+    p->norm_sq = mem_group_array(g, n, sizeof *p->norm_sq);
     p->filed = mem_array(env->mem, filed, sizeof *p->filed);
-    if (!p->cluster || !p->cones || !p->centroids || !p->origins || !p->centre || !p->norm_sq ||
-        !p->filed) {
+    if (g->failed || !p->filed) {
         ampi_partition_close(a, p);
         return fail(env->error, ERR_NO_MEMORY, "ampi: out of memory for %zu clusters", n);
     }
@@ -42,12 +42,7 @@ void ampi_partition_close(struct ampi *a, struct ampi_partition *p)
     }
     for (size_t i = 0; p->cones && i < p->n * a->fans; i++)
         ampi_cone_free(a, &p->cones[i]);
-    mem_free(mem, p->cluster);
-    mem_free(mem, p->cones);
-    mem_free(mem, p->centroids);
-    mem_free(mem, p->origins);
-    mem_free(mem, p->centre);
-    mem_free(mem, p->norm_sq);
+    mem_group_free(&p->arrays);
     mem_free(mem, p->filed);
     *p = (struct ampi_partition){ 0 };
 }
@@ -61,27 +56,21 @@ struct building {
     uint32_t *fans;     /* n x k: the cones of each slot */
     uint32_t *members;  /* n x k: positions in slots, by cone */
     struct ampi_entry *entries;
+    struct mem_group arrays; /* those above but slots and axes */
     float centre[AMPI_FANS_MAX];
     struct ampi_cone cones[AMPI_FANS_MAX];
 };
 
 static bool building_open(const struct ampi *a, struct building *b)
 {
-    struct mem *mem = a->base.env.mem;
-    b->projections = mem_array(mem, b->n * a->fans, sizeof *b->projections);
-    b->fans = mem_array(mem, b->n * b->k, sizeof *b->fans);
-    b->members = mem_array(mem, b->n * b->k, sizeof *b->members);
-    b->entries = mem_array(mem, b->n, sizeof *b->entries);
-    return b->projections && b->fans && b->members && b->entries;
-}
+    struct mem_group *g = &b->arrays;
 
-static void building_close(const struct ampi *a, struct building *b)
-{
-    struct mem *mem = a->base.env.mem;
-    mem_free(mem, b->projections);
-    mem_free(mem, b->fans);
-    mem_free(mem, b->members);
-    mem_free(mem, b->entries);
+    g->mem = a->base.env.mem;
+    b->projections = mem_group_array(g, b->n * a->fans, sizeof *b->projections);
+    b->fans = mem_group_array(g, b->n * b->k, sizeof *b->fans);
+    b->members = mem_group_array(g, b->n * b->k, sizeof *b->members);
+    b->entries = mem_group_array(g, b->n, sizeof *b->entries);
+    return !g->failed;
 }
 
 static void fill_cone(const struct ampi *a, struct building *b, struct ampi_cone *cone,
@@ -145,7 +134,7 @@ int ampi_cluster_build(struct ampi *a, struct ampi_partition *p, size_t cluster,
     b.axes = axes ? axes : ampi_axes(a, c);
     bool built = (own || !axes) && building_open(a, &b) &&
                  build_cones(a, &b, p->centroids + cluster * env->dim);
-    building_close(a, &b);
+    mem_group_free(&b.arrays);
     if (!built) {
         mem_free(env->mem, own);
         return fail(env->error, ERR_NO_MEMORY,

@@ -1,7 +1,9 @@
 /* scratch.c - the memory that one thread searches with. Idle scratch is pooled, so that searches
  * allocate nothing once it has grown. */
 #include "algorithms/ampi/ampi.h"
+
 #include "src/core/mem.h"
+#include <string.h>
 
 static void close_scratch(struct mem *mem, void *scratch)
 {
@@ -17,35 +19,25 @@ static void close_scratch(struct mem *mem, void *scratch)
     mem_free(mem, s->hits.hits);
 }
 
-/* Reallocates without keeping the contents; *array is NULL if out of memory. */
-static bool renew(struct mem *mem, void *array_ptr, size_t n, size_t each)
-{
-    void **array = array_ptr;
-    mem_free(mem, *array);
-    *array = mem_array(mem, n, each);
-    return *array;
-}
-
 static bool fit_stamps(struct mem *mem, struct ampi_scratch *s, size_t slots)
 {
     if (slots <= s->stamps_capacity)
         return true;
-    mem_free(mem, s->stamp);
-    s->stamp = mem_zalloc(mem, slots * sizeof *s->stamp);
-    s->stamps_capacity = s->stamp ? slots : 0;
-    s->epoch = 0;
-    return s->stamp;
+    if (!mem_fit(mem, &s->stamp, slots, sizeof *s->stamp))
+        return false;
+    memset(s->stamp + s->stamps_capacity, 0, (slots - s->stamps_capacity) * sizeof *s->stamp);
+    s->stamps_capacity = slots;
+    return true;
 }
 
 static bool fit_clusters(struct mem *mem, struct ampi_scratch *s, size_t n)
 {
     if (n <= s->clusters_capacity)
         return true;
-    s->clusters_capacity = 0;
-    if (!renew(mem, &s->list_distances, n, sizeof *s->list_distances) ||
-        !renew(mem, &s->probe_distances, n, sizeof *s->probe_distances) ||
-        !renew(mem, &s->probes, n, sizeof *s->probes) ||
-        !renew(mem, &s->positions, n, sizeof *s->positions))
+    if (!mem_fit(mem, &s->list_distances, n, sizeof *s->list_distances) ||
+        !mem_fit(mem, &s->probe_distances, n, sizeof *s->probe_distances) ||
+        !mem_fit(mem, &s->probes, n, sizeof *s->probes) ||
+        !mem_fit(mem, &s->positions, n, sizeof *s->positions))
         return false;
     s->clusters_capacity = n;
     return true;
@@ -55,15 +47,13 @@ static bool fit_views(struct mem *mem, struct ampi_scratch *s, size_t fans, size
                       size_t views)
 {
     if (probes > s->probes_capacity) {
-        s->probes_capacity = 0;
-        if (!renew(mem, &s->projections, (probes + 1) * fans, sizeof *s->projections))
+        if (!mem_fit(mem, &s->projections, (probes + 1) * fans, sizeof *s->projections))
             return false;
         s->probes_capacity = probes;
     }
     if (views > s->views_capacity) {
-        s->views_capacity = 0;
-        if (!renew(mem, &s->views, views, sizeof *s->views) ||
-            !renew(mem, &s->ranks, views * fans, sizeof *s->ranks))
+        if (!mem_fit(mem, &s->views, views, sizeof *s->views) ||
+            !mem_fit(mem, &s->ranks, views * fans, sizeof *s->ranks))
             return false;
         s->views_capacity = views;
     }

@@ -32,28 +32,20 @@ static size_t clusters_wanted(const struct ampi *a, size_t n)
 struct refile {
     uint32_t *slots, *nearest, *start, *by_cluster;
     float *rows; /* NEAREST_ROWS x dim */
+    struct mem_group arrays;
 };
 
 static bool refile_open(const struct ampi *a, struct refile *r, size_t clusters)
 {
-    struct mem *mem = a->base.env.mem;
+    struct mem_group *g = &r->arrays;
     size_t n = a->slots.ids.n;
-    r->slots = mem_array(mem, n, sizeof *r->slots);
-    r->nearest = mem_array(mem, n, sizeof *r->nearest);
-    r->start = mem_array(mem, clusters + 2, sizeof *r->start);
-    r->by_cluster = mem_array(mem, n, sizeof *r->by_cluster);
-    r->rows = mem_array(mem, NEAREST_ROWS * a->base.env.dim, sizeof *r->rows);
-    return r->slots && r->nearest && r->start && r->by_cluster && r->rows;
-}
 
-static void refile_close(const struct ampi *a, struct refile *r)
-{
-    struct mem *mem = a->base.env.mem;
-    mem_free(mem, r->slots);
-    mem_free(mem, r->nearest);
-    mem_free(mem, r->start);
-    mem_free(mem, r->by_cluster);
-    mem_free(mem, r->rows);
+    r->slots = mem_group_array(g, n, sizeof *r->slots);
+    r->nearest = mem_group_array(g, n, sizeof *r->nearest);
+    r->start = mem_group_array(g, clusters + 2, sizeof *r->start);
+    r->by_cluster = mem_group_array(g, n, sizeof *r->by_cluster);
+    r->rows = mem_group_array(g, NEAREST_ROWS * a->base.env.dim, sizeof *r->rows);
+    return !g->failed;
 }
 
 static void refile_deal(const struct ampi *a, struct refile *r, const struct ampi_partition *to)
@@ -80,7 +72,7 @@ static void refile_deal(const struct ampi *a, struct refile *r, const struct amp
 static int refile_all(struct ampi *a, struct ampi_partition *to)
 {
     const struct index_env *env = &a->base.env;
-    struct refile r = { 0 };
+    struct refile r = { .arrays.mem = env->mem };
     int rc = OK;
     if (!a->nearest)
         a->nearest = nearest_create(env->mem, AMPI_CONES_MAX);
@@ -98,7 +90,7 @@ static int refile_all(struct ampi *a, struct ampi_partition *to)
         for (size_t i = 0; !rc && i < n; i++)
             *ampi_filed(a, to, slots[i]) = (uint32_t)c;
     }
-    refile_close(a, &r);
+    mem_group_free(&r.arrays);
     return rc;
 }
 

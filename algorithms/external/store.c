@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "algorithms/common/durable/baseline_file.h"
+#include "algorithms/common/baseline/baseline_file.h"
 
 static int write_file(const struct index *index, const char *path)
 {

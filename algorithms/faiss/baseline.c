@@ -2,6 +2,7 @@
 #include "algorithms/faiss/faiss.h"
 
 #include <faiss/c_api/AutoTune_c.h>
+#include <faiss/c_api/IndexBinary_c.h>
 #include <faiss/c_api/IndexIVF_c.h>
 #include <faiss/c_api/MetaIndexes_c.h>
 #include <faiss/c_api/impl/AuxIndexStructures_c.h>
@@ -34,23 +35,13 @@ int faiss_fail(const struct index_env *env, const char *what)
     return fail(env->error, ERR_BASELINE, "%s: FAISS: %s", what, faiss_get_last_error());
 }
 
-int faiss_method_new(struct index **out, size_t bytes, const struct index_ops *ops,
-                     const struct index_env *env)
-{
-    struct index *made = mem_zalloc(env->mem, bytes);
-    if (!made)
-        return fail(env->error, ERR_NO_MEMORY, "%s: out of memory for %zu bytes", ops->name, bytes);
-    made->ops = ops;
-    made->env = *env;
-    *out = made;
-    return OK;
-}
-
 void faiss_method_destroy(struct index *index)
 {
     struct faiss_method *self = (struct faiss_method *)index;
-    if (self->library)
-        faiss_Index_free(self->library);
+    if (self->library.rows)
+        faiss_Index_free(self->library.rows);
+    if (self->library.codes)
+        faiss_IndexBinary_free(self->library.codes);
     mem_free(index->env.mem, self);
 }
 
@@ -66,14 +57,14 @@ int faiss_made(struct index **out, int code)
 int faiss_take_library(struct faiss_method *self, FaissIndex *library)
 {
     FaissIndexIDMap *map = NULL;
-    self->library = library;
-    faiss_shim_get_shape(library, &self->shape);
+    self->library.rows = library;
+    faiss_shim_get_shape(&self->library, &self->shape);
     if (self->shape.own_ids)
         return OK;
     if (faiss_IndexIDMap_new(&map, library) != 0)
         return faiss_fail(&self->base.env, "create");
     faiss_IndexIDMap_set_own_fields(map, 1);
-    self->library = map;
+    self->library.rows = map;
     return OK;
 }
 
@@ -86,11 +77,11 @@ int faiss_insert(struct index *index, struct vectors rows, const uint64_t *ids, 
 {
     struct faiss_method *self = (struct faiss_method *)index;
     *done = 0;
-    if (!self->library || !faiss_Index_is_trained(self->library))
+    if (!self->library.rows || !faiss_Index_is_trained(self->library.rows))
         return fail(index->env.error, ERR_UNTRAINED, "insert: %s needs train() first",
                     index->ops->name);
     const struct faiss_shim_threads all = faiss_threads(&index->env);
-    int code = faiss_shim_insert(self->library, &all, rows.n, rows.rows, ids);
+    int code = faiss_shim_insert(self->library.rows, &all, rows.n, rows.rows, ids);
     if (code != OK)
         return code;
     *done = rows.n;
@@ -103,13 +94,16 @@ int faiss_remove(struct index *index, const uint64_t *ids, size_t n, size_t *don
     struct faiss_method *self = (struct faiss_method *)index;
     FaissIDSelectorBatch *selector = NULL;
     *done = 0;
-    if (!self->library)
+    if (!self->library.rows && !self->library.codes)
         return fail(index->env.error, ERR_UNKNOWN_ID, "remove: id %" PRIu64 " is not stored",
                     ids[0]);
     faiss_shim_set_threads(pool_threads(index->env.pool));
     if (faiss_IDSelectorBatch_new(&selector, n, (const idx_t *)ids) != 0)
         return faiss_fail(&index->env, "remove");
-    int rc = faiss_Index_remove_ids(self->library, (FaissIDSelector *)selector, done);
+    int rc =
+        self->library.codes
+            ? faiss_IndexBinary_remove_ids(self->library.codes, (FaissIDSelector *)selector, done)
+            : faiss_Index_remove_ids(self->library.rows, (FaissIDSelector *)selector, done);
     faiss_IDSelector_free((FaissIDSelector *)selector);
     if (rc != 0)
         return faiss_fail(&index->env, "remove");
@@ -122,19 +116,6 @@ int faiss_removed(struct faiss_method *self, size_t done, size_t n)
     return done == n ? OK
                      : fail(self->base.env.error, ERR_UNKNOWN_ID,
                             "remove: FAISS held %zu of the %zu ids", done, n);
-}
-
-void faiss_order_ties(uint64_t *ids, float *distances, size_t n_queries, size_t k)
-{
-    for (size_t q = 0; q < n_queries; q++, ids += k, distances += k) {
-        for (size_t i = 1; i < k; i++) {
-            uint64_t id = ids[i];
-            size_t to = i;
-            for (; to > 0 && !(distances[to - 1] < distances[i]) && ids[to - 1] > id; to--)
-                ids[to] = ids[to - 1];
-            ids[to] = id;
-        }
-    }
 }
 
 /* Converts FAISS's result: -1 is already INDEX_NO_ID, its distance is not INFINITY. For k = 1 and a
@@ -151,7 +132,9 @@ static void translate(const struct index_env *env, const struct search_request *
         else if (is_ip)
             result->distances[i] = -result->distances[i];
     }
-    faiss_order_ties(result->ids, result->distances, request->queries.n, request->k);
+    for (size_t q = 0; q < request->queries.n; q++)
+        baseline_order_ties(result->ids + q * request->k, result->distances + q * request->k,
+                            request->k);
 }
 
 int faiss_find(struct faiss_method *self, const struct search_request *request,
@@ -168,7 +151,7 @@ int faiss_find(struct faiss_method *self, const struct search_request *request,
     if (request->filter) {
         uint64_t counted = 0;
         faiss_shim_set_threads(request->threads);
-        int code = faiss_shim_search_filtered(self->library, request->queries.n, queries,
+        int code = faiss_shim_search_filtered(self->library.rows, request->queries.n, queries,
                                               request->k, request->filter, result->distances,
                                               result->ids, &counted, env->error);
         if (code != OK)
@@ -176,8 +159,8 @@ int faiss_find(struct faiss_method *self, const struct search_request *request,
         *passed = request->threads == 1 ? (double)counted : NAN;
     } else {
         const struct faiss_shim_threads t = { env->pool, request->threads, env->error };
-        int code = faiss_shim_search(self->library, &t, request->queries.n, queries, request->k,
-                                     result->distances, result->ids);
+        int code = faiss_shim_search(self->library.rows, &t, request->queries.n, queries,
+                                     request->k, result->distances, result->ids);
         if (code != OK)
             return code;
     }
@@ -242,12 +225,12 @@ int faiss_range(struct index *index, const struct range_request *request,
     faiss_shim_set_threads(request->threads);
     if (request->filter) {
         uint64_t counted = 0;
-        code = faiss_shim_range_filtered(self->library, n, request->queries.rows, radius,
+        code = faiss_shim_range_filtered(self->library.rows, n, request->queries.rows, radius,
                                          request->filter, found, &counted, env->error);
         passed = request->threads == 1 ? (double)counted : NAN;
     } else {
         blas_threads_one();
-        if (faiss_Index_range_search(self->library, (idx_t)n, request->queries.rows, radius,
+        if (faiss_Index_range_search(self->library.rows, (idx_t)n, request->queries.rows, radius,
                                      found) != 0)
             code = faiss_fail(env, "range");
         blas_threads_back();
@@ -309,7 +292,10 @@ void faiss_count(const struct faiss_method *self, struct work *work, size_t nq, 
 int faiss_write(const struct index *index, const char *path)
 {
     const struct faiss_method *self = (const struct faiss_method *)index;
-    return faiss_write_index_fname(self->library, path) == 0 ? OK : faiss_fail(&index->env, "save");
+    if (self->library.codes)
+        return faiss_shim_binary_write(self->library.codes, path, index->env.error);
+    return faiss_write_index_fname(self->library.rows, path) == 0 ? OK
+                                                                  : faiss_fail(&index->env, "save");
 }
 
 int faiss_adopt(struct index *index, const struct baseline_meta *meta, const char *path)
@@ -319,8 +305,8 @@ int faiss_adopt(struct index *index, const struct baseline_meta *meta, const cha
     FaissIndex *read = NULL;
     if (faiss_read_index_fname(path, 0, &read) != 0)
         return faiss_fail(env, "load");
-    self->library = read;
-    faiss_shim_get_shape(read, &self->shape);
+    self->library.rows = read;
+    faiss_shim_get_shape(&self->library, &self->shape);
     if ((size_t)faiss_Index_d(read) == env->dim && (uint64_t)faiss_Index_ntotal(read) == meta->rows)
         return OK;
     return fail(env->error, ERR_CORRUPT,

@@ -5,13 +5,12 @@
  * (filters on HNSW). */
 #include "algorithms/faiss/factory.h"
 
+#include <faiss/c_api/IndexBinary_c.h>
 #include <faiss/c_api/index_factory_c.h>
 #include <math.h>
 #include <string.h>
 
 #include "src/core/parallel.h"
-
-#define FAISS_CLUSTERING_SEED 1234
 
 extern const struct index_ops faiss_factory_ops;
 
@@ -56,14 +55,12 @@ static void factory_destroy(struct index *index)
     struct faiss_factory *self = (struct faiss_factory *)index;
     if (self->space)
         faiss_ParameterSpace_free(self->space);
-    if (self->binary)
-        faiss_IndexBinary_free(self->binary);
     faiss_method_destroy(index);
 }
 
 static int factory_open(struct index **out, const struct index_env *env, const void *params)
 {
-    int code = faiss_method_new(out, sizeof(struct faiss_factory), &faiss_factory_ops, env);
+    int code = baseline_new(out, sizeof(struct faiss_factory), &faiss_factory_ops, env);
     if (code != OK)
         return code;
     struct faiss_factory *self = (struct faiss_factory *)*out;
@@ -79,7 +76,7 @@ static int factory_open(struct index **out, const struct index_env *env, const v
 
 static int set_parameter(struct faiss_factory *self, const char *name, int64_t value)
 {
-    if (faiss_ParameterSpace_set_index_parameter(self->space, self->method.library, name,
+    if (faiss_ParameterSpace_set_index_parameter(self->space, self->method.library.rows, name,
                                                  (double)value) != 0)
         return fail(self->method.base.env.error, ERR_ARGUMENT,
                     "faiss-factory \"%s\" takes no %s: FAISS: %s", self->params.factory, name,
@@ -91,18 +88,18 @@ static int build(struct faiss_factory *self)
 {
     const struct index_env *env = &self->method.base.env;
     const char *description = self->params.factory;
-    if (faiss_index_factory(&self->method.library, (int)env->dim, description,
+    if (faiss_index_factory(&self->method.library.rows, (int)env->dim, description,
                             faiss_metric(env->metric)) != 0) {
-        self->method.library = NULL;
+        self->method.library.rows = NULL;
         return fail(env->error, ERR_CONFIG, "FAISS cannot make \"%s\" for %zu-d %s: %s",
                     description, env->dim, index_metric_name(env->metric), faiss_get_last_error());
     }
-    faiss_shim_set_seed(self->method.library, faiss_seed(env, FAISS_CLUSTERING_SEED));
+    faiss_shim_set_seed(&self->method.library, faiss_seed(env, FAISS_CLUSTERING_SEED));
     int code = self->params.ef_construction > 0
                    ? set_parameter(self, "efConstruction", self->params.ef_construction)
                    : OK;
     if (code == OK)
-        code = faiss_take_library(&self->method, self->method.library);
+        code = faiss_take_library(&self->method, self->method.library.rows);
     self->has_map = code == OK && !self->method.shape.own_ids;
     return code;
 }
@@ -131,13 +128,13 @@ static int factory_train(struct index *index, struct vectors sample)
                     sample.n, self->method.shape.nlist, self->params.factory);
     if (is_binary(index)) {
         faiss_shim_set_threads(pool_threads(env->pool));
-        int code = faiss_factory_binary_train(self, sample);
-        self->trained_by_us = code == OK;
-        return code;
+        self->trained_by_us =
+            faiss_IndexBinary_train(self->method.library.codes, (idx_t)sample.n, sample.rows) == 0;
+        return self->trained_by_us ? OK : faiss_fail(env, "train");
     }
     const int seed = faiss_seed(env, FAISS_CLUSTERING_SEED);
     const struct faiss_shim_threads all = faiss_threads(env);
-    int code = faiss_shim_train(self->method.library, &all, sample.n, sample.rows, seed);
+    int code = faiss_shim_train(self->method.library.rows, &all, sample.n, sample.rows, seed);
     self->trained_by_us = code == OK;
     return code;
 }
@@ -145,17 +142,7 @@ static int factory_train(struct index *index, struct vectors sample)
 static int factory_insert(struct index *index, struct vectors rows, const uint64_t *ids,
                           size_t *done)
 {
-    struct faiss_factory *self = (struct faiss_factory *)index;
-    *done = 0;
-    if (!is_binary(index))
-        return faiss_insert(index, rows, ids, done);
-    faiss_shim_set_threads(pool_threads(index->env.pool));
-    int code = faiss_factory_binary_insert(self, rows, ids);
-    if (code == OK) {
-        *done = rows.n;
-        self->method.live += rows.n;
-    }
-    return code;
+    return (is_binary(index) ? faiss_factory_binary_insert : faiss_insert)(index, rows, ids, done);
 }
 
 static int refuse(const struct faiss_factory *self, const char *what, const char *why)
@@ -170,37 +157,34 @@ static int factory_remove(struct index *index, const uint64_t *ids, size_t n, si
     *done = 0;
     if (self->method.shape.no_remove)
         return refuse(self, "remove", self->method.shape.no_remove);
-    if (!is_binary(index))
-        return faiss_remove(index, ids, n, done);
-    faiss_shim_set_threads(pool_threads(index->env.pool));
-    return faiss_factory_binary_remove(self, ids, n, done);
+    return faiss_remove(index, ids, n, done);
 }
 
-/* Sets one knob: refused if the index does not have it, passed to FAISS if it changed. */
-static int set_knob(struct faiss_factory *self, const char *knob, bool has, const char *faiss_name,
-                    int64_t requested, int64_t own, int64_t *set)
+struct knob {
+    const char *name, *faiss_name;
+    bool has; /* the index has it */
+    int64_t requested, own, *set;
+};
+
+/* Refused if the index does not have it, passed to FAISS if it changed. */
+static int set_knob(struct faiss_factory *self, const struct knob *k)
 {
-    const int64_t value = requested > 0 ? requested : own;
-    if (!has)
-        return requested > 0
-                   ? fail(self->method.base.env.error, ERR_ARGUMENT,
-                          "search: faiss-factory \"%s\" has no %s", self->params.factory, knob)
-                   : OK;
-    if (value == *set)
-        return OK;
+    const int64_t value = k->requested > 0 ? k->requested : k->own;
     int code = OK;
-    if (self->binary) {
-        if (strcmp(knob, "nprobe") == 0)
-            faiss_shim_binary_set_nprobe(self->binary, (size_t)value);
-        else if (strcmp(knob, "nflip") == 0)
-            faiss_shim_binary_set_nflip(self->binary, (int)value);
-        else
-            faiss_shim_binary_set_ef_search(self->binary, (int)value);
-    } else {
-        code = set_parameter(self, faiss_name, value);
-    }
+
+    if (!k->has)
+        return k->requested > 0
+                   ? fail(self->method.base.env.error, ERR_ARGUMENT,
+                          "search: faiss-factory \"%s\" has no %s", self->params.factory, k->name)
+                   : OK;
+    if (value == *k->set)
+        return OK;
+    if (self->method.library.codes)
+        faiss_shim_binary_set_knob(self->method.library.codes, value);
+    else
+        code = set_parameter(self, k->faiss_name, value);
     if (code == OK)
-        *set = value;
+        *k->set = value;
     return code;
 }
 
@@ -208,20 +192,19 @@ static int set_knobs(struct faiss_factory *self, const struct factory_knobs *req
 {
     const struct faiss_shim_shape *has = &self->method.shape;
     struct factory_knobs *set = &self->set;
-    int code =
-        set_knob(self, "nprobe", has->has_nprobe, "nprobe", requested->nprobe, 1, &set->nprobe);
-    if (code == OK)
-        code = set_knob(self, "ef_search", has->has_ef_search, "efSearch", requested->ef_search, 16,
-                        &set->ef_search);
-    if (code == OK)
-        code = set_knob(self, "k_factor_rf", has->has_k_factor_rf, "k_factor_rf",
-                        requested->k_factor_rf, 1, &set->k_factor_rf);
-    if (code == OK)
-        code = set_knob(self, "quantizer_ef_search", has->has_quantizer_ef_search,
-                        "quantizer_efSearch", requested->quantizer_ef_search, 16,
-                        &set->quantizer_ef_search);
-    if (code == OK)
-        code = set_knob(self, "nflip", has->has_nflip, "nflip", requested->nflip, 0, &set->nflip);
+    const struct knob knobs[] = {
+        { "nprobe", "nprobe", has->nlist > 0, requested->nprobe, 1, &set->nprobe },
+        { "ef_search", "efSearch", has->has_ef_search, requested->ef_search, 16, &set->ef_search },
+        { "k_factor_rf", "k_factor_rf", has->is_refined, requested->k_factor_rf, 1,
+          &set->k_factor_rf },
+        { "quantizer_ef_search", "quantizer_efSearch", has->has_quantizer_ef_search,
+          requested->quantizer_ef_search, 16, &set->quantizer_ef_search },
+        { "nflip", "nflip", has->is_hash, requested->nflip, 0, &set->nflip },
+    };
+    int code = OK;
+
+    for (size_t i = 0; code == OK && i < sizeof knobs / sizeof *knobs; i++)
+        code = set_knob(self, &knobs[i]);
     self->method.k_factor = set->k_factor_rf;
     return code;
 }
@@ -254,17 +237,12 @@ static int factory_range(struct index *index, const struct range_request *reques
     return code;
 }
 
-static int factory_write(const struct index *index, const char *path)
-{
-    return is_binary(index) ? faiss_factory_binary_write(index, path) : faiss_write(index, path);
-}
-
 static int factory_save(struct index *index, const char *dir)
 {
     const struct faiss_factory *self = (const struct faiss_factory *)index;
     struct baseline_meta meta = { .rows = self->method.live,
                                   .words = { self->trained_by_us, self->has_map } };
-    return baseline_file_save(index, dir, &meta, &self->params, factory_write, true);
+    return baseline_file_save(index, dir, &meta, &self->params, faiss_write, true);
 }
 
 static int factory_adopt(struct index *index, const struct baseline_meta *meta, const char *path)
@@ -280,28 +258,6 @@ static int factory_load(struct index **out, const struct index_env *env, const c
 {
     struct factory_params params;
     return faiss_load(out, &faiss_factory_ops, env, dir, &params, factory_open, factory_adopt);
-}
-
-static int factory_stats(const struct index *index, struct stat_sink *sink)
-{
-    return is_binary(index) ? faiss_factory_binary_stats((const struct faiss_factory *)index, sink)
-                            : faiss_stats(index, sink);
-}
-
-static int factory_memory(const struct index *index, struct memory_use *use)
-{
-    const struct faiss_factory *self = (const struct faiss_factory *)index;
-    if (!self->binary)
-        return faiss_memory(index, use);
-    *use = (struct memory_use){ 0 };
-    faiss_shim_binary_memory(self->binary, use);
-    return OK;
-}
-
-static int factory_check(const struct index *index, struct stat_sink *sink)
-{
-    return is_binary(index) ? faiss_factory_binary_check((const struct faiss_factory *)index)
-                            : faiss_check(index, sink);
 }
 
 /* INDEX_NEEDS_TRAIN is not among the flags: whether an index needs training depends on its string,
@@ -326,7 +282,7 @@ const struct index_ops faiss_factory_ops = {
     .range = factory_range,
     .save = factory_save,
     .load = factory_load,
-    .stats = factory_stats,
-    .memory = factory_memory,
-    .check = factory_check,
+    .stats = faiss_stats,
+    .memory = faiss_memory,
+    .check = faiss_check,
 };

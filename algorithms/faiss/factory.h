@@ -1,5 +1,4 @@
-/* factory.h - state of faiss-factory, and its binary half. Exactly one of `method.library` and
- * `binary` is set, depending on the element. */
+/* factory.h - state of faiss-factory, and what it does with codes its own way. */
 #ifndef DRIFTLINE_FAISS_FACTORY_H
 #define DRIFTLINE_FAISS_FACTORY_H
 
@@ -19,7 +18,6 @@ struct factory_knobs {
 
 struct faiss_factory {
     struct faiss_method method;
-    FaissIndexBinary *binary;
     struct factory_params params;
     FaissParameterSpace *space;
     struct factory_knobs set; /* the values last passed to FAISS */
@@ -28,18 +26,12 @@ struct faiss_factory {
                            an error */
 };
 
-/* Operations of a factory whose `binary` is set, as in index.h. */
+/* Operations of a factory of codes, as in index.h. */
 int faiss_factory_binary_create(struct faiss_factory *);
-int faiss_factory_binary_train(struct faiss_factory *, struct vectors sample);
-int faiss_factory_binary_insert(struct faiss_factory *, struct vectors, const uint64_t *ids);
-int faiss_factory_binary_remove(struct faiss_factory *, const uint64_t *ids, size_t n,
-                                size_t *removed);
+int faiss_factory_binary_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int faiss_factory_binary_search(struct index *, const struct search_request *,
                                 struct search_result *);
 int faiss_factory_binary_range(struct index *, const struct range_request *, struct range_result *);
-int faiss_factory_binary_write(const struct index *, const char *path);
 int faiss_factory_binary_read(struct faiss_factory *, const char *path, uint64_t rows);
-int faiss_factory_binary_stats(const struct faiss_factory *, struct stat_sink *);
-int faiss_factory_binary_check(const struct faiss_factory *);
 
 #endif

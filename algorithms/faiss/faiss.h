@@ -9,7 +9,8 @@
 
 #include <faiss/c_api/Index_c.h>
 
-#include "algorithms/common/durable/baseline_file.h"
+#include "algorithms/common/baseline/baseline_file.h"
+#include "algorithms/common/baseline/shim.h"
 #include "algorithms/faiss/shim.h"
 #include "src/core/index.h"
 
@@ -23,11 +24,10 @@ const char *faiss_get_last_error(void);
 #define FAISS_FLAGS 0
 #endif
 
-/* State of a method that holds one float index. `live` must equal FAISS's number of rows, which
- * check() compares. */
+/* State of a method. `live` must equal FAISS's number of rows, which check() compares. */
 struct faiss_method {
     struct index base;
-    FaissIndex *library;           /* NULL until it can be built */
+    struct faiss_library library;  /* neither until it can be built */
     struct faiss_shim_shape shape; /* of the library, once it is there */
     size_t live;
     int64_t k_factor; /* if `shape` is refined: k times this many candidates are */
@@ -37,6 +37,7 @@ extern const struct index_space faiss_spaces[]; /* F32 under L2SQ, COS, IP */
 
 FaissMetricType faiss_metric(enum metric);
 
+enum { FAISS_CLUSTERING_SEED = 1234 }; /* FAISS's default of k-means */
 /* FAISS's own default seed (`own`) if the experiment's seed is 1, the first one; otherwise a number
  * derived from both. */
 int faiss_seed(const struct index_env *, int own);
@@ -44,9 +45,6 @@ int faiss_seed(const struct index_env *, int own);
 /* fail() with ERR_BASELINE and FAISS's last message: "insert: FAISS: ...". */
 int faiss_fail(const struct index_env *, const char *what);
 
-/* Allocates a zeroed state of `bytes` with a copy of env; ERR_NO_MEMORY. */
-int faiss_method_new(struct index **, size_t bytes, const struct index_ops *,
-                     const struct index_env *);
 void faiss_method_destroy(struct index *);
 /* Destroys *out, unless the code is OK. Returns the code. */
 int faiss_made(struct index **out, int code);
@@ -77,10 +75,6 @@ void faiss_count(const struct faiss_method *, struct work *, size_t nq, size_t k
 
 /* Delivers the results of a range search; scale is -1 if FAISS reports the inner product. */
 int faiss_deliver(FaissRangeSearchResult *, size_t n_queries, float scale, struct range_result *);
-/* Orders results nearest first, equal distances by id. FAISS leaves equals in the order of
-   its heap. */
-void faiss_order_ties(uint64_t *ids, float *distances, size_t n_queries, size_t k);
-
 int faiss_write(const struct index *, const char *path);
 /* load(): `open` makes an index without a library from the options, which are read to `params`;
    `adopt` reads the library's file, or refuses it. faiss_adopt(): it must hold as many rows as were
@@ -94,10 +88,8 @@ int faiss_adopt(struct index *, const struct baseline_meta *, const char *path);
 int faiss_memory(const struct index *, struct memory_use *);
 /* Checks row count, distinct ids, and that list sizes add up. */
 int faiss_check(const struct index *, struct stat_sink *);
-int faiss_check_ids(const struct index_env *, const uint64_t *ids, size_t n, size_t live);
-/* "rows", and for an inverted file "clusters", imbalance and a table of list sizes. */
+/* "rows"; for an inverted file "clusters", imbalance and a table of list sizes; for a hash its buckets. */
 int faiss_stats(const struct index *, struct stat_sink *);
-void faiss_list_stats(struct stat_sink *, const size_t *sizes, size_t nlist);
 /* The lists of an inverted file with their ids; the ids of another index. */
 int faiss_inspect(const struct index *, const struct structure_sink *);
 

@@ -13,7 +13,7 @@ static const struct param flat_params[] = { PARAM_END };
 static int flat_open(struct index **out, const struct index_env *env, const void *params)
 {
     (void)params;
-    return faiss_method_new(out, sizeof(struct faiss_method), &faiss_flat_ops, env);
+    return baseline_new(out, sizeof(struct faiss_method), &faiss_flat_ops, env);
 }
 
 static int flat_create(struct index **out, const struct index_env *env, const void *params)

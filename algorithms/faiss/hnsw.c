@@ -36,7 +36,7 @@ static uint64_t level_seed(const struct faiss_hnsw *self)
 
 static int hnsw_open(struct index **out, const struct index_env *env, const void *params)
 {
-    int code = faiss_method_new(out, sizeof(struct faiss_hnsw), &faiss_hnsw_ops, env);
+    int code = baseline_new(out, sizeof(struct faiss_hnsw), &faiss_hnsw_ops, env);
     if (code == OK)
         ((struct faiss_hnsw *)*out)->params = *(const struct faiss_hnsw_params *)params;
     return code;
@@ -65,11 +65,11 @@ static int hnsw_search(struct index *index, const struct search_request *request
     if (request->filter)
         return fail(index->env.error, ERR_UNSUPPORTED,
                     "search: FAISS 1.7.3's HNSW takes no filter (FAISS would ignore it)");
-    faiss_shim_hnsw_set_ef(self->method.library, (int)knobs->ef_search);
-    (void)faiss_shim_hnsw_take_distances(self->method.library);
+    faiss_shim_hnsw_set_ef(self->method.library.rows, (int)knobs->ef_search);
+    (void)faiss_shim_hnsw_take_distances(self->method.library.rows);
     int code = faiss_find(&self->method, request, result, &passed);
     if (code == OK) {
-        double counted = (double)faiss_shim_hnsw_take_distances(self->method.library);
+        double counted = (double)faiss_shim_hnsw_take_distances(self->method.library.rows);
         result->work.distances += counted;
         result->work.scanned += counted;
         result->work.bytes_read += counted * (double)index->env.dim * sizeof(float);
@@ -90,8 +90,8 @@ static int hnsw_adopt(struct index *index, const struct baseline_meta *meta, con
 {
     const struct faiss_hnsw *self = (const struct faiss_hnsw *)index;
     const int code = faiss_adopt(index, meta, path);
-    return code == OK ? faiss_shim_hnsw_adopt(self->method.library, level_seed(self) + meta->rows,
-                                              index->env.error)
+    return code == OK ? faiss_shim_hnsw_adopt(self->method.library.rows,
+                                              level_seed(self) + meta->rows, index->env.error)
                       : code;
 }
 
@@ -106,7 +106,7 @@ static int hnsw_stats(const struct index *index, struct stat_sink *sink)
     const struct faiss_hnsw *self = (const struct faiss_hnsw *)index;
     size_t links = 0;
     int max_level = 0;
-    faiss_shim_hnsw_graph(self->method.library, &links, &max_level);
+    faiss_shim_hnsw_graph(self->method.library.rows, &links, &max_level);
     sink->value(sink->to, "n_vectors", (double)self->method.live);
     sink->value(sink->to, "links", (double)links);
     sink->value(sink->to, "max_level", (double)max_level);

@@ -7,8 +7,6 @@
 
 #include "algorithms/faiss/faiss.h"
 
-#define FAISS_CLUSTERING_SEED 1234 /* FAISS's default */
-
 extern const struct index_ops faiss_ivf_flat_ops;
 
 struct ivf_params {
@@ -41,7 +39,7 @@ struct faiss_ivf {
 
 static int ivf_create(struct index **out, const struct index_env *env, const void *params)
 {
-    int code = faiss_method_new(out, sizeof(struct faiss_ivf), &faiss_ivf_flat_ops, env);
+    int code = baseline_new(out, sizeof(struct faiss_ivf), &faiss_ivf_flat_ops, env);
     if (code == OK)
         ((struct faiss_ivf *)*out)->params = *(const struct ivf_params *)params;
     return code;
@@ -61,7 +59,8 @@ static int ivf_build(const struct faiss_ivf *self, size_t nlist, FaissIndex **ou
         return code;
     }
     faiss_IndexIVFFlat_set_own_fields(made, 1);
-    faiss_shim_set_seed(made, faiss_seed(env, FAISS_CLUSTERING_SEED));
+    faiss_shim_set_seed(&(struct faiss_library){ .rows = made },
+                        faiss_seed(env, FAISS_CLUSTERING_SEED));
     int code = self->params.direct_map == DIRECT_MAP_HASHTABLE
                    ? faiss_shim_use_hashtable(made, env->error)
                    : OK;
@@ -102,25 +101,26 @@ static int ivf_train(struct index *index, struct vectors sample)
         faiss_Index_free(made);
         return code;
     }
-    if (self->method.library)
-        faiss_Index_free(self->method.library);
+    if (self->method.library.rows)
+        faiss_Index_free(self->method.library.rows);
     return faiss_take_library(&self->method, made);
 }
 
 static int ivf_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
 {
     struct faiss_ivf *self = (struct faiss_ivf *)index;
-    if (self->params.direct_map == DIRECT_MAP_NONE || !self->method.library)
+    if (self->params.direct_map == DIRECT_MAP_NONE || !self->method.library.rows)
         return faiss_remove(index, ids, n, done);
-    int code = faiss_shim_remove_by_hashtable(self->method.library, ids, n, done, index->env.error);
+    int code =
+        faiss_shim_remove_by_hashtable(self->method.library.rows, ids, n, done, index->env.error);
     return code == OK ? faiss_removed(&self->method, *done, n) : code;
 }
 
 static void set_nprobe(const struct index *index, const struct ivf_knobs *knobs)
 {
     const struct faiss_method *self = (const struct faiss_method *)index;
-    if (self->library)
-        faiss_IndexIVF_set_nprobe(self->library, (size_t)knobs->nprobe);
+    if (self->library.rows)
+        faiss_IndexIVF_set_nprobe(self->library.rows, (size_t)knobs->nprobe);
 }
 
 static int ivf_search(struct index *index, const struct search_request *request,
@@ -142,7 +142,7 @@ static int ivf_save(struct index *index, const char *dir)
     const struct faiss_ivf *self = (const struct faiss_ivf *)index;
     struct baseline_meta meta = { .rows = self->method.live };
     return baseline_file_save(index, dir, &meta, &self->params, faiss_write,
-                              self->method.library != NULL);
+                              self->method.library.rows != NULL);
 }
 
 static int ivf_adopt(struct index *index, const struct baseline_meta *meta, const char *path)
@@ -151,7 +151,7 @@ static int ivf_adopt(struct index *index, const struct baseline_meta *meta, cons
     if (path[0] == '\0') /* it was saved before train() */
         return OK;
     const int code = faiss_adopt(index, meta, path);
-    if (code != OK || faiss_IndexIVF_cast(self->library))
+    if (code != OK || faiss_IndexIVF_cast(self->library.rows))
         return code;
     return fail(index->env.error, ERR_CORRUPT, "load: %s holds no FAISS inverted file", path);
 }

@@ -124,9 +124,13 @@ void seed_clustering(faiss::ClusteringParameters &cp, int seed)
 
 } // namespace
 
-void faiss_shim_set_seed(FaissIndex *index, int seed)
+void faiss_shim_set_seed(const struct faiss_library *library, int seed)
 {
-    for_each_layer(of(index), [seed](Index *layer) {
+    if (library->codes) {
+        seed_codes(library->codes, seed);
+        return;
+    }
+    for_each_layer(of(library->rows), [seed](Index *layer) {
         if (auto ivf = dynamic_cast<faiss::IndexIVF *>(layer))
             seed_clustering(ivf->cp, seed);
         if (auto ivfpq = dynamic_cast<faiss::IndexIVFPQ *>(layer))
@@ -147,7 +151,7 @@ int faiss_shim_train(FaissIndex *index, const struct faiss_shim_threads *t, size
 {
     const blas_alone alone;
     faiss_shim_set_threads(t->threads);
-    return guarded(t->err, "train", [&] {
+    return baseline_guarded(t->err, "FAISS", "train", [&] {
         // OPQ creates product quantizers for its training; one passed to it can be seeded and
         // silenced as well.
         std::vector<std::unique_ptr<faiss::ProductQuantizer>> lent;
@@ -181,20 +185,22 @@ int faiss_shim_train(FaissIndex *index, const struct faiss_shim_threads *t, size
     });
 }
 
-void faiss_shim_get_shape(const FaissIndex *index, struct faiss_shim_shape *shape)
+void faiss_shim_get_shape(const struct faiss_library *library, struct faiss_shim_shape *shape)
 {
-    const anatomy a = dissect(of(index));
     *shape = {};
-    shape->own_ids = keeps_ids(of(index));
+    if (library->codes) {
+        shape_of_codes(library->codes, shape);
+        return;
+    }
+    const anatomy a = dissect(of(library->rows));
+    shape->own_ids = keeps_ids(of(library->rows));
     shape->is_refined = a.refine != nullptr;
-    shape->has_k_factor_rf = shape->is_refined;
     shape->no_remove = why_no_remove(a);
     shape->no_range = why_no_range(a);
     shape->no_filter = why_no_filter(a);
     shape->has_ef_search = dynamic_cast<const faiss::IndexHNSW *>(a.core) != nullptr;
     if (a.ivf) {
         shape->nlist = a.ivf->nlist;
-        shape->has_nprobe = true;
         shape->has_quantizer_ef_search =
             dynamic_cast<const faiss::IndexHNSW *>(a.ivf->quantizer) != nullptr;
         shape->code_bytes = a.ivf->code_size;
@@ -213,26 +219,37 @@ void faiss_shim_get_shape(const FaissIndex *index, struct faiss_shim_shape *shap
     }
 }
 
-size_t faiss_shim_list_size(const FaissIndex *index, size_t list)
+static const faiss::InvertedLists *lists_of(const struct faiss_library *library)
 {
-    return dissect(of(index)).ivf->invlists->list_size(list);
+    return library->codes ? lists_of_codes(library->codes)
+                          : dissect(of(library->rows)).ivf->invlists;
 }
 
-void faiss_shim_list_ids(const FaissIndex *index, size_t list, uint64_t *ids)
+size_t faiss_shim_list_size(const struct faiss_library *library, size_t list)
 {
-    const faiss::InvertedLists *lists = dissect(of(index)).ivf->invlists;
-    const size_t n = lists->list_size(list);
+    return lists_of(library)->list_size(list);
+}
+
+void faiss_shim_list_ids(const struct faiss_library *library, size_t list, uint64_t *ids)
+{
+    const faiss::InvertedLists *lists = lists_of(library);
     faiss::InvertedLists::ScopedIds held(lists, list);
-    std::copy_n(reinterpret_cast<const uint64_t *>(held.get()), n, ids);
+
+    std::copy_n(reinterpret_cast<const uint64_t *>(held.get()), lists->list_size(list), ids);
 }
 
-const uint64_t *faiss_shim_id_map(const FaissIndex *index, size_t *n)
+const uint64_t *faiss_shim_id_map(const struct faiss_library *library, size_t *n)
 {
-    const faiss::IndexIDMap *map = dissect(of(index)).id_map;
-    if (!map)
+    const std::vector<idx> *ids = nullptr;
+
+    if (library->codes)
+        ids = id_map_of_codes(library->codes);
+    else if (auto map = dissect(of(library->rows)).id_map)
+        ids = &map->id_map;
+    if (!ids)
         return nullptr;
-    *n = map->id_map.size();
-    return reinterpret_cast<const uint64_t *>(map->id_map.data());
+    *n = ids->size();
+    return reinterpret_cast<const uint64_t *>(ids->data());
 }
 
 // --------------------------------------------------------------------------------- filtered search
@@ -300,7 +317,7 @@ int faiss_shim_search_filtered(const FaissIndex *index, size_t n, const float *q
                                uint64_t *passed, struct error *err)
 {
     const blas_alone alone;
-    return guarded(err, "search", [&] {
+    return baseline_guarded(err, "FAISS", "search", [&] {
         allowed_ids allowed(filter);
         auto out = reinterpret_cast<idx *>(labels);
         with_selector(
@@ -319,7 +336,7 @@ int faiss_shim_range_filtered(const FaissIndex *index, size_t n, const float *qu
                               uint64_t *passed, struct error *err)
 {
     const blas_alone alone;
-    return guarded(err, "range", [&] {
+    return baseline_guarded(err, "FAISS", "range", [&] {
         allowed_ids allowed(filter);
         auto out = reinterpret_cast<faiss::RangeSearchResult *>(result);
         with_selector(
@@ -337,7 +354,7 @@ int faiss_shim_range_filtered(const FaissIndex *index, size_t n, const float *qu
 
 int faiss_shim_use_hashtable(FaissIndex *index, struct error *err)
 {
-    return guarded(err, "create", [&] {
+    return baseline_guarded(err, "FAISS", "create", [&] {
         dynamic_cast<faiss::IndexIVF &>(*of(index))
             .set_direct_map_type(faiss::DirectMap::Hashtable);
         return OK;
@@ -348,7 +365,7 @@ int faiss_shim_remove_by_hashtable(FaissIndex *index, const uint64_t *ids, size_
                                    size_t *removed, struct error *err)
 {
     *removed = 0;
-    return guarded(err, "remove", [&] {
+    return baseline_guarded(err, "FAISS", "remove", [&] {
         faiss::IDSelectorArray selector(n, reinterpret_cast<const idx *>(ids));
         *removed = of(index)->remove_ids(selector);
         return OK;

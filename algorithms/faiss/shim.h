@@ -18,6 +18,12 @@
 extern "C" {
 #endif
 
+/* An index of rows or of codes: one of the two is set, or neither. */
+struct faiss_library {
+    FaissIndex *rows;
+    FaissIndexBinary *codes;
+};
+
 /* 1. Threads, seeds */
 
 /* What a call may use; errors go to err. */
@@ -39,8 +45,7 @@ int faiss_shim_insert(FaissIndex *, const struct faiss_shim_threads *, size_t n,
 
 /* Seeds every k-means of an index (coarse quantizer, product quantizers) and silences FAISS's
    warnings on stderr about small training sets, which changes no result. */
-void faiss_shim_set_seed(FaissIndex *, int seed);
-void faiss_shim_binary_set_seed(FaissIndexBinary *, int seed);
+void faiss_shim_set_seed(const struct faiss_library *, int seed);
 /* train() with threads as insert has them, and the product quantizers inside OPQ also seeded and
    silenced. */
 int faiss_shim_train(FaissIndex *, const struct faiss_shim_threads *, size_t n, const float *rows,
@@ -56,31 +61,26 @@ enum faiss_shim_scan {
 };
 
 struct faiss_shim_shape {
-    size_t nlist;    /* inverted lists; 0: none */
+    size_t nlist;    /* inverted lists, which have nprobe; 0: none */
     bool own_ids;    /* stores the caller's ids itself; otherwise needs an IDMap */
-    bool is_refined; /* RFlat or Refine(): exact distances to k * k_factor candidates */
-    bool is_hash;    /* a binary hash: its distances are counted separately */
+    bool is_refined; /* RFlat or Refine(): exact distances to k * k_factor_rf candidates */
+    bool is_hash;    /* a binary hash, which has nflip: its distances are counted separately */
     bool reads_past; /* reads up to 7 bytes past the last code */
     const char *no_remove, *no_range, *no_filter; /* why FAISS does not support it; NULL: it does */
-    bool has_nprobe, has_ef_search, has_quantizer_ef_search, has_k_factor_rf, has_nflip;
+    bool has_ef_search, has_quantizer_ef_search;
     enum faiss_shim_scan scan;
     size_t code_bytes;     /* bytes per row that a scan reads */
     size_t centroid_bytes; /* of one centroid */
 };
 
-void faiss_shim_get_shape(const FaissIndex *, struct faiss_shim_shape *);
-void faiss_shim_get_binary_shape(const FaissIndexBinary *, struct faiss_shim_shape *);
+void faiss_shim_get_shape(const struct faiss_library *, struct faiss_shim_shape *);
 
 /* The number of rows in list `list` of an inverted file (inside transforms and id maps); list_ids
  * writes their ids. */
-size_t faiss_shim_list_size(const FaissIndex *, size_t list);
-size_t faiss_shim_binary_list_size(const FaissIndexBinary *, size_t list);
-void faiss_shim_list_ids(const FaissIndex *, size_t list, uint64_t *ids);
-void faiss_shim_binary_list_ids(const FaissIndexBinary *, size_t list, uint64_t *ids);
-
+size_t faiss_shim_list_size(const struct faiss_library *, size_t list);
+void faiss_shim_list_ids(const struct faiss_library *, size_t list, uint64_t *ids);
 /* The ids of an enclosing IDMap, in the order of its rows; NULL if there is none. */
-const uint64_t *faiss_shim_id_map(const FaissIndex *, size_t *n);
-const uint64_t *faiss_shim_binary_id_map(const FaissIndexBinary *, size_t *n);
+const uint64_t *faiss_shim_id_map(const struct faiss_library *, size_t *n);
 
 /* 3. Filtered search, for indexes whose no_filter is NULL; nprobe is the index's own. *passed: rows
    that passed the filter and were compared; correct on one thread only. */
@@ -100,8 +100,7 @@ int faiss_shim_remove_by_hashtable(FaissIndex *, const uint64_t *ids, size_t n, 
                                    struct error *err);
 
 /* Adds the memory of the index, by the capacity of its arrays. */
-void faiss_shim_memory(const FaissIndex *, struct memory_use *);
-void faiss_shim_binary_memory(const FaissIndexBinary *, struct memory_use *);
+void faiss_shim_memory(const struct faiss_library *, struct memory_use *);
 
 /* 5. IndexHNSWFlat whose storage counts the distances of searches, including upper levels.
    FAISS 1.7.3's own hnsw_stats leave ndis at 0 and cover level 0 only. Arithmetic and order
@@ -122,10 +121,9 @@ int faiss_shim_binary_factory(FaissIndexBinary **, int bits, const char *descrip
                               struct error *err);
 /* Wraps the index in an IDMap, which then owns it. On failure *index is unchanged. */
 int faiss_shim_binary_add_id_map(FaissIndexBinary **index, struct error *err);
-void faiss_shim_binary_set_nprobe(FaissIndexBinary *, size_t nprobe);
-void faiss_shim_binary_set_ef_search(FaissIndexBinary *, int ef_search);
-/* Limits nflip to the number of bits of a hash: with more, FAISS would loop for ever. */
-void faiss_shim_binary_set_nflip(FaissIndexBinary *, int nflip);
+/* Sets the knob that this kind of index has: nprobe, ef_search or nflip. nflip is limited to the number of
+   bits of a hash: with more, FAISS would loop for ever. */
+void faiss_shim_binary_set_knob(FaissIndexBinary *, int64_t value);
 uint64_t faiss_shim_binary_take_hash_distances(void); /* since the last call */
 
 /* For a BHash, or all tables of a MultiHash; zeros for other indexes. */

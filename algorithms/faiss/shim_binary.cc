@@ -17,19 +17,11 @@
 #include <faiss/invlists/InvertedLists.h>
 
 using faiss::IndexBinary;
-using faiss_shim::held;
+using namespace faiss_shim;
 
 namespace
 {
 
-IndexBinary *of(FaissIndexBinary *index)
-{
-    return reinterpret_cast<IndexBinary *>(index);
-}
-const IndexBinary *of(const FaissIndexBinary *index)
-{
-    return reinterpret_cast<const IndexBinary *>(index);
-}
 FaissIndexBinary *handle(IndexBinary *index)
 {
     return reinterpret_cast<FaissIndexBinary *>(index);
@@ -96,17 +88,15 @@ int faiss_shim_binary_factory(FaissIndexBinary **out, int bits, const char *desc
 
 int faiss_shim_binary_add_id_map(FaissIndexBinary **index, struct error *err)
 {
-    try {
+    return baseline_guarded(err, "FAISS", "create", [&] {
         auto map = std::make_unique<faiss::IndexBinaryIDMap>(of(*index));
         map->own_fields = true;
         *index = handle(map.release());
         return OK;
-    } catch (const std::exception &e) {
-        return fail(err, ERR_BASELINE, "create: FAISS: %s", e.what());
-    }
+    });
 }
 
-void faiss_shim_binary_set_seed(FaissIndexBinary *index, int seed)
+void faiss_shim::seed_codes(FaissIndexBinary *index, int seed)
 {
     if (auto ivf = core<faiss::IndexBinaryIVF>(index)) {
         ivf->cp.seed = seed;
@@ -114,24 +104,22 @@ void faiss_shim_binary_set_seed(FaissIndexBinary *index, int seed)
     }
 }
 
-void faiss_shim_get_binary_shape(const FaissIndexBinary *index, struct faiss_shim_shape *shape)
+void faiss_shim::shape_of_codes(const FaissIndexBinary *index, faiss_shim_shape *shape)
 {
-    *shape = {};
     shape->code_bytes = shape->centroid_bytes = size_t(of(index)->code_size);
     shape->no_filter = "FAISS 1.7.3's binary indexes take no filter";
     shape->own_ids = dynamic_cast<const faiss::IndexBinaryIDMap *>(of(index)) != nullptr;
     if (auto ivf = core<faiss::IndexBinaryIVF>(index)) {
         shape->own_ids = true;
         shape->nlist = ivf->nlist;
-        shape->has_nprobe = true;
         const bool flat = dynamic_cast<const faiss::IndexBinaryFlat *>(ivf->quantizer) != nullptr;
         shape->scan = flat ? FAISSX_SCAN_EXACT : FAISSX_SCAN_UNKNOWN;
     } else if (core<faiss::IndexBinaryHash>(index)) {
         shape->own_ids = true;
-        shape->is_hash = shape->has_nflip = true;
+        shape->is_hash = true;
         shape->no_remove = "FAISS's binary hashes have no remove";
     } else if (core<faiss::IndexBinaryMultiHash>(index)) {
-        shape->is_hash = shape->has_nflip = shape->reads_past = true;
+        shape->is_hash = shape->reads_past = true;
         shape->no_remove = "FAISS's binary hashes have no remove";
     } else if (core<faiss::IndexBinaryHNSW>(index)) {
         shape->has_ef_search = true;
@@ -141,45 +129,27 @@ void faiss_shim_get_binary_shape(const FaissIndexBinary *index, struct faiss_shi
     }
 }
 
-size_t faiss_shim_binary_list_size(const FaissIndexBinary *index, size_t list)
+const faiss::InvertedLists *faiss_shim::lists_of_codes(const FaissIndexBinary *index)
 {
-    return core<faiss::IndexBinaryIVF>(index)->invlists->list_size(list);
+    return core<faiss::IndexBinaryIVF>(index)->invlists;
 }
 
-void faiss_shim_binary_list_ids(const FaissIndexBinary *index, size_t list, uint64_t *ids)
-{
-    const faiss::InvertedLists *lists = core<faiss::IndexBinaryIVF>(index)->invlists;
-    faiss::InvertedLists::ScopedIds in_list(lists, list);
-    std::copy_n(reinterpret_cast<const uint64_t *>(in_list.get()), lists->list_size(list), ids);
-}
-
-const uint64_t *faiss_shim_binary_id_map(const FaissIndexBinary *index, size_t *n)
+const std::vector<faiss_shim::idx> *faiss_shim::id_map_of_codes(const FaissIndexBinary *index)
 {
     auto map = dynamic_cast<const faiss::IndexBinaryIDMap *>(of(index));
-    if (!map)
-        return nullptr;
-    *n = map->id_map.size();
-    return reinterpret_cast<const uint64_t *>(map->id_map.data());
+    return map ? &map->id_map : nullptr;
 }
 
-void faiss_shim_binary_set_nprobe(FaissIndexBinary *index, size_t nprobe)
+void faiss_shim_binary_set_knob(FaissIndexBinary *index, int64_t value)
 {
     if (auto ivf = core<faiss::IndexBinaryIVF>(index))
-        ivf->nprobe = nprobe;
-}
-
-void faiss_shim_binary_set_ef_search(FaissIndexBinary *index, int ef_search)
-{
-    if (auto hnsw = core<faiss::IndexBinaryHNSW>(index))
-        hnsw->hnsw.efSearch = ef_search;
-}
-
-void faiss_shim_binary_set_nflip(FaissIndexBinary *index, int nflip)
-{
-    if (auto hash = core<faiss::IndexBinaryHash>(index))
-        hash->nflip = std::min(nflip, hash->b);
+        ivf->nprobe = size_t(value);
+    else if (auto hnsw = core<faiss::IndexBinaryHNSW>(index))
+        hnsw->hnsw.efSearch = int(value);
+    else if (auto hash = core<faiss::IndexBinaryHash>(index))
+        hash->nflip = std::min(int(value), hash->b);
     else if (auto multi = core<faiss::IndexBinaryMultiHash>(index))
-        multi->nflip = std::min(nflip, multi->b);
+        multi->nflip = std::min(int(value), multi->b);
 }
 
 uint64_t faiss_shim_binary_take_hash_distances(void)
@@ -189,7 +159,7 @@ uint64_t faiss_shim_binary_take_hash_distances(void)
     return counted;
 }
 
-void faiss_shim_binary_memory(const FaissIndexBinary *index, struct memory_use *use)
+void faiss_shim::add_memory_of_codes(const FaissIndexBinary *index, memory_use *use)
 {
     if (auto map = dynamic_cast<const faiss::IndexBinaryIDMap *>(of(index)))
         use->ids += held(map->id_map);
@@ -274,14 +244,13 @@ int faiss_shim_binary_write(const FaissIndexBinary *index, const char *path, str
 {
     const bool one_more = is_unwritable(index);
     auto multi = core<faiss::IndexBinaryMultiHash>(const_cast<FaissIndexBinary *>(index));
-    int code = OK;
-    try {
+    const int code = baseline_guarded(err, "FAISS", "save", [&] {
         if (one_more)
             set_rows(multi, size_t(multi->ntotal) + 1);
         faiss::write_index_binary(of(index), path);
-    } catch (const std::exception &e) {
-        code = fail(err, ERR_BASELINE, "save: FAISS: %s", e.what());
-    }
+        return OK;
+    });
+
     if (one_more && multi->ntotal > of(index)->ntotal)
         set_rows(multi, size_t(of(index)->ntotal));
     return code;
@@ -290,13 +259,11 @@ int faiss_shim_binary_write(const FaissIndexBinary *index, const char *path, str
 int faiss_shim_binary_read(FaissIndexBinary **index, const char *path, struct error *err)
 {
     *index = nullptr;
-    try {
+    return baseline_guarded(err, "FAISS", "load", [&] {
         *index = handle(faiss::read_index_binary(path));
-    } catch (const std::exception &e) {
-        return fail(err, ERR_BASELINE, "load: FAISS: %s", e.what());
-    }
-    auto multi = core<faiss::IndexBinaryMultiHash>(*index);
-    if (multi && multi->ntotal == of(*index)->ntotal + 1)
-        set_rows(multi, size_t(of(*index)->ntotal));
-    return OK;
+        auto multi = core<faiss::IndexBinaryMultiHash>(*index);
+        if (multi && multi->ntotal == of(*index)->ntotal + 1)
+            set_rows(multi, size_t(of(*index)->ntotal));
+        return OK;
+    });
 }

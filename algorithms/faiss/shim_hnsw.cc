@@ -77,7 +77,7 @@ const faiss::IndexHNSW *hnsw_of(const FaissIndex *index)
 int faiss_shim_hnsw_new(FaissIndex **out, size_t dim, FaissMetricType metric, int M,
                         int ef_construction, uint64_t seed, struct error *err)
 {
-    return guarded(err, "create", [&] {
+    return baseline_guarded(err, "FAISS", "create", [&] {
         const auto kind =
             metric == METRIC_INNER_PRODUCT ? faiss::METRIC_INNER_PRODUCT : faiss::METRIC_L2;
         auto made = std::make_unique<faiss::IndexHNSWFlat>(int(dim), M, kind);
@@ -93,7 +93,7 @@ int faiss_shim_hnsw_new(FaissIndex **out, size_t dim, FaissMetricType metric, in
 
 int faiss_shim_hnsw_adopt(FaissIndex *index, uint64_t seed, struct error *err)
 {
-    return guarded(err, "load", [&] {
+    return baseline_guarded(err, "FAISS", "load", [&] {
         auto hnsw = const_cast<faiss::IndexHNSW *>(hnsw_of(index));
         auto flat = hnsw ? dynamic_cast<faiss::IndexFlat *>(hnsw->storage) : nullptr;
         if (!flat)

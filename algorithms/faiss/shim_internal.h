@@ -1,19 +1,19 @@
 // shim_internal.h - shared by the C++ files of the shim: FAISS's objects behind the C API's
-// handles, traversal of an index's layers, threads, and conversion of exceptions to error codes.
+// handles, traversal of an index's layers, threads.
 #ifndef DRIFTLINE_FAISS_SHIM_INTERNAL_H
 #define DRIFTLINE_FAISS_SHIM_INTERNAL_H
 
+#include "algorithms/common/baseline/shim.h"
 #include "algorithms/common/concurrency/blas_threads.h"
 #include "algorithms/faiss/shim.h"
 
 #include <cstdint>
-#include <exception>
 #include <memory>
-#include <new>
 #include <typeinfo>
 #include <vector>
 
 #include <faiss/Index.h>
+#include <faiss/IndexBinary.h>
 #include <faiss/IndexHNSW.h>
 #include <faiss/IndexIDMap.h>
 #include <faiss/IndexIVF.h>
@@ -51,20 +51,22 @@ inline const faiss::Index *of(const FaissIndex *index)
     return reinterpret_cast<const faiss::Index *>(index);
 }
 
-// Returns what `body` returns, or the code of error.h for the exception it throws; `what` begins
-// the message.
-template <class F> int guarded(struct error *err, const char *what, F body)
+inline faiss::IndexBinary *of(FaissIndexBinary *index)
 {
-    try {
-        return body();
-    } catch (const std::bad_alloc &) {
-        return fail(err, ERR_NO_MEMORY, "%s: FAISS ran out of memory", what);
-    } catch (const std::exception &e) {
-        return fail(err, ERR_BASELINE, "%s: FAISS: %s", what, e.what());
-    } catch (...) {
-        return fail(err, ERR_BASELINE, "%s: FAISS threw something that is not an exception", what);
-    }
+    return reinterpret_cast<faiss::IndexBinary *>(index);
 }
+
+inline const faiss::IndexBinary *of(const FaissIndexBinary *index)
+{
+    return reinterpret_cast<const faiss::IndexBinary *>(index);
+}
+
+// shim_binary.cc: what functions of shim.h do for codes.
+void seed_codes(FaissIndexBinary *, int seed);
+void shape_of_codes(const FaissIndexBinary *, faiss_shim_shape *);
+const faiss::InvertedLists *lists_of_codes(const FaissIndexBinary *);
+const std::vector<idx> *id_map_of_codes(const FaissIndexBinary *); // nullptr: none
+void add_memory_of_codes(const FaissIndexBinary *, memory_use *);
 
 // Whether the index is a T itself, not of a class derived from it.
 template <class... T> bool is_exactly(const faiss::Index *index)

@@ -90,10 +90,13 @@ void add_layer(const Index *layer, bool is_quantizer, struct memory_use *use)
 
 } // namespace
 
-void faiss_shim_memory(const FaissIndex *index, struct memory_use *use)
+void faiss_shim_memory(const struct faiss_library *library, struct memory_use *use)
 {
-    // for_each_layer() is not const because seeding uses it; this visitor changes nothing.
-    auto root = const_cast<Index *>(of(index));
+    if (library->codes)
+        add_memory_of_codes(library->codes, use);
+    if (!library->rows)
+        return;
+    Index *root = of(library->rows);
     const Index *quantizer = nullptr;
     for_each_layer(root, [&](Index *layer) {
         add_layer(layer, layer == quantizer, use);

@@ -45,7 +45,7 @@ int search_slice(void *arg, size_t first, size_t end, size_t)
 {
     auto s = static_cast<const slices *>(arg);
     omp_set_num_threads(1); // of this thread
-    return guarded(s->err, "search", [&] {
+    return baseline_guarded(s->err, "FAISS", "search", [&] {
         const size_t k = size_t(s->k);
         s->index->search(idx(end - first), s->rows + first * size_t(s->index->d), s->k,
                          s->distances + first * k, s->labels + first * k);
@@ -141,7 +141,7 @@ int faiss_shim_search(const FaissIndex *index, const struct faiss_shim_threads *
     faiss_shim_set_threads(t->threads);
     if (t->threads > 1 && is_flat(of(index)))
         return search_flat(of(index), *t, n, queries, idx(k), distances, out);
-    return guarded(t->err, "search", [&] {
+    return baseline_guarded(t->err, "FAISS", "search", [&] {
         of(index)->search(idx(n), queries, idx(k), distances, out);
         return OK;
     });
@@ -152,7 +152,7 @@ int faiss_shim_insert(FaissIndex *index, const struct faiss_shim_threads *t, siz
 {
     const blas_alone alone;
     faiss_shim_set_threads(t->threads);
-    return guarded(t->err, "insert", [&] {
+    return baseline_guarded(t->err, "FAISS", "insert", [&] {
         const divided_centroids lent(of(index), *t);
         of(index)->add_with_ids(idx(n), rows, reinterpret_cast<const idx *>(ids));
         return OK;

@@ -2,6 +2,8 @@
  * candidates that contain the nearest (kernels/cuda/device.h). Their distances are computed here, by
  * the kernels of search.c. Rows that have changed are copied to the device before a batch. */
 #include "algorithms/flat/flat.h"
+
+#include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 #include "src/core/topk.h"
@@ -53,7 +55,7 @@ static int put(void *to, size_t first, size_t n)
 {
     struct flat *f = to;
     const struct device_row_ops *ops = f->device.cuda.library.ops->rows;
-    const void *rows = f->rows + first * f->row_bytes;
+    const void *rows = f->store.rows + first * f->store.row_bytes;
     return f->base.env.element == INDEX_U8 ? ops->put_u8(f->device.rows, first, rows, n)
                                            : ops->put_f32(f->device.rows, first, rows, n);
 }
@@ -66,7 +68,7 @@ static int bring_rows(struct flat *f)
         d->rows ? 0
                 : d->cuda.library.ops->rows->create(d->cuda.session, device_metric_of(&f->base.env),
                                                     f->base.env.dim, &d->rows);
-    return rc ? rc : cuda_copy_bring(&d->copy, f->n, put, f);
+    return rc ? rc : cuda_copy_bring(&d->copy, f->store.n, put, f);
 }
 
 /* The nearest among the candidates of queries [first, end) of the call. */
@@ -78,12 +80,12 @@ static int choose(void *arg, size_t first, size_t end, size_t worker)
     (void)worker;
     for (size_t i = first; i < end; i++) {
         const size_t query = b->first + i;
-        const char *row = (const char *)b->request->queries.rows + query * f->row_bytes;
+        const char *row = (const char *)b->request->queries.rows + query * f->store.row_bytes;
         struct topk nearest =
             topk_begin(k, b->result->distances + query * k, b->result->ids + query * k);
         for (size_t j = 0; j < b->found[i] && b->found[i] <= b->capacity; j++) {
             const uint32_t slot = b->candidates[i * b->capacity + j].position;
-            topk_push(&nearest, flat_distance(f, row, slot), f->ids[slot]);
+            topk_push(&nearest, flat_distance(f, row, slot), f->store.ids[slot]);
         }
         topk_sort(&nearest);
     }
@@ -102,7 +104,7 @@ static int search_others(struct device_batch *b, size_t n)
         struct search_request one = *b->request;
         struct search_result its = { .ids = b->result->ids + query * k,
                                      .distances = b->result->distances + query * k };
-        one.queries.rows = (const char *)one.queries.rows + query * b->f->row_bytes;
+        one.queries.rows = (const char *)one.queries.rows + query * b->f->store.row_bytes;
         one.queries.n = 1;
         rc = flat_search(&b->f->base, &one, &its);
     }
@@ -111,12 +113,10 @@ static int search_others(struct device_batch *b, size_t n)
 
 static const float *floats_of(struct device_batch *b, size_t n)
 {
-    const size_t dim = b->f->base.env.dim;
-    const char *rows = (const char *)b->request->queries.rows + b->first * b->f->row_bytes;
+    const char *rows = (const char *)b->request->queries.rows + b->first * b->f->store.row_bytes;
     if (b->f->base.env.element == INDEX_F32)
         return (const float *)(const void *)rows;
-    for (size_t i = 0; i < n * dim; i++)
-        b->queries[i] = ((const uint8_t *)rows)[i];
+    rows_to_floats(&b->f->base.env, rows, n, b->queries);
     return b->queries;
 }
 
@@ -130,7 +130,7 @@ static int search_calls(struct device_batch *b)
         const size_t n = nq - b->first < QUERIES_A_CALL ? nq - b->first : QUERIES_A_CALL;
         rc = cuda_check(&f->device.cuda,
                         f->device.cuda.library.ops->rows->candidates(
-                            f->device.rows, f->n, floats_of(b, n), n, b->request->k, NULL,
+                            f->device.rows, f->store.n, floats_of(b, n), n, b->request->k, NULL,
                             b->capacity, b->found, b->candidates),
                         "flat", env->error);
         if (rc == OK)
@@ -147,7 +147,7 @@ bool flat_device_fits(const struct flat *f, const struct search_request *request
 {
     return cuda_is_open(&f->device.cuda) && f->base.env.element != INDEX_B64 &&
            request->queries.n >= QUERIES_MIN && request->k <= DEVICE_MAX_K && !request->filter &&
-           f->n > 0;
+           f->store.n > 0;
 }
 
 int flat_device_search(struct flat *f, const struct search_request *request,
@@ -171,9 +171,9 @@ int flat_device_search(struct flat *f, const struct search_request *request,
     mem_free(mem, b.queries);
     mem_free(mem, b.found);
     mem_free(mem, b.candidates);
-    const double computed = (double)request->queries.n * (double)f->n;
+    const double computed = (double)request->queries.n * (double)f->store.n;
     result->work.distances += computed;
     result->work.scanned += computed;
-    result->work.bytes_read += computed * (double)f->row_bytes;
+    result->work.bytes_read += computed * (double)f->store.row_bytes;
     return rc;
 }

@@ -1,18 +1,15 @@
-/* flat.h - state of the exact scan, and the functions shared by its files.
- *
- * Invariant: slot_of maps each of ids[0 .. n-1] to its position and holds nothing else. The last
- * row takes a deleted row's place, so positions do not show the order of insertion. */
+/* flat.h - state of the exact scan, and the functions shared by its files. */
 #ifndef DRIFTLINE_FLAT_H
 #define DRIFTLINE_FLAT_H
 
 #include <pthread.h>
 
 #include "algorithms/common/durable/logged.h"
+#include "algorithms/common/rows/dense_rows.h"
 #include "kernels/kernels.h"
 #include "src/core/device/copy.h"
 #include "src/core/device/cuda.h"
 #include "src/core/index.h"
-#include "src/core/slot_table.h"
 
 struct flat_params {
     int64_t device, wal, checkpoint_mb;
@@ -33,13 +30,7 @@ struct flat {
     };
     struct flat_params params;
     struct flat_device device;
-    size_t row_bytes;
-    size_t n;
-    unsigned char *rows; /* n of rows_capacity rows */
-    size_t rows_capacity;
-    uint64_t *ids; /* n of ids_capacity */
-    size_t ids_capacity;
-    struct slot_table slot_of;
+    struct dense_rows store;
 };
 
 extern const struct index_ops flat_ops;

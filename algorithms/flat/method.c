@@ -4,21 +4,15 @@
  * search.c scans. A saved index has the ids, and the rows in the order of their positions. */
 #include "algorithms/flat/flat.h"
 
-#include <inttypes.h>
-#include <string.h>
-
 #include "src/core/mem.h"
 
 static void flat_destroy(struct index *index)
 {
     struct flat *f = (struct flat *)index;
-    struct mem *mem = index->env.mem;
     flat_device_close(f);
     pthread_mutex_destroy(&f->device.lock);
-    mem_free(mem, f->rows);
-    mem_free(mem, f->ids);
-    slot_table_free(&f->slot_of);
-    mem_free(mem, f);
+    dense_rows_free(&f->store);
+    mem_free(index->env.mem, f);
 }
 
 static int flat_create(struct index **index, const struct index_ops *ops,
@@ -30,8 +24,8 @@ static int flat_create(struct index **index, const struct index_ops *ops,
     f->base.ops = ops;
     f->base.env = *env;
     f->params = *(const struct flat_params *)params;
-    f->row_bytes = index_row_bytes(env->element, env->dim);
-    slot_table_init(&f->slot_of, env->mem);
+    dense_rows_init(&f->store, env->mem, index_row_bytes(env->element, env->dim));
+    f->store.copy = &f->device.copy;
     pthread_mutex_init(&f->device.lock, NULL);
     const int rc = f->params.device == CUDA_CUDA ? flat_device_open(f) : OK;
     if (rc == OK)
@@ -41,70 +35,21 @@ static int flat_create(struct index **index, const struct index_ops *ops,
     return rc;
 }
 
-static bool reserve_exactly(struct flat *f, size_t n)
-{
-    struct mem *mem = f->base.env.mem;
-    return mem_grow(mem, &f->rows, &f->rows_capacity, n, f->row_bytes) &&
-           mem_grow(mem, &f->ids, &f->ids_capacity, n, sizeof *f->ids);
-}
-
-/* Reserves n more rows with these ids; false: out of memory, or too many; the index is unchanged. */
-static bool reserve(struct flat *f, const uint64_t *ids, size_t n)
-{
-    /* The hint avoids the spare half of doubling. If it exceeds the memory, growing by need may
-     * still succeed. */
-    const size_t expected = f->base.env.expected_n;
-    if (n >= UINT32_MAX - f->n)
-        return false;
-    const size_t need = f->n + n;
-    return ((need <= expected && f->rows_capacity < need && reserve_exactly(f, expected)) ||
-            reserve_exactly(f, need)) &&
-           slot_table_reserve(&f->slot_of, f->ids, ids, n);
-}
-
 static int flat_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
 {
-    struct flat *f = (struct flat *)index;
-    *done = 0;
-    if (!reserve(f, ids, v.n))
-        return fail(index->env.error, ERR_NO_MEMORY, "flat: out of memory for %zu more rows", v.n);
-    memcpy(f->rows + f->n * f->row_bytes, v.rows, v.n * f->row_bytes);
-    memcpy(f->ids + f->n, ids, v.n * sizeof *ids);
-    for (size_t i = 0; i < v.n; i++)
-        slot_table_put(&f->slot_of, ids[i], (uint32_t)(f->n + i));
-    f->n += v.n;
-    *done = v.n;
-    return OK;
+    return dense_rows_insert(&((struct flat *)index)->store, index, v, ids, done);
 }
-
-#define PREFETCH_AHEAD 8
 
 static int flat_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
 {
-    struct flat *f = (struct flat *)index;
-    for (*done = 0; *done < n; ++*done) {
-        if (*done + PREFETCH_AHEAD < n)
-            slot_table_prefetch(&f->slot_of, ids[*done + PREFETCH_AHEAD]);
-        uint32_t slot;
-        if (!slot_table_remove(&f->slot_of, f->ids, ids[*done], &slot))
-            return fail(index->env.error, ERR_UNKNOWN_ID, "flat: id %" PRIu64 " is not stored",
-                        ids[*done]);
-        const size_t last = --f->n;
-        cuda_copy_note(&f->device.copy, slot, f->n);
-        if (slot == last)
-            continue;
-        memcpy(f->rows + slot * f->row_bytes, f->rows + last * f->row_bytes, f->row_bytes);
-        f->ids[slot] = f->ids[last];
-        slot_table_move(&f->slot_of, f->ids[slot], (uint32_t)last, slot);
-    }
-    return OK;
+    return dense_rows_remove_ids(&((struct flat *)index)->store, index, ids, n, done);
 }
 
 static int flat_stats(const struct index *index, struct stat_sink *sink)
 {
     const struct flat *f = (const struct flat *)index;
-    sink->value(sink->to, "rows", (double)f->n);
-    sink->value(sink->to, "capacity_rows", (double)f->rows_capacity);
+    sink->value(sink->to, "rows", (double)f->store.n);
+    sink->value(sink->to, "capacity_rows", (double)f->store.rows_capacity);
     cuda_stats(&f->device.cuda, sink);
     if (f->device.rows)
         sink->value(sink->to, "device_bytes",
@@ -115,9 +60,8 @@ static int flat_stats(const struct index *index, struct stat_sink *sink)
 static int flat_memory(const struct index *index, struct memory_use *use)
 {
     const struct flat *f = (const struct flat *)index;
-    *use = (struct memory_use){ .vectors = f->rows_capacity * f->row_bytes,
-                                .ids = f->ids_capacity * sizeof *f->ids +
-                                       slot_table_bytes(&f->slot_of),
+    *use = (struct memory_use){ .vectors = dense_rows_bytes(&f->store),
+                                .ids = dense_rows_ids_bytes(&f->store),
                                 .other = sizeof *f,
                                 .disk = logged_bytes(index) };
     return OK;
@@ -125,23 +69,8 @@ static int flat_memory(const struct index *index, struct memory_use *use)
 
 static int flat_check(const struct index *index, struct stat_sink *sink)
 {
-    const struct flat *f = (const struct flat *)index;
-    struct error *err = index->env.error;
     (void)sink;
-    if (f->n > f->rows_capacity || f->n > f->ids_capacity)
-        return fail(err, ERR_INVARIANT, "flat: %zu rows, with capacity for %zu rows and %zu ids",
-                    f->n, f->rows_capacity, f->ids_capacity);
-    if (f->slot_of.n != f->n)
-        return fail(err, ERR_INVARIANT, "flat: %zu rows, but the map has %zu ids", f->n,
-                    f->slot_of.n);
-    for (size_t i = 0; i < f->n; i++) {
-        uint32_t slot = UINT32_MAX;
-        if (!slot_table_get(&f->slot_of, f->ids, f->ids[i], &slot) || slot != i)
-            return fail(err, ERR_INVARIANT,
-                        "flat: position %zu holds id %" PRIu64 ", which the map has at %" PRIu32, i,
-                        f->ids[i], slot);
-    }
-    return OK;
+    return dense_rows_check(&((const struct flat *)index)->store, "flat", index->env.error);
 }
 
 static int flat_inspect(const struct index *index, const struct structure_sink *sink)
@@ -150,51 +79,27 @@ static int flat_inspect(const struct index *index, const struct structure_sink *
 
     if (!sink->enter(sink->to, "flat", 0))
         return OK;
-    sink->number(sink->to, "rows", (double)f->n);
-    sink->number(sink->to, "live", (double)f->n);
-    sink->ids(sink->to, "ids", f->ids, f->n);
+    sink->number(sink->to, "rows", (double)f->store.n);
+    sink->number(sink->to, "live", (double)f->store.n);
+    sink->ids(sink->to, "ids", f->store.ids, f->store.n);
     sink->leave(sink->to);
     return OK;
 }
 
 static bool flat_has(const struct index *index, uint64_t id)
 {
-    const struct flat *f = (const struct flat *)index;
-    return slot_table_get(&f->slot_of, f->ids, id, NULL);
-}
-
-struct values {
-    size_t n;
-    const uint64_t *ids;
-    const unsigned char *rows;
-};
-
-static int fields(struct store_fields *f, const struct flat *flat, struct values *v)
-{
-    store_field_whole(f, "ids", &v->ids, &v->n, sizeof *v->ids);
-    return store_field(f, "rows", &v->rows, v->n, flat->row_bytes);
+    return dense_rows_find(&((const struct flat *)index)->store, id, NULL);
 }
 
 static int flat_write(struct index *index, struct store_writer *w)
 {
-    const struct flat *flat = (const struct flat *)index;
-    struct values v = { flat->n, flat->ids, flat->rows };
-    return fields(&(struct store_fields){ .w = w }, flat, &v);
+    dense_rows_save(&((struct flat *)index)->store, w, "rows");
+    return OK;
 }
 
 static int flat_read(struct index *index, struct store_reader *r)
 {
-    struct flat *flat = (struct flat *)index;
-    struct values v = { 0 };
-    const int rc = fields(&(struct store_fields){ .r = r }, flat, &v);
-    if (rc != OK || v.n == 0)
-        return rc;
-    if (!reserve(flat, v.ids, v.n))
-        return fail(r->error, ERR_NO_MEMORY, "flat: out of memory, cannot load %zu rows", v.n);
-    memcpy(flat->ids, v.ids, v.n * sizeof *v.ids);
-    memcpy(flat->rows, v.rows, v.n * flat->row_bytes);
-    flat->n = v.n;
-    return store_take_ids(r, flat->ids, v.n, v.n, &flat->slot_of);
+    return dense_rows_load(&((struct flat *)index)->store, r, "rows");
 }
 
 static const struct logged_method logged = { .ops = &flat_ops,

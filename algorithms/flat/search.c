@@ -39,7 +39,7 @@ struct tile {
 
 static size_t rows_a_tile(const struct flat *f, size_t nq)
 {
-    size_t rows = TILE_BYTES / f->row_bytes;
+    size_t rows = TILE_BYTES / f->store.row_bytes;
     rows = rows < 16 ? 16 : rows;
     const size_t most = nq == 1 ? ROWS_A_TILE : SCORES_A_TILE / QUERIES_A_TILE;
     return rows < most ? rows : most;
@@ -125,8 +125,9 @@ static void score_words(const struct flat *f, const void *queries, size_t nq, co
 {
     uint64_t query[INDEX_CODE_WORDS_MAX]; /* the caller's may be unaligned */
     for (size_t q = 0; q < nq; q++) {
-        memcpy(query, (const char *)queries + q * f->row_bytes, f->row_bytes);
-        f->base.env.kernels->hamming_words_1n(query, codes, n, f->row_bytes / sizeof *query, raw);
+        memcpy(query, (const char *)queries + q * f->store.row_bytes, f->store.row_bytes);
+        f->base.env.kernels->hamming_words_1n(query, codes, n, f->store.row_bytes / sizeof *query,
+                                              raw);
         for (size_t i = 0; i < n; i++)
             scores[q * ld + i] = (float)raw[i];
     }
@@ -137,7 +138,7 @@ static void score_words(const struct flat *f, const void *queries, size_t nq, co
 static void score(const struct flat *f, struct tile *t, const void *queries, size_t row, size_t n,
                   size_t column)
 {
-    const void *rows = f->rows + row * f->row_bytes;
+    const void *rows = f->store.rows + row * f->store.row_bytes;
     switch (f->base.env.element) {
         case INDEX_F32: score_f32(f, queries, t->nq, rows, n, t->scores + column, t->n); break;
         case INDEX_U8:
@@ -154,7 +155,7 @@ static void score(const struct flat *f, struct tile *t, const void *queries, siz
 
 float flat_distance(const struct flat *f, const void *query, size_t slot)
 {
-    const void *row = f->rows + slot * f->row_bytes;
+    const void *row = f->store.rows + slot * f->store.row_bytes;
     uint32_t raw;
     float distance;
     if (f->base.env.element == INDEX_U8)
@@ -185,7 +186,7 @@ static void fill(const struct flat *f, struct tile *t, const void *queries,
     if (filter) {
         t->n_allowed = 0;
         for (size_t i = 0; i < t->n; i++)
-            if (index_filter_allows(filter, f->ids[t->first + i]))
+            if (index_filter_allows(filter, f->store.ids[t->first + i]))
                 t->allowed[t->n_allowed++] = (uint32_t)i;
     }
     const bool sparse = t->n_allowed * SPARSE < t->n;
@@ -201,7 +202,7 @@ static void fill(const struct flat *f, struct tile *t, const void *queries,
         mask_forbidden(t);
     const double computed = (double)t->nq * (double)(sparse ? t->n_allowed : t->n);
     work->distances += computed;
-    work->bytes_read += computed * (double)f->row_bytes;
+    work->bytes_read += computed * (double)f->store.row_bytes;
     work->scanned += computed;
 }
 
@@ -255,7 +256,7 @@ static void offer_tile(const struct flat *f, struct tile *t, size_t q, struct to
         const size_t found = select_block(f, t, q, at, n, topk_limit(nearest));
         for (size_t i = 0; i < found; i++) {
             const size_t column = at + t->selected[i];
-            topk_push(nearest, score_at(t, q, column), f->ids[t->first + column]);
+            topk_push(nearest, score_at(t, q, column), f->store.ids[t->first + column]);
         }
     }
 }
@@ -266,10 +267,10 @@ static void scan_part(struct flat_scan *s, size_t query_tile, size_t part)
     const struct flat *f = s->f;
     const struct vectors queries = s->request->queries;
     const size_t query = query_tile * QUERIES_A_TILE;
-    const size_t row_tiles = (f->n + s->rows_a_tile - 1) / s->rows_a_tile;
+    const size_t row_tiles = (f->store.n + s->rows_a_tile - 1) / s->rows_a_tile;
     const size_t begin = row_tiles * part / s->parts * s->rows_a_tile;
     size_t end = row_tiles * (part + 1) / s->parts * s->rows_a_tile;
-    end = end < f->n ? end : f->n;
+    end = end < f->store.n ? end : f->store.n;
 
     struct tile t;
     struct work work = { 0 };
@@ -279,8 +280,8 @@ static void scan_part(struct flat_scan *s, size_t query_tile, size_t part)
         nearest[q] = heap_of(s, part, query + q);
     for (t.first = begin; t.first < end; t.first += t.n) {
         t.n = end - t.first < s->rows_a_tile ? end - t.first : s->rows_a_tile;
-        fill(f, &t, (const unsigned char *)queries.rows + query * f->row_bytes, s->request->filter,
-             &work);
+        fill(f, &t, (const unsigned char *)queries.rows + query * f->store.row_bytes,
+             s->request->filter, &work);
         for (size_t q = 0; q < t.nq && t.n_allowed > 0; q++)
             offer_tile(f, &t, q, &nearest[q]);
     }
@@ -326,7 +327,7 @@ int flat_search(struct index *index, const struct search_request *request,
                            .rows_a_tile = rows_a_tile(f, nq),
                            .ids = result->ids,
                            .distances = result->distances };
-    const size_t row_tiles = (f->n + s.rows_a_tile - 1) / s.rows_a_tile;
+    const size_t row_tiles = (f->store.n + s.rows_a_tile - 1) / s.rows_a_tile;
     if (s.query_tiles > 0 && s.query_tiles < request->threads)
         s.parts = (request->threads + s.query_tiles - 1) / s.query_tiles;
     if (s.parts > row_tiles)
@@ -373,7 +374,7 @@ static int report(const struct flat *f, struct tile *t, size_t query, float limi
             const size_t found = select_block(f, t, q, at, n, limit);
             for (size_t i = 0; i < found; i++) {
                 const size_t column = at + t->selected[i];
-                const int rc = result->found(result->to, query + q, f->ids[t->first + column],
+                const int rc = result->found(result->to, query + q, f->store.ids[t->first + column],
                                              score_at(t, q, column));
                 if (rc != OK)
                     return rc;
@@ -392,10 +393,11 @@ int flat_range(struct index *index, const struct range_request *request,
     const float limit = float_at_most(request->radius);
     struct tile t;
     for (size_t query = 0; query < nq; query += QUERIES_A_TILE) {
-        const void *queries = (const unsigned char *)request->queries.rows + query * f->row_bytes;
+        const void *queries =
+            (const unsigned char *)request->queries.rows + query * f->store.row_bytes;
         t.nq = nq - query < QUERIES_A_TILE ? nq - query : QUERIES_A_TILE;
-        for (t.first = 0; t.first < f->n; t.first += t.n) {
-            t.n = f->n - t.first < rows ? f->n - t.first : rows;
+        for (t.first = 0; t.first < f->store.n; t.first += t.n) {
+            t.n = f->store.n - t.first < rows ? f->store.n - t.first : rows;
             fill(f, &t, queries, request->filter, &result->work);
             const int rc = t.n_allowed ? report(f, &t, query, limit, result) : OK;
             if (rc != OK)

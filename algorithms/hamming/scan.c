@@ -100,7 +100,7 @@ static int scan_stats(const struct index *index, struct stat_sink *sink)
 {
     const struct hamming_scan *s = (const struct hamming_scan *)index;
     sink->value(sink->to, "rows", (double)s->codes.rows.n);
-    sink->value(sink->to, "capacity_rows", (double)s->codes.rows.codes_capacity);
+    sink->value(sink->to, "capacity_rows", (double)s->codes.rows.rows_capacity);
     code_device_stats(s->device, sink);
     return OK;
 }
@@ -113,7 +113,7 @@ static int scan_inspect(const struct index *index, const struct structure_sink *
         return OK;
     sink->number(sink->to, "rows", (double)s->codes.rows.n);
     sink->number(sink->to, "live", (double)s->codes.rows.n);
-    sink->number(sink->to, "capacity_rows", (double)s->codes.rows.codes_capacity);
+    sink->number(sink->to, "capacity_rows", (double)s->codes.rows.rows_capacity);
     sink->ids(sink->to, "ids", s->codes.rows.ids, s->codes.rows.n);
     sink->leave(sink->to);
     return OK;
@@ -122,8 +122,8 @@ static int scan_inspect(const struct index *index, const struct structure_sink *
 static int scan_memory(const struct index *index, struct memory_use *use)
 {
     const struct hamming_scan *s = (const struct hamming_scan *)index;
-    *use = (struct memory_use){ .vectors = code_store_codes_bytes(&s->codes.rows),
-                                .ids = code_store_ids_bytes(&s->codes.rows),
+    *use = (struct memory_use){ .vectors = dense_rows_bytes(&s->codes.rows),
+                                .ids = dense_rows_ids_bytes(&s->codes.rows),
                                 .other = sizeof *s + code_device_bytes(s->device),
                                 .disk = logged_bytes(index) };
     return OK;
@@ -132,7 +132,7 @@ static int scan_memory(const struct index *index, struct memory_use *use)
 static int scan_check(const struct index *index, struct stat_sink *sink)
 {
     (void)sink;
-    return code_store_check(&((const struct hamming_scan *)index)->codes.rows, "hamming-scan",
+    return dense_rows_check(&((const struct hamming_scan *)index)->codes.rows, "hamming-scan",
                             index->env.error);
 }
 

@@ -138,7 +138,7 @@ int hamming_tree_query_pick(struct tree_query *q, const uint64_t *codes, const u
 
 /* Answers one query after another. Either answers or nearest has an element per query; the other
    is NULL. */
-static int visit_group(const struct index *index, const struct code_store *rows,
+static int visit_group(const struct index *index, const struct dense_rows *rows,
                        struct code_group *group, unsigned limit, struct code_answers *answers,
                        struct topk *nearest, tree_visit *visit)
 {
@@ -159,14 +159,14 @@ static int visit_group(const struct index *index, const struct code_store *rows,
     return rc;
 }
 
-int hamming_tree_range_group(const struct index *index, const struct code_store *rows,
+int hamming_tree_range_group(const struct index *index, const struct dense_rows *rows,
                              struct code_group *group, unsigned radius,
                              struct code_answers *answers, tree_visit *visit)
 {
     return visit_group(index, rows, group, radius, answers, NULL, visit);
 }
 
-int hamming_tree_nearest_group(const struct index *index, const struct code_store *rows,
+int hamming_tree_nearest_group(const struct index *index, const struct dense_rows *rows,
                                struct code_group *group, struct topk *nearest, tree_visit *visit)
 {
     return visit_group(index, rows, group, CODE_BITS, NULL, nearest, visit);

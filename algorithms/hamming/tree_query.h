@@ -9,7 +9,7 @@
 #define DRIFTLINE_TREE_QUERY_H
 
 #include "algorithms/common/codes/code_queries.h"
-#include "algorithms/common/codes/code_store.h"
+#include "algorithms/common/rows/dense_rows.h"
 #include "kernels/kernels.h"
 
 #define TREE_PATH 32 /* distances that a waiting node can store */
@@ -38,7 +38,7 @@ struct tree_frontier {
 
 struct tree_query {
     const struct index *index;
-    const struct code_store *rows;
+    const struct dense_rows *rows;
     const struct id_filter *filter;
     uint64_t code;
     unsigned limit;               /* farther codes are not answers; falls in a k-nearest search */
@@ -74,9 +74,9 @@ int hamming_tree_query_pick(struct tree_query *, const uint64_t *codes, const ui
 
 /* Answers a group one query after another; visit() starts at the root. For struct code_ops. */
 typedef int tree_visit(struct tree_query *);
-int hamming_tree_range_group(const struct index *, const struct code_store *, struct code_group *,
+int hamming_tree_range_group(const struct index *, const struct dense_rows *, struct code_group *,
                              unsigned radius, struct code_answers *answers, tree_visit *visit);
-int hamming_tree_nearest_group(const struct index *, const struct code_store *, struct code_group *,
+int hamming_tree_nearest_group(const struct index *, const struct dense_rows *, struct code_group *,
                                struct topk *nearest, tree_visit *visit);
 void hamming_tree_frontier_free(struct mem *, void *frontier); /* code_ops.scratch_free */
 

@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "algorithms/common/durable/baseline_file.h"
+#include "algorithms/common/baseline/baseline_file.h"
 #include "algorithms/hnswlib/shim.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -81,15 +81,15 @@ static void hnswlib_destroy(struct index *index)
 static int make(struct index **out, const struct index_env *env,
                 const struct hnswlib_params *params, const char *path)
 {
-    struct hnswlib *self = mem_zalloc(env->mem, sizeof *self);
-    if (!self)
-        return fail(env->error, ERR_NO_MEMORY, "hnswlib: out of memory for %zu bytes",
-                    sizeof *self);
-    self->base = (struct index){ .ops = &hnswlib_ops, .env = *env };
+    struct index *made;
+    int code = baseline_new(&made, sizeof(struct hnswlib), &hnswlib_ops, env);
+    if (code != OK)
+        return code;
+    struct hnswlib *self = (struct hnswlib *)made;
     self->params = *params;
     const struct hnswlib_shim_options options = options_of(self);
-    int code = path ? hnswlib_shim_load(&self->graph, &options, path, env->error)
-                    : hnswlib_shim_new(&self->graph, &options, env->error);
+    code = path ? hnswlib_shim_load(&self->graph, &options, path, env->error)
+                : hnswlib_shim_new(&self->graph, &options, env->error);
     if (code != OK) {
         mem_free(env->mem, self);
         return code;

@@ -1,6 +1,8 @@
 // shim.cc - a C interface to hnswlib, declared in shim.h.
 #include "algorithms/hnswlib/shim.h"
 
+#include "algorithms/common/baseline/shim.h"
+
 #include <algorithm>
 #include <atomic>
 #include <cassert>
@@ -133,20 +135,6 @@ struct allowed_ids : hnswlib::BaseFilterFunctor {
     }
 };
 
-template <class F> int guarded(struct error *err, const char *what, F body)
-{
-    try {
-        return body();
-    } catch (const std::bad_alloc &) {
-        return fail(err, ERR_NO_MEMORY, "%s: hnswlib ran out of memory", what);
-    } catch (const std::exception &e) {
-        return fail(err, ERR_BASELINE, "%s: hnswlib: %s", what, e.what());
-    } catch (...) {
-        return fail(err, ERR_BASELINE, "%s: hnswlib threw something that is not an exception",
-                    what);
-    }
-}
-
 } // namespace
 
 struct hnswlib_shim {
@@ -163,7 +151,7 @@ struct hnswlib_shim {
 int hnswlib_shim_new(struct hnswlib_shim **out, const struct hnswlib_shim_options *o,
                      struct error *err)
 {
-    return guarded(err, "create", [&] {
+    return baseline_guarded(err, "hnswlib", "create", [&] {
         auto made = std::make_unique<hnswlib_shim>(*o);
         made->g = std::make_unique<graph>(&made->space, o->capacity, o->M, o->ef_construction,
                                           o->seed, o->replace_deleted);
@@ -175,7 +163,7 @@ int hnswlib_shim_new(struct hnswlib_shim **out, const struct hnswlib_shim_option
 int hnswlib_shim_load(struct hnswlib_shim **out, const struct hnswlib_shim_options *o,
                       const char *path, struct error *err)
 {
-    return guarded(err, "load", [&] {
+    return baseline_guarded(err, "hnswlib", "load", [&] {
         auto made = std::make_unique<hnswlib_shim>(*o);
         made->g =
             std::make_unique<graph>(&made->space, path, false, o->capacity, o->replace_deleted);
@@ -194,7 +182,7 @@ int hnswlib_shim_load(struct hnswlib_shim **out, const struct hnswlib_shim_optio
 
 int hnswlib_shim_save(const struct hnswlib_shim *h, const char *path, struct error *err)
 {
-    return guarded(err, "save", [&] {
+    return baseline_guarded(err, "hnswlib", "save", [&] {
         h->g->saveIndex(path);
         // saveIndex does not check whether its writes succeeded.
         std::ifstream written(path, std::ios::binary | std::ios::ate);
@@ -214,7 +202,7 @@ void hnswlib_shim_free(struct hnswlib_shim *h)
 
 int hnswlib_shim_reserve(struct hnswlib_shim *h, size_t n, struct error *err)
 {
-    return guarded(err, "insert", [&] {
+    return baseline_guarded(err, "hnswlib", "insert", [&] {
         const size_t vacant = h->replace_deleted ? h->g->getDeletedCount() : 0;
         const size_t need = h->g->getCurrentElementCount() + (n > vacant ? n - vacant : 0);
         if (need > h->g->getMaxElements())
@@ -231,7 +219,7 @@ bool hnswlib_shim_knows(const struct hnswlib_shim *h, uint64_t id)
 
 int hnswlib_shim_add(struct hnswlib_shim *h, const float *row, uint64_t id, struct error *err)
 {
-    return guarded(err, "insert", [&] {
+    return baseline_guarded(err, "hnswlib", "insert", [&] {
         if (h->replace_deleted) {
             const bool was_here = hnswlib_shim_knows(h, id);
             // If another row took the id's old place later, hnswlib would also forget the id's new
@@ -248,7 +236,7 @@ int hnswlib_shim_add(struct hnswlib_shim *h, const float *row, uint64_t id, stru
 
 int hnswlib_shim_remove(struct hnswlib_shim *h, uint64_t id, struct error *err)
 {
-    return guarded(err, "remove", [&] {
+    return baseline_guarded(err, "hnswlib", "remove", [&] {
         h->g->markDelete(id);
         return OK;
     });
@@ -263,7 +251,7 @@ int hnswlib_shim_search(const struct hnswlib_shim *h, const float *query, size_t
                         const struct id_filter *filter, uint64_t *ids, float *distances,
                         uint64_t *computed, struct error *err)
 {
-    return guarded(err, "search", [&] {
+    return baseline_guarded(err, "hnswlib", "search", [&] {
         const uint64_t before = distances_computed;
         allowed_ids allowed(filter);
         auto found = h->g->searchKnn(query, k, filter ? &allowed : nullptr);

@@ -32,6 +32,7 @@ struct density {
     bool *fell;        /* by node: it is too small for a cluster, or part of such a node */
     struct condensed *clusters;
     size_t n_clusters;
+    struct mem_group arrays; /* those above */
 };
 
 static int by_weight(const void *a, const void *b)
@@ -137,35 +138,25 @@ static size_t select_clusters(struct density *d)
 
 /* ---- all of it */
 
-static bool reserve(struct density *d, struct mem *mem)
+static bool reserve(struct density *d)
 {
+    struct mem_group *g = &d->arrays;
     const size_t nodes = 2 * d->n;
 
-    d->up = mem_array(mem, d->n, sizeof *d->up);
-    d->node = mem_array(mem, d->n, sizeof *d->node);
-    d->size = mem_array(mem, nodes, sizeof *d->size);
-    d->merges = mem_array(mem, d->n, sizeof *d->merges);
-    d->cluster = mem_array(mem, nodes, sizeof *d->cluster);
-    d->fell = mem_array(mem, nodes, sizeof *d->fell);
-    d->clusters = mem_array(mem, nodes, sizeof *d->clusters);
-    return d->up && d->node && d->size && d->merges && d->cluster && d->fell && d->clusters;
-}
-
-static void release(struct density *d, struct mem *mem)
-{
-    mem_free(mem, d->up);
-    mem_free(mem, d->node);
-    mem_free(mem, d->size);
-    mem_free(mem, d->merges);
-    mem_free(mem, d->cluster);
-    mem_free(mem, d->fell);
-    mem_free(mem, d->clusters);
+    d->up = mem_group_array(g, d->n, sizeof *d->up);
+    d->node = mem_group_array(g, d->n, sizeof *d->node);
+    d->size = mem_group_array(g, nodes, sizeof *d->size);
+    d->merges = mem_group_array(g, d->n, sizeof *d->merges);
+    d->cluster = mem_group_array(g, nodes, sizeof *d->cluster);
+    d->fell = mem_group_array(g, nodes, sizeof *d->fell);
+    d->clusters = mem_group_array(g, nodes, sizeof *d->clusters);
+    return !g->failed;
 }
 
 int partition_density(const struct index_env *env, struct density_edge *edges, size_t n_edges,
                       size_t n, size_t min_cluster_size, uint32_t *labels, size_t *clusters)
 {
-    struct density d = { .n = n, .min_cluster_size = min_cluster_size };
+    struct density d = { .n = n, .min_cluster_size = min_cluster_size, .arrays.mem = env->mem };
     int rc = OK;
 
     *clusters = 0;
@@ -173,7 +164,7 @@ int partition_density(const struct index_env *env, struct density_edge *edges, s
         labels[i] = PARTITION_NOISE;
     if (n < 2)
         return OK;
-    if (!reserve(&d, env->mem))
+    if (!reserve(&d))
         rc = fail(env->error, ERR_NO_MEMORY, "hdbscan: out of memory for %zu rows", n);
     if (rc == OK) {
         qsort(edges, n_edges, sizeof *edges, by_weight);
@@ -183,6 +174,6 @@ int partition_density(const struct index_env *env, struct density_edge *edges, s
         for (size_t i = 0; i < n; i++)
             labels[i] = d.clusters[d.cluster[i]].label;
     }
-    release(&d, env->mem);
+    mem_group_free(&d.arrays);
     return rc;
 }

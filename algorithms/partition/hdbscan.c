@@ -23,33 +23,23 @@ struct knn_graph {
     uint64_t *neighbours;
     float *distances, *core;
     struct density_edge *edges;
+    struct mem_group arrays;
 };
 
 static bool graph_reserve(const struct partition *p, struct knn_graph *g)
 {
-    struct mem *mem = p->base.env.mem;
     const size_t neighbours = (size_t)p->params.neighbours;
     const size_t samples = (size_t)p->params.min_samples - 1;
-    const size_t wanted = neighbours > samples ? neighbours : samples;
+    const size_t wanted = neighbours > samples ? neighbours : samples, n = p->store.n;
 
-    g->m = wanted < p->n - 1 ? wanted : p->n - 1;
-    if (p->n > SIZE_MAX / 64 / (g->m + 1))
+    g->m = wanted < n - 1 ? wanted : n - 1;
+    if (n > SIZE_MAX / 64 / (g->m + 1))
         return false;
-    g->neighbours = mem_array(mem, p->n * g->m + 1, sizeof *g->neighbours);
-    g->distances = mem_array(mem, p->n * g->m + 1, sizeof *g->distances);
-    g->core = mem_array(mem, p->n, sizeof *g->core);
-    g->edges = mem_array(mem, p->n * g->m + 1, sizeof *g->edges);
-    return g->neighbours && g->distances && g->core && g->edges;
-}
-
-static void graph_free(const struct partition *p, struct knn_graph *g)
-{
-    struct mem *mem = p->base.env.mem;
-
-    mem_free(mem, g->neighbours);
-    mem_free(mem, g->distances);
-    mem_free(mem, g->core);
-    mem_free(mem, g->edges);
+    g->neighbours = mem_group_array(&g->arrays, n * g->m + 1, sizeof *g->neighbours);
+    g->distances = mem_group_array(&g->arrays, n * g->m + 1, sizeof *g->distances);
+    g->core = mem_group_array(&g->arrays, n, sizeof *g->core);
+    g->edges = mem_group_array(&g->arrays, n * g->m + 1, sizeof *g->edges);
+    return !g->arrays.failed;
 }
 
 /* Weights are the distances of mutual reachability: max(core(a), core(b), distance). */
@@ -57,11 +47,11 @@ static void weigh_edges(const struct partition *p, struct knn_graph *g)
 {
     const size_t nth = (size_t)p->params.min_samples - 1; /* the row itself is the first */
 
-    for (size_t i = 0; i < p->n; i++)
+    for (size_t i = 0; i < p->store.n; i++)
         g->core[i] = nth == 0 || g->m == 0
                          ? 0
                          : sqrtf(g->distances[i * g->m + (nth < g->m ? nth : g->m) - 1]);
-    for (size_t i = 0; i < p->n; i++)
+    for (size_t i = 0; i < p->store.n; i++)
         for (size_t j = 0; j < g->m; j++) {
             const size_t other = g->neighbours[i * g->m + j];
             const float apart = sqrtf(g->distances[i * g->m + j]);
@@ -75,19 +65,20 @@ static void weigh_edges(const struct partition *p, struct knn_graph *g)
 static int divide(const struct partition *p, size_t threads, uint32_t *labels, size_t *clusters)
 {
     const struct index_env *env = &p->base.env;
-    struct knn_graph g = { 0 };
-    int rc = graph_reserve(p, &g) ? OK
-                                  : fail(env->error, ERR_NO_MEMORY,
-                                         "hdbscan: out of memory for the graph of %zu rows", p->n);
+    struct knn_graph g = { .arrays.mem = env->mem };
+    int rc = graph_reserve(p, &g)
+                 ? OK
+                 : fail(env->error, ERR_NO_MEMORY,
+                        "hdbscan: out of memory for the graph of %zu rows", p->store.n);
 
     if (rc == OK && g.m > 0)
         rc = partition_nearest(p, threads, g.m, g.neighbours, g.distances);
     if (rc == OK) {
         weigh_edges(p, &g);
-        rc = partition_density(env, g.edges, p->n * g.m, p->n, (size_t)p->params.min_cluster_size,
-                               labels, clusters);
+        rc = partition_density(env, g.edges, p->store.n * g.m, p->store.n,
+                               (size_t)p->params.min_cluster_size, labels, clusters);
     }
-    graph_free(p, &g);
+    mem_group_free(&g.arrays);
     return rc;
 }
 
@@ -96,18 +87,18 @@ static int cluster(struct index *index, const struct cluster_request *request,
                    struct cluster_result *result)
 {
     const struct partition *p = (const struct partition *)index;
-    uint32_t *labels = mem_array(index->env.mem, p->n + 1, sizeof *labels);
+    uint32_t *labels = mem_array(index->env.mem, p->store.n + 1, sizeof *labels);
     size_t clusters = 0;
-    int rc =
-        labels ? OK
-               : fail(index->env.error, ERR_NO_MEMORY, "hdbscan: out of memory for %zu rows", p->n);
+    int rc = labels ? OK
+                    : fail(index->env.error, ERR_NO_MEMORY, "hdbscan: out of memory for %zu rows",
+                           p->store.n);
 
-    if (rc == OK && p->n > 0)
+    if (rc == OK && p->store.n > 0)
         rc = divide(p, request->threads, labels, &clusters);
-    if (rc == OK && p->n > 0)
+    if (rc == OK && p->store.n > 0)
         partition_nearest_of(p, request->vectors, result->of_vectors);
     for (size_t i = 0; rc == OK && i < request->vectors.n; i++) {
-        const uint32_t label = p->n > 0 ? labels[result->of_vectors[i]] : PARTITION_NOISE;
+        const uint32_t label = p->store.n > 0 ? labels[result->of_vectors[i]] : PARTITION_NOISE;
 
         result->of_vectors[i] = label == PARTITION_NOISE ? INDEX_NO_CLUSTER : label;
     }

@@ -17,74 +17,42 @@ static size_t clusters_wanted(const struct partition *p, size_t target)
 {
     size_t k = target ? target : (size_t)p->params.clusters;
 
-    k = k ? k : (size_t)sqrt((double)p->n);
-    k = k < p->n ? k : p->n;
+    k = k ? k : (size_t)sqrt((double)p->store.n);
+    k = k < p->store.n ? k : p->store.n;
     return k ? k : 1;
-}
-
-/* Finds centroids, then the nearest centroid of each row and of each vector. */
-static int divide(const struct partition *p, const struct cluster_request *request, size_t k,
-                  float *centroids, float *norms, uint32_t *labels, uint32_t *of_vectors,
-                  size_t *made)
-{
-    const struct index_env *env = &p->base.env;
-    const struct kmeans_options options = { .k = k,
-                                            .iterations = (size_t)p->params.iterations,
-                                            .init = KMEANS_PLUS_PLUS,
-                                            .seed = env->seed };
-    int rc = kmeans_train(env, &options, p->rows, p->n, centroids, made);
-
-    if (rc != OK)
-        return rc;
-    const struct centroids c = { .rows = centroids,
-                                 .norm_sq = norms,
-                                 .norm_sq_max = nearest_centroid_norms(env->kernels, centroids,
-                                                                       *made, env->dim, norms),
-                                 .n = *made,
-                                 .dim = env->dim };
-    rc = nearest_all(env, &c, p->rows, p->n, 1, labels);
-    if (rc == OK && request->vectors.n > 0)
-        rc = nearest_all(env, &c, request->vectors.rows, request->vectors.n, 1, of_vectors);
-    return rc;
-}
-
-static int cluster_rows(const struct partition *p, const struct cluster_request *request,
-                        struct cluster_result *result)
-{
-    const struct index_env *env = &p->base.env;
-    const size_t k = clusters_wanted(p, request->target), nv = request->vectors.n;
-    float *centroids = mem_array(env->mem, k * (env->dim + 1), sizeof *centroids);
-    uint32_t *labels = mem_array(env->mem, p->n + nv, sizeof *labels);
-    size_t made = 0;
-    int rc = centroids && labels
-                 ? OK
-                 : fail(env->error, ERR_NO_MEMORY, "kmeans: out of memory for %zu clusters", k);
-
-    if (rc == OK)
-        rc = divide(p, request, k, centroids, centroids + k * env->dim, labels, labels + p->n,
-                    &made);
-    for (size_t i = 0; rc == OK && i < nv; i++)
-        result->of_vectors[i] = labels[p->n + i];
-    if (rc == OK)
-        rc = partition_report(p, request, labels, made, result);
-    mem_free(env->mem, centroids);
-    mem_free(env->mem, labels);
-    return rc;
 }
 
 static int cluster(struct index *index, const struct cluster_request *request,
                    struct cluster_result *result)
 {
     const struct partition *p = (const struct partition *)index;
+    const struct index_env *env = &index->env;
+    const size_t n = p->store.n, nv = request->vectors.n;
+    const struct kmeans_options options = { .k = clusters_wanted(p, request->target),
+                                            .iterations = (size_t)p->params.iterations,
+                                            .init = KMEANS_PLUS_PLUS,
+                                            .seed = env->seed };
+    struct mem_group arrays = { .mem = env->mem };
+    float *centroids = mem_group_array(&arrays, options.k * env->dim, sizeof *centroids);
+    uint32_t *labels = mem_group_array(&arrays, n, sizeof *labels);
+    uint32_t *of_vectors = mem_group_array(&arrays, nv, sizeof *of_vectors);
+    size_t made = 0;
+    int rc = arrays.failed ? fail(env->error, ERR_NO_MEMORY,
+                                  "kmeans: out of memory for %zu clusters", options.k)
+                           : OK;
 
-    if (p->n > 0)
-        return cluster_rows(p, request, result);
-    *result = (struct cluster_result){ .levels = 1,
-                                       .of_ids = result->of_ids,
-                                       .of_vectors = result->of_vectors };
-    for (size_t i = 0; i < request->vectors.n; i++)
-        result->of_vectors[i] = INDEX_NO_CLUSTER;
-    return OK;
+    if (rc == OK && n > 0)
+        rc = kmeans_train(env, &options, p->store.floats, n, centroids, &made);
+    if (rc == OK && n > 0)
+        rc = nearest_among(env, centroids, made, p->store.floats, n, labels);
+    if (rc == OK && n > 0 && nv > 0)
+        rc = nearest_among(env, centroids, made, request->vectors.rows, nv, of_vectors);
+    for (size_t i = 0; rc == OK && i < nv; i++)
+        result->of_vectors[i] = n > 0 ? of_vectors[i] : INDEX_NO_CLUSTER;
+    if (rc == OK)
+        rc = partition_report(p, request, labels, made, result);
+    mem_group_free(&arrays);
+    return rc;
 }
 
 static int create(struct index **index, const struct index_env *env, const void *options)

@@ -26,11 +26,11 @@ static int scan_tile(void *arg, size_t first, size_t end, size_t worker)
     for (size_t q = 0; q < nq; q++)
         nearest[q] =
             topk_begin(s->m, s->distances + (first + q) * s->m, s->neighbours + (first + q) * s->m);
-    for (size_t at = 0; at < p->n; at += TILE_ROWS) {
-        const size_t n = p->n - at < TILE_ROWS ? p->n - at : TILE_ROWS;
+    for (size_t at = 0; at < p->store.n; at += TILE_ROWS) {
+        const size_t n = p->store.n - at < TILE_ROWS ? p->store.n - at : TILE_ROWS;
 
-        p->base.env.kernels->l2sq_f32_mn(p->rows + first * dim, nq, p->rows + at * dim, n, dim,
-                                         scores, TILE_ROWS);
+        p->base.env.kernels->l2sq_f32_mn(p->store.floats + first * dim, nq,
+                                         p->store.floats + at * dim, n, dim, scores, TILE_ROWS);
         for (size_t q = 0; q < nq; q++)
             for (size_t i = 0; i < n; i++)
                 if (at + i != first + q && scores[q * TILE_ROWS + i] <= topk_limit(&nearest[q]))
@@ -46,7 +46,7 @@ int partition_nearest(const struct partition *p, size_t threads, size_t m, uint6
 {
     struct scan s = { p, m, neighbours, distances };
 
-    return parallel_for(p->base.env.pool, threads, p->n, TILE_QUERIES, scan_tile, &s);
+    return parallel_for(p->base.env.pool, threads, p->store.n, TILE_QUERIES, scan_tile, &s);
 }
 
 void partition_nearest_of(const struct partition *p, struct vectors v, uint64_t *rows)
@@ -57,11 +57,11 @@ void partition_nearest_of(const struct partition *p, struct vectors v, uint64_t 
     for (size_t q = 0; q < v.n; q++) {
         struct topk nearest = topk_begin(1, &distance, &rows[q]);
 
-        for (size_t at = 0; at < p->n; at += TILE_ROWS) {
-            const size_t n = p->n - at < TILE_ROWS ? p->n - at : TILE_ROWS;
+        for (size_t at = 0; at < p->store.n; at += TILE_ROWS) {
+            const size_t n = p->store.n - at < TILE_ROWS ? p->store.n - at : TILE_ROWS;
 
-            p->base.env.kernels->l2sq_f32_1n((const float *)v.rows + q * dim, p->rows + at * dim, n,
-                                             dim, scores);
+            p->base.env.kernels->l2sq_f32_1n((const float *)v.rows + q * dim,
+                                             p->store.floats + at * dim, n, dim, scores);
             for (size_t i = 0; i < n; i++)
                 topk_push(&nearest, scores[i], at + i);
         }

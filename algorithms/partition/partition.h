@@ -4,14 +4,12 @@
  *   store.c    rows, ids, the scan       report.c  a division as a struct cluster_result
  *   kmeans.c   the method "kmeans"       hdbscan.c the method "hdbscan"
  *   knn.c      the nearest rows of each row
- *   density.c  edges to clusters: single linkage, condensed tree, selection
- *
- * Invariant: slot_of maps ids[0 .. n-1] to their positions and holds nothing else. */
+ *   density.c  edges to clusters: single linkage, condensed tree, selection */
 #ifndef DRIFTLINE_PARTITION_H
 #define DRIFTLINE_PARTITION_H
 
+#include "algorithms/common/rows/dense_rows.h"
 #include "src/core/index.h"
-#include "src/core/slot_table.h"
 
 struct partition_params {
     int64_t clusters, iterations;                      /* kmeans */
@@ -21,10 +19,7 @@ struct partition_params {
 struct partition {
     struct index base;
     struct partition_params params;
-    float *rows; /* n x dim; allocated: rows_capacity floats */
-    uint64_t *ids;
-    size_t n, rows_capacity, ids_capacity;
-    struct slot_table slot_of;
+    struct dense_rows store;
 };
 
 extern const struct index_ops kmeans_ops, hdbscan_ops;

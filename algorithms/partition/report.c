@@ -11,11 +11,11 @@ static void compute_means(const struct partition *p, const uint32_t *labels, siz
 {
     const size_t dim = p->base.env.dim;
 
-    for (size_t i = 0; i < p->n; i++) {
+    for (size_t i = 0; i < p->store.n; i++) {
         if (labels[i] == PARTITION_NOISE)
             continue;
         for (size_t j = 0; j < dim; j++)
-            sums[labels[i] * dim + j] += (double)p->rows[i * dim + j];
+            sums[labels[i] * dim + j] += (double)p->store.floats[i * dim + j];
         counts[labels[i]]++;
     }
     for (size_t c = 0; c < n_clusters; c++)
@@ -36,13 +36,13 @@ static int report_medoids(const struct partition *p, const uint32_t *labels, siz
 
     for (size_t c = 0; rc == OK && c < n_clusters; c++)
         best[c] = UINT32_MAX;
-    for (size_t i = 0; rc == OK && i < p->n; i++) {
+    for (size_t i = 0; rc == OK && i < p->store.n; i++) {
         const uint32_t c = labels[i];
 
         if (c == PARTITION_NOISE)
             continue;
         const float d =
-            env->kernels->l2sq_f32(p->rows + i * env->dim, means + c * env->dim, env->dim);
+            env->kernels->l2sq_f32(p->store.floats + i * env->dim, means + c * env->dim, env->dim);
         if (best[c] == UINT32_MAX || d < least[c]) {
             best[c] = (uint32_t)i;
             least[c] = d;
@@ -50,7 +50,7 @@ static int report_medoids(const struct partition *p, const uint32_t *labels, siz
     }
     for (size_t c = 0; rc == OK && c < n_clusters; c++)
         if (best[c] != UINT32_MAX)
-            rc = result->medoid(result->to, c, p->ids[best[c]]);
+            rc = result->medoid(result->to, c, p->store.ids[best[c]]);
     mem_free(env->mem, best);
     mem_free(env->mem, least);
     return rc;
@@ -62,7 +62,7 @@ static int report_ids(const struct partition *p, const struct cluster_request *r
     for (size_t i = 0; i < request->n; i++) {
         uint32_t slot;
 
-        if (!slot_table_get(&p->slot_of, p->ids, request->ids[i], &slot))
+        if (!dense_rows_find(&p->store, request->ids[i], &slot))
             return fail(p->base.env.error, ERR_UNKNOWN_ID, "%s: id %" PRIu64 " is not stored",
                         p->base.ops->name, request->ids[i]);
         result->of_ids[i] = labels[slot] == PARTITION_NOISE ? INDEX_NO_CLUSTER : labels[slot];
@@ -73,26 +73,24 @@ static int report_ids(const struct partition *p, const struct cluster_request *r
 int partition_report(const struct partition *p, const struct cluster_request *request,
                      const uint32_t *labels, size_t n_clusters, struct cluster_result *result)
 {
-    struct mem *mem = p->base.env.mem;
+    struct mem_group arrays = { .mem = p->base.env.mem };
     const size_t dim = p->base.env.dim;
 
     result->levels = 1;
     result->level = 0;
     result->clusters = n_clusters;
-    double *sums = mem_zalloc(mem, (n_clusters * dim + 1) * sizeof *sums);
-    float *means = mem_array(mem, n_clusters * dim + 1, sizeof *means);
-    size_t *counts = mem_zalloc(mem, (n_clusters + 1) * sizeof *counts);
+    double *sums = mem_group_zalloc(&arrays, n_clusters * dim + 1, sizeof *sums);
+    float *means = mem_group_array(&arrays, n_clusters * dim + 1, sizeof *means);
+    size_t *counts = mem_group_zalloc(&arrays, n_clusters + 1, sizeof *counts);
     int rc = report_ids(p, request, labels, result);
 
-    if (rc == OK && !(sums && means && counts))
+    if (rc == OK && arrays.failed)
         rc = fail(p->base.env.error, ERR_NO_MEMORY, "%s: out of memory for %zu means",
                   p->base.ops->name, n_clusters);
     if (rc == OK) {
         compute_means(p, labels, n_clusters, sums, means, counts);
         rc = report_medoids(p, labels, n_clusters, means, result);
     }
-    mem_free(mem, sums);
-    mem_free(mem, means);
-    mem_free(mem, counts);
+    mem_group_free(&arrays);
     return rc;
 }

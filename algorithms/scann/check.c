@@ -7,22 +7,6 @@
 #include "algorithms/scann/scann.h"
 #include "src/core/mem.h"
 
-static int check_slots(const struct scann *s)
-{
-    struct error *error = s->base.env.error;
-    if (s->slots.n != s->n || s->n > s->ids_capacity || s->n > s->rows_capacity)
-        return fail(error, ERR_INVARIANT, "scann: %zu rows, %zu ids mapped, capacity %zu", s->n,
-                    s->slots.n, s->ids_capacity);
-    for (uint32_t i = 0; i < s->n; i++) {
-        uint32_t slot = UINT32_MAX;
-        if (!slot_table_get(&s->slots, s->ids, s->ids[i], &slot) || slot != i)
-            return fail(error, ERR_INVARIANT,
-                        "scann: id %" PRIu64 " of slot %" PRIu32 " is mapped to %" PRIu32,
-                        s->ids[i], i, slot);
-    }
-    return OK;
-}
-
 /* Codes are the row's, made again. blocks: two, of which only place `at` is compared. */
 static bool code_is_of(const struct scann *s, struct scann_place place, uint32_t slot,
                        uint8_t *blocks)
@@ -60,7 +44,7 @@ static int check_place(const struct scann *s, struct scann_place place, uint32_t
 static int check_error(const struct scann *s, uint32_t list)
 {
     const struct scann_list *l = &s->lists.list[list];
-    const double sum = scann_errors(&s->base.env, &s->lists, s->rows, list);
+    const double sum = scann_errors(&s->base.env, &s->lists, s->store.floats, list);
     if (isfinite(sum) && fabs(l->error - sum) > 1e-6 * (1 + sum))
         return fail(s->base.env.error, ERR_INVARIANT,
                     "scann: errors of list %" PRIu32 " sum to %g, %g counted", list, sum, l->error);
@@ -77,7 +61,7 @@ static int check_lists(const struct scann *s)
     int rc = OK;
     if (!blocks)
         return fail(env->error, ERR_NO_MEMORY, "scann: out of memory, cannot check");
-    for (uint32_t i = 0; !rc && i < s->n; i++) {
+    for (uint32_t i = 0; !rc && i < s->store.n; i++) {
         const struct scann_place *places = lists->places + 2 * (size_t)i;
         const bool two = places[1].list != NO_LIST;
         rc = check_place(s, places[0], i, blocks);
@@ -109,7 +93,7 @@ int scann_check(const struct index *index, struct stat_sink *sink)
 {
     const struct scann *s = (const struct scann *)index;
     (void)sink;
-    const int rc = check_slots(s);
+    const int rc = dense_rows_check(&s->store, "scann", index->env.error);
     return rc == OK && s->lists.n > 0 ? check_lists(s) : rc;
 }
 
@@ -118,7 +102,7 @@ static void show_ids(const struct scann *s, const uint32_t *slots, size_t n,
 {
     struct structure_ids ids = { .sink = sink };
     for (size_t i = 0; i < n; i++)
-        structure_ids_add(&ids, s->ids[slots ? slots[i] : i]);
+        structure_ids_add(&ids, s->store.ids[slots ? slots[i] : i]);
     structure_ids_end(&ids);
 }
 
@@ -139,12 +123,12 @@ int scann_inspect(const struct index *index, const struct structure_sink *sink)
     const struct scann *s = (const struct scann *)index;
     if (!sink->enter(sink->to, "scann", 0))
         return OK;
-    sink->number(sink->to, "rows", (double)s->n);
+    sink->number(sink->to, "rows", (double)s->store.n);
     sink->number(sink->to, "lists", (double)s->lists.n);
     sink->number(sink->to, "stored_copies", (double)s->lists.copies);
     if (s->lists.n == 0) { /* not trained: all rows are compared */
-        sink->number(sink->to, "live", (double)s->n);
-        show_ids(s, NULL, s->n, sink);
+        sink->number(sink->to, "live", (double)s->store.n);
+        show_ids(s, NULL, s->store.n, sink);
     }
     for (size_t i = 0; i < s->lists.n; i++)
         show_list(s, i, sink);

@@ -43,7 +43,7 @@ static int stats(const struct index *index, struct stat_sink *sink)
     size_t largest = 0;
     for (size_t i = 0; i < s->lists.n; i++)
         largest = s->lists.list[i].n > largest ? s->lists.list[i].n : largest;
-    sink->value(sink->to, "n_vectors", (double)s->n);
+    sink->value(sink->to, "n_vectors", (double)s->store.n);
     sink->value(sink->to, "clusters", (double)s->lists.n);
     sink->value(sink->to, "stored_copies", (double)s->lists.copies);
     sink->value(sink->to, "largest_cluster", (double)largest);
@@ -56,8 +56,8 @@ static int memory(const struct index *index, struct memory_use *use)
     struct scann *s = (struct scann *)(uintptr_t)index;
     const size_t dim = index->env.dim;
     *use =
-        (struct memory_use){ .vectors = s->rows_capacity * dim * sizeof *s->rows,
-                             .ids = s->ids_capacity * sizeof *s->ids + slot_table_bytes(&s->slots),
+        (struct memory_use){ .vectors = dense_rows_bytes(&s->store),
+                             .ids = dense_rows_ids_bytes(&s->store),
                              .other = sizeof *s +
                                       s->lists.n * (dim * sizeof(float) + sizeof *s->lists.list) +
                                       scratch_pool_bytes(&s->scratch),
@@ -74,8 +74,7 @@ static int memory(const struct index *index, struct memory_use *use)
 
 static bool scann_has(const struct index *index, uint64_t id)
 {
-    const struct scann *s = scann_of((struct index *)(uintptr_t)index);
-    return slot_table_get(&s->slots, s->ids, id, NULL);
+    return dense_rows_find(&((const struct scann *)index)->store, id, NULL);
 }
 
 static const struct logged_method logged = { .ops = &scann_ops,

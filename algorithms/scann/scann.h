@@ -6,8 +6,7 @@
  *   search.c scratch.c search            store.c sections of a file        check.c check inspect
  *
  * Invariants (check.c):
- *  - Rows are in slots 0 .. n - 1. `slots` maps each id to its slot and holds nothing else. The
- *    last row takes a removed row's slot.
+ *  - Rows are in slots 0 .. n - 1 of `store`. The last row takes a removed row's slot.
  *  - A trained index has lists, and each row has one or two *copies* in them: places[2 slot] is its
  *    place in its first list, places[2 slot + 1] that in its second or list NO_LIST.
  *    The two lists differ. The copy at a place has the row's slot and its code in that list.
@@ -20,9 +19,9 @@
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/durable/logged.h"
 #include "algorithms/common/quantizer/quantizer.h"
+#include "algorithms/common/rows/dense_rows.h"
 #include "kernels/kernels.h"
 #include "src/core/index.h"
-#include "src/core/slot_table.h"
 
 enum scann_spill { SCANN_SPILL_NONE, SCANN_SPILL_SOAR };
 
@@ -70,11 +69,7 @@ struct scann {
         struct logged_index logged;
     };
     struct scann_params params;
-    size_t n;
-    float *rows;
-    uint64_t *ids;
-    size_t rows_capacity, ids_capacity; /* in rows */
-    struct slot_table slots;
+    struct dense_rows store; /* by slot */
     struct scann_lists lists;
     bool fixed;         /* train() made the lists: insertions do not train */
     uint64_t train_at;  /* rows at which an insertion trains */
@@ -92,7 +87,7 @@ static inline struct scann *scann_of(struct index *index)
 
 static inline const float *scann_row(const struct scann *s, size_t slot)
 {
-    return s->rows + slot * s->base.env.dim;
+    return s->store.floats + slot * s->base.env.dim;
 }
 
 /* Whether the estimates of the codes are inner products. Rows of unit length are nearest by squared

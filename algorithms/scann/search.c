@@ -23,47 +23,45 @@ enum {
 
 /* ------------------------------------------------------------------------------- scratch */
 
+/* How much the arrays of a scratch have space for. */
+struct scratch_size {
+    size_t scores; /* lists, or rows where not trained */
+    size_t rerank, query_bytes, slots;
+};
+
 /* The memory that one thread needs to search; pooled. */
 struct scann_scratch {
     struct scratch_item item;
     float *query;         /* aligned copy */
     float *scores;        /* of centroids; of rows where not trained */
     uint32_t *positions;  /* as many, and 2 rerank */
-    float *probe_scores;  /* nprobe */
-    uint64_t *probes;     /* nprobe */
+    float *probe_scores;  /* of the lists to be scanned */
+    uint64_t *probes;     /* these lists */
     uint8_t *prepared;    /* the quantizer's query */
     float *estimates;     /* of the candidates, 2 rerank */
     uint64_t *candidates; /* 2 rerank: a slot, or list << 32 | position */
-    uint64_t *held;       /* a bit per slot: it is a candidate; only by_slot */
-    size_t query_capacity, scores_capacity, positions_capacity, probe_scores_capacity,
-        probes_capacity, prepared_capacity, estimates_capacity, candidates_capacity, held_capacity;
+    uint64_t *held;       /* a bit per slot: it is a candidate; only by_slot; 0 between queries */
+    struct mem_group arrays;
+    struct scratch_size size;
     struct work work;
 };
 
 static void close_scratch(struct mem *mem, void *scratch)
 {
-    struct scann_scratch *x = scratch;
-    mem_free(mem, x->query);
-    mem_free(mem, x->scores);
-    mem_free(mem, x->positions);
-    mem_free(mem, x->probe_scores);
-    mem_free(mem, x->probes);
-    mem_free(mem, x->prepared);
-    mem_free(mem, x->estimates);
-    mem_free(mem, x->candidates);
-    mem_free(mem, x->held);
+    (void)mem;
+    mem_group_free(&((struct scann_scratch *)scratch)->arrays);
 }
 
 static uint64_t scratch_bytes(const void *owner, const void *scratch)
 {
     const struct scann_scratch *x = scratch;
-    (void)owner;
-    return x->query_capacity * sizeof *x->query + x->scores_capacity * sizeof *x->scores +
-           x->positions_capacity * sizeof *x->positions +
-           x->probe_scores_capacity * sizeof *x->probe_scores +
-           x->probes_capacity * sizeof *x->probes + x->prepared_capacity +
-           x->estimates_capacity * sizeof *x->estimates +
-           x->candidates_capacity * sizeof *x->candidates + x->held_capacity * sizeof *x->held;
+    const struct scratch_size n = x->size;
+
+    return ((const struct scann *)owner)->base.env.dim * sizeof *x->query +
+           n.scores * (sizeof *x->scores + sizeof *x->positions + sizeof *x->probe_scores +
+                       sizeof *x->probes) +
+           2 * n.rerank * (sizeof *x->positions + sizeof *x->estimates + sizeof *x->candidates) +
+           n.query_bytes + n.slots / 8;
 }
 
 const struct scratch_kind scann_scratch_kind = { sizeof(struct scann_scratch), NULL, close_scratch,
@@ -85,33 +83,42 @@ struct searching {
                      the slots of the final candidates are read. */
 };
 
-/* The bits of `held` are 0 between queries, new ones too. */
-static bool fit_held(struct mem *mem, struct scann_scratch *x, size_t slots)
+static size_t more_of(size_t a, size_t b)
 {
-    const size_t before = x->held_capacity;
-    if (!mem_grow(mem, &x->held, &x->held_capacity, slots / 64 + 1, sizeof *x->held))
-        return false;
-    memset(x->held + before, 0, (x->held_capacity - before) * sizeof *x->held);
-    return true;
+    return a > b ? a : b;
 }
 
 static bool fit(const struct searching *job, struct scann_scratch *x)
 {
     const struct scann *s = job->s;
-    const struct index_env *env = &s->base.env;
-    const size_t scores = s->lists.n > EXACT_ROWS ? s->lists.n : EXACT_ROWS;
-    const size_t positions = scores > 2 * job->rerank ? scores : 2 * job->rerank;
-    const size_t query = s->lists.n > 0 ? s->lists.quantizer->query_bytes : 0;
-    return mem_grow(env->mem, &x->query, &x->query_capacity, env->dim, sizeof *x->query) &&
-           mem_grow(env->mem, &x->scores, &x->scores_capacity, scores, sizeof *x->scores) &&
-           mem_grow(env->mem, &x->positions, &x->positions_capacity, positions,
-                    sizeof *x->positions) &&
-           mem_grow(env->mem, &x->prepared, &x->prepared_capacity, query, 1) &&
-           mem_grow(env->mem, &x->estimates, &x->estimates_capacity, 2 * job->rerank,
-                    sizeof *x->estimates) &&
-           mem_grow(env->mem, &x->candidates, &x->candidates_capacity, 2 * job->rerank,
-                    sizeof *x->candidates) &&
-           (!job->by_slot || fit_held(env->mem, x, s->n));
+    struct mem_group *g = &x->arrays;
+    const struct scratch_size has = x->size,
+                              need = { .scores = more_of(s->lists.n, EXACT_ROWS),
+                                       .rerank = job->rerank,
+                                       .query_bytes =
+                                           s->lists.n > 0 ? s->lists.quantizer->query_bytes : 0,
+                                       .slots = job->by_slot ? s->store.n : 0 };
+
+    if (need.scores <= has.scores && need.rerank <= has.rerank &&
+        need.query_bytes <= has.query_bytes && need.slots <= has.slots)
+        return true;
+    const struct scratch_size n = { more_of(need.scores, has.scores),
+                                    more_of(need.rerank, has.rerank),
+                                    more_of(need.query_bytes, has.query_bytes),
+                                    more_of(need.slots + need.slots / 4, has.slots) };
+    mem_group_free(g);
+    g->mem = s->base.env.mem;
+    x->query = mem_group_array(g, s->base.env.dim, sizeof *x->query);
+    x->scores = mem_group_array(g, n.scores, sizeof *x->scores);
+    x->positions = mem_group_array(g, n.scores + 2 * n.rerank, sizeof *x->positions);
+    x->probe_scores = mem_group_array(g, n.scores, sizeof *x->probe_scores);
+    x->probes = mem_group_array(g, n.scores, sizeof *x->probes);
+    x->prepared = mem_group_array(g, n.query_bytes, 1);
+    x->estimates = mem_group_array(g, 2 * n.rerank, sizeof *x->estimates);
+    x->candidates = mem_group_array(g, 2 * n.rerank, sizeof *x->candidates);
+    x->held = mem_group_zalloc(g, n.slots / 64 + 1, sizeof *x->held);
+    x->size = g->failed ? (struct scratch_size){ 0 } : n;
+    return !g->failed;
 }
 
 static struct scann_scratch *scratch_take(const struct searching *job)
@@ -148,16 +155,16 @@ static void distances_of(const struct index_env *env, const float *query, const 
 static void scan_rows(const struct searching *job, struct scann_scratch *x, struct topk *nearest)
 {
     const struct scann *s = job->s;
-    for (size_t first = 0; first < s->n; first += EXACT_ROWS) {
-        const size_t n = s->n - first < EXACT_ROWS ? s->n - first : EXACT_ROWS;
+    for (size_t first = 0; first < s->store.n; first += EXACT_ROWS) {
+        const size_t n = s->store.n - first < EXACT_ROWS ? s->store.n - first : EXACT_ROWS;
         distances_of(&s->base.env, x->query, scann_row(s, first), n, x->scores);
         for (size_t i = 0; i < n; i++)
-            if (index_filter_allows(job->request->filter, s->ids[first + i]))
-                topk_push(nearest, x->scores[i], s->ids[first + i]);
+            if (index_filter_allows(job->request->filter, s->store.ids[first + i]))
+                topk_push(nearest, x->scores[i], s->store.ids[first + i]);
     }
-    x->work.distances += (double)s->n;
-    x->work.scanned += (double)s->n;
-    x->work.bytes_read += (double)s->n * (double)s->base.env.dim * sizeof(float);
+    x->work.distances += (double)s->store.n;
+    x->work.scanned += (double)s->store.n;
+    x->work.bytes_read += (double)s->store.n * (double)s->base.env.dim * sizeof(float);
 }
 
 /* ------------------------------------------------------------------------------ candidates */
@@ -273,7 +280,8 @@ static void keep_better(const struct searching *job, struct scann_scratch *x, st
 static bool claim(const struct searching *job, struct scann_scratch *x, uint32_t slot)
 {
     const uint64_t bit = UINT64_C(1) << slot % 64;
-    if ((x->held[slot / 64] & bit) || !index_filter_allows(job->request->filter, job->s->ids[slot]))
+    if ((x->held[slot / 64] & bit) ||
+        !index_filter_allows(job->request->filter, job->s->store.ids[slot]))
         return false;
     x->held[slot / 64] |= bit;
     return true;
@@ -367,7 +375,7 @@ static void compare_all(const struct searching *job, struct scann_scratch *x, si
                 continue;
             distances_of(&s->base.env, x->query, scann_row(s, l->slots[i]), 1, &distance);
             if (distance <= topk_limit(nearest))
-                topk_push(nearest, distance, s->ids[l->slots[i]]);
+                topk_push(nearest, distance, s->store.ids[l->slots[i]]);
             x->work.distances += 1;
             x->work.bytes_read += (double)s->base.env.dim * sizeof(float);
         }
@@ -395,7 +403,7 @@ static bool rerank(const struct searching *job, struct scann_scratch *x, size_t 
             fetch_row(s, (uint32_t)x->candidates[i + ROWS_AHEAD]);
         distances_of(&s->base.env, x->query, scann_row(s, slot), 1, &distance);
         if (distance <= topk_limit(nearest))
-            topk_push(nearest, distance, s->ids[slot]);
+            topk_push(nearest, distance, s->store.ids[slot]);
         if (job->by_slot)
             drop(x, slot);
         note_error(&errors, (double)distance, scale * (double)x->estimates[i]);
@@ -427,33 +435,27 @@ static void score_lists(const struct searching *job, struct scann_scratch *x)
 }
 
 /* The n best lists, best first, and the quantizer's `distance` of their centroids. */
-static int choose_lists(const struct searching *job, struct scann_scratch *x, size_t n)
+static void choose_lists(const struct searching *job, struct scann_scratch *x, size_t n)
 {
-    const struct index_env *env = &job->s->base.env;
-    if (!mem_grow(env->mem, &x->probe_scores, &x->probe_scores_capacity, n,
-                  sizeof *x->probe_scores) ||
-        !mem_grow(env->mem, &x->probes, &x->probes_capacity, n, sizeof *x->probes))
-        return fail(env->error, ERR_NO_MEMORY, "scann: out of memory for %zu lists", n);
     struct topk best = topk_begin(n, x->probe_scores, x->probes);
-    topk_offer(&best, env->kernels, x->scores, NULL, 0, job->s->lists.n, x->positions);
+
+    topk_offer(&best, job->s->base.env.kernels, x->scores, NULL, 0, job->s->lists.n, x->positions);
     topk_sort(&best);
-    return OK;
 }
 
 /* Scans the nprobe best lists, and twice as many while there are fewer than k candidates. */
-static int search_query(const struct searching *job, struct scann_scratch *x, struct topk *nearest)
+static void search_query(const struct searching *job, struct scann_scratch *x, struct topk *nearest)
 {
     const struct scann_lists *lists = &job->s->lists;
-    const size_t wanted = job->request->k < job->s->n ? job->request->k : job->s->n;
+    const size_t wanted = job->request->k < job->s->store.n ? job->request->k : job->s->store.n;
     struct candidates c = { .limit = INFINITY };
     size_t done = 0;
-    int rc = OK;
     score_lists(job, x);
     quantizer_query(lists->quantizer, x->query, x->prepared);
-    for (size_t n = job->nprobe; !rc && (done == 0 || (c.n < wanted && done < lists->n));
+    for (size_t n = job->nprobe; done == 0 || (c.n < wanted && done < lists->n);
          n = least(2 * n, lists->n)) {
-        rc = choose_lists(job, x, n);
-        for (; !rc && done < n; done++) {
+        choose_lists(job, x, n);
+        for (; done < n; done++) {
             quantizer_query_list(lists->quantizer, x->prepared, NULL, x->probe_scores[done], 0);
             scan_list(job, x, &c, x->probes[done]);
         }
@@ -461,7 +463,6 @@ static int search_query(const struct searching *job, struct scann_scratch *x, st
     keep_best(job, x, &c, job->rerank);
     if (!rerank(job, x, c.n, nearest) && isfinite(c.limit))
         compare_all(job, x, done, nearest);
-    return rc;
 }
 
 static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
@@ -469,17 +470,16 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
     struct searching *job = arg;
     const size_t dim = job->s->base.env.dim, k = job->request->k;
     struct scann_scratch *x = scratch_take(job);
-    int rc = OK;
     (void)worker;
     if (!x)
         return ERR_NO_MEMORY;
-    for (size_t q = first; !rc && q < end; q++) {
+    for (size_t q = first; q < end; q++) {
         struct topk nearest =
             topk_begin(k, job->result->distances + q * k, job->result->ids + q * k);
         memcpy(x->query, (const float_anywhere *)job->request->queries.rows + q * dim,
                dim * sizeof *x->query);
         if (job->s->lists.n > 0)
-            rc = search_query(job, x, &nearest);
+            search_query(job, x, &nearest);
         else
             scan_rows(job, x, &nearest);
         topk_sort(&nearest);
@@ -488,7 +488,7 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
     work_add(&job->result->work, &x->work);
     pthread_mutex_unlock(&job->s->scratch.lock);
     scratch_pool_give(&job->s->scratch, x);
-    return rc;
+    return OK;
 }
 
 int scann_search(struct index *index, const struct search_request *request,
@@ -505,7 +505,7 @@ int scann_search(struct index *index, const struct search_request *request,
     job.nprobe = least(job.nprobe, s->lists.n);
     job.rerank = knobs->rerank > 0 ? (size_t)knobs->rerank : AUTO_RERANK * request->k;
     job.rerank = job.rerank < request->k ? request->k : job.rerank;
-    job.rerank = least(job.rerank, s->n > 0 ? s->n : 1);
+    job.rerank = least(job.rerank, s->store.n > 0 ? s->store.n : 1);
     return parallel_for(index->env.pool, request->threads, request->queries.n, QUERIES_A_CHUNK,
                         search_chunk, &job);
 }

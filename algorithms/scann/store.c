@@ -74,7 +74,7 @@ static int fields(struct store_fields *f, struct scann *s, struct values *v)
 int scann_write(struct index *index, struct store_writer *w)
 {
     struct scann *s = scann_of(index);
-    struct state state = { .n = s->n,
+    struct state state = { .n = s->store.n,
                            .n_lists = s->lists.n,
                            .copies = s->lists.copies,
                            .fixed = s->fixed,
@@ -83,33 +83,20 @@ int scann_write(struct index *index, struct store_writer *w)
                            .removed = s->removed };
     for (size_t i = 0; i < s->lists.n; i++)
         state.blocks += blocks_of(s->lists.list[i].n);
-    struct values v = {
-        .state = &state, .ids = s->ids, .rows = s->rows, .centroids = s->lists.centroids
-    };
+    struct values v = { .state = &state,
+                        .ids = s->store.ids,
+                        .rows = s->store.floats,
+                        .centroids = s->lists.centroids };
     return fields(&(struct store_fields){ .w = w }, s, &v);
 }
 
 /* --------------------------------------------------------------------------------- load */
 
-static int take_rows(struct scann *s, const struct store_reader *r, const struct values *v)
-{
-    const size_t n = v->state->n;
-    if (n == 0)
-        return OK;
-    const int rc = scann_reserve(s, v->ids, n);
-    if (rc)
-        return rc;
-    memcpy(s->ids, v->ids, n * sizeof *s->ids);
-    memcpy(s->rows, v->rows, n * s->base.env.dim * sizeof *s->rows);
-    s->n = n;
-    return store_take_ids(r, s->ids, n, n, &s->slots);
-}
-
 /* Each row has a first copy, at most one second, in two lists. */
 static int take_copy(const struct store_reader *r, const struct scann *s, struct scann_lists *to,
                      uint32_t slot, unsigned second, struct scann_place place)
 {
-    if (slot >= s->n || second > 1)
+    if (slot >= s->store.n || second > 1)
         return store_corrupt(r, "a copy has no row");
     struct scann_place *places = to->places + 2 * (size_t)slot;
     if (places[second].list != NO_LIST || places[1 - second].list == place.list)
@@ -156,7 +143,7 @@ static int take_lists(struct scann *s, const struct store_reader *r, struct valu
     uint64_t copies = 0, blocks = 0;
     int rc = OK;
     for (size_t i = 0; i < n; i++) {
-        if (v.lengths[i] > s->n)
+        if (v.lengths[i] > s->store.n)
             return store_corrupt(r, "a list is longer than the index");
         copies += v.lengths[i];
         blocks += blocks_of(v.lengths[i]);
@@ -165,15 +152,15 @@ static int take_lists(struct scann *s, const struct store_reader *r, struct valu
         return store_corrupt(r, "the lengths of the lists do not fit their copies and codes");
     to->centroids = mem_array(env->mem, n * env->dim, sizeof *to->centroids);
     to->list = mem_zalloc(env->mem, n * sizeof *to->list);
-    if (!to->centroids || !to->list || !scann_places_reserve(env, to, s->ids_capacity))
+    if (!to->centroids || !to->list || !scann_places_reserve(env, to, s->store.ids_capacity))
         return fail(env->error, ERR_NO_MEMORY, "scann: out of memory, cannot load %zu lists", n);
     to->n = n;
     memcpy(to->centroids, v.centroids, n * env->dim * sizeof *to->centroids);
-    for (size_t i = 0; i < 2 * s->n; i++)
+    for (size_t i = 0; i < 2 * s->store.n; i++)
         to->places[i] = (struct scann_place){ NO_LIST, 0 };
     for (size_t i = 0; !rc && i < n; i++)
         rc = take_list(r, s, to, i, &v);
-    for (size_t i = 0; !rc && i < s->n; i++)
+    for (size_t i = 0; !rc && i < s->store.n; i++)
         if (to->places[2 * i].list == NO_LIST)
             rc = store_corrupt(r, "a row is in no list");
     return rc;
@@ -185,7 +172,7 @@ int scann_read(struct index *index, struct store_reader *r)
     struct values v = { 0 };
     int rc = fields(&(struct store_fields){ .r = r }, s, &v);
     if (!rc)
-        rc = take_rows(s, r, &v);
+        rc = dense_rows_take(&s->store, r, v.rows, v.ids, v.state->n);
     if (!rc && v.state->n_lists > 0)
         rc = take_lists(s, r, v);
     if (rc)

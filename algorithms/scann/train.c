@@ -1,6 +1,7 @@
 /* train.c - the partition and the codes: k-means, score-aware product quantization of residuals,
  * and filing the rows. */
 #include <math.h>
+#include <string.h>
 
 #include "algorithms/common/clustering/kmeans.h"
 #include "algorithms/scann/scann.h"
@@ -39,13 +40,13 @@ static int file_all(const struct scann *s, struct scann_lists *to)
     uint32_t *lists = mem_array(env->mem, (size_t)2 * BLOCK_ROWS, sizeof *lists);
     size_t filed;
     int rc = OK;
-    if (!lists || !scann_places_reserve(env, to, s->ids_capacity))
-        rc = fail(env->error, ERR_NO_MEMORY, "scann: out of memory filing %zu rows", s->n);
-    for (size_t first = 0; !rc && first < s->n; first += BLOCK_ROWS) {
-        const size_t n = s->n - first < BLOCK_ROWS ? s->n - first : BLOCK_ROWS;
+    if (!lists || !scann_places_reserve(env, to, s->store.ids_capacity))
+        rc = fail(env->error, ERR_NO_MEMORY, "scann: out of memory filing %zu rows", s->store.n);
+    for (size_t first = 0; !rc && first < s->store.n; first += BLOCK_ROWS) {
+        const size_t n = s->store.n - first < BLOCK_ROWS ? s->store.n - first : BLOCK_ROWS;
         rc = assign(s, to, scann_row(s, first), n, lists);
         if (!rc)
-            rc = scann_file(env, to, s->rows, (uint32_t)first, n, lists, &filed);
+            rc = scann_file(env, to, s->store.floats, (uint32_t)first, n, lists, &filed);
     }
     mem_free(env->mem, lists);
     return rc;
@@ -139,7 +140,7 @@ int scann_train_on(struct scann *s, const float *rows, size_t n, size_t total)
         return rc;
     }
     /* Of rows that k-means has seen errors are a little less than of others. */
-    for (size_t i = 0; s->n >= n && i < to.n; i++)
+    for (size_t i = 0; s->store.n >= n && i < to.n; i++)
         to.list[i].trained_error = to.list[i].error / (double)to.copies;
     scann_lists_free(&s->base.env, &s->lists);
     s->lists = to;
@@ -159,8 +160,7 @@ int scann_train(struct index *index, struct vectors sample)
     if (!copy)
         return fail(index->env.error, ERR_NO_MEMORY, "scann: out of memory training on %zu rows",
                     sample.n);
-    for (size_t i = 0; i < sample.n * sample.dim; i++)
-        copy[i] = ((const float_anywhere *)sample.rows)[i];
+    memcpy(copy, sample.rows, sample.n * sample.dim * sizeof *copy);
     const size_t expected = index->env.expected_n;
     const int rc = scann_train_on(s, copy, sample.n, sample.n > expected ? sample.n : expected);
     mem_free(index->env.mem, copy);
@@ -188,7 +188,9 @@ int scann_maintain(struct index *index, uint64_t budget, bool *more)
     const size_t expected = s->fixed ? index->env.expected_n : 0;
     (void)budget; /* a training is one step */
     *more = false;
-    if (s->lists.n == 0 || s->n < s->lists.n || (s->removed < s->n && !shifted(&s->lists)))
+    if (s->lists.n == 0 || s->store.n < s->lists.n ||
+        (s->removed < s->store.n && !shifted(&s->lists)))
         return OK;
-    return scann_train_on(s, s->rows, s->n, s->n > expected ? s->n : expected);
+    return scann_train_on(s, s->store.floats, s->store.n,
+                          s->store.n > expected ? s->store.n : expected);
 }

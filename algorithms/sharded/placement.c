@@ -23,15 +23,18 @@ static bool reserve(struct sharded *s, size_t n)
 {
     struct mem *mem = s->base.env.mem;
     struct bucket_placement *p = &s->placement;
-    const size_t dim = s->base.env.dim;
-    bool ok = mem_grow(mem, &p->shard_of, &p->room_shard_of, n, sizeof *p->shard_of);
+    const size_t dim = s->base.env.dim, room = n > 2 * p->room ? n : 2 * p->room;
+
+    if (n <= p->room)
+        return true;
+    bool ok = mem_fit(mem, &p->shard_of, room, sizeof *p->shard_of);
     if (s->params.placement == PLACE_RANGE)
-        ok = ok && mem_grow(mem, &p->starts, &p->room_starts, n, sizeof *p->starts) &&
-             mem_grow(mem, &p->by_start, &p->room_by_start, n, sizeof *p->by_start);
+        ok = ok && mem_fit(mem, &p->starts, room, sizeof *p->starts) &&
+             mem_fit(mem, &p->by_start, room, sizeof *p->by_start);
     if (s->params.placement == PLACE_CLUSTER)
-        ok = ok &&
-             mem_grow(mem, &p->centroids, &p->room_centroids, n * dim, sizeof *p->centroids) &&
-             mem_grow(mem, &p->norms, &p->room_norms, n, sizeof *p->norms);
+        ok = ok && mem_fit(mem, &p->centroids, room, dim * sizeof *p->centroids) &&
+             mem_fit(mem, &p->norms, room, sizeof *p->norms);
+    p->room = ok ? room : p->room;
     return ok;
 }
 

@@ -88,10 +88,12 @@ int sharded_memory(const struct index *index, struct memory_use *use)
             use->other += report.memory.other;
             use->disk += report.memory.disk;
         }
-    use->other += sizeof *s + s->room_shards * sizeof *s->shards +
-                  p->room_shard_of * sizeof *p->shard_of + p->room_starts * sizeof *p->starts +
-                  p->room_by_start * sizeof *p->by_start +
-                  p->room_centroids * sizeof *p->centroids + p->room_norms * sizeof *p->norms;
+    size_t each = sizeof *p->shard_of;
+    if (p->starts)
+        each += sizeof *p->starts + sizeof *p->by_start;
+    if (p->centroids)
+        each += index->env.dim * sizeof *p->centroids + sizeof *p->norms;
+    use->other += sizeof *s + s->room_shards * sizeof *s->shards + p->room * each;
     return rc;
 }
 

@@ -55,7 +55,7 @@ struct bucket_placement {
     float *norms;
     float norm_max;
     uint64_t version;
-    size_t room_shard_of, room_starts, room_by_start, room_centroids, room_norms;
+    size_t room; /* buckets that the arrays have space for */
 };
 
 struct counters { /* since the index was made */

@@ -12,9 +12,9 @@ enum { SAMPLE_ROWS = 16384, SAMPLE_ROWS_EACH = 128 };
 /* Buckets near a new centroid, whose rows may be nearer to it. */
 enum { NEIGHBOURS = 16 };
 
-static uint64_t *bucket_bits(const struct sharded *s)
+static uint64_t *bucket_bits(const struct sharded *s, struct mem_group *arrays)
 {
-    return mem_zalloc(s->base.env.mem, (s->placement.n_buckets / 64 + 2) * sizeof(uint64_t));
+    return mem_group_zalloc(arrays, s->placement.n_buckets / 64 + 2, sizeof(uint64_t));
 }
 
 static void set_bit(uint64_t *bits, size_t i)
@@ -148,13 +148,13 @@ static int take_sample(struct sharded *s, struct division *d, const uint64_t *wa
 
 static int divide(struct sharded *s, struct division *d, bool *done)
 {
-    struct mem *mem = s->base.env.mem;
     const size_t most = d->parts * SAMPLE_ROWS_EACH;
-    uint64_t *want = bucket_bits(s);
+    struct mem_group arrays = { .mem = s->base.env.mem };
+    uint64_t *want = bucket_bits(s, &arrays);
     size_t made = 0;
-    d->ids = mem_array(mem, most, sizeof *d->ids);
-    d->rows = mem_array(mem, most, sharded_row_bytes(s));
-    int rc = want && d->ids && d->rows ? OK : sharded_no_memory(s, "dividing a shard");
+    d->ids = mem_group_array(&arrays, most, sizeof *d->ids);
+    d->rows = mem_group_array(&arrays, most, sharded_row_bytes(s));
+    int rc = arrays.failed ? sharded_no_memory(s, "dividing a shard") : OK;
     if (rc == OK) {
         set_bit(want, d->bucket);
         rc = take_sample(s, d, want);
@@ -164,9 +164,7 @@ static int divide(struct sharded *s, struct division *d, bool *done)
                                                   : divide_range(s, d, &made);
     *done = rc == OK && made > 1;
     s->counters.bucket_splits += *done;
-    mem_free(mem, want);
-    mem_free(mem, d->ids);
-    mem_free(mem, d->rows);
+    mem_group_free(&arrays);
     return rc;
 }
 
@@ -270,13 +268,13 @@ static int train_new_shard(struct sharded *s, size_t from, const uint64_t *want)
 
 int sharded_split_shard(struct sharded *s, size_t shard, const uint64_t *counts, size_t *moved)
 {
-    struct mem *mem = s->base.env.mem;
     const size_t all = s->placement.n_buckets;
-    uint64_t *want = bucket_bits(s);
-    uint32_t *buckets = mem_array(mem, all + 1, sizeof *buckets);
-    double *key = mem_array(mem, all + 1, sizeof *key);
+    struct mem_group arrays = { .mem = s->base.env.mem };
+    uint64_t *want = bucket_bits(s, &arrays);
+    uint32_t *buckets = mem_group_array(&arrays, all + 1, sizeof *buckets);
+    double *key = mem_group_array(&arrays, all + 1, sizeof *key);
     size_t n = 0;
-    int rc = want && buckets && key ? OK : sharded_no_memory(s, "dividing a shard");
+    int rc = arrays.failed ? sharded_no_memory(s, "dividing a shard") : OK;
     for (size_t i = 0; rc == OK && i < all; i++)
         if (s->placement.shard_of[i] == shard)
             buckets[n++] = (uint32_t)i;
@@ -297,8 +295,6 @@ int sharded_split_shard(struct sharded *s, size_t shard, const uint64_t *counts,
         rc = sharded_rehome(s, shard, want, moved);
     }
     s->counters.shard_splits += rc == OK;
-    mem_free(mem, want);
-    mem_free(mem, buckets);
-    mem_free(mem, key);
+    mem_group_free(&arrays);
     return rc;
 }

@@ -39,14 +39,13 @@ static uint64_t present_folder(const struct index_env *env, const char *dir)
     const struct store_identity identity = store_identity_of(env, "sharded", VERSION);
     struct store_reader r;
     struct error none = { 0 };
-    const void *bytes;
-    struct manifest m = { 0, 0, 0, 0 };
+    const struct manifest *m;
     if (store_open(&r, dir, FILE_NAME, &identity, &none) != OK)
         return 0;
-    if (store_need(&r, "manifest", sizeof m, &bytes, NULL) == OK)
-        memcpy(&m, bytes, sizeof m);
+    const uint64_t folder =
+        store_need_array(&r, "manifest", 1, sizeof *m, &m) == OK ? m->folder : 0;
     store_close(&r);
-    return m.folder;
+    return folder;
 }
 
 /* ---- saving */
@@ -162,13 +161,13 @@ static int take_placement(struct sharded *s, const struct store_reader *r, const
 static int take_params(const struct store_reader *r, const struct index_ops *ops,
                        const struct index_env *env, struct manifest *m, struct sharded_params *p)
 {
-    const void *manifest;
-    int rc = store_need(r, "manifest", sizeof *m, &manifest, NULL);
+    const struct manifest *saved;
+    int rc = store_need_array(r, "manifest", 1, sizeof *saved, &saved);
     if (rc == OK)
         rc = store_read_params(r, ops->params, sizeof *p, p);
     if (rc != OK)
         return rc;
-    memcpy(m, manifest, sizeof *m);
+    *m = *saved;
     if (m->n_shards == 0 || m->n_shards > SHARDS_MAX || m->n_buckets > BUCKETS_MAX)
         return store_corrupt(r, "a number is out of range");
     /* Where no processes can be started, this one serves all shards. */

@@ -8,6 +8,8 @@
 
 #include "algorithms/usearch/shim.h"
 
+#include "algorithms/common/baseline/shim.h"
+
 #include <algorithm>
 #include <cmath>
 #include <exception>
@@ -26,33 +28,11 @@ size_t places_of(const index_dense_t &dense)
     return size_t(get_slot(dense.cend()));
 }
 
-template <class F> int guarded(struct error *err, const char *what, F body)
-{
-    try {
-        return body();
-    } catch (const std::bad_alloc &) {
-        return fail(err, ERR_NO_MEMORY, "%s: usearch ran out of memory", what);
-    } catch (const std::exception &e) {
-        return fail(err, ERR_BASELINE, "%s: usearch: %s", what, e.what());
-    }
-}
-
-void order_ties(uint64_t *ids, float *distances, size_t n)
-{
-    for (size_t i = 1; i < n; i++) {
-        const uint64_t id = ids[i];
-        size_t to = i;
-        for (; to > 0 && !(distances[to - 1] < distances[i]) && ids[to - 1] > id; to--)
-            ids[to] = ids[to - 1];
-        ids[to] = id;
-    }
-}
-
 } // namespace
 
 int usearch_shim_reserve(usearch_index_t index, size_t places, size_t threads, struct error *err)
 {
-    return guarded(err, "insert", [&] {
+    return baseline_guarded(err, "usearch", "insert", [&] {
         if (!reinterpret_cast<index_dense_t *>(index)->try_reserve(index_limits_t(places, threads)))
             return fail(err, ERR_NO_MEMORY, "insert: usearch is out of memory for %zu rows",
                         places);
@@ -64,7 +44,7 @@ int usearch_shim_search(usearch_index_t index, const void *query, usearch_scalar
                         size_t k, const struct id_filter *filter, uint64_t *ids, float *distances,
                         uint64_t *computed, struct error *err)
 {
-    return guarded(err, "search", [&] {
+    return baseline_guarded(err, "usearch", "search", [&] {
         auto handle = reinterpret_cast<index_dense_t *>(index);
         const scalar_kind_t scalar = scalar_kind_to_cpp(kind);
         search_result_t result =
@@ -80,7 +60,7 @@ int usearch_shim_search(usearch_index_t index, const void *query, usearch_scalar
         std::transform(ids, ids + found, ids, usearch_shim_id_of);
         std::fill(ids + found, ids + k, INDEX_NO_ID);
         std::fill(distances + found, distances + k, INFINITY);
-        order_ties(ids, distances, found);
+        baseline_order_ties(ids, distances, found);
         return int(OK);
     });
 }

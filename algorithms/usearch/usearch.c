@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "algorithms/common/durable/baseline_file.h"
+#include "algorithms/common/baseline/baseline_file.h"
 #include "algorithms/usearch/shim.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
@@ -207,11 +207,11 @@ static int open_index(struct index **out, const struct index_env *env,
     int code = check_params(env, params);
     if (code != OK)
         return code;
-    struct usearch *self = mem_zalloc(env->mem, sizeof *self);
-    if (!self)
-        return fail(env->error, ERR_NO_MEMORY, "usearch: out of memory for %zu bytes",
-                    sizeof *self);
-    self->base = (struct index){ .ops = &usearch_ops, .env = *env };
+    struct index *made;
+    code = baseline_new(&made, sizeof(struct usearch), &usearch_ops, env);
+    if (code != OK)
+        return code;
+    struct usearch *self = (struct usearch *)made;
     self->params = *params;
     if (params->scalar == SCALAR_U8) {
         self->bytes = mem_array(env->mem, pool_threads(env->pool), env->dim);

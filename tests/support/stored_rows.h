@@ -117,4 +117,57 @@ static inline void stored_expect(const struct stored_rows *w, const float *query
     free(t);
 }
 
+/* The answers are stored rows, each once. */
+static inline void stored_expect_live(const struct stored_rows *w, const uint64_t *ids, size_t k)
+{
+    for (size_t i = 0; i < k && ids[i] != INDEX_NO_ID; i++) {
+        assert_true(w->stored[ids[i]]);
+        for (size_t j = 0; j < i; j++)
+            assert_true(ids[j] != ids[i]);
+    }
+}
+
+/* ---- steps of a random history; ids below *next were inserted */
+
+/* Some batches are spread out, some are in one place, some repeat a vector. */
+static inline void stored_insert_some(struct stored_rows *w, size_t *next)
+{
+    size_t n = rng_below(&w->rng, 4) == 0 ? 1 + rng_below(&w->rng, 3) : rng_below(&w->rng, 600);
+    const uint64_t kind = rng_below(&w->rng, 4);
+
+    if (*next + n > w->capacity)
+        n = w->capacity - *next;
+    test_fill_f32(&w->rng, w->rows + *next * w->dim, n, w->dim, kind == 0 ? 1 : 20,
+                  kind == 3 ? 0 : 0.2);
+    assert_ok(stored_insert(w, *next, n), &w->bench.error);
+    *next += n;
+}
+
+static inline void stored_remove_some(struct stored_rows *w, size_t next)
+{
+    uint64_t ids[400];
+    size_t n = 0, most = rng_below(&w->rng, 4) ? rng_below(&w->rng, 400) : 2;
+
+    for (size_t tries = 0; n < most && tries < 2000 && next > 0; tries++) {
+        const uint64_t id = rng_below(&w->rng, next);
+        if (!w->stored[id])
+            continue;
+        w->stored[id] = false; /* so that it is not drawn twice */
+        ids[n++] = id;
+    }
+    assert_ok(stored_remove(w, ids, n), &w->bench.error);
+}
+
+/* Deleted ids are inserted again with other vectors. */
+static inline void stored_return_some(struct stored_rows *w, size_t next)
+{
+    for (size_t i = 0; i < 40 && next > 0; i++) {
+        const uint64_t id = rng_below(&w->rng, next);
+        if (w->stored[id])
+            continue;
+        test_fill_f32(&w->rng, w->rows + id * w->dim, 1, w->dim, 1, 0.5);
+        assert_ok(stored_insert(w, id, 1), &w->bench.error);
+    }
+}
+
 #endif

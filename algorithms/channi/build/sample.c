@@ -276,17 +276,11 @@ static int take_nearest(struct sample *s, const float *rows, const float *centro
 {
     struct mem_group g = { .mem = s->env->mem };
     const size_t dim = s->env->dim;
-    float *norms = mem_group_array(&g, made, sizeof *norms);
     uint32_t *of = mem_group_array(&g, s->n, sizeof *of);
     struct weighted *best = mem_group_array(&g, made, sizeof *best);
-    int rc = g.failed ? ERR_NO_MEMORY : OK;
+    const int rc =
+        g.failed ? ERR_NO_MEMORY : nearest_among(s->env, centroids, made, rows, s->n, of);
 
-    if (rc == OK) {
-        struct centroids c = { .rows = centroids, .norm_sq = norms, .n = made, .dim = dim };
-
-        c.norm_sq_max = nearest_centroid_norms(s->env->kernels, centroids, made, dim, norms);
-        rc = nearest_all(s->env, &c, rows, s->n, 1, of);
-    }
     for (size_t i = 0; rc == OK && i < made; i++)
         best[i] = (struct weighted){ INFINITY, UINT32_MAX };
     for (size_t i = 0; rc == OK && i < s->n; i++) {

@@ -16,17 +16,6 @@ bool centroid_codes_serve(const struct kernels *kernels, const struct centroids 
     return kernels->isa != ISA_SCALAR && s <= CODE_NEAREST_MAX && c->dim <= CODE_DIM_MAX;
 }
 
-static bool fit(struct mem *mem, void *array_ptr, size_t *capacity, size_t need, size_t each)
-{
-    void **array = array_ptr;
-    if (need <= *capacity)
-        return true;
-    mem_free(mem, *array);
-    *array = mem_array(mem, need, each);
-    *capacity = *array ? need : 0;
-    return *array;
-}
-
 static void find_middle(struct centroid_codes *codes, const struct centroids *c)
 {
     for (size_t d = 0; d < c->dim; d++)
@@ -65,10 +54,10 @@ bool centroid_codes_make(struct centroid_codes *codes, struct mem *mem,
     int8_t *bytes = mem_alloc(mem, code_dim);
     codes->version = 0;
     if (!bytes ||
-        !fit(mem, &codes->panels, &codes->panels_capacity, panels * PANEL * code_dim, 1) ||
-        !fit(mem, &codes->columns, &codes->columns_capacity, panels * PANEL_FLOATS,
-             sizeof(float)) ||
-        !fit(mem, &codes->middle, &codes->middle_capacity, c->dim, sizeof(float))) {
+        !mem_grow(mem, &codes->panels, &codes->panels_capacity, panels * PANEL * code_dim, 1) ||
+        !mem_grow(mem, &codes->columns, &codes->columns_capacity, panels * PANEL_FLOATS,
+                  sizeof(float)) ||
+        !mem_grow(mem, &codes->middle, &codes->middle_capacity, c->dim, sizeof(float))) {
         mem_free(mem, bytes);
         return false;
     }

@@ -54,6 +54,9 @@ void nearest_one(const struct kernels *, const struct centroids *, const float *
 /* The same for any n, on env's pool. ERR_NO_MEMORY. */
 int nearest_all(const struct index_env *, const struct centroids *, const float *rows, size_t n,
                 size_t s, uint32_t *out);
+/* The same for s = 1, of centroids of env's dimension without their norms. */
+int nearest_among(const struct index_env *, const float *centroids, size_t n_centroids,
+                  const float *rows, size_t n, uint32_t *out);
 /* The same for s = 1, faster if out holds for each row a centroid that is likely its nearest. */
 int nearest_again(const struct index_env *, const struct centroids *, const float *rows, size_t n,
                   uint32_t *out);

@@ -41,6 +41,7 @@ struct nearest {
     struct near_centroid *candidates; /* NEAREST_ROWS x capacity */
     struct row_state *rows;           /* NEAREST_ROWS */
     uint32_t *positions;              /* NEAREST_TILE */
+    struct mem_group arrays;          /* those from the scores on */
 };
 
 float nearest_centroid_norms(const struct kernels *kernels, const float *rows, size_t n, size_t dim,
@@ -61,11 +62,12 @@ struct nearest *nearest_create(struct mem *mem, size_t s_max)
         return NULL;
     t->mem = mem;
     t->capacity = 2 * s_max + 14;
-    t->scores = mem_array(mem, (size_t)NEAREST_ROWS * NEAREST_TILE, sizeof *t->scores);
-    t->candidates = mem_array(mem, NEAREST_ROWS * t->capacity, sizeof *t->candidates);
-    t->rows = mem_array(mem, NEAREST_ROWS, sizeof *t->rows);
-    t->positions = mem_array(mem, NEAREST_TILE, sizeof *t->positions);
-    if (!t->scores || !t->candidates || !t->rows || !t->positions) {
+    t->arrays.mem = mem;
+    t->scores = mem_group_array(&t->arrays, (size_t)NEAREST_ROWS * NEAREST_TILE, sizeof *t->scores);
+    t->candidates = mem_group_array(&t->arrays, NEAREST_ROWS * t->capacity, sizeof *t->candidates);
+    t->rows = mem_group_array(&t->arrays, NEAREST_ROWS, sizeof *t->rows);
+    t->positions = mem_group_array(&t->arrays, NEAREST_TILE, sizeof *t->positions);
+    if (t->arrays.failed) {
         nearest_destroy(mem, t);
         return NULL;
     }
@@ -80,10 +82,7 @@ void nearest_destroy(struct mem *mem, struct nearest *t)
 {
     if (!t)
         return;
-    mem_free(mem, t->scores);
-    mem_free(mem, t->candidates);
-    mem_free(mem, t->rows);
-    mem_free(mem, t->positions);
+    mem_group_free(&t->arrays);
     centroid_codes_free(&t->codes, mem);
     mem_free(mem, t->row_codes);
     mem_free(mem, t);
@@ -215,24 +214,13 @@ static size_t code_rows(size_t n)
     return rows < CODE_ROWS ? rows : CODE_ROWS;
 }
 
-static bool fit_row_codes(struct nearest *t, size_t dim)
-{
-    const size_t need = CODE_ROWS * ((dim + 3) / 4 * 4);
-    if (need <= t->row_codes_capacity)
-        return true;
-    mem_free(t->mem, t->row_codes);
-    t->row_codes = mem_alloc(t->mem, need);
-    t->row_codes_capacity = t->row_codes ? need : 0;
-    return t->row_codes;
-}
-
 /* false: no memory for its scratch; out is unchanged. */
 static bool nearest_by_codes(struct nearest *t, const struct centroid_codes *codes,
                              const struct kernels *kernels, const struct centroids *centroids,
                              const float *rows, size_t n, size_t s, bool guessed, uint32_t *out)
 {
     const size_t block = code_rows(centroids->n);
-    if (!fit_row_codes(t, centroids->dim))
+    if (!mem_grow(t->mem, &t->row_codes, &t->row_codes_capacity, CODE_ROWS * codes->code_dim, 1))
         return false;
     const struct code_scratch scratch = { t->row_codes, t->scores };
     for (size_t first = 0; first < n; first += block)
@@ -322,6 +310,21 @@ int nearest_all(const struct index_env *env, const struct centroids *centroids, 
                 size_t n, size_t s, uint32_t *out)
 {
     return run_nearest(env, centroids, rows, n, s, false, out);
+}
+
+int nearest_among(const struct index_env *env, const float *centroids, size_t n_centroids,
+                  const float *rows, size_t n, uint32_t *out)
+{
+    float *norm_sq = mem_array(env->mem, n_centroids, sizeof *norm_sq);
+
+    if (!norm_sq)
+        return fail(env->error, ERR_NO_MEMORY, "assigning %zu rows: out of memory", n);
+    const float most =
+        nearest_centroid_norms(env->kernels, centroids, n_centroids, env->dim, norm_sq);
+    const struct centroids c = { centroids, norm_sq, most, n_centroids, env->dim, 0 };
+    const int rc = nearest_all(env, &c, rows, n, 1, out);
+    mem_free(env->mem, norm_sq);
+    return rc;
 }
 
 int nearest_again(const struct index_env *env, const struct centroids *centroids, const float *rows,

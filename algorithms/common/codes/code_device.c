@@ -17,7 +17,7 @@
 struct code_device {
     const struct index_env *env;
     const char *method;
-    struct code_store *store;
+    struct dense_rows *store;
     struct cuda cuda;
     struct device_codes *codes; /* NULL: none yet */
     struct cuda_copy copy;
@@ -28,12 +28,12 @@ struct code_device {
     size_t n_matches;
 };
 
-int code_device_open(struct code_device **out, struct code_store *store,
+int code_device_open(struct code_device **out, struct dense_rows *store,
                      const struct index_env *env, const char *method)
 {
     struct code_device *d = mem_zalloc(env->mem, sizeof *d);
     *out = NULL;
-    if (store->words != 1) {
+    if (store->row_bytes != sizeof(uint64_t)) {
         mem_free(env->mem, d);
         return fail(env->error, ERR_UNSUPPORTED,
                     "%s: device = cuda takes codes of 64 bits, not of %zu; use device = cpu",

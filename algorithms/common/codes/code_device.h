@@ -5,7 +5,7 @@
 #ifndef DRIFTLINE_COMMON_CODES_CODE_DEVICE_H
 #define DRIFTLINE_COMMON_CODES_CODE_DEVICE_H
 
-#include "algorithms/common/codes/code_store.h"
+#include "algorithms/common/rows/dense_rows.h"
 #include "src/core/index.h"
 
 struct code_device;
@@ -20,7 +20,7 @@ struct code_queries {
 /* Opens a device for the codes of a store, which must be there until it is closed and notes its
    changes from now on. On failure *out is NULL: ERR_UNSUPPORTED without a library, driver or device;
    ERR_NO_MEMORY. */
-int code_device_open(struct code_device **out, struct code_store *, const struct index_env *,
+int code_device_open(struct code_device **out, struct dense_rows *, const struct index_env *,
                      const char *method);
 void code_device_close(struct code_device *); /* may be NULL */
 

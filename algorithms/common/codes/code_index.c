@@ -28,17 +28,17 @@ void *code_index_create(const struct index_ops *ops, const struct index_env *env
         return NULL;
     }
     c->base = (struct index){ ops, *env };
-    code_store_init(&c->rows, env->mem, env->dim / 64);
+    dense_rows_init(&c->rows, env->mem, env->dim / 8);
     return c;
 }
 
 void code_index_free(struct code_index *c)
 {
-    code_store_free(&c->rows);
+    dense_rows_free(&c->rows);
     mem_free(c->base.env.mem, c->place);
 }
 
-/* Grows as code_store_reserve(): to the hint if there is one, else as needed. */
+/* Grows as dense_rows_reserve(): to the hint if there is one, else as needed. */
 int code_index_reserve_places(struct index *index, size_t n)
 {
     struct code_index *c = (struct code_index *)index;
@@ -64,7 +64,7 @@ int code_index_insert(struct index *index, struct vectors v, const uint64_t *ids
     int rc = OK;
 
     *done = 0;
-    if (!code_store_reserve(&c->rows, ids, v.n, index->env.expected_n))
+    if (!dense_rows_reserve(&c->rows, ids, v.n, index->env.expected_n))
         return fail(index->env.error, ERR_NO_MEMORY, "%s: out of memory for %zu more codes",
                     index->ops->name, v.n);
     if (m->places)
@@ -77,7 +77,7 @@ int code_index_insert(struct index *index, struct vectors v, const uint64_t *ids
         if (m->put)
             rc = m->put(index, (uint32_t)c->rows.n, code);
         if (rc == OK)
-            (void)code_store_add(&c->rows, code, ids[(*done)++]);
+            (void)dense_rows_add(&c->rows, code, ids[(*done)++]);
         row = (const char *)row + bytes;
     }
     return rc;
@@ -109,14 +109,14 @@ int code_index_remove(struct index *index, const uint64_t *ids, size_t n, size_t
     for (*done = 0; *done < n; ++*done) {
         if (*done + PREFETCH_AHEAD < n)
             slot_table_prefetch(&c->rows.slot_of, ids[*done + PREFETCH_AHEAD]);
-        if (!code_store_find(&c->rows, ids[*done], &row)) {
+        if (!dense_rows_find(&c->rows, ids[*done], &row)) {
             rc = fail(index->env.error, ERR_UNKNOWN_ID, "%s: id %" PRIu64 " is not stored",
                       index->ops->name, ids[*done]);
             break;
         }
         if (m->take)
             m->take(index, row);
-        code_store_remove(&c->rows, row);
+        dense_rows_remove(&c->rows, row);
     }
     shrink_places(c);
     if (m->taken)
@@ -142,19 +142,19 @@ bool code_index_has(const struct index *index, uint64_t id)
 {
     uint32_t row;
 
-    return code_store_find(&((const struct code_index *)index)->rows, id, &row);
+    return dense_rows_find(&((const struct code_index *)index)->rows, id, &row);
 }
 
 int code_index_write(struct index *index, struct store_writer *w)
 {
-    code_store_save(&((struct code_index *)index)->rows, w);
+    dense_rows_save(&((struct code_index *)index)->rows, w, "codes");
     return OK;
 }
 
 static int fill(struct index *index)
 {
     const struct code_method *m = method_of(index);
-    const struct code_store *rows = &((struct code_index *)index)->rows;
+    const struct dense_rows *rows = &((struct code_index *)index)->rows;
     int rc = OK;
 
     if (m->fill)
@@ -162,13 +162,13 @@ static int fill(struct index *index)
     if (m->places && rows->n > 0)
         rc = code_index_reserve_places(index, rows->n);
     for (size_t row = 0; m->put && row < rows->n && rc == OK; row++)
-        rc = m->put(index, (uint32_t)row, code_store_at(rows, row));
+        rc = m->put(index, (uint32_t)row, dense_rows_code(rows, row));
     return rc;
 }
 
 int code_index_read(struct index *index, struct store_reader *r)
 {
-    const int rc = code_store_load(&((struct code_index *)index)->rows, r);
+    const int rc = dense_rows_load(&((struct code_index *)index)->rows, r, "codes");
 
     return rc == OK ? fill(index) : rc;
 }

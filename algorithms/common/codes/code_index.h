@@ -5,8 +5,8 @@
 #define DRIFTLINE_COMMON_CODES_CODE_INDEX_H
 
 #include "algorithms/common/codes/code_queries.h"
-#include "algorithms/common/codes/code_store.h"
 #include "algorithms/common/durable/logged.h"
+#include "algorithms/common/rows/dense_rows.h"
 #include "src/core/index.h"
 
 /* The first member of the method's struct. */
@@ -15,7 +15,7 @@ struct code_index {
         struct index base;
         struct logged_index logged;
     };
-    struct code_store rows;
+    struct dense_rows rows;
     uint32_t *place; /* of each row, where the method looks for it; NULL if it has no places */
     size_t place_capacity;
 };

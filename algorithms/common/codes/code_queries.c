@@ -35,7 +35,8 @@ struct code_request {
     struct worker *workers;
     struct work *works; /* one per worker */
 
-    unsigned radius;              /* range */
+    unsigned radius; /* range */
+    struct range_result *range;
     struct search_result *result; /* search */
     size_t k;
 };
@@ -179,6 +180,21 @@ static int ask_device(struct code_request *a,
     return rc;
 }
 
+/* here: answers the queries but those that are left to the device. */
+static int run(struct code_request *a, size_t k, int (*here)(struct code_request *),
+               int (*on_device)(struct code_request *, const struct code_queries *),
+               struct work *work)
+{
+    int rc = choose_device(a, k);
+
+    if (rc == OK)
+        rc = with_workers(a, here, work);
+    if (rc == OK)
+        rc = ask_device(a, on_device);
+    mem_free(a->index->env.mem, a->later);
+    return rc;
+}
+
 /* ------------------------------------------------------------------------ range */
 
 static int range_group(struct code_request *a, size_t g, size_t w)
@@ -215,52 +231,40 @@ static int deliver(const struct code_request *a, size_t g, const struct code_ans
     return rc;
 }
 
-struct code_range_request {
-    struct code_request base;
-    struct range_result *result;
-};
-
 static int run_range(struct code_request *a)
 {
-    struct range_result *result = ((struct code_range_request *)a)->result;
     int rc = OK;
     for (; rc == OK && a->first_group < a->n_groups; a->first_group += a->threads) {
         const size_t left = a->n_groups - a->first_group;
         const size_t wave = left < a->threads ? left : a->threads;
         rc = parallel_for(a->index->env.pool, a->threads, wave, 1, range_of_wave, a);
         for (size_t i = 0; rc == OK && i < wave; i++)
-            rc = deliver(a, a->first_group + i, a->workers[i].answers, result);
+            rc = deliver(a, a->first_group + i, a->workers[i].answers, a->range);
     }
     return rc;
 }
 
 static int range_on_device(struct code_request *a, const struct code_queries *queries)
 {
-    return code_device_range(a->device, queries, a->radius,
-                             ((struct code_range_request *)a)->result);
+    return code_device_range(a->device, queries, a->radius, a->range);
 }
 
 int code_range(struct index *index, const struct range_request *request,
                struct range_result *result, const struct code_ops *ops)
 {
-    struct code_range_request r = { .base = { .index = index,
-                                              .ops = ops,
-                                              .queries = request->queries,
-                                              .words = request->queries.dim / 64,
-                                              .knobs = request->knobs,
-                                              .filter = request->filter },
-                                    .result = result };
+    struct code_request a = { .index = index,
+                              .ops = ops,
+                              .queries = request->queries,
+                              .words = request->queries.dim / 64,
+                              .knobs = request->knobs,
+                              .filter = request->filter,
+                              .range = result };
+
     if (request->radius < 0)
         return OK;
-    r.base.radius = (unsigned)fmin(request->radius, (double)index->env.dim);
-    cut_into_groups(&r.base, request->threads);
-    int rc = choose_device(&r.base, 0);
-    if (rc == OK)
-        rc = with_workers(&r.base, run_range, &result->work);
-    if (rc == OK)
-        rc = ask_device(&r.base, range_on_device);
-    mem_free(index->env.mem, r.base.later);
-    return rc;
+    a.radius = (unsigned)fmin(request->radius, (double)index->env.dim);
+    cut_into_groups(&a, request->threads);
+    return run(&a, 0, run_range, range_on_device, &result->work);
 }
 
 /* ------------------------------------------------------------------------ the k nearest */
@@ -351,11 +355,5 @@ int code_search(struct index *index, const struct search_request *request,
                               .result = result,
                               .k = request->k };
     cut_into_groups(&a, request->threads);
-    int rc = choose_device(&a, a.k);
-    if (rc == OK)
-        rc = with_workers(&a, run_search, &result->work);
-    if (rc == OK)
-        rc = ask_device(&a, search_on_device);
-    mem_free(index->env.mem, a.later);
-    return rc;
+    return run(&a, a.k, run_search, search_on_device, &result->work);
 }

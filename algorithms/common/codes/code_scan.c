@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernels/kernels.h"
+#include "src/core/mem.h"
 
 /* Words of codes. 16 kB of them stay in L1 beside the positions of those within the radius. */
 #define TILE  ((size_t)2048)
@@ -24,7 +25,7 @@ struct tile {
 
 /* Iterates over the rows, or, if few ids are allowed, over these. */
 struct cursor {
-    const struct code_store *store;
+    const struct dense_rows *store;
     const struct id_filter *filter;
     bool by_id;
     size_t next;      /* row, or word of the filter's bits */
@@ -32,8 +33,13 @@ struct cursor {
     uint64_t codes[TILE], ids[TILE];
 };
 
+static size_t words_of(const struct dense_rows *s)
+{
+    return s->row_bytes / sizeof *s->codes;
+}
+
 /* Whether looking up each allowed id takes less time than scanning for n queries. */
-static bool few_allowed(const struct code_store *s, const struct id_filter *filter, size_t n)
+static bool few_allowed(const struct dense_rows *s, const struct id_filter *filter, size_t n)
 {
     if (!filter)
         return false;
@@ -42,7 +48,7 @@ static bool few_allowed(const struct code_store *s, const struct id_filter *filt
     return words <= s->n / 16 && index_filter_count(filter, few + 1) <= few;
 }
 
-static void cursor_begin(struct cursor *c, const struct code_store *s, const struct code_group *g)
+static void cursor_begin(struct cursor *c, const struct dense_rows *s, const struct code_group *g)
 {
     c->store = s;
     c->filter = g->filter;
@@ -73,7 +79,7 @@ static size_t allowed_ids(struct cursor *c, uint64_t *ids, size_t n)
 
 static size_t gather(struct cursor *c, size_t most)
 {
-    const struct code_store *s = c->store;
+    const struct dense_rows *s = c->store;
     uint64_t ids[LOOKAHEAD];
     size_t n = 0, got;
     while (n + LOOKAHEAD <= most && (got = allowed_ids(c, ids, LOOKAHEAD)) > 0) {
@@ -81,9 +87,9 @@ static size_t gather(struct cursor *c, size_t most)
             slot_table_prefetch(&s->slot_of, ids[i]);
         for (size_t i = 0; i < got; i++) {
             uint32_t row;
-            if (!code_store_find(s, ids[i], &row))
+            if (!dense_rows_find(s, ids[i], &row))
                 continue;
-            memcpy(c->codes + n * s->words, code_store_at(s, row), s->words * sizeof *c->codes);
+            memcpy(c->codes + n * words_of(s), dense_rows_at(s, row), s->row_bytes);
             c->ids[n++] = ids[i];
         }
     }
@@ -93,15 +99,15 @@ static size_t gather(struct cursor *c, size_t most)
 /* Fetches at most `most` (at least LOOKAHEAD) more rows; false: there are none. */
 static bool next_tile(struct cursor *c, size_t most, struct tile *t)
 {
-    const struct code_store *s = c->store;
+    const struct dense_rows *s = c->store;
     if (c->by_id) {
-        *t = (struct tile){ c->codes, c->ids, gather(c, most), s->words, NULL };
+        *t = (struct tile){ c->codes, c->ids, gather(c, most), words_of(s), NULL };
         return t->n > 0;
     }
     const size_t left = s->n - c->next, n = left < most ? left : most;
     if (n == 0)
         return false;
-    *t = (struct tile){ code_store_at(s, c->next), s->ids + c->next, n, s->words, c->filter };
+    *t = (struct tile){ dense_rows_code(s, c->next), s->ids + c->next, n, words_of(s), c->filter };
     c->next += n;
     return true;
 }
@@ -117,6 +123,16 @@ static void count(struct work *work, const struct tile *t, size_t queries)
 static unsigned distance(const struct tile *t, const uint64_t *query, uint32_t position)
 {
     return code_distance(query, t->codes + position * t->words, t->words);
+}
+
+int code_answers_more(struct code_answers *to, size_t n)
+{
+    size_t capacity = to->capacity;
+    if (!mem_grow(to->mem, &to->ids, &capacity, to->n + n, sizeof *to->ids) ||
+        !mem_fit(to->mem, &to->distances, capacity, sizeof *to->distances))
+        return fail(to->error, ERR_NO_MEMORY, "out of memory for %zu answers", to->n + n);
+    to->capacity = capacity;
+    return OK;
 }
 
 /* Adds n codes of the tile, all within the radius, as answers. */
@@ -145,14 +161,14 @@ static int add_answers(const struct tile *t, const uint64_t *query, const uint32
     return OK;
 }
 
-int code_scan_range(const struct code_store *s, const struct kernels *k, struct code_group *g,
+int code_scan_range(const struct dense_rows *s, const struct kernels *k, struct code_group *g,
                     unsigned radius, struct code_answers *answers)
 {
     struct cursor c;
     struct tile t;
     uint32_t positions[TILE];
     cursor_begin(&c, s, g);
-    while (next_tile(&c, TILE / s->words, &t)) {
+    while (next_tile(&c, TILE / words_of(s), &t)) {
         for (size_t q = 0; q < g->n; q++) {
             const size_t n =
                 code_within(k, code_query(g, q), t.codes, t.n, t.words, radius, positions);
@@ -183,13 +199,13 @@ static void offer_tile(const struct kernels *k, const struct tile *t, const uint
 /* Each tile is at most as long as all before it, up to the full length. The limit from one
    tile excludes most codes of the next, whereas a first tile of full length would push all of
    its codes. */
-int code_scan_nearest(const struct code_store *s, const struct kernels *k, struct code_group *g,
+int code_scan_nearest(const struct dense_rows *s, const struct kernels *k, struct code_group *g,
                       struct topk *nearest)
 {
     struct cursor c;
     struct tile t;
     uint32_t positions[TILE];
-    const size_t longest = TILE / s->words;
+    const size_t longest = TILE / words_of(s);
     size_t most = LEAST;
     cursor_begin(&c, s, g);
     while (next_tile(&c, most, &t)) {

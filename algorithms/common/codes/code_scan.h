@@ -1,4 +1,4 @@
-/* code_scan.h - the exact scan of a code_store: the baseline of other methods, and their fallback.
+/* code_scan.h - the exact scan of dense rows: the baseline of other methods, and their fallback.
  *
  * One query reads all codes once. A group reads each tile of codes from memory once and compares it
  * with all its queries while it is in L1. */
@@ -6,14 +6,14 @@
 #define DRIFTLINE_COMMON_CODES_CODE_SCAN_H
 
 #include "algorithms/common/codes/code_queries.h"
-#include "algorithms/common/codes/code_store.h"
+#include "algorithms/common/rows/dense_rows.h"
 
 struct kernels;
 
 /* As in struct code_ops. */
-int code_scan_range(const struct code_store *, const struct kernels *, struct code_group *,
+int code_scan_range(const struct dense_rows *, const struct kernels *, struct code_group *,
                     unsigned radius, struct code_answers *answers);
-int code_scan_nearest(const struct code_store *, const struct kernels *, struct code_group *,
+int code_scan_nearest(const struct dense_rows *, const struct kernels *, struct code_group *,
                       struct topk *nearest);
 
 #endif

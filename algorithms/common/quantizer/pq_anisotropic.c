@@ -131,27 +131,19 @@ static int take_sample(struct training *t, const struct quantizer_options *optio
     const struct index_env *env = t->env;
     const size_t dim = env->dim;
     uint32_t *nearest = mem_array(env->mem, t->n, sizeof *nearest);
-    float *norm_sq = mem_array(env->mem, options->n_centroids, sizeof *norm_sq);
-    int rc = OK;
-    if (!nearest || !norm_sq)
-        rc = fail(env->error, ERR_NO_MEMORY, "pq: out of memory");
-    for (size_t i = 0; !rc && i < t->n; i++) {
+
+    if (!nearest)
+        return fail(env->error, ERR_NO_MEMORY, "pq: out of memory");
+    for (size_t i = 0; i < t->n; i++) {
         memcpy(t->rows + i * dim, rows + i * n / t->n * dim, dim * sizeof *rows);
         t->inverse[i] = pq_inverse_norm(t->q, t->rows + i * dim);
     }
-    if (!rc) {
-        struct centroids centroids = {
-            .rows = options->centroids, .norm_sq = norm_sq, .n = options->n_centroids, .dim = dim
-        };
-        centroids.norm_sq_max = nearest_centroid_norms(env->kernels, options->centroids,
-                                                       options->n_centroids, dim, norm_sq);
-        rc = nearest_all(env, &centroids, t->rows, t->n, 1, nearest);
-    }
+    const int rc =
+        nearest_among(env, options->centroids, options->n_centroids, t->rows, t->n, nearest);
     for (size_t i = 0; !rc && i < t->n; i++)
         memcpy(t->centroids + i * dim, options->centroids + nearest[i] * dim,
                dim * sizeof *t->centroids);
     mem_free(env->mem, nearest);
-    mem_free(env->mem, norm_sq);
     return rc;
 }
 

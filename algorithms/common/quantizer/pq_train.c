@@ -133,19 +133,11 @@ static int find_centroids(struct training *t, const struct quantizer_options *op
 static int take_residuals(struct training *t, size_t n_centroids)
 {
     const struct index_env *env = t->env;
-    float *norm_sq = mem_array(env->mem, n_centroids, sizeof *norm_sq);
-    if (!norm_sq)
-        return fail(env->error, ERR_NO_MEMORY, "pq: out of memory");
-    struct centroids centroids = {
-        .rows = t->centroids, .norm_sq = norm_sq, .n = n_centroids, .dim = env->dim
-    };
-    centroids.norm_sq_max =
-        nearest_centroid_norms(env->kernels, t->centroids, n_centroids, env->dim, norm_sq);
-    int rc = nearest_all(env, &centroids, t->rows, t->n, 1, t->nearest);
+    const int rc = nearest_among(env, t->centroids, n_centroids, t->rows, t->n, t->nearest);
+
     for (size_t i = 0; !rc && i < t->n; i++)
         for (size_t d = 0; d < env->dim; d++)
             t->rows[i * env->dim + d] -= t->centroids[t->nearest[i] * env->dim + d];
-    mem_free(env->mem, norm_sq);
     return rc;
 }
 

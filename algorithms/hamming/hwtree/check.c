@@ -132,7 +132,7 @@ int hwtree_check(const struct index *index, struct stat_sink *sink)
     struct audit a = { .t = t, .error = index->env.error };
     size_t codes = 0;
     (void)sink;
-    int rc = code_store_check(&t->codes.rows, "hwtree", index->env.error);
+    int rc = dense_rows_check(&t->codes.rows, "hwtree", index->env.error);
     if (rc == OK && t->codes.rows.n > t->codes.place_capacity)
         rc = fail(a.error, ERR_INVARIANT, "hwtree: %zu rows, capacity for the positions of %zu",
                   t->codes.rows.n, t->codes.place_capacity);

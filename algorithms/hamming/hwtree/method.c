@@ -37,8 +37,8 @@ static int hwtree_memory(const struct index *index, struct memory_use *use)
 {
     const struct hwtree *t = (const struct hwtree *)index;
     *use = (struct memory_use){
-        .vectors = code_store_codes_bytes(&t->codes.rows),
-        .ids = code_store_ids_bytes(&t->codes.rows),
+        .vectors = dense_rows_bytes(&t->codes.rows),
+        .ids = dense_rows_ids_bytes(&t->codes.rows),
         .graph = t->blocks.slab_bytes + t->blocks.slabs_capacity * sizeof *t->blocks.slabs,
         .other = sizeof *t + t->codes.place_capacity * sizeof *t->codes.place,
         .disk = logged_bytes(index),

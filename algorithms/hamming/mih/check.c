@@ -17,9 +17,9 @@ static int check_bucket(const struct mih *m, size_t table, uint32_t key, uint64_
     for (uint32_t i = 0; i < run.n; i++) {
         const uint32_t row = run.rows[i];
         const bool there = row < m->codes.rows.n;
-        if (!there || mih_key(t, code_store_at(&m->codes.rows, row)) != key ||
+        if (!there || mih_key(t, dense_rows_code(&m->codes.rows, row)) != key ||
             (run.codes && code_distance(run.codes + i * m->words,
-                                        code_store_at(&m->codes.rows, row), m->words) != 0) ||
+                                        dense_rows_code(&m->codes.rows, row), m->words) != 0) ||
             (seen[row / 64] >> row % 64 & 1))
             return fail(err, ERR_INVARIANT,
                         "mih: table %zu, key %" PRIu32 ": entry %u is row %" PRIu32
@@ -62,7 +62,7 @@ int mih_check(const struct index *index, struct stat_sink *sink)
     const struct mih *m = (const struct mih *)index;
     size_t blocks = 0;
     (void)sink;
-    int rc = code_store_check(&m->codes.rows, "mih", index->env.error);
+    int rc = dense_rows_check(&m->codes.rows, "mih", index->env.error);
     if (rc == OK)
         rc = mih_blocks_check(&m->blocks, index->env.error);
     for (size_t i = 0; rc == OK && i < m->n_tables; i++) {

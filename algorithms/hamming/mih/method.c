@@ -152,10 +152,10 @@ static int mih_memory(const struct index *index, struct memory_use *use)
     for (size_t i = 0; i < m->n_tables; i++)
         tables += (sizeof *m->tables[i].buckets << m->tables[i].bits) +
                   m->tables[i].position_capacity * sizeof *m->tables[i].position;
-    *use = (struct memory_use){ .vectors = code_store_codes_bytes(&m->codes.rows),
+    *use = (struct memory_use){ .vectors = dense_rows_bytes(&m->codes.rows),
                                 .codes = copied ? mih_blocks_bytes(&m->blocks) : 0,
                                 .graph = tables + (copied ? 0 : mih_blocks_bytes(&m->blocks)),
-                                .ids = code_store_ids_bytes(&m->codes.rows),
+                                .ids = dense_rows_ids_bytes(&m->codes.rows),
                                 .other = sizeof *m,
                                 .disk = logged_bytes(index) };
     return OK;
@@ -167,7 +167,7 @@ static int fill(struct index *index)
 {
     struct mih *m = (struct mih *)index;
     for (size_t row = 0; row < m->codes.rows.n; row++) {
-        if (!mih_file(m, code_store_at(&m->codes.rows, row), (uint32_t)row))
+        if (!mih_file(m, dense_rows_code(&m->codes.rows, row), (uint32_t)row))
             return fail(m->base.env.error, ERR_NO_MEMORY,
                         "mih: out of memory, cannot load %zu codes", m->codes.rows.n);
         mih_tidy(m);

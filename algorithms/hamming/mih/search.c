@@ -61,7 +61,7 @@ static unsigned radius_of(const struct visit *v)
 
 static int compare(struct visit *v, const uint64_t *codes, const uint32_t *rows, size_t n)
 {
-    const struct code_store *s = &v->m->codes.rows;
+    const struct dense_rows *s = &v->m->codes.rows;
     const struct kernels *k = v->m->base.env.kernels;
     const size_t words = v->m->words;
     uint32_t near[TILE];
@@ -93,7 +93,7 @@ static int compare_rows(struct visit *v)
     const size_t n = v->n_rows, words = v->m->words;
     for (size_t i = 0; i < n; i++)
         for (size_t w = 0; w < words; w++)
-            codes[i * words + w] = code_store_at(&v->m->codes.rows, v->rows[i])[w];
+            codes[i * words + w] = dense_rows_code(&v->m->codes.rows, v->rows[i])[w];
     v->n_rows = 0;
     return compare(v, codes, v->rows, n);
 }
@@ -102,7 +102,7 @@ static int put_aside(struct visit *v, const uint32_t *rows, size_t n)
 {
     int rc = OK;
     for (size_t i = 0; rc == OK && i < n; i++) {
-        __builtin_prefetch(code_store_at(&v->m->codes.rows, rows[i]));
+        __builtin_prefetch(dense_rows_code(&v->m->codes.rows, rows[i]));
         v->rows[v->n_rows++] = rows[i];
         if (v->n_rows == TILE)
             rc = compare_rows(v);

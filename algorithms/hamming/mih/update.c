@@ -230,26 +230,26 @@ static bool guess(const struct mih *m, const uint64_t *ids, size_t i, size_t n, 
 /* Includes the rows that will be the last by then, and move. */
 static void fetch_for_remove(const struct mih *m, const uint64_t *ids, size_t i, size_t n)
 {
-    const struct code_store *s = &m->codes.rows;
+    const struct dense_rows *s = &m->codes.rows;
     uint32_t row;
     if (i + AHEAD_IDS < n)
         slot_table_prefetch(&m->codes.rows.slot_of, ids[i + AHEAD_IDS]);
     if (guess(m, ids, i + AHEAD_CODES, n, &row)) {
-        __builtin_prefetch(code_store_at(s, row), 1);
+        __builtin_prefetch(dense_rows_code(s, row), 1);
         __builtin_prefetch(m->codes.rows.ids + row, 1);
     }
     if (guess(m, ids, i + AHEAD_BUCKETS, n, &row)) {
-        fetch_buckets(m, code_store_at(s, row));
+        fetch_buckets(m, dense_rows_code(s, row));
         if (m->codes.rows.n > AHEAD_BUCKETS) {
-            fetch_buckets(m, code_store_at(s, m->codes.rows.n - 1 - AHEAD_BUCKETS));
+            fetch_buckets(m, dense_rows_code(s, m->codes.rows.n - 1 - AHEAD_BUCKETS));
             slot_table_prefetch(&m->codes.rows.slot_of,
                                 m->codes.rows.ids[m->codes.rows.n - 1 - AHEAD_BUCKETS]);
         }
     }
     if (guess(m, ids, i + AHEAD_ENTRIES, n, &row)) {
-        fetch_rows(m, code_store_at(s, row));
+        fetch_rows(m, dense_rows_code(s, row));
         if (m->codes.rows.n > AHEAD_ENTRIES)
-            fetch_last_rows(m, code_store_at(s, m->codes.rows.n - 1 - AHEAD_ENTRIES));
+            fetch_last_rows(m, dense_rows_code(s, m->codes.rows.n - 1 - AHEAD_ENTRIES));
     }
 }
 
@@ -260,7 +260,7 @@ static void block_moved(void *owner, uint32_t from, uint32_t to)
 {
     struct mih *m = owner;
     const struct mih_run run = mih_run(m, (struct mih_bucket){ to, 1 });
-    const uint64_t *code = code_store_at(&m->codes.rows, run.rows[0]);
+    const uint64_t *code = dense_rows_code(&m->codes.rows, run.rows[0]);
     size_t i = 0;
     struct mih_bucket *b = &m->tables[0].buckets[mih_key(&m->tables[0], code)];
     while (b->n == 0 || b->block != from) {
@@ -301,7 +301,7 @@ int mih_insert(struct index *index, struct vectors v, const uint64_t *ids, size_
 {
     struct mih *m = (struct mih *)index;
     *done = 0;
-    if (!code_store_reserve(&m->codes.rows, ids, v.n, index->env.expected_n))
+    if (!dense_rows_reserve(&m->codes.rows, ids, v.n, index->env.expected_n))
         return fail(index->env.error, ERR_NO_MEMORY, "mih: out of memory for %zu more codes", v.n);
     for (; *done < v.n; ++*done) {
         uint64_t copy[INDEX_CODE_WORDS_MAX];
@@ -310,7 +310,7 @@ int mih_insert(struct index *index, struct vectors v, const uint64_t *ids, size_
         if (!mih_file(m, code, (uint32_t)m->codes.rows.n))
             return fail(index->env.error, ERR_NO_MEMORY, "mih: out of memory for code %zu of %zu",
                         *done, v.n);
-        (void)code_store_add(&m->codes.rows, code, ids[*done]);
+        (void)dense_rows_add(&m->codes.rows, code, ids[*done]);
         mih_tidy(m);
     }
     return OK;
@@ -322,16 +322,16 @@ int mih_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
     for (*done = 0; *done < n; ++*done) {
         uint32_t row;
         fetch_for_remove(m, ids, *done, n);
-        if (!code_store_find(&m->codes.rows, ids[*done], &row))
+        if (!dense_rows_find(&m->codes.rows, ids[*done], &row))
             return fail(index->env.error, ERR_UNKNOWN_ID, "mih: id %" PRIu64 " is not stored",
                         ids[*done]);
         const uint32_t last = (uint32_t)m->codes.rows.n - 1;
         for (size_t i = 0; i < m->n_tables; i++) {
-            take_out(m, &m->tables[i], code_store_at(&m->codes.rows, row), row);
+            take_out(m, &m->tables[i], dense_rows_code(&m->codes.rows, row), row);
             if (row != last)
-                rename_row(m, &m->tables[i], code_store_at(&m->codes.rows, last), last, row);
+                rename_row(m, &m->tables[i], dense_rows_code(&m->codes.rows, last), last, row);
         }
-        code_store_remove(&m->codes.rows, row);
+        dense_rows_remove(&m->codes.rows, row);
         mih_tidy(m);
     }
     return OK;

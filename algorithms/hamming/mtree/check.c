@@ -90,7 +90,7 @@ int mtree_check(const struct index *index, struct stat_sink *sink)
     struct error *err = index->env.error;
     struct mtree_walk w = { .t = t };
     (void)sink;
-    int rc = code_store_check(&t->codes.rows, "mtree", err);
+    int rc = dense_rows_check(&t->codes.rows, "mtree", err);
     if (rc == OK && t->root != MTREE_NONE)
         rc = check_node(&w, t->root, MTREE_NONE, NULL);
     if (rc != OK)

@@ -96,7 +96,7 @@ int mvptree_check(const struct index *index, struct stat_sink *sink)
     struct error *err = index->env.error;
     struct mvptree_walk w = { .t = t };
     (void)sink;
-    int rc = code_store_check(&t->codes.rows, "mvptree", err);
+    int rc = dense_rows_check(&t->codes.rows, "mvptree", err);
     for (struct mvptree_node *node = t->root; node && rc == OK;
          node = mvptree_next(t, node, NULL)) {
         rc = node->leaf ? check_leaf(&w, (struct mvptree_leaf *)node)

@@ -99,8 +99,8 @@ static int mvptree_memory(const struct index *index, struct memory_use *use)
 {
     const struct mvptree *t = (const struct mvptree *)index;
     *use = (struct memory_use){
-        .codes = code_store_codes_bytes(&t->codes.rows),
-        .ids = code_store_ids_bytes(&t->codes.rows),
+        .codes = dense_rows_bytes(&t->codes.rows),
+        .ids = dense_rows_ids_bytes(&t->codes.rows),
         .graph = t->nodes_bytes + t->codes.place_capacity * sizeof *t->codes.place,
         .other = sizeof *t,
         .disk = logged_bytes(index),

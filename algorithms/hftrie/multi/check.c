@@ -145,7 +145,7 @@ int hftrie_multi_check(const struct hftrie *h)
 {
     const struct multi *m = h->state;
     struct mem *mem = h->base.env.mem;
-    int rc = code_store_check(&m->store, "hftrie", h->base.env.error);
+    int rc = dense_rows_check(&m->store, "hftrie", h->base.env.error);
     if (rc != OK)
         return rc;
     if (m->shape.bits == 0)

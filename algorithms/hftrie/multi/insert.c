@@ -23,7 +23,7 @@ static bool insert_by_building(struct hftrie *h, const uint64_t *codes, const ui
     const size_t before = m->store.n, expected = h->base.env.expected_n;
     struct idmap links = m->links;
     for (size_t i = 0; i < n; i++)
-        (void)code_store_add(&m->store, &codes[i], ids[i]);
+        (void)dense_rows_add(&m->store, &codes[i], ids[i]);
     idmap_init(&m->links, m->store.mem); /* rows are linked again */
     if (hftrie_multi_build(h, expected > m->store.n ? expected : m->store.n, true)) {
         idmap_free(&links);
@@ -31,7 +31,7 @@ static bool insert_by_building(struct hftrie *h, const uint64_t *codes, const ui
     }
     m->links = links;
     while (m->store.n > before)
-        code_store_remove(&m->store, (uint32_t)m->store.n - 1);
+        dense_rows_remove(&m->store, (uint32_t)m->store.n - 1);
     return false;
 }
 
@@ -102,7 +102,7 @@ static bool add(struct multi *m, const struct multi_probe *probe, uint64_t p, ui
         found = hftrie_multi_find_code(m, probe->code, p, &head);
     if (found && !hftrie_multi_link(m, head, (uint32_t)m->store.n))
         return false;
-    const uint32_t row = code_store_add(&m->store, &probe->code, id);
+    const uint32_t row = dense_rows_add(&m->store, &probe->code, id);
     if (found)
         return true;
     for (unsigned j = 0; j < MULTI_TABLES; j++)
@@ -125,7 +125,7 @@ static void lay_loose(struct multi *m)
 static bool reserve_rows(struct hftrie *h, const uint64_t *ids, size_t n)
 {
     struct multi *m = h->state;
-    return code_store_reserve(&m->store, ids, n, h->base.env.expected_n);
+    return dense_rows_reserve(&m->store, ids, n, h->base.env.expected_n);
 }
 
 int hftrie_multi_insert(struct hftrie *h, const uint64_t *codes, const uint64_t *ids, size_t n,

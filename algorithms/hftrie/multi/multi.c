@@ -12,7 +12,7 @@ static int multi_create(struct hftrie *h)
         return fail(h->base.env.error, ERR_NO_MEMORY, "hftrie: out of memory for an index");
     m->kernels = h->base.env.kernels;
     m->costs = &hftrie_multi_costs;
-    code_store_init(&m->store, h->base.env.mem, 1);
+    dense_rows_init(&m->store, h->base.env.mem, sizeof(uint64_t));
     idmap_init(&m->links, h->base.env.mem);
     h->state = m;
     if (h->params.device == CUDA_CPU)
@@ -28,20 +28,20 @@ static void multi_destroy(struct hftrie *h)
     struct multi *m = h->state;
     code_device_close(m->device);
     hftrie_multi_empty(m);
-    code_store_free(&m->store);
+    dense_rows_free(&m->store);
     mem_free(h->base.env.mem, m);
 }
 
 static void multi_save(const struct hftrie *h, struct store_writer *w)
 {
-    code_store_save(&multi_of(h)->store, w);
+    dense_rows_save(&multi_of(h)->store, w, "codes");
 }
 
 /* Rebuilds the tables; their shape does not affect answers. */
 static int multi_load(struct hftrie *h, const struct store_reader *r)
 {
     struct multi *m = h->state;
-    const int rc = code_store_load(&m->store, r);
+    const int rc = dense_rows_load(&m->store, r, "codes");
     if (rc != OK || m->store.n == 0)
         return rc;
     const size_t n = m->store.n, expected = h->base.env.expected_n;
@@ -82,8 +82,8 @@ static void multi_memory(const struct hftrie *h, struct memory_use *use)
     size_t lines = m->table[0].capacity; /* of rows */
     for (unsigned j = 0; j < MULTI_TABLES; j++)
         lines += m->table[j].capacity;
-    use->vectors += code_store_codes_bytes(&m->store);
-    use->ids += code_store_ids_bytes(&m->store);
+    use->vectors += dense_rows_bytes(&m->store);
+    use->ids += dense_rows_ids_bytes(&m->store);
     use->codes +=
         lines * sizeof(struct multi_line) + MULTI_TABLES * buckets * sizeof(struct multi_bucket);
     use->other += sizeof *m + idmap_bytes(&m->links) + buckets * sizeof *m->shape.masks +
@@ -118,7 +118,7 @@ static struct code_device *multi_device(const struct index *index)
 static bool multi_has(const struct hftrie *h, uint64_t id)
 {
     uint32_t row;
-    return code_store_find(&multi_of(h)->store, id, &row);
+    return dense_rows_find(&multi_of(h)->store, id, &row);
 }
 
 static void show_table(const struct multi *m, unsigned number, const struct structure_sink *sink)

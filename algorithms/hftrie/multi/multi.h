@@ -12,7 +12,7 @@
  *   cost.c   choosing the t_j, or the scan          walk.c    searching buckets
  *   search.c range, nearest                         check.c   multi.c  the rest
  *
- * Rows are those of a code_store; a table has each distinct code once. Only table 0 refers to rows:
+ * Rows are those of dense rows; a table has each distinct code once. Only table 0 refers to rows:
  * an entry of another table is looked up there by the bits of block 0. The row in table 0 is the
  * head of the list of its code's rows. */
 #ifndef DRIFTLINE_HFTRIE_MULTI_MULTI_H
@@ -21,7 +21,7 @@
 #include <stdatomic.h>
 
 #include "algorithms/common/codes/code_device.h"
-#include "algorithms/common/codes/code_store.h"
+#include "algorithms/common/rows/dense_rows.h"
 #include "algorithms/hftrie/hftrie.h"
 #include "kernels/kernels.h"
 #include "src/core/idmap.h"
@@ -72,7 +72,7 @@ struct multi_shape {
 
 struct multi {
     const struct kernels *kernels;
-    struct code_store store;
+    struct dense_rows store;
     struct code_device *device; /* NULL: device = cpu */
     const struct hftrie_multi_costs *costs;
     struct multi_shape shape;

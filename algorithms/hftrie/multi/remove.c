@@ -53,7 +53,7 @@ static bool prepare(const struct multi *m, const uint64_t *ids, size_t *n, struc
     fetch_rows(m, ids, *n);
     for (size_t i = 0; i < *n; i++) {
         uint32_t row;
-        if (!code_store_find(&m->store, ids[i], &row)) {
+        if (!dense_rows_find(&m->store, ids[i], &row)) {
             *n = i;
             all = false;
             break;
@@ -147,14 +147,14 @@ static const struct multi_probe *last_probe(const struct multi *m, const struct 
 static void remove_row(struct multi *m, const struct block *b, size_t i, uint64_t id)
 {
     uint32_t row = 0;
-    (void)code_store_find(&m->store, id, &row); /* its number may have changed */
+    (void)dense_rows_find(&m->store, id, &row); /* its number may have changed */
     const struct multi_probe *probes = &b->probes[(MULTI_TABLES + 1) * i];
     struct multi_probe fresh;
     const uint32_t last = (uint32_t)m->store.n - 1;
     take_out(m, probes, row);
     if (row != last)
         rename_last(m, last_probe(m, b, i, last, &fresh), last, row);
-    code_store_remove(&m->store, row);
+    dense_rows_remove(&m->store, row);
 }
 
 /* Gives memory back. If that itself runs out of memory, nothing changes. */

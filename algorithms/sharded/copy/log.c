@@ -163,20 +163,27 @@ static int append(struct row_log *log, const struct log_record *r)
     return rc;
 }
 
+struct log_record log_part(const struct log_record *r, size_t first, size_t row_bytes)
+{
+    struct log_record part = *r;
+
+    part.n = r->n - first < LOG_ROWS ? r->n - first : LOG_ROWS;
+    part.ends = r->ends && first + part.n == r->n;
+    part.ids = r->ids ? r->ids + first : NULL;
+    part.buckets = r->buckets ? r->buckets + first : NULL;
+    part.rows = r->rows ? (const char *)r->rows + first * row_bytes : NULL;
+    return part;
+}
+
 int log_write(struct row_log *log, const struct log_record *r)
 {
-    const size_t row_bytes = row_bytes_of(&log->env);
     size_t first = 0;
     int rc = OK;
+
     do {
-        struct log_record one = *r;
-        one.n = r->n - first < LOG_ROWS ? r->n - first : LOG_ROWS;
-        one.ends = r->ends && first + one.n == r->n;
-        one.ids = r->ids ? r->ids + first : NULL;
-        one.buckets = r->buckets ? r->buckets + first : NULL;
-        one.rows = r->rows ? (const char *)r->rows + first * row_bytes : NULL;
-        rc = append(log, &one);
-        first += one.n;
+        const struct log_record part = log_part(r, first, row_bytes_of(&log->env));
+        rc = append(log, &part);
+        first += part.n;
     } while (rc == OK && first < r->n);
     if (rc == OK)
         return wal_commit(log->wal);

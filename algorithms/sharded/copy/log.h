@@ -43,6 +43,8 @@ struct row_log {
 
 /* Rows in a record at most. */
 enum { LOG_ROWS = 4096 };
+/* The part of a record with the next rows from `first` on, at most LOG_ROWS; the last part ends if `r` does. */
+struct log_record log_part(const struct log_record *r, size_t first, size_t row_bytes);
 
 /* Makes the log of this number in the folder, whose name stays valid. It is complete, and can be opened
    again, from log_end_base() on. A zeroed log is closed. */

@@ -108,13 +108,9 @@ int copy_save(struct shard_copy *c, const char *to)
 static int take_in_parts(struct shard_copy *c, const struct log_record *whole)
 {
     int rc = OK;
+
     for (size_t first = 0; rc == OK && first < whole->n; first += LOG_ROWS) {
-        struct log_record part = *whole;
-        part.n = whole->n - first < LOG_ROWS ? whole->n - first : LOG_ROWS;
-        part.ends = first + part.n == whole->n;
-        part.ids = whole->ids ? whole->ids + first : NULL;
-        part.buckets = whole->buckets ? whole->buckets + first : NULL;
-        part.rows = (const char *)whole->rows + first * copy_row_bytes(c);
+        const struct log_record part = log_part(whole, first, copy_row_bytes(c));
         rc = copy_do(c, &part, true, false);
     }
     return rc;
@@ -136,10 +132,11 @@ static int load_sections(struct shard_copy *c, const struct store_reader *r)
     if (f.code != OK)
         return f.code;
     const struct log_record trained = {
-        .op = LOG_TRAIN, .sequence = *sequence, .n = n_sample, .rows = sample
+        .op = LOG_TRAIN, .sequence = *sequence, .ends = true, .n = n_sample, .rows = sample
     };
     const struct log_record inserted = { .op = LOG_INSERT,
                                          .sequence = *sequence,
+                                         .ends = true,
                                          .n = n,
                                          .ids = ids,
                                          .buckets = buckets,

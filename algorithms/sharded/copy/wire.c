@@ -28,11 +28,9 @@ bool wire_make_room(struct wire *w, size_t n_bytes)
 void *wire_reserve(struct wire *w, size_t n_bytes)
 {
     const size_t n = padded(n_bytes);
-    if (w->failed || n < n_bytes || n > SIZE_MAX - w->n ||
-        !mem_grow(w->mem, &w->bytes, &w->capacity, w->n + n, 1)) {
-        w->failed = true;
+    w->failed |= n < n_bytes || n > SIZE_MAX - w->n;
+    if (w->failed || !wire_make_room(w, n))
         return NULL;
-    }
     unsigned char *at = w->bytes + w->n;
     if (n > n_bytes)
         memset(at + n - WORD, 0, WORD);
@@ -49,10 +47,8 @@ void wire_put_bytes(struct wire *w, const void *bytes, size_t n_bytes)
 
 void wire_append(struct wire *w, const void *bytes, size_t n_bytes)
 {
-    if (w->failed || !mem_grow(w->mem, &w->bytes, &w->capacity, w->n + n_bytes, 1)) {
-        w->failed = true;
+    if (w->failed || !wire_make_room(w, n_bytes))
         return;
-    }
     memcpy(w->bytes + w->n, bytes, n_bytes);
     w->n += n_bytes;
 }

@@ -2,43 +2,6 @@
    and loads in between. */
 #include "tests/unit/ampi/support.h"
 
-static void history_insert(struct stored_rows *w, size_t *next)
-{
-    size_t n = rng_below(&w->rng, 4) == 0 ? 1 + rng_below(&w->rng, 3) : rng_below(&w->rng, 500);
-    if (*next + n > w->capacity)
-        n = w->capacity - *next;
-    uint64_t kind = rng_below(&w->rng, 4);
-    test_fill_f32(&w->rng, w->rows + *next * w->dim, n, w->dim, kind == 0 ? 1 : 20,
-                  kind == 3 ? 0 : 0.2);
-    world_insert(w, *next, n);
-    *next += n;
-}
-
-static void history_remove(struct stored_rows *w, size_t next)
-{
-    uint64_t ids[400];
-    size_t n = 0, most = rng_below(&w->rng, 4) ? rng_below(&w->rng, 400) : 2;
-    for (size_t tries = 0; n < most && tries < 2000 && next > 0; tries++) {
-        uint64_t id = rng_below(&w->rng, next);
-        if (!w->stored[id])
-            continue;
-        w->stored[id] = false; /* so that it is not drawn twice */
-        ids[n++] = id;
-    }
-    world_remove(w, ids, n);
-}
-
-static void history_return(struct stored_rows *w, size_t next)
-{
-    for (size_t i = 0; i < 20 && next > 0; i++) {
-        uint64_t id = rng_below(&w->rng, next);
-        if (w->stored[id])
-            continue;
-        test_fill_f32(&w->rng, w->rows + id * w->dim, 1, w->dim, 1, 0.5);
-        world_insert(w, id, 1);
-    }
-}
-
 static void history_search(struct stored_rows *w)
 {
     float *query = calloc(w->dim, sizeof *query);
@@ -55,11 +18,7 @@ static void history_search(struct stored_rows *w)
                                 1 + (int64_t)rng_below(&w->rng, 6),
                                 1 + (int64_t)rng_below(&w->rng, 60) };
     world_search(w, query, 5, knobs, NULL, ids, distances);
-    for (size_t i = 0; i < 5 && ids[i] != INDEX_NO_ID; i++) {
-        assert_true(w->stored[ids[i]]);
-        for (size_t j = 0; j < i; j++)
-            assert_true(ids[j] != ids[i]);
-    }
+    stored_expect_live(w, ids, 5);
     free(query);
 }
 
@@ -92,9 +51,9 @@ static void run_history(struct ampi_params params, size_t dim, uint64_t stream, 
         switch (rng_below(&w.rng, 10)) {
             case 0:
             case 1:
-            case 2: history_insert(&w, &next); break;
-            case 3: history_remove(&w, next); break;
-            case 4: history_return(&w, next); break;
+            case 2: stored_insert_some(&w, &next); break;
+            case 3: stored_remove_some(&w, next); break;
+            case 4: stored_return_some(&w, next); break;
             case 5:
             case 6: history_search(&w); break;
             case 7: history_reload(&w, dir); break;

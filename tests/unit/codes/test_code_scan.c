@@ -1,4 +1,4 @@
-/* test_code_scan.c - the scan of a code_store against a plain loop: every radius, every batch size,
+/* test_code_scan.c - the scan of dense rows against a plain loop: every radius, every batch size,
  * filters of many and of few ids, and neighbours with ties. */
 #include "tests/support/testing.h"
 
@@ -9,7 +9,7 @@ enum { MOST_K = 40 };
 struct scene {
     struct test_bench bench;
     struct rng rng;
-    struct code_store store;
+    struct dense_rows store;
     struct code_answers answers[CODE_GROUP];
     uint64_t queries[CODE_GROUP];
     uint64_t *bits; /* the filter's */
@@ -21,7 +21,7 @@ static void scene_begin(struct scene *s, uint64_t stream)
     memset(s, 0, sizeof *s);
     test_bench_begin(&s->bench, INDEX_B64, INDEX_HAMMING, 64, 1);
     s->rng = rng_at(test_seed(), stream);
-    code_store_init(&s->store, &s->bench.mem, 1);
+    dense_rows_init(&s->store, &s->bench.mem, sizeof(uint64_t));
     for (size_t q = 0; q < CODE_GROUP; q++)
         s->answers[q] = (struct code_answers){ .mem = &s->bench.mem, .error = &s->bench.error };
 }
@@ -35,11 +35,11 @@ static void scene_fill(struct scene *s, size_t n, size_t clusters, uint64_t firs
     test_fill_b64(&s->rng, codes, n, clusters);
     for (size_t i = 0; i < n; i++)
         ids[i] = first + i * step;
-    assert_true(code_store_reserve(&s->store, ids, n, 0));
+    assert_true(dense_rows_reserve(&s->store, ids, n, 0));
     for (size_t i = 0; i < n; i++)
-        (void)code_store_add(&s->store, &codes[i], ids[i]);
+        (void)dense_rows_add(&s->store, &codes[i], ids[i]);
     for (size_t i = 0; i < n / 10; i++)
-        code_store_remove(&s->store, (uint32_t)rng_below(&s->rng, s->store.n));
+        dense_rows_remove(&s->store, (uint32_t)rng_below(&s->rng, s->store.n));
     for (size_t q = 0; q < CODE_GROUP; q++)
         s->queries[q] = q % 3 && n ? codes[rng_below(&s->rng, n)] ^ (q & 7) : rng_u64(&s->rng);
     free(codes);
@@ -65,7 +65,7 @@ static void scene_end(struct scene *s)
         mem_free(&s->bench.mem, s->answers[q].ids);
         mem_free(&s->bench.mem, s->answers[q].distances);
     }
-    code_store_free(&s->store);
+    dense_rows_free(&s->store);
     free(s->bits);
     assert_int_equal(mem_live(&s->bench.mem), 0);
     test_bench_end(&s->bench);
@@ -95,14 +95,14 @@ static void expect_range(struct scene *s, const struct kernels *k, size_t n, uns
         uint64_t before = 0;
         for (size_t i = 0; i < a->n; i++) {
             uint32_t row;
-            assert_true(code_store_find(&s->store, a->ids[i], &row));
+            assert_true(dense_rows_find(&s->store, a->ids[i], &row));
             assert_true(index_filter_allows(filter, a->ids[i]));
             assert_int_equal(a->distances[i],
                              __builtin_popcountll(s->queries[q] ^ s->store.codes[row]));
             assert_true(a->distances[i] <= radius);
             if (i > 0) {
                 uint32_t row_before;
-                assert_true(code_store_find(&s->store, before, &row_before));
+                assert_true(dense_rows_find(&s->store, before, &row_before));
                 assert_true(row_before < row || before < a->ids[i]);
             }
             before = a->ids[i];

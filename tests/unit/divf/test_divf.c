@@ -2,45 +2,6 @@
    deletion, compaction, splits. */
 #include "tests/unit/divf/support.h"
 
-static void history_insert(struct stored_rows *w, size_t *next)
-{
-    size_t n = rng_below(&w->rng, 4) == 0 ? 1 + rng_below(&w->rng, 3) : rng_below(&w->rng, 600);
-    if (*next + n > w->capacity)
-        n = w->capacity - *next;
-    /* Some batches are spread out, some are in one place, some repeat a vector. */
-    uint64_t kind = rng_below(&w->rng, 4);
-    test_fill_f32(&w->rng, w->rows + *next * w->dim, n, w->dim, kind == 0 ? 1 : 20,
-                  kind == 3 ? 0 : 0.2);
-    assert_ok(stored_insert(w, *next, n), &w->bench.error);
-    *next += n;
-}
-
-static void history_remove(struct stored_rows *w, size_t next)
-{
-    uint64_t ids[400];
-    size_t n = 0, most = rng_below(&w->rng, 400);
-    for (size_t tries = 0; n < most && tries < 2000 && next > 0; tries++) {
-        uint64_t id = rng_below(&w->rng, next);
-        if (!w->stored[id])
-            continue;
-        w->stored[id] = false; /* so that it is not drawn twice */
-        ids[n++] = id;
-    }
-    assert_ok(stored_remove(w, ids, n), &w->bench.error);
-}
-
-/* Deleted ids are inserted again with other vectors. */
-static void history_return(struct stored_rows *w, size_t next)
-{
-    for (size_t i = 0; i < 40 && next > 0; i++) {
-        uint64_t id = rng_below(&w->rng, next);
-        if (w->stored[id])
-            continue;
-        test_fill_f32(&w->rng, w->rows + id * w->dim, 1, w->dim, 1, 0.5);
-        assert_ok(stored_insert(w, id, 1), &w->bench.error);
-    }
-}
-
 static void history_search(struct stored_rows *w)
 {
     float *query = calloc(w->dim, sizeof *query);
@@ -54,11 +15,7 @@ static void history_search(struct stored_rows *w)
     uint64_t ids[5];
     float distances[5];
     world_search(w, query, 1, 5, 1 + (int64_t)rng_below(&w->rng, 6), NULL, 1, ids, distances);
-    for (size_t i = 0; i < 5 && ids[i] != INDEX_NO_ID; i++) {
-        assert_true(w->stored[ids[i]]);
-        for (size_t j = 0; j < i; j++)
-            assert_true(ids[j] != ids[i]);
-    }
+    stored_expect_live(w, ids, 5);
     free(query);
 }
 
@@ -87,9 +44,9 @@ static void run_history(struct divf_params params, size_t dim, uint64_t stream, 
         switch (rng_below(&w.rng, 8)) {
             case 0:
             case 1:
-            case 2: history_insert(&w, &next); break;
-            case 3: history_remove(&w, next); break;
-            case 4: history_return(&w, next); break;
+            case 2: stored_insert_some(&w, &next); break;
+            case 3: stored_remove_some(&w, next); break;
+            case 4: stored_return_some(&w, next); break;
             case 5: history_search(&w); break;
             case 6:
                 assert_ok(divf_ops.maintain(w.index, rng_below(&w.rng, 50), &more), &w.bench.error);

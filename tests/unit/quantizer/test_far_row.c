@@ -3,6 +3,7 @@
 #include "src/cli/methods.h"
 #include "src/core/param.h"
 #include "src/core/ranks/shards.h"
+#include "tests/support/baselines.h"
 #include "tests/support/checked_calls.h"
 #include "tests/support/testing.h"
 
@@ -20,30 +21,12 @@ static const struct {
     { "spfresh", "postings=rabitq" },
     { "spfresh", "postings=sq8" },
     { "divf", "clusters=16" },
-    { "divf", "clusters=16,quantizer=rabitq" },
-    { "divf", "clusters=16,quantizer=pq" },
-    { "divf", "clusters=16,quantizer=sq8" },
+    { "divf", "clusters=16;quantizer=rabitq" },
+    { "divf", "clusters=16;quantizer=pq" },
+    { "divf", "clusters=16;quantizer=sq8" },
     { "channi", "cluster_index=codes" },
     { "hnsw", "" },
 };
-
-static void set_options(const struct param *table, const char *text, void *out)
-{
-    char copy[256], *rest = NULL;
-    struct error err = { 0 };
-
-    param_defaults(table, out);
-    (void)snprintf(copy, sizeof copy, "%s", text);
-    for (char *word = strtok_r(copy, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
-        char *value = strchr(word, '=');
-
-        *value = '\0';
-        assert_ok(param_set(table, out, word,
-                            (struct param_value){ .kind = VALUE_TEXT, .text = value + 1 },
-                            "the test", &err),
-                  &err);
-    }
-}
 
 /* How many rows find themselves. */
 static size_t own_rows_found(struct checked *c, const float *rows, const void *knobs)
@@ -84,7 +67,7 @@ static size_t try(const struct registry *registry, size_t setting, const float *
     const struct index_ops *ops = registry_find(registry, settings[setting].method, &bench.error);
     assert_non_null(ops);
     void *params = calloc(1, ops->params_bytes + 1), *knobs = calloc(1, ops->knobs_bytes + 1);
-    set_options(ops->params, settings[setting].params, params);
+    baseline_options(ops->params, settings[setting].params, params);
     param_defaults(ops->knobs, knobs);
     for (size_t i = 0; i < N; i++)
         ids[i] = i;

@@ -1,117 +1,81 @@
 /* test_quantizer_bounds.c - bounds of distances hold as reliably as each kind promises; RaBitQ's
  * codes in planes give the estimates of those in two parts. */
-#include "tests/support/testing.h"
-
-#include "algorithms/common/quantizer/quantizer.h"
+#include "tests/unit/quantizer/code_lists.h"
 
 enum { ROWS = 256, QUERIES = 40 };
 
-/* One list of ROWS vectors, its codes, and exact distances. */
-struct list {
+/* A list of ROWS vectors. */
+struct coded {
     struct test_bench bench;
     struct quantizer *q;
-    size_t dim;
-    float *rows, *transformed;
-    float *centroid, *transformed_centroid;
-    unsigned char *codes, *prepared;
-    float error;
+    float *rows;
+    struct list list;
 };
 
-static void *room(size_t bytes)
-{
-    void *p = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    assert_non_null(p);
-    memset(p, 0xff, bytes);
-    return p;
-}
-
-static double distance(const float *a, const float *b, size_t dim)
-{
-    double sum = 0;
-    for (size_t d = 0; d < dim; d++)
-        sum += ((double)a[d] - (double)b[d]) * ((double)a[d] - (double)b[d]);
-    return sum;
-}
-
-static void list_begin(struct list *l, const struct quantizer_options *options, size_t dim,
-                       enum isa isa, uint64_t stream)
+static void coded_begin(struct coded *c, const struct quantizer_options *options, size_t dim,
+                        enum isa isa, uint64_t stream)
 {
     struct rng r = rng_at(test_seed(), stream);
-    memset(l, 0, sizeof *l);
-    test_bench_begin(&l->bench, INDEX_F32, INDEX_L2SQ, dim, 1);
-    l->bench.env.kernels = kernels_select(isa);
-    l->dim = dim;
-    l->rows = room(ROWS * dim * sizeof(float));
-    test_fill_f32(&r, l->rows, ROWS, dim, 1, 0.4); /* about one point, far from the origin */
+    float *centroid = calloc(dim, sizeof *centroid);
+
+    test_bench_begin(&c->bench, INDEX_F32, INDEX_L2SQ, dim, 1);
+    c->bench.env.kernels = kernels_select(isa);
+    c->rows = room(ROWS * dim * sizeof(float));
+    test_fill_f32(&r, c->rows, ROWS, dim, 1, 0.4); /* about one point, far from the origin */
     for (size_t d = 0; d < dim; d++)
-        l->rows[7 * dim + d] = l->rows[8 * dim + d]; /* a duplicate */
-    l->centroid = room(dim * sizeof(float));
-    memset(l->centroid, 0, dim * sizeof(float));
+        c->rows[7 * dim + d] = c->rows[8 * dim + d]; /* a duplicate */
     for (size_t i = 0; i < ROWS; i++)
         for (size_t d = 0; d < dim; d++)
-            l->centroid[d] += l->rows[i * dim + d] / ROWS;
-    memcpy(l->rows, l->centroid, dim * sizeof(float)); /* zero residual */
-    assert_ok(quantizer_train(&l->q, &l->bench.env, options, l->rows, ROWS), &l->bench.error);
-    l->transformed = room(ROWS * l->q->work_dim * sizeof(float));
-    l->transformed_centroid = room(l->q->work_dim * sizeof(float));
-    l->codes = room(ROWS / 64 * l->q->block_bytes);
-    l->prepared = room(l->q->query_bytes);
-    quantizer_transform(l->q, l->rows, ROWS, l->transformed);
-    quantizer_transform(l->q, l->centroid, 1, l->transformed_centroid);
-    for (unsigned i = 0; i < ROWS; i++)
-        l->error = fmaxf(l->error, quantizer_put(l->q, l->transformed + i * l->q->work_dim,
-                                                 l->transformed_centroid,
-                                                 l->codes + i / 64 * l->q->block_bytes, i % 64));
+            centroid[d] += c->rows[i * dim + d] / ROWS;
+    memcpy(c->rows, centroid, dim * sizeof(float)); /* zero residual */
+    assert_ok(quantizer_train(&c->q, &c->bench.env, options, c->rows, ROWS), &c->bench.error);
+    c->list = list_make(c->q, c->rows, ROWS, centroid);
+    free(centroid);
 }
 
-static void list_end(struct list *l)
+static void coded_end(struct coded *c)
 {
-    quantizer_destroy(&l->bench.env, l->q);
-    free(l->rows), free(l->transformed), free(l->centroid), free(l->transformed_centroid);
-    free(l->codes), free(l->prepared);
-    assert_int_equal(mem_live(&l->bench.mem), 0);
-    test_bench_end(&l->bench);
+    list_free(&c->list);
+    quantizer_destroy(&c->bench.env, c->q);
+    free(c->rows);
+    assert_int_equal(mem_live(&c->bench.mem), 0);
+    test_bench_end(&c->bench);
 }
 
-static void turn_to(struct list *l, const float *query, bool certain)
+/* The estimate of vector i by all of its bits; `estimate`: those of its block. */
+static float estimate_of(const struct list *l, const void *prepared, unsigned i, float estimate[64])
 {
-    float *transformed = room(l->q->work_dim * sizeof(float));
-    quantizer_transform(l->q, query, 1, transformed);
-    quantizer_query(l->q, transformed, l->prepared);
-    if (certain)
-        quantizer_query_certain(l->q, l->prepared);
-    quantizer_query_list(l->q, l->prepared, l->transformed_centroid,
-                         (float)distance(query, l->centroid, l->dim), l->error);
-    free(transformed);
+    if (i % 64 == 0)
+        (void)quantizer_scan(l->q, prepared, block_of(l, i), INFINITY, estimate);
+    float of = estimate[i % 64];
+    if (l->q->refines)
+        (void)quantizer_refine(l->q, prepared, block_of(l, i), i % 64, INFINITY, &of);
+    return of;
 }
 
 /* Counts vectors outside their bounds, and sums the widths of the bounds. */
-static size_t outside(struct list *l, const float *query, bool certain, double *width)
+static size_t outside(const struct list *l, const float *query, bool certain, double *width)
 {
     float estimate[64];
     size_t wrong = 0;
-    turn_to(l, query, certain);
+    void *prepared = prepare(l, query, certain);
+
     for (unsigned i = 0; i < ROWS; i++) {
-        const unsigned char *block = l->codes + i / 64 * l->q->block_bytes;
-        if (i % 64 == 0)
-            (void)quantizer_scan(l->q, l->prepared, block, INFINITY, estimate);
-        float of = estimate[i % 64];
-        if (l->q->refines)
-            (void)quantizer_refine(l->q, l->prepared, block, i % 64, INFINITY, &of);
-        const struct quantizer_bounds b = quantizer_bounds(l->q, l->prepared, block, i % 64, of);
-        const float exact = (float)distance(query, l->rows + i * l->dim, l->dim);
-        wrong += !(b.lower <= exact && exact <= b.upper);
+        const unsigned char *block = block_of(l, i);
+        const float of = estimate_of(l, prepared, i, estimate);
+        const struct quantizer_bounds b = quantizer_bounds(l->q, prepared, block, i % 64, of);
+        const float at = exact(l, query, i);
+        wrong += !(b.lower <= at && at <= b.upper);
         *width += (double)(b.upper - b.lower);
         /* A limit below the lower bound excludes the vector, one above does not. */
-        if (!l->q->refines && b.lower > 0.2f * exact) {
-            const uint64_t in =
-                quantizer_scan(l->q, l->prepared, block, b.lower * 1.001f, estimate);
+        if (!l->q->refines && b.lower > 0.2f * at) {
+            const uint64_t in = quantizer_scan(l->q, prepared, block, b.lower * 1.001f, estimate);
             assert_true(in >> i % 64 & 1);
-            const uint64_t out =
-                quantizer_scan(l->q, l->prepared, block, b.lower * 0.99f, estimate);
+            const uint64_t out = quantizer_scan(l->q, prepared, block, b.lower * 0.99f, estimate);
             assert_false(out >> i % 64 & 1);
         }
     }
+    free(prepared);
     return wrong;
 }
 
@@ -133,18 +97,18 @@ static void test_bounds(void **state)
     static const size_t dims[] = { 24, 100, 128 };
     for (size_t c = 0; c < sizeof options / sizeof *options; c++)
         for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
-            struct list l;
+            struct coded l;
             struct rng r = rng_at(test_seed(), 100 + c);
             float query[128];
             size_t wrong = 0;
             double width = 0;
-            list_begin(&l, &options[c], dims[d], ISA_AVX512, 1);
+            coded_begin(&l, &options[c], dims[d], ISA_AVX512, 1);
             for (size_t i = 0; i < QUERIES; i++) {
                 for (size_t j = 0; j < dims[d]; j++)
                     query[j] =
                         l.rows[rng_below(&r, ROWS) * dims[d] + j] + (float)(0.2 * rng_normal(&r));
-                wrong += outside(&l, query, false, &width);
-                assert_int_equal(outside(&l, query, true, &width), 0);
+                wrong += outside(&l.list, query, false, &width);
+                assert_int_equal(outside(&l.list, query, true, &width), 0);
             }
             /* 6 % of a normal variable lie beyond 1.9 deviations. 15 % leaves a margin, as vectors
                near one another are not independent. */
@@ -154,7 +118,7 @@ static void test_bounds(void **state)
                          (int)options[c].kind, options[c].bits, dims[d], wrong, QUERIES * ROWS);
             if (options[c].kind == QUANTIZER_SQ8 || options[c].kind == QUANTIZER_SKETCH)
                 assert_true(isinf(width));
-            list_end(&l);
+            coded_end(&l);
         }
 }
 
@@ -163,25 +127,20 @@ static double mean_error(size_t bits, enum quantizer_kind kind, size_t dim)
 {
     const struct quantizer_options options = { .kind = kind, .bits = bits, .eps0 = 1.9, .seed = 3 };
     struct rng r = rng_at(test_seed(), 200);
-    struct list l;
+    struct coded l;
     float query[128], estimate[64];
     double sum = 0;
-    list_begin(&l, &options, dim, ISA_AVX512, 2);
+    coded_begin(&l, &options, dim, ISA_AVX512, 2);
     for (size_t t = 0; t < QUERIES; t++) {
         for (size_t j = 0; j < dim; j++)
-            query[j] = l.centroid[j] + (float)rng_normal(&r);
-        turn_to(&l, query, false);
-        for (unsigned i = 0; i < ROWS; i++) {
-            const unsigned char *block = l.codes + i / 64 * l.q->block_bytes;
-            if (i % 64 == 0)
-                (void)quantizer_scan(l.q, l.prepared, block, INFINITY, estimate);
-            float of = estimate[i % 64];
-            if (l.q->refines)
-                (void)quantizer_refine(l.q, l.prepared, block, i % 64, INFINITY, &of);
-            sum += fabs((double)of - distance(query, l.rows + i * dim, dim));
-        }
+            query[j] = l.list.centroid[j] + (float)rng_normal(&r);
+        void *prepared = prepare(&l.list, query, false);
+        for (unsigned i = 0; i < ROWS; i++)
+            sum += fabs((double)estimate_of(&l.list, prepared, i, estimate) -
+                        (double)exact(&l.list, query, i));
+        free(prepared);
     }
-    list_end(&l);
+    coded_end(&l);
     return sum / (QUERIES * ROWS);
 }
 
@@ -207,10 +166,10 @@ static void test_planes_copied(void **state)
             const struct quantizer_options options = { .kind = QUANTIZER_PLANES,
                                                        .bits = bits,
                                                        .eps0 = 1.9 };
-            struct list l;
+            struct coded l;
             float estimate[2][64];
             struct quantizer *loaded;
-            list_begin(&l, &options, dims[c], ISA_AVX512, 3);
+            coded_begin(&l, &options, dims[c], ISA_AVX512, 3);
             unsigned char *copy = room(l.q->block_bytes);
             const size_t n = quantizer_save(l.q, NULL);
             unsigned char *saved = room(n);
@@ -218,29 +177,31 @@ static void test_planes_copied(void **state)
             assert_ok(quantizer_load(&loaded, &l.bench.env, saved, n), &l.bench.error);
             assert_int_equal(loaded->block_bytes, l.q->block_bytes);
             for (unsigned i = 0; i < 64; i++)
-                quantizer_copy(loaded, l.codes, i, copy, 63 - i);
-            turn_to(&l, l.rows + 9 * dims[c], false);
-            (void)quantizer_scan(l.q, l.prepared, l.codes, INFINITY, estimate[0]);
-            (void)quantizer_scan(loaded, l.prepared, copy, INFINITY, estimate[1]);
+                quantizer_copy(loaded, l.list.codes, i, copy, 63 - i);
+            void *prepared = prepare(&l.list, l.rows + 9 * dims[c], false);
+            (void)quantizer_scan(l.q, prepared, l.list.codes, INFINITY, estimate[0]);
+            (void)quantizer_scan(loaded, prepared, copy, INFINITY, estimate[1]);
             for (unsigned i = 0; i < 64; i++)
                 assert_true(estimate[0][i] == estimate[1][63 - i]);
             quantizer_destroy(&l.bench.env, loaded);
             for (enum isa isa = ISA_SCALAR; isa < ISA_AVX512; isa++) {
-                struct list other;
-                list_begin(&other, &options, dims[c], isa, 3);
-                turn_to(&other, other.rows + 9 * dims[c], false);
-                (void)quantizer_scan(other.q, other.prepared, l.codes, INFINITY, estimate[1]);
+                struct coded other;
+                coded_begin(&other, &options, dims[c], isa, 3);
+                void *its = prepare(&other.list, other.rows + 9 * dims[c], false);
+                (void)quantizer_scan(other.q, its, l.list.codes, INFINITY, estimate[1]);
+                free(its);
                 for (unsigned i = 0; i < 64; i++)
                     assert_true(fabs((double)(estimate[0][i] - estimate[1][i])) <=
                                 1e-3 * (1 + fabs((double)estimate[0][i])));
-                list_end(&other);
+                coded_end(&other);
             }
             saved[16] = 9; /* number of bits */
             assert_code(quantizer_load(&loaded, &l.bench.env, saved, n), ERR_CORRUPT,
                         &l.bench.error);
+            free(prepared);
             free(copy);
             free(saved);
-            list_end(&l);
+            coded_end(&l);
         }
 }
 

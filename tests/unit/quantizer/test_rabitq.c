@@ -1,6 +1,6 @@
 /* test_rabitq.c - the RaBitQ quantizer: its rotation is uniform, its estimates are unbiased, and
  * its codes are the same for all kernels, copied, or saved and loaded. */
-#include "tests/unit/quantizer/rabitq_lists.h"
+#include "tests/unit/quantizer/code_lists.h"
 
 /* ------------------------------------------------------------------------------ the rotation */
 
@@ -56,7 +56,7 @@ static void test_unbiased(void **state)
         for (uint64_t seed = 0; seed < ROTATIONS; seed++) {
             struct quantizer *q = train(&b, bits, 1.9, test_seed() + seed, rows, 4);
             struct list l = list_make(q, rows, 1, rows + DIM);
-            void *prepared = prepare(&l, rows + 4 * DIM);
+            void *prepared = prepare(&l, rows + 4 * DIM, false);
             bool in;
             const double off = (double)look_at(&l, prepared, 0, INFINITY, &in) -
                                (double)exact(&l, rows + 4 * DIM, 0);
@@ -103,7 +103,7 @@ static void test_tables_agree(void **state)
             other.q = q[t];
             for (size_t i = 0; i < w.n_queries; i++) {
                 const float *query = w.queries + i * w.dim;
-                void *a = prepare(&list[0], query), *b = prepare(&other, query);
+                void *a = prepare(&list[0], query, false), *b = prepare(&other, query, false);
                 assert_memory_equal((struct rabitq_query *)a + 1, (struct rabitq_query *)b + 1,
                                     q[0]->work_dim / 8 * 32);
                 for (size_t v = 0; v < w.n; v++) {
@@ -138,7 +138,7 @@ static void test_copy(void **state)
         for (unsigned v = 0; v < 64; v++)
             quantizer_copy(q, l.codes, v, copy.codes, 63 - (v ^ 5));
         for (size_t i = 0; i < w.n_queries; i++) {
-            void *prepared = prepare(&l, w.queries + i * w.dim);
+            void *prepared = prepare(&l, w.queries + i * w.dim, false);
             for (unsigned v = 0; v < 64; v++) {
                 bool in, in_copy;
                 assert_true(look_at(&l, prepared, v, 50, &in) ==
@@ -242,7 +242,7 @@ static void test_corners(void **state)
         struct list l = list_make(q, w.rows, w.n, centroid);
         for (size_t i = 0; i < w.n_queries; i++) {
             const float *query = w.queries + i * dim;
-            void *prepared = prepare(&l, query);
+            void *prepared = prepare(&l, query, false);
             for (size_t v = 0; v < w.n; v++) {
                 bool in_scan, in;
                 const float limit = exact(&l, query, v);

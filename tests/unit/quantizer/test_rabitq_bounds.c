@@ -1,6 +1,6 @@
 /* test_rabitq_bounds.c - RaBitQ's bounds fail as rarely as stated, and a scan that relies on them
  * finds the answers of a full scan. */
-#include "tests/unit/quantizer/rabitq_lists.h"
+#include "tests/unit/quantizer/code_lists.h"
 
 static double rms_error(struct world *w, size_t bits)
 {
@@ -9,7 +9,7 @@ static double rms_error(struct world *w, size_t bits)
     double square = 0;
     for (size_t i = 0; i < w->n_queries; i++) {
         const float *query = w->queries + i * w->dim;
-        void *prepared = prepare(&l, query);
+        void *prepared = prepare(&l, query, false);
         for (size_t v = 0; v < w->n; v++) {
             bool in;
             const float estimate = look_at(&l, prepared, v, INFINITY, &in);
@@ -45,7 +45,7 @@ static double violations(struct world *w, size_t bits, double eps0)
     size_t missed = 0, all = 0;
     for (size_t i = 0; i < w->n_queries; i++) {
         const float *query = w->queries + i * w->dim;
-        void *prepared = prepare(&l, query);
+        void *prepared = prepare(&l, query, false);
         for (size_t v = 0; v < w->n; v++, all++) {
             bool in;
             if (q->refines)
@@ -92,7 +92,7 @@ static void test_bound_of_near_ones(void **state)
     size_t missed = 0, all = 0;
     for (size_t i = 0; i < w.n_queries; i++) {
         const float *query = w.queries + i * w.dim;
-        void *prepared = prepare(&l, query);
+        void *prepared = prepare(&l, query, false);
         size_t nearest = 0;
         for (size_t v = 1; v < w.n; v++)
             nearest = exact(&l, query, v) < exact(&l, query, nearest) ? v : nearest;
@@ -140,7 +140,7 @@ static float kth(const struct best *b)
    exclude; `looked` counts them. */
 static void search(const struct list *l, const float *query, struct best *best, size_t *looked)
 {
-    void *prepared = prepare(l, query);
+    void *prepared = prepare(l, query, false);
     for (size_t block = 0; block < l->blocks; block++) {
         float estimate[64];
         uint64_t mask =

@@ -1,7 +1,7 @@
 /* test_rabitq_edges.c - codes of a vertex's neighbours: their estimates are those of the same codes
  * in a list whose centroid is the vertex, for every dimension and every set of kernels. */
 #include "algorithms/common/quantizer/rabitq/edges.h"
-#include "tests/unit/quantizer/rabitq_lists.h"
+#include "tests/unit/quantizer/code_lists.h"
 
 /* Encodes rows 1 .. n - 1 as neighbours of row 0. */
 static unsigned char *edges_of(const struct quantizer *q, const float *rows, size_t n)
@@ -25,7 +25,7 @@ static void check_estimates(struct test_bench *b, size_t dim, size_t n, const fl
     unsigned char *block = edges_of(q, rows, n);
     const float *query = rows + n * dim;
     float *transformed = room(q->work_dim * sizeof *transformed);
-    void *prepared = room(q->query_bytes), *in_list = prepare(&l, query);
+    void *prepared = room(q->query_bytes), *in_list = prepare(&l, query, false);
     double distance = 0;
 
     for (size_t d = 0; d < dim; d++)

@@ -193,7 +193,7 @@ static void test_mutations(void **state)
 static void read_codes(const struct baseline_test *t, uint8_t *codes, uint32_t *places)
 {
     const struct scann *s = (const struct scann *)t->index;
-    for (size_t i = 0; i < 2 * s->n; i++) {
+    for (size_t i = 0; i < 2 * s->store.n; i++) {
         const struct scann_place p = s->lists.places[i];
         places[2 * i] = p.list;
         places[2 * i + 1] = p.at;

@@ -115,35 +115,9 @@ static void test_recovery_by_checkpoint(void **state)
     lose_and_recover("shards=2,ranks=2,checkpoint_rows=150", true);
 }
 
-static void test_insert_without_rank(void **state)
-{
-    struct cluster c;
-    size_t done;
-    cluster_open(&c, "shards=2,ranks=2");
-    cluster_insert(&c, 50, 0);
-    thread_ranks_kill(&c.ranks, 1);
-    float *rows = cluster_rows(&c, 20, 0);
-    uint64_t ids[20];
-    for (size_t i = 0; i < 20; i++)
-        ids[i] = 1000 + i;
-    assert_code(index_insert(&c.index, (struct vectors){ rows, 20, DIM, INDEX_F32 }, ids, &done),
-                ERR_IO, &c.bench.error);
-    assert_int_equal(done, 0);
-    cluster_maintain(&c);
-    cluster_check(&c);
-    assert_int_equal(cluster_search(&c, 6), 0);
-    assert_ok(index_insert(&c.index, (struct vectors){ rows, 20, DIM, INDEX_F32 }, ids, &done),
-              &c.bench.error);
-    assert_ok(index_insert(&c.exact, (struct vectors){ rows, 20, DIM, INDEX_F32 }, ids, &done),
-              &c.bench.error);
-    assert_int_equal(cluster_search(&c, 6), 0);
-    cluster_check(&c);
-    free(rows);
-    cluster_close(&c);
-}
-
-/* The rank dies after it has logged an insertion that fails for it: the rows do not come back. */
-static void test_insert_as_rank_dies(void **state)
+/* Rows are not inserted without their rank, and do not come back with it. dies: once it has logged
+   the insertion that fails for it, instead of before. */
+static void insert_without_rank(bool dies)
 {
     struct cluster c;
     size_t done;
@@ -154,7 +128,10 @@ static void test_insert_as_rank_dies(void **state)
     for (size_t i = 0; i < 20; i++)
         ids[i] = 1000 + i;
     const struct vectors v = { rows, 20, DIM, INDEX_F32 };
-    c.ranks.dies_after = 1;
+    if (dies)
+        c.ranks.dies_after = 1;
+    else
+        thread_ranks_kill(&c.ranks, 1);
     assert_code(index_insert(&c.index, v, ids, &done), ERR_IO, &c.bench.error);
     assert_int_equal(done, 0);
     cluster_maintain(&c);
@@ -166,6 +143,16 @@ static void test_insert_as_rank_dies(void **state)
     assert_int_equal(cluster_search(&c, 6), 0);
     free(rows);
     cluster_close(&c);
+}
+
+static void test_insert_without_rank(void **state)
+{
+    insert_without_rank(false);
+}
+
+static void test_insert_as_rank_dies(void **state)
+{
+    insert_without_rank(true);
 }
 
 /* The log of the other copy was compacted: all of its rows are sent. */

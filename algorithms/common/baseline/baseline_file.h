@@ -6,8 +6,8 @@
  * baseline_meta, "params" the method's options. baseline.index is renamed into place last, so the
  * folder always holds either the old state or the new one. A damaged byte in either file is
  * ERR_CORRUPT, another dimension or metric ERR_DIMENSION. */
-#ifndef DRIFTLINE_COMMON_DURABLE_BASELINE_FILE_H
-#define DRIFTLINE_COMMON_DURABLE_BASELINE_FILE_H
+#ifndef DRIFTLINE_COMMON_BASELINE_BASELINE_FILE_H
+#define DRIFTLINE_COMMON_BASELINE_BASELINE_FILE_H
 
 #include <limits.h>
 
@@ -17,6 +17,9 @@ struct baseline_meta {
     uint64_t rows;     /* vectors in the index */
     uint64_t words[6]; /* for the method, such as a "trained" flag */
 };
+
+/* Allocates the zeroed state of an index, of `bytes`, with its table and a copy of env. ERR_NO_MEMORY. */
+int baseline_new(struct index **, size_t bytes, const struct index_ops *, const struct index_env *);
 
 /* Saves the index to dir; params: its options. `write` lets the library write its file to `path`; it
  * returns an error code with the message set. has_file: false if there is no library file to write.

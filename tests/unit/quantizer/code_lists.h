@@ -1,6 +1,6 @@
-/* rabitq_lists.h - a list of RaBitQ codes, and queries for it. */
-#ifndef DRIFTLINE_TESTS_UNIT_QUANTIZER_RABITQ_LISTS_H
-#define DRIFTLINE_TESTS_UNIT_QUANTIZER_RABITQ_LISTS_H
+/* code_lists.h - a list of codes, and queries for it; RaBitQ quantizers. */
+#ifndef DRIFTLINE_TESTS_UNIT_QUANTIZER_CODE_LISTS_H
+#define DRIFTLINE_TESTS_UNIT_QUANTIZER_CODE_LISTS_H
 
 #include "algorithms/common/quantizer/quantizer.h"
 #include "algorithms/common/quantizer/rabitq/internal.h"
@@ -14,6 +14,7 @@ struct list {
     size_t n, blocks;
     float *centroid, *transformed; /* as given, and transformed */
     unsigned char *codes;
+    float error; /* the largest of quantizer_put() */
 };
 
 static inline struct quantizer *train(struct test_bench *b, size_t bits, double eps0, uint64_t seed,
@@ -59,9 +60,11 @@ static inline struct list list_make(const struct quantizer *q, const float *rows
     quantizer_transform(q, l.centroid, 1, l.transformed);
     for (size_t i = 0; i < n; i++) {
         quantizer_transform(q, rows + i * q->dim, 1, transformed);
-        assert_true(quantizer_put(q, transformed, l.transformed, block_of(&l, i), i % 64) == 0);
+        l.error = fmaxf(l.error, quantizer_put(q, transformed, l.transformed, block_of(&l, i),
+                                               (unsigned)(i % 64)));
     }
     free(transformed);
+    assert_true(q->kind != QUANTIZER_RABITQ || l.error == 0);
     return l;
 }
 
@@ -82,8 +85,8 @@ static inline float exact(const struct list *l, const float *query, size_t i)
     return (float)sum;
 }
 
-/* Returns a query transformed and prepared for a list; the caller frees it. */
-static inline void *prepare(const struct list *l, const float *query)
+/* Returns a query transformed and prepared for a list, for certain bounds if `certain`; the caller frees it. */
+static inline void *prepare(const struct list *l, const float *query, bool certain)
 {
     void *prepared = room(l->q->query_bytes);
     float *transformed = room(l->q->work_dim * sizeof(float));
@@ -92,7 +95,9 @@ static inline void *prepare(const struct list *l, const float *query)
         distance += pow((double)query[d] - (double)l->centroid[d], 2);
     quantizer_transform(l->q, query, 1, transformed);
     quantizer_query(l->q, transformed, prepared);
-    quantizer_query_list(l->q, prepared, l->transformed, (float)distance, 0);
+    if (certain)
+        quantizer_query_certain(l->q, prepared);
+    quantizer_query_list(l->q, prepared, l->transformed, (float)distance, l->error);
     free(transformed);
     return prepared;
 }

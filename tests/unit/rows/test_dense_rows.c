@@ -1,15 +1,15 @@
-/* test_code_store.c - codes under ids against a plain list; freed memory; a damaged file. */
+/* test_dense_rows.c - rows under ids against a plain list; freed memory; a damaged file. */
 #include "tests/support/testing.h"
 
-#include "algorithms/common/codes/code_store.h"
 #include "algorithms/common/durable/store_file.h"
+#include "algorithms/common/rows/dense_rows.h"
 
 enum { IDS = 5000 };
 
 struct world {
     struct mem mem;
     struct error err;
-    struct code_store store;
+    struct dense_rows store;
     struct rng rng;
     bool in[IDS]; /* whether id i is stored, with code code_of(i) */
     size_t n;
@@ -24,21 +24,21 @@ static void begin(struct world *w)
 {
     memset(w, 0, sizeof *w);
     w->rng = rng_at(test_seed(), 1);
-    code_store_init(&w->store, &w->mem, 1);
+    dense_rows_init(&w->store, &w->mem, sizeof(uint64_t));
 }
 
 static void end(struct world *w)
 {
-    code_store_free(&w->store);
+    dense_rows_free(&w->store);
     assert_int_equal(mem_live(&w->mem), 0);
 }
 
 static bool add(struct world *w, uint64_t id)
 {
-    if (!code_store_reserve(&w->store, &id, 1, 0))
+    if (!dense_rows_reserve(&w->store, &id, 1, 0))
         return false;
     const uint64_t code = code_of(id);
-    const uint32_t row = code_store_add(&w->store, &code, id);
+    const uint32_t row = dense_rows_add(&w->store, &code, id);
     assert_int_equal(row, w->n);
     w->in[id] = true;
     w->n++;
@@ -48,19 +48,19 @@ static bool add(struct world *w, uint64_t id)
 static void take(struct world *w, uint64_t id)
 {
     uint32_t row;
-    assert_true(code_store_find(&w->store, id, &row));
-    code_store_remove(&w->store, row);
+    assert_true(dense_rows_find(&w->store, id, &row));
+    dense_rows_remove(&w->store, row);
     w->in[id] = false;
     w->n--;
 }
 
 static void expect_equal(struct world *w)
 {
-    assert_ok(code_store_check(&w->store, "store", &w->err), &w->err);
+    assert_ok(dense_rows_check(&w->store, "store", &w->err), &w->err);
     assert_int_equal(w->store.n, w->n);
     for (uint64_t id = 0; id < IDS; id++) {
         uint32_t row;
-        assert_int_equal(code_store_find(&w->store, id, &row), w->in[id]);
+        assert_int_equal(dense_rows_find(&w->store, id, &row), w->in[id]);
         if (w->in[id]) {
             assert_int_equal(w->store.ids[row], id);
             assert_true(w->store.codes[row] == code_of(id));
@@ -68,9 +68,9 @@ static void expect_equal(struct world *w)
     }
 }
 
-static size_t bytes(const struct code_store *s)
+static size_t bytes(const struct dense_rows *s)
 {
-    return code_store_codes_bytes(s) + code_store_ids_bytes(s);
+    return dense_rows_bytes(s) + dense_rows_ids_bytes(s);
 }
 
 static void test_history(void **state)
@@ -104,11 +104,11 @@ static void test_memory_comes_back(void **state)
     uint64_t ids[IDS];
     for (uint64_t id = 0; id < IDS; id++)
         ids[id] = id;
-    assert_true(code_store_reserve(&w.store, ids, 1, IDS));
-    assert_int_equal(w.store.codes_capacity, IDS);
+    assert_true(dense_rows_reserve(&w.store, ids, 1, IDS));
+    assert_int_equal(w.store.rows_capacity, IDS);
     for (uint64_t id = 0; id < IDS; id++)
         assert_true(add(&w, id));
-    assert_int_equal(w.store.codes_capacity, IDS);
+    assert_int_equal(w.store.rows_capacity, IDS);
     const size_t full = bytes(&w.store);
     for (uint64_t id = 0; id < IDS - IDS / 5; id++)
         take(&w, id);
@@ -167,13 +167,13 @@ static void test_saved(void **state)
             store_section(&writer, "codes");
             store_write(&writer, twice, files[i].codes * 8);
         } else {
-            code_store_save(&w.store, &writer);
+            dense_rows_save(&w.store, &writer, "codes");
         }
         assert_ok(store_commit(&writer), &w.err);
-        code_store_free(&w.store);
+        dense_rows_free(&w.store);
         struct store_reader r;
         assert_ok(store_open(&r, dir, "x", &identity, &w.err), &w.err);
-        const int rc = code_store_load(&w.store, &r);
+        const int rc = dense_rows_load(&w.store, &r, "codes");
         if (files[i].code == OK)
             assert_ok(rc, &w.err);
         else
@@ -194,5 +194,5 @@ int main(void)
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_saved),
     };
-    return test_run("code_store", tests);
+    return test_run("dense_rows", tests);
 }

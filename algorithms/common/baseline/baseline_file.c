@@ -1,5 +1,5 @@
 /* baseline_file.c - saves and opens an index of a baseline library; see baseline_file.h. */
-#include "algorithms/common/durable/baseline_file.h"
+#include "algorithms/common/baseline/baseline_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,6 +25,18 @@ struct described {
     struct baseline_meta meta;
     uint64_t has_file, bytes, hash; /* of the library's file */
 };
+
+int baseline_new(struct index **out, size_t bytes, const struct index_ops *ops,
+                 const struct index_env *env)
+{
+    struct index *made = mem_zalloc(env->mem, bytes);
+
+    if (!made)
+        return fail(env->error, ERR_NO_MEMORY, "%s: out of memory for %zu bytes", ops->name, bytes);
+    *made = (struct index){ .ops = ops, .env = *env };
+    *out = made;
+    return OK;
+}
 
 /* Computes size and hash of a file; with `flush` syncs it first. */
 static int file_digest(const struct index_env *env, const char *path, bool flush, uint64_t *bytes,

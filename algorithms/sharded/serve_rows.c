@@ -114,7 +114,9 @@ int server_records(struct shard_copy *c, struct wire_reader *r, struct wire *rep
                                .whole = after < c->log.base || after == 0,
                                .wire = { .mem = c->env.mem },
                                .last = lsn };
-    int rc = copy_flush(c);
+    int rc = r->failed
+                 ? fail(c->env.error, ERR_CORRUPT, "sharded: a request for records is damaged")
+                 : copy_flush(c);
     if (rc == OK)
         rc = log_read(&c->log, lsn, put_record, &records);
     const bool end = rc == OK;

@@ -1,6 +1,6 @@
 /* test_store.c - a loaded index answers bit for bit as the saved one, and behaves the same
- * afterwards; files that are damaged, of another kind or of other versions are refused.
- */
+ * afterwards; files with wrong values, of another kind or of other versions are refused. Damaged
+ * files are contract/test_faults. */
 #include "tests/unit/asteria/saved.h"
 
 /* Applies the same calls to both. */
@@ -97,38 +97,6 @@ static void take_apart(struct small *s, const char *dir, struct apart *x)
     x->n = r.n_entries;
     memcpy(x->entries, r.entries, r.n_entries * sizeof *r.entries);
     store_close(&r);
-}
-
-/* Changes some bytes of each section, of the head and of the table. */
-static void test_damage(void **state)
-{
-    static struct small s;
-    static struct apart x;
-    struct rng rng = rng_at(test_seed(), 31);
-    char dirs[2][PATH_MAX];
-
-    begin_saved(&s, &kinds[0], HALFWAY, dirs);
-    small_close(&s);
-    take_apart(&s, dirs[1], &x);
-    for (size_t i = 0; i < x.n + 2; i++) {
-        const size_t first = i < x.n ? x.entries[i].offset : i == x.n ? 0 : x.all.n - 40;
-        const size_t n = i < x.n ? x.entries[i].bytes : 40;
-        for (size_t trial = 0; n > 0 && trial < 4; trial++) {
-            unsigned char *at = x.all.at + first + (trial ? rng_below(&rng, n) : n - 1);
-            const unsigned char bit = (unsigned char)(1 << rng_below(&rng, 8));
-            *at ^= bit;
-            bytes_write(x.path, x.all.at, x.all.n);
-            refused(&s, dirs[1], "a changed byte", i < x.n ? x.entries[i].tag : "head or table");
-            *at ^= bit;
-        }
-    }
-    bytes_write(x.path, x.all.at, x.all.n - 1);
-    refused(&s, dirs[1], "a byte that is missing", "the end");
-    bytes_write(x.path, x.all.at, x.all.n);
-    assert_ok(small_load(&s, dirs[1]), &s.bench.error);
-    small_expect(&s, "whole again");
-    free(x.all.at);
-    end_saved(&s, dirs);
 }
 
 /* Writes the file again with correct checksums: with `less` bytes fewer in a section, or with n
@@ -332,10 +300,9 @@ static void test_no_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_impossible),  cmocka_unit_test(test_slots),
-        cmocka_unit_test(test_nonsense),    cmocka_unit_test(test_others),
-        cmocka_unit_test(test_no_folder),
+        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_impossible),
+        cmocka_unit_test(test_slots),       cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_others),      cmocka_unit_test(test_no_folder),
     };
     return test_run("asteria_store", tests);
 }

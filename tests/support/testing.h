@@ -245,6 +245,22 @@ static inline void test_bench_end(struct test_bench *b)
     b->pool = NULL;
 }
 
+/* Of the allocations from now on the at-th fails (1: the next), with `on` every later one, too. */
+static inline void test_fail_allocation(struct mem *mem, size_t at, bool on)
+{
+    atomic_store(&mem->failed, false);
+    mem->fail_after = on;
+    mem->fail_at = atomic_load(&mem->calls) + at;
+}
+
+/* No allocation fails any more. Returns whether one did. */
+static inline bool test_allocations_succeed(struct mem *mem)
+{
+    mem->fail_at = 0;
+    mem->fail_after = false;
+    return atomic_load(&mem->failed);
+}
+
 /* A fresh folder under TMPDIR, which the runner removes; for running by hand
  * test_dir_remove() does. */
 static inline void test_dir_make(char path[PATH_MAX])

@@ -22,12 +22,18 @@ static inline struct asteria_params params_of(enum asteria_rotation_kind rotatio
     return p;
 }
 
-static inline float *unit_rows(struct rng *r, size_t n, size_t dim)
+static inline float *rows_around(struct rng *r, size_t n, size_t dim, size_t clusters,
+                                 double spread)
 {
     float *rows = malloc(n * dim * sizeof *rows);
-    test_fill_f32(r, rows, n, dim, 8, .4);
+    test_fill_f32(r, rows, n, dim, clusters, spread);
     test_normalise_f32(rows, n, dim);
     return rows;
+}
+
+static inline float *unit_rows(struct rng *r, size_t n, size_t dim)
+{
+    return rows_around(r, n, dim, 8, .4);
 }
 
 static inline struct asteria_model *fitted(struct test_bench *b, const struct asteria_params *p,

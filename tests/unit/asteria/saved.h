@@ -36,50 +36,44 @@ static inline struct asteria_params params_of(const struct kind *k)
     return p;
 }
 
-static inline void grow_to(struct small *s, enum age age)
+static inline void grow_to(struct asteria_world *w, enum age age)
 {
-    bool more;
-    size_t done;
-
-    assert_ok(small_create(s), &s->bench.error);
+    asteria_world_create(w);
     if (age == UNTRAINED)
         return;
-    assert_ok(small_train(s), &s->bench.error);
+    asteria_world_train(w, 0, STORE_ROWS / 2);
     if (age == EMPTY)
         return;
-    assert_ok(small_apply(s, true, 0, STORE_ROWS - 50, &done), &s->bench.error);
+    asteria_world_insert(w, 0, STORE_ROWS - 50);
     if (age == FULL)
         return;
-    small_live(s, 40);
+    small_live(w, 40);
     if (age == WORN)
         return;
     /* A newer model, and some rows moved to it. */
-    assert_ok(asteria_ops.train(&s->a->base, small_rows(s, 60, STORE_ROWS / 2)), &s->bench.error);
-    assert_ok(small_apply(s, false, 0, s->stored[0], &done), &s->bench.error);
-    while (s->a->generations[s->a->now]->live == 0)
-        assert_ok(asteria_maintain(&s->a->base, 10, &more), &s->bench.error);
-    assert_non_null(s->a->generations[!s->a->now]);
-    assert_true(s->a->generations[!s->a->now]->live > 0);
+    asteria_world_train(w, 60, STORE_ROWS / 2);
+    asteria_world_remove(w, 0, 1, 1);
+    const struct asteria *a = state_of(w);
+    while (a->generations[a->now]->live == 0)
+        (void)asteria_world_maintain(w, 10);
+    assert_non_null(a->generations[!a->now]);
+    assert_true(a->generations[!a->now]->live > 0);
 }
 
 /* An index in that state, saved in a folder. */
-static inline void begin_saved(struct small *s, const struct kind *k, enum age age,
-                               char dirs[2][PATH_MAX])
+static inline void begin_saved(struct asteria_world *w, const struct kind *k, enum age age,
+                               char saved[PATH_MAX])
 {
-    const struct asteria_params p = params_of(k);
-
-    test_dir_make_in_memory(dirs[0]);
-    test_dir_make_in_memory(dirs[1]);
-    small_begin(s, k->element, &p, dirs[0]);
-    grow_to(s, age);
-    assert_ok(asteria_ops.save(&s->a->base, dirs[1]), &s->bench.error);
+    test_dir_make_in_memory(saved);
+    small_begin(w, k->element, params_of(k));
+    grow_to(w, age);
+    assert_ok(asteria_ops.save(w->index, saved), &w->bench.error);
 }
 
-static inline void end_saved(struct small *s, char dirs[2][PATH_MAX])
+static inline void end_saved(struct asteria_world *w, const char *saved)
 {
-    small_end(s);
-    test_dir_remove(dirs[0]);
-    test_dir_remove(dirs[1]);
+    asteria_world_close(w);
+    test_dir_remove(saved);
 }
 
 #endif

@@ -1,5 +1,4 @@
-/* support.h - an index and a reference copy of its content, for test_buckets.c
-   and test_updates.c. */
+/* support.h - an index and a reference copy of its content. */
 #ifndef TEST_ASTERIA_H
 #define TEST_ASTERIA_H
 
@@ -24,8 +23,8 @@ static inline struct asteria *state_of(const struct asteria_world *w)
     return asteria_of(w->index);
 }
 
-/* Defaults with the learned rotation, the graph and few training steps, changed by settings such as "code=none,caprg=false". With
-   storage=tiered or wal=... the index has a folder. */
+/* Defaults with the learned rotation, the graph and few training steps, changed by settings such as
+   "code=none,caprg=false". */
 static inline struct asteria_params asteria_world_params(const char *settings)
 {
     struct asteria_params params;
@@ -51,34 +50,54 @@ static inline struct asteria_params asteria_world_params(const char *settings)
     return params;
 }
 
-static inline void asteria_world_open(struct asteria_world *w, const char *settings,
-                                      enum element element, size_t dim, size_t capacity,
-                                      size_t threads)
+/* Begins all but the rows and the index itself. With storage=tiered or wal=... it has a folder. */
+static inline void asteria_world_begin(struct asteria_world *w, struct asteria_params params,
+                                       enum element element, size_t dim, size_t capacity,
+                                       size_t threads, uint64_t stream)
 {
     memset(w, 0, sizeof *w);
     test_bench_begin(&w->bench, element, INDEX_COS, dim, threads);
-    w->params = asteria_world_params(settings);
-    if (w->params.storage == ASTERIA_ROWS_TIERED || w->params.wal != LOGGED_NONE) {
+    w->params = params;
+    if (params.storage == ASTERIA_ROWS_TIERED || params.wal != LOGGED_NONE) {
         test_dir_make_in_memory(w->dir);
         w->bench.env.dir = w->dir;
     }
     w->dim = dim;
     w->row_bytes = index_row_bytes(element, dim);
     w->capacity = capacity;
-    w->rng = rng_at(test_seed(), 21);
+    w->rng = rng_at(test_seed(), stream);
     w->rows = calloc(capacity, w->row_bytes);
     w->stored = calloc(capacity, sizeof *w->stored);
     assert_non_null(w->rows);
     assert_non_null(w->stored);
-    if (element == INDEX_F32) {
-        float *rows = (float *)(void *)w->rows;
+}
 
-        test_fill_f32(&w->rng, rows, capacity, dim, 9, .4);
-        test_normalise_f32(rows, capacity, dim);
+/* Fills rows first .. first + n - 1 with random ones around `clusters` centres. */
+static inline void asteria_world_fill(struct asteria_world *w, size_t first, size_t n,
+                                      size_t clusters, double spread)
+{
+    unsigned char *rows = w->rows + first * w->row_bytes;
+
+    if (w->bench.env.element == INDEX_U8) {
+        test_fill_u8(&w->rng, rows, n, w->dim, clusters, spread);
     } else {
-        test_fill_u8(&w->rng, w->rows, capacity, dim, 9, .4);
+        test_fill_f32(&w->rng, (float *)(void *)rows, n, w->dim, clusters, spread);
+        test_normalise_f32((float *)(void *)rows, n, w->dim);
     }
+}
+
+static inline void asteria_world_create(struct asteria_world *w)
+{
     assert_ok(asteria_ops.create(&w->index, &w->bench.env, &w->params), &w->bench.error);
+}
+
+static inline void asteria_world_open(struct asteria_world *w, const char *settings,
+                                      enum element element, size_t dim, size_t capacity,
+                                      size_t threads)
+{
+    asteria_world_begin(w, asteria_world_params(settings), element, dim, capacity, threads, 21);
+    asteria_world_fill(w, 0, capacity, 9, .4);
+    asteria_world_create(w);
 }
 
 static inline void asteria_world_close(struct asteria_world *w)

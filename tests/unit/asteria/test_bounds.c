@@ -41,7 +41,7 @@ struct tally {
 };
 
 /* A query near a row, far from all rows, opposite to a row, or near an axis. */
-static void fill_query(struct asteria_search_world *w, size_t i, float *unit)
+static void fill_query(struct asteria_world *w, size_t i, float *unit)
 {
     const float *row =
         asteria_unit(&w->bench.env, world_row(w, rng_below(&w->rng, w->capacity)), unit);
@@ -72,7 +72,7 @@ static void hold(struct tally *t, int which, double lower, double distance)
     t->worst = fmax(t->worst, lower - distance);
 }
 
-static void hold_bucket(struct asteria_search_world *w, const struct asteria_job *job,
+static void hold_bucket(struct asteria_world *w, const struct asteria_job *job,
                         const struct asteria_view *v, const struct asteria_bucket *b,
                         const float *query, struct tally *t)
 {
@@ -101,8 +101,8 @@ static void hold_bucket(struct asteria_search_world *w, const struct asteria_job
 }
 
 /* Prepares a query as search.c does, but from floats for any element type. */
-static void hold_query(struct asteria_search_world *w, struct asteria_scratch *s,
-                       const float *query, struct tally *t)
+static void hold_query(struct asteria_world *w, struct asteria_scratch *s, const float *query,
+                       struct tally *t)
 {
     struct asteria *a = asteria_of(w->index);
     const struct asteria_knobs knobs = world_knobs();
@@ -118,7 +118,7 @@ static void hold_query(struct asteria_search_world *w, struct asteria_scratch *s
     }
 }
 
-static void open_trained(struct asteria_search_world *w, size_t c)
+static void open_trained(struct asteria_world *w, size_t c)
 {
     struct asteria_params params = world_defaults();
     params.rotation = cases[c].rotation;
@@ -132,22 +132,22 @@ static void open_trained(struct asteria_search_world *w, size_t c)
     params.address_bits = asteria_ecc_bits_most(cases[c].code) < 10 ? 5 : 10;
     world_open(w, params, cases[c].element, cases[c].dim, ROWS + LATE, 2);
     world_fill(w, ROWS, LATE, 1.5); /* other clusters, wider */
-    world_train(w, ROWS / 2);
+    asteria_world_train(w, 0, ROWS / 2);
 }
 
-static void open_case(struct asteria_search_world *w, size_t c)
+static void open_case(struct asteria_world *w, size_t c)
 {
     open_trained(w, c);
-    world_insert(w, 0, ROWS / 2);
-    world_insert(w, ROWS / 2, ROWS / 2 + LATE);
+    asteria_world_insert(w, 0, ROWS / 2);
+    asteria_world_insert(w, ROWS / 2, ROWS / 2 + LATE);
     if (cases[c].remove) {
         for (size_t i = 0; i < LATE; i++)
-            world_remove(w, rng_below(&w->rng, ROWS));
-        world_maintain(w);
+            asteria_world_remove(w, rng_below(&w->rng, ROWS), 1, 1);
+        asteria_world_maintain_all(w);
     }
 }
 
-static void fill_products(struct asteria_search_world *w)
+static void fill_products(struct asteria_world *w)
 {
     const struct asteria *a = asteria_of(w->index);
     const struct asteria_model *m = a->generations[a->now]->model;
@@ -165,7 +165,7 @@ static void test_bounds(void **state)
 {
     double pairs = 0;
     for (size_t c = 0; c < CASES; c++) {
-        struct asteria_search_world w;
+        struct asteria_world w;
         struct tally t = { 0 };
         float query[128];
         open_case(&w, c);
@@ -183,7 +183,7 @@ static void test_bounds(void **state)
             fail_msg("%s: a bound says nothing: %.0f, %.0f, %.0f", cases[c].name, t.useful[0],
                      t.useful[1], t.useful[2]);
         pairs += t.pairs;
-        world_close(&w);
+        asteria_world_close(&w);
     }
     print_message("%.0f pairs\n", pairs);
     assert_true(pairs >= 1e7);
@@ -205,7 +205,7 @@ static void turn(const float *at, const float *row, double angle, float *to, siz
 
 /* Row 0 and row 1 are on both sides of the border of two buckets, the others opposite to them. The
    codeword of row 0's bucket is the middle of the positive axes. */
-static void open_border(struct asteria_search_world *w, size_t dim)
+static void open_border(struct asteria_world *w, size_t dim)
 {
     enum { FEW = 32 };
     struct asteria_params params = world_defaults();
@@ -221,8 +221,8 @@ static void open_border(struct asteria_search_world *w, size_t dim)
     rows[1] = 5e-5f;
     rows[dim + 1] = -5e-5f;
     test_normalise_f32(rows, FEW, dim);
-    world_train(w, FEW);
-    world_insert(w, 0, FEW);
+    asteria_world_train(w, 0, FEW);
+    asteria_world_insert(w, 0, FEW);
     fill_products(w);
 }
 
@@ -232,7 +232,7 @@ static void test_queries_near_a_codeword(void **state)
 {
     static const size_t dims[] = { 2, 3, 8, 24 };
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
-        struct asteria_search_world w;
+        struct asteria_world w;
         struct asteria_knobs knobs = world_knobs();
         struct tally t = { 0 };
         float axis[24], query[24];
@@ -247,7 +247,7 @@ static void test_queries_near_a_codeword(void **state)
             world_expect_exact(&w, query, 1, &knobs, NULL);
         }
         asteria_scratch_give(asteria_of(w.index), s);
-        world_close(&w);
+        asteria_world_close(&w);
         if (t.broken[0] + t.broken[1] + t.broken[2] > 0)
             fail_msg("%zu dimensions: of %.0f pairs %.0f break B1, %.0f B2, %.0f B3, by up to %g",
                      dims[d], t.pairs, t.broken[0], t.broken[1], t.broken[2], t.worst);
@@ -260,7 +260,7 @@ enum { DIM_MOST = 128, OUT_MOST = 256 };
 
 /* The vantages as rows of the data's own space. The model's products are affine: row i is p(e_j) -
    p(0). Returns the bits of a word; zero: p(0). */
-static size_t vantages_of(struct asteria_search_world *w, const struct asteria_model *m,
+static size_t vantages_of(struct asteria_world *w, const struct asteria_model *m,
                           double (*rows)[DIM_MOST], float *zero)
 {
     const struct kernels *kernels = w->bench.env.kernels;
@@ -304,8 +304,8 @@ static void to_length_one(double *x, size_t dim)
    the sign that the shift gives each bit, so that no bit is in doubt; without a shift, with the
    signs of a codeword. n: a unit vector orthogonal to all vantages. rows become an orthonormal
    basis. Returns the word of g. */
-static uint64_t split_space(struct asteria_search_world *w, double (*rows)[DIM_MOST],
-                            const float *zero, const struct asteria_ecc *ecc, double *g, double *n)
+static uint64_t split_space(struct asteria_world *w, double (*rows)[DIM_MOST], const float *zero,
+                            const struct asteria_ecc *ecc, double *g, double *n)
 {
     const size_t dim = w->dim, m = ecc->n;
     const uint64_t codeword = asteria_ecc_codeword(ecc, (uint32_t)rng_below(&w->rng, 1U << ecc->k));
@@ -355,7 +355,7 @@ static bool has_address(const struct asteria_ecc *ecc, const struct asteria_enco
 
 /* x and y = eps g +- sqrt(1 - eps^2) n have the same word and address, as insertion computes them,
    and an angle near pi. */
-static void expect_one_word(struct asteria_search_world *w, const struct asteria_model *m,
+static void expect_one_word(struct asteria_world *w, const struct asteria_model *m,
                             const struct opposites *o, double eps)
 {
     _Alignas(64) float z[2 * OUT_MOST];
@@ -382,7 +382,7 @@ static void test_no_angle_from_words(void **state)
 {
     static double rows[ECC_WORD_MAX][DIM_MOST];
     for (size_t c = 0; c < CASES; c++) {
-        struct asteria_search_world w;
+        struct asteria_world w;
         double g[DIM_MOST], n[DIM_MOST];
         float zero[ECC_WORD_MAX];
         if (cases[c].element != INDEX_F32)
@@ -396,29 +396,18 @@ static void test_no_angle_from_words(void **state)
         const struct opposites o = { g, n, word, cases[c].name };
         for (double eps = .3; eps > .5e-3; eps /= 3)
             expect_one_word(&w, m, &o, eps);
-        world_close(&w);
+        asteria_world_close(&w);
     }
 }
 
 /* ------------------------------------------------------------------------------- the audit */
 
 struct seen {
-    double values[8];
     double candidates, neighbours, code_candidates;
     size_t rows;
 };
 
-static const char *const names[8] = { "audited_pairs", "b1_violations",      "b2_violations",
-                                      "b3_violations", "b1_pruned",          "b2_pruned",
-                                      "b3_pruned",     "calibrated_coverage" };
-
-static void see_value(void *to, const char *name, double value)
-{
-    struct seen *s = to;
-    for (size_t i = 0; i < 8; i++)
-        if (strcmp(name, names[i]) == 0)
-            s->values[i] = value;
-}
+static void see_value(void *to, const char *name, double value) {}
 
 static void see_cell(void *to, const char *table, size_t row, const char *column, double value)
 {
@@ -431,9 +420,9 @@ static void see_cell(void *to, const char *table, size_t row, const char *column
     s->code_candidates += strcmp(column, "code_candidates") == 0 ? value : 0;
 }
 
-static struct seen audited(struct asteria_search_world *w)
+static struct seen audited(struct asteria_world *w)
 {
-    struct seen s = { .values = { -1, -1, -1, -1, -1, -1, -1, -1 } };
+    struct seen s = { 0 };
     struct stat_sink sink = { see_value, see_cell, &s };
     struct asteria_knobs knobs = world_knobs();
     uint64_t ids[20 * 10];
@@ -446,34 +435,41 @@ static struct seen audited(struct asteria_search_world *w)
 
 static void test_audit(void **state)
 {
-    struct asteria_search_world w;
+    struct asteria_world w;
     open_case(&w, 0);
     const struct seen s = audited(&w);
-    assert_true(s.values[0] == 20.0 * (double)w.n);
-    assert_true(s.values[1] == 0 && s.values[2] == 0 && s.values[3] == 0);
-    assert_true(s.values[6] > .5 && s.values[6] <= 1);
-    assert_true(s.values[7] > .5 && s.values[7] <= 1);
-    assert_true(s.rows > 4 && s.candidates == s.values[0] && s.code_candidates == s.values[0]);
+    const double pairs = 20.0 * (double)w.live, b3 = test_stat(w.index, "b3_pruned"),
+                 coverage = test_stat(w.index, "calibrated_coverage");
+    assert_true(test_stat(w.index, "audited_pairs") == pairs);
+    assert_true(test_stat(w.index, "b1_violations") == 0 &&
+                test_stat(w.index, "b2_violations") == 0 &&
+                test_stat(w.index, "b3_violations") == 0);
+    assert_true(b3 > .5 && b3 <= 1);
+    assert_true(coverage > .5 && coverage <= 1);
+    assert_true(s.rows > 4 && s.candidates == pairs && s.code_candidates == pairs);
     assert_true(s.neighbours >= 200);
     /* Sums continue until rows are inserted or removed. */
-    assert_true(audited(&w).values[0] == 2 * s.values[0]);
-    for (uint64_t id = 0; w.n == (size_t)(s.values[0] / 20); id++)
-        world_remove(&w, id);
-    assert_true(audited(&w).values[0] == 20.0 * (double)w.n);
-    world_close(&w);
+    (void)audited(&w);
+    assert_true(test_stat(w.index, "audited_pairs") == 2 * pairs);
+    for (uint64_t id = 0; 20.0 * (double)w.live == pairs; id++)
+        asteria_world_remove(&w, id, 1, 1);
+    (void)audited(&w);
+    assert_true(test_stat(w.index, "audited_pairs") == 20.0 * (double)w.live);
+    asteria_world_close(&w);
 }
 
 /* The audit finds a box that leaves rows out. */
 static void test_audit_finds_a_wrong_bound(void **state)
 {
-    struct asteria_search_world w;
+    struct asteria_world w;
     open_case(&w, 0);
     struct asteria_generation *g = asteria_of(w.index)->generations[asteria_of(w.index)->now];
     for (size_t b = 0; b < g->n; b++)
         for (size_t i = 0; i < g->model->m; i++)
             g->buckets[b].low[i] = g->buckets[b].high[i] = .5f;
-    assert_true(audited(&w).values[1] > 0);
-    world_close(&w);
+    (void)audited(&w);
+    assert_true(test_stat(w.index, "b1_violations") > 0);
+    asteria_world_close(&w);
 }
 
 int main(void)

@@ -1,25 +1,7 @@
 /* test_calibration.c - calibration: quantiles cover new pairs as often as promised and not more.
  * Vantages are orthonormal and lose less than coordinates. Rows are encoded by the model.
  */
-#include "algorithms/asteria/asteria.h"
-#include "algorithms/asteria/model/model.h"
-#include "tests/support/testing.h"
-
-static float *unit_rows(struct rng *r, size_t n, size_t dim, size_t clusters, double spread)
-{
-    float *rows = malloc(n * dim * sizeof *rows);
-    test_fill_f32(r, rows, n, dim, clusters, spread);
-    test_normalise_f32(rows, n, dim);
-    return rows;
-}
-
-static struct asteria_model *fitted(struct test_bench *b, const struct asteria_params *p,
-                                    unsigned bits, const float *rows, size_t n)
-{
-    struct asteria_model *model = NULL;
-    assert_ok(asteria_model_fit(&model, &b->env, p, bits, rows, n, NULL, 1, NULL), &b->error);
-    return model;
-}
+#include "tests/unit/asteria/model.h"
 
 static uint64_t word_of(const struct test_bench *b, const struct asteria_model *model,
                         const float *row)
@@ -109,11 +91,11 @@ static void test_coverage(void **state)
     struct rng r = rng_at(test_seed(), 1);
     struct test_bench b;
     struct asteria_params p;
-    float *rows = unit_rows(&r, 3 * POOL, DIM, 20, .5); /* of the same clusters */
+    float *rows = rows_around(&r, 3 * POOL, DIM, 20, .5); /* of the same clusters */
     test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     param_defaults(asteria_ops.params, &p);
     p.rotation = ROTATION_PCA;
-    struct asteria_model *model = fitted(&b, &p, 12, rows, POOL);
+    struct asteria_model *model = fitted(&b, &p, 12, rows, POOL, NULL);
     for (size_t i = 0; i < 3; i++) {
         struct asteria_calibration c = { .alpha = alphas[i] };
         assert_ok(asteria_calibrate(&c, &b.env, model, rows + POOL * DIM, POOL, test_seed() + i),
@@ -149,11 +131,11 @@ static void test_few_pairs(void **state)
     struct rng r = rng_at(test_seed(), 2);
     struct test_bench b;
     struct asteria_params p;
-    float *rows = unit_rows(&r, 300, DIM, 0, 1);
+    float *rows = rows_around(&r, 300, DIM, 0, 1);
     test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
     param_defaults(asteria_ops.params, &p);
     p.rotation = ROTATION_HADAMARD;
-    struct asteria_model *model = fitted(&b, &p, 4, rows, 300);
+    struct asteria_model *model = fitted(&b, &p, 4, rows, 300, NULL);
     for (size_t n = 0; n < 3; n++) {
         struct asteria_calibration c = { .alpha = .01 };
         uint64_t pairs = 0;
@@ -268,7 +250,7 @@ static void test_vantages_of_anything(void **state)
     enum { D = 16 };
     struct rng r = rng_at(test_seed(), 4);
     struct test_bench b;
-    float *rows = unit_rows(&r, 40, D, 3, .2);
+    float *rows = rows_around(&r, 40, D, 3, .2);
     test_bench_begin(&b, INDEX_F32, INDEX_COS, D, 1);
     for (int data = 0; data < 4; data++)
         for (size_t m = 1; m <= D; m += 5) {
@@ -286,8 +268,7 @@ static void test_vantages_of_anything(void **state)
         }
     for (size_t i = 1;; i++) { /* allocations come before the steps: the failing runs are short */
         float *v = NULL;
-        b.mem.failed = false;
-        b.mem.fail_at = b.mem.calls + i;
+        test_fail_allocation(&b.mem, i, false);
         const int rc = asteria_vantage_learn(&v, &b.env, 6, D, rows, rows, 40, 1, NULL);
         b.mem.fail_at = 0;
         assert_code(rc, b.mem.failed ? ERR_NO_MEMORY : OK, &b.error);
@@ -316,11 +297,11 @@ static void test_encode(void **state)
             test_bench_begin(&b, bytes ? INDEX_U8 : INDEX_F32, INDEX_COS, dim, 3);
             param_defaults(asteria_ops.params, &p);
             p.rotation = ROTATION_HADAMARD;
-            float *rows = unit_rows(&r, N, dim, 5, .5), *units = malloc(N * dim * sizeof *units);
+            float *rows = rows_around(&r, N, dim, 5, .5), *units = malloc(N * dim * sizeof *units);
             uint8_t *u8 = malloc(N * dim);
             test_fill_u8(&r, u8, N, dim, 5, .5);
             const void *stored = bytes ? (const void *)u8 : rows;
-            struct asteria_model *model = fitted(&b, &p, 5, rows, N);
+            struct asteria_model *model = fitted(&b, &p, 5, rows, N, NULL);
             const size_t out_dim = model->rotation->out_dim;
             float *z = mem_array(&b.mem, N * out_dim, sizeof *z);
             float *hashes = mem_array(&b.mem, N * model->m, sizeof *hashes);

@@ -208,12 +208,9 @@ static void fail_all(struct trial *t, int (*act)(struct trial *, struct asteria_
         size_t i = 0;
         while (hit) {
             struct asteria_model *model = NULL;
-            t->b.mem.fail_after = after;
-            t->b.mem.failed = false;
-            t->b.mem.fail_at = t->b.mem.calls + ++i;
+            test_fail_allocation(&t->b.mem, ++i, after);
             const int rc = act(t, &model);
-            hit = t->b.mem.failed;
-            t->b.mem.fail_at = 0;
+            hit = test_allocations_succeed(&t->b.mem);
             assert_code(rc, hit ? ERR_NO_MEMORY : OK, &t->b.error);
             if (hit)
                 assert_null(model);

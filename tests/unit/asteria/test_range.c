@@ -16,12 +16,11 @@ static int note(void *to, size_t query, uint64_t id, float distance)
     return f->n == f->stop_after ? ERR_INTERRUPTED : OK;
 }
 
-static int search_range(struct asteria_search_world *w, size_t first, size_t n, double radius,
+static int search_range(struct asteria_world *w, size_t first, size_t n, double radius,
                         const struct asteria_knobs *knobs, const struct id_filter *filter,
                         size_t threads, struct found *f, struct work *work)
 {
-    const struct range_request request = { world_vectors(w, first, n), radius, knobs, filter,
-                                           threads };
+    const struct range_request request = { rows_from(w, first, n), radius, knobs, filter, threads };
     struct range_result result = { .found = note, .to = f };
     f->n = 0;
     f->queries = n;
@@ -36,7 +35,7 @@ static int by_id(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void expect_all(struct asteria_search_world *w, size_t first, size_t n, double radius,
+static void expect_all(struct asteria_world *w, size_t first, size_t n, double radius,
                        const struct asteria_knobs *knobs, const struct id_filter *filter)
 {
     struct found f = { .stop_after = SIZE_MAX };
@@ -61,14 +60,14 @@ static void expect_all(struct asteria_search_world *w, size_t first, size_t n, d
 
 static void range_of(enum element element, size_t dim)
 {
-    struct asteria_search_world w;
+    struct asteria_world w;
     uint64_t bits[40];
     struct asteria_knobs knobs = world_knobs();
     world_open(&w, world_defaults(), element, dim, 1000, 2);
-    world_train(&w, 1000);
-    world_insert(&w, 0, 900);
+    asteria_world_train(&w, 0, 1000);
+    asteria_world_insert(&w, 0, 900);
     for (size_t i = 0; i < 200; i++)
-        world_remove(&w, rng_below(&w.rng, 900));
+        asteria_world_remove(&w, rng_below(&w.rng, 900), 1, 1);
     for (size_t i = 0; i < 40; i++)
         bits[i] = rng_u64(&w.rng);
     const struct id_filter filter = { bits, 950 };
@@ -80,7 +79,7 @@ static void range_of(enum element element, size_t dim)
         const double radius = i < 3 ? 0 : .01 * exp2(rng_unit(&w.rng) * 6);
         expect_all(&w, 890 + i * 4, 1 + i % 3, radius, &knobs, i % 3 == 2 ? &filter : NULL);
     }
-    world_close(&w);
+    asteria_world_close(&w);
 }
 
 static void test_floats(void **state)
@@ -97,34 +96,19 @@ static void test_bytes(void **state)
 /* Bounds save work and change no answer. */
 static void test_bounds_spare_distances(void **state)
 {
-    struct asteria_search_world w;
+    struct asteria_world w;
     struct found f = { .stop_after = SIZE_MAX };
     struct work all, some;
     struct asteria_knobs knobs = world_knobs();
     world_open(&w, world_defaults(), INDEX_F32, 32, 1000, 1);
-    world_train(&w, 1000);
-    world_insert(&w, 0, 1000);
+    asteria_world_train(&w, 0, 1000);
+    asteria_world_insert(&w, 0, 1000);
     assert_ok(search_range(&w, 0, 8, .05, &knobs, NULL, 1, &f, &some), &w.bench.error);
     knobs.use_b1 = knobs.use_b2 = knobs.use_b3 = false;
     assert_ok(search_range(&w, 0, 8, .05, &knobs, NULL, 1, &f, &all), &w.bench.error);
     assert_true(all.distances >= 8 * 1000);
     assert_true(some.distances < all.distances / 4);
-    world_close(&w);
-}
-
-/* The error code of the callback is returned at once. */
-static void test_stopped(void **state)
-{
-    struct asteria_search_world w;
-    struct found f = { .stop_after = 3 };
-    struct work work;
-    const struct asteria_knobs knobs = world_knobs();
-    world_open(&w, world_defaults(), INDEX_F32, 16, 400, 1);
-    world_train(&w, 400);
-    world_insert(&w, 0, 400);
-    assert_int_equal(search_range(&w, 0, 4, 4, &knobs, NULL, 1, &f, &work), ERR_INTERRUPTED);
-    assert_int_equal(f.n, 3);
-    world_close(&w);
+    asteria_world_close(&w);
 }
 
 int main(void)
@@ -133,7 +117,6 @@ int main(void)
         cmocka_unit_test(test_floats),
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_bounds_spare_distances),
-        cmocka_unit_test(test_stopped),
     };
     return test_run("asteria_range", tests);
 }

@@ -1,7 +1,6 @@
 /* test_search.c - both modes compared with a scan of all rows; probe orders; the effect
    of each knob. */
 #include "tests/unit/asteria/search.h"
-#include "tests/unit/asteria/support.h"
 
 enum { EVERY = 1 << 22 };
 
@@ -15,7 +14,7 @@ static const struct {
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 /* A filter that allows about a third of the ids, some of them not stored. */
-static struct id_filter some_ids(struct asteria_search_world *w, uint64_t *bits)
+static struct id_filter some_ids(struct asteria_world *w, uint64_t *bits)
 {
     const size_t words = w->capacity / 64 + 1;
     for (size_t i = 0; i < words; i++)
@@ -23,24 +22,24 @@ static struct id_filter some_ids(struct asteria_search_world *w, uint64_t *bits)
     return (struct id_filter){ bits, w->capacity - w->capacity / 10 };
 }
 
-static void open_shape(struct asteria_search_world *w, size_t shape, double eps0)
+static void open_shape(struct asteria_world *w, size_t shape, double eps0)
 {
     struct asteria_params params = world_defaults();
     params.eps0 = eps0;
     const size_t n = shapes[shape].n;
     world_open(w, params, shapes[shape].element, shapes[shape].dim, n + 20, 1);
-    world_train(w, n + 20);
-    world_insert(w, 0, n / 2);
-    world_insert(w, n / 2, n - n / 2);
+    asteria_world_train(w, 0, n + 20);
+    asteria_world_insert(w, 0, n / 2);
+    asteria_world_insert(w, n / 2, n - n / 2);
 }
 
-static void expect_exact_everywhere(struct asteria_search_world *w, struct asteria_knobs knobs)
+static void expect_exact_everywhere(struct asteria_world *w, struct asteria_knobs knobs)
 {
     uint64_t bits[64];
     struct id_filter filter = some_ids(w, bits);
     for (size_t i = 0; i < 12; i++) {
         const size_t query = i < 6 ? rng_below(&w->rng, w->capacity) : w->capacity - 1 - i % 20;
-        const size_t k = i % 4 == 0 ? 1 : i % 4 == 1 ? w->n + 5 : 10;
+        const size_t k = i % 4 == 0 ? 1 : i % 4 == 1 ? w->live + 5 : 10;
         world_expect_exact(w, world_row(w, query), k, &knobs, i % 3 == 2 ? &filter : NULL);
     }
 }
@@ -48,7 +47,7 @@ static void expect_exact_everywhere(struct asteria_search_world *w, struct aster
 static void test_certified(void **state)
 {
     for (size_t shape = 0; shape < SHAPES; shape++) {
-        struct asteria_search_world w;
+        struct asteria_world w;
         open_shape(&w, shape, 1.9);
         for (unsigned use = 0; use < 8; use++) {
             struct asteria_knobs knobs = world_knobs();
@@ -60,10 +59,10 @@ static void test_certified(void **state)
             knobs.exact = use != 7; /* and so is this */
             if (use == 4)
                 for (size_t i = 0; i < shapes[shape].n / 2; i++)
-                    world_remove(&w, rng_below(&w.rng, shapes[shape].n));
+                    asteria_world_remove(&w, rng_below(&w.rng, shapes[shape].n), 1, 1);
             expect_exact_everywhere(&w, knobs);
         }
-        world_close(&w);
+        asteria_world_close(&w);
     }
 }
 
@@ -71,7 +70,7 @@ static void test_certified(void **state)
 static void test_heuristic_of_all(void **state)
 {
     for (size_t shape = 0; shape < SHAPES; shape++) {
-        struct asteria_search_world w;
+        struct asteria_world w;
         open_shape(&w, shape, 12);
         for (enum asteria_order order = ORDER_CENTRE; order <= ORDER_HYBRID; order++) {
             struct asteria_knobs knobs = world_knobs();
@@ -81,31 +80,31 @@ static void test_heuristic_of_all(void **state)
             knobs.beam = order == ORDER_SCORE ? 8 : 0;
             if (order == ORDER_BOUND)
                 for (size_t i = 0; i < shapes[shape].n / 2; i++)
-                    world_remove(&w, rng_below(&w.rng, shapes[shape].n));
+                    asteria_world_remove(&w, rng_below(&w.rng, shapes[shape].n), 1, 1);
             if (order == ORDER_HYBRID)
-                world_maintain(&w);
+                asteria_world_maintain_all(&w);
             expect_exact_everywhere(&w, knobs);
         }
-        world_close(&w);
+        asteria_world_close(&w);
     }
 }
 
-static void open_clustered(struct asteria_search_world *w, size_t n, size_t dim, size_t extra)
+static void open_clustered(struct asteria_world *w, size_t n, size_t dim, size_t extra)
 {
     struct asteria_params params = world_defaults();
     params.train_steps = 200;
     params.address_bits = 6;
     world_open(w, params, INDEX_F32, dim, n + extra, 2);
-    world_train(w, n);
-    world_insert(w, 0, n);
-    world_maintain(w);
+    asteria_world_train(w, 0, n);
+    asteria_world_insert(w, 0, n);
+    asteria_world_maintain_all(w);
 }
 
 /* More probes give better answers, and fewer than all rows are scanned. */
 static void test_orders(void **state)
 {
     enum { QUERIES = 40, K = 10 };
-    struct asteria_search_world w;
+    struct asteria_world w;
     open_clustered(&w, 4000, 48, QUERIES);
     const void *queries = world_row(&w, 4000);
     for (enum asteria_order order = ORDER_CENTRE; order <= ORDER_HYBRID; order++) {
@@ -121,20 +120,20 @@ static void test_orders(void **state)
             fail_msg("order %d: recall %.3f, %.3f; scanned %.0f, %.0f", (int)order, low, high,
                      few.scanned, many.scanned);
     }
-    world_close(&w);
+    asteria_world_close(&w);
 }
 
 /* All buckets, each once, with ascending keys in each order; more buckets than one heap has. */
 static void test_every_bucket_in_order(void **state)
 {
-    struct asteria_search_world w;
+    struct asteria_world w;
     struct asteria_params params = world_defaults();
     params.train_steps = 0;
     params.address_bits = 11;
     params.code = ECC_NONE;
     world_open(&w, params, INDEX_F32, 32, 4000, 2);
-    world_train(&w, 4000);
-    world_insert(&w, 0, 4000);
+    asteria_world_train(&w, 0, 4000);
+    asteria_world_insert(&w, 0, 4000);
     const struct asteria *a = asteria_of(w.index);
     const size_t n = a->generations[a->now]->n;
     bool *met = calloc(n, sizeof *met);
@@ -161,12 +160,12 @@ static void test_every_bucket_in_order(void **state)
         asteria_scratch_give(job.a, s);
     }
     free(met);
-    world_close(&w);
+    asteria_world_close(&w);
 }
 
 static void test_candidates(void **state)
 {
-    struct asteria_search_world w;
+    struct asteria_world w;
     struct work all, some;
     struct asteria_knobs knobs = world_knobs();
     open_clustered(&w, 3000, 32, 10);
@@ -177,14 +176,14 @@ static void test_candidates(void **state)
     knobs.candidates = 600;
     world_recall(&w, world_row(&w, 3000), 10, 10, &knobs, &some);
     assert_true(some.scanned > 10 * 50 && some.scanned <= 10 * 1500);
-    world_close(&w);
+    asteria_world_close(&w);
 }
 
 /* With early_stop_buckets queries end by themselves, later if it is larger; at 64 they
    scan everything. */
 static void test_patience(void **state)
 {
-    struct asteria_search_world w;
+    struct asteria_world w;
     struct work before = { 0 };
     double recall = 0;
     struct asteria_knobs knobs = world_knobs();
@@ -200,7 +199,7 @@ static void test_patience(void **state)
     }
     assert_int_equal((int)before.scanned, 40 * 4000);
     assert_true(recall > .97);
-    world_close(&w);
+    asteria_world_close(&w);
 }
 
 struct switched {
@@ -208,7 +207,7 @@ struct switched {
     struct asteria_counts counts;
 };
 
-static struct switched with(struct asteria_search_world *w, const struct asteria_knobs *knobs)
+static struct switched with(struct asteria_world *w, const struct asteria_knobs *knobs)
 {
     struct switched s;
     struct work work;
@@ -220,7 +219,7 @@ static struct switched with(struct asteria_search_world *w, const struct asteria
 
 static void test_certified_switches(void **state)
 {
-    struct asteria_search_world w;
+    struct asteria_world w;
     struct asteria_knobs knobs = world_knobs();
     open_clustered(&w, 4000, 16, 40);
     knobs.mode = MODE_CERTIFIED;
@@ -238,7 +237,7 @@ static void test_certified_switches(void **state)
     assert_true(none.counts.skipped_b3 == 0 && none.counts.estimates == 0);
     assert_true(none.counts.exact > 2 * no_buckets.counts.exact);
     assert_true(all.recall == 1 && none.recall == 1);
-    world_close(&w);
+    asteria_world_close(&w);
 }
 
 /* An index without a graph refuses a beam search. */
@@ -261,7 +260,7 @@ static void test_beam_without_graph(void **state)
 
 static void test_heuristic_switches(void **state)
 {
-    struct asteria_search_world w;
+    struct asteria_world w;
     struct asteria_knobs knobs = world_knobs();
     open_clustered(&w, 4000, 64, 40);
     knobs.nprobe = 3;
@@ -281,13 +280,13 @@ static void test_heuristic_switches(void **state)
     knobs.probe_order = ORDER_SCORE;
     const struct switched estimated = with(&w, &knobs);
     assert_true(estimated.counts.exact == 0);
-    world_close(&w);
+    asteria_world_close(&w);
 }
 
 /* exact = false: distances are estimates near the true ones. */
 static void test_estimated_distances(void **state)
 {
-    struct asteria_search_world w;
+    struct asteria_world w;
     uint64_t ids[10];
     float distances[10];
     struct asteria_knobs knobs = world_knobs();
@@ -305,21 +304,21 @@ static void test_estimated_distances(void **state)
         }
     }
     assert_true(off > 0 && off / 200 < .2);
-    world_close(&w);
+    asteria_world_close(&w);
 }
 
 /* Re-encoding to a newer model bucket by bucket: answers are exact all the time. */
 static void test_two_generations(void **state)
 {
-    struct asteria_search_world w;
+    struct asteria_world w;
     struct asteria_params params = world_defaults();
     size_t both = 0;
     params.eps0 = 12;
     params.retrain_share = .2;
     world_open(&w, params, INDEX_F32, 24, 2400, 1);
-    world_train(&w, 800);
-    world_insert(&w, 0, 800);
-    world_insert(&w, 800, 1200);
+    asteria_world_train(&w, 0, 800);
+    asteria_world_insert(&w, 0, 800);
+    asteria_world_insert(&w, 800, 1200);
     bool more = true;
     for (size_t step = 0; more && step < 4000; step++) {
         const struct asteria *a = asteria_of(w.index);
@@ -332,18 +331,18 @@ static void test_two_generations(void **state)
             expect_exact_everywhere(&w, knobs);
             knobs.mode = MODE_CERTIFIED;
             expect_exact_everywhere(&w, knobs);
-            world_remove(&w, rng_below(&w.rng, 2000));
+            asteria_world_remove(&w, rng_below(&w.rng, 2000), 1, 1);
         }
         assert_ok(asteria_ops.maintain(w.index, 60, &more), &w.bench.error);
     }
     assert_true(both > 0);
-    world_close(&w);
+    asteria_world_close(&w);
 }
 
 static void test_threads_and_repeats(void **state)
 {
     enum { N = 64, K = 10 };
-    struct asteria_search_world w;
+    struct asteria_world w;
     uint64_t one[N * K], two[N * K];
     float near[N * K], far[N * K];
     struct asteria_knobs knobs = world_knobs();
@@ -354,14 +353,14 @@ static void test_threads_and_repeats(void **state)
     world_search(&w, world_row(&w, 3000), N, K, &knobs, NULL, 2, two, far);
     assert_memory_equal(one, two, sizeof one);
     assert_memory_equal(near, far, sizeof near);
-    world_close(&w);
+    asteria_world_close(&w);
 }
 
 /* A search computes far fewer distances than a scan. */
 static void test_distances_are_few(void **state)
 {
     enum { N = 20000, QUERIES = 60 };
-    struct asteria_search_world w;
+    struct asteria_world w;
     struct work work;
     struct asteria_knobs knobs = world_knobs();
     open_clustered(&w, N, 64, QUERIES);
@@ -373,7 +372,7 @@ static void test_distances_are_few(void **state)
     if (work.distances / QUERIES > N / 20)
         fail_msg("recall %.3f takes %.0f distances a query of %d rows", recall,
                  work.distances / QUERIES, N);
-    world_close(&w);
+    asteria_world_close(&w);
 }
 
 int main(void)

@@ -1,12 +1,11 @@
 /* test_store.c - a loaded index answers bit for bit as the saved one, and behaves the same
- * afterwards; files that are damaged, of another kind or of other versions are refused.
- */
+ * afterwards; files with wrong values, of another kind or of other versions are refused. Damaged
+ * files are contract/test_faults. */
 #include "tests/unit/asteria/saved.h"
 
 /* Applies the same calls to both. */
-static void live_together(struct small *x, struct small *y, size_t steps)
+static void live_together(struct asteria_world *x, struct asteria_world *y, size_t steps)
 {
-    memcpy(y->stored, x->stored, sizeof x->stored);
     y->rng = x->rng;
     small_live(x, steps);
     small_live(y, steps);
@@ -28,22 +27,19 @@ static void expect_same_file(const char *a, const char *b)
 
 static void round_trip(const struct kind *k, enum age age)
 {
-    static struct small s, t;
-    const struct asteria_params p = params_of(k), other = small_params();
-    char dirs[4][PATH_MAX], when[100];
+    struct asteria_world s, t;
+    char saved[2][PATH_MAX], when[100];
 
     (void)snprintf(when, sizeof when, "%s, %s", k->name, ages[age]);
-    for (size_t i = 0; i < 4; i++)
-        test_dir_make_in_memory(dirs[i]);
-    small_begin(&s, k->element, &p, dirs[0]);
-    small_begin(&t, k->element, &other, dirs[1]);
-    grow_to(&s, age);
-    assert_ok(asteria_ops.save(&s.a->base, dirs[2]), &s.bench.error);
-    assert_ok(small_load(&t, dirs[2]), &t.bench.error);
-    assert_memory_equal(&t.a->params, &s.a->params, sizeof p);
-    assert_ok(asteria_ops.save(&t.a->base, dirs[3]), &t.bench.error);
-    expect_same_file(dirs[2], dirs[3]);
-    memcpy(t.stored, s.stored, sizeof s.stored);
+    begin_saved(&s, k, age, saved[0]);
+    small_begin(&t, k->element, params_of(k));
+    test_dir_make_in_memory(saved[1]);
+    assert_ok(small_load(&t, saved[0]), &t.bench.error);
+    assert_memory_equal(&state_of(&t)->params, &state_of(&s)->params, sizeof s.params);
+    assert_ok(asteria_ops.save(t.index, saved[1]), &t.bench.error);
+    expect_same_file(saved[0], saved[1]);
+    memcpy(t.stored, s.stored, STORE_ROWS * sizeof *s.stored);
+    t.live = s.live;
     small_expect(&t, when);
     small_expect_same(&s, &t, when);
     if (age >= EMPTY) {
@@ -52,10 +48,8 @@ static void round_trip(const struct kind *k, enum age age)
         small_expect(&t, when);
         small_expect_same(&s, &t, when);
     }
-    small_end(&s);
-    small_end(&t);
-    for (size_t i = 0; i < 4; i++)
-        test_dir_remove(dirs[i]);
+    end_saved(&s, saved[0]);
+    end_saved(&t, saved[1]);
 }
 
 static void test_round_trips(void **state)
@@ -67,7 +61,7 @@ static void test_round_trips(void **state)
 
 /* ------------------------------------------------------------------------------- refusals */
 
-static void refused(struct small *s, const char *dir, const char *what, const char *where)
+static void refused(struct asteria_world *s, const char *dir, const char *what, const char *where)
 {
     const int rc = small_load(s, dir);
 
@@ -86,7 +80,7 @@ struct apart {
     char path[PATH_MAX];
 };
 
-static void take_apart(struct small *s, const char *dir, struct apart *x)
+static void take_apart(struct asteria_world *s, const char *dir, struct apart *x)
 {
     static struct store_reader r;
     const struct store_identity identity = saved_identity(s);
@@ -99,42 +93,10 @@ static void take_apart(struct small *s, const char *dir, struct apart *x)
     store_close(&r);
 }
 
-/* Changes some bytes of each section, of the head and of the table. */
-static void test_damage(void **state)
-{
-    static struct small s;
-    static struct apart x;
-    struct rng rng = rng_at(test_seed(), 31);
-    char dirs[2][PATH_MAX];
-
-    begin_saved(&s, &kinds[0], HALFWAY, dirs);
-    small_close(&s);
-    take_apart(&s, dirs[1], &x);
-    for (size_t i = 0; i < x.n + 2; i++) {
-        const size_t first = i < x.n ? x.entries[i].offset : i == x.n ? 0 : x.all.n - 40;
-        const size_t n = i < x.n ? x.entries[i].bytes : 40;
-        for (size_t trial = 0; n > 0 && trial < 4; trial++) {
-            unsigned char *at = x.all.at + first + (trial ? rng_below(&rng, n) : n - 1);
-            const unsigned char bit = (unsigned char)(1 << rng_below(&rng, 8));
-            *at ^= bit;
-            bytes_write(x.path, x.all.at, x.all.n);
-            refused(&s, dirs[1], "a changed byte", i < x.n ? x.entries[i].tag : "head or table");
-            *at ^= bit;
-        }
-    }
-    bytes_write(x.path, x.all.at, x.all.n - 1);
-    refused(&s, dirs[1], "a byte that is missing", "the end");
-    bytes_write(x.path, x.all.at, x.all.n);
-    assert_ok(small_load(&s, dirs[1]), &s.bench.error);
-    small_expect(&s, "whole again");
-    free(x.all.at);
-    end_saved(&s, dirs);
-}
-
 /* Writes the file again with correct checksums: with `less` bytes fewer in a section, or with n
    bytes at `at` replaced. */
-static void write_again(struct small *s, const struct apart *x, const char *dir, size_t section,
-                        size_t less, size_t at, const void *instead, size_t n)
+static void write_again(struct asteria_world *s, const struct apart *x, const char *dir,
+                        size_t section, size_t less, size_t at, const void *instead, size_t n)
 {
     static struct store_writer w;
     const struct store_identity identity = saved_identity(s);
@@ -158,16 +120,16 @@ static void write_again(struct small *s, const struct apart *x, const char *dir,
    are always refused. */
 static void test_nonsense(void **state)
 {
-    static struct small s;
+    struct asteria_world s;
     static struct apart x;
     static struct small_answers answers;
     struct rng rng = rng_at(test_seed(), 32);
-    char dirs[2][PATH_MAX];
+    char saved[PATH_MAX];
     size_t refusals = 0;
 
-    begin_saved(&s, &kinds[0], HALFWAY, dirs);
+    begin_saved(&s, &kinds[0], HALFWAY, saved);
     small_close(&s);
-    take_apart(&s, dirs[1], &x);
+    take_apart(&s, saved, &x);
     for (size_t i = 0; i < x.n; i++) {
         const struct store_entry *e = &x.entries[i];
         const bool numbers = strncmp(e->tag, "meta", 4) == 0 || strncmp(e->tag, "params", 6) == 0 ||
@@ -177,16 +139,16 @@ static void test_nonsense(void **state)
                              strncmp(e->tag, "buckets", 7) == 0 ||
                              strncmp(e->tag, "slots", 5) == 0 || strncmp(e->tag, "alive", 5) == 0;
         if (e->bytes > 0) {
-            write_again(&s, &x, dirs[1], i, 1, 0, NULL, 0);
-            refused(&s, dirs[1], "a byte less", e->tag);
+            write_again(&s, &x, saved, i, 1, 0, NULL, 0);
+            refused(&s, saved, "a byte less", e->tag);
         }
         for (size_t trial = 0; numbers && e->bytes >= 4 && trial < 60; trial++) {
             const uint32_t odd[] = { 0,        1,          UINT32_MAX, (uint32_t)rng_u64(&rng),
                                      1U << 31, STORE_ROWS, 3,          0x7f800000 };
             const size_t at = rng_below(&rng, e->bytes / 4) * 4;
-            write_again(&s, &x, dirs[1], i, 0, at, &odd[rng_below(&rng, 8)], 4);
-            const int rc = small_load(&s, dirs[1]);
-            if (rc == OK && s.a->trained)
+            write_again(&s, &x, saved, i, 0, at, &odd[rng_below(&rng, 8)], 4);
+            const int rc = small_load(&s, saved);
+            if (rc == OK && state_of(&s)->trained)
                 small_search(&s, 2, &answers);
             small_close(&s);
             refusals += rc != OK;
@@ -196,7 +158,7 @@ static void test_nonsense(void **state)
     }
     assert_true(refusals > 100);
     free(x.all.at);
-    end_saved(&s, dirs);
+    end_saved(&s, saved);
 }
 
 static size_t section_of(const struct apart *x, const char *tag)
@@ -212,17 +174,17 @@ static size_t section_of(const struct apart *x, const char *tag)
 /* Values that would make computations meaningless. */
 static void test_impossible(void **state)
 {
-    static struct small s;
+    struct asteria_world s;
     static struct apart x;
-    char dirs[2][PATH_MAX];
+    char saved[PATH_MAX];
     const float wild = 3e30F;
     const int64_t none = -1;
     const uint64_t all = UINT64_MAX;
     const uint32_t zero = 0;
 
-    begin_saved(&s, &kinds[0], HALFWAY, dirs);
+    begin_saved(&s, &kinds[0], HALFWAY, saved);
     small_close(&s);
-    take_apart(&s, dirs[1], &x);
+    take_apart(&s, saved, &x);
     const struct {
         const char *tag;
         size_t at;
@@ -239,68 +201,65 @@ static void test_impossible(void **state)
         { "params", offsetof(struct asteria_params, address_bits), &(const int64_t){ 13 }, 8 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        write_again(&s, &x, dirs[1], section_of(&x, cases[i].tag), 0, cases[i].at, cases[i].instead,
+        write_again(&s, &x, saved, section_of(&x, cases[i].tag), 0, cases[i].at, cases[i].instead,
                     cases[i].n);
-        assert_code(small_load(&s, dirs[1]), ERR_CORRUPT, &s.bench.error);
+        assert_code(small_load(&s, saved), ERR_CORRUPT, &s.bench.error);
     }
     free(x.all.at);
-    end_saved(&s, dirs);
+    end_saved(&s, saved);
 }
 
 /* A free slot is listed twice instead of another: it would be used for two rows. A tombstone bit is
    set beyond the last slot, which the next row would use. */
 static void test_slots(void **state)
 {
-    static struct small s;
+    struct asteria_world s;
     static struct apart x;
-    char dirs[2][PATH_MAX];
-    size_t done;
-    bool more = true;
+    char saved[PATH_MAX];
 
-    begin_saved(&s, &kinds[0], FULL, dirs);
-    assert_ok(small_apply(&s, false, 0, 100, &done), &s.bench.error);
-    while (more)
-        assert_ok(asteria_maintain(&s.a->base, 0, &more), &s.bench.error);
-    assert_true(s.a->n_free > 1);
-    assert_ok(asteria_ops.save(&s.a->base, dirs[1]), &s.bench.error);
+    begin_saved(&s, &kinds[0], FULL, saved);
+    asteria_world_remove(&s, 0, 100, 1);
+    asteria_world_maintain_all(&s);
+    assert_true(state_of(&s)->n_free > 1);
+    assert_ok(asteria_ops.save(s.index, saved), &s.bench.error);
     small_close(&s);
-    take_apart(&s, dirs[1], &x);
+    take_apart(&s, saved, &x);
     const size_t section = section_of(&x, "free");
-    write_again(&s, &x, dirs[1], section, 0, 4, x.all.at + x.entries[section].offset, 4);
-    assert_code(small_load(&s, dirs[1]), ERR_CORRUPT, &s.bench.error);
+    write_again(&s, &x, saved, section, 0, 4, x.all.at + x.entries[section].offset, 4);
+    assert_code(small_load(&s, saved), ERR_CORRUPT, &s.bench.error);
     const struct store_entry *tombstones = &x.entries[section_of(&x, "waiting")];
     assert_int_equal(tombstones->bytes * 8, 512); /* two bits for each of 250 */
-    write_again(&s, &x, dirs[1], section_of(&x, "waiting"), 0, 63, &(const char){ 16 }, 1);
-    assert_code(small_load(&s, dirs[1]), ERR_CORRUPT, &s.bench.error);
+    write_again(&s, &x, saved, section_of(&x, "waiting"), 0, 63, &(const char){ 16 }, 1);
+    assert_code(small_load(&s, saved), ERR_CORRUPT, &s.bench.error);
     free(x.all.at);
-    end_saved(&s, dirs);
+    end_saved(&s, saved);
 }
 
 static void test_others(void **state)
 {
-    static struct small s;
+    struct asteria_world s;
     static struct apart x;
-    char dirs[2][PATH_MAX];
+    char saved[PATH_MAX];
     const uint64_t version = 7;
 
-    begin_saved(&s, &kinds[0], HALFWAY, dirs);
+    begin_saved(&s, &kinds[0], HALFWAY, saved);
     small_close(&s);
-    take_apart(&s, dirs[1], &x);
+    take_apart(&s, saved, &x);
     const struct index_env env = s.bench.env;
     s.bench.env.dim = STORE_DIM + 1;
-    assert_code(small_load(&s, dirs[1]), ERR_DIMENSION, &s.bench.error);
+    assert_code(small_load(&s, saved), ERR_DIMENSION, &s.bench.error);
     s.bench.env = env;
     s.bench.env.element = INDEX_U8;
-    assert_code(small_load(&s, dirs[1]), ERR_DIMENSION, &s.bench.error);
+    assert_code(small_load(&s, saved), ERR_DIMENSION, &s.bench.error);
     s.bench.env = env;
     s.bench.env.metric = INDEX_L2SQ;
-    assert_code(small_load(&s, dirs[1]), ERR_DIMENSION, &s.bench.error);
+    assert_code(small_load(&s, saved), ERR_DIMENSION, &s.bench.error);
     s.bench.env = env;
-    assert_code(small_load(&s, dirs[0]), ERR_NOT_FOUND, &s.bench.error);
+    assert_code(small_load(&s, s.dir), ERR_NOT_FOUND, &s.bench.error);
 
     /* Rows of another model. */
-    write_again(&s, &x, dirs[1], section_of(&x, "gen1"), 0, 0, &version, sizeof version);
-    const int rc = small_load(&s, dirs[1]);
+    write_again(&s, &x, saved, section_of(&x, "gen1"), 0, 0, &version, sizeof version);
+    const int rc = small_load(&s, saved);
     assert_non_null(strstr(s.bench.error.text, "version 7"));
     assert_code(rc, ERR_VERSION, &s.bench.error);
 
@@ -308,34 +267,33 @@ static void test_others(void **state)
     static struct store_writer w;
     struct store_identity identity = saved_identity(&s);
     identity.version++;
-    assert_ok(store_begin(&w, dirs[1], SAVED, &identity, NULL, &s.bench.error), &s.bench.error);
+    assert_ok(store_begin(&w, saved, SAVED, &identity, NULL, &s.bench.error), &s.bench.error);
     assert_ok(store_commit(&w), &s.bench.error);
-    assert_code(small_load(&s, dirs[1]), ERR_VERSION, &s.bench.error);
+    assert_code(small_load(&s, saved), ERR_VERSION, &s.bench.error);
     free(x.all.at);
-    end_saved(&s, dirs);
+    end_saved(&s, saved);
 }
 
 /* Files are needed, but there is no folder for them. */
 static void test_no_folder(void **state)
 {
-    static struct small s;
-    char dirs[2][PATH_MAX];
+    struct asteria_world s;
+    char saved[PATH_MAX];
 
-    begin_saved(&s, &kinds[2], FULL, dirs);
+    begin_saved(&s, &kinds[2], FULL, saved);
     small_close(&s);
     s.bench.env.dir = NULL;
-    assert_code(small_load(&s, dirs[1]), ERR_ARGUMENT, &s.bench.error);
-    assert_null(s.a);
-    end_saved(&s, dirs);
+    assert_code(small_load(&s, saved), ERR_ARGUMENT, &s.bench.error);
+    assert_null(s.index);
+    end_saved(&s, saved);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_impossible),  cmocka_unit_test(test_slots),
-        cmocka_unit_test(test_nonsense),    cmocka_unit_test(test_others),
-        cmocka_unit_test(test_no_folder),
+        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_impossible),
+        cmocka_unit_test(test_slots),       cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_others),      cmocka_unit_test(test_no_folder),
     };
     return test_run("asteria_store", tests);
 }

@@ -1,7 +1,6 @@
-/* test_updates.c - histories of changes: inserts, removals, changes of the model, memory failures.
+/* test_updates.c - histories of changes: inserts, removals, changes of the model.
  * check() holds after each step, and certified searches are exact all the time.
  */
-#include "tests/support/fault_steps.h"
 #include "tests/unit/asteria/support.h"
 
 /* --------------------------------------------------------------------------------- histories */
@@ -340,105 +339,6 @@ static void test_codes_of_centres(void **state)
     asteria_world_close(&w);
 }
 
-/* ------------------------------------------------------------------------------ allocations */
-
-/* After a failure: the right code and a valid index; the failed call is repeated and succeeds. */
-static void recover(struct asteria_world *w, int rc)
-{
-    w->bench.mem.fail_at = 0;
-    assert_code(rc, ERR_NO_MEMORY, &w->bench.error);
-    asteria_world_check(w);
-}
-
-static void insert_through(struct asteria_world *w, size_t first, size_t n)
-{
-    const size_t before = w->live;
-    const int rc = asteria_world_try_insert(w, first, n);
-
-    if (rc == OK)
-        return;
-    recover(w, rc);
-    const size_t done = w->live - before;
-    asteria_world_insert(w, first + done, n - done);
-}
-
-static void remove_through(struct asteria_world *w, size_t first, size_t n)
-{
-    for (uint64_t id = first; id < first + n; id++) {
-        const int rc = asteria_world_try_remove(w, &id, 1);
-
-        if (rc != OK) {
-            recover(w, rc);
-            assert_ok(asteria_world_try_remove(w, &id, 1), &w->bench.error);
-        }
-    }
-}
-
-static void train_through(struct asteria_world *w, size_t first, size_t n)
-{
-    const int rc = asteria_ops.train(w->index, rows_from(w, first, n));
-
-    if (rc != OK) {
-        recover(w, rc);
-        asteria_world_train(w, first, n);
-    }
-}
-
-static void maintain_through(struct asteria_world *w)
-{
-    bool more = false;
-    const int rc = asteria_ops.maintain(w->index, 0, &more);
-
-    if (rc != OK) {
-        recover(w, rc);
-        asteria_world_maintain_all(w);
-    }
-}
-
-static bool live_with_fault(const char *settings, size_t at, bool persistent)
-{
-    struct asteria_world w;
-
-    asteria_world_open(&w, settings, INDEX_U8, 7, 200, 1);
-    w.step = at;
-    atomic_store(&w.bench.mem.calls, 0);
-    w.bench.mem.fail_after = persistent;
-    w.bench.mem.fail_at = at;
-    train_through(&w, 0, 40);
-    insert_through(&w, 0, 90);
-    insert_through(&w, 90, 1);
-    maintain_through(&w);
-    remove_through(&w, 20, 60);
-    maintain_through(&w);
-    insert_through(&w, 100, 30);
-    train_through(&w, 100, 40);
-    insert_through(&w, 130, 20);
-    maintain_through(&w);
-    w.bench.mem.fail_at = 0;
-    asteria_world_check(&w);
-    asteria_world_search(&w, 1);
-    const bool hit = atomic_load(&w.bench.mem.failed);
-    asteria_world_close(&w);
-    return hit;
-}
-
-static void test_allocations(void **state)
-{
-    static const char *const settings[] = { "address_bits=3,degree=4,pool=16",
-                                            "code=none,address_bits=18,caprg=false",
-                                            "link_policy=insert,address_bits=2,retrain_share=.3" };
-    size_t tried = 0;
-
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-        for (size_t at = 1, hit = 1; hit; at = test_sampled_fault(at), tried++) {
-            hit = live_with_fault(settings[i], at, false);
-            if (at % 8 == 0)
-                (void)live_with_fault(settings[i], at, true);
-        }
-    print_message("           %zu allocations failed\n", tried);
-    assert_true(tried > (TEST_IS_SANITIZED ? 50 : 80));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -454,7 +354,6 @@ int main(void)
         cmocka_unit_test(test_slots_side_by_side),
         cmocka_unit_test(test_links),
         cmocka_unit_test(test_codes_of_centres),
-        cmocka_unit_test(test_allocations),
     };
     return test_run("asteria updates", tests);
 }

@@ -19,14 +19,14 @@ static int search_by(struct ledger *l, size_t at_a_time, size_t threads, uint64_
 
     memset(a, 0, sizeof *a);
     for (size_t i = 0; rc == OK && i < MANY; i += at_a_time) {
-        const struct vectors queries = { ledger_row(l, i), at_a_time, l->dim,
-                                         l->bench.env.element };
+        const struct vectors queries = { book_row(&l->b, i), at_a_time, l->b.dim,
+                                         l->b.bench.env.element };
         const struct search_request request = { queries, K, &l->knobs, NULL, threads };
         struct search_result result = { .ids = a->ids + i * K, .distances = a->distances + i * K };
 
         rc = version == UINT64_MAX
-                 ? channi_ops.search(l->index, &request, &result)
-                 : channi_ops.txn->search_as_of(l->index, version, &request, &result);
+                 ? channi_ops.search(l->b.index, &request, &result)
+                 : channi_ops.txn->search_as_of(l->b.index, version, &request, &result);
         a->work.distances += result.work.distances;
         a->work.estimates += result.work.estimates;
         a->work.scanned += result.work.scanned;
@@ -44,7 +44,7 @@ static uint64_t reads(const struct ledger *l)
 {
     struct channi_cache_counts n;
 
-    channi_cache_counts(ledger_index(l)->cache, &n);
+    channi_cache_counts(book_channi(&l->b)->cache, &n);
     return n.reads;
 }
 
@@ -57,7 +57,7 @@ static void open_mixed(struct ledger *l, struct channi_params p, enum element el
     ledger_open(l, p, element, DIM, ROWS, 3);
     ledger_insert(l, 3000);
     bool more;
-    assert_ok(channi_ops.maintain(l->index, 0, &more), &l->bench.error);
+    assert_ok(channi_ops.maintain(l->b.index, 0, &more), &l->b.bench.error);
     ledger_insert(l, 900);
     for (size_t i = 0; i < 600; i++)
         ledger_remove(l, 5 * i);
@@ -92,9 +92,9 @@ static void test_same(void **state)
         l.knobs.nprobe = t->nprobe;
         l.knobs.early_stop_steps = t->early_stop_steps;
         l.knobs.rerank = t->rerank;
-        assert_ok(search_by(&l, 1, 1, UINT64_MAX, &single), &l.bench.error);
+        assert_ok(search_by(&l, 1, 1, UINT64_MAX, &single), &l.b.bench.error);
         for (size_t threads = 1; threads <= 3; threads++) {
-            assert_ok(search_by(&l, MANY, threads, UINT64_MAX, &batch), &l.bench.error);
+            assert_ok(search_by(&l, MANY, threads, UINT64_MAX, &batch), &l.b.bench.error);
             expect_same(&single, &batch);
             if (t->inside ==
                 INSIDE_GRAPH) { /* elsewhere the work depends on the order of arrival */
@@ -118,14 +118,14 @@ static void test_as_of(void **state)
     p.expected_n = 2000;
     ledger_open(&l, p, INDEX_F32, DIM, ROWS, 2);
     ledger_insert(&l, 2000);
-    assert_ok(channi_ops.txn->snapshot(l.index, &version), &l.bench.error);
-    assert_ok(search_by(&l, MANY, 2, UINT64_MAX, &before), &l.bench.error);
+    assert_ok(channi_ops.txn->snapshot(l.b.index, &version), &l.b.bench.error);
+    assert_ok(search_by(&l, MANY, 2, UINT64_MAX, &before), &l.b.bench.error);
     ledger_insert(&l, 2000);
-    assert_ok(search_by(&l, MANY, 2, version, &batch), &l.bench.error);
-    assert_ok(search_by(&l, 1, 1, version, &single), &l.bench.error);
+    assert_ok(search_by(&l, MANY, 2, version, &batch), &l.b.bench.error);
+    assert_ok(search_by(&l, 1, 1, version, &single), &l.b.bench.error);
     expect_same(&single, &batch);
     expect_same(&before, &batch);
-    assert_ok(channi_ops.txn->release(l.index, version), &l.bench.error);
+    assert_ok(channi_ops.txn->release(l.b.index, version), &l.b.bench.error);
     ledger_close(&l);
 }
 
@@ -139,15 +139,15 @@ static void test_reads(void **state)
 
     p.target_cluster = 150;
     open_mixed(&l, p, INDEX_F32);
-    assert_ok(search_by(&l, 1, 1, UINT64_MAX, &a), &l.bench.error);
+    assert_ok(search_by(&l, 1, 1, UINT64_MAX, &a), &l.b.bench.error);
     const uint64_t before = reads(&l);
-    assert_ok(search_by(&l, 1, 1, UINT64_MAX, &a), &l.bench.error);
+    assert_ok(search_by(&l, 1, 1, UINT64_MAX, &a), &l.b.bench.error);
     const uint64_t singly = reads(&l) - before;
-    assert_ok(search_by(&l, MANY, 1, UINT64_MAX, &a), &l.bench.error);
+    assert_ok(search_by(&l, MANY, 1, UINT64_MAX, &a), &l.b.bench.error);
     const uint64_t grouped = reads(&l) - before - singly;
     assert_true(singly > 100);
     assert_true(grouped * 2 < singly);
-    assert_true(grouped <= 5 * (uint64_t)atomic_load(&ledger_index(&l)->now)->layout->n_clusters);
+    assert_true(grouped <= 5 * (uint64_t)atomic_load(&book_channi(&l.b)->now)->layout->n_clusters);
     ledger_close(&l);
 }
 
@@ -161,20 +161,17 @@ static void test_out_of_memory(void **state)
 
     p.target_cluster = 40;
     open_mixed(&l, p, INDEX_F32);
-    assert_ok(search_by(&l, 1, 1, UINT64_MAX, &single), &l.bench.error);
+    assert_ok(search_by(&l, 1, 1, UINT64_MAX, &single), &l.b.bench.error);
     for (size_t at = 1; !done; at += 1 + at / 4) {
-        atomic_store(&l.bench.mem.calls, 0);
-        l.bench.mem.fail_at = at;
+        test_fail_allocation(&l.b.bench.mem, at, false);
         const int rc = search_by(&l, MANY, 1, UINT64_MAX, &batch);
-        l.bench.mem.fail_at = 0;
-        done = !l.bench.mem.failed;
-        l.bench.mem.failed = false;
+        done = !test_allocations_succeed(&l.b.bench.mem);
         if (rc != OK)
-            assert_code(rc, ERR_NO_MEMORY, &l.bench.error);
-        assert_ok(search_by(&l, MANY, 1, UINT64_MAX, &batch), &l.bench.error);
+            assert_code(rc, ERR_NO_MEMORY, &l.b.bench.error);
+        assert_ok(search_by(&l, MANY, 1, UINT64_MAX, &batch), &l.b.bench.error);
         expect_same(&single, &batch);
     }
-    assert_ok(channi_cache_check(ledger_index(&l)->cache), &l.bench.error);
+    assert_ok(channi_cache_check(book_channi(&l.b)->cache), &l.b.bench.error);
     ledger_close(&l);
 }
 
@@ -189,11 +186,11 @@ static void drop_idle(struct scratch_pool *pool)
    scratch of its own. */
 static uint64_t scratch_after(struct ledger *l, const void *query, size_t share_bytes)
 {
-    ledger_index(l)->share_bytes = share_bytes;
+    book_channi(&l->b)->share_bytes = share_bytes;
     struct answers a = ledger_ask(l, query, 1, 10, 4, NULL);
 
     answers_free(&a);
-    return scratch_pool_bytes(&ledger_index(l)->scratch);
+    return scratch_pool_bytes(&book_channi(&l->b)->scratch);
 }
 
 /* Waking other threads takes longer than a few thousand rows: then a query's own thread scans
@@ -209,12 +206,12 @@ static void test_little_is_not_shared(void **state)
         p.maintenance = CHANNI_EXPLICIT;
         ledger_open(&l, p, INDEX_F32, 32, 2000, 4);
         ledger_insert(&l, 2000);
-        assert_ok(channi_ops.maintain(l.index, 0, &more), &l.bench.error);
-        drop_idle(&ledger_index(&l)->scratch);
+        assert_ok(channi_ops.maintain(l.b.index, 0, &more), &l.b.bench.error);
+        drop_idle(&book_channi(&l.b)->scratch);
         l.knobs.nprobe = 12;
         unsigned char *queries = ledger_queries(&l);
         struct answers one = ledger_ask(&l, queries, 1, 10, 1, NULL);
-        const uint64_t alone = scratch_pool_bytes(&ledger_index(&l)->scratch);
+        const uint64_t alone = scratch_pool_bytes(&book_channi(&l.b)->scratch);
 
         assert_int_equal(scratch_after(&l, queries, CHANNI_SHARE_BYTES), alone);
         assert_true(scratch_after(&l, queries, 0) > alone);

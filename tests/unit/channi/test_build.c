@@ -134,47 +134,6 @@ static void test_same_at_any_threads(void **state)
     }
 }
 
-/* A failed build changes nothing: the rows stay in one cluster, and the next commit builds. */
-static void test_build_out_of_memory(void **state)
-{
-    for (size_t at = 1;; at += 5) {
-        struct channi_params params = build_params();
-        struct book b;
-
-        params.cluster_index = at % 2 ? INSIDE_CODES : INSIDE_GRAPH;
-        params.eps0 = 12;
-        params.sampling = (int64_t)(at / 5 % (SAMPLE_KMEANS + 1));
-        params.expected_n = 10 * ROWS;
-        book_open(&b, params, INDEX_U8, DIM, ROWS, 1);
-        book_fill(&b, 0, ROWS, 30, .4);
-        assert_ok(book_insert(&b, 0, ROWS - 1), &b.bench.error);
-        struct channi *c = book_channi(&b);
-        c->build_at = 100;
-        b.bench.mem.fail_at = atomic_load(&b.bench.mem.calls) + at;
-        const int rc = channi_build_if_due(c);
-        const bool failed = atomic_load(&b.bench.mem.failed);
-        b.bench.mem.fail_at = 0;
-        if (rc != OK) {
-            assert_true(failed);
-            assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
-            assert_null(layout_of(&b)->routes);
-            assert_int_equal(c->by_phash.n, 0);
-            assert_int_equal(c->n_routes, 0);
-            book_expect(&b, 2, 10);
-            assert_ok(channi_build_if_due(c), &b.bench.error);
-        }
-        assert_non_null(layout_of(&b)->routes);
-        if (at % 3 == 1) {
-            book_check(&b);
-            book_expect(&b, 2, 10);
-        }
-        book_close(&b);
-        if (!failed)
-            break;
-        assert_true(at < 100000);
-    }
-}
-
 /* ------------------------------------------------------------------------------- memory */
 
 /* Peak memory while files are written: during the build, and during the splits after it. */
@@ -310,7 +269,6 @@ int main(void)
         cmocka_unit_test(test_build),
         cmocka_unit_test(test_build_of_equal_rows),
         cmocka_unit_test(test_same_at_any_threads),
-        cmocka_unit_test(test_build_out_of_memory),
         cmocka_unit_test(test_list_goes_before_splits),
         cmocka_unit_test(test_codes),
     };

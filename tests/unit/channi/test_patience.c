@@ -31,7 +31,7 @@ static void test_patience(void **state)
         assert_true(cut > full - .06);
         free(queries);
         for (size_t i = 0; round == 0 && i < 3000; i++)
-            ledger_remove(&l, ledger_any(&l));
+            ledger_remove(&l, book_any(&l.b));
     }
     ledger_close(&l);
 }
@@ -39,13 +39,13 @@ static void test_patience(void **state)
 /* Distances to delta rows in searches for each of these rows; all are found. */
 static double newest_asked(struct ledger *l, size_t first, int64_t patience)
 {
-    struct channi *c = ledger_index(l);
+    struct channi *c = book_channi(&l->b);
     const uint64_t before = atomic_load(&c->counters.delta_distances);
-    const size_t n = l->n_vectors - first;
+    const size_t n = l->n_given - first;
     struct answers a;
 
     l->knobs.early_stop_steps = patience;
-    a = ledger_ask(l, ledger_row(l, first), n, 1, 1, &(struct id_selector){ 0 });
+    a = ledger_ask(l, book_row(&l->b, first), n, 1, 1, &(struct id_selector){ 0 });
     for (size_t i = 0; i < n; i++)
         assert_true(a.distances[i] == 0);
     answers_free(&a);
@@ -84,7 +84,7 @@ static struct answers asked_at(struct ledger *l, uint64_t version, const unsigne
     struct search_request r = ledger_request(l, queries, n, 10, 1);
     struct search_result result = { .ids = a.ids, .distances = a.distances };
 
-    assert_ok(channi_ops.txn->search_as_of(l->index, version, &r, &result), &l->bench.error);
+    assert_ok(channi_ops.txn->search_as_of(l->b.index, version, &r, &result), &l->b.bench.error);
     return a;
 }
 
@@ -102,17 +102,17 @@ static void test_new_rows_pinned(void **state)
     ledger_open(&l, p, INDEX_F32, 16, 6000, 1);
     ledger_insert(&l, 3000);
     ledger_insert(&l, 400);
-    assert_ok(channi_ops.txn->snapshot(l.index, &version), &l.bench.error);
+    assert_ok(channi_ops.txn->snapshot(l.b.index, &version), &l.b.bench.error);
     l.knobs.nprobe = 8;
     l.knobs.in_ef = 10;
     l.knobs.early_stop_steps = 1;
-    struct answers before = asked_at(&l, version, ledger_row(&l, 0), 3400);
+    struct answers before = asked_at(&l, version, book_row(&l.b, 0), 3400);
     ledger_insert(&l, 2600);
-    struct answers after = asked_at(&l, version, ledger_row(&l, 0), 3400);
+    struct answers after = asked_at(&l, version, book_row(&l.b, 0), 3400);
     assert_same_answers(&before, &after);
     answers_free(&before);
     answers_free(&after);
-    assert_ok(channi_ops.txn->release(l.index, version), &l.bench.error);
+    assert_ok(channi_ops.txn->release(l.b.index, version), &l.b.bench.error);
     ledger_close(&l);
 }
 
@@ -136,12 +136,12 @@ static void test_prefetch(void **state)
         l.knobs.nprobe = 200;
         unsigned char *queries = ledger_queries(&l);
         (void)asked_of(&l, queries, &(struct id_selector){ 0 }, &recall);
-        channi_cache_counts(ledger_index(&l)->cache, &before);
+        channi_cache_counts(book_channi(&l.b)->cache, &before);
         assert_true(before.misses > 0);
         assert_int_equal(before.prefetched, 0);
         l.knobs.early_stop_clusters = 3;
         (void)asked_of(&l, queries, &(struct id_selector){ 0 }, &recall);
-        channi_cache_counts(ledger_index(&l)->cache, &after);
+        channi_cache_counts(book_channi(&l.b)->cache, &after);
         read[i] = after.prefetched;
         assert_true((after.prefetch_used > 0) == (prefetch[i] > 0));
         free(queries);

@@ -200,11 +200,10 @@ static void test_sampling_threads_and_memory(void **state)
             struct rng draws = rng_at(1, 1);
             size_t k = K;
 
-            atomic_store(&one.mem.failed, false);
-            one.mem.fail_at = atomic_load(&one.mem.calls) + at;
+            test_fail_allocation(&one.mem, at, false);
             const int rc = channi_sample(&one.env, (enum channi_sampling)kind, &draws, rows, N, &k,
                                          first, &checked);
-            one.mem.fail_at = 0;
+            (void)test_allocations_succeed(&one.mem);
             if (rc == OK)
                 break;
             assert_code(rc, ERR_NO_MEMORY, &one.error);

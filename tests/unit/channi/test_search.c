@@ -14,7 +14,7 @@ static void assert_exact(struct ledger *l, size_t threads)
 
     knobs_exhaustive(&l->knobs);
     for (size_t k = 1; k <= 16; k += 15) {
-        struct answers truth = truth_of(l, queries, QUERIES, k, l->live, l->of, NULL),
+        struct answers truth = ledger_truth(l, queries, QUERIES, k, NULL),
                        found = ledger_ask(l, queries, QUERIES, k, threads, NULL);
 
         assert_same_answers(&found, &truth);
@@ -23,32 +23,6 @@ static void assert_exact(struct ledger *l, size_t threads)
     }
     free(queries);
     l->knobs = given;
-}
-
-static void test_exact(void **state)
-{
-    for (size_t i = 0; i < INSIDES * 2; i++) {
-        const size_t which = i / 2;
-        struct ledger l;
-
-        print_message("%s, %s, seed %" PRIu64 "\n", insides[which], i % 2 ? "u8" : "f32",
-                      test_seed());
-        ledger_open(&l, inside_params(which), i % 2 ? INDEX_U8 : INDEX_F32, 20, 1500, 3);
-        ledger_insert(&l, 300);
-        assert_exact(&l, 1); /* deferred */
-        assert_true(atomic_load(&ledger_index(&l)->counters.deferred_searches) > 0);
-        ledger_churn(&l, 20);
-        assert_exact(&l, 2);
-        ledger_insert(&l, 900);
-        assert_true(atomic_load(&ledger_index(&l)->now)->layout->routes != NULL);
-        assert_exact(&l, 1);
-        for (int round = 0; round < 4; round++) {
-            ledger_churn(&l, 60);
-            assert_exact(&l, 1 + (size_t)round % 3);
-        }
-        assert_ok(channi_ops.check(l.index, NULL), &l.bench.error);
-        ledger_close(&l);
-    }
 }
 
 /* Clusters are so large that the first one's probably nearest rows give the limit. By the
@@ -95,7 +69,7 @@ static void test_threads(void **state)
 
             assert_same_answers(&many, &one);
             for (size_t q = 0; q < QUERIES; q++) {
-                struct answers split = ledger_ask(&l, queries + q * l.row_bytes, 1, 10, 4, NULL);
+                struct answers split = ledger_ask(&l, queries + q * l.b.row_bytes, 1, 10, 4, NULL);
                 struct answers alone = {
                     .n = 1, .k = 10, .ids = one.ids + 10 * q, .distances = one.distances + 10 * q
                 };
@@ -128,7 +102,7 @@ static void test_cached(void **state)
         l.knobs.nprobe = 12;
         l.knobs.in_ef = 16;
         unsigned char *queries = ledger_queries(&l);
-        struct channi_cache *cache = ledger_index(&l)->cache;
+        struct channi_cache *cache = book_channi(&l.b)->cache;
         struct answers all = { 0 };
         for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++) {
             cache->budget = budgets[i];
@@ -148,51 +122,6 @@ static void test_cached(void **state)
     }
 }
 
-/* A pinned version returns the same rows, whatever happens later. */
-static void test_as_of(void **state)
-{
-    enum { PINS = 4 };
-    for (size_t which = 0; which < INSIDES; which++) {
-        struct ledger l;
-        bool *live[PINS];
-        size_t *of[PINS];
-        uint64_t versions[PINS];
-
-        ledger_open(&l, inside_params(which), INDEX_U8, 20, 1500, 2);
-        ledger_insert(&l, 700);
-        for (size_t i = 0; i < PINS; i++) {
-            if (i == 1)
-                ledger_insert(&l, 520); /* the build is after the first pin */
-            ledger_churn(&l, 40);
-            assert_ok(channi_ops.txn->snapshot(l.index, &versions[i]), &l.bench.error);
-            live[i] = malloc(l.capacity * sizeof **live);
-            of[i] = malloc(l.capacity * sizeof **of);
-            memcpy(live[i], l.live, l.capacity * sizeof **live);
-            memcpy(of[i], l.of, l.capacity * sizeof **of);
-        }
-        ledger_churn(&l, 80);
-        knobs_exhaustive(&l.knobs);
-        unsigned char *queries = ledger_queries(&l);
-        for (size_t i = 0; i < PINS; i++) {
-            struct answers truth = truth_of(&l, queries, QUERIES, 8, live[i], of[i], NULL),
-                           found = answers_make(QUERIES, 8);
-            struct search_request r = ledger_request(&l, queries, QUERIES, 8, 1 + i % 2);
-            struct search_result result = { .ids = found.ids, .distances = found.distances };
-
-            assert_ok(channi_ops.txn->search_as_of(l.index, versions[i], &r, &result),
-                      &l.bench.error);
-            assert_same_answers(&found, &truth);
-            assert_ok(channi_ops.txn->release(l.index, versions[i]), &l.bench.error);
-            answers_free(&truth);
-            answers_free(&found);
-            free(live[i]);
-            free(of[i]);
-        }
-        free(queries);
-        ledger_close(&l);
-    }
-}
-
 /* Each knob has its effect: recall rises with nprobe, eps saves clusters, rerank
    saves distances. */
 static void test_knobs(void **state)
@@ -204,9 +133,9 @@ static void test_knobs(void **state)
     p.bits = 1;
     ledger_open(&l, p, INDEX_F32, 24, 3000, 1);
     ledger_insert(&l, 3000);
-    struct channi *c = ledger_index(&l);
+    struct channi *c = book_channi(&l.b);
     unsigned char *queries = ledger_queries(&l);
-    struct answers truth = truth_of(&l, queries, QUERIES, 10, l.live, l.of, NULL);
+    struct answers truth = ledger_truth(&l, queries, QUERIES, 10, NULL);
     double recall = 0, scanned = 0;
     for (l.knobs.nprobe = 1; l.knobs.nprobe <= 64; l.knobs.nprobe *= 4) {
         struct answers a = ledger_ask(&l, queries, QUERIES, 10, 1, NULL);
@@ -249,7 +178,7 @@ static void test_idle(void **state)
         ledger_open(&l, inside_params(which), INDEX_F32, 16, 3000, 1);
         ledger_insert(&l, 3000);
         unsigned char *queries = ledger_queries(&l);
-        struct channi *c = ledger_index(&l);
+        struct channi *c = book_channi(&l.b);
         l.knobs.nprobe = 100;
         asked_of(&l, queries, NULL, &recall);
         all = (double)atomic_load(&c->counters.clusters_touched);
@@ -274,63 +203,17 @@ struct found {
     size_t *times; /* by query and id */
 };
 
-static int note(void *to, size_t query, uint64_t id, float distance)
-{
-    struct found *f = to;
-
-    assert_true(id < f->l->n_vectors);
-    assert_true(distance ==
-                ledger_distance(f->l, f->queries + query * f->l->row_bytes, f->l->of[id]));
-    f->times[query * f->l->capacity + id]++;
-    return OK;
-}
-
-static void test_range(void **state)
-{
-    for (size_t which = 0; which < INSIDES; which++) {
-        struct ledger l;
-
-        ledger_open(&l, inside_params(which), INDEX_F32, 20, 1500, 1);
-        for (int round = 0; round < 3; round++) {
-            ledger_insert(&l, round == 1 ? 900 : 250);
-            ledger_churn(&l, 10);
-            unsigned char *queries = ledger_queries(&l);
-            struct found f = { &l, queries, calloc(QUERIES * l.capacity, sizeof *f.times) };
-            struct range_result result = { .found = note, .to = &f };
-
-            knobs_exhaustive(&l.knobs);
-            const struct range_request r = { .queries = { queries, QUERIES, l.dim, INDEX_F32 },
-                                             .radius = 6,
-                                             .knobs = &l.knobs };
-            assert_ok(channi_ops.range(l.index, &r, &result), &l.bench.error);
-            size_t hits = 0;
-            for (size_t q = 0; q < QUERIES; q++)
-                for (uint64_t id = 0; id < l.n_vectors; id++) {
-                    const bool in =
-                        l.live[id] && (double)ledger_distance(&l, queries + q * l.row_bytes,
-                                                              l.of[id]) <= r.radius;
-                    assert_int_equal(f.times[q * l.capacity + id], in);
-                    hits += in;
-                }
-            assert_true(hits > QUERIES);
-            free(f.times);
-            free(queries);
-        }
-        ledger_close(&l);
-    }
-}
-
 static void damage(const struct ledger *l, char *name)
 {
     char path[2 * PATH_MAX];
-    DIR *dir = opendir(l->dir);
+    DIR *dir = opendir(l->b.dir);
     bool done = false;
 
     assert_non_null(dir);
     for (struct dirent *e = readdir(dir); e && !done; e = readdir(dir)) {
         if (!strstr(e->d_name, ".clu"))
             continue;
-        (void)snprintf(path, sizeof path, "%s/%s", l->dir, e->d_name);
+        (void)snprintf(path, sizeof path, "%s/%s", l->b.dir, e->d_name);
         const int fd = open(path, O_RDWR);
         unsigned char bytes[64];
         assert_int_equal(pread(fd, bytes, sizeof bytes, CLUSTER_HEAD), sizeof bytes);
@@ -363,10 +246,10 @@ static void test_damaged(void **state)
         struct search_request r = ledger_request(&l, rows, queries, 10, 1);
         struct search_result result = { .ids = found.ids, .distances = found.distances };
         /* Twice: clusters in the cache are not read the first time. */
-        int rc = channi_ops.search(l.index, &r, &result);
-        rc = rc == OK ? channi_ops.search(l.index, &r, &result) : rc;
-        assert_non_null(strstr(l.bench.error.text, name));
-        assert_code(rc, ERR_CORRUPT, &l.bench.error);
+        int rc = channi_ops.search(l.b.index, &r, &result);
+        rc = rc == OK ? channi_ops.search(l.b.index, &r, &result) : rc;
+        assert_non_null(strstr(l.b.bench.error.text, name));
+        assert_code(rc, ERR_CORRUPT, &l.b.bench.error);
         answers_free(&found);
         free(rows);
         ledger_close(&l);
@@ -455,17 +338,10 @@ static void test_reduce_candidates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact),
-        cmocka_unit_test(test_exact_large),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_cached),
-        cmocka_unit_test(test_as_of),
-        cmocka_unit_test(test_knobs),
-        cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_range),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_reduce),
-        cmocka_unit_test(test_reduce_candidates),
+        cmocka_unit_test(test_exact_large), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_cached),      cmocka_unit_test(test_knobs),
+        cmocka_unit_test(test_idle),        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_reduce),      cmocka_unit_test(test_reduce_candidates),
     };
 
     return test_run("channi_search", tests);

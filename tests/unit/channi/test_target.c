@@ -23,76 +23,26 @@ static const struct target_set sets[] = {
     { "codes", INSIDE_CODES, INDEX_F32, 24, 20, .5 },
 };
 
-static double distance(const struct ledger *l, const void *x, const void *y)
-{
-    double sum = 0;
-
-    for (size_t i = 0; i < l->dim; i++) {
-        const double d = l->bench.env.element == INDEX_U8
-                             ? (double)((const uint8_t *)x)[i] - ((const uint8_t *)y)[i]
-                             : (double)((const float *)x)[i] - ((const float *)y)[i];
-        sum += d * d;
-    }
-    return sum;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* The distance of the k-th nearest stored row. */
-static double true_kth(const struct ledger *l, const void *query)
-{
-    static double all[ROWS];
-    size_t n = 0;
-
-    for (size_t i = 0; i < l->n_vectors; i++)
-        if (l->live[i])
-            all[n++] = distance(l, query, ledger_row(l, i));
-    qsort(all, n, sizeof *all, ascending);
-    return all[K - 1];
-}
-
 /* Mean recall of the queries in rows `first` on, which are not stored; *clusters: searched per query. */
 static double recall_at(struct ledger *l, size_t first, double target, double *clusters)
 {
-    const struct channi_counters *n = &ledger_index(l)->counters;
+    const struct channi_counters *n = &book_channi(&l->b)->counters;
+    struct book_answer a;
     size_t right = 0;
 
     l->knobs.target_recall = target;
-    uint64_t ids[K];
-    float distances[K];
-    struct search_result result = { .ids = ids, .distances = distances };
-    struct search_request request = {
-        { ledger_row(l, first), 1, l->dim, l->bench.env.element }, K, &l->knobs, NULL, 1
-    };
-    assert_ok(channi_ops.search(l->index, &request, &result), &l->bench.error); /* learns */
+    /* The first search learns. */
+    assert_ok(book_search_at(&l->b, ROW_VOID, book_row(&l->b, first), K, &l->knobs, &a),
+              &l->b.bench.error);
     const uint64_t before = atomic_load(&n->clusters_touched);
     for (size_t i = 0; i < ASKED; i++) {
-        const void *query = ledger_row(l, first + i);
+        const void *query = book_row(&l->b, first + i);
 
-        request.queries.rows = query;
-        assert_ok(channi_ops.search(l->index, &request, &result), &l->bench.error);
-        const double kth = true_kth(l, query);
-        for (size_t j = 0; j < K; j++)
-            right += ids[j] != INDEX_NO_ID && distance(l, query, ledger_row(l, ids[j])) <= kth;
+        assert_ok(book_search_at(&l->b, ROW_VOID, query, K, &l->knobs, &a), &l->b.bench.error);
+        right += book_right(&l->b, l->b.stored, query, &a);
     }
     *clusters = (double)(atomic_load(&n->clusters_touched) - before) / ASKED;
     return (double)right / (ASKED * K);
-}
-
-static void fill(struct ledger *l, size_t first, size_t n, const struct target_set *t,
-                 size_t clusters, double spread)
-{
-    void *rows = l->rows + first * l->row_bytes;
-
-    if (t->element == INDEX_U8)
-        test_fill_u8(&l->rng, rows, n, t->dim, clusters, spread);
-    else
-        test_fill_f32(&l->rng, rows, n, t->dim, clusters, spread);
 }
 
 /* Opens an index that is built at `first` rows, and inserts these. */
@@ -106,7 +56,7 @@ static void open_set(struct ledger *l, const struct target_set *t, size_t rows, 
     p.degree = 12;
     p.expected_n = (int64_t)first;
     ledger_open(l, p, t->element, t->dim, rows, 1);
-    fill(l, 0, STORED + ASKED, t, t->clusters, t->spread);
+    book_fill(&l->b, 0, STORED + ASKED, t->clusters, t->spread);
     l->knobs.nprobe = NPROBE;
     ledger_insert(l, first);
 }
@@ -142,8 +92,8 @@ static void maintain(struct ledger *l)
     bool more = true;
 
     while (more)
-        assert_ok(channi_ops.maintain(l->index, 0, &more), &l->bench.error);
-    assert_ok(channi_ops.check(l->index, NULL), &l->bench.error);
+        assert_ok(channi_ops.maintain(l->b.index, 0, &more), &l->b.bench.error);
+    assert_ok(channi_ops.check(l->b.index, NULL), &l->b.bench.error);
 }
 
 /* Adds what recall is short of the targets. */
@@ -177,8 +127,8 @@ static void test_changed(void **state)
         ledger_insert(&l, STORED / 2);
         maintain(&l);
         add_below(&l, STORED, sets[i].name, "doubled", doubled);
-        fill(&l, OTHERS, OTHERS, &sets[i], 1, .3);
-        l.n_vectors = OTHERS;
+        book_fill(&l.b, OTHERS, OTHERS, 1, .3);
+        l.n_given = OTHERS;
         for (size_t gone = 0; gone < STORED;) {
             for (size_t end = gone + STORED / 10; gone < end; gone++)
                 ledger_remove(&l, gone);
@@ -198,20 +148,15 @@ static void test_changed(void **state)
 static void test_nothing_to_learn(void **state)
 {
     struct channi_params p = ledger_params();
+    struct book_answer a;
     struct ledger l;
     double clusters;
 
     ledger_open(&l, p, INDEX_F32, 8, STORED + ASKED, 1);
     ledger_insert(&l, 5);
     l.knobs.target_recall = .5;
-    uint64_t ids[K];
-    float distances[K];
-    struct search_result result = { .ids = ids, .distances = distances };
-    const struct search_request request = {
-        { ledger_row(&l, 9), 1, l.dim, INDEX_F32 }, K, &l.knobs, NULL, 1
-    };
-    assert_ok(channi_ops.search(l.index, &request, &result), &l.bench.error);
-    assert_true(ids[4] != INDEX_NO_ID && ids[5] == INDEX_NO_ID);
+    assert_ok(book_search_at(&l.b, ROW_VOID, book_row(&l.b, 9), K, &l.knobs, &a), &l.b.bench.error);
+    assert_int_equal(a.n, 5);
     ledger_insert(&l, STORED - 5);
     assert_true(recall_at(&l, STORED, .9, &clusters) > .8); /* learnt after the build */
     ledger_close(&l);
@@ -220,27 +165,18 @@ static void test_nothing_to_learn(void **state)
 static void test_out_of_memory(void **state)
 {
     struct ledger l;
+    struct book_answer a;
     bool done = false;
-    uint64_t ids[K];
-    float distances[K];
-    struct search_result result = { .ids = ids, .distances = distances };
 
     open_set(&l, &sets[0], STORED + ASKED, STORED);
     l.knobs.target_recall = .9;
     for (size_t at = 1; !done; at += 1 + at / 2) {
-        const struct search_request request = {
-            { ledger_row(&l, STORED), 1, l.dim, INDEX_F32 }, K, &l.knobs, NULL, 1
-        };
-
-        ledger_index(&l)->stop.learnt = false;
-        atomic_store(&l.bench.mem.calls, 0);
-        l.bench.mem.fail_at = at;
-        const int rc = channi_ops.search(l.index, &request, &result);
-        l.bench.mem.fail_at = 0;
-        done = !l.bench.mem.failed;
-        l.bench.mem.failed = false;
+        book_channi(&l.b)->stop.learnt = false;
+        test_fail_allocation(&l.b.bench.mem, at, false);
+        const int rc = book_search_at(&l.b, ROW_VOID, book_row(&l.b, STORED), K, &l.knobs, &a);
+        done = !test_allocations_succeed(&l.b.bench.mem);
         if (rc != OK)
-            assert_code(rc, ERR_NO_MEMORY, &l.bench.error);
+            assert_code(rc, ERR_NO_MEMORY, &l.b.bench.error);
     }
     ledger_close(&l);
 }

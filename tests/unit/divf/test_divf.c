@@ -1,85 +1,6 @@
-/* test_divf.c - divf: random histories against a plain list, training,
-   deletion, compaction, splits. */
+/* test_divf.c - divf: training, deletion, compaction, splits, memory. Random histories are
+   contract/test_contract. */
 #include "tests/unit/divf/support.h"
-
-static void history_search(struct stored_rows *w)
-{
-    float *query = calloc(w->dim, sizeof *query);
-    uint64_t bits[64];
-    for (size_t i = 0; i < 64; i++)
-        bits[i] = rng_u64(&w->rng);
-    struct id_filter filter = { bits, rng_below(&w->rng, 64 * 64) };
-    test_fill_f32(&w->rng, query, 1, w->dim, 1, 0.2);
-    world_expect_exact(w, query, 1 + rng_below(&w->rng, 30), NULL);
-    world_expect_exact(w, query, 1 + rng_below(&w->rng, 30), &filter);
-    uint64_t ids[5];
-    float distances[5];
-    world_search(w, query, 1, 5, 1 + (int64_t)rng_below(&w->rng, 6), NULL, 1, ids, distances);
-    stored_expect_live(w, ids, 5);
-    free(query);
-}
-
-static void history_train(struct stored_rows *w)
-{
-    size_t n = 1 + rng_below(&w->rng, 300);
-    float *sample = calloc(n * w->dim, sizeof *sample);
-    test_fill_f32(&w->rng, sample, n, w->dim, 20, 0.2);
-    assert_ok(divf_ops.train(w->index, (struct vectors){ sample, n, w->dim, INDEX_F32 }),
-              &w->bench.error);
-    free(sample);
-}
-
-static void run_history(struct divf_params params, size_t dim, uint64_t stream, const char *dir)
-{
-    struct stored_rows w;
-    bool more;
-    size_t next = 0;
-    memset(&w, 0, sizeof w);
-    world_open(&w, divf_defaults(), dim, 4000, 1);
-    divf_ops.destroy(w.index);
-    w.bench.env.dir = dir;
-    assert_ok(divf_ops.create(&w.index, &w.bench.env, &params), &w.bench.error);
-    w.rng = rng_at(test_seed(), stream);
-    for (int step = 0; step < 50; step++) {
-        switch (rng_below(&w.rng, 8)) {
-            case 0:
-            case 1:
-            case 2: stored_insert_some(&w, &next); break;
-            case 3: stored_remove_some(&w, next); break;
-            case 4: stored_return_some(&w, next); break;
-            case 5: history_search(&w); break;
-            case 6:
-                assert_ok(divf_ops.maintain(w.index, rng_below(&w.rng, 50), &more), &w.bench.error);
-                break;
-            default:
-                if (rng_below(&w.rng, 4) == 0)
-                    history_train(&w);
-        }
-        stored_check(&w);
-        assert_true(test_stat(w.index, "n_vectors") == (double)w.n);
-    }
-    history_search(&w);
-    stored_close(&w);
-}
-
-static void test_histories(void **state)
-{
-    char dir[PATH_MAX];
-    test_dir_make(dir);
-    for (uint64_t run = 0; run < 16; run++) {
-        struct rng rng = rng_at(test_seed(), 100 + run);
-        struct divf_params params = divf_defaults();
-        const double compact_at[] = { 0, 0.1, 0.5, 1 }, threshold[] = { 0, 1.2, 2, 3 };
-        params.soft_k = 1 + (int64_t)rng_below(&rng, 3);
-        params.clusters = run % 3 == 0 ? 0 : 1 + (int64_t)rng_below(&rng, 40);
-        params.compact_at = compact_at[rng_below(&rng, 4)];
-        params.split_threshold = threshold[rng_below(&rng, 4)];
-        params.storage = run % 4 == 3 ? DIVF_MMAP : DIVF_RAM;
-        params.train_sample = run % 5 == 0 ? 100 : 0;
-        run_history(params, 1 + (size_t)rng_below(&rng, 40), 200 + run, dir);
-    }
-    test_dir_remove(dir);
-}
 
 /* The original implementation corrupts its counts here. */
 static void test_delete_twice_after_compaction(void **state)
@@ -333,44 +254,9 @@ static void test_memory(void **state)
     stored_close(&w);
 }
 
-/* Each allocation of a long insertion, and of the splits after it, fails in turn: vectors are stored
-   in order up to the failure, none in part, and the rest can follow. */
-static void test_insertion_out_of_memory(void **state)
-{
-    struct divf_params params = divf_defaults();
-    params.clusters = 10;
-    params.soft_k = 2;
-    params.split_threshold = 1.5;
-    bool failed = true;
-    size_t refused = 0;
-    for (size_t at = 1; failed; at = test_next_fault(at)) {
-        struct stored_rows w;
-        world_open(&w, params, 8, 500, 1);
-        test_fill_f32(&w.rng, w.rows, 300, 8, 10, 0.2);
-        test_fill_f32(&w.rng, w.rows + 300 * 8, 200, 8, 1, 0.5); /* these go to few lists */
-        assert_ok(stored_insert(&w, 0, 300), &w.bench.error);
-        w.bench.mem.calls = 0;
-        w.bench.mem.failed = false;
-        w.bench.mem.fail_at = at;
-        const int rc = stored_insert(&w, 300, 200);
-        failed = w.bench.mem.failed;
-        w.bench.mem.fail_at = 0;
-        assert_true(rc == OK || (failed && rc == ERR_NO_MEMORY));
-        refused += rc != OK;
-        error_clear(&w.bench.error);
-        stored_check(&w);
-        assert_ok(stored_insert(&w, w.n, 500 - w.n), &w.bench.error);
-        stored_check(&w);
-        world_expect_exact(&w, w.rows + 400 * 8, 20, NULL);
-        stored_close(&w);
-    }
-    assert_true(refused > 0); /* a sanitizer tries fewer */
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),
         cmocka_unit_test(test_delete_twice_after_compaction),
         cmocka_unit_test(test_first_batch_of_one),
         cmocka_unit_test(test_training_on_too_little),
@@ -380,7 +266,6 @@ int main(void)
         cmocka_unit_test(test_forced_and_lazy_compaction),
         cmocka_unit_test(test_bad_parameters),
         cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_insertion_out_of_memory),
     };
     return test_run("divf", tests);
 }

@@ -130,7 +130,7 @@ static size_t truth_of(const struct products *p, size_t q, struct test_truth tru
 }
 
 static struct test_truth truth[N];
-static struct answers answers, again;
+static struct answers answers;
 
 static void expect_exact(struct products *p, struct index *index)
 {
@@ -186,28 +186,6 @@ static void test_longer_rows(void **state)
         expect_exact(p, p->index);
         close_products(p);
     }
-}
-
-static void test_reload(void **state)
-{
-    char dir[PATH_MAX];
-    test_dir_make(dir);
-    for (size_t kind = 0; kind < KINDS; kind++) {
-        struct products *p = open_filled(&kinds[kind], 1, 4, 1);
-        struct index *loaded = NULL;
-        assert_ok(divf_ops.save(p->index, dir), &p->bench.error);
-        assert_ok(divf_ops.load(&loaded, &p->bench.env, dir), &p->bench.error);
-        assert_ok(divf_ops.check(loaded, NULL), &p->bench.error);
-        assert_true(divf_of(loaded)->lists.space.lift == divf_of(p->index)->lists.space.lift);
-        expect_exact(p, loaded);
-        const struct divf_knobs few = { .nprobe = 6 };
-        ask(p, p->index, few, QUERIES, &answers);
-        ask(p, loaded, few, QUERIES, &again);
-        assert_memory_equal(&answers, &again, sizeof answers);
-        divf_ops.destroy(loaded);
-        close_products(p);
-    }
-    test_dir_remove(dir);
 }
 
 static double recall_of(const struct products *p, const struct answers *a)
@@ -306,10 +284,10 @@ static void test_shorter_rows(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact),        cmocka_unit_test(test_longer_rows),
-        cmocka_unit_test(test_shorter_rows), cmocka_unit_test(test_reload),
-        cmocka_unit_test(test_recall),       cmocka_unit_test(test_range)
-    };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_exact),
+                                        cmocka_unit_test(test_longer_rows),
+                                        cmocka_unit_test(test_shorter_rows),
+                                        cmocka_unit_test(test_recall),
+                                        cmocka_unit_test(test_range) };
     return test_run("divf, inner product", tests);
 }

@@ -402,11 +402,9 @@ static void test_no_memory(void **state)
                 ids[i] = i;
             assert_int_equal(stored_remove(&w, ids, 200), OK);
             w.bench.mem.calls = 0;
-            w.bench.mem.failed = false;
-            w.bench.mem.fail_at = at;
+            test_fail_allocation(&w.bench.mem, at, false);
             int rc = divf_ops.maintain(w.index, 0, &more);
-            failed = w.bench.mem.failed;
-            w.bench.mem.fail_at = 0;
+            failed = test_allocations_succeed(&w.bench.mem);
             assert_true(rc == OK || (failed && rc == ERR_NO_MEMORY));
             error_clear(&w.bench.error);
             stored_check(&w);

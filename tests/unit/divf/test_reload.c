@@ -1,9 +1,7 @@
 /* test_reload.c - divf loaded without encoding again: codes are copied, vectors stay in the saved
  * file, which never changes. */
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include "algorithms/common/durable/store_file.h"
+#include "tests/support/index_folder.h"
 #include "tests/unit/divf/support.h"
 
 enum { DIM = 24, N = 3000, QUERIES = 60, K = 10 };
@@ -82,30 +80,21 @@ static void expect_same_codes(const struct index *a, const struct index *b)
     }
 }
 
-/* The whole file; freed by the caller. */
-static unsigned char *contents(const char *dir, size_t *n)
+/* The whole file; `at` is freed by the caller. */
+static struct bytes contents(const char *dir)
 {
     char path[PATH_MAX + 16];
-    struct stat st;
     snprintf(path, sizeof path, "%s/divf.index", dir);
-    const int fd = open(path, O_RDONLY);
-    assert_true(fd >= 0 && fstat(fd, &st) == 0);
-    *n = (size_t)st.st_size;
-    unsigned char *bytes = malloc(*n);
-    assert_non_null(bytes);
-    assert_int_equal(read(fd, bytes, *n), (ssize_t)*n);
-    close(fd);
-    return bytes;
+    return bytes_read(path);
 }
 
 static void expect_same_files(const char *a, const char *b)
 {
-    size_t n, m;
-    unsigned char *x = contents(a, &n), *y = contents(b, &m);
-    assert_int_equal(n, m);
-    assert_memory_equal(x, y, n);
-    free(x);
-    free(y);
+    struct bytes x = contents(a), y = contents(b);
+    assert_int_equal(x.n, y.n);
+    assert_memory_equal(x.at, y.at, x.n);
+    free(x.at);
+    free(y.at);
 }
 
 /* The loaded index has the codes and answers of the saved one, and saves the same file. */
@@ -254,11 +243,10 @@ static void test_saved_file_never_changes(void **state)
     char dir[PATH_MAX], saved[PATH_MAX];
     struct stored_rows w;
     struct memory_use use;
-    size_t n, m;
     test_dir_make(dir);
     test_dir_make(saved);
     open_mapped(&w, dir, saved);
-    unsigned char *before = contents(saved, &n);
+    const struct bytes before = contents(saved);
     const struct divf *d = divf_of(w.index);
     const size_t all = count_in_saved_file(d);
     assert_true(all >= MANY / 2 && all < d->slots.n);
@@ -280,11 +268,11 @@ static void test_saved_file_never_changes(void **state)
     stored_check(&w);
     world_expect_exact(&w, w.rows, 20, NULL);
 
-    unsigned char *after = contents(saved, &m);
-    assert_int_equal(n, m);
-    assert_memory_equal(before, after, n);
-    free(before);
-    free(after);
+    const struct bytes after = contents(saved);
+    assert_int_equal(before.n, after.n);
+    assert_memory_equal(before.at, after.at, after.n);
+    free(before.at);
+    free(after.at);
     stored_close(&w);
     test_dir_remove(dir);
     test_dir_remove(saved);

@@ -1,55 +1,10 @@
-/* test_search.c - divf: ranges, groups of queries, threads, counts of work. */
+/* test_search.c - divf: groups of queries, threads, counts of work. */
 #include "tests/unit/divf/support.h"
 
 struct found_in_range {
     uint8_t *seen;
     size_t n;
 };
-
-static int note_found(void *to, size_t query, uint64_t id, float distance)
-{
-    struct found_in_range *f = to;
-    assert_int_equal(f->seen[query * 4000 + id]++, 0);
-    f->n++;
-    return OK;
-}
-
-static int refuse_found(void *to, size_t query, uint64_t id, float distance)
-{
-    return ERR_INTERRUPTED;
-}
-
-static void test_range(void **state)
-{
-    struct divf_params params = divf_defaults();
-    params.clusters = 20;
-    params.soft_k = 2;
-    struct stored_rows w;
-    world_open(&w, params, 6, 4000, 3);
-    test_fill_f32(&w.rng, w.rows, 4000, 6, 10, 0.4);
-    assert_ok(stored_insert(&w, 0, 4000), &w.bench.error);
-    for (size_t threads = 1; threads <= 3; threads += 2) {
-        struct found_in_range found = { calloc(7 * 4000, 1), 0 };
-        struct divf_knobs knobs = { .nprobe = 1 << 20 };
-        struct range_request request = { stored_vectors(&w, 0, 7), 0.8, &knobs, NULL, threads };
-        struct range_result result = { .found = note_found, .to = &found };
-        assert_ok(divf_ops.range(w.index, &request, &result), &w.bench.error);
-        size_t expected = 0;
-        for (size_t q = 0; q < 7; q++) {
-            size_t n;
-            struct test_truth *t = stored_truth(&w, w.rows + q * 6, NULL, &n);
-            for (size_t i = 0; i < n && (double)t[i].distance <= 0.8; i++, expected++)
-                assert_int_equal(found.seen[q * 4000 + t[i].id], 1);
-            free(t);
-        }
-        assert_true(expected > 100);
-        assert_int_equal(found.n, expected);
-        free(found.seen);
-        result.found = refuse_found;
-        assert_int_equal(divf_ops.range(w.index, &request, &result), ERR_INTERRUPTED);
-    }
-    stored_close(&w);
-}
 
 /* The numbers of threads and the batch sizes change nothing, in training, assignment or answers. */
 static void test_same_answers(void **state)
@@ -170,7 +125,6 @@ static void test_work(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_range),
         cmocka_unit_test(test_same_answers),
         cmocka_unit_test(test_many_are_as_few),
         cmocka_unit_test(test_threads_do_the_same_work),

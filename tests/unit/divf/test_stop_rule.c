@@ -236,11 +236,9 @@ static void test_out_of_memory(void **state)
     const size_t live = mem_live(&w.bench.mem);
     size_t at = 0;
     for (bool done = false; !done;) {
-        w.bench.mem.fail_at = atomic_load(&w.bench.mem.calls) + ++at;
-        atomic_store(&w.bench.mem.failed, false);
+        test_fail_allocation(&w.bench.mem, ++at, false);
         int rc = divf_stop_rule_train(&r, &w.bench.env, &w.lists, 2, w.rows, 1000);
-        done = !atomic_load(&w.bench.mem.failed);
-        w.bench.mem.fail_at = 0;
+        done = !test_allocations_succeed(&w.bench.mem);
         /* The search for nearest centroids works without some of the memory that it requests. */
         if (!done && rc != OK)
             assert_code(rc, ERR_NO_MEMORY, &w.bench.error);

@@ -1,6 +1,5 @@
-/* test_store.c - divf saved and loaded, mapped and in memory; damaged
-   files; allocations that fail. */
-#include <fcntl.h>
+/* test_store.c - divf saved and loaded, mapped and in memory; allocations that fail.
+   Damaged files are contract/test_faults. */
 #include <sys/stat.h>
 
 #include "tests/unit/divf/support.h"
@@ -167,60 +166,6 @@ static void test_mapped_equals_memory(void **state)
     test_dir_remove(saved);
 }
 
-static void flip(const char *path, off_t at)
-{
-    unsigned char byte;
-    int fd = open(path, O_RDWR);
-    assert_true(fd >= 0);
-    assert_int_equal(pread(fd, &byte, 1, at), 1);
-    byte ^= 0x10;
-    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-    close(fd);
-}
-
-static void expect_refused(struct stored_rows *w, const char *dir, int code)
-{
-    struct index *index = NULL;
-    size_t before = mem_live(&w->bench.mem);
-    int rc = divf_ops.load(&index, &w->bench.env, dir);
-    if (code == ERR_CORRUPT && (rc == ERR_VERSION || rc == ERR_DIMENSION))
-        code = rc; /* a flip in the header may fail in either way */
-    assert_code(rc, code, &w->bench.error);
-    assert_null(index);
-    assert_int_equal(mem_live(&w->bench.mem), before);
-}
-
-static void test_damage_is_refused(void **state)
-{
-    char dir[PATH_MAX], path[PATH_MAX + 16];
-    struct stored_rows w;
-    struct stat st;
-    test_dir_make(dir);
-    open_used(&w, soft_params(), NULL);
-    expect_refused(&w, dir, ERR_NOT_FOUND);
-    assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
-    snprintf(path, sizeof path, "%s/divf.index", dir);
-    assert_int_equal(stat(path, &st), 0);
-    for (int i = 0; i < 60; i++) {
-        off_t at = i < 20 ? i * 7 : (off_t)rng_below(&w.rng, (uint64_t)st.st_size);
-        flip(path, at);
-        expect_refused(&w, dir, ERR_CORRUPT);
-        flip(path, at);
-    }
-    w.bench.env.dim = DIM - 1;
-    expect_refused(&w, dir, ERR_DIMENSION);
-    w.bench.env.dim = DIM;
-    w.bench.env.metric = INDEX_COS;
-    expect_refused(&w, dir, ERR_DIMENSION);
-    w.bench.env.metric = INDEX_L2SQ;
-    reload(&w, dir);
-    stored_check(&w);
-    assert_int_equal(truncate(path, st.st_size / 2), 0);
-    expect_refused(&w, dir, ERR_CORRUPT);
-    stored_close(&w);
-    test_dir_remove(dir);
-}
-
 /* Every allocation of a script fails in turn, alone or together with all later ones. A refused call
    leaves a sound index, and succeeds once memory is available. */
 static int script(struct stored_rows *w, const char *dir, size_t *at)
@@ -277,8 +222,7 @@ static void test_out_of_memory(void **state)
                 failures++;
                 assert_code(rc, ERR_NO_MEMORY, &w.bench.error);
             }
-            done = !atomic_load(&w.bench.mem.failed);
-            w.bench.mem.fail_at = 0;
+            done = !test_allocations_succeed(&w.bench.mem);
             stored_check(&w);
             while (rc) {
                 rc = script(&w, dir, &at);
@@ -299,7 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_load_then_insert),      cmocka_unit_test(test_saved_size),
         cmocka_unit_test(test_empty_and_provisional), cmocka_unit_test(test_mapped_equals_memory),
-        cmocka_unit_test(test_damage_is_refused),     cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_out_of_memory),
     };
     return test_run("divf_store", tests);
 }

@@ -135,8 +135,7 @@ static void test_failing_allocator(void **state)
     bool failed = true;
     for (size_t i = 1; failed; i++) {
         struct search_result result = { .ids = a.ids, .distances = a.distances };
-        atomic_store(&b.bench.mem.failed, false);
-        b.bench.mem.fail_at = atomic_load(&b.bench.mem.calls) + i;
+        test_fail_allocation(&b.bench.mem, i, false);
         const int rc = b.ops->search(b.index, &request, &result);
         failed = atomic_load(&b.bench.mem.failed);
         assert_true(failed || rc == OK);

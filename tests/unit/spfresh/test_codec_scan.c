@@ -229,8 +229,7 @@ static void test_failing_allocator(void **state)
         for (size_t i = 1, failed = 1; failed; i++) {
             struct spfresh_codec_scratch *x = NULL;
             int rc = ERR_NO_MEMORY;
-            t.bench.mem.fail_at = atomic_load(&t.bench.mem.calls) + i;
-            atomic_store(&t.bench.mem.failed, false);
+            test_fail_allocation(&t.bench.mem, i, false);
             while (!x)
                 x = spfresh_codec_scratch_create(t.s);
             while (rc == ERR_NO_MEMORY) {

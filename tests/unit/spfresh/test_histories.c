@@ -1,64 +1,6 @@
-/* test_histories.c - spfresh under random histories with all three kinds of maintenance, with
- * failing allocations, after mass deletions, and with equal vectors. */
+/* test_histories.c - spfresh's maintenance over a life: the same twice, within budgets and limits,
+ * with equal vectors, after mass deletions, and without some of its parts. */
 #include "tests/unit/spfresh/lire.h"
-
-/* ------------------------------------------------------------------------------ histories */
-
-static void insert_some(struct book *b, size_t *next)
-{
-    const size_t left = b->capacity - *next, n = 1 + rng_below(&b->rng, 60);
-
-    assert_ok(book_insert(b, *next, n < left ? n : left), &b->bench.error);
-    *next += n < left ? n : left;
-}
-
-static void remove_some(struct book *b)
-{
-    for (size_t n = rng_below(&b->rng, 40); n > 0 && b->n > 5; n--)
-        assert_ok(book_remove(b, book_any(b)), &b->bench.error);
-}
-
-static void history(struct spfresh_params params, enum element element, size_t capacity)
-{
-    struct book b;
-    size_t next = 0;
-    bool more;
-
-    book_open(&b, &spfresh_ops, params, element, 7, capacity, 1);
-    book_fill(&b, 0, capacity, 9, .5);
-    /* Make every fifth vector one of three. */
-    for (size_t i = 0; i < capacity; i += 5)
-        memcpy(book_row(&b, i), book_row(&b, i % 3), b.row_bytes);
-    while (next < capacity) {
-        insert_some(&b, &next);
-        remove_some(&b);
-        if (rng_below(&b.rng, 4) == 0)
-            assert_ok(spfresh_ops.maintain(b.index, rng_below(&b.rng, 3) * 700, &more),
-                      &b.bench.error);
-        book_check(&b);
-        book_exact(&b);
-    }
-    lire_maintain(&b, 0);
-    book_check(&b);
-    assert_int_equal(spfresh_queued(book_index(&b)), 0);
-    book_all_found(&b);
-    assert_true(COUNT(&b, splits) > 0);
-    book_close(&b);
-}
-
-static void histories(void **state)
-{
-    for (int i = 0; i < 12; i++) {
-        struct spfresh_params params = book_defaults(&spfresh_ops);
-
-        params.maintenance = i % 3;
-        params.replicas = i % 2 ? 8 : 1;
-        params.version_bits = i / 3 % 2;
-        params.posting_entries = 10 + 3 * i;
-        params.background_threads = 2;
-        history(params, i / 6 ? INDEX_U8 : INDEX_F32, 1500);
-    }
-}
 
 /* With one thread, the same calls give the same state in two runs. */
 static void the_same_again(void **state)
@@ -286,68 +228,13 @@ static void each_part_is_optional(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------- without memory */
-
-/* Inserts, deletes and maintains while the `at`-th allocation fails. Returns whether one failed. */
-static bool without_memory(size_t at, bool after, struct spfresh_params params)
-{
-    struct book b;
-    size_t next = 150;
-    bool more;
-
-    book_open(&b, &spfresh_ops, params, INDEX_F32, 4, 400, 1);
-    book_fill(&b, 0, 400, 4, .5);
-    assert_ok(book_insert(&b, 0, next), &b.bench.error);
-    b.bench.mem.fail_at = atomic_load(&b.bench.mem.calls) + at;
-    b.bench.mem.fail_after = after;
-    for (int i = 0; i < 5; i++) {
-        const size_t before = b.n;
-
-        (void)book_insert(&b, next, 20);
-        next += b.n - before;
-        for (int j = 0; j < 25; j++)
-            (void)book_remove(&b, book_any(&b));
-        (void)spfresh_ops.maintain(b.index, 0, &more);
-    }
-    const bool hit = atomic_load(&b.bench.mem.failed);
-    b.bench.mem.fail_at = 0;
-    b.bench.mem.fail_after = false;
-    error_clear(&b.bench.error);
-    lire_maintain(&b, 0);
-    book_check(&b);
-    book_all_found(&b);
-    assert_ok(book_insert(&b, next, 20), &b.bench.error);
-    book_check(&b);
-    book_close(&b);
-    return hit;
-}
-
-static void allocations_fail(void **state)
-{
-    for (int after = 0; after < 2; after++) {
-        struct spfresh_params params = book_defaults(&spfresh_ops);
-        bool hit = true;
-
-        params.posting_entries = 14;
-        params.replicas = after ? 3 : 1;
-        params.maintenance = after ? SPFRESH_EXPLICIT : SPFRESH_INLINE;
-        for (size_t at = 1; hit; at += 1 + at / 40)
-            hit = without_memory(at, after, params);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(histories),
-        cmocka_unit_test(the_same_again),
-        cmocka_unit_test(little_by_little),
-        cmocka_unit_test(not_past_the_hard_limit),
-        cmocka_unit_test(identical_vectors),
-        cmocka_unit_test(built_postings_stay),
-        cmocka_unit_test(starved_postings_merge),
+        cmocka_unit_test(the_same_again),          cmocka_unit_test(little_by_little),
+        cmocka_unit_test(not_past_the_hard_limit), cmocka_unit_test(identical_vectors),
+        cmocka_unit_test(built_postings_stay),     cmocka_unit_test(starved_postings_merge),
         cmocka_unit_test(each_part_is_optional),
-        cmocka_unit_test(allocations_fail),
     };
 
     return test_run("spfresh_histories", tests);

@@ -1,5 +1,6 @@
-/* test_recovery.c - after a kill at any system call, or at any time, the index holds what it
- * acknowledged and nothing else. */
+/* test_recovery.c - after a kill at any system call the index holds what it acknowledged and
+ * nothing else; saved indexes; logs that are lost. Kills at any time and in recovery are
+ * contract/test_crash. */
 #include "tests/support/fault_steps.h"
 #include "tests/unit/spfresh/crash.h"
 
@@ -60,61 +61,12 @@ static void kill_at_every_call(const struct row *row, size_t steps)
     assert_true(i > 40);
 }
 
-/* RocksDB's system calls cannot be intercepted; below it is killed at random times. */
+/* RocksDB's system calls cannot be intercepted. */
 static void test_every_call(void **state)
 {
     for (size_t i = 0; i < ROWS; i++)
         if (rows[i].maintenance != SPFRESH_BACKGROUND && rows[i].store != POSTING_ROCKSDB)
             kill_at_every_call(&rows[i], 8);
-}
-
-/* Kills it during recovery too. */
-static void test_killed_in_recovery(void **state)
-{
-    static struct crash c;
-
-    for (size_t k = 1; k < 5; k++) {
-        bool finished = false;
-        crash_begin(&c, true, params_of(&rows[k]));
-        (void)crash_child(&c, 60, true, 0);
-        crash_learn(&c);
-        for (size_t i = 1; !finished; i++) {
-            c.faults.kill_at = i;
-            finished = crash_child(&c, 0, false, 0);
-        }
-        crash_learn(&c);
-        crash_recover(&c);
-        crash_end(&c);
-    }
-}
-
-/* Kills it at random times, with all threads; reopens it several times in one folder. */
-static void test_any_time(void **state)
-{
-    static struct crash c;
-    struct rng r = rng_at(test_seed(), 8);
-
-    for (size_t k = 0; k < ROWS; k++)
-        for (size_t trial = 0; trial < (test_scale() > 1 ? 1 : 3); trial++) {
-            crash_begin(&c, rows[k].live, params_of(&rows[k]));
-            c.params.checkpoint_mb = 1;
-            for (size_t life = 0; life < 4; life++) {
-                uint64_t number = 0;
-                c.seed = test_seed() + 100 * k + 10 * trial + life;
-                crash_bench(&c);
-                assert_ok(spfresh_snapshot_newest(&c.bench.env, c.dir, &number), &c.bench.error);
-                crash_close(&c);
-                (void)crash_child(&c, 400, number == 0, (useconds_t)(1000 + rng_below(&r, 120000)));
-                crash_learn(&c);
-                crash_recover(&c);
-                crash_bench(&c);
-                assert_ok(spfresh_snapshot_newest(&c.bench.env, c.dir, &number), &c.bench.error);
-                crash_close(&c);
-                if (number == 0)
-                    test_dir_clear(c.dir);
-            }
-            crash_end(&c);
-        }
 }
 
 /* --------------------------------------------------------------------------- save and load */
@@ -261,9 +213,10 @@ static void test_log_lost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_save_elsewhere), cmocka_unit_test(test_no_wal),
-        cmocka_unit_test(test_every_call),     cmocka_unit_test(test_killed_in_recovery),
-        cmocka_unit_test(test_any_time),       cmocka_unit_test(test_log_lost),
+        cmocka_unit_test(test_save_elsewhere),
+        cmocka_unit_test(test_no_wal),
+        cmocka_unit_test(test_every_call),
+        cmocka_unit_test(test_log_lost),
     };
     return test_run("spfresh_recovery", tests);
 }

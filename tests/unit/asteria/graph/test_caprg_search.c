@@ -273,8 +273,7 @@ static void test_files(void **state)
     write_graph(&b, b.graph, dir);
     assert_code(read_graph(&b, &read, 6, dir), ERR_CORRUPT, &b.bench.error);
     for (size_t i = 1;; i++) {
-        atomic_store(&b.bench.mem.calls, 0);
-        b.bench.mem.fail_at = i;
+        test_fail_allocation(&b.bench.mem, i, false);
         const int rc = read_graph(&b, &read, 5, dir);
         b.bench.mem.fail_at = 0;
         if (rc == OK)

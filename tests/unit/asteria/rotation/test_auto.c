@@ -155,19 +155,8 @@ static void test_same(void **state)
 
 /* ----------------------------------------------------------------------------------- an index */
 
-static double seen[3];
 static bool current; /* the generation that rows are inserted into */
 static char shown[16];
-
-static void take_value(void *to, const char *name, double value)
-{
-    static const char *const names[] = { "rotation", "rotation_cost_bor", "rotation_cost_pca" };
-    for (size_t i = 0; i < 3; i++)
-        if (strcmp(name, names[i]) == 0)
-            seen[i] = value;
-}
-
-static void take_cell(void *to, const char *table, size_t row, const char *column, double value) {}
 
 static bool enter(void *to, const char *kind, uint64_t number)
 {
@@ -192,17 +181,16 @@ static void ignore_leave(void *to) {}
 
 static void expect_shown(struct index *index, enum asteria_rotation_kind kind, const char *name)
 {
-    struct stat_sink stats = { .value = take_value, .cell = take_cell };
+    const double bor = test_stat(index, "rotation_cost_bor"),
+                 pca = test_stat(index, "rotation_cost_pca");
     const struct structure_sink sink = { .enter = enter,
                                          .leave = ignore_leave,
                                          .number = ignore_number,
                                          .text = take_text,
                                          .vector = ignore_vector,
                                          .ids = ignore_ids };
-    memset(seen, 0, sizeof seen);
-    assert_int_equal(asteria_ops.stats(index, &stats), OK);
-    assert_true(seen[0] == (double)kind && seen[1] > 0 && seen[2] > 0);
-    assert_true((seen[1] <= seen[2]) == (kind == ROTATION_BOR));
+    assert_true(test_stat(index, "rotation") == (double)kind && bor > 0 && pca > 0);
+    assert_true((bor <= pca) == (kind == ROTATION_BOR));
     assert_int_equal(asteria_ops.inspect(index, &sink), OK);
     assert_string_equal(shown, name);
 }

@@ -261,14 +261,11 @@ static void test_failures(void **state)
             bool hit = true;
             size_t i = 1;
             test_bench_begin(&b, INDEX_F32, INDEX_COS, FEW, 1);
-            b.mem.fail_after = after;
             for (; hit; i++) {
                 struct asteria_rotation *t = NULL;
-                b.mem.failed = false;
-                b.mem.fail_at = b.mem.calls + i;
+                test_fail_allocation(&b.mem, i, after);
                 const int rc = asteria_rotation_train(&t, &b.env, &o, rows, ROWS, NULL);
-                hit = b.mem.failed;
-                b.mem.fail_at = 0;
+                hit = test_allocations_succeed(&b.mem);
                 assert_code(rc, hit ? ERR_NO_MEMORY : OK, &b.error);
                 assert_true((t == NULL) == hit);
                 asteria_rotation_destroy(&b.env, t);

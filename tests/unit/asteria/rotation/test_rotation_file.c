@@ -73,11 +73,9 @@ static void test_file(void **state)
             asteria_rotation_destroy(&f.bench.env, t);
             bool failed = true;
             for (size_t at = 1; failed; at++) {
-                f.bench.mem.fail_at = atomic_load(&f.bench.mem.calls) + at;
-                atomic_store(&f.bench.mem.failed, false);
+                test_fail_allocation(&f.bench.mem, at, false);
                 const int rc = read_section(&f, &t);
-                failed = atomic_load(&f.bench.mem.failed);
-                f.bench.mem.fail_at = 0;
+                failed = test_allocations_succeed(&f.bench.mem);
                 assert_code(rc, failed ? ERR_NO_MEMORY : OK, &f.bench.error);
             }
             asteria_rotation_destroy(&f.bench.env, t);

@@ -1,7 +1,6 @@
 /* test_promotion.c - hot rows are those of the buckets probed most, within the budget. */
-#include "algorithms/asteria/asteria.h"
-#include "src/core/param.h"
 #include "tests/unit/asteria/rows/shelf.h"
+#include "tests/unit/asteria/support.h"
 
 enum { BUCKETS = 30, BUCKET_ROWS = SLOTS / BUCKETS };
 
@@ -106,77 +105,44 @@ static void test_tending(void **state)
 
 enum { WIDE = 1024, CROWD = 1500, FEW = 6 };
 
-static uint64_t search_reads(struct test_bench *b, struct asteria *a, const float *rows,
-                             size_t queries)
+/* Reads of a search for the last rows, which were inserted when all frames were taken. */
+static uint64_t search_reads(struct asteria_world *w)
 {
     uint64_t ids[FEW * 3];
     float distances[FEW * 3];
     struct asteria_knobs knobs;
+    const struct search_request request = { rows_from(w, CROWD - FEW, FEW), 3, &knobs, NULL, 1 };
+    struct search_result result = { .ids = ids, .distances = distances };
+    const uint64_t before = asteria_rows_reads(state_of(w)->rows);
+
     param_defaults(asteria_ops.knobs, &knobs);
     knobs.nprobe = 1;
-    const struct search_request request = {
-        { rows, queries, WIDE, INDEX_F32 }, 3, &knobs, NULL, 1
-    };
-    struct search_result result = { .ids = ids, .distances = distances };
-    const uint64_t before = asteria_rows_reads(a->rows);
-
-    assert_ok(asteria_search(&a->base, &request, &result), &b->error);
-    for (size_t q = 0; q < queries; q++)
+    assert_ok(asteria_search(w->index, &request, &result), &w->bench.error);
+    for (size_t q = 0; q < FEW; q++)
         assert_int_not_equal(ids[3 * q], INDEX_NO_ID);
-    return asteria_rows_reads(a->rows) - before;
+    return asteria_rows_reads(state_of(w)->rows) - before;
 }
 
 /* The same few queries repeated: most of what they read from the file is soon in memory, as far as
    the budget allows. */
 static void test_popular(void **state)
 {
-    struct test_bench b;
-    struct asteria_params p;
-    struct index *index = NULL;
-    char dir[PATH_MAX];
-    struct rng r = rng_at(test_seed(), 12);
-    float *rows = malloc(CROWD * WIDE * sizeof *rows);
-    uint64_t ids[CROWD];
-    size_t done;
-    bool more = true;
+    const struct asteria_params params = asteria_world_params(
+        "rotation=hadamard,caprg=false,address_bits=6,storage=tiered,cache_mb=1");
+    struct asteria_world w;
 
-    assert_non_null(rows);
-    test_fill_f32(&r, rows, CROWD, WIDE, 60, .05);
-    test_normalise_f32(rows, CROWD, WIDE);
-    for (size_t i = 0; i < CROWD; i++)
-        ids[i] = CROWD - 1 - i; /* the queries' rows come last, when all frames are taken */
-    test_bench_begin(&b, INDEX_F32, INDEX_COS, WIDE, 1);
-    test_dir_make_in_memory(dir);
-    b.env.dir = dir;
-    memset(&p, 0, sizeof p);
-    param_defaults(asteria_ops.params, &p);
-    p.rotation = ROTATION_HADAMARD;
-    p.caprg = false;
-    p.address_bits = 6;
-    p.storage = ASTERIA_ROWS_TIERED;
-    p.cache_mb = 1;
-    assert_ok(asteria_ops.create(&index, &b.env, &p), &b.error);
-    const struct vectors all = { rows, CROWD, WIDE, INDEX_F32 };
-    assert_ok(asteria_train(index, all), &b.error);
-    assert_ok(asteria_insert(index, all, ids, &done), &b.error);
-    struct asteria *a = asteria_of(index);
-    float *queries = malloc(FEW * WIDE * sizeof *queries);
-    assert_non_null(queries);
-    for (size_t i = 0; i < FEW; i++)
-        memcpy(queries + i * WIDE, rows + (CROWD - 1 - i) * WIDE, WIDE * sizeof *queries);
-    const uint64_t at_first = search_reads(&b, a, queries, FEW);
-    while (more)
-        assert_ok(asteria_maintain(index, 0, &more), &b.error);
-    const uint64_t later = search_reads(&b, a, queries, FEW);
+    asteria_world_begin(&w, params, INDEX_F32, WIDE, CROWD, 1, 12);
+    asteria_world_fill(&w, 0, CROWD, 60, .05);
+    asteria_world_create(&w);
+    asteria_world_train(&w, 0, CROWD);
+    asteria_world_insert(&w, 0, CROWD);
+    const uint64_t at_first = search_reads(&w);
+    asteria_world_maintain_all(&w);
+    const uint64_t later = search_reads(&w);
     if (at_first < FEW || 2 * later > at_first)
         fail_msg("%" PRIu64 " reads at first, %" PRIu64 " later (seed %" PRIu64 ")", at_first,
                  later, test_seed());
-    asteria_ops.destroy(index);
-    assert_int_equal(mem_live(&b.mem), 0);
-    free(queries);
-    free(rows);
-    test_dir_remove(dir);
-    test_bench_end(&b);
+    asteria_world_close(&w);
 }
 
 int main(void)

@@ -251,16 +251,14 @@ static void test_no_memory(void **state)
         shelf_open(&s, &kinds[k]);
         uint32_t slots[MOST];
         for (size_t at = 1; at < 60; at++) {
-            s.bench.mem.fail_at = atomic_load(&s.bench.mem.calls) + at % 3 + 1;
-            s.bench.mem.fail_after = at % 2;
+            test_fail_allocation(&s.bench.mem, at % 3 + 1, at % 2);
             const size_t n = pick(&s, slots, MOST);
             int rc = shelf_put(&s, slots, n);
             if (rc == OK)
                 rc = asteria_rows_promote(s.rows, slots, n);
             if (rc == OK)
                 rc = asteria_rows_reserve(s.rows, SLOTS + 1500 * at);
-            s.bench.mem.fail_at = 0;
-            s.bench.mem.fail_after = false;
+            (void)test_allocations_succeed(&s.bench.mem);
             if (rc != OK)
                 assert_code(rc, ERR_NO_MEMORY, &s.bench.error);
             shelf_expect_all(&s);

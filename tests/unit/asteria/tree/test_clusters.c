@@ -139,27 +139,6 @@ static void test_leaves_make_clusters(void **state)
     asteria_world_close(&w);
 }
 
-/* No level has a number of clusters nearer to the target, and no finer one an equally near. */
-static void test_target_selects_the_nearest_level(void **state)
-{
-    struct asteria_world w;
-
-    asteria_world_open(&w, "leaf_cap=50,code=none,address_bits=8", INDEX_F32, 32, 1500, 1);
-    asteria_world_train(&w, 0, 1500);
-    asteria_world_insert(&w, 0, 1500);
-    asteria_world_maintain_all(&w);
-    const size_t levels = count(&w, 0, 0).levels;
-    for (size_t target = 1; target < 100; target++) {
-        const struct cluster_result found = count(&w, 3, target);
-        const double off = fabs((double)found.clusters - (double)target);
-        for (size_t level = 0; level < levels; level++) {
-            const double other = fabs((double)count(&w, level, 0).clusters - (double)target);
-            assert_true(level < found.level ? other > off : other >= off);
-        }
-    }
-    asteria_world_close(&w);
-}
-
 /* A vector is in the cluster that it is in once it is inserted. */
 static void test_vectors_are_where_they_would_be(void **state)
 {
@@ -218,8 +197,7 @@ static void test_no_memory(void **state)
     for (size_t i = 0; i < 200; i++)
         ids[i] = i;
     for (size_t at = 1, done = 0; !done; at++) {
-        w.bench.mem.fail_at = atomic_load(&w.bench.mem.calls) + at;
-        atomic_store(&w.bench.mem.failed, false);
+        test_fail_allocation(&w.bench.mem, at, false);
         const int rc = ask(&w, (struct cluster_request){ .ids = ids, .n = 200 }, &result, &m);
         done = !atomic_load(&w.bench.mem.failed);
         assert_true(done == (rc == OK));
@@ -235,7 +213,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_have_clusters),
         cmocka_unit_test(test_leaves_make_clusters),
-        cmocka_unit_test(test_target_selects_the_nearest_level),
         cmocka_unit_test(test_vectors_are_where_they_would_be),
         cmocka_unit_test(test_what_is_not_there_is_refused),
         cmocka_unit_test(test_no_memory),

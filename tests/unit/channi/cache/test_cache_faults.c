@@ -335,55 +335,12 @@ static void test_out_of_memory(void **state)
     }
 }
 
-static void test_join_without_memory(void **state)
-{
-    bool hit = true;
-
-    for (size_t at = 1; hit; at++) {
-        struct files_fixture f;
-        struct error *err = &f.bench.error;
-        struct channi_cluster_block block = { 0 };
-        struct channi_cache *cache = NULL;
-        struct filed d;
-        struct channi_base base = { 0 };
-        int rc;
-
-        files_begin(&f, INDEX_U8, 64);
-        filed_make(&d, &f, WITH_COLD, 9, 300);
-        f.bench.mem.fail_at = atomic_load(&f.bench.mem.calls) + at;
-        rc = channi_cluster_block_make(&f.bench.env, &d.contents, &block);
-        if (rc == OK)
-            rc = channi_cluster_block_write(&f.bench.env, &d.contents, &block, false, NULL);
-        if (rc == OK)
-            rc = channi_cluster_file_head(&f.bench.env, 9, d.contents.version, &base);
-        if (rc == OK)
-            rc = channi_cache_create(&cache, &f.bench.env,
-                                     &(struct channi_cache_options){ .budget_bytes = SIZE_MAX });
-        if (rc == OK)
-            rc = channi_cache_join(cache, &base, block.bytes);
-        if (rc == OK)
-            block.bytes = NULL;
-        hit = atomic_load(&f.bench.mem.failed);
-        assert_true(hit == (rc != OK));
-        if (rc != OK)
-            assert_code(rc, ERR_NO_MEMORY, err);
-        mem_free(&f.bench.mem, block.bytes);
-        channi_cache_destroy(cache);
-        filed_free(&d, &f);
-        files_end(&f);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_damaged_row),
-        cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_rows_refused),
-        cmocka_unit_test(test_descriptor_limit),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_join_without_memory),
+        cmocka_unit_test(test_damage),           cmocka_unit_test(test_damaged_row),
+        cmocka_unit_test(test_faults),           cmocka_unit_test(test_rows_refused),
+        cmocka_unit_test(test_descriptor_limit), cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_few_files),
     };
 

@@ -271,17 +271,25 @@ static inline bool crash_child(struct crash *c, size_t steps, bool fresh, const 
 
 /* ------------------------------------------------------------------------------ verdicts */
 
+/* Misses nothing. */
+static inline struct channi_knobs crash_exhaustive(void)
+{
+    struct channi_knobs knobs;
+
+    param_defaults(channi_ops.knobs, &knobs);
+    knobs.nprobe = knobs.top_ef = knobs.in_ef = 1 << 22;
+    return knobs;
+}
+
 static inline int crash_nearest(struct crash *c, size_t row, uint64_t *ids, float *distances,
                                 size_t k)
 {
-    struct channi_knobs knobs;
+    const struct channi_knobs knobs = crash_exhaustive();
     const struct search_request request = {
         { c->rows[row], 1, CRASH_DIM, INDEX_U8 }, k, &knobs, NULL, 1
     };
     struct search_result result = { .ids = ids, .distances = distances };
 
-    param_defaults(channi_ops.knobs, &knobs);
-    knobs.nprobe = knobs.top_ef = knobs.in_ef = 1 << 22;
     return channi_search(&c->s->base, &request, &result);
 }
 

@@ -357,24 +357,16 @@ static void test_deferred(void **state)
 
 /* --------------------------------------------------------------------------------- values */
 
-static void note_routability(void *to, const char *name, double value)
-{
-    if (strcmp(name, "routability") == 0)
-        *(double *)to = value;
-}
-
-static void no_cell(void *to, const char *table, size_t row, const char *column, double value) {}
-
 static void test_routability(void **state)
 {
     static struct book b;
     build(&b, INSIDE_GRAPH);
-    double share = -1;
-    struct stat_sink sink = { note_routability, no_cell, &share };
+    struct test_stat_wanted share = { "routability", -1 };
+    struct stat_sink sink = { test_stat_value, test_stat_cell, &share };
 
     assert_ok(channi_ops.check(b.index, &sink), &b.bench.error);
-    print_message("           routability %.3f\n", share);
-    assert_true(share > .9 && share <= 1);
+    print_message("           routability %.3f\n", share.value);
+    assert_true(share.value > .9 && share.value <= 1);
     book_close(&b);
 }
 

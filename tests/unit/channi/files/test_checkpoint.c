@@ -149,56 +149,11 @@ static void test_due(void **state)
     crash_end(&c);
 }
 
-/* A snapshot's files survive new manifests, and are removed when it is released. */
-static void test_snapshot(void **state)
-{
-    static struct crash c;
-    uint64_t version = 0;
-    size_t before = 0, pinned = 0, after = 0;
-
-    crash_begin(&c, crash_params());
-    crash_bench(&c);
-    assert_ok(crash_stream(&c, 20, true, NULL), &c.bench.error);
-    assert_ok(channi_checkpoint(c.s), &c.bench.error);
-    (void)bytes_of(c.dir, ".clu", &before);
-    assert_ok(channi_snapshot(&c.s->base, &version), &c.bench.error);
-    bool then[CRASH_IDS];
-    memcpy(then, c.stored, sizeof then);
-    crash_go_on(&c, 60);
-    assert_ok(channi_checkpoint(c.s), &c.bench.error);
-    assert_ok(channi_checkpoint(c.s), &c.bench.error);
-    crash_expect(&c, "pinned");
-    (void)bytes_of(c.dir, ".clu", &pinned);
-    for (size_t id = 0; id < CRASH_IDS; id++) {
-        uint64_t found = INDEX_NO_ID;
-        float distance = 0;
-        struct channi_knobs knobs;
-        const struct search_request request = {
-            { c.rows[id], 1, CRASH_DIM, INDEX_U8 }, 1, &knobs, NULL, 1
-        };
-        struct search_result result = { .ids = &found, .distances = &distance };
-        param_defaults(channi_ops.knobs, &knobs);
-        knobs.nprobe = knobs.top_ef = knobs.in_ef = 1 << 22;
-        assert_ok(channi_search_as_of(&c.s->base, version, &request, &result), &c.bench.error);
-        assert_true(found < CRASH_IDS && then[found]);
-        assert_true(!then[id] || distance == 0);
-    }
-    assert_ok(channi_release(&c.s->base, version), &c.bench.error);
-    crash_expect(&c, "released");
-    (void)bytes_of(c.dir, ".clu", &after);
-    print_message("           %zu files, %zu while it was pinned, %zu after\n", before, pinned,
-                  after);
-    assert_true(after < pinned);
-    crash_close(&c);
-    crash_end(&c);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_beside),
         cmocka_unit_test(test_due),
-        cmocka_unit_test(test_snapshot),
     };
     return test_run("channi_checkpoint", tests);
 }

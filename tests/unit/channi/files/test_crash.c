@@ -84,50 +84,6 @@ static void test_every_call(void **state)
             kill_at_every_call(&rows[i], STEPS);
 }
 
-/* Kills it during recovery too. */
-static void test_killed_in_recovery(void **state)
-{
-    static struct crash c;
-
-    for (size_t k = 0; k < 3; k++) {
-        bool finished = false;
-        crash_begin(&c, params_of(&rows[k]));
-        (void)crash_child(&c, 60, true, NULL, 0);
-        crash_bench(&c);
-        assert_ok(crash_load(&c), &c.bench.error);
-        crash_learn(&c);
-        crash_close(&c);
-        for (size_t i = 1; !finished; i++) {
-            c.faults.kill_at = i;
-            finished = crash_child(&c, 0, false, NULL, 0);
-        }
-        crash_recover(&c);
-        crash_end(&c);
-    }
-}
-
-/* Kills it at random times, with all threads, several times in one folder. */
-static void test_any_time(void **state)
-{
-    static struct crash c;
-    struct rng r = rng_at(test_seed(), 8);
-
-    for (size_t k = 0; k < ROWS; k++)
-        for (size_t trial = 0; trial < 2; trial++) {
-            crash_begin(&c, params_of(&rows[k]));
-            c.params.checkpoint_mb = 1;
-            for (size_t life = 0; life < 4; life++) {
-                c.seed = test_seed() + 100 * k + 10 * trial + life;
-                (void)crash_child(&c, 300, !crash_has_index(&c), NULL,
-                                  (useconds_t)(1000 + rng_below(&r, 100000)));
-                crash_recover(&c);
-                if (!crash_has_index(&c))
-                    test_dir_clear(c.dir);
-            }
-            crash_end(&c);
-        }
-}
-
 /* In a child: a few commits, then a save that is killed at call `at`. Returns how the
    child ended. */
 static int save_killed_at(struct crash *c, const char *dir, size_t at, struct rng *r)
@@ -199,8 +155,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stream),
         cmocka_unit_test(test_killed_saving),
-        cmocka_unit_test(test_killed_in_recovery),
-        cmocka_unit_test(test_any_time),
         cmocka_unit_test(test_every_call),
     };
     return test_run("channi_crash", tests);

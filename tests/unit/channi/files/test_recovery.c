@@ -105,14 +105,12 @@ static void test_history(void **state)
         const uint64_t version = first + i + 1;
         static uint64_t ids[CRASH_IDS];
         static float distances[CRASH_IDS];
-        struct channi_knobs knobs;
+        const struct channi_knobs knobs = crash_exhaustive();
         const struct search_request request = {
             { c.rows[0], 1, CRASH_DIM, INDEX_U8 }, CRASH_IDS, &knobs, NULL, 1
         };
         struct search_result result = { .ids = ids, .distances = distances };
         size_t n = 0, there = 0;
-        param_defaults(channi_ops.knobs, &knobs);
-        knobs.nprobe = knobs.top_ef = knobs.in_ef = 1 << 22;
         const int rc = channi_search_as_of(&c.s->base, version, &request, &result);
         if (version + 12 < crash_version(&c)) {
             assert_code(rc, ERR_NOT_FOUND, &c.bench.error);
@@ -146,13 +144,11 @@ static void test_attributes(void **state)
             const int64_t v = (int64_t)i / 2 * (i % 2 ? -1 : 1); /* of field 0, or of 1 */
             const struct attribute_condition is = { i % 2, INDEX_ATTRIBUTE_IN, 0, 1 };
             const struct attribute_filter where = { &is, 1, &v };
-            struct channi_knobs knobs;
+            const struct channi_knobs knobs = crash_exhaustive();
             const struct search_request request = {
                 { c.rows[1], 1, CRASH_DIM, INDEX_U8 }, CRASH_IDS, &knobs, NULL, 1
             };
             struct search_result result = { .ids = pass ? ids : before[i], .distances = distances };
-            param_defaults(channi_ops.knobs, &knobs);
-            knobs.nprobe = knobs.top_ef = knobs.in_ef = 1 << 22;
             assert_ok(channi_search_where(&c.s->base, &request, &where, &result), &c.bench.error);
             assert_true(!pass || memcmp(ids, before[i], sizeof ids) == 0);
             some += before[i][0] != INDEX_NO_ID;

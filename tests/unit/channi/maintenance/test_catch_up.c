@@ -94,32 +94,6 @@ static void test_carried_to_the_nearest(void **state)
     book_close(&b);
 }
 
-/* Kept versions do not change: rows that have died since are in the new files. */
-static void test_history(void **state)
-{
-    struct channi_params params = book_defaults();
-    bool stored[ROWS];
-    struct book b;
-
-    params.history = 1000;
-    open_built(&b, params, INDEX_U8, 400);
-    for (size_t round = 0; round < 5; round++) {
-        struct plan plan = { .n = 2, .n_parts = 2, .successor = true, .seed = test_seed() + round };
-        const uint64_t version = book_version(&b);
-
-        memcpy(stored, b.stored, sizeof stored);
-        for (size_t i = 0; i < 40; i++)
-            assert_ok(book_remove(&b, book_any(&b)), &b.bench.error);
-        largest(&b, plan.cids, 2);
-        assert_ok(replace(&b, &plan), &b.bench.error);
-        book_check(&b);
-        for (size_t i = 0; i < 10; i++)
-            book_expect_at(&b, version, stored, book_row(&b, 37 * i), 10);
-        book_expect(&b, 10, 10);
-    }
-    book_close(&b);
-}
-
 /* --------------------------------------------------------------------------------- routes */
 
 /* An image of routes that is referenced stays equal byte for byte, whatever is added. */
@@ -197,8 +171,9 @@ static void test_routes_thawed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_carry_over),    cmocka_unit_test(test_carried_to_the_nearest),
-        cmocka_unit_test(test_history),       cmocka_unit_test(test_routes_append_only),
+        cmocka_unit_test(test_carry_over),
+        cmocka_unit_test(test_carried_to_the_nearest),
+        cmocka_unit_test(test_routes_append_only),
         cmocka_unit_test(test_routes_thawed),
     };
     return test_run("channi_carry", tests);

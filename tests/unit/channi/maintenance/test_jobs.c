@@ -109,44 +109,6 @@ static void test_budget(void **state)
 
 /* --------------------------------------------------------------------------------- failures */
 
-static void test_out_of_memory(void **state)
-{
-    bool done = false;
-
-    for (size_t at = 1; !done; at += 1 + at / 8) {
-        struct channi_params p = fifty();
-        struct book b;
-        bool more;
-
-        p.maintenance = CHANNI_EXPLICIT;
-        p.target_cluster = 20;
-        p.split_max = 40;
-        p.expected_n = 100;
-        book_open(&b, p, INDEX_F32, 4, 400, 1);
-        book_fill(&b, 0, 400, 5, 0.3);
-        assert_ok(book_insert(&b, 0, 100), &b.bench.error);
-        assert_ok(book_insert(&b, 100, 300), &b.bench.error);
-        for (size_t i = 0; i < 60; i++)
-            assert_ok(book_remove(&b, i), &b.bench.error);
-        atomic_store(&b.bench.mem.calls, 0);
-        b.bench.mem.fail_at = at;
-        b.bench.mem.fail_after = at % 2;
-        const int rc = channi_ops.maintain(b.index, 0, &more);
-        b.bench.mem.fail_at = 0;
-        b.bench.mem.fail_after = false;
-        done = !b.bench.mem.failed;
-        if (rc != OK)
-            assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
-        book_check(&b);
-        book_expect(&b, 3, 10);
-        work_off(&b, 0);
-        book_check(&b);
-        book_expect(&b, 3, 10);
-        assert_true(book_counter(&b, splits) > 0);
-        book_close(&b);
-    }
-}
-
 struct full_disk {
     bool full;
     size_t calls;
@@ -229,8 +191,6 @@ static void take_shown(void *to, const char *name, double value)
         take_number(to, name, value);
 }
 
-static void take_cell(void *to, const char *table, size_t row, const char *column, double value) {}
-
 static bool enter_node(void *to, const char *kind, uint64_t number)
 {
     struct reported *r = to;
@@ -248,7 +208,7 @@ static void leave_node(void *to)
 static struct reported reports(const struct book *b)
 {
     struct reported stats = { 0 }, shown = { 0 };
-    struct stat_sink sink = { .value = take_number, .cell = take_cell, .to = &stats };
+    struct stat_sink sink = { .value = take_number, .cell = test_stat_cell, .to = &stats };
     const struct structure_sink structure = {
         .enter = enter_node, .leave = leave_node, .number = take_shown, .to = &shown
     };
@@ -332,10 +292,9 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_threads),   cmocka_unit_test(test_in_vain),
-        cmocka_unit_test(test_budget),    cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_full_disk), cmocka_unit_test(test_health),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_in_vain),
+        cmocka_unit_test(test_budget),  cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_health),  cmocka_unit_test(test_memory),
     };
     return test_run("channi_jobs", tests);
 }

@@ -7,42 +7,6 @@
 
 /* --------------------------------------------------------------------------------- growth */
 
-static void test_growth(void **state)
-{
-    const struct {
-        enum element element;
-        enum channi_inside inside;
-        size_t threads;
-        int64_t history;
-    } cases[] = { { INDEX_F32, INSIDE_GRAPH, 1, 0 },
-                  { INDEX_U8, INSIDE_SCAN, 3, 0 },
-                  { INDEX_F32, INSIDE_CODES, 1, 5 },
-                  { INDEX_U8, INSIDE_GRAPH, 1, 1000 } };
-
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct channi_params p = fifty();
-        struct book b;
-
-        p.cluster_index = cases[i].inside;
-        p.history = cases[i].history;
-        p.eps0 = 12;
-        book_open(&b, p, cases[i].element, 12, 3000, cases[i].threads);
-        book_fill(&b, 0, 3000, 20, 0.3);
-        for (size_t first = 0; first < 3000; first += 100) {
-            assert_ok(book_insert(&b, first, 100), &b.bench.error);
-            book_check(&b);
-        }
-        assert_true(book_counter(&b, splits) > 0);
-        assert_true(book_counter(&b, compactions) > 0);
-        assert_int_equal(book_counter(&b, job_errors), 0);
-        assert_int_equal(channi_queued(book_channi(&b)), 0);
-        book_expect(&b, 20, 10);
-        work_off(&b, 0);
-        book_check(&b);
-        book_close(&b);
-    }
-}
-
 /* ------------------------------------------------------------------------------- one split */
 
 /* Inserts rows around the centre of one cluster until it is past its limit. Returns its cid. */
@@ -281,13 +245,9 @@ static void test_primaries_die(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_growth),
-        cmocka_unit_test(test_a_split),
-        cmocka_unit_test(test_a_split_without_reuse),
-        cmocka_unit_test(test_equal_rows),
-        cmocka_unit_test(test_equal_rows_are_replaced),
-        cmocka_unit_test(test_roots_die),
-        cmocka_unit_test(test_primaries_die),
+        cmocka_unit_test(test_a_split),    cmocka_unit_test(test_a_split_without_reuse),
+        cmocka_unit_test(test_equal_rows), cmocka_unit_test(test_equal_rows_are_replaced),
+        cmocka_unit_test(test_roots_die),  cmocka_unit_test(test_primaries_die),
     };
     return test_run("channi_upkeep", tests);
 }

@@ -230,74 +230,13 @@ static void test_latches_that_are_taken(void **state)
     book_close(&b);
 }
 
-/* A snapshot stays the same, also with rows inserted and deleted since. */
-static void test_a_pinned_reader(void **state)
-{
-    struct book b;
-    uint64_t version;
-    bool *stored;
-
-    open_book(&b, settling(6), INDEX_U8);
-    assert_ok(book_insert(&b, FIRST, 4 * STEP), &b.bench.error);
-    assert_ok(channi_ops.txn->snapshot(b.index, &version), &b.bench.error);
-    stored = malloc(ROWS * sizeof *stored);
-    memcpy(stored, b.stored, ROWS * sizeof *stored);
-    for (size_t at = FIRST + 4 * STEP; at < ROWS; at += STEP) {
-        assert_ok(book_insert(&b, at, STEP), &b.bench.error);
-        for (size_t i = 0; i < 20; i++)
-            assert_ok(book_remove(&b, book_any(&b)), &b.bench.error);
-        for (size_t i = 0; i < 5; i++)
-            book_expect_at(&b, version, stored, book_row(&b, rng_below(&b.rng, ROWS)), 10);
-        book_expect(&b, 5, 10);
-        book_check(&b);
-    }
-    assert_true(book_counter(&b, reassigned) > 0);
-    assert_ok(channi_ops.txn->release(b.index, version), &b.bench.error);
-    free(stored);
-    book_close(&b);
-}
-
-/* Each allocation of a reassignment fails in turn: it is complete, or nothing has changed. */
-static void test_out_of_memory(void **state)
-{
-    struct book b;
-    bool done = false;
-    uint32_t cid = 0;
-
-    open_book(&b, settling(0), INDEX_F32);
-    for (size_t at = FIRST; at < ROWS; at += STEP)
-        assert_ok(book_insert(&b, at, STEP), &b.bench.error);
-    while (!cluster_of(&b, cid) || cluster_of(&b, cid)->kind != CLUSTER_NORMAL)
-        cid++;
-    book_channi(&b)->params.reassign_clusters = 4;
-    for (size_t at = 1; !done; at++) {
-        double cost = 0;
-
-        atomic_store(&b.bench.mem.calls, 0);
-        atomic_store(&b.bench.mem.failed, false);
-        b.bench.mem.fail_at = at;
-        const int rc = channi_reassign(book_channi(&b), &cid, 1, &cost);
-        b.bench.mem.fail_at = 0;
-        done = !b.bench.mem.failed;
-        if (rc != OK) {
-            assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
-            assert_int_equal(book_counter(&b, reassigned), 0);
-        }
-        done = done || book_counter(&b, reassigned) > 0;
-        book_check(&b);
-        book_expect(&b, 3, 10);
-        assert_true(at < 5000);
-    }
-    assert_true(book_counter(&b, reassigned) > 0);
-    book_close(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fewer_are_astray), cmocka_unit_test(test_what_stays),
-        cmocka_unit_test(test_as_an_insertion),  cmocka_unit_test(test_latches_that_are_taken),
-        cmocka_unit_test(test_a_pinned_reader),  cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_fewer_are_astray),
+        cmocka_unit_test(test_what_stays),
+        cmocka_unit_test(test_as_an_insertion),
+        cmocka_unit_test(test_latches_that_are_taken),
     };
     return test_run("channi's settling", tests);
 }

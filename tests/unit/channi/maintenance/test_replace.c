@@ -1,5 +1,8 @@
-/* test_replace.c - clusters replaced by others: latches, ids, names and files, and
- * the gathered rows. */
+/* test_replace.c - clusters replaced by others: latches, ids, names and files, the gathered rows, and
+ * system calls that fail, which change nothing. */
+#include <errno.h>
+
+#include "src/core/idmap.h"
 #include "tests/unit/channi/maintenance/replace.h"
 
 /* ---------------------------------------------------------------------------------- latches */
@@ -274,6 +277,104 @@ static void test_gather_committed(void **state)
     book_close(&b);
 }
 
+/* ------------------------------------------------------------------------------- failures */
+
+struct trace {
+    uint64_t version, layout;
+    size_t files, routes, phashes, clusters, retained;
+};
+
+/* Dead rows that past versions may see, as the last compactions left them. */
+static size_t count_retained(const struct book *b)
+{
+    size_t n = 0;
+
+    for (uint32_t cid = 0; cid < book_channi(b)->latches.capacity; cid++) {
+        struct channi_latch *latch = segmented_at(&book_channi(b)->latches, cid);
+
+        n += atomic_load(&latch->retained_dead);
+    }
+    return n;
+}
+
+static struct trace trace_of(const struct book *b)
+{
+    const struct channi *c = book_channi(b);
+
+    return (struct trace){ .version = book_version(b),
+                           .layout = layout_of(b)->number,
+                           .files = count_files(b),
+                           .routes = c->n_routes,
+                           .phashes = c->by_phash.n,
+                           .clusters = count_clusters(b),
+                           .retained = count_retained(b) };
+}
+
+static void expect_trace(const struct book *b, const struct trace *was)
+{
+    const struct trace is = trace_of(b);
+
+    assert_memory_equal(&is, was, sizeof is);
+}
+
+struct faults {
+    size_t at, calls;
+    char call[32];
+};
+
+static int fault(void *to, const char *call)
+{
+    struct faults *f = to;
+
+    if (++f->calls != f->at)
+        return 0;
+    (void)snprintf(f->call, sizeof f->call, "%s", call);
+    return EIO;
+}
+
+/* Fails each system call of writing the files in turn. */
+static void test_files_fail(void **state)
+{
+    struct channi_params params = book_defaults();
+    struct faults faults = { .at = 0 };
+    const struct file_fault hook = { fault, &faults };
+    const struct channi_opening opening = { .fault = &hook };
+    struct plan plan = { .n = 1, .n_parts = 3, .seed = test_seed() };
+    struct book b;
+    size_t opens = 0, writes = 0, syncs = 0;
+
+    params.maintenance = CHANNI_EXPLICIT;
+    params.target_cluster = 40;
+    params.expected_n = 400;
+    book_begin(&b, params, INDEX_U8, DIM, ROWS, 1);
+    struct channi *c;
+    assert_ok(channi_create_with(&c, &b.bench.env, &params, &opening), &b.bench.error);
+    b.index = &c->base;
+    book_fill(&b, 0, ROWS, 12, .3);
+    assert_ok(book_insert(&b, 0, 400), &b.bench.error);
+    c->params.wal = CHANNI_SYNCED; /* affects only files: there is no log */
+    largest(&b, plan.cids, 1);
+    const struct trace was = trace_of(&b);
+    for (size_t at = 1;; at++) {
+        faults = (struct faults){ .at = at };
+        const int rc = replace(&b, &plan);
+        const bool hit = faults.calls >= at;
+
+        faults.at = 0;
+        if (rc == OK && (!hit || strcmp(faults.call, "unlink") == 0))
+            break;
+        assert_code(rc, ERR_IO, &b.bench.error);
+        opens += strcmp(faults.call, "open") == 0;
+        writes += strcmp(faults.call, "write") == 0;
+        syncs += strcmp(faults.call, "fsync") == 0;
+        expect_trace(&b, &was);
+        book_check(&b);
+    }
+    assert_true(opens >= 3 && writes >= 3 && syncs >= 3);
+    book_expect(&b, 10, 10);
+    book_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_measures),
         cmocka_unit_test(test_go_on),
         cmocka_unit_test(test_gather_committed),
+        cmocka_unit_test(test_files_fail),
     };
     return test_run("channi_replace", tests);
 }

@@ -169,30 +169,6 @@ static void test_two_points(void **state)
     crowd_close(&c);
 }
 
-static void test_out_of_memory(void **state)
-{
-    struct crowd c;
-    bool done = false;
-
-    crowd_open(&c, hundred(), INDEX_F32, 5, 450);
-    book_fill(&c.b, 0, 450, 4, 0.4);
-    crowd_kill(&c, 17);
-    const size_t before = mem_live(&c.b.bench.mem);
-    for (size_t at = 1; !done; at++) {
-        atomic_store(&c.b.bench.mem.calls, 0);
-        c.b.bench.mem.failed = false;
-        c.b.bench.mem.fail_at = at;
-        const int rc = crowd_plan(&c, 1);
-        c.b.bench.mem.fail_at = 0;
-        done = !c.b.bench.mem.failed;
-        assert_code(rc, done ? OK : ERR_NO_MEMORY, &c.b.bench.error);
-        if (!done)
-            assert_int_equal(mem_live(&c.b.bench.mem), before);
-    }
-    expect_sound(&c);
-    crowd_close(&c);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,7 +178,6 @@ int main(void)
         cmocka_unit_test(test_parts_wanted),
         cmocka_unit_test(test_equal_rows),
         cmocka_unit_test(test_two_points),
-        cmocka_unit_test(test_out_of_memory),
     };
     return test_run("channi_split", tests);
 }

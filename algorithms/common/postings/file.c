@@ -78,7 +78,7 @@ static int file_open(struct posting_store **store, const struct index_env *env, 
     };
     s->fd = s->direct_fd = -1;
     (void)pthread_mutex_init(&s->lock, NULL);
-    directory_init(&s->directory, env->mem);
+    directory_init(&s->directory, env->mem, sizeof(_Atomic(void *)));
     segmented_init(&s->segments, env->mem, sizeof(void *));
     posting_extents_init(&s->space, env->mem);
     posting_placement_pool_init(&s->pool, env->mem);

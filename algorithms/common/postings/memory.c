@@ -97,7 +97,7 @@ static int memory_open(struct posting_store **store, const struct index_env *env
     s->base = (struct posting_store){
         .ops = &posting_memory_ops, .env = *env, .epoch = epoch, .options = *options
     };
-    directory_init(&s->directory, env->mem);
+    directory_init(&s->directory, env->mem, sizeof(_Atomic(void *)));
     *store = &s->base;
     return OK;
 }

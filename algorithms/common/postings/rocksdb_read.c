@@ -59,10 +59,8 @@ static size_t bytes_of(const struct rocks_reader *d)
 void posting_rocks_reader_destroy(struct posting_reader *reader)
 {
     struct rocks_reader *d = reader_of(reader);
-
-    if (!reader)
-        return;
     struct mem *mem = reader->store->env.mem;
+
     atomic_fetch_sub(&rocks_of(reader->store)->reader_bytes, bytes_of(d));
     for (size_t i = 0; i < d->slots_capacity; i++)
         mem_free(mem, d->slots[i].bytes);

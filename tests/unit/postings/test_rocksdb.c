@@ -86,13 +86,12 @@ static void test_release(void **state)
     struct rng r = rng_at(test_seed(), 12);
 
     postings_begin(&b);
-    const struct store_identity id = identity(&b);
     postings_open(&b, &in_rocksdb);
     run_history(&b, &r, 40);
     assert_ok(snapshot(&b), &b.bench.error);
     model_copy(&then, &b.model);
     run_history(&b, &r, 40);
-    assert_ok(store_begin(&w, b.dir, NAME, &id, NULL, &b.bench.error), &b.bench.error);
+    assert_ok(store_begin(&w, b.dir, "other", &identity, NULL, &b.bench.error), &b.bench.error);
     assert_ok(posting_store_freeze(b.store, &w), &b.bench.error);
     assert_int_equal(count_checkpoints(b.dir), 2);
     store_abort(&w);

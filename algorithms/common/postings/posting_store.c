@@ -17,19 +17,9 @@ int posting_store_open(struct posting_store **store, const struct index_env *env
                        struct epoch *epoch, const struct posting_options *options,
                        const struct store_reader *snapshot)
 {
-    const size_t kind = (size_t)options->kind;
-    const struct posting_ops *ops = kind < sizeof kinds / sizeof *kinds ? kinds[kind] : NULL;
+    const struct posting_ops *ops = kinds[options->kind];
 
     *store = NULL;
-    if (!ops)
-        return fail(env->error, ERR_UNSUPPORTED,
-                    "postings: this build has no %s store; install librocksdb-dev and build again, "
-                    "or choose another store",
-                    options->kind == POSTING_ROCKSDB ? "RocksDB" : "such");
-    if (options->kind != POSTING_MEMORY && !env->dir)
-        return fail(env->error, ERR_ARGUMENT,
-                    "postings: a store of kind %s needs a folder for its files, but none was given",
-                    ops->name);
     if (snapshot && !ops->freeze)
         return fail(env->error, ERR_UNSUPPORTED, "postings: a store of kind %s has no snapshots",
                     ops->name);

@@ -45,10 +45,10 @@ struct posting_options {
 
 struct posting_store;
 
-/* Opens an empty store, or one on the files that the snapshot refers to, as they were at freeze();
-   snapshot: NULL for an empty one. Its files are in env->dir (memory has none), which must not hold
-   those of another store: files of the same names are emptied. ERR_IO, ERR_NO_MEMORY,
-   ERR_UNSUPPORTED, ERR_CORRUPT. */
+/* Opens an empty store, of a kind that this build has, or one on the files that the snapshot refers
+   to, as they were at freeze(); snapshot: NULL for an empty one. Its files are in env->dir (memory
+   has none), which must not hold those of another store: files of the same names are emptied.
+   ERR_IO, ERR_NO_MEMORY, ERR_UNSUPPORTED, ERR_CORRUPT. */
 int posting_store_open(struct posting_store **, const struct index_env *, struct epoch *,
                        const struct posting_options *, const struct store_reader *snapshot);
 /* Leaves the files as they are and makes nothing durable. NULL is allowed. */

@@ -143,23 +143,14 @@ static void test_any_thread_count(void **state)
 
     for (size_t i = 0; i < 2; i++) {
         struct baseline_test t;
-        struct pool *pool = pool_create(1 + 2 * i), *usual;
 
-        assert_non_null(pool);
         baseline_begin(&t, &hnsw_ops, "", INDEX_F32, INDEX_L2SQ, 20, 3000);
-        usual = t.index->env.pool;
-        t.index->ops->destroy(t.index);
-        t.bench.env.pool = pool;
-        t.index = baseline_create(&t, "");
+        baseline_use_threads(&t, 1 + 2 * i, "");
         baseline_insert(&t, 0, 3000);
         work[i] =
             baseline_search(&t, baseline_row(&t, 0), 50, K, "ef_search=10", NULL, ids[i], distances)
                 .distances;
-        t.index->ops->destroy(t.index);
-        t.bench.env.pool = usual;
-        t.index = baseline_create(&t, "");
         baseline_end(&t);
-        pool_destroy(pool);
     }
     assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
     assert_true(work[0] == work[1]);

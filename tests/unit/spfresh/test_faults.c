@@ -78,9 +78,7 @@ static void fail_at_every_call(const char *name, struct spfresh_params p, bool o
         struggle(&c, 5);
         assert_ok(spfresh_maintain(&c.s->base, 0, &more), &c.bench.error);
         crash_expect(&c, "retried");
-        crash_close(&c);
-        crash_bench(&c);
-        assert_ok(crash_load(&c), &c.bench.error);
+        crash_reopen(&c);
         crash_expect(&c, "opened again");
         crash_close(&c);
         crash_end(&c);
@@ -108,15 +106,8 @@ static void test_failing_checkpoint(void **state)
         assert_true(rc == OK || rc == ERR_IO);
         error_clear(&c.bench.error);
         c.faults.fail_at = 0;
-        for (size_t k = 0; k < 12; k++) {
-            const struct crash_op op = crash_pick(&c, &r, 9);
-            size_t done = 0;
-            assert_ok(crash_apply(&c, op, &done), &c.bench.error);
-            crash_note(&c, op, done);
-        }
-        crash_close(&c);
-        crash_bench(&c);
-        assert_ok(crash_load(&c), &c.bench.error);
+        assert_ok(crash_update(&c, &r, 12), &c.bench.error);
+        crash_reopen(&c);
         crash_expect(&c, c.faults.failed);
         crash_close(&c);
         crash_end(&c);
@@ -227,8 +218,7 @@ static void flip_all(struct spfresh_params p)
         if (strcmp(m.files[i].name, "LOCK") != 0)
             flip_file(&c, &m, &m.files[i], &r);
     folder_copy_put(&m, c.dir);
-    crash_bench(&c);
-    assert_ok(crash_load(&c), &c.bench.error);
+    crash_open(&c);
     memset(c.doubtful, 0, sizeof c.doubtful);
     crash_expect(&c, "undamaged");
     crash_close(&c);

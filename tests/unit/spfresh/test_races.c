@@ -87,9 +87,7 @@ static void add_up(struct crash *c, const struct worker *all, size_t n)
 static void expect_same_after_recovery(struct crash *c)
 {
     crash_expect(c, "after the threads");
-    crash_close(c);
-    crash_bench(c);
-    assert_ok(crash_load(c), &c->bench.error);
+    crash_reopen(c);
     crash_expect(c, "recovered");
 }
 

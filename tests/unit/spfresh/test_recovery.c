@@ -178,9 +178,7 @@ static void test_no_wal(void **state)
             fill(&c, 20);
             assert_null(c.s->durable.wal);
             assert_ok(spfresh_save(&c.s->base, c.dir), &c.bench.error);
-            crash_close(&c);
-            crash_bench(&c);
-            assert_ok(crash_load(&c), &c.bench.error);
+            crash_reopen(&c);
             crash_expect(&c, "loaded");
             crash_close(&c);
             crash_end(&c);
@@ -206,13 +204,6 @@ static void lose_journal(const struct crash *c)
     (void)closedir(dir);
 }
 
-static void reopen(struct crash *c)
-{
-    crash_close(c);
-    crash_bench(c);
-    assert_ok(crash_load(c), &c->bench.error);
-}
-
 /* A power cut may keep a row and lose the log: then the snapshot's rows must still be there, also
    those that were deleted, and whose slots other rows would have taken. In some runs the index is
    opened in between, so that it is the recovery that deletes. */
@@ -236,13 +227,12 @@ static void test_log_lost(void **state)
         assert_ok(crash_apply(&c, (struct crash_op){ CRASH_REMOVE, 20, 30 }, &done),
                   &c.bench.error);
         if (i / 2)
-            reopen(&c);
+            crash_reopen(&c);
         assert_ok(crash_apply(&c, (struct crash_op){ CRASH_INSERT, 200, 60 }, &done),
                   &c.bench.error);
         crash_close(&c);
         lose_journal(&c);
-        crash_bench(&c);
-        assert_ok(crash_load(&c), &c.bench.error);
+        crash_open(&c);
         crash_expect(&c, "the log's end is lost");
         /* A checkpoint lets the slots be used again. */
         for (size_t round = 0; round < 3; round++) {

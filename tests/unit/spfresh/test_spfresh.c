@@ -1,42 +1,6 @@
 /* test_spfresh.c - spann and spfresh: build, filing, pruning, slots. test_lire.c tests splits. */
 #include "tests/unit/spfresh/support.h"
 
-struct sums {
-    double values[64];
-    char names[64][40];
-    size_t n;
-};
-
-static void take_value(void *to, const char *name, double value)
-{
-    struct sums *s = to;
-
-    if (s->n == 64)
-        return;
-    (void)snprintf(s->names[s->n], sizeof s->names[s->n], "%s", name);
-    s->values[s->n++] = value;
-}
-
-static void leave_cell(void *to, const char *table, size_t row, const char *column, double value) {}
-
-static double stat_of(const struct sums *s, const char *name)
-{
-    for (size_t i = 0; i < s->n; i++)
-        if (strcmp(s->names[i], name) == 0)
-            return s->values[i];
-    fail_msg("no statistic %s", name);
-    return 0;
-}
-
-static struct sums stats(const struct book *b)
-{
-    struct sums sums = { .n = 0 };
-    struct stat_sink sink = { take_value, leave_cell, &sums };
-
-    assert_ok(b->ops->stats(b->index, &sink), &b->bench.error);
-    return sums;
-}
-
 /* ------------------------------------------------------------------------------- the build */
 
 static void built_and_searched(void **state)
@@ -57,10 +21,9 @@ static void built_and_searched(void **state)
             assert_true(book_recall(&b, row, 10, 1 << 22) == 1);
             recall += book_recall(&b, row, 10, 32) / 40;
         }
-        const struct sums sums = stats(&b);
         assert_true(recall > .95);
-        assert_true(fabs(stat_of(&sums, "heads") - 400) < 40);
-        assert_true(stat_of(&sums, "copies") > 1.5);
+        assert_true(fabs(test_stat(b.index, "heads") - 400) < 40);
+        assert_true(test_stat(b.index, "copies") > 1.5);
         book_close(&b);
     }
 }
@@ -133,19 +96,17 @@ static void knobs_do_what_they_say(void **state)
     knobs.max_dist_ratio = 1.2;
     (void)book_search(&b, row, 10, &knobs, ids, &fewer);
     assert_true(fewer.scanned < all.scanned);
-    struct sums sums = stats(&b);
-    assert_true(stat_of(&sums, "postings_pruned") > 0);
+    assert_true(test_stat(b.index, "postings_pruned") > 0);
     knobs.max_dist_ratio = 0;
     knobs.page_budget = 1;
     (void)book_search(&b, row, 10, &knobs, ids, &fewer);
     assert_true(fewer.scanned < all.scanned && fewer.bytes_read <= 50 * POSTING_PAGE);
     knobs.page_budget = 0;
-    sums = stats(&b);
-    const double before = stat_of(&sums, "head_distances") * stat_of(&sums, "queries");
+    const double before = test_stat(b.index, "head_distances") * test_stat(b.index, "queries");
     knobs.max_check = 20;
     (void)book_search(&b, row, 10, &knobs, ids, &fewer);
-    sums = stats(&b);
-    assert_true(stat_of(&sums, "head_distances") * stat_of(&sums, "queries") - before <= 20.5);
+    assert_true(test_stat(b.index, "head_distances") * test_stat(b.index, "queries") - before <=
+                20.5);
     book_close(&b);
 }
 
@@ -172,9 +133,8 @@ static void used_slots(void **state)
                 book_check(&b);
             }
         }
-        const struct sums sums = stats(&b);
-        assert_true(stat_of(&sums, "slots") < (bits ? 300 : 1000));
-        assert_true((stat_of(&sums, "exhausted_slots") > 0) == !bits);
+        assert_true(test_stat(b.index, "slots") < (bits ? 300 : 1000));
+        assert_true((test_stat(b.index, "exhausted_slots") > 0) == !bits);
         book_close(&b);
     }
 }

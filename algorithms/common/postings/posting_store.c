@@ -104,21 +104,17 @@ int posting_next(struct posting_reader *reader, const unsigned char **bytes, siz
 
 int posting_store_freeze(struct posting_store *store, struct store_writer *writer)
 {
-    if (!store->ops->freeze)
-        return fail(store->env.error, ERR_UNSUPPORTED,
-                    "postings: a store of kind %s has no snapshots", store->ops->name);
     return store->ops->freeze(store, writer);
 }
 
 int posting_store_sync(struct posting_store *store)
 {
-    return store->ops->sync ? store->ops->sync(store) : OK;
+    return store->ops->sync(store);
 }
 
 void posting_store_ended(struct posting_store *store, enum durable_outcome outcome)
 {
-    if (store->ops->ended)
-        store->ops->ended(store, outcome);
+    store->ops->ended(store, outcome);
 }
 
 void posting_store_counts(const struct posting_store *store, struct posting_counts *counts)

@@ -137,7 +137,8 @@ struct posting_ops {
     int (*read)(struct posting_reader *, const uint32_t *, size_t n,
                 const struct posting_read_options *);
     int (*next)(struct posting_reader *, const unsigned char **bytes, size_t *n);
-    int (*freeze)(struct posting_store *, struct store_writer *); /* NULL: no snapshots */
+    /* NULL, also the next two: no snapshots. */
+    int (*freeze)(struct posting_store *, struct store_writer *);
     int (*sync)(struct posting_store *);
     void (*ended)(struct posting_store *, enum durable_outcome);
     /* Adds what only this kind counts; NULL: nothing. */

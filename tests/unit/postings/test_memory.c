@@ -35,7 +35,6 @@ static void test_bad_calls(void **state)
     assert_memory_equal(out, "cdef", 4);
     posting_drop(b.store, 1000000);
     assert_int_equal(posting_length(b.store, 1000000), 0);
-    assert_code(posting_store_freeze(b.store, NULL), ERR_UNSUPPORTED, &b.bench.error);
     postings_end(&b);
 }
 

@@ -80,11 +80,12 @@ static inline size_t fresh_links(const struct image_walk *w, size_t level, uint3
 static inline void expand(const struct image_walk *w, size_t level, uint32_t i, bool narrow)
 {
     struct graph_scratch *s = w->scratch;
+    const struct graph_image_rows rows = *w->rows;
     const size_t n = fresh_links(w, level, i, narrow);
 
     s->checked += n;
     for (size_t j = 0; j < n; j++)
-        s->distances[j] = measure(w->rows, w->query, node_of(w->image, level, s->fresh[j]));
+        s->distances[j] = measure(&rows, w->query, node_of(w->image, level, s->fresh[j]));
     for (size_t j = 0; j < n; j++) {
         if (s->list.n == s->list.ef &&
             candidate_of(s->distances[j], s->fresh[j]) > s->list.keys[s->list.n - 1])

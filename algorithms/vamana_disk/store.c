@@ -111,7 +111,8 @@ static int copy_run(void *to, const unsigned char *pages, size_t n_reads, uint32
     return c->w->code;
 }
 
-int vamana_disk_copy_pages(void *to, struct store_writer *w)
+/* Those of the part `to`. */
+static int copy_pages(void *to, struct store_writer *w)
 {
     struct copying c = { to, w };
 
@@ -128,7 +129,7 @@ int vamana_disk_save(struct index *index, const char *dir)
     pthread_mutex_lock(&h->lock);
     struct vamana_disk_view *view = vamana_disk_view_of(h);
     struct vamana_disk_part *p = view->part;
-    const struct vamana_disk_pages pages = { vamana_disk_copy_pages, p };
+    const struct vamana_disk_pages pages = { copy_pages, p };
     const int rc = vamana_disk_write(h, dir, p, view->recent, &pages, &pages_at);
     pthread_mutex_unlock(&h->lock);
     return rc;
@@ -170,7 +171,7 @@ static int take_part(struct vamana_disk *h, const struct store_reader *r,
 static int import_file(struct vamana_disk *h, const char *dir, struct vamana_disk_part *p,
                        struct graph_index *recent)
 {
-    const struct vamana_disk_pages pages = { vamana_disk_copy_pages, p };
+    const struct vamana_disk_pages pages = { copy_pages, p };
     uint64_t at = 0;
     int rc = p->n > 0 ? vamana_disk_part_attach(p, dir) : OK;
 

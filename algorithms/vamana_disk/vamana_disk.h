@@ -305,8 +305,6 @@ struct vamana_disk_pages {
 int vamana_disk_write(struct vamana_disk *, const char *dir, struct vamana_disk_part *,
                       struct graph_index *recent, const struct vamana_disk_pages *,
                       uint64_t *pages_at);
-/* Pages for that function: those of the part itself; `to` is the part. */
-int vamana_disk_copy_pages(void *to, struct store_writer *);
 
 /* store.c, check.c */
 int vamana_disk_save(struct index *, const char *dir);

@@ -165,8 +165,7 @@ int graph_image_search(const struct graph_image *image, const struct graph_image
         descend(&w, ef, limit, true);
     else
         descend(&w, ef, limit, false);
-    *n = graph_beam_answer(scratch, false, k < scratch->list.n ? k : scratch->list.n, nodes,
-                           distances);
+    *n = graph_beam_answer(scratch, k, nodes, distances);
     *checked += (double)scratch->checked;
     return OK;
 }

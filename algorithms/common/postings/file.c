@@ -311,16 +311,13 @@ static int file_splice(struct posting_store *store, uint32_t posting, size_t kee
         rc = n > 0 ? append_in_page(s, posting, old, length, bytes, n) : OK;
     else if (keep < length || n > 0)
         rc = splice_pages(s, posting, old, length, keep, bytes, n);
-    if (rc == OK) {
-        COUNT_ADD(store->splices, 1);
+    if (rc == OK)
         COUNT_ADD(store->bytes_given, n);
-    }
     return rc;
 }
 
 static void file_drop(struct posting_store *store, uint32_t posting)
 {
-    COUNT_ADD(store->drops, 1);
     take_away(file_of(store), posting);
 }
 

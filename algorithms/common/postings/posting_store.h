@@ -102,7 +102,6 @@ void posting_store_ended(struct posting_store *, enum durable_outcome);
 /* 5. Reports */
 
 struct posting_counts {
-    uint64_t splices, drops, reads; /* postings */
     /* bytes: of pages, from the store; RocksDB: of postings, and the pages that these fill */
     uint64_t pages_read, bytes_read;
     uint64_t pages_written, bytes_written; /* to files; RocksDB: as it reports */
@@ -154,7 +153,7 @@ struct posting_store {
     struct epoch *epoch;
     struct posting_options options;
     /* What all kinds count, for posting_store_counts(). */
-    _Atomic(uint64_t) splices, drops, reads, pages_read, bytes_read, bytes_given, late;
+    _Atomic(uint64_t) pages_read, bytes_read, bytes_given, late;
 };
 
 #define COUNT_ADD(counter, by) atomic_fetch_add_explicit(&(counter), (by), memory_order_relaxed)

@@ -94,7 +94,6 @@ static int rocks_splice(struct posting_store *store, uint32_t posting, size_t ke
     }
     atomic_store(&e->chain, merge ? chain + 1 : 0);
     atomic_store(&e->length, (uint32_t)(kept + n));
-    COUNT_ADD(store->splices, 1);
     COUNT_ADD(store->bytes_given, n);
     return OK;
 }
@@ -109,7 +108,6 @@ static void rocks_drop(struct posting_store *store, uint32_t posting)
         return;
     atomic_store(&e->length, 0);
     atomic_store(&e->chain, posting_rocks_erase(r, NULL, posting) == OK ? 0 : ROCKS_STALE);
-    COUNT_ADD(store->drops, 1);
 }
 
 static size_t rocks_length(const struct posting_store *store, uint32_t posting)

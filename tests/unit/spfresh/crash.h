@@ -45,13 +45,16 @@ struct crash {
     struct spfresh *s;
 };
 
-static inline struct spfresh_params crash_params(bool live)
+static inline struct spfresh_params crash_params(bool live, int64_t store, int64_t postings,
+                                                 int64_t wal)
 {
     struct spfresh_params p;
 
     memset(&p, 0, sizeof p);
     param_defaults(live ? spfresh_ops.params : spann_ops.params, &p);
-    p.store = POSTING_MMAP;
+    p.store = store;
+    p.postings = postings;
+    p.wal = wal;
     p.posting_entries = 20;
     p.replicas = 2;
     p.assign_heads = 16;
@@ -127,6 +130,12 @@ static inline void crash_open(struct crash *c)
 {
     crash_bench(c);
     assert_ok(crash_load(c), &c->bench.error);
+}
+
+static inline void crash_new(struct crash *c)
+{
+    crash_bench(c);
+    assert_ok(crash_create(c), &c->bench.error);
 }
 
 static inline void crash_reopen(struct crash *c)

@@ -39,16 +39,11 @@ static void begin_doubt(struct crash *c, struct doubt *d, bool unlink_too)
 static void open_new(struct crash *c, struct doubt *d, size_t trial, int64_t store,
                      int64_t postings)
 {
-    struct spfresh_params p = crash_params(true);
-
     *d = (struct doubt){ .on = false };
-    p.store = store;
-    p.postings = postings;
-    crash_begin(c, true, p);
+    crash_begin(c, true, crash_params(true, store, postings, SPFRESH_AUTO));
     c->seed += trial;
     c->faults.fault = (struct file_fault){ before, d };
-    crash_bench(c);
-    assert_ok(crash_create(c), &c->bench.error);
+    crash_new(c);
 }
 
 /* Simulates a power cut after which the snapshot's name exists (lasted) or not, and reopens. */

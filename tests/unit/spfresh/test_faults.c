@@ -6,16 +6,6 @@
 #include "tests/support/index_folder.h"
 #include "tests/unit/spfresh/crash.h"
 
-static struct spfresh_params params_of(int64_t store, int64_t postings, int64_t wal)
-{
-    struct spfresh_params p = crash_params(true);
-
-    p.store = store;
-    p.postings = postings;
-    p.wal = wal;
-    return p;
-}
-
 /* Runs updates, maintenance and checkpoints; a refused one must have an error message. */
 static void struggle(struct crash *c, size_t steps)
 {
@@ -96,9 +86,8 @@ static void test_failing_checkpoint(void **state)
 
     for (size_t i = 1; !finished; i++) {
         struct rng r = rng_at(test_seed(), 4);
-        crash_begin(&c, true, params_of(POSTING_MMAP, CODEC_SQ8, SPFRESH_WRITTEN));
-        crash_bench(&c);
-        assert_ok(crash_create(&c), &c.bench.error);
+        crash_begin(&c, true, crash_params(true, POSTING_MMAP, CODEC_SQ8, SPFRESH_WRITTEN));
+        crash_new(&c);
         struggle(&c, 3);
         c.faults.fail_at = atomic_load(&c.log->calls) + i;
         const int rc = spfresh_checkpoint(c.s);
@@ -117,9 +106,10 @@ static void test_failing_checkpoint(void **state)
 static void test_failing_calls(void **state)
 {
     for (int on = 0; on < 2; on++) {
-        fail_at_every_call("mapped", params_of(POSTING_MMAP, CODEC_RAW, SPFRESH_WRITTEN), on);
+        fail_at_every_call("mapped", crash_params(true, POSTING_MMAP, CODEC_RAW, SPFRESH_WRITTEN),
+                           on);
         fail_at_every_call("file, rabitq, synced",
-                           params_of(POSTING_FILE, CODEC_RABITQ, SPFRESH_SYNCED), on);
+                           crash_params(true, POSTING_FILE, CODEC_RABITQ, SPFRESH_SYNCED), on);
     }
 }
 
@@ -228,8 +218,8 @@ static void flip_all(struct spfresh_params p)
 
 static void test_flipped(void **state)
 {
-    flip_all(params_of(POSTING_MMAP, CODEC_RAW, SPFRESH_SYNCED));
-    flip_all(params_of(POSTING_FILE, CODEC_SQ8, SPFRESH_SYNCED));
+    flip_all(crash_params(true, POSTING_MMAP, CODEC_RAW, SPFRESH_SYNCED));
+    flip_all(crash_params(true, POSTING_FILE, CODEC_SQ8, SPFRESH_SYNCED));
 }
 
 /* ------------------------------------------------------------------------------- folders */
@@ -270,7 +260,7 @@ static void test_folders(void **state)
     struct index *other = NULL;
     char copy[PATH_MAX];
 
-    crash_begin(&c, true, crash_params(true));
+    crash_begin(&c, true, crash_params(true, POSTING_MMAP, CODEC_RAW, SPFRESH_AUTO));
     crash_bench(&c);
     assert_ok(crash_stream(&c, 4, true), &c.bench.error);
     /* The folder is open in this process. */
@@ -315,7 +305,7 @@ static uint64_t bytes_the_system_read(void)
 static void test_reads_are_counted(void **state)
 {
     static struct crash c;
-    struct spfresh_params p = params_of(POSTING_FILE, CODEC_RAW, SPFRESH_WRITTEN);
+    struct spfresh_params p = crash_params(true, POSTING_FILE, CODEC_RAW, SPFRESH_WRITTEN);
     struct posting_counts before, after;
 
     p.io = POSTING_IO_PREAD;

@@ -13,8 +13,7 @@ static _Noreturn void live(struct crash *c, size_t fail_at)
     const struct disk_plan plan = { .seed = c->seed, .sync_fails_at = fail_at };
     struct rng r = rng_at(c->seed, 4);
 
-    crash_bench(c);
-    assert_ok(crash_create(c), &c->bench.error);
+    crash_new(c);
     assert_ok(crash_step(c, (struct crash_op){ CRASH_INSERT, 0, 100 }), &c->bench.error);
     disk_begin(c->dir, &plan);
     for (size_t i = 0; i < 10; i++)
@@ -31,12 +30,10 @@ static _Noreturn void live(struct crash *c, size_t fail_at)
 static void lost(int64_t store, int64_t postings, size_t trial)
 {
     static struct crash c;
-    struct spfresh_params p = crash_params(true);
+    /* With SPFRESH_WRITTEN only a checkpoint syncs. */
+    const struct spfresh_params p = crash_params(true, store, postings, SPFRESH_WRITTEN);
     int status = -1;
 
-    p.store = store;
-    p.postings = postings;
-    p.wal = SPFRESH_WRITTEN; /* only a checkpoint syncs */
     for (size_t fail_at = 1; status != 0; fail_at++) {
         crash_begin(&c, true, p);
         c.seed += trial;

@@ -329,7 +329,7 @@ endif
 
 TEST_OBJECTS := $(call objects,$(TEST_HELP) tests/fuzz/replay.c) $(filter-out $(MAIN),$(OBJECTS))
 $(OUT)/tests/apart/contract/test_crash: $(call objects,$(CRASH_HELP))
-$(OUT)/tests/apart/unit/data/test_fetch_killed: $(call objects,$(wildcard tests/support/fault_disk*.c))
+$(addprefix $(OUT)/tests/apart/unit/,data/test_fetch_killed spfresh/test_lost): $(call objects,$(wildcard tests/support/fault_disk*.c))
 .SECONDEXPANSION:
 $(TEST_BINARIES): $$(call objects,$$(addsuffix .c,$$(call tests_of,$$@))) $(TEST_OBJECTS) $(OUT)/link-flags src/build/test-table.sh
 	$(call say,LINK,$@)

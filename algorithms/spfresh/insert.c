@@ -47,14 +47,6 @@ static int choose_some(void *arg, size_t first, size_t end, size_t worker)
     return rc;
 }
 
-static int choose_all(struct insert_chunk *c)
-{
-    struct pool *pool = c->s->base.env.pool;
-
-    return c->n == 1 ? choose_some(c, 0, 1, 0)
-                     : parallel_for(pool, pool_threads(pool), c->n, GRAIN, choose_some, c);
-}
-
 /* All chosen heads may have died in the meantime; then new ones are chosen. */
 static int file_somewhere(struct insert_chunk *c, size_t i, unsigned version)
 {
@@ -107,8 +99,9 @@ static int log_rows(struct insert_chunk *c, size_t n)
 static int insert_chunk(struct insert_chunk *c, size_t *done)
 {
     struct spfresh *s = c->s;
+    struct pool *pool = s->base.env.pool;
     size_t filed = 0;
-    int rc = choose_all(c);
+    int rc = parallel_for(pool, pool_threads(pool), c->n, GRAIN, choose_some, c);
 
     *done = 0;
     if (rc == OK)

@@ -76,7 +76,8 @@ struct loading {
 static int load_saved(void *to)
 {
     const struct loading *l = to;
-    const struct store_identity identity = spfresh_snapshot_identity(l->env, l->opening.ops->name);
+    const struct store_identity identity =
+        store_identity_of(l->env, l->opening.ops->name, SNAPSHOT_VERSION);
     struct store_reader r;
     struct spfresh *s = NULL;
     uint64_t lsn;

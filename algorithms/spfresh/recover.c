@@ -168,7 +168,8 @@ static int go_on(struct spfresh *s, const struct store_reader *r, uint64_t snaps
 int spfresh_recover(struct index **out, const struct index_env *env,
                     const struct spfresh_opening *opening)
 {
-    const struct store_identity identity = spfresh_snapshot_identity(env, opening->ops->name);
+    const struct store_identity identity =
+        store_identity_of(env, opening->ops->name, SNAPSHOT_VERSION);
     struct store_reader r;
     char name[SNAPSHOT_NAME_BYTES];
     struct spfresh *s = NULL;

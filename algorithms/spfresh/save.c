@@ -74,7 +74,7 @@ int spfresh_save(struct index *index, const char *dir)
     struct spfresh *s = spfresh_of(index);
     const struct durable_snapshot snapshot = {
         .name = SNAPSHOT_SAVED,
-        .identity = spfresh_snapshot_identity(&index->env, index->ops->name),
+        .identity = store_identity_of(&index->env, index->ops->name, SNAPSHOT_VERSION),
         .write = write_all,
         .to = s,
     };

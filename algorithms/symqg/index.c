@@ -144,8 +144,7 @@ void symqg_destroy(struct index *index)
     struct mem *mem = index->env.mem;
 
     scratch_pool_free(&s->scratch);
-    if (s->quantizer)
-        quantizer_destroy(&index->env, s->quantizer);
+    quantizer_destroy(&index->env, s->quantizer);
     mem_free(mem, s->vertices);
     mem_free(mem, s->ids);
     mem_free(mem, s->latches);

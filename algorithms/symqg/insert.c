@@ -24,8 +24,7 @@ static int make_quantizer(struct symqg *s, struct vectors rows)
     mem_free(env->mem, floats);
     if (rc != OK)
         return rc;
-    if (s->quantizer) /* of rows that are all removed */
-        quantizer_destroy(env, s->quantizer);
+    quantizer_destroy(env, s->quantizer); /* of rows that are all removed, if there is one */
     s->quantizer = trained;
     symqg_lay_out(s);
     return OK;
@@ -79,8 +78,7 @@ static int add(struct symqg *s, struct vectors rows, const uint64_t *ids, size_t
         symqg_sweep(s, x);
         pthread_rwlock_unlock(&s->lock);
     }
-    if (x)
-        scratch_pool_give(&s->scratch, x);
+    scratch_pool_give(&s->scratch, x);
     return rc;
 }
 

@@ -106,8 +106,7 @@ static int search_beside(struct searching *job, const void *query, struct topk *
                   : OK;
         const bool steady = s->n_changes == before;
         (void)pthread_rwlock_unlock(&s->lock);
-        if (x)
-            scratch_pool_give(&s->scratch, x);
+        scratch_pool_give(&s->scratch, x);
         if (rc != OK || top->n == top->k || steady || alone)
             return rc;
     }

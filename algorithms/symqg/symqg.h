@@ -3,7 +3,7 @@
  *   method.c options, reports, table   index.c creation, scratch   rows.c vertices and their rows
  *   edges.c choosing and coding edges   build.c building   insert.c adding rows
  *   remove.c removing rows   beam.c the search of the graph   search.c search
- *   store.c writing and reading a file's sections   check.c check   inspect.c inspect
+ *   store.c writing and reading a file's sections   check.c check
  *
  * A vertex has a row and `degree` places for edges, in one piece of memory, so that expanding it
  * reads consecutive lines:
@@ -237,7 +237,5 @@ int symqg_read(struct index *, struct store_reader *);
 int symqg_check(const struct index *, struct stat_sink *);
 /* Of the invariants of a graph with vertices, all but those of the codes. ERR_INVARIANT. */
 int symqg_check_graph(struct symqg *);
-
-/* inspect.c */
 
 #endif

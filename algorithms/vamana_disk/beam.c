@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "algorithms/common/rows/rows.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
@@ -110,9 +111,7 @@ int vamana_disk_beam(const struct vamana_disk_part *p, struct vamana_disk_scratc
     const struct index_env *env = &p->owner->base.env;
     struct expanding e = { p, x, query };
 
-    for (size_t i = 0; i < env->dim; i++)
-        x->query[i] = env->element == INDEX_U8 ? (float)((const uint8_t *)query)[i]
-                                               : ((const float_anywhere *)query)[i];
+    rows_to_floats(env, query, 1, x->query);
     if (p->quantizer->dim > env->dim)
         x->query[env->dim] = 0;
     return run(&e, L, width);

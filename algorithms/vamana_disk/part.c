@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "algorithms/common/rows/rows.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
@@ -27,10 +28,8 @@ float vamana_disk_distance(const struct vamana_disk *h, const void *query, const
 {
     const struct index_env *env = &h->base.env;
 
-    if (env->element == INDEX_U8)
-        return (float)env->kernels->l2sq_u8(query, row, env->dim);
     return env->metric == INDEX_IP ? -env->kernels->ip_f32(query, row, env->dim)
-                                   : env->kernels->l2sq_f32(query, row, env->dim);
+                                   : rows_distance(env, query, row);
 }
 
 void vamana_disk_put_row(const struct vamana_disk_part *p, const void *row, void *out)
@@ -49,12 +48,10 @@ void vamana_disk_floats(const struct vamana_disk_part *p, const void *row, float
 {
     const struct index_env *env = &p->owner->base.env;
 
-    if (env->element == INDEX_F32) {
+    if (env->element == INDEX_F32)
         vamana_disk_put_row(p, row, out);
-        return;
-    }
-    for (size_t i = 0; i < env->dim; i++)
-        out[i] = ((const uint8_t *)row)[i];
+    else
+        rows_to_floats(env, row, 1, out);
 }
 
 float vamana_disk_greatest_norm_sq(const struct graph_index *recent)
@@ -98,7 +95,7 @@ int vamana_disk_part_create(struct vamana_disk_part **out, const struct vamana_d
     p->layout = vamana_disk_layout_of(h);
     p->n = n;
     p->fd = -1;
-    p->entry = VAMANA_DISK_NONE;
+    p->entry = GRAPH_NONE;
     atomic_init(&p->n_live, 0);
     slot_table_init(&p->nodes, mem);
     p->ids = mem_array(mem, n, sizeof *p->ids);

@@ -1,22 +1,11 @@
 /* range.c - all rows within a radius: the list grows until it has twice the rows found, as in
  * DiskANN's library; then those in memory. On one thread, because one must deliver results. */
+#include "algorithms/common/rows/range_hits.h"
 #include "algorithms/common/rows/work.h"
 #include "algorithms/vamana_disk/vamana_disk.h"
-
-#include <stdlib.h>
-
 #include "src/core/mem.h"
-#include "src/core/order.h"
 
 enum { SCAN_SHARE = 4 }; /* a list of 1 / SCAN_SHARE of the rows reads nearly all pages */
-
-static bool is_found(const struct vamana_disk_part *p, const struct vamana_disk_scratch *x,
-                     const struct range_request *request, size_t i, uint64_t *id)
-{
-    *id = vamana_disk_id(p, x->found[i]);
-    return (double)x->distances[i] <= request->radius && *id != INDEX_NO_ID &&
-           index_filter_allows(request->filter, *id);
-}
 
 static size_t within(const struct vamana_disk_scratch *x, double radius)
 {
@@ -42,81 +31,67 @@ static int find(const struct vamana_disk_part *p, struct vamana_disk_scratch *x,
     }
 }
 
-/* What was passed on from disk, so that a row that moves to memory meanwhile is not found twice. */
-struct delivering {
+/* The answers of one query: of two copies of a row that moves to memory meanwhile, one is kept. */
+struct answering {
     const struct range_request *request;
     struct range_result *result;
-    uint64_t *ids;
-    size_t n, capacity;
+    const struct index_env *env;
+    struct range_hits hits;
 };
 
-static int deliver_found(struct delivering *d, const struct vamana_disk_part *p,
-                         const struct vamana_disk_scratch *x, size_t q)
+static int add_found(struct answering *a, const struct vamana_disk_part *p,
+                     const struct vamana_disk_scratch *x)
 {
-    uint64_t id;
+    const struct range_request *request = a->request;
     int rc = OK;
 
-    d->n = 0;
-    if (!mem_grow(p->owner->base.env.mem, &d->ids, &d->capacity, x->n_found + 1, sizeof *d->ids))
-        return fail(p->owner->base.env.error, ERR_NO_MEMORY,
-                    "vamana-disk: out of memory for %zu answers", x->n_found);
     for (size_t i = 0; i < x->n_found && rc == OK; i++) {
-        if (!is_found(p, x, d->request, i, &id))
-            continue;
-        d->ids[d->n++] = id;
-        rc = d->result->found(d->result->to, q, id, x->distances[i]);
+        const uint64_t id = vamana_disk_id(p, x->found[i]);
+
+        if ((double)x->distances[i] <= request->radius && id != INDEX_NO_ID &&
+            index_filter_allows(request->filter, id))
+            rc = range_hits_add(&a->hits, a->env, id, x->distances[i]);
     }
     return rc;
 }
 
-struct passing {
-    const struct delivering *d;
-    size_t query;
-};
-
-static int pass_on(void *to, size_t query, uint64_t id, float distance)
+static int add_recent(void *to, size_t query, uint64_t id, float distance)
 {
-    const struct passing *p = to;
-    const struct delivering *d = p->d;
+    struct answering *a = to;
 
     (void)query;
-    if (d->n > 0 && bsearch(&id, d->ids, d->n, sizeof id, order_u64))
-        return OK;
-    return d->result->found(d->result->to, p->query, id, distance);
+    return range_hits_add(&a->hits, a->env, id, distance);
 }
 
 static int range_query(struct vamana_disk *h, const struct vamana_disk_view *view,
-                       struct vamana_disk_scratch *x, struct delivering *d, size_t q)
+                       struct vamana_disk_scratch *x, struct answering *a, size_t q)
 {
-    const struct index_env *env = &h->base.env;
-    const unsigned char *query = (const unsigned char *)d->request->queries.rows +
-                                 q * index_row_bytes(env->element, env->dim);
-    struct passing passing = { d, q };
-    struct range_request one = *d->request;
-    struct range_result some = { .found = pass_on, .to = &passing };
+    const unsigned char *query = (const unsigned char *)a->request->queries.rows +
+                                 q * index_row_bytes(a->env->element, a->env->dim);
+    struct range_request one = *a->request;
+    struct range_result some = { .found = add_recent, .to = a };
     int rc = OK;
 
-    d->n = 0;
+    a->hits.n = 0;
     if (x) {
-        rc = find(view->part, x, d->request, query);
-        rc = rc == OK ? deliver_found(d, view->part, x, q) : rc;
-        if (d->n > 1)
-            qsort(d->ids, d->n, sizeof *d->ids, order_u64);
-        vamana_disk_count(h, view->part, x, &d->result->work);
+        rc = find(view->part, x, a->request, query);
+        rc = rc == OK ? add_found(a, view->part, x) : rc;
+        vamana_disk_count(h, view->part, x, &a->result->work);
     }
     one.queries.rows = query;
     one.queries.n = 1;
     if (rc == OK)
         rc = graph_index_range(&view->recent->base, &one, &some);
-    work_add(&d->result->work, &some.work);
-    return rc;
+    work_add(&a->result->work, &some.work);
+    range_hits_drop_repeats(&a->hits);
+    return rc == OK ? range_hits_deliver(&a->hits, q, a->result) : rc;
 }
 
 int vamana_disk_range(struct index *index, const struct range_request *request,
                       struct range_result *result)
 {
     struct vamana_disk *h = vamana_disk_of(index);
-    struct delivering d = { .request = request, .result = result };
+    struct answering a = { .request = request, .result = result, .env = &index->env };
     const unsigned ticket = epoch_enter(h->epoch);
     const struct vamana_disk_view *view = vamana_disk_view_of(h);
     struct vamana_disk_scratch *x = view->part->n > 0 ? vamana_disk_scratch_take(view->part) : NULL;
@@ -126,10 +101,10 @@ int vamana_disk_range(struct index *index, const struct range_request *request,
     if (view->part->n > 0 && !x)
         rc = fail(index->env.error, ERR_NO_MEMORY, "vamana-disk: out of memory, cannot search");
     for (size_t q = 0; q < request->queries.n && rc == OK; q++)
-        rc = range_query(h, view, x, &d, q);
+        rc = range_query(h, view, x, &a, q);
     if (x)
         vamana_disk_scratch_give(view->part, x);
     epoch_leave(h->epoch, ticket);
-    mem_free(index->env.mem, d.ids);
+    mem_free(index->env.mem, a.hits.hits);
     return rc;
 }

@@ -14,23 +14,39 @@ struct vamana_disk_head {
     float norm_max_sq;
 };
 
-struct vamana_disk_file {
-    const struct vamana_disk_head *head;
-    const uint64_t *ids;
-    const uint8_t *codes; /* of the quantizer, if there is one */
-};
-
-/* The sections "disk.head", "disk.ids", "disk.pq" and "disk.codes". env: of rows, as the quantizer
-   takes them. */
-static int fields(struct store_fields *f, const struct index_env *env, struct quantizer **q,
-                  struct vamana_disk_file *v)
+/* Makes the part that the head describes. */
+static int begin_part(struct vamana_disk_part **p, const struct vamana_disk *h,
+                      const struct store_reader *r, const struct vamana_disk_head *head)
 {
-    if (store_field(f, "disk.head", &v->head, 1, sizeof *v->head) != OK)
+    if (head->n >= GRAPH_NONE || (head->n > 0 && head->entry >= head->n) ||
+        !(head->norm_max_sq >= 0 && isfinite(head->norm_max_sq)))
+        return store_corrupt(r, "the number of nodes or the entry is out of range");
+    const int rc = vamana_disk_part_create(p, h, (size_t)head->n);
+    if (rc == OK) {
+        (*p)->entry = head->entry;
+        (*p)->unseen = head->unseen;
+        (*p)->norm_max_sq = head->norm_max_sq;
+    }
+    return rc;
+}
+
+/* The sections "disk.head", "disk.ids", "disk.pq" and "disk.codes" of *part, which reading makes. */
+static int fields(struct store_fields *f, const struct vamana_disk *h,
+                  const struct vamana_disk_head *head, struct vamana_disk_part **part)
+{
+    const struct index_env env = vamana_disk_row_env(h);
+    const size_t each = vamana_disk_groups(h);
+
+    if (store_field(f, "disk.head", &head, 1, sizeof *head) != OK ||
+        (f->r && (f->code = begin_part(part, h, f->r, head)) != OK))
         return f->code;
-    store_field(f, "disk.ids", &v->ids, v->head->n, sizeof *v->ids);
-    return pq_codes_field(f, "disk.pq", env, q) == OK && *q
-               ? store_field(f, "disk.codes", &v->codes, v->head->n, pq_codes_bytes(*q))
-               : f->code;
+    struct vamana_disk_part *p = *part;
+    store_copy(f, "disk.ids", (void *)(uintptr_t)p->ids, p->n, sizeof(uint64_t));
+    if (pq_codes_field(f, "disk.pq", &env, &p->quantizer) != OK || p->n == 0)
+        return f->code;
+    if (!p->quantizer || pq_codes_bytes(p->quantizer) != each)
+        return f->code = store_corrupt(f->r, "codes of another length than the params say");
+    return store_array(f, "disk.codes", &p->codes, NULL, p->n, each);
 }
 
 /* The pages begin at a multiple of their size, so that they can be read past the page cache. */
@@ -52,25 +68,23 @@ static void write_pages(const struct vamana_disk_pages *pages, struct store_writ
 }
 
 static int write_all(struct vamana_disk *h, struct store_writer *w, const char *dir,
-                     const struct vamana_disk_part *p, struct graph_index *recent,
+                     struct vamana_disk_part *p, struct graph_index *recent,
                      const struct vamana_disk_pages *pages, uint64_t *pages_at)
 {
     const struct store_identity identity =
         store_identity_of(&h->base.env, h->base.ops->name, VAMANA_DISK_VERSION);
     const struct vamana_disk_head head = { p->n, p->unseen, p->entry, p->norm_max_sq };
-    struct vamana_disk_file v = { &head, (const void *)(uintptr_t)p->ids, p->codes };
-    struct quantizer *quantizer = p->quantizer;
 
     (void)store_begin(w, dir, VAMANA_DISK_FILE, &identity, NULL, h->base.env.error);
     store_section(w, "params");
     store_write(w, &h->params, sizeof h->params);
-    (void)fields(&(struct store_fields){ .w = w }, &h->base.env, &quantizer, &v);
+    (void)fields(&(struct store_fields){ .w = w }, h, &head, &p);
     write_pages(pages, w, pages_at);
     (void)graph_index_write(&recent->base, w);
     return store_commit(w);
 }
 
-int vamana_disk_write(struct vamana_disk *h, const char *dir, const struct vamana_disk_part *p,
+int vamana_disk_write(struct vamana_disk *h, const char *dir, struct vamana_disk_part *p,
                       struct graph_index *recent, const struct vamana_disk_pages *pages,
                       uint64_t *pages_at)
 {
@@ -97,7 +111,8 @@ static int copy_run(void *to, const unsigned char *pages, size_t n_reads, uint32
     return c->w->code;
 }
 
-int vamana_disk_copy_pages(void *to, struct store_writer *w)
+/* Those of the part `to`. */
+static int copy_pages(void *to, struct store_writer *w)
 {
     struct copying c = { to, w };
 
@@ -114,27 +129,13 @@ int vamana_disk_save(struct index *index, const char *dir)
     pthread_mutex_lock(&h->lock);
     struct vamana_disk_view *view = vamana_disk_view_of(h);
     struct vamana_disk_part *p = view->part;
-    const struct vamana_disk_pages pages = { vamana_disk_copy_pages, p };
+    const struct vamana_disk_pages pages = { copy_pages, p };
     const int rc = vamana_disk_write(h, dir, p, view->recent, &pages, &pages_at);
     pthread_mutex_unlock(&h->lock);
     return rc;
 }
 
 /* ------------------------------------------------------------------------------- loading */
-
-static int take_codes(struct vamana_disk_part *p, const struct store_reader *r,
-                      const uint8_t *codes)
-{
-    const size_t each = vamana_disk_groups(p->owner);
-
-    if (!p->quantizer || pq_codes_bytes(p->quantizer) != each)
-        return store_corrupt(r, "codes of another length than the params say");
-    p->codes = mem_array(p->owner->base.env.mem, p->n, each);
-    if (!p->codes)
-        return fail(r->error, ERR_NO_MEMORY, "vamana-disk: out of memory for %zu codes", p->n);
-    memcpy(p->codes, codes, p->n * each);
-    return OK;
-}
 
 static int take_pages(struct vamana_disk_part *p, const struct store_reader *r)
 {
@@ -154,30 +155,10 @@ static int take_pages(struct vamana_disk_part *p, const struct store_reader *r)
 static int take_part(struct vamana_disk *h, const struct store_reader *r,
                      struct vamana_disk_part **out)
 {
-    const struct index_env env = vamana_disk_row_env(h);
-    struct vamana_disk_file v = { 0 };
-    struct quantizer *quantizer = NULL;
     struct vamana_disk_part *p = NULL;
-    int rc = fields(&(struct store_fields){ .r = r }, &env, &quantizer, &v);
+    int rc = fields(&(struct store_fields){ .r = r, .mem = h->base.env.mem }, h, NULL, &p);
 
-    if (rc == OK &&
-        (v.head->n >= VAMANA_DISK_NONE || (v.head->n > 0 && v.head->entry >= v.head->n) ||
-         !(v.head->norm_max_sq >= 0 && isfinite(v.head->norm_max_sq))))
-        rc = store_corrupt(r, "the number of nodes or the entry is out of range");
-    if (rc == OK)
-        rc = vamana_disk_part_create(&p, h, (size_t)v.head->n);
-    if (rc != OK) {
-        quantizer_destroy(&env, quantizer);
-        return rc;
-    }
-    p->quantizer = quantizer;
-    p->entry = v.head->entry;
-    p->unseen = v.head->unseen;
-    p->norm_max_sq = v.head->norm_max_sq;
-    for (size_t i = 0; i < p->n; i++)
-        atomic_init(&p->ids[i], v.ids[i]);
-    rc = vamana_disk_part_map(p);
-    rc = rc == OK && p->n > 0 ? take_codes(p, r, v.codes) : rc;
+    rc = rc == OK ? vamana_disk_part_map(p) : rc;
     rc = rc == OK ? take_pages(p, r) : rc;
     if (rc == OK)
         *out = p;
@@ -190,7 +171,7 @@ static int take_part(struct vamana_disk *h, const struct store_reader *r,
 static int import_file(struct vamana_disk *h, const char *dir, struct vamana_disk_part *p,
                        struct graph_index *recent)
 {
-    const struct vamana_disk_pages pages = { vamana_disk_copy_pages, p };
+    const struct vamana_disk_pages pages = { copy_pages, p };
     uint64_t at = 0;
     int rc = p->n > 0 ? vamana_disk_part_attach(p, dir) : OK;
 

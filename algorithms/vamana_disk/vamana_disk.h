@@ -4,7 +4,7 @@
  *   part.c the disk part       cache.c its first levels   read.c its pages
  *   beam.c search of the graph search.c search            range.c range search
  *   build.c rows to disk       merge.c when it merges how     stream.c, link.c the streaming merge
- *   prune.c links by codes
+ *   prune.c links by codes     recode.c codes of a merge
  *   store.c file, save, load   check.c check
  *
  * A view is what searches see: the disk part, which does not change but for its deletes, and an
@@ -37,7 +37,6 @@
 #include "src/core/topk.h"
 
 #define VAMANA_DISK_FILE "vamana-disk.index"
-#define VAMANA_DISK_NONE UINT32_MAX
 enum { VAMANA_DISK_PAGE = 4096, VAMANA_DISK_VERSION = 2, VAMANA_DISK_BEAM_MAX = 64 };
 enum { VAMANA_DISK_TRAIN_ROWS = 25600 /* 100 per codeword */ };
 
@@ -89,7 +88,7 @@ struct vamana_disk_part {
     const struct vamana_disk *owner;
     struct vamana_disk_layout layout;
     size_t n;
-    uint32_t entry;              /* where searches begin; VAMANA_DISK_NONE if n is 0 */
+    uint32_t entry;              /* where searches begin; GRAPH_NONE if n is 0 */
     float norm_max_sq;           /* INDEX_IP: at least that of each row */
     struct quantizer *quantizer; /* NULL if n is 0 */
     uint8_t *codes;              /* n codes */
@@ -303,11 +302,9 @@ struct vamana_disk_pages {
     void *to;
 };
 /* Writes the file in `dir`: the part and the recent rows. *pages_at: where its pages are in it. */
-int vamana_disk_write(struct vamana_disk *, const char *dir, const struct vamana_disk_part *,
+int vamana_disk_write(struct vamana_disk *, const char *dir, struct vamana_disk_part *,
                       struct graph_index *recent, const struct vamana_disk_pages *,
                       uint64_t *pages_at);
-/* Pages for that function: those of the part itself; `to` is the part. */
-int vamana_disk_copy_pages(void *to, struct store_writer *);
 
 /* store.c, check.c */
 int vamana_disk_save(struct index *, const char *dir);

@@ -72,6 +72,16 @@ static inline void baseline_begin(struct baseline_test *t, const struct index_op
     t->index = baseline_create(t, params);
 }
 
+/* Makes the index again, of no row, with a pool of so many threads. */
+static inline void baseline_use_threads(struct baseline_test *t, size_t threads, const char *params)
+{
+    t->index->ops->destroy(t->index);
+    pool_destroy(t->bench.pool);
+    t->bench.pool = t->bench.env.pool = pool_create(threads);
+    assert_non_null(t->bench.pool);
+    t->index = baseline_create(t, params);
+}
+
 static inline void baseline_end(struct baseline_test *t)
 {
     t->index->ops->destroy(t->index);

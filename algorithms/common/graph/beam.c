@@ -2,7 +2,6 @@
  * candidate is expanded next, until the best `ef` are all expanded. For the beams in use, some
  * hundreds, a sorted array is faster than two heaps. */
 #include "algorithms/common/graph/internal.h"
-#include "src/core/key_heap.h"
 
 #include "src/core/mem.h"
 
@@ -181,28 +180,12 @@ void graph_beam_keep_admitted(const struct layer *l, struct graph_scratch *s)
     s->list.n = n;
 }
 
-size_t graph_beam_sort_last(struct graph_scratch *s, size_t k)
+size_t graph_beam_answer(const struct graph_scratch *s, size_t k, uint32_t *nodes, float *distances)
 {
-    key_heap_make(s->list.keys, s->list.n);
     k = k < s->list.n ? k : s->list.n;
     for (size_t i = 0; i < k; i++) {
-        const uint64_t least = s->list.keys[0];
-
-        s->list.keys[0] = s->list.keys[s->list.n - 1 - i];
-        key_heap_sift(s->list.keys, s->list.n - 1 - i, 0);
-        s->list.keys[s->list.n - 1 - i] = least;
-    }
-    return k;
-}
-
-size_t graph_beam_answer(const struct graph_scratch *s, bool reversed, size_t k, uint32_t *nodes,
-                         float *distances)
-{
-    for (size_t i = 0; i < k; i++) {
-        const uint64_t key = s->list.keys[reversed ? s->list.n - 1 - i : i];
-
-        nodes[i] = candidate_node(key);
-        distances[i] = candidate_distance(key);
+        nodes[i] = candidate_node(s->list.keys[i]);
+        distances[i] = candidate_distance(s->list.keys[i]);
     }
     return k;
 }

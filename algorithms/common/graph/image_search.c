@@ -77,29 +77,15 @@ static inline size_t fresh_links(const struct image_walk *w, size_t level, uint3
     return n;
 }
 
-static inline void measure_fresh(const struct image_walk *w, size_t level, size_t n)
-{
-    const struct graph_image_rows *rows = w->rows;
-    const struct kernels *kernels = rows->kernels;
-    struct graph_scratch *s = w->scratch;
-
-    for (size_t i = 0; i < n; i++) {
-        const unsigned char *row = graph_image_row(rows, node_of(w->image, level, s->fresh[i]));
-
-        s->distances[i] =
-            rows->element == INDEX_U8
-                ? (float)kernels->l2sq_u8(w->query, row, rows->dim)
-                : kernels->l2sq_f32(w->query, (const float *)(const void *)row, rows->dim);
-    }
-}
-
 static inline void expand(const struct image_walk *w, size_t level, uint32_t i, bool narrow)
 {
     struct graph_scratch *s = w->scratch;
+    const struct graph_image_rows rows = *w->rows;
     const size_t n = fresh_links(w, level, i, narrow);
 
     s->checked += n;
-    measure_fresh(w, level, n);
+    for (size_t j = 0; j < n; j++)
+        s->distances[j] = measure(&rows, w->query, node_of(w->image, level, s->fresh[j]));
     for (size_t j = 0; j < n; j++) {
         if (s->list.n == s->list.ef &&
             candidate_of(s->distances[j], s->fresh[j]) > s->list.keys[s->list.n - 1])
@@ -108,29 +94,9 @@ static inline void expand(const struct image_walk *w, size_t level, uint32_t i, 
     }
 }
 
-/* Expands until no unexpanded candidate is left. */
-static inline void run(const struct image_walk *w, size_t level, bool narrow)
-{
-    struct graph_scratch *s = w->scratch;
-
-    while (s->list.cursor < s->list.n) {
-        const uint64_t key = s->list.keys[s->list.cursor];
-
-        if (key & 1) {
-            s->list.cursor++;
-            continue;
-        }
-        s->list.keys[s->list.cursor++] = key | 1;
-        if (s->list.cursor < s->list.n)
-            __builtin_prefetch(
-                links_at(w->image, level, candidate_node(s->list.keys[s->list.cursor]), narrow));
-        expand(w, level, candidate_node(key), narrow);
-    }
-}
-
-/* The same in the lowest layer, with the early end of struct graph_image_limit. */
-static inline void run_near(const struct image_walk *w, const struct graph_image_limit *limit,
-                            bool narrow)
+/* Expands until no unexpanded candidate is left, or the limit, if there is one, ends it. */
+static inline void run(const struct image_walk *w, size_t level,
+                       const struct graph_image_limit *limit, bool narrow)
 {
     struct graph_scratch *s = w->scratch;
     size_t idle = 0;
@@ -142,14 +108,14 @@ static inline void run_near(const struct image_walk *w, const struct graph_image
             s->list.cursor++;
             continue;
         }
-        const bool beyond = candidate_distance(key) > limit->distance;
+        const bool beyond = limit && candidate_distance(key) > limit->distance;
         if (beyond && idle >= limit->patience)
             return;
         s->list.keys[s->list.cursor++] = key | 1;
         if (s->list.cursor < s->list.n)
             __builtin_prefetch(
-                links_at(w->image, 0, candidate_node(s->list.keys[s->list.cursor]), narrow));
-        expand(w, 0, candidate_node(key), narrow);
+                links_at(w->image, level, candidate_node(s->list.keys[s->list.cursor]), narrow));
+        expand(w, level, candidate_node(key), narrow);
         idle = beyond && s->list.keys[0] >> 1 == least ? idle + 1 : 0;
     }
 }
@@ -168,16 +134,13 @@ static inline void descend(const struct image_walk *w, size_t ef,
     for (; level > 0; level--) {
         graph_beam_begin(s, 1);
         graph_beam_start_known(s, at, distance);
-        run(w, level, narrow);
+        run(w, level, NULL, narrow);
         distance = candidate_distance(s->list.keys[0]);
         at = image->layers[level].below[candidate_node(s->list.keys[0])];
     }
     graph_beam_begin(s, ef);
     graph_beam_start_known(s, at, distance);
-    if (limit)
-        run_near(w, limit, narrow);
-    else
-        run(w, 0, narrow);
+    run(w, 0, limit, narrow);
 }
 
 int graph_image_search(const struct graph_image *image, const struct graph_image_rows *rows,
@@ -202,8 +165,7 @@ int graph_image_search(const struct graph_image *image, const struct graph_image
         descend(&w, ef, limit, true);
     else
         descend(&w, ef, limit, false);
-    *n = graph_beam_answer(scratch, false, k < scratch->list.n ? k : scratch->list.n, nodes,
-                           distances);
+    *n = graph_beam_answer(scratch, k, nodes, distances);
     *checked += (double)scratch->checked;
     return OK;
 }

@@ -275,12 +275,8 @@ void graph_beam_run(const struct graph *, const struct layer *, struct graph_scr
                     const void *query);
 /* Moves the candidates that the search may return to the front. */
 void graph_beam_keep_admitted(const struct layer *, struct graph_scratch *);
-/* Moves the nearest of unordered keys, at most k, to the last places, the nearest last; returns
-   their number. */
-size_t graph_beam_sort_last(struct graph_scratch *, size_t k);
-/* Writes the first k candidates; reversed: the last ones, from the end. Returns their number. */
-size_t graph_beam_answer(const struct graph_scratch *, bool reversed, size_t k, uint32_t *nodes,
-                         float *distances);
+/* Writes the first k candidates, or all if there are fewer. Returns their number. */
+size_t graph_beam_answer(const struct graph_scratch *, size_t k, uint32_t *nodes, float *distances);
 
 /* 5. Edges (edges.c) */
 
@@ -318,7 +314,7 @@ uint32_t graph_medoid(const struct graph *, const struct layer *, bool live_only
 void graph_keys_from(const struct graph *, const struct layer *, uint32_t i, const uint32_t *list,
                      size_t n, uint64_t *keys);
 
-/* 6. Changes (add.c, remove.c, in_place.c). Nothing fails: all memory was reserved. */
+/* 6. Changes (add.c, remove.c). Nothing fails: all memory was reserved. */
 
 /* Removes a live node from all its layers; links to it may remain until swept. */
 void graph_unlink(struct graph *, uint32_t node);

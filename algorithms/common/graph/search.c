@@ -3,20 +3,28 @@
 #include "algorithms/common/graph/internal.h"
 
 #include "src/core/error.h"
+#include "src/core/key_heap.h"
 
-/* Scans all nodes; the k nearest end up in the last places, the nearest last. */
-static size_t scan_all(const struct graph *g, struct graph_scratch *s, const void *query, size_t n,
-                       size_t k)
+/* Scans all numbers and writes the k nearest; returns how many there are. */
+static size_t scan_all(const struct graph *g, struct graph_scratch *s, const void *query,
+                       size_t count, size_t k, uint32_t *nodes, float *distances)
 {
     const struct layer *l = &g->layers[0];
+    uint64_t *keys = s->list.keys;
+    size_t n = 0, found = 0;
 
-    s->list.n = 0;
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         if (layer_admits(l, i, s->since))
-            s->list.keys[s->list.n++] = candidate_of(row_distance(g, query, layer_row(l, i)), i);
+            keys[n++] = candidate_of(row_distance(g, query, layer_row(l, i)), i);
     }
-    s->checked += s->list.n;
-    return graph_beam_sort_last(s, k);
+    s->checked += n;
+    for (key_heap_make(keys, n); found < k && n > 0; found++) {
+        const uint64_t key = key_heap_pop(keys, &n);
+
+        nodes[found] = candidate_node(key);
+        distances[found] = candidate_distance(key);
+    }
+    return found;
 }
 
 int graph_search(const struct graph *g, struct graph_scratch *s, const void *query,
@@ -41,12 +49,12 @@ int graph_search(const struct graph *g, struct graph_scratch *s, const void *que
     s->checked = 0;
     s->max_check = q->max_check;
     if (all) {
-        *n = graph_beam_answer(s, true, scan_all(g, s, query, count, q->k), nodes, distances);
+        *n = scan_all(g, s, query, count, q->k, nodes, distances);
     } else {
         graph_entry_begin(g, 0, s, query, ef);
         graph_beam_run(g, l, s, query);
         graph_beam_keep_admitted(l, s);
-        *n = graph_beam_answer(s, false, q->k < s->list.n ? q->k : s->list.n, nodes, distances);
+        *n = graph_beam_answer(s, q->k, nodes, distances);
     }
     *checked += (double)s->checked;
     return OK;

@@ -2,9 +2,8 @@
  * the ids of its nodes: all of `hnsw`, and `vamana` in memory. A method gives its options, its
  * table, and the struct graph_index_kind.
  *
- *   index.c creation   update.c insert remove maintain   search.c search range
- *   scratch.c memory of a thread   store.c sections of a file, check
- *   report.c stats memory inspect
+ *   index.c creation, memory of a thread   update.c insert remove maintain   search.c search range
+ *   store.c sections of a file, check   report.c stats memory inspect
  *
  * Invariant: a node is live exactly if the graph has it and ids[node] is not INDEX_NO_ID, and
  * `nodes` maps that id back to it. A node of the graph without an id is deleted and not

@@ -1,7 +1,8 @@
 /* directory_internal.h - maps a posting's number to the store's entry for it; readers take no lock.
  *
- * An entry is a pointer, NULL if the posting does not exist, replaced with a release store; the old
- * target is retired through the epoch. The directory grows under its own lock. */
+ * Entries do not move, and new ones are zero. In memory and in the block file an entry is a pointer,
+ * NULL if the posting does not exist, replaced with a release store; the old target is retired
+ * through the epoch. The directory grows under its own lock. */
 #ifndef DRIFTLINE_COMMON_POSTINGS_DIRECTORY_INTERNAL_H
 #define DRIFTLINE_COMMON_POSTINGS_DIRECTORY_INTERNAL_H
 
@@ -12,14 +13,14 @@
 #include "algorithms/common/concurrency/segmented.h"
 
 struct posting_directory {
-    struct segmented entries; /* of _Atomic(void *) */
-    _Atomic(size_t) n;        /* entries that readers may access */
+    struct segmented entries;
+    _Atomic(size_t) n; /* entries that readers may access */
     pthread_mutex_t growing;
 };
 
-static inline void directory_init(struct posting_directory *d, struct mem *mem)
+static inline void directory_init(struct posting_directory *d, struct mem *mem, size_t entry_bytes)
 {
-    segmented_init(&d->entries, mem, sizeof(_Atomic(void *)));
+    segmented_init(&d->entries, mem, entry_bytes);
     atomic_init(&d->n, 0);
     (void)pthread_mutex_init(&d->growing, NULL);
 }
@@ -50,22 +51,25 @@ static inline bool directory_reserve(struct posting_directory *d, uint32_t posti
     return there;
 }
 
-/* The posting must have an entry. */
-static inline _Atomic(void *) *directory_entry(const struct posting_directory *d, uint32_t posting)
+/* NULL: the posting has no entry. */
+static inline void *directory_entry(const struct posting_directory *d, uint32_t posting)
 {
-    return segmented_at(&d->entries, posting);
+    return posting < directory_n(d) ? segmented_at(&d->entries, posting) : NULL;
 }
 
+/* The pointer in the entry; NULL: there is none. */
 static inline void *directory_get(const struct posting_directory *d, uint32_t posting)
 {
-    return posting < directory_n(d)
-               ? atomic_load_explicit(directory_entry(d, posting), memory_order_acquire)
-               : NULL;
+    _Atomic(void *) *entry = directory_entry(d, posting);
+
+    return entry ? atomic_load_explicit(entry, memory_order_acquire) : NULL;
 }
 
+/* The posting has an entry. */
 static inline void directory_put(struct posting_directory *d, uint32_t posting, void *what)
 {
-    atomic_store_explicit(directory_entry(d, posting), what, memory_order_release);
+    atomic_store_explicit((_Atomic(void *) *)segmented_at(&d->entries, posting), what,
+                          memory_order_release);
 }
 
 /* Prefetches a posting while the one before it is worked on. Into the second level: in the first it

@@ -78,7 +78,7 @@ static int file_open(struct posting_store **store, const struct index_env *env, 
     };
     s->fd = s->direct_fd = -1;
     (void)pthread_mutex_init(&s->lock, NULL);
-    directory_init(&s->directory, env->mem);
+    directory_init(&s->directory, env->mem, sizeof(_Atomic(void *)));
     segmented_init(&s->segments, env->mem, sizeof(void *));
     posting_extents_init(&s->space, env->mem);
     posting_placement_pool_init(&s->pool, env->mem);
@@ -311,16 +311,13 @@ static int file_splice(struct posting_store *store, uint32_t posting, size_t kee
         rc = n > 0 ? append_in_page(s, posting, old, length, bytes, n) : OK;
     else if (keep < length || n > 0)
         rc = splice_pages(s, posting, old, length, keep, bytes, n);
-    if (rc == OK) {
-        COUNT_ADD(store->splices, 1);
+    if (rc == OK)
         COUNT_ADD(store->bytes_given, n);
-    }
     return rc;
 }
 
 static void file_drop(struct posting_store *store, uint32_t posting)
 {
-    COUNT_ADD(store->drops, 1);
     take_away(file_of(store), posting);
 }
 

@@ -314,7 +314,6 @@ int posting_file_read_some(struct posting_reader *reader, const uint32_t *postin
     if (!there)
         return fail(s->base.env.error, ERR_NO_MEMORY,
                     "postings: out of memory, cannot read %zu of them", n);
-    COUNT_ADD(s->base.reads, n);
     r->n = n;
     if (is_mapped(s))
         plan_gathering(r, n);

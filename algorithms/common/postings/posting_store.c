@@ -17,19 +17,9 @@ int posting_store_open(struct posting_store **store, const struct index_env *env
                        struct epoch *epoch, const struct posting_options *options,
                        const struct store_reader *snapshot)
 {
-    const size_t kind = (size_t)options->kind;
-    const struct posting_ops *ops = kind < sizeof kinds / sizeof *kinds ? kinds[kind] : NULL;
+    const struct posting_ops *ops = kinds[options->kind];
 
     *store = NULL;
-    if (!ops)
-        return fail(env->error, ERR_UNSUPPORTED,
-                    "postings: this build has no %s store; install librocksdb-dev and build again, "
-                    "or choose another store",
-                    options->kind == POSTING_ROCKSDB ? "RocksDB" : "such");
-    if (options->kind != POSTING_MEMORY && !env->dir)
-        return fail(env->error, ERR_ARGUMENT,
-                    "postings: a store of kind %s needs a folder for its files, but none was given",
-                    ops->name);
     if (snapshot && !ops->freeze)
         return fail(env->error, ERR_UNSUPPORTED, "postings: a store of kind %s has no snapshots",
                     ops->name);
@@ -114,29 +104,22 @@ int posting_next(struct posting_reader *reader, const unsigned char **bytes, siz
 
 int posting_store_freeze(struct posting_store *store, struct store_writer *writer)
 {
-    if (!store->ops->freeze)
-        return fail(store->env.error, ERR_UNSUPPORTED,
-                    "postings: a store of kind %s has no snapshots", store->ops->name);
     return store->ops->freeze(store, writer);
 }
 
 int posting_store_sync(struct posting_store *store)
 {
-    return store->ops->sync ? store->ops->sync(store) : OK;
+    return store->ops->sync(store);
 }
 
 void posting_store_ended(struct posting_store *store, enum durable_outcome outcome)
 {
-    if (store->ops->ended)
-        store->ops->ended(store, outcome);
+    store->ops->ended(store, outcome);
 }
 
 void posting_store_counts(const struct posting_store *store, struct posting_counts *counts)
 {
-    *counts = (struct posting_counts){ .splices = COUNT_GET(store->splices),
-                                       .drops = COUNT_GET(store->drops),
-                                       .reads = COUNT_GET(store->reads),
-                                       .pages_read = COUNT_GET(store->pages_read),
+    *counts = (struct posting_counts){ .pages_read = COUNT_GET(store->pages_read),
                                        .bytes_read = COUNT_GET(store->bytes_read),
                                        .bytes_given = COUNT_GET(store->bytes_given),
                                        .late = COUNT_GET(store->late) };

@@ -45,10 +45,10 @@ struct posting_options {
 
 struct posting_store;
 
-/* Opens an empty store, or one on the files that the snapshot refers to, as they were at freeze();
-   snapshot: NULL for an empty one. Its files are in env->dir (memory has none), which must not hold
-   those of another store: files of the same names are emptied. ERR_IO, ERR_NO_MEMORY,
-   ERR_UNSUPPORTED, ERR_CORRUPT. */
+/* Opens an empty store, of a kind that this build has, or one on the files that the snapshot refers
+   to, as they were at freeze(); snapshot: NULL for an empty one. Its files are in env->dir (memory
+   has none), which must not hold those of another store: files of the same names are emptied.
+   ERR_IO, ERR_NO_MEMORY, ERR_UNSUPPORTED, ERR_CORRUPT. */
 int posting_store_open(struct posting_store **, const struct index_env *, struct epoch *,
                        const struct posting_options *, const struct store_reader *snapshot);
 /* Leaves the files as they are and makes nothing durable. NULL is allowed. */
@@ -102,7 +102,6 @@ void posting_store_ended(struct posting_store *, enum durable_outcome);
 /* 5. Reports */
 
 struct posting_counts {
-    uint64_t splices, drops, reads; /* postings */
     /* bytes: of pages, from the store; RocksDB: of postings, and the pages that these fill */
     uint64_t pages_read, bytes_read;
     uint64_t pages_written, bytes_written; /* to files; RocksDB: as it reports */
@@ -137,7 +136,8 @@ struct posting_ops {
     int (*read)(struct posting_reader *, const uint32_t *, size_t n,
                 const struct posting_read_options *);
     int (*next)(struct posting_reader *, const unsigned char **bytes, size_t *n);
-    int (*freeze)(struct posting_store *, struct store_writer *); /* NULL: no snapshots */
+    /* NULL, also the next two: no snapshots. */
+    int (*freeze)(struct posting_store *, struct store_writer *);
     int (*sync)(struct posting_store *);
     void (*ended)(struct posting_store *, enum durable_outcome);
     /* Adds what only this kind counts; NULL: nothing. */
@@ -153,7 +153,7 @@ struct posting_store {
     struct epoch *epoch;
     struct posting_options options;
     /* What all kinds count, for posting_store_counts(). */
-    _Atomic(uint64_t) splices, drops, reads, pages_read, bytes_read, bytes_given, late;
+    _Atomic(uint64_t) pages_read, bytes_read, bytes_given, late;
 };
 
 #define COUNT_ADD(counter, by) atomic_fetch_add_explicit(&(counter), (by), memory_order_relaxed)

@@ -9,16 +9,6 @@
 
 /* ---- updates */
 
-/* For updates, which are outside the epoch: an entry does not move. */
-static struct rocks_entry *find_entry(const struct rocks *r, uint32_t posting)
-{
-    const unsigned ticket = epoch_enter(r->store.epoch);
-    struct rocks_entry *e = rocks_entry(r, posting);
-
-    epoch_leave(r->store.epoch, ticket);
-    return e;
-}
-
 /* Puts or merges a value that consists of two parts. */
 static int write_parts(struct rocks *r, uint32_t posting, bool merge, const char *first,
                        size_t first_n, const void *second, size_t second_n)
@@ -79,7 +69,7 @@ static int rocks_splice(struct posting_store *store, uint32_t posting, size_t ke
     int rc = posting_rocks_reserve(r, posting);
     if (rc != OK)
         return rc;
-    struct rocks_entry *e = find_entry(r, posting);
+    struct rocks_entry *e = rocks_entry(r, posting);
     const uint32_t length = atomic_load(&e->length), chain = atomic_load(&e->chain);
     const uint64_t kept = keep;
     const bool merge = kept > 0 && chain < ROCKS_CHAIN;
@@ -104,7 +94,6 @@ static int rocks_splice(struct posting_store *store, uint32_t posting, size_t ke
     }
     atomic_store(&e->chain, merge ? chain + 1 : 0);
     atomic_store(&e->length, (uint32_t)(kept + n));
-    COUNT_ADD(store->splices, 1);
     COUNT_ADD(store->bytes_given, n);
     return OK;
 }
@@ -113,18 +102,17 @@ static int rocks_splice(struct posting_store *store, uint32_t posting, size_t ke
 static void rocks_drop(struct posting_store *store, uint32_t posting)
 {
     struct rocks *r = rocks_of(store);
-    struct rocks_entry *e = find_entry(r, posting);
+    struct rocks_entry *e = rocks_entry(r, posting);
 
     if (!e || atomic_load(&e->length) == 0)
         return;
     atomic_store(&e->length, 0);
     atomic_store(&e->chain, posting_rocks_erase(r, NULL, posting) == OK ? 0 : ROCKS_STALE);
-    COUNT_ADD(store->drops, 1);
 }
 
 static size_t rocks_length(const struct posting_store *store, uint32_t posting)
 {
-    const struct rocks_entry *e = find_entry(rocks_of(store), posting);
+    const struct rocks_entry *e = rocks_entry(rocks_of(store), posting);
 
     return e ? atomic_load(&e->length) : 0;
 }
@@ -168,7 +156,7 @@ static uint64_t rocks_resident(const struct posting_store *store)
 {
     const struct rocks *r = rocks_of(store);
 
-    return sizeof *r + segmented_bytes(&r->entries) + atomic_load(&r->reader_bytes) +
+    return sizeof *r + directory_bytes(&r->directory) + atomic_load(&r->reader_bytes) +
            property(r, "rocksdb.size-all-mem-tables") +
            property(r, "rocksdb.estimate-table-readers-mem") + rocksdb_cache_get_usage(r->cache);
 }
@@ -199,7 +187,6 @@ static int rocks_check(const struct posting_store *store)
 {
     const struct rocks *r = rocks_of(store);
     rocksdb_iterator_t *at = rocksdb_create_iterator(r->db, r->reading);
-    const unsigned ticket = epoch_enter(store->epoch);
     size_t filled = 0, expected = 0;
     char *words = NULL;
     int rc = OK;
@@ -210,9 +197,8 @@ static int rocks_check(const struct posting_store *store)
     rocksdb_iter_destroy(at);
     if (words)
         rc = posting_rocks_trouble(r, r->store.env.error, "cannot read through", NULL, words);
-    for (size_t i = 0; i < atomic_load(&r->known); i++)
+    for (size_t i = 0; i < directory_n(&r->directory); i++)
         expected += atomic_load(&rocks_entry(r, (uint32_t)i)->length) > 0;
-    epoch_leave(store->epoch, ticket);
     if (rc == OK && filled != expected)
         rc = fail(store->env.error, ERR_INVARIANT, "%zu postings in %s, %zu were written", filled,
                   r->dir, expected);
@@ -225,24 +211,20 @@ static void rocks_close(struct posting_store *store)
 {
     struct rocks *r = rocks_of(store);
 
-    if (!store)
-        return;
     posting_rocks_close_database(r);
-    segmented_free(&r->entries);
-    pthread_mutex_destroy(&r->growth);
+    directory_free(&r->directory);
     mem_free(store->env.mem, r);
 }
 
 static int open_in(struct rocks *r, const struct store_reader *resume)
 {
     const struct index_env *env = &r->store.env;
-    const int n =
-        env->dir ? snprintf(r->dir, sizeof r->dir - NAME_MAX, "%s/rocks", env->dir) : INT_MAX;
+    const int n = snprintf(r->dir, sizeof r->dir - NAME_MAX, "%s/rocks", env->dir);
     int rc;
 
     if (n < 0 || (size_t)n >= sizeof r->dir - NAME_MAX)
-        return fail(env->error, ERR_ARGUMENT, "postings in RocksDB need a folder%s%s",
-                    env->dir ? ", with a shorter path than " : "", env->dir ? env->dir : "");
+        return fail(env->error, ERR_ARGUMENT,
+                    "postings in RocksDB need a folder, with a shorter path than %s", env->dir);
     if ((rc = posting_rocks_clear(r)) != OK ||
         (resume && (rc = posting_rocks_resume(r, resume)) != OK) ||
         (rc = posting_rocks_configure(r)) != OK)
@@ -261,8 +243,7 @@ static int rocks_open(struct posting_store **out, const struct index_env *env, s
     r->store = (struct posting_store){
         .ops = &posting_rocksdb_ops, .env = *env, .epoch = epoch, .options = *options
     };
-    segmented_init(&r->entries, env->mem, sizeof(struct rocks_entry));
-    pthread_mutex_init(&r->growth, NULL);
+    directory_init(&r->directory, env->mem, sizeof(struct rocks_entry));
     const int rc = open_in(r, resume);
     if (rc != OK)
         rocks_close(&r->store);

@@ -12,11 +12,10 @@
 #define DRIFTLINE_COMMON_POSTINGS_ROCKSDB_INTERNAL_H
 
 #include <limits.h>
-#include <pthread.h>
 #include <rocksdb/c.h>
 #include <stdatomic.h>
 
-#include "algorithms/common/concurrency/segmented.h"
+#include "algorithms/common/postings/directory_internal.h"
 #include "algorithms/common/postings/posting_store.h"
 
 enum {
@@ -42,10 +41,8 @@ struct rocks {
     rocksdb_readoptions_t *reading;
     rocksdb_writeoptions_t *writing;
     bool direct;
-    struct segmented entries;
-    atomic_size_t known;    /* number of entries */
-    pthread_mutex_t growth; /* protects the growth of entries */
-    uint64_t frozen;        /* the last snapshot's number */
+    struct posting_directory directory; /* of struct rocks_entry */
+    uint64_t frozen;                    /* the last snapshot's number */
     atomic_size_t reader_bytes;
 };
 
@@ -60,10 +57,10 @@ static inline void rocks_key(uint32_t posting, char key[ROCKS_KEY_BYTES])
         key[i] = (char)(posting >> (24 - 8 * i));
 }
 
-/* NULL: never spliced. Entries do not move, but while others grow, finding one needs the epoch. */
+/* NULL: never spliced. */
 static inline struct rocks_entry *rocks_entry(const struct rocks *r, uint32_t posting)
 {
-    return posting < atomic_load(&r->known) ? segmented_at(&r->entries, posting) : NULL;
+    return directory_entry(&r->directory, posting);
 }
 
 /* rocksdb_values.c. Makes sure that the posting has an entry. ERR_NO_MEMORY. */

@@ -59,10 +59,8 @@ static size_t bytes_of(const struct rocks_reader *d)
 void posting_rocks_reader_destroy(struct posting_reader *reader)
 {
     struct rocks_reader *d = reader_of(reader);
-
-    if (!reader)
-        return;
     struct mem *mem = reader->store->env.mem;
+
     atomic_fetch_sub(&rocks_of(reader->store)->reader_bytes, bytes_of(d));
     for (size_t i = 0; i < d->slots_capacity; i++)
         mem_free(mem, d->slots[i].bytes);
@@ -183,7 +181,6 @@ static int take(struct rocks_reader *d, size_t i, rocksdb_pinnableslice_t **valu
     if (!fill(d, &d->slots[i], bytes, n))
         return fail(r->store.env.error, ERR_NO_MEMORY,
                     "out of memory, cannot read posting %" PRIu32, d->postings[i]);
-    COUNT_ADD(r->store.reads, 1);
     COUNT_ADD(r->store.bytes_read, whole);
     COUNT_ADD(r->store.pages_read, (whole + POSTING_PAGE - 1) / POSTING_PAGE);
     return OK;

@@ -101,7 +101,7 @@ static int delete_again(struct rocks *r)
 {
     int rc = OK;
 
-    for (size_t i = 0; i < atomic_load(&r->known) && rc == OK; i++) {
+    for (size_t i = 0; i < directory_n(&r->directory) && rc == OK; i++) {
         struct rocks_entry *e = rocks_entry(r, (uint32_t)i);
 
         if (atomic_load(&e->chain) != ROCKS_STALE)
@@ -141,7 +141,7 @@ static int free_number(const struct rocks *r, uint64_t *number, char path[PATH_M
 
 static void write_lengths(const struct rocks *r, struct store_writer *w)
 {
-    const struct header h = { r->frozen, atomic_load(&r->known) };
+    const struct header h = { r->frozen, directory_n(&r->directory) };
 
     store_section(w, "store.rocks");
     store_write(w, &h, sizeof h);

@@ -34,20 +34,10 @@ int posting_rocks_fault(const struct rocks *r, struct error *error, const char *
 
 int posting_rocks_reserve(struct rocks *r, uint32_t posting)
 {
-    bool there = true;
-
-    if (posting < atomic_load(&r->known))
-        return OK;
-    pthread_mutex_lock(&r->growth);
-    if (posting >= atomic_load(&r->known)) {
-        there = segmented_grow(&r->entries, (size_t)posting + 1);
-        if (there)
-            atomic_store(&r->known, (size_t)posting + 1);
-    }
-    pthread_mutex_unlock(&r->growth);
-    return there ? OK
-                 : fail(r->store.env.error, ERR_NO_MEMORY,
-                        "posting store: out of memory for the length of posting %" PRIu32, posting);
+    return directory_reserve(&r->directory, posting)
+               ? OK
+               : fail(r->store.env.error, ERR_NO_MEMORY,
+                      "posting store: out of memory for the length of posting %" PRIu32, posting);
 }
 
 int posting_rocks_erase(struct rocks *r, struct error *error, uint32_t posting)

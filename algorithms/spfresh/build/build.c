@@ -70,10 +70,8 @@ static int drop_heads(struct spfresh *s)
     return rc;
 }
 
-static int open_heads(struct spfresh *s, size_t n)
+static void open_heads(struct spfresh *s, size_t n)
 {
-    if (!segmented_grow(&s->heads, n + SPFRESH_ADDERS))
-        return no_memory(s);
     for (uint32_t i = 0; i < n; i++) {
         struct spfresh_head *h = spfresh_head(s, i);
 
@@ -82,7 +80,6 @@ static int open_heads(struct spfresh *s, size_t n)
         atomic_store_explicit(&h->flags, HEAD_OPEN, memory_order_release);
     }
     atomic_store(&s->built, true);
-    return OK;
 }
 
 /* An index that is trained a second time gets a new graph. */
@@ -122,7 +119,7 @@ int spfresh_build_heads(struct spfresh *s, struct vectors rows)
     if (rc == OK)
         rc = gather_heads(s, rows, picked, n);
     if (rc == OK)
-        rc = open_heads(s, n);
+        open_heads(s, n);
     mem_free(s->base.env.mem, picked);
     return rc;
 }

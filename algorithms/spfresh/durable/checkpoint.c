@@ -101,7 +101,7 @@ static int write_checkpoint(struct checkpoint *c)
     char name[SNAPSHOT_NAME_BYTES];
     const struct durable_snapshot snapshot = {
         .name = name,
-        .identity = spfresh_snapshot_identity(&s->base.env, s->base.ops->name),
+        .identity = store_identity_of(&s->base.env, s->base.ops->name, SNAPSHOT_VERSION),
         .write = write_sections,
         .ended = ended,
         .to = c,

@@ -43,11 +43,6 @@ void spfresh_snapshot_remove_older(const struct spfresh *s, uint64_t than)
         (void)spfresh_snapshot_remove(s, than);
 }
 
-struct store_identity spfresh_snapshot_identity(const struct index_env *env, const char *method)
-{
-    return store_identity_of(env, method, SNAPSHOT_VERSION);
-}
-
 /* ------------------------------------------------------------------------------ sections */
 
 static void write_heads(struct spfresh *s, struct store_writer *w, size_t n)

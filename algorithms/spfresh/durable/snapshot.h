@@ -43,8 +43,6 @@ struct spfresh_snapshot_head {
 int spfresh_snapshot_newest(const struct index_env *, const char *dir, uint64_t *number);
 #define SNAPSHOT_NAME_BYTES 32
 void spfresh_snapshot_name(char name[SNAPSHOT_NAME_BYTES], uint64_t number);
-/* method: the method's name. */
-struct store_identity spfresh_snapshot_identity(const struct index_env *, const char *method);
 
 /* Writes all sections but postings and rows. The checkpoint lock is held exclusively. */
 int spfresh_snapshot_write(struct spfresh *, struct store_writer *, uint64_t lsn);

@@ -137,8 +137,7 @@ int spfresh_do_jobs(struct spfresh *s, uint64_t budget, bool *more)
 {
     const struct job_queue_bounds bounds = { .cost = budget, .threads = 1 };
 
-    *more = false;
-    return s->jobs ? job_queue_work(&s->jobs->queue, &bounds, more) : OK;
+    return job_queue_work(&s->jobs->queue, &bounds, more);
 }
 
 /* Splits postings past the hard limit. Their jobs in the queue will find nothing to do. */
@@ -195,11 +194,6 @@ int spfresh_after_update(struct spfresh *s)
 
 /* -------------------------------------------------------------------------------- maintain() */
 
-static int maintenance_error(const struct spfresh *s)
-{
-    return s->jobs ? job_queue_error(&s->jobs->queue, s->base.env.error) : OK;
-}
-
 /* Retries failed jobs; an error is cleared when its job succeeds. */
 static int maintain(struct spfresh *s, uint64_t budget, bool *more)
 {
@@ -208,7 +202,7 @@ static int maintain(struct spfresh *s, uint64_t budget, bool *more)
     job_queue_retry(&s->jobs->queue, true);
     int rc = spfresh_do_jobs(s, budget, more);
     if (rc == OK)
-        rc = maintenance_error(s);
+        rc = job_queue_error(&s->jobs->queue, s->base.env.error);
     return rc == OK ? job_queue_chores(&s->jobs->queue) : rc;
 }
 

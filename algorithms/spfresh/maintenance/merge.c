@@ -98,10 +98,15 @@ static int find_partner(struct merger *m, bool *found)
 
 /* ---------------------------------------------------------------------------------- joining */
 
+/* A coming and a current entry of one vector are two. */
+static uint64_t key_of(const struct spfresh_members *m, size_t i)
+{
+    return (uint64_t)m->slots[i] << 16 | m->versions[i];
+}
+
 /* Collects all entries of `stays`, and those of `goes` that are not in it. Vectors of `goes` that
    are farther from the survivor than from the removed head become candidates (members[3]), whether
-   `stays` has them or not: a third head may be nearer. A coming and a current entry of one vector
-   count as two. */
+   `stays` has them or not: a third head may be nearer. */
 static int unite(struct merger *m, const struct spfresh_members *stays,
                  const struct spfresh_members *goes, uint32_t survivor, uint32_t gone)
 {
@@ -111,11 +116,11 @@ static int unite(struct merger *m, const struct spfresh_members *stays,
 
     key_set_clear(&w->marked);
     all->n = m->w->members[3].n = 0;
-    if (!spfresh_members_reserve(all, stays->n + goes->n))
+    if (!spfresh_members_reserve(all, stays->n + goes->n) ||
+        !key_set_reserve(&w->marked, w->mem, stays->n + goes->n))
         return ERR_NO_MEMORY;
     for (size_t i = 0; i < stays->n; i++) {
-        if (!spfresh_marks_set(w, stays->slots[i], 0))
-            return ERR_NO_MEMORY;
+        (void)key_set_add(&w->marked, key_of(stays, i));
         spfresh_members_add(all, stays->slots[i], stays->versions[i],
                             stays->rows + i * stays->row_bytes);
     }
@@ -125,12 +130,9 @@ static int unite(struct merger *m, const struct spfresh_members *stays,
     m->run->cost += 2 * (double)goes->n;
     for (size_t i = 0; i < goes->n; i++) {
         const unsigned char *row = goes->rows + i * goes->row_bytes;
-        size_t same = spfresh_marks_get(w, goes->slots[i]) == UNMARKED ? stays->n : 0;
+        const size_t n = w->marked.n;
 
-        while (same < stays->n &&
-               (stays->slots[same] != goes->slots[i] || stays->versions[same] != goes->versions[i]))
-            same++;
-        if (same == stays->n)
+        if (key_set_add(&w->marked, key_of(goes, i)) == n)
             spfresh_members_add(all, goes->slots[i], goes->versions[i], row);
         if (w->distances[0][i] > w->distances[1][i] &&
             !spfresh_work_add_candidate(m->w, goes->slots[i], goes->versions[i], row, survivor))

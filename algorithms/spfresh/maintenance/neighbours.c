@@ -141,13 +141,12 @@ static int find_neighbours(struct spfresh_division *d)
 
 static int scan_neighbours(struct spfresh_division *d)
 {
-    static const struct posting_read_options all = { 0, 0 };
     struct spfresh_scratch *x = d->w->scratch;
     struct spfresh_members *m = &d->w->members[0];
     int rc = find_neighbours(d);
 
     if (rc == OK)
-        rc = posting_read(x->reader, x->heads, x->n_heads, &all);
+        rc = posting_read(x->reader, x->heads, x->n_heads, NULL);
     for (size_t i = 0; rc == OK && i < x->n_heads; i++) {
         const unsigned char *bytes = NULL;
         size_t n_bytes = 0;

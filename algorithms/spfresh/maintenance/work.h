@@ -30,7 +30,7 @@ struct spfresh_work {
     unsigned char *rows; /* 3 element rows: the two new heads, the old one */
     uint32_t *from;      /* present heads of members[3] */
     size_t from_capacity;
-    struct key_set marked; /* slots with a mark, and their marks */
+    struct key_set marked; /* split: slots with a mark, and their marks; merge: entries */
     uint8_t *marks;
     size_t marks_capacity;
 };

@@ -29,7 +29,7 @@ bool spfresh_batch_pays(const struct spfresh *s, const struct search_request *r)
 struct spfresh_batch {
     struct spfresh *s;
     const struct search_request *request;
-    struct search_result *result;
+    struct search_result *result; /* its `work` is guarded by the lock of s->scratch */
     const struct spfresh_knobs *knobs;
     size_t first, n; /* this part of the request */
     size_t width;    /* most heads of a query */
@@ -39,8 +39,7 @@ struct spfresh_batch {
     float *distances;
     uint32_t *n_heads;
     double *checked;
-    uint64_t *order;      /* nearest head and query, sorted */
-    pthread_mutex_t lock; /* protects result->work */
+    uint64_t *order; /* nearest head and query, sorted */
 };
 
 static int no_memory(const struct spfresh *s)
@@ -213,9 +212,9 @@ static int run_group(struct spfresh_batch *b, size_t first, size_t n)
     for (size_t i = 0; i < n; i++)
         scratch_pool_give(&b->s->scratch, g->scratch[i]);
     mem_free(mem, g);
-    pthread_mutex_lock(&b->lock);
+    pthread_mutex_lock(&b->s->scratch.lock);
     work_add(&b->result->work, &work);
-    pthread_mutex_unlock(&b->lock);
+    pthread_mutex_unlock(&b->s->scratch.lock);
     return rc;
 }
 
@@ -280,13 +279,11 @@ int spfresh_search_batch(struct spfresh *s, const struct search_request *request
         index_answer_none(request, result);
         return OK;
     }
-    pthread_mutex_init(&b.lock, NULL);
     int rc = reserve(&b, n < PART ? n : PART);
     for (; rc == OK && b.first < n; b.first += b.n) {
         b.n = n - b.first < PART ? n - b.first : PART;
         rc = run_part(&b);
     }
     mem_group_free(&b.memory);
-    pthread_mutex_destroy(&b.lock);
     return rc;
 }

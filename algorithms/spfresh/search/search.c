@@ -15,8 +15,7 @@
 struct search_context {
     struct spfresh *s;
     const struct search_request *request;
-    struct search_result *result;
-    pthread_mutex_t lock; /* protects result->work */
+    struct search_result *result; /* its `work` is guarded by the lock of s->scratch */
 };
 
 static int search_some(void *arg, size_t first, size_t end, size_t worker)
@@ -40,9 +39,9 @@ static int search_some(void *arg, size_t first, size_t end, size_t worker)
         spfresh_finish_top(&scan.top);
     }
     scratch_pool_give(&s->scratch, x);
-    pthread_mutex_lock(&a->lock);
+    pthread_mutex_lock(&s->scratch.lock);
     work_add(&a->result->work, &work);
-    pthread_mutex_unlock(&a->lock);
+    pthread_mutex_unlock(&s->scratch.lock);
     return rc;
 }
 
@@ -51,16 +50,11 @@ int spfresh_search_op(struct index *index, const struct search_request *request,
 {
     enum { GRAIN = 16 };
     struct search_context a = { .s = spfresh_of(index), .request = request, .result = result };
-    int rc;
 
     if (spfresh_batch_pays(a.s, request))
         return spfresh_search_batch(a.s, request, result);
-    pthread_mutex_init(&a.lock, NULL);
-    rc = request->queries.n == 1 ? search_some(&a, 0, 1, 0)
-                                 : parallel_for(index->env.pool, request->threads,
-                                                request->queries.n, GRAIN, search_some, &a);
-    pthread_mutex_destroy(&a.lock);
-    return rc;
+    return parallel_for(index->env.pool, request->threads, request->queries.n, GRAIN, search_some,
+                        &a);
 }
 
 /* --------------------------------------------------------------------------------- range */

@@ -87,4 +87,22 @@ static inline size_t bed_search(struct bed *b, const void *query, size_t k, size
     return n;
 }
 
+/* The number of live rows that a search for the row itself does not find. */
+static inline size_t bed_lost(struct bed *b)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < graph_capacity(b->graph); i++) {
+        uint32_t node;
+        float distance = -1;
+        double checked = 0;
+
+        if (!graph_is_live(b->graph, i))
+            continue;
+        (void)bed_search(b, graph_row(b->graph, i), 1, 32, &node, &distance, &checked);
+        n += distance != 0;
+    }
+    return n;
+}
+
 #endif

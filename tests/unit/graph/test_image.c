@@ -69,17 +69,6 @@ static void test_same_answers(void **state)
     assert_true(layers >= 2);
 }
 
-/* The j-th neighbour of node i; GRAPH_NONE if there are fewer. */
-static uint32_t linked(const struct graph_image *image, uint32_t i, size_t j)
-{
-    const size_t at = i * (size_t)image->layers[0].degree + j;
-
-    if (!image->narrow)
-        return ((const uint32_t *)image->layers[0].links)[at];
-    const uint16_t to = ((const uint16_t *)image->layers[0].links)[at];
-    return to == UINT16_MAX ? GRAPH_NONE : to;
-}
-
 /* If nothing is within the limit, a beam still descends until no neighbour is nearer; a patience of
    1 allows only that. An infinite limit and infinite patience change nothing. */
 static void expect_limits(struct bed *b, const struct frozen *f, size_t ef)
@@ -103,8 +92,9 @@ static void expect_limits(struct bed *b, const struct frozen *f, size_t ef)
             assert_memory_equal(nodes[i], nodes[0], sizeof *nodes);
             assert_true(checked[i] == checked[0]);
         }
-        for (size_t j = 0; j < f->image.layers[0].degree; j++) {
-            const uint32_t to = linked(&f->image, nodes[3][0], j);
+        const size_t degree = f->image.layers[0].degree;
+        for (size_t j = 0; j < degree; j++) {
+            const uint32_t to = graph_image_link(&f->image, 0, nodes[3][0] * degree + j);
 
             if (to != GRAPH_NONE)
                 assert_true(b->bench.env.kernels->l2sq_f32(query, graph_row(b->graph, to),

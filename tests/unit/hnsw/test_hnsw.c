@@ -134,37 +134,6 @@ static void test_filters(void **state)
     baseline_end(&t);
 }
 
-/* A batch has the same answers and work for any number of threads. */
-static void test_any_thread_count(void **state)
-{
-    uint64_t ids[2][50 * K];
-    float distances[50 * K];
-    double work[2];
-
-    for (size_t i = 0; i < 2; i++) {
-        struct baseline_test t;
-        struct pool *pool = pool_create(1 + 2 * i), *usual;
-
-        assert_non_null(pool);
-        baseline_begin(&t, &hnsw_ops, "", INDEX_F32, INDEX_L2SQ, 20, 3000);
-        usual = t.index->env.pool;
-        t.index->ops->destroy(t.index);
-        t.bench.env.pool = pool;
-        t.index = baseline_create(&t, "");
-        baseline_insert(&t, 0, 3000);
-        work[i] =
-            baseline_search(&t, baseline_row(&t, 0), 50, K, "ef_search=10", NULL, ids[i], distances)
-                .distances;
-        t.index->ops->destroy(t.index);
-        t.bench.env.pool = usual;
-        t.index = baseline_create(&t, "");
-        baseline_end(&t);
-        pool_destroy(pool);
-    }
-    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
-    assert_true(work[0] == work[1]);
-}
-
 static void test_beside_changes(void **state)
 {
     beside_changes(&hnsw_ops, "M=8;ef_construction=40", "ef_search=64");
@@ -264,15 +233,10 @@ static void test_long_rows_leave(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_turnover),
-        cmocka_unit_test(test_equal_rows),
-        cmocka_unit_test(test_filters),
-        cmocka_unit_test(test_any_thread_count),
-        cmocka_unit_test(test_beside_changes),
-        cmocka_unit_test(test_one_row_is_always_there),
-        cmocka_unit_test(test_wrong_ids),
-        cmocka_unit_test(test_inner_product),
+        cmocka_unit_test(test_bounds),          cmocka_unit_test(test_turnover),
+        cmocka_unit_test(test_equal_rows),      cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_beside_changes),  cmocka_unit_test(test_one_row_is_always_there),
+        cmocka_unit_test(test_wrong_ids),       cmocka_unit_test(test_inner_product),
         cmocka_unit_test(test_long_rows_leave),
     };
     return test_run("hnsw", tests);

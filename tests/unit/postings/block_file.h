@@ -1,8 +1,7 @@
-/* block_file.h - the block file in all its modes, its snapshots, and injected call failures. */
+/* block_file.h - the block file in all its modes. */
 #ifndef DRIFTLINE_TESTS_UNIT_POSTINGS_BLOCK_FILE_H
 #define DRIFTLINE_TESTS_UNIT_POSTINGS_BLOCK_FILE_H
 
-#include <errno.h>
 #include <sys/stat.h>
 
 #include "algorithms/common/io/read_queue.h"
@@ -48,60 +47,6 @@ static inline bool available(struct postings_bench *b, const struct posting_opti
     for (const struct mode *m = modes; m < modes + N_MODES; m++)                         \
         for (bool once = (postings_begin(b), true); once; once = false, postings_end(b)) \
             if (available(b, &m->options))
-
-struct faults {
-    size_t calls, fail_at; /* 0: none */
-    bool hit;
-    char last[32];
-};
-
-static inline int fail_nth(void *to, const char *call)
-{
-    struct faults *f = to;
-
-    if (++f->calls != f->fail_at)
-        return 0;
-    f->hit = true;
-    (void)snprintf(f->last, sizeof f->last, "%s", call);
-    return ENOSPC;
-}
-
-static const struct store_identity identity = { "tester", 1, 8, INDEX_U8, INDEX_L2SQ };
-
-/* freeze, sync, rename and durable, in the order of a checkpoint. */
-static inline int snapshot(struct postings_bench *b)
-{
-    static struct store_writer w;
-    struct error *err = &b->bench.error;
-    int rc;
-
-    (void)store_begin(&w, b->dir, "snapshot", &identity, NULL, err);
-    rc = posting_store_freeze(b->store, &w);
-    if (rc == OK)
-        rc = posting_store_sync(b->store);
-    if (rc != OK)
-        store_abort(&w);
-    else
-        rc = store_commit(&w);
-    if (rc == OK)
-        posting_store_ended(b->store, DURABLE_DONE);
-    else
-        posting_store_ended(b->store, DURABLE_NOTHING);
-    return rc;
-}
-
-static inline int resume(struct postings_bench *b, const struct posting_options *options)
-{
-    struct store_reader snap;
-    int rc = store_open(&snap, b->dir, "snapshot", &identity, &b->bench.error);
-
-    assert_ok(rc, &b->bench.error);
-    rc = posting_store_open(&b->store, &b->bench.env, b->epoch, options, &snap);
-    store_close(&snap);
-    if (rc == OK)
-        assert_ok(posting_reader_create(&b->reader, b->store), &b->bench.error);
-    return rc;
-}
 
 /* Postings of 2.5 pages, laid out one after another. */
 static inline void fill_even(struct postings_bench *b, size_t bytes_each)

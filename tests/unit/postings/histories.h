@@ -1,6 +1,9 @@
-/* histories.h - random histories of a posting store beside a plain model. */
+/* histories.h - random histories of a posting store beside a plain model, its snapshots, and calls
+ * that fail. */
 #ifndef DRIFTLINE_TESTS_UNIT_POSTINGS_HISTORIES_H
 #define DRIFTLINE_TESTS_UNIT_POSTINGS_HISTORIES_H
+
+#include <errno.h>
 
 #include "tests/support/testing.h"
 
@@ -345,6 +348,60 @@ static inline void run_round(const struct posting_options *options, uint64_t rou
         assert_ok(fill_some(&b, &r), &b.bench.error);
     run_history(&b, &r, 300);
     postings_end(&b);
+}
+
+/* ---- calls that fail, snapshots */
+
+struct faults {
+    size_t calls, fail_at; /* 0: none */
+    bool hit;
+    char last[32];
+};
+
+static inline int fail_nth(void *to, const char *call)
+{
+    struct faults *f = to;
+
+    if (++f->calls != f->fail_at)
+        return 0;
+    f->hit = true;
+    (void)snprintf(f->last, sizeof f->last, "%s", call);
+    return ENOSPC;
+}
+
+static const struct store_identity identity = { "tester", 1, 8, INDEX_U8, INDEX_L2SQ };
+
+/* freeze, sync, rename and durable, in the order of a checkpoint; a failed step is undone. */
+static inline int snapshot(struct postings_bench *b)
+{
+    static struct store_writer w;
+    int rc;
+
+    (void)store_begin(&w, b->dir, "snapshot", &identity, NULL, &b->bench.error);
+    rc = posting_store_freeze(b->store, &w);
+    const bool frozen = rc == OK;
+    if (rc == OK)
+        rc = posting_store_sync(b->store);
+    if (rc != OK)
+        store_abort(&w);
+    else
+        rc = store_commit(&w);
+    if (frozen)
+        posting_store_ended(b->store, rc == OK ? DURABLE_DONE : DURABLE_NOTHING);
+    return rc;
+}
+
+static inline int resume(struct postings_bench *b, const struct posting_options *options)
+{
+    struct store_reader snap;
+    int rc = store_open(&snap, b->dir, "snapshot", &identity, &b->bench.error);
+
+    assert_ok(rc, &b->bench.error);
+    rc = posting_store_open(&b->store, &b->bench.env, b->epoch, options, &snap);
+    store_close(&snap);
+    if (rc == OK)
+        assert_ok(posting_reader_create(&b->reader, b->store), &b->bench.error);
+    return rc;
 }
 
 #endif

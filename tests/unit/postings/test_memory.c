@@ -23,7 +23,6 @@ static void test_bad_calls(void **state)
 {
     struct postings_bench b;
     unsigned char out[8];
-    struct posting_store *other;
 
     postings_begin(&b);
     postings_open(&b, &in_memory);
@@ -36,10 +35,6 @@ static void test_bad_calls(void **state)
     assert_memory_equal(out, "cdef", 4);
     posting_drop(b.store, 1000000);
     assert_int_equal(posting_length(b.store, 1000000), 0);
-    assert_code(posting_store_freeze(b.store, NULL), ERR_UNSUPPORTED, &b.bench.error);
-    const struct posting_options none = { .kind = (enum posting_kind)9 };
-    assert_code(posting_store_open(&other, &b.bench.env, b.epoch, &none, NULL), ERR_UNSUPPORTED,
-                &b.bench.error);
     postings_end(&b);
 }
 

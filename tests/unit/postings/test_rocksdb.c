@@ -86,13 +86,12 @@ static void test_release(void **state)
     struct rng r = rng_at(test_seed(), 12);
 
     postings_begin(&b);
-    const struct store_identity id = identity(&b);
     postings_open(&b, &in_rocksdb);
     run_history(&b, &r, 40);
     assert_ok(snapshot(&b), &b.bench.error);
     model_copy(&then, &b.model);
     run_history(&b, &r, 40);
-    assert_ok(store_begin(&w, b.dir, NAME, &id, NULL, &b.bench.error), &b.bench.error);
+    assert_ok(store_begin(&w, b.dir, "other", &identity, NULL, &b.bench.error), &b.bench.error);
     assert_ok(posting_store_freeze(b.store, &w), &b.bench.error);
     assert_int_equal(count_checkpoints(b.dir), 2);
     store_abort(&w);
@@ -145,8 +144,6 @@ static void test_deadline(void **state)
     epoch_leave(b.epoch, ticket);
     posting_store_counts(b.store, &counts);
     assert_int_equal(counts.late, 32);
-    assert_int_equal(counts.reads, 96);
-    assert_int_equal(counts.splices, 64);
     postings_end(&b);
 }
 

@@ -229,18 +229,6 @@ static void test_copying(void **state)
     postings_end(&b);
 }
 
-struct failing {
-    size_t calls, fail_at;
-    int with;
-};
-
-static int count_call(void *to, const char *call)
-{
-    struct failing *f = to;
-
-    return ++f->calls == f->fail_at ? f->with : 0;
-}
-
 /* Updates of which at most one fails, and two snapshots; *then: contents of the last snapshot. */
 static void update_failing(struct postings_bench *b, struct model *then)
 {
@@ -277,8 +265,8 @@ static void test_failing_calls(void **state)
 
     postings_begin(&b);
     for (size_t i = 1; !done; i++) {
-        struct failing failing = { 0, i, ENOSPC };
-        const struct file_fault fault = { count_call, &failing };
+        struct faults faults = { .fail_at = i };
+        const struct file_fault fault = { fail_nth, &faults };
         struct posting_options options = in_rocksdb;
 
         options.fault = &fault;
@@ -290,8 +278,8 @@ static void test_failing_calls(void **state)
         }
         assert_ok(posting_reader_create(&b.reader, b.store), &b.bench.error);
         update_failing(&b, &then);
-        done = failing.calls < i;
-        failing.fail_at = 0;
+        done = !faults.hit;
+        faults.fail_at = 0;
         expect_all(&b, &b.model);
         assert_ok(posting_store_check(b.store), &b.bench.error);
         postings_close(&b);

@@ -45,13 +45,16 @@ struct crash {
     struct spfresh *s;
 };
 
-static inline struct spfresh_params crash_params(bool live)
+static inline struct spfresh_params crash_params(bool live, int64_t store, int64_t postings,
+                                                 int64_t wal)
 {
     struct spfresh_params p;
 
     memset(&p, 0, sizeof p);
     param_defaults(live ? spfresh_ops.params : spann_ops.params, &p);
-    p.store = POSTING_MMAP;
+    p.store = store;
+    p.postings = postings;
+    p.wal = wal;
     p.posting_entries = 20;
     p.replicas = 2;
     p.assign_heads = 16;
@@ -123,6 +126,24 @@ static inline void crash_close(struct crash *c)
     test_bench_end(&c->bench);
 }
 
+static inline void crash_open(struct crash *c)
+{
+    crash_bench(c);
+    assert_ok(crash_load(c), &c->bench.error);
+}
+
+static inline void crash_new(struct crash *c)
+{
+    crash_bench(c);
+    assert_ok(crash_create(c), &c->bench.error);
+}
+
+static inline void crash_reopen(struct crash *c)
+{
+    crash_close(c);
+    crash_open(c);
+}
+
 /* ------------------------------------------------------------------------------- updates */
 
 static inline int crash_apply(struct crash *c, struct crash_op op, size_t *done)
@@ -151,6 +172,21 @@ static inline struct crash_op crash_pick(const struct crash *c, struct rng *r, s
     while (op.n < n && first + op.n < CRASH_IDS && c->stored[first + op.n] == c->stored[first])
         op.n++;
     return op;
+}
+
+/* Applies up to `steps` operations, until one fails. Returns its code. */
+static inline int crash_update(struct crash *c, struct rng *r, size_t steps)
+{
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < steps; i++) {
+        const struct crash_op op = crash_pick(c, r, 9);
+        size_t done = 0;
+
+        rc = crash_apply(c, op, &done);
+        crash_note(c, op, done);
+    }
+    return rc;
 }
 
 /* Applies one operation of the stream, recorded before and after. */
@@ -286,19 +322,12 @@ static inline void crash_recover(struct crash *c)
     }
     assert_ok(crash_load(c), &c->bench.error);
     crash_expect(c, "recovered");
-    for (size_t i = 0; i < 6; i++) {
-        const struct crash_op op = crash_pick(c, &r, 9);
-        size_t done = 0;
-        assert_ok(crash_apply(c, op, &done), &c->bench.error);
-        crash_note(c, op, done);
-        if (i == 3)
-            assert_ok(spfresh_checkpoint(c->s), &c->bench.error);
-    }
+    assert_ok(crash_update(c, &r, 4), &c->bench.error);
+    assert_ok(spfresh_checkpoint(c->s), &c->bench.error);
+    assert_ok(crash_update(c, &r, 2), &c->bench.error);
     assert_ok(spfresh_maintain(&c->s->base, 0, &more), &c->bench.error);
     crash_expect(c, "updated");
-    crash_close(c);
-    crash_bench(c);
-    assert_ok(crash_load(c), &c->bench.error);
+    crash_reopen(c);
     crash_expect(c, "opened again");
     crash_close(c);
 }

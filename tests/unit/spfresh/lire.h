@@ -56,12 +56,12 @@ static inline bool lire_is_in(struct book *b, uint32_t head, uint64_t id)
 /* Runs check() and returns the share of vectors that are not filed under their nearest head. */
 static inline double lire_npa_violations(struct book *b)
 {
-    struct test_stat_wanted sum = { "npa_violations", NAN };
-    struct stat_sink sink = { test_stat_value, test_stat_cell, &sum };
+    struct test_stat_wanted share = { "npa_violations", NAN };
+    struct stat_sink sink = { test_stat_value, test_stat_cell, &share };
 
     assert_ok(b->ops->check(b->index, &sink), &b->bench.error);
-    assert_true(sum.value >= 0);
-    return sum.value;
+    assert_true(share.value >= 0);
+    return share.value;
 }
 
 static inline void lire_maintain(struct book *b, uint64_t budget)

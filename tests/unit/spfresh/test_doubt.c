@@ -39,27 +39,11 @@ static void begin_doubt(struct crash *c, struct doubt *d, bool unlink_too)
 static void open_new(struct crash *c, struct doubt *d, size_t trial, int64_t store,
                      int64_t postings)
 {
-    struct spfresh_params p = crash_params(true);
-
     *d = (struct doubt){ .on = false };
-    p.store = store;
-    p.postings = postings;
-    crash_begin(c, true, p);
+    crash_begin(c, true, crash_params(true, store, postings, SPFRESH_AUTO));
     c->seed += trial;
     c->faults.fault = (struct file_fault){ before, d };
-    crash_bench(c);
-    assert_ok(crash_create(c), &c->bench.error);
-}
-
-static void update(struct crash *c, struct rng *r, size_t steps)
-{
-    for (size_t i = 0; i < steps; i++) {
-        const struct crash_op op = crash_pick(c, r, 9);
-        size_t done = 0;
-
-        assert_ok(crash_apply(c, op, &done), &c->bench.error);
-        crash_note(c, op, done);
-    }
+    crash_new(c);
 }
 
 /* Simulates a power cut after which the snapshot's name exists (lasted) or not, and reopens. */
@@ -72,8 +56,7 @@ static void reopen(struct crash *c, struct doubt *d, bool lasted)
     if (!lasted)
         assert_true(unlink(d->path) == 0 || errno == ENOENT);
     assert_int_equal(unlink(d->copy), 0);
-    crash_bench(c);
-    assert_ok(crash_load(c), &c->bench.error);
+    crash_open(c);
 }
 
 /* trial % 2: removal of the failed snapshot fails too. trial / 2 % 2: its name survives. */
@@ -87,20 +70,18 @@ static void one_of_two(int64_t store, int64_t postings)
 
         open_new(&c, &d, trial, store, postings);
         assert_ok(crash_step(&c, (struct crash_op){ CRASH_INSERT, 0, 100 }), &c.bench.error);
-        update(&c, &r, 10);
+        assert_ok(crash_update(&c, &r, 10), &c.bench.error);
         assert_ok(spfresh_checkpoint(c.s), &c.bench.error);
-        update(&c, &r, 10);
+        assert_ok(crash_update(&c, &r, 10), &c.bench.error);
         begin_doubt(&c, &d, trial % 2);
         assert_code(spfresh_checkpoint(c.s), ERR_IO, &c.bench.error);
         crash_expect(&c, "in doubt");
-        update(&c, &r, 30);
+        assert_ok(crash_update(&c, &r, 30), &c.bench.error);
         reopen(&c, &d, trial / 2 % 2);
         crash_expect(&c, "one of two");
-        update(&c, &r, 10);
+        assert_ok(crash_update(&c, &r, 10), &c.bench.error);
         assert_ok(spfresh_checkpoint(c.s), &c.bench.error);
-        crash_close(&c);
-        crash_bench(&c);
-        assert_ok(crash_load(&c), &c.bench.error);
+        crash_reopen(&c);
         crash_expect(&c, "opened again");
         crash_close(&c);
         crash_end(&c);
@@ -127,10 +108,10 @@ static void ends_with_the_next(void **state)
     open_new(&c, &d, 0, POSTING_MMAP, CODEC_RAW);
     assert_ok(crash_step(&c, (struct crash_op){ CRASH_INSERT, 0, 100 }), &c.bench.error);
     /* Otherwise the first update would create the log's file, and the folder's sync would fail. */
-    update(&c, &r, 1);
+    assert_ok(crash_update(&c, &r, 1), &c.bench.error);
     begin_doubt(&c, &d, true);
     assert_code(spfresh_checkpoint(c.s), ERR_IO, &c.bench.error);
-    update(&c, &r, 20);
+    assert_ok(crash_update(&c, &r, 20), &c.bench.error);
     posting_store_counts(c.s->store, &counts);
     assert_true(counts.pages_pinned > 0);
     d.on = false;
@@ -168,7 +149,7 @@ static void first_rows(void **state)
                       &c.bench.error);
             crash_note(&c, (struct crash_op){ CRASH_INSERT, id, 10 }, some);
         }
-        update(&c, &r, 10);
+        assert_ok(crash_update(&c, &r, 10), &c.bench.error);
         reopen(&c, &d, true);
         crash_expect(&c, "opened again");
         crash_close(&c);

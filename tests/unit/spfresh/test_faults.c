@@ -6,16 +6,6 @@
 #include "tests/support/index_folder.h"
 #include "tests/unit/spfresh/crash.h"
 
-static struct spfresh_params params_of(int64_t store, int64_t postings, int64_t wal)
-{
-    struct spfresh_params p = crash_params(true);
-
-    p.store = store;
-    p.postings = postings;
-    p.wal = wal;
-    return p;
-}
-
 /* Runs updates, maintenance and checkpoints; a refused one must have an error message. */
 static void struggle(struct crash *c, size_t steps)
 {
@@ -78,9 +68,7 @@ static void fail_at_every_call(const char *name, struct spfresh_params p, bool o
         struggle(&c, 5);
         assert_ok(spfresh_maintain(&c.s->base, 0, &more), &c.bench.error);
         crash_expect(&c, "retried");
-        crash_close(&c);
-        crash_bench(&c);
-        assert_ok(crash_load(&c), &c.bench.error);
+        crash_reopen(&c);
         crash_expect(&c, "opened again");
         crash_close(&c);
         crash_end(&c);
@@ -98,9 +86,8 @@ static void test_failing_checkpoint(void **state)
 
     for (size_t i = 1; !finished; i++) {
         struct rng r = rng_at(test_seed(), 4);
-        crash_begin(&c, true, params_of(POSTING_MMAP, CODEC_SQ8, SPFRESH_WRITTEN));
-        crash_bench(&c);
-        assert_ok(crash_create(&c), &c.bench.error);
+        crash_begin(&c, true, crash_params(true, POSTING_MMAP, CODEC_SQ8, SPFRESH_WRITTEN));
+        crash_new(&c);
         struggle(&c, 3);
         c.faults.fail_at = atomic_load(&c.log->calls) + i;
         const int rc = spfresh_checkpoint(c.s);
@@ -108,15 +95,8 @@ static void test_failing_checkpoint(void **state)
         assert_true(rc == OK || rc == ERR_IO);
         error_clear(&c.bench.error);
         c.faults.fail_at = 0;
-        for (size_t k = 0; k < 12; k++) {
-            const struct crash_op op = crash_pick(&c, &r, 9);
-            size_t done = 0;
-            assert_ok(crash_apply(&c, op, &done), &c.bench.error);
-            crash_note(&c, op, done);
-        }
-        crash_close(&c);
-        crash_bench(&c);
-        assert_ok(crash_load(&c), &c.bench.error);
+        assert_ok(crash_update(&c, &r, 12), &c.bench.error);
+        crash_reopen(&c);
         crash_expect(&c, c.faults.failed);
         crash_close(&c);
         crash_end(&c);
@@ -126,9 +106,10 @@ static void test_failing_checkpoint(void **state)
 static void test_failing_calls(void **state)
 {
     for (int on = 0; on < 2; on++) {
-        fail_at_every_call("mapped", params_of(POSTING_MMAP, CODEC_RAW, SPFRESH_WRITTEN), on);
+        fail_at_every_call("mapped", crash_params(true, POSTING_MMAP, CODEC_RAW, SPFRESH_WRITTEN),
+                           on);
         fail_at_every_call("file, rabitq, synced",
-                           params_of(POSTING_FILE, CODEC_RABITQ, SPFRESH_SYNCED), on);
+                           crash_params(true, POSTING_FILE, CODEC_RABITQ, SPFRESH_SYNCED), on);
     }
 }
 
@@ -227,8 +208,7 @@ static void flip_all(struct spfresh_params p)
         if (strcmp(m.files[i].name, "LOCK") != 0)
             flip_file(&c, &m, &m.files[i], &r);
     folder_copy_put(&m, c.dir);
-    crash_bench(&c);
-    assert_ok(crash_load(&c), &c.bench.error);
+    crash_open(&c);
     memset(c.doubtful, 0, sizeof c.doubtful);
     crash_expect(&c, "undamaged");
     crash_close(&c);
@@ -238,8 +218,8 @@ static void flip_all(struct spfresh_params p)
 
 static void test_flipped(void **state)
 {
-    flip_all(params_of(POSTING_MMAP, CODEC_RAW, SPFRESH_SYNCED));
-    flip_all(params_of(POSTING_FILE, CODEC_SQ8, SPFRESH_SYNCED));
+    flip_all(crash_params(true, POSTING_MMAP, CODEC_RAW, SPFRESH_SYNCED));
+    flip_all(crash_params(true, POSTING_FILE, CODEC_SQ8, SPFRESH_SYNCED));
 }
 
 /* ------------------------------------------------------------------------------- folders */
@@ -280,7 +260,7 @@ static void test_folders(void **state)
     struct index *other = NULL;
     char copy[PATH_MAX];
 
-    crash_begin(&c, true, crash_params(true));
+    crash_begin(&c, true, crash_params(true, POSTING_MMAP, CODEC_RAW, SPFRESH_AUTO));
     crash_bench(&c);
     assert_ok(crash_stream(&c, 4, true), &c.bench.error);
     /* The folder is open in this process. */
@@ -325,7 +305,7 @@ static uint64_t bytes_the_system_read(void)
 static void test_reads_are_counted(void **state)
 {
     static struct crash c;
-    struct spfresh_params p = params_of(POSTING_FILE, CODEC_RAW, SPFRESH_WRITTEN);
+    struct spfresh_params p = crash_params(true, POSTING_FILE, CODEC_RAW, SPFRESH_WRITTEN);
     struct posting_counts before, after;
 
     p.io = POSTING_IO_PREAD;

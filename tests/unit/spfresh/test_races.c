@@ -31,40 +31,13 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-static void run_workers(struct crash *c, struct worker *all, size_t n,
-                        void (*const work[])(struct worker *))
-{
-    pthread_t threads[THREADS];
-    pthread_barrier_t start;
-
-    assert_int_equal(pthread_barrier_init(&start, NULL, (unsigned)n), 0);
-    for (size_t i = 0; i < n; i++) {
-        all[i] = (struct worker){ .crash = c, .start = &start, .number = i, .work = work[i] };
-        all[i].rng = rng_at(c->seed, 20 + i);
-        assert_int_equal(pthread_create(&threads[i], NULL, worker_main, &all[i]), 0);
-    }
-    for (size_t i = 0; i < n; i++)
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
-    (void)pthread_barrier_destroy(&start);
-}
-
-static int insert_ids(struct worker *w, uint64_t first, size_t n)
+static int apply(struct worker *w, int kind, uint64_t first, size_t n)
 {
     size_t done = 0;
-    const int rc = crash_apply(w->crash, (struct crash_op){ CRASH_INSERT, first, n }, &done);
+    const int rc = crash_apply(w->crash, (struct crash_op){ kind, first, n }, &done);
 
     for (size_t i = 0; i < done; i++)
-        w->balance[first + i]++;
-    return rc;
-}
-
-static int remove_ids(struct worker *w, uint64_t first, size_t n)
-{
-    size_t done = 0;
-    const int rc = crash_apply(w->crash, (struct crash_op){ CRASH_REMOVE, first, n }, &done);
-
-    for (size_t i = 0; i < done; i++)
-        w->balance[first + i]--;
+        w->balance[first + i] += kind == CRASH_INSERT ? 1 : -1;
     return rc;
 }
 
@@ -83,30 +56,39 @@ static void add_up(struct crash *c, const struct worker *all, size_t n)
     }
 }
 
-/* Compares the index before and after recovery. */
-static void expect_same_after_recovery(struct crash *c)
+/* An index with the first n ids. */
+static void begin(struct crash *c, size_t trial, struct spfresh_params p, size_t n)
 {
-    crash_expect(c, "after the threads");
-    crash_close(c);
-    crash_bench(c);
-    assert_ok(crash_load(c), &c->bench.error);
-    crash_expect(c, "recovered");
-}
-
-static void begin(struct crash *c, size_t trial, int64_t postings, int64_t wal)
-{
-    struct spfresh_params p = crash_params(true);
-
-    p.postings = postings;
-    p.wal = wal;
     crash_begin(c, true, p);
     c->seed += trial;
-    crash_bench(c);
-    assert_ok(crash_create(c), &c->bench.error);
+    crash_new(c);
+    if (n > 0)
+        assert_ok(crash_step(c, (struct crash_op){ CRASH_INSERT, 0, n }), &c->bench.error);
 }
 
-static void end(struct crash *c)
+/* Runs n threads, none of which may fail. Compares the index with what they did, before and after
+   recovery, and ends it. */
+static void race(struct crash *c, size_t n, void (*const work[])(struct worker *))
 {
+    static struct worker all[THREADS];
+    pthread_t threads[THREADS];
+    pthread_barrier_t start;
+
+    assert_int_equal(pthread_barrier_init(&start, NULL, (unsigned)n), 0);
+    for (size_t i = 0; i < n; i++) {
+        all[i] = (struct worker){ .crash = c, .start = &start, .number = i, .work = work[i] };
+        all[i].rng = rng_at(c->seed, 20 + i);
+        assert_int_equal(pthread_create(&threads[i], NULL, worker_main, &all[i]), 0);
+    }
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    (void)pthread_barrier_destroy(&start);
+    for (size_t i = 0; i < n; i++)
+        assert_ok(all[i].rc, &all[i].error);
+    add_up(c, all, n);
+    crash_expect(c, "after the threads");
+    crash_reopen(c);
+    crash_expect(c, "recovered");
     crash_close(c);
     crash_end(c);
 }
@@ -117,7 +99,7 @@ static size_t first_rows;
 
 static void insert_part(struct worker *w)
 {
-    w->rc = insert_ids(w, w->number * first_rows, first_rows);
+    w->rc = apply(w, CRASH_INSERT, w->number * first_rows, first_rows);
 }
 
 /* A small first insert builds the heads and files rows one by one, a large one files all at once.
@@ -125,18 +107,12 @@ static void insert_part(struct worker *w)
 static void two_first_inserts(void **state)
 {
     static struct crash c;
-    static struct worker all[2];
     void (*const work[])(struct worker *) = { insert_part, insert_part };
 
     for (size_t trial = 0; trial < 60; trial++) {
         first_rows = trial % 2 ? 100 : 10;
-        begin(&c, trial, CODEC_RAW, SPFRESH_WRITTEN);
-        run_workers(&c, all, 2, work);
-        for (size_t i = 0; i < 2; i++)
-            assert_ok(all[i].rc, &all[i].error);
-        add_up(&c, all, 2);
-        expect_same_after_recovery(&c);
-        end(&c);
+        begin(&c, trial, crash_params(true, POSTING_MMAP, CODEC_RAW, SPFRESH_WRITTEN), 0);
+        race(&c, 2, work);
     }
 }
 
@@ -147,7 +123,7 @@ enum { BASE = 100 };
 static void insert_all(struct worker *w)
 {
     for (uint64_t id = BASE; w->rc == OK && id < CRASH_IDS; id += 50)
-        w->rc = insert_ids(w, id, 50);
+        w->rc = apply(w, CRASH_INSERT, id, 50);
 }
 
 /* Removes each id as soon as it is stored. */
@@ -156,7 +132,7 @@ static void remove_all(struct worker *w)
     for (uint64_t id = BASE; id < CRASH_IDS; id++)
         do {
             error_clear(&w->error);
-            w->rc = remove_ids(w, id, 1);
+            w->rc = apply(w, CRASH_REMOVE, id, 1);
         } while (w->rc == ERR_UNKNOWN_ID);
 }
 
@@ -164,19 +140,14 @@ static void remove_all(struct worker *w)
 static void removed_while_inserted(void **state)
 {
     static struct crash c;
-    static struct worker all[2];
     void (*const work[])(struct worker *) = { insert_all, remove_all };
 
     for (size_t trial = 0; trial < 12; trial++) {
-        begin(&c, trial, trial % 2 ? CODEC_SQ8 : CODEC_RAW,
-              trial % 4 < 2 ? SPFRESH_WRITTEN : SPFRESH_SYNCED);
-        assert_ok(crash_step(&c, (struct crash_op){ CRASH_INSERT, 0, BASE }), &c.bench.error);
-        run_workers(&c, all, 2, work);
-        for (size_t i = 0; i < 2; i++)
-            assert_ok(all[i].rc, &all[i].error);
-        add_up(&c, all, 2);
-        expect_same_after_recovery(&c);
-        end(&c);
+        begin(&c, trial,
+              crash_params(true, POSTING_MMAP, trial % 2 ? CODEC_SQ8 : CODEC_RAW,
+                           trial % 4 < 2 ? SPFRESH_WRITTEN : SPFRESH_SYNCED),
+              BASE);
+        race(&c, 2, work);
     }
 }
 
@@ -192,7 +163,7 @@ static void update_any(struct worker *w)
         const bool in = rng_below(&w->rng, 2);
 
         error_clear(&w->error);
-        w->rc = in ? insert_ids(w, first, n) : remove_ids(w, first, n);
+        w->rc = apply(w, in ? CRASH_INSERT : CRASH_REMOVE, first, n);
         if (w->rc != OK && w->rc != (in ? ERR_DUPLICATE_ID : ERR_UNKNOWN_ID))
             return;
         w->rc = OK;
@@ -202,18 +173,13 @@ static void update_any(struct worker *w)
 static void one_after_another(void **state)
 {
     static struct crash c;
-    static struct worker all[THREADS];
     void (*const work[])(struct worker *) = { update_any, update_any, update_any, update_any };
 
     for (size_t trial = 0; trial < 8; trial++) {
-        begin(&c, trial, trial % 2 ? CODEC_SQ8 : CODEC_RAW, SPFRESH_WRITTEN);
-        assert_ok(crash_step(&c, (struct crash_op){ CRASH_INSERT, 0, BASE }), &c.bench.error);
-        run_workers(&c, all, THREADS, work);
-        for (size_t i = 0; i < THREADS; i++)
-            assert_ok(all[i].rc, &all[i].error);
-        add_up(&c, all, THREADS);
-        expect_same_after_recovery(&c);
-        end(&c);
+        begin(&c, trial,
+              crash_params(true, POSTING_MMAP, trial % 2 ? CODEC_SQ8 : CODEC_RAW, SPFRESH_WRITTEN),
+              BASE);
+        race(&c, THREADS, work);
     }
 }
 
@@ -250,17 +216,11 @@ static void expect_first(struct worker *w)
 static void checkpoints_go_first(void **state)
 {
     static struct crash c;
-    static struct worker all[2];
     void (*const work[])(struct worker *) = { checkpoint_once, expect_first };
 
-    begin(&c, 0, CODEC_RAW, SPFRESH_WRITTEN);
-    assert_ok(crash_step(&c, (struct crash_op){ CRASH_INSERT, 0, BASE }), &c.bench.error);
+    begin(&c, 0, crash_params(true, POSTING_MMAP, CODEC_RAW, SPFRESH_WRITTEN), BASE);
     atomic_store(&updating, false);
-    run_workers(&c, all, 2, work);
-    assert_ok(all[0].rc, &all[0].error);
-    assert_int_equal(all[1].rc, OK);
-    crash_expect(&c, "after the checkpoint");
-    end(&c);
+    race(&c, 2, work);
 }
 
 static void shut_often(struct worker *w)
@@ -286,26 +246,16 @@ static void update_and_end(struct worker *w)
 static void shut_beside_updates(void **state)
 {
     static struct crash c;
-    static struct worker all[THREADS];
     void (*const work[])(struct worker *) = { shut_often, shut_often, update_any, update_and_end };
 
     for (size_t trial = 0; trial < 6; trial++) {
-        struct spfresh_params p = crash_params(true);
+        struct spfresh_params p = crash_params(true, POSTING_MMAP, CODEC_RAW, SPFRESH_AUTO);
 
         p.maintenance = (int64_t)trial % 3;
         p.background_threads = 2;
-        crash_begin(&c, true, p);
-        c.seed += trial;
-        crash_bench(&c);
-        assert_ok(crash_create(&c), &c.bench.error);
-        assert_ok(crash_step(&c, (struct crash_op){ CRASH_INSERT, 0, BASE }), &c.bench.error);
+        begin(&c, trial, p, BASE);
         atomic_store(&updating, true);
-        run_workers(&c, all, THREADS, work);
-        for (size_t i = 0; i < THREADS; i++)
-            assert_ok(all[i].rc, &all[i].error);
-        add_up(&c, all, THREADS);
-        expect_same_after_recovery(&c);
-        end(&c);
+        race(&c, THREADS, work);
     }
 }
 

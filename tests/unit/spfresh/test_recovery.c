@@ -31,11 +31,8 @@ enum { ROWS = sizeof rows / sizeof *rows };
 
 static struct spfresh_params params_of(const struct row *row)
 {
-    struct spfresh_params p = crash_params(row->live);
+    struct spfresh_params p = crash_params(row->live, row->store, row->postings, row->wal);
 
-    p.store = row->store;
-    p.wal = row->wal;
-    p.postings = row->postings;
     p.maintenance = row->maintenance;
     if (row->live)
         p.background_threads = 2;
@@ -122,17 +119,11 @@ static void test_no_wal(void **state)
 
     for (int64_t store = POSTING_MEMORY; store <= POSTING_FILE; store++)
         for (int64_t postings = CODEC_RAW; postings <= CODEC_SQ8; postings++) {
-            struct spfresh_params p = crash_params(true);
-            p.store = store;
-            p.wal = SPFRESH_NO_WAL;
-            p.postings = postings;
-            crash_begin(&c, true, p);
+            crash_begin(&c, true, crash_params(true, store, postings, SPFRESH_NO_WAL));
             fill(&c, 20);
             assert_null(c.s->durable.wal);
             assert_ok(spfresh_save(&c.s->base, c.dir), &c.bench.error);
-            crash_close(&c);
-            crash_bench(&c);
-            assert_ok(crash_load(&c), &c.bench.error);
+            crash_reopen(&c);
             crash_expect(&c, "loaded");
             crash_close(&c);
             crash_end(&c);
@@ -158,13 +149,6 @@ static void lose_journal(const struct crash *c)
     (void)closedir(dir);
 }
 
-static void reopen(struct crash *c)
-{
-    crash_close(c);
-    crash_bench(c);
-    assert_ok(crash_load(c), &c->bench.error);
-}
-
 /* A power cut may keep a row and lose the log: then the snapshot's rows must still be there, also
    those that were deleted, and whose slots other rows would have taken. In some runs the index is
    opened in between, so that it is the recovery that deletes. */
@@ -174,27 +158,23 @@ static void test_log_lost(void **state)
     static const int64_t stores[] = { POSTING_MMAP, POSTING_FILE };
 
     for (size_t i = 0; i < 4; i++) {
-        struct spfresh_params p = crash_params(true);
+        struct spfresh_params p = crash_params(true, stores[i % 2], CODEC_SQ8, SPFRESH_WRITTEN);
         size_t done;
-        p.store = stores[i % 2];
-        p.wal = SPFRESH_WRITTEN;
-        p.postings = CODEC_SQ8;
+
         p.maintenance = SPFRESH_INLINE;
         crash_begin(&c, true, p);
-        crash_bench(&c);
-        assert_ok(crash_create(&c), &c.bench.error);
+        crash_new(&c);
         assert_ok(crash_step(&c, (struct crash_op){ CRASH_INSERT, 0, 100 }), &c.bench.error);
         assert_ok(spfresh_checkpoint(c.s), &c.bench.error);
         assert_ok(crash_apply(&c, (struct crash_op){ CRASH_REMOVE, 20, 30 }, &done),
                   &c.bench.error);
         if (i / 2)
-            reopen(&c);
+            crash_reopen(&c);
         assert_ok(crash_apply(&c, (struct crash_op){ CRASH_INSERT, 200, 60 }, &done),
                   &c.bench.error);
         crash_close(&c);
         lose_journal(&c);
-        crash_bench(&c);
-        assert_ok(crash_load(&c), &c.bench.error);
+        crash_open(&c);
         crash_expect(&c, "the log's end is lost");
         /* A checkpoint lets the slots be used again. */
         for (size_t round = 0; round < 3; round++) {

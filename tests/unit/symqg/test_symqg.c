@@ -138,13 +138,8 @@ static void test_threads(void **state)
 
     for (size_t i = 0; i < 2; i++) {
         baseline_begin(&t[i], &symqg_ops, "", INDEX_F32, INDEX_L2SQ, 20, n);
-        struct pool *pool = pool_create(1 + 3 * i), *held = t[i].index->env.pool;
-
-        assert_non_null(pool);
-        t[i].index->env.pool = pool;
+        baseline_use_threads(&t[i], 1 + 3 * i, "");
         baseline_insert(&t[i], 0, n);
-        t[i].index->env.pool = held;
-        pool_destroy(pool);
     }
     const struct symqg *a = (const struct symqg *)t[0].index, *b = (const void *)t[1].index;
     assert_int_equal(a->entry, b->entry);

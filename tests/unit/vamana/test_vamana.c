@@ -205,23 +205,14 @@ static void test_any_thread_count(void **state)
 
     for (size_t i = 0; i < 2; i++) {
         struct baseline_test t;
-        struct pool *pool = pool_create(1 + 2 * i), *usual;
 
-        assert_non_null(pool);
         baseline_begin(&t, &vamana_ops, "", INDEX_F32, INDEX_L2SQ, 20, 3000);
-        usual = t.index->env.pool;
-        t.index->ops->destroy(t.index);
-        t.bench.env.pool = pool;
-        t.index = baseline_create(&t, "maintenance=explicit");
+        baseline_use_threads(&t, 1 + 2 * i, "maintenance=explicit");
         baseline_insert(&t, 0, 3000);
         baseline_remove(&t, 1000, 2000);
         assert_ok(vamana_ops.maintain(t.index, 0, &more), &t.bench.error);
         baseline_search(&t, baseline_row(&t, 0), 50, K, "search_list=10", NULL, ids[i], distances);
-        t.index->ops->destroy(t.index);
-        t.bench.env.pool = usual;
-        t.index = baseline_create(&t, "");
         baseline_end(&t);
-        pool_destroy(pool);
     }
     assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
 }

@@ -304,16 +304,12 @@ static void test_threads(void **state)
     struct baseline_test t;
 
     baseline_begin(&t, &here, "", INDEX_F32, INDEX_L2SQ, 20, 2500);
-    struct pool *pool = pool_create(3), *usual = t.index->env.pool;
-    assert_non_null(pool);
+    baseline_use_threads(&t, 3, "");
     baseline_insert(&t, 0, 2000);
     baseline_insert(&t, 2000, 2150);
     baseline_remove(&t, 100, 120);
-    t.index->env.pool = pool;
     baseline_expect_threads_agree(&t, "search_list=30", 3);
-    t.index->env.pool = usual;
     baseline_end(&t);
-    pool_destroy(pool);
 }
 
 static void test_beside_changes(void **state)

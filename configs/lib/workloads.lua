@@ -67,8 +67,8 @@ local function split(data, kind, rows, asked, queries)
 end
 
 local function runbook(t, queries)
-  if not queries then error("a runbook needs a data set with queries") end
   local rows = datasets.in_order(t.data, t.name):rows(1, math.min(t.rows, #t.data))
+  if not queries then rows, queries = split(rows, kinds.drift, #rows, t.asked) end
   local trained = math.max(#rows // 4, 1)
   return { changes = true, live = #rows, trained = trained, record = function(w)
     w:train   { rows:rows(1, trained) }

@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "src/base/clock.h"
 #include "src/base/json.h"
@@ -32,14 +31,6 @@ static const double share_of_the_pair = .1, pair_most_s = 60;
 static double left_s(const struct study *s)
 {
     return s->seconds - (clock_now_s() - s->began_s);
-}
-
-/* An existing file, else a name of the catalog, which has neither '/' nor '.'. */
-static bool find_data(struct study *s, const char *given)
-{
-    if (access(given, F_OK) == 0 || strpbrk(given, "/."))
-        return realpath(given, s->data) != NULL;
-    return snprintf(s->data, sizeof s->data, "%s", given) < (int)sizeof s->data;
 }
 
 /* "advise-NAME", of the data's name without folders and ending. */
@@ -382,6 +373,18 @@ static int prepare(struct study *s, struct error *error)
              s->app->advise.rows, FIRST_LEAST);
         return EXIT_USAGE;
     }
+    if (s->app->advise.days && !(s->app->advise.daily > 0)) {
+        fail(error, ERR_CONFIG, "--days %zu: expected --daily SHARE too, what a day replaces",
+             s->app->advise.days);
+        return EXIT_USAGE;
+    }
+    if (strstr(s->workload, ".yaml") || strstr(s->workload, ".yml")) {
+        if (!realpath(s->workload, s->runbook)) {
+            fail_errno(error, ERR_IO, "--workload %s", s->workload);
+            return EXIT_USAGE;
+        }
+        s->workload = s->runbook;
+    }
     const int status = strpbrk(s->data, "/.") ? EXIT_OK : command_fetch(s->app, error);
     s->began_s = clock_now_s();
     return status;
@@ -391,11 +394,9 @@ int command_advise(struct app *app, struct error *error)
 {
     struct study s;
     study_init(&s, app);
-    if (!find_data(&s, app->arguments[0])) {
-        fail_errno(error, ERR_IO, "%s", app->arguments[0]);
-        return EXIT_USAGE;
-    }
-    const int status = prepare(&s, error);
+    int status = app_find_data(app->arguments[0], s.data, error);
+    if (!status)
+        status = prepare(&s, error);
     if (status)
         return status;
     s.dir = study_folder(&s);

@@ -69,7 +69,7 @@ static void print_entry(const struct dumped *d, const struct answers_entry *e,
     const size_t point = e->point == SIZE_MAX ? 0 : e->point;
     char head[600];
 
-    if (point >= d->file.n || !plan_wants(&d->app->options, d->file.cells[point].label))
+    if (point >= d->file.n)
         return;
     const struct result_cell *cell = &d->file.cells[point];
     const struct result_step *step = result_step_of(cell, a->op);
@@ -144,10 +144,12 @@ static int dump_cells(struct app *app, const char *dir, size_t *found, size_t *l
         json_t *file = json_read(json, error);
         struct dumped d = { .app = app, .path = answers, .clusters = clusters };
         rc = file ? result_open(&d.file, file, error) : error->code;
-        rc = rc == OK ? dump_file(&d, error) : rc;
+        if (rc == OK && (!d.file.n || plan_wants(&app->options, d.file.cells[0].label))) {
+            rc = dump_file(&d, error);
+            *left_out += d.left_out;
+            *found += 1;
+        }
         result_close(&d.file);
-        *left_out += d.left_out;
-        *found += 1;
         json_decref(file);
     }
     mem_free(NULL, numbers);
@@ -163,9 +165,9 @@ int command_dump(struct app *app, struct error *error)
     rc = rc ? rc : dump_cells(app, dir, &found, &left_out, error);
     if (rc == OK && found == 0)
         rc = fail(error, ERR_NOT_FOUND,
-                  "%s: no cell has stored answers (cells/NUMBER.answers); run the config again, "
+                  "%s: no cell%s has stored answers (cells/NUMBER.answers); run the config again, "
                   "which stores them",
-                  dir);
+                  dir, app->options.n_only ? " of --only" : "");
     if (left_out > 0)
         app_warn(app,
                  "the answers of %zu searches were not stored: at most %zu MiB of answers are "

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "src/base/result_metrics.h"
 #include "src/base/table.h"
@@ -20,14 +19,6 @@ static void set(struct override *sets, size_t *n, const char *key, const char *t
         sets[(*n)++] = (struct override){ (char *)(uintptr_t)key, (char *)(uintptr_t)text, false };
 }
 
-/* An existing file as a path from the root, else a name of the catalog; freed by the caller. */
-static char *data_of(const char *given)
-{
-    char *path = access(given, F_OK) == 0 ? realpath(given, NULL) : NULL;
-
-    return path ? path : app_copy(given);
-}
-
 /* The labels of --method, separated by semicolons; NULL: none. Freed by the caller. */
 static char *methods_of(const struct run_options *o)
 {
@@ -42,10 +33,10 @@ static char *methods_of(const struct run_options *o)
     return joined;
 }
 
-static int run(struct app *app, char **dir)
+static int run(struct app *app, const char *data, char **dir)
 {
     const struct run_options before = app->options;
-    char *data = data_of(app->arguments[0]), *methods = methods_of(&before), rate[32];
+    char *methods = methods_of(&before), rate[32];
     struct override *sets = app_made(calloc(before.n_sets + 4, sizeof *sets));
     size_t n = 0;
 
@@ -64,7 +55,6 @@ static int run(struct app *app, char **dir)
     app->options = before;
     free(config);
     free(sets);
-    free(data);
     free(methods);
     return status;
 }
@@ -107,8 +97,11 @@ static void print_kinds(const struct result *r)
 int command_load(struct app *app, struct error *error)
 {
     struct result r = { 0 };
-    char *dir = NULL;
-    int status = run(app, &dir);
+    char *dir = NULL, data[PATH_MAX];
+    int status = app_find_data(app->arguments[0], data, error);
+
+    if (!status)
+        status = run(app, data, &dir);
 
     if (dir && status != EXIT_USAGE && !*app->interrupted) {
         if (app_result_load(dir, &r, error))

@@ -26,7 +26,7 @@ struct flag {
     enum group group;
     enum kind kind;
     size_t at;          /* offset in struct app */
-    double least, most; /* of a WHOLE (most 0: without a bound) or a NUMBER */
+    double least, most; /* of a WHOLE (most 0: without a bound) or a NUMBER; BYTES: least alone */
     /* of OTHER: 0, or -1: not a valid value */
     int (*take)(struct app *, const char *text);
     const char *expected; /* of OTHER; NULL: as `value` says */
@@ -37,9 +37,9 @@ struct flag {
 #define A_WHOLE(member, most_) .kind = WHOLE, AT(member), .least = 1, .most = (most_)
 #define A_NUMBER(member, least_, most_) \
     .kind = NUMBER, AT(member), .least = (least_), .most = (most_)
-#define SOME_BYTES(member)       .kind = BYTES, AT(member)
-#define A_TEXT(member)           .kind = TEXT, AT(member)
-#define AN_OTHER(function, text) .kind = OTHER, .take = (function), .expected = (text)
+#define SOME_BYTES(member, least_) .kind = BYTES, AT(member), .least = (least_)
+#define A_TEXT(member)             .kind = TEXT, AT(member)
+#define AN_OTHER(function, text)   .kind = OTHER, .take = (function), .expected = (text)
 
 /* A whole number from 1. -1: the text is none. */
 static int parse_count(const char *text, size_t *out)
@@ -53,20 +53,20 @@ static int parse_count(const char *text, size_t *out)
     return 0;
 }
 
-/* "4G", "512M", "1073741824": above 0. */
-static int parse_bytes(const char *text, uint64_t *out)
+/* "4G", "512M", "1073741824". */
+static int parse_bytes(const char *text, double least, uint64_t *out)
 {
     static const char units[] = "KMGT";
     char *end;
     double v = strtod(text, &end);
-    if (end == text || !(v > 0))
+    if (end == text)
         return -1;
     const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
     if (*end && (!unit || end[1]))
         return -1;
     for (const char *u = units; unit && u <= unit; u++)
         v *= 1024;
-    if (v > 1e18)
+    if (!(v >= least && v <= 1e18))
         return -1;
     *out = (uint64_t)v;
     return 0;
@@ -295,7 +295,7 @@ static const struct flag flags[] = {
     { "timeout", "S", BUILDS, "time limit of a cell, in seconds (config: timeout)", BOUNDS,
       A_NUMBER(options.timeout_s, 1e-9, 1e12) },
     { "memory-limit", "B", BUILDS, "memory limit of a cell, as 4G or 512M (config: memory_limit)",
-      BOUNDS, SOME_BYTES(options.memory_limit) },
+      BOUNDS, SOME_BYTES(options.memory_limit, 1 << 20) },
     { "plugin", "SO", BUILDS " search update inspect list describe",
       "load a method from a shared object; may be given again", LOADS,
       AN_OTHER(take_plugin, NULL) },
@@ -344,7 +344,7 @@ static const struct flag flags[] = {
       A_NUMBER(advise.recall, .01, 1) },
     { "memory", "B", "advise",
       "memory that an index may take at the end, as 4G or 512M; default: any", BOUNDS,
-      SOME_BYTES(advise.memory_bytes) },
+      SOME_BYTES(advise.memory_bytes, 1) },
     { "rows", "N", "advise", "use N rows of the data; default: all", MEASURES,
       A_WHOLE(advise.rows, 0) },
     { "time", "S", "advise", "seconds that the study may take; default 600", BOUNDS,
@@ -369,7 +369,7 @@ static const struct flag flags[] = {
       "what a round trip between two machines takes longer than on one; default 0", MEASURES,
       A_NUMBER(simulate.latency_us, 0, 1e9) },
     { "machine-memory", "B", "simulate", "memory of each machine, as 64G; default: as measured",
-      MEASURES, SOME_BYTES(simulate.memory_bytes) },
+      MEASURES, SOME_BYTES(simulate.memory_bytes, 1) },
     { "bandwidth-gbit", "G", "simulate",
       "what rank 0's network can send in Gbit/s; default: without a bound", MEASURES,
       A_NUMBER(simulate.bandwidth_gbit, 1e-6, 1e6) },
@@ -469,7 +469,7 @@ static int take(const struct flag *flag, struct app *app, const char *text)
             memcpy(at, &n, sizeof n);
             return 0;
         case NUMBER: return parse_real(text, flag->least, flag->most, at);
-        case BYTES: return parse_bytes(text, at);
+        case BYTES: return parse_bytes(text, flag->least, at);
         case TEXT: *(const char **)at = text; return *text ? 0 : -1;
         case OTHER: break;
     }
@@ -489,7 +489,10 @@ static void expected(const struct flag *flag, char *text, size_t bytes)
         case NUMBER:
             (void)snprintf(text, bytes, "a number from %.15g to %.15g", flag->least, flag->most);
             return;
-        case BYTES: (void)snprintf(text, bytes, "bytes, as 4G or 512M"); return;
+        case BYTES:
+            (void)snprintf(text, bytes, "bytes, %sas 4G or 512M",
+                           flag->least > 1 ? "at least 1M, " : "");
+            return;
         default:
             (void)snprintf(text, bytes, "%s", flag->expected ? flag->expected : flag->value);
             return;

@@ -69,6 +69,19 @@ run advise no-such.fvecs
 check "so is a file that is not there" '[ $status = 2 ] && grep -q "no-such.fvecs: No such file" err'
 run advise mine.fvecs --workload sideways --out results
 check "an unknown workload is an error that lists them" '[ $status = 2 ] && grep -q "expected static, growth, churn" err'
+run advise mine.fvecs --days 3
+check "days without a share of a day are refused" '[ $status = 2 ] && grep -q -- "--days 3: expected --daily" err'
+cat >book.yaml <<'YAML'
+mine:
+  max_pts: 1000
+  1: { operation: insert, start: 0, end: 1000 }
+  2: { operation: delete, start: 0, end: 100 }
+  3: { operation: search }
+YAML
+run advise mine.fvecs --only flat --workload book.yaml --rows 1000 --time 10 --out results
+check "a runbook beside the caller, for a file that has no queries" '[ $status = 0 ] && grep -q "^| 1 | flat" out'
+run advise mine.fvecs --workload no-such.yaml
+check "a runbook that is not there is an error" '[ $status = 2 ] && grep -q -- "--workload no-such.yaml: No such file" err && ! grep -q "^round" out'
 run advise mine.fvecs --recall 2
 check "a recall above 1 is refused" '[ $status = 2 ] && grep -q -- "--recall 2: expected" err'
 cat >also.lua <<'LUA'

@@ -79,6 +79,8 @@ check "dump gives the ids of every search, range and point" '[ $status = 0 ] && 
 check "k for each query, from 1 on" '[ "$(grep -c "^flat	1	3	q	" out)" = 1000 ] && grep -q "^flat	1	3	q	100	10	[0-9]*$" out'
 run dump r/duel/result.json
 check "of a file as of its folder" '[ $status = 0 ] && cmp -s out answers'
+run dump --only flta r/duel
+check "a label that no cell has is an error" '[ $status = 2 ] && grep -q "no cell of --only has stored answers" err'
 run dump --only flat r/duel
 check "of one label" '[ $status = 0 ] && ! grep -q "^divf" out && grep -q "^flat" out'
 check "an exact method's answers score 1 with others' eyes" 'python3 - <<PY

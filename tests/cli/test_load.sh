@@ -51,7 +51,7 @@ check "an unknown preset is refused" '[ $status = 2 ] && grep -q "preset=G: expe
 run load few.fvecs
 check "too few rows are refused" '[ $status = 2 ] && grep -q "rows are too few: at least 400 are needed" err'
 run load no_such.fvecs
-check "a missing file is refused" '[ $status = 2 ] && grep -q "no_such.fvecs" err'
+check "a missing file is refused" '[ $status = 2 ] && grep -q "^error: no_such.fvecs: No such file" err'
 run load mine.fvecs --method no_such
 check "an unknown method is refused" '[ $status = 2 ] && grep -q "no_such" err'
 run load mine.fvecs --rate 0

@@ -137,6 +137,11 @@ for seconds in .001 .003 .005 .01 .02 .05; do # a killed update leaves the index
     check "killed after $seconds s: the index is whole" '[ $status = 0 ] && [ $((${now##* } - ${rows##* })) = 0 -o $((${now##* } - ${rows##* })) = 20 ]'
 done
 for file in changed/state-*/live_ids; do # a killed update may have left its folder
+    printf x >>"$file"
+done
+run update changed --delete 5
+check "a longer list of ids is refused" '[ $status = 2 ] && grep -q "live_ids: the file is damaged" err'
+for file in changed/state-*/live_ids; do
     printf x | dd of="$file" bs=1 seek=20 conv=notrunc 2>/dev/null
 done
 run update changed --delete 5

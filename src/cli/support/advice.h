@@ -19,6 +19,7 @@ struct study {
     char data[PATH_MAX]; /* a name of the catalog, or an absolute path */
     char *dir;
     const char *workload;
+    char runbook[PATH_MAX];                  /* absolute path of a workload that is a file */
     double began_s, seconds, pair_s, recall; /* pair_s: for paired rounds */
     size_t rows;                             /* of the data */
     struct study_round rounds[STUDY_ROUNDS];

@@ -108,6 +108,15 @@ void *app_allocate(size_t bytes)
     return app_made(malloc(bytes ? bytes : 1));
 }
 
+int app_find_data(const char *given, char data[PATH_MAX], struct error *error)
+{
+    if (access(given, F_OK) != 0 && !strpbrk(given, "/."))
+        (void)snprintf(data, PATH_MAX, "%s", given);
+    else if (!realpath(given, data))
+        return fail_errno(error, ERR_IO, "%s", given), EXIT_USAGE;
+    return EXIT_OK;
+}
+
 char *app_path(const char *first, const char *second)
 {
     const size_t bytes = strlen(first) + strlen(second) + 2;

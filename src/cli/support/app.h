@@ -2,6 +2,7 @@
 #ifndef DRIFTLINE_CLI_SUPPORT_APP_H
 #define DRIFTLINE_CLI_SUPPORT_APP_H
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "src/config/run_options.h"
@@ -93,6 +94,10 @@ int app_say(void *app_of, const char *line);
 
 /* The calls below end the process with a message when memory is exhausted. Only src/cli may do
    so; all other folders return ERR_NO_MEMORY. */
+
+/* Where the DATA of a command line is: an existing file as an absolute path, else a name of the catalog,
+   which has neither '/' nor '.'. Returns the exit status. */
+int app_find_data(const char *given, char data[PATH_MAX], struct error *);
 
 /* "first/second"; the caller frees it. */
 char *app_path(const char *first, const char *second);

@@ -31,6 +31,10 @@ void lua_option_contain(lua_State *, struct script_place, struct method_spec *, 
 /* The value, checked for type and range, in the form that the table stores. New reference. */
 json_t *lua_option_value(lua_State *, struct script_place, const struct index_ops *,
                          const struct param *, enum option_home, struct param_value);
+/* Appends that value to those of a sweep or a grid. Raises ERR_CONFIG if it is there already, or one
+   too many. */
+void lua_option_append(lua_State *, struct script_place, const struct lua_option *,
+                       struct param_value, json_t *values);
 /* The Lua value at index; raises ERR_CONFIG unless it is a number, a string or a boolean. */
 struct param_value lua_option_at(lua_State *, struct script_place, int index, const char *name);
 

@@ -101,6 +101,22 @@ struct param_value lua_option_at(lua_State *L, struct script_place at, int index
                    name, script_shown(L, index));
 }
 
+void lua_option_append(lua_State *L, struct script_place at, const struct lua_option *o,
+                       struct param_value given, json_t *values)
+{
+    json_t *value = lua_option_value(L, at, o->ops, o->row, o->home, given);
+    bool again = false;
+    for (size_t i = 0; i < json_array_size(values) && !again; i++)
+        again = json_equal(json_array_get(values, i), value);
+    json_array_append_new(values, value);
+    if (again)
+        script_fail_at(L, at, ERR_CONFIG, "method \"%s\": \"%s\" has the same value twice",
+                       o->ops->name, o->row->name);
+    if (json_array_size(values) > VALUES_MAX)
+        script_fail_at(L, at, ERR_CONFIG, "method \"%s\": \"%s\" has more than %d values",
+                       o->ops->name, o->row->name, VALUES_MAX);
+}
+
 /* --set */
 
 /* Appends one value, such as the "4" of "1,4,16", to the array. */
@@ -109,13 +125,13 @@ static void append_value(lua_State *L, const struct method_spec *m, const struct
 {
     char one[PARAM_TEXT_BYTES];
     const struct script_place at = script_place(L);
-    if (n >= sizeof one || json_array_size(values) == VALUES_MAX)
+    if (n >= sizeof one)
         script_fail_at(L, at, ERR_CONFIG, "--set %s.%s: the name is too long", m->name,
                        o->row->name);
     memcpy(one, text, n);
     one[n] = '\0';
     const struct param_value value = { VALUE_TEXT, 0, false, one };
-    json_array_append_new(values, lua_option_value(L, at, o->ops, o->row, o->home, value));
+    lua_option_append(L, at, o, value, values);
 }
 
 static void apply_set(lua_State *L, struct method_spec *m, const char *name, const char *value)

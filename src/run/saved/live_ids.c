@@ -37,8 +37,8 @@ static int take(FILE *file, const char *path, size_t n, struct idmap *live, stru
 
     if (!words || !idmap_reserve(live, n))
         rc = fail(err, ERR_NO_MEMORY, "%s: out of memory for %zu ids", path, n);
-    else if (fread(words, sizeof *words, n + 3, file) != n + 2 || words[0] != n ||
-             words[n + 1] != XXH3_64bits(words, (n + 1) * sizeof *words))
+    else if (fread(words, 1, (n + 3) * sizeof *words, file) != (n + 2) * sizeof *words ||
+             words[0] != n || words[n + 1] != XXH3_64bits(words, (n + 1) * sizeof *words))
         rc = fail(err, ERR_CORRUPT, "%s: the file is damaged; build the index again", path);
     for (size_t i = 1; rc == OK && i <= n; i++)
         (void)idmap_put(live, words[i], 1); /* cannot fail: reserved */

@@ -145,8 +145,9 @@ int saved_open(struct saved_index *s, const char *dir, const struct registry *re
     if (rc == OK)
         rc = make_scratch(s, dir);
     if (rc == OK && (rc = index_open_saved(&s->checked, s->ops, &s->env, s->state, NULL)) != OK)
-        rc = fail_within(err, "%s, built by Driftline %s", dir,
-                         field_text(s->about, "version", "?"));
+        rc = fail_within(err, "%s, built by Driftline %s%s", dir,
+                         field_text(s->about, "version", "?"),
+                         rc == ERR_CORRUPT ? ", is damaged; build it again" : "");
     return rc;
 }
 

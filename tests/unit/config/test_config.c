@@ -191,6 +191,7 @@ static void test_wrong_command_line(void **state)
         { "n", "many", "--set n=many: option \"n\" is a number" },
         { "k", "many", "\"k\" must be a whole number" },
         { "A.soft_k", "1,99", "\"soft_k\" must be 1 .. 8" },
+        { "A.nprobe", "1,2,1", "\"nprobe\" has the same value twice" },
     };
     d->options.n_sets = 1;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -48,6 +48,7 @@ static const struct wrong wrongs[] = {
       "101" },
     { "memory", WITH(FLAT "memory_limit = '4Q'"),
       "\"memory_limit\" must be a number of bytes or a string such as \"4G\"" },
+    { "no memory", WITH(FLAT "memory_limit = '1023K'"), "at least 1 MiB, not \"1023K\"" },
     { "metric", WITH(FLAT "metric = 'cosin'"),
       "unknown metric \"cosin\"; did you mean \"cosine\"?" },
     { "no workload", "experiment { " FLAT "}", "\"workload\" must be a function" },
@@ -87,6 +88,10 @@ static const struct wrong wrongs[] = {
       "must be a list of values, as in { 1, 2, 4 }, not 4" },
     { "sweep of none", METHOD("sweep = { nprobe = {} }"), "not an empty one" },
     { "sweep twice", METHOD("sweep = { nprobe = { 1, 1 } }"), "the same value twice" },
+    { "sweep of many",
+      METHOD("sweep = { nprobe = (function() local t = {} for i = 1, 1001 do t[i] = i end return t "
+             "end)() }"),
+      "\"nprobe\" has more than 1000 values" },
     { "both names", METHOD("knobs = { nprobe = 1, probes = 2 }"),
       "\"probes\" is the old name of \"nprobe\"; give one of them" },
     { "both names swept", METHOD("sweep = { nprobe = { 1 }, probes = { 2 } }"),

@@ -16,4 +16,7 @@ run convert --header yes header.csv header.npy
 run convert v.csv v.nothing
 head -c 10 v.fvecs >short.fvecs
 run convert short.fvecs w.npy
+mkfifo pipe.npy
+run convert pipe.npy w.npy
+rm pipe.npy
 ls

@@ -9,6 +9,7 @@ run run --seed -1 x.lua
 run run --threads 1025 x.lua
 run run --timeout 0 x.lua
 run run --memory-limit 4X x.lua
+run run --memory-limit 1023K x.lua
 run run --set nprobe x.lua
 run compare --regression none a b
 run convert --id none a.csv b.npy

@@ -199,18 +199,11 @@ static uint64_t read_bytes(const struct fields *f, const char *key)
         const char *unit = *end ? strchr(units, *end) : NULL;
         for (const char *u = units; unit && u <= unit; u++)
             bytes *= 1024;
-<<<<<<< HEAD
-        if (!(bytes >= 1 && bytes < 1e18) || (*end && (!unit || end[1])))
-            fields_fail(f, key,
-                        "\"%s\" must be a number of bytes or a string such as \"4G\", not %s", key,
-                        script_shown(f->L, -1));
-=======
         if (!(bytes >= 1 << 20 && bytes < 1e18) || (*end && (!unit || end[1])))
-            fields_fail(f, key, ERR_CONFIG,
+            fields_fail(f, key,
                         "\"%s\" must be a number of bytes or a string such as \"4G\", at least "
                         "1 MiB, not %s",
                         key, script_shown(f->L, -1));
->>>>>>> da01716eddb89dca9015c71633f515f239335988
         lua_pop(f->L, 1);
         return (uint64_t)bytes;
     }

@@ -86,29 +86,13 @@ static void read_axis(const struct fields *f, const struct lua_option *o, json_t
     const struct param *p = o->row;
     const struct script_place at = fields_place(f, p->name);
     const size_t n = lua_istable(L, -1) ? (size_t)lua_rawlen(L, -1) : 0;
-<<<<<<< HEAD
-    if (!n || n > AXIS_MAX)
+    if (!n)
         fields_fail(f, p->name, "\"%s\" must be a list of values, as in { 1, 2, 4 }, not %s",
                     p->name, lua_istable(L, -1) ? "an empty one" : script_shown(L, -1));
-=======
-    if (!n)
-        script_fail_at(L, at, ERR_CONFIG,
-                       "%s: \"%s\" must be a list of values, as in { 1, 2, 4 }, not %s", f->what,
-                       p->name, lua_istable(L, -1) ? "an empty one" : script_shown(L, -1));
->>>>>>> da01716eddb89dca9015c71633f515f239335988
     for (size_t i = 1; i <= n; i++) {
         lua_rawgeti(L, -1, (lua_Integer)i);
         lua_option_append(L, at, o, lua_option_at(L, at, -1, p->name), to);
         lua_pop(L, 1);
-<<<<<<< HEAD
-        bool again = false;
-        for (size_t j = 0; j < json_array_size(to) && !again; j++)
-            again = json_equal(json_array_get(to, j), value);
-        json_array_append_new(to, value);
-        if (again)
-            fields_fail(f, p->name, "\"%s\" has the same value twice", p->name);
-=======
->>>>>>> da01716eddb89dca9015c71633f515f239335988
     }
 }
 

@@ -105,6 +105,14 @@ int script_hash_files(struct script *s, struct error *err)
 int script_load_chunk(struct script *s, const struct script_file *file)
 {
     lua_State *L = s->L;
+    if (memchr(file->text, '\0', file->bytes)) {
+        lua_pushfstring(
+            L,
+            "%s: not a text, and a config is a Lua script; ./harness advise FILE takes a "
+            "file of vectors",
+            file->path);
+        return LUA_ERRSYNTAX;
+    }
     const char *name = lua_pushfstring(L, "@%s", file->path);
     const int status = luaL_loadbufferx(L, file->text, file->bytes, name, "t");
     lua_remove(L, -2);

@@ -8,6 +8,8 @@ config() { # NAME LINE...
 }
 config nothing 'local x = 1'
 config syntax 'experiment {' ' name = = 1 }'
+printf 'experiment {\0}' >vectors.lua
+run check vectors.lua
 config os 'os.execute("touch owned")'
 config random 'return math.random()'
 config key 'experiment { name = "a", repeets = 3 }'

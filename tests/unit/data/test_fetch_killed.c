@@ -87,5 +87,5 @@ int main(void)
         IN_A_WORLD(killed_at_every_step),
         IN_A_WORLD(full_from_every_step),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_run("fetch_killed", tests);
 }

@@ -115,8 +115,7 @@ static void test_when_it_is_due(void **state)
             }
             assert_int_equal(n_maintained, rebuilds ? 0 : due);
             assert_int_equal(n_created, 1 + (rebuilds ? due : 0));
-            stage_end(&s);
-            op_list_free(list);
+            stage_close(&s);
         }
 }
 
@@ -137,8 +136,7 @@ static void test_the_probe_measures(void **state)
         assert_true(fabs(number_at(step, "stats", "probe_recall") - .1) < 1e-9);
         assert_true(seconds > 0 && number_at(step, "seconds", NULL) >= seconds);
     }
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* Never answers a quarter of the rows. */
@@ -205,8 +203,7 @@ static void test_a_sampled_scan(void **state)
         if (fabs(recall - probe) > cases[i].within)
             fail_msg("a scan of %g of the rows: %.4f, the recall is %.4f", cases[i].sample, probe,
                      recall);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -245,8 +242,7 @@ static void test_changes_that_are_left_out(void **state)
                 assert_non_null(
                     strstr(text_at(step_at(&s, i), "note"), "left to the next rebuild"));
         }
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -258,6 +254,5 @@ int main(void)
         cmocka_unit_test(test_a_sampled_scan),
         cmocka_unit_test(test_changes_that_are_left_out),
     };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_run("policy", tests);
 }

@@ -52,8 +52,7 @@ static void test_an_exact_method_is_exact(void **state)
         const json_t *live = json_object_get(
             json_object_get(json_object_get(step_at(&s, 12), "stats"), "clusters"), "live");
         assert_int_equal(json_array_size(live), 3);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -79,8 +78,7 @@ static void test_long_steps_tick(void **state)
     assert_ok(stage_run(&s), &s.err);
     assert_true(s.n_ticks >= 1);
     assert_true(s.last_tick >= 0 && s.last_tick <= 1);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 static int telling_check(const struct index *index, struct stat_sink *sink)
@@ -101,8 +99,7 @@ static void test_checks_tell_at_named_moments(void **state)
     assert_true(number_at(step_at(&s, 12), "stats", "looked_at") == 7);
     assert_true(number_at(step_at(&s, 13), "stats", "looked_at") == 7);
     assert_null(json_object_get(json_object_get(step_at(&s, 1), "stats"), "looked_at"));
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 static int wrapped_memory(const struct index *index, struct memory_use *use)
@@ -122,8 +119,7 @@ static void test_memory_that_no_machine_has_is_refused(void **state)
     if (!strstr(s.err.text, "18446744073709551615 bytes of `other`"))
         fail_msg("\"%s\" does not name the part", s.err.text);
     error_clear(&s.err);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* Calibration uses the low end of the recall of queries at even positions, the measured step those at odd
@@ -207,8 +203,7 @@ static void test_missing_operations_are_recorded(void **state)
     /* Deleted rows that are still returned are counted as wrong ids, never as correct. */
     assert_true(number_at(step_at(&s, 4), "wrong_ids", NULL) > 0);
     assert_true(number_at(step_at(&s, 4), "recall", "mean") < 1);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* ---- an index on disk */
@@ -286,8 +281,7 @@ static void test_recovering_and_cold_searches(void **state)
     assert_string_equal(text_at(step_at(&s, 4), "status"), "ok");
     assert_true(json_is_false(json_object_get(step_at(&s, 4), "cold")));
     assert_non_null(strstr(text_at(step_at(&s, 4), "note"), "nothing on disk"));
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 static int failing_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
@@ -307,8 +301,7 @@ static void test_a_failure_is_handed_on(void **state)
     assert_int_equal(json_array_size(s.steps), 2);
     assert_string_equal(text_at(step_at(&s, 1), "status"), "failed");
     assert_non_null(strstr(text_at(step_at(&s, 1), "note"), "on purpose"));
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* ---- overhead of the replay */
@@ -358,8 +351,7 @@ static void test_overhead(void **state)
         insert, search, delete, (int)clock_cost_ns());
     /* Speed is for benchmarks; this only detects work added to the replay by mistake. */
     assert_true(insert < 5000 && search < 5000 && delete < 5000);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 int main(void)

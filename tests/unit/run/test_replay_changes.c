@@ -49,8 +49,7 @@ static void test_policies_make_up_for_deletes(void **state)
         assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
         if (cases[i].policy == DELETES_REBUILD)
             assert_true(number_at(step_at(&s, 1), "stats", "rebuilt_rows") == 140);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -79,8 +78,7 @@ static void test_overfetch(void **state)
         assert_true(number_at(step_at(&s, 1), "recall", "mean") == 1); /* nothing is deleted yet */
         assert_true(number_at(step_at(&s, 3), "wrong_ids", NULL) == 0);
         recall[i] = number_at(step_at(&s, 3), "recall", "mean");
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
     assert_true(recall[0] == 1);                      /* a filter */
     assert_true(recall[1] > 0.5 && recall[1] < 0.95); /* 20 answers, two in five of them live */
@@ -115,8 +113,7 @@ static void test_rows_that_come_back(void **state)
         assert_true(number_at(step_at(&s, 4), "recall", "mean") == 1);
         assert_true(number_at(step_at(&s, 3), "count", NULL) ==
                     (policy == DELETES_FILTER ? 0 : 20));
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -148,8 +145,7 @@ static void test_singles_are_evenly_spaced(void **state)
     for (size_t i = 0; i < 10; i++)
         assert_int_equal(seen_singles[i], i * 103 / 10);
     assert_true(number_at(step_at(&s, 1), "recall", "mean") == 1);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* An operation without a tag has its kind's name. */
@@ -172,8 +168,7 @@ static void test_a_rebuild_at_a_tag(void **state)
         assert_true(number_at(step, "stats", "rebuilt_rows") == rebuilds[i].rows);
         assert_true(number_at(step, "seconds", NULL) > 0);
         assert_true(number_at(step_at(&s, 11), "recall", "mean") == 1);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -187,8 +182,7 @@ static void test_repeated_answers_do_not_count(void **state)
     assert_ok(stage_run(&s), &s.err);
     assert_true(fabs(number_at(step_at(&s, 2), "recall", "mean") - .1) < 1e-9);
     assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 30 * 9);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* A method that has removal but whose index refuses it is treated as one without removal. */
@@ -208,8 +202,7 @@ static void test_a_refused_removal_is_recorded(void **state)
     }
     assert_true(json_is_null(json_object_get(step_at(&s, 3), "seconds")));
     assert_true(number_at(step_at(&s, 4), "wrong_ids", NULL) > 0);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 static size_t seen_calls[100];
@@ -271,8 +264,7 @@ static void test_streams(void **state)
     assert_true(number_at(step_at(&s, 3), "latency_ns", "max") > 0);
     assert_true(number_at(step_at(&s, 4), "latency_ns", "max") > 0);
     assert_true(number_at(step_at(&s, 5), "recall", "mean") == 1);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 int main(void)

@@ -1,58 +1,9 @@
 /* test_replay_mix.c - mixed operations of several threads: what is left, how answers given
  * meanwhile are scored, and their order, recorded and replayed. */
-#include <pthread.h>
 #include <sched.h>
 
 #include "src/workload/op_order.h"
-#include "tests/unit/run/stage.h"
-
-static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
-
-/* What the method was asked under load, in order. */
-static struct call {
-    char kind;
-    uint64_t id; /* of a search: the sum of its answers */
-} calls[1000];
-static size_t n_calls;
-
-static void note_call(char kind, uint64_t id)
-{
-    if (n_calls < sizeof calls / sizeof *calls)
-        calls[n_calls++] = (struct call){ kind, id };
-}
-
-static int locked_search(struct index *index, const struct search_request *q,
-                         struct search_result *out)
-{
-    pthread_mutex_lock(&one_at_a_time);
-    const int rc = reference_search(index, q, out);
-    uint64_t sum = 0;
-    for (size_t i = 0; i < q->k; i++)
-        sum += out->ids[i] * (i + 1);
-    if (q->queries.n == 1)
-        note_call('s', sum);
-    pthread_mutex_unlock(&one_at_a_time);
-    return rc;
-}
-
-static int locked_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
-{
-    pthread_mutex_lock(&one_at_a_time);
-    const int rc = reference_insert(index, v, ids, done);
-    if (v.n == 1)
-        note_call('i', *ids);
-    pthread_mutex_unlock(&one_at_a_time);
-    return rc;
-}
-
-static int locked_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
-{
-    pthread_mutex_lock(&one_at_a_time);
-    const int rc = reference_remove(index, ids, n, done);
-    note_call('d', *ids);
-    pthread_mutex_unlock(&one_at_a_time);
-    return rc;
-}
+#include "tests/unit/run/locked.h"
 
 static struct op_list *mixed_list(size_t threads, size_t operations, double rate, double seconds)
 {
@@ -89,11 +40,7 @@ static void test_all_kinds(void **state)
         struct op_list *list = mixed_list(threads, 500, 0, 0);
         struct stage s;
 
-        stage_begin(&s, list);
-        s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
-        s.ops.search = locked_search;
-        s.ops.insert = locked_insert;
-        s.ops.remove = locked_remove;
+        locked_begin(&s, list);
         assert_ok(stage_run(&s), &s.err);
         const json_t *step = step_at(&s, 1), *stats = json_object_get(step, "stats");
         assert_string_equal(text_at(step, "status"), "ok");
@@ -112,8 +59,7 @@ static void test_all_kinds(void **state)
         assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
         assert_true(number_at(step_at(&s, 2), "distances", NULL) ==
                     (double)list->ops[1].live_after);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -132,8 +78,7 @@ static void test_mix_is_finished(void **state)
     assert_true(number_at(step, "stats", "changes_after") > 200);
     assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
     assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* What the method cannot do under load is done without: deletions by a rebuild, insertions at
@@ -154,8 +99,7 @@ static void test_mix_without(void **state)
         assert_true(number_at(step_at(&s, 2), "distances", NULL) == rows);
         if (i >= 2)
             assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -221,8 +165,7 @@ static void test_lock(void **state)
         assert_true(number_at(json_object_get(step, "stats"), "all", "done") == 500);
         assert_true(number_at(step, "throughput_recall", "mean") == 1);
         assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -299,10 +242,8 @@ static void test_lies(void **state)
         view_drop(queries);
         view_drop(rows);
         struct op_list *list = workload_finish(&w);
-        stage_begin(&s, list);
-        s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
+        locked_begin(&s, list);
         s.ops.search = lying_search;
-        s.ops.insert = locked_insert;
         assert_ok(stage_run(&s), &s.err);
         const json_t *step = step_at(&s, 2), *stats = json_object_get(step, "stats");
         const double sampled = number_at(stats, "sampled_answers", NULL);
@@ -312,8 +253,7 @@ static void test_lies(void **state)
         assert_true(number_at(step, "throughput_wrong_ids", NULL) == (deleted ? 5 * sampled : 0));
         assert_true(number_at(step, "recall", "mean") == 1);
         assert_true(number_at(step, "wrong_ids", NULL) == 0);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -321,13 +261,8 @@ static void run_ordered(struct op_list *list, const char *path)
 {
     struct stage s;
 
-    stage_begin(&s, list);
+    locked_begin(&s, list);
     s.orders_path = path;
-    s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
-    s.ops.search = locked_search;
-    s.ops.insert = locked_insert;
-    s.ops.remove = locked_remove;
-    n_calls = 0;
     assert_ok(stage_run(&s), &s.err);
     const json_t *step = step_at(&s, 1);
     assert_string_equal(text_at(step, "status"), "ok");
@@ -427,8 +362,7 @@ static void test_searches_pass_changes(void **state)
         size_t counts[MIX_KINDS];
         struct stage s;
 
-        stage_begin(&s, list);
-        s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
+        locked_begin(&s, list);
         s.ops.search = counted_search;
         s.ops.insert = waiting_insert;
         s.ops.remove = waiting_remove;
@@ -439,8 +373,7 @@ static void test_searches_pass_changes(void **state)
         assert_true(number_at(stats, "all", "done") == 500);
         assert_true(number_at(stats, "changes_after", NULL) == 0);
         assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -457,12 +390,7 @@ static void test_order_of_file(void **state)
     for (size_t t = 3; t-- > 1;)
         for (size_t i = 0; i < 100; i++)
             op->order[op->n_order++] = 3 * i + t;
-    stage_begin(&s, list);
-    s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
-    s.ops.search = locked_search;
-    s.ops.insert = locked_insert;
-    s.ops.remove = locked_remove;
-    n_calls = 0;
+    locked_begin(&s, list);
     assert_ok(stage_run(&s), &s.err);
     const json_t *stats = json_object_get(step_at(&s, 1), "stats");
     assert_true(number_at(stats, "all", "done") == 200);
@@ -496,8 +424,7 @@ static void test_order_of_file(void **state)
         assert_int_equal(calls[at++].kind, 'i');
     }
     free(dealt);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* Searches for single rows find no new row until it was asked for so often. */
@@ -561,8 +488,7 @@ static void test_until_found(void **state)
         /* An updated row has an id below 300. */
         assert_true(sought + many >= (op->n - op->n_pairs) / 2);
         assert_true(number_at(stats, "all", "done") == 500);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -627,11 +553,9 @@ static void test_maintenance(void **state)
         atomic_store(&maintenances_begun, 0);
         atomic_store(&changes_begun, 0);
         atomic_store(&met, false);
-        stage_begin(&s, list);
-        s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
+        locked_begin(&s, list);
         s.ops.search = waiting_search;
         s.ops.insert = noting_insert;
-        s.ops.remove = locked_remove;
         s.ops.maintain = watched_maintain;
         assert_ok(stage_run(&s), &s.err);
         const json_t *stats = json_object_get(step_at(&s, 1), "stats");
@@ -642,8 +566,7 @@ static void test_maintenance(void **state)
         assert_true(number_at(stats, "all", "done") == 500);
         assert_false(atomic_load(&changed_meanwhile));
         assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -665,8 +588,7 @@ static void test_maintenance_without(void **state)
         assert_true((json_object_get(json_object_get(step, "stats"), "maintenance") != NULL) ==
                     (i == 2));
         assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 

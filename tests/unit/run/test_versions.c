@@ -1,6 +1,7 @@
 /* test_versions.c - transactions, snapshots and attributes through recorder, oracle and
  * replay: random histories beside a model that copies everything, and messages for
  * methods that lack them. */
+#include "tests/unit/run/stage.h"
 #include "tests/unit/run/version_history.h"
 
 /* ---- 1. ground truth */
@@ -50,20 +51,6 @@ static void expect_truths(const struct history *h, const struct op_list *list,
     }
 }
 
-static void make_truth(struct oracle *oracle, const struct op_list *list, const char *cache)
-{
-    struct error err = { 0 };
-    struct pool *pool = pool_create(1);
-    assert_non_null(pool);
-    assert_ok(oracle_make(oracle, list,
-                          &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512),
-                                                .pool = pool,
-                                                .cache_dir = cache },
-                          &err),
-              &err);
-    pool_destroy(pool);
-}
-
 static void test_truths(void **state)
 {
     static struct history h;
@@ -73,7 +60,7 @@ static void test_truths(void **state)
         struct op_list *list = make_history(&h, round);
         struct oracle oracle;
         for (size_t cached = 0; cached < 2; cached++) {
-            make_truth(&oracle, list, dir);
+            ground_truth(&oracle, list, 1, dir);
             expect_truths(&h, list, &oracle, round);
             oracle_free(&oracle);
         }
@@ -85,150 +72,86 @@ static void test_truths(void **state)
 
 /* ---- 2. the replay */
 
-struct run {
-    struct method_spec method;
-    struct experiment experiment;
-    struct point point;
-    struct reference_knobs knobs;
-    struct cell cell;
-    struct scorer scorer;
-    json_t *steps;
-};
-
-static int score(void *to, const struct answers *a, double *recall, struct error *err)
-{
-    return scorer_take(&((struct run *)to)->scorer, a, recall, err);
-}
-
-static int keep_step(void *to, size_t point, json_t *step, struct error *err)
-{
-    scorer_finish_step(&((struct run *)to)->scorer, step);
-    json_array_append_new(((struct run *)to)->steps, step);
-    return OK;
-}
-
-static void run_method(struct run *r, const struct index_ops *ops, struct op_list *list,
+static void run_method(struct stage *s, const struct index_ops *ops, struct op_list *list,
                        enum deletes_policy deletes)
 {
-    struct error err = { 0 };
-    struct oracle oracle;
-    char dir[PATH_MAX];
-    make_truth(&oracle, list, NULL);
-    test_dir_make(dir);
-    *r = (struct run){ .method = { .name = (char *)(uintptr_t)ops->name,
-                                   .label = (char *)(uintptr_t)ops->name,
-                                   .ops = ops,
-                                   .deletes = deletes },
-                       .experiment = { .seed = 1, .threads = 1, .ops = list },
-                       .knobs = { .part = 1 },
-                       .steps = json_array() };
-    r->point = (struct point){ .name = (char *)(uintptr_t) "", .knobs = &r->knobs };
-    r->cell = (struct cell){
-        .method = &r->method, .points = &r->point, .n_points = 1, .element = INDEX_F32
-    };
-    const struct replay_env env = { .experiment = &r->experiment,
-                                    .list = list,
-                                    .cell = &r->cell,
-                                    .kernels = kernels_select(ISA_AVX512),
-                                    .threads = 1,
-                                    .dir = dir,
-                                    .score = score,
-                                    .step_take = keep_step,
-                                    .to = r };
-    struct replay_use use;
-    r->scorer = (struct scorer){ .list = list, .oracle = &oracle, .seed = 1 };
-    assert_ok(replay_run(&env, &use, &err), &err);
-    scorer_free(&r->scorer);
-    oracle_free(&oracle);
-    test_dir_remove(dir);
-}
-
-static const char *text_of(const json_t *step, const char *name)
-{
-    const char *text = json_string_value(json_object_get(step, name));
-    return text ? text : "";
-}
-
-static double number_of(const json_t *step, const char *name)
-{
-    const json_t *value = json_object_get(step, name);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
-static double stat_of(const json_t *step, const char *name)
-{
-    return number_of(json_object_get(step, "stats"), name);
+    stage_begin(s, list);
+    s->ops = *ops;
+    s->method.deletes = deletes;
+    s->experiment.warmup = false;
+    assert_ok(stage_run(s), &s->err);
 }
 
 /* Every search is exact and has no wrong id; searches of a version that the method does
    not keep are skipped. */
-static void expect_exact(const struct run *r, const struct op_list *list, bool versions)
+static void expect_exact(const struct stage *s, const struct op_list *list, bool versions)
 {
     for (size_t i = 0; i < list->n; i++) {
         const struct op *op = &list->ops[i];
-        const json_t *step = json_array_get(r->steps, i);
+        const json_t *step = step_at(s, i);
         const bool lacks =
             !versions && (op->as_of || op->kind == OP_SNAPSHOT || op->kind == OP_RELEASE ||
                           op->kind == OP_BEGIN || op->kind == OP_ROLLBACK);
-        assert_string_equal(text_of(step, "op"), op_name(op->kind));
-        assert_string_equal(text_of(step, "status"), lacks ? "unsupported" : "ok");
-        assert_true(!lacks || *text_of(step, "note"));
-        assert_true(number_of(step, "live") == (double)op->live_after);
+        assert_string_equal(text_at(step, "op"), op_name(op->kind));
+        assert_string_equal(text_at(step, "status"), lacks ? "unsupported" : "ok");
+        assert_true(!lacks || *text_at(step, "note"));
+        assert_true(number_at(step, "live", NULL) == (double)op->live_after);
         if (op->kind != OP_SEARCH || lacks)
             continue;
-        const double recall = number_of(json_object_get(step, "recall"), "mean");
-        if (!(recall == 1) || number_of(step, "wrong_ids") != 0)
-            print_error("%s, operation %zu: recall %g, %g wrong ids\n", r->method.label, i, recall,
-                        number_of(step, "wrong_ids"));
-        assert_true(recall == 1 && number_of(step, "wrong_ids") == 0);
+        const double recall = number_at(step, "recall", "mean");
+        if (!(recall == 1) || number_at(step, "wrong_ids", NULL) != 0)
+            print_error("%s, operation %zu: recall %g, %g wrong ids\n", s->ops.name, i, recall,
+                        number_at(step, "wrong_ids", NULL));
+        assert_true(recall == 1 && number_at(step, "wrong_ids", NULL) == 0);
     }
 }
 
-static void expect_times(const struct run *r, const struct op_list *list)
+static void expect_times(const struct stage *s, const struct op_list *list)
 {
     double where = 0, pins = 0;
     for (size_t i = 0; i < list->n; i++) {
         const struct op *op = &list->ops[i];
-        const json_t *step = json_array_get(r->steps, i);
+        const json_t *step = step_at(s, i);
         if (op->kind >= OP_BEGIN && op->kind <= OP_RELEASE) {
-            assert_true(number_of(step, "seconds") >= 0);
-            assert_true(number_of(json_object_get(step, "latency_ns"), "max") >= 0);
+            assert_true(number_at(step, "seconds", NULL) >= 0);
+            assert_true(number_at(step, "latency_ns", "max") >= 0);
         }
         if (op->kind == OP_COMMIT)
-            assert_true(number_of(step, "count") == (double)op->n && stat_of(step, "version") > 0);
+            assert_true(number_at(step, "count", NULL) == (double)op->n &&
+                        number_at(step, "stats", "version") > 0);
         pins += op->kind == OP_SNAPSHOT ? 1 : op->kind == OP_RELEASE ? -1 : 0;
         const bool native = op->where && !op->as_of;
-        assert_true(!native || strstr(text_of(step, "note"), "the method's own attributes"));
+        assert_true(!native || strstr(text_at(step, "note"), "the method's own attributes"));
         where += native ? 1 : 0;
     }
-    const json_t *last = json_array_get(r->steps, list->n);
-    assert_true(stat_of(last, "pins") == pins);
+    const json_t *last = step_at(s, list->n);
+    assert_true(number_at(last, "stats", "pins") == pins);
     /* Each such search runs as single queries and as a batch. If enough were timed one at a time, they
        are compared with as many new ones. The experiment has no warm-up. */
     const size_t timed = (QUERIES + 1) / 2 < 32 ? (QUERIES + 1) / 2 : 32;
     const size_t calls = QUERIES + 1 + (timed < 8 ? 0 : 2 * timed);
-    assert_true(stat_of(last, "asked_where") == where * (double)calls);
+    assert_true(number_at(last, "stats", "asked_where") == where * (double)calls);
 }
 
 static void test_replays(void **state)
 {
     static struct history h;
-    struct run r;
+    struct stage s;
     for (uint64_t round = 0; round < 12; round++) {
         struct op_list *list = make_history(&h, round);
-        run_method(&r, &versioned_ops, list, DELETES_NATIVE);
-        expect_exact(&r, list, true);
-        expect_times(&r, list);
-        json_decref(r.steps);
+        run_method(&s, &versioned_ops, list, DELETES_NATIVE);
+        expect_exact(&s, list, true);
+        expect_times(&s, list);
+        stage_end(&s);
         static const enum deletes_policy policies[] = { DELETES_NATIVE, DELETES_REBUILD };
         for (size_t i = 0; i < 2; i++) {
-            run_method(&r, &reference_ops, list, policies[i]);
-            expect_exact(&r, list, false);
-            json_decref(r.steps);
+            run_method(&s, &reference_ops, list, policies[i]);
+            expect_exact(&s, list, false);
+            stage_end(&s);
         }
-        run_method(&r, &versioned_ops, list, DELETES_REBUILD);
-        expect_exact(&r, list, false);
-        json_decref(r.steps);
+        run_method(&s, &versioned_ops, list, DELETES_REBUILD);
+        expect_exact(&s, list, false);
+        stage_end(&s);
         free(h.searches);
         op_list_free(list);
     }

@@ -1,5 +1,6 @@
 /* test_recall.c - found answers and wrong ids case by case, and intervals that cover the mean. */
 #include "src/truth/recall.h"
+#include "tests/support/ground_truth.h"
 #include "tests/support/tiny_workload.h"
 
 /* Eight points on a line at 0 1 2 2 3 4 5 6 (ids 0 .. 7; 2 and 3 are alike), id 6 deleted; one
@@ -41,13 +42,7 @@ static void line_begin(struct line *l, size_t k, const uint64_t *allowed, size_t
                   &w.err);
     view_drop(queries);
     l->list = workload_finish(&w);
-    struct pool *pool = pool_create(1);
-    assert_ok(
-        oracle_make(&l->oracle, l->list,
-                    &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512), .pool = pool },
-                    &l->err),
-        &l->err);
-    pool_destroy(pool);
+    ground_truth(&l->oracle, l->list, 1, NULL);
     assert_ok(live_state_init(&l->now, l->list, &l->err), &l->err);
     for (size_t i = 0; i < l->list->n; i++)
         assert_ok(live_state_step(&l->now, i, &l->err), &l->err);
@@ -198,13 +193,7 @@ static void copies_begin(struct line *l, enum metric metric, double radius)
     view_drop(writes);
     memcpy(l->four, query, sizeof l->four);
     l->list = workload_finish(&w);
-    struct pool *pool = pool_create(1);
-    assert_ok(
-        oracle_make(&l->oracle, l->list,
-                    &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512), .pool = pool },
-                    &l->err),
-        &l->err);
-    pool_destroy(pool);
+    ground_truth(&l->oracle, l->list, 1, NULL);
     assert_ok(live_state_init(&l->now, l->list, &l->err), &l->err);
 }
 

@@ -1,6 +1,6 @@
 /* test_mih.c - multi-index hashing against a plain array: random histories at every radius, both
  * layouts, long buckets, freed memory, and the blocks that hold buckets. */
-#include "tests/unit/hamming/code_tree.h"
+#include "tests/support/code_tree.h"
 
 #include "algorithms/hamming/mih/mih.h"
 
@@ -58,7 +58,8 @@ static void test_duplicates(void **state)
             tree_insert(&t, codes, 2500);
             tree_check(&t);
             tree_compare(&t, tree_a_query(&t), (unsigned)(3 * step), (unsigned)(3 * step));
-            tree_compare_nearest(&t, tree_a_query(&t), 12);
+            const uint64_t query = tree_a_query(&t);
+            tree_compare_nearest(&t, &query, 1, 12);
             tree_remove(&t, 1700);
             tree_check(&t);
         }

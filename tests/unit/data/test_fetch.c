@@ -287,7 +287,7 @@ static void processes_may_fetch_at_once(void **state)
     for (struct dirent *e; (e = readdir(dir));)
         if (e->d_name[0] != '.' && strcmp(e->d_name, "base.npy") &&
             strcmp(e->d_name, "base.npy.meta"))
-            fail_with("%s was left behind", e->d_name);
+            fail_msg("%s was left behind", e->d_name);
     closedir(dir);
 }
 

@@ -61,7 +61,7 @@ static void expect_rows(struct file_rows *files, const struct source *s, const c
     const struct row_request r = { s->origin, numbers, n, row_bytes,
                                    file_rows_hash(expected, n * row_bytes) };
     if (file_rows_read(files, &r, got, &err))
-        fail_with("%s: %s", name, err.text);
+        fail_msg("%s: %s", name, err.text);
     assert_memory_equal(got, expected, n * row_bytes);
     free(expected);
     free(got);
@@ -113,7 +113,7 @@ static void reads_every_format(void **state)
             struct source *s =
                 make_file(*state, cases[i].name, cases[i].stored, dims[d], &cases[i].options);
             if (!s->origin)
-                fail_with("%s: no origin", cases[i].name);
+                fail_msg("%s: no origin", cases[i].name);
             assert_int_equal(s->origin->path[0], '/');
             assert_int_equal(*s->origin->dataset != '\0', strchr(cases[i].name, 'h') != NULL);
             expect_every_order(s, cases[i].name);
@@ -141,7 +141,7 @@ static void reads_codes_and_first_rows(void **state)
 static void expect_no_origin(struct source *s, const char *name)
 {
     if (s->origin)
-        fail_with("%s: has the origin %s", name, s->origin->path);
+        fail_msg("%s: has the origin %s", name, s->origin->path);
     source_close(s);
 }
 
@@ -213,7 +213,7 @@ static void expect_replaced(struct scratch *s, const char *name, const struct ro
     assert_int_equal(rename(new, scratch_path(s, name)), 0);
     const int rc = read_row(&files, from, row, row_bytes, 3, &err);
     if (rc != expected)
-        fail_with("%s, %zu bytes: %d instead of %d: %s", name, n, rc, expected, err.text);
+        fail_msg("%s, %zu bytes: %d instead of %d: %s", name, n, rc, expected, err.text);
     if (rc)
         expect_text(name, &err, name);
     file_rows_end(&files);
@@ -302,7 +302,7 @@ static void refuses_numbers_beyond_the_file(void **state)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (read_row(&files, &from, row, 44, numbers[i], &err) != ERR_CORRUPT ||
             !strstr(err.text, "is beyond its"))
-            fail_with("row %llu: %s", (unsigned long long)numbers[i], err.text);
+            fail_msg("row %llu: %s", (unsigned long long)numbers[i], err.text);
     static const struct {
         uint64_t offset, stride;
     } wrong[] = { { 8, 0 }, { 8, 43 }, { 8, UINT64_MAX }, { UINT64_MAX - 50, 44 } };
@@ -409,7 +409,6 @@ static void survives_the_end_of_the_child(void **state)
 
 int main(void)
 {
-#define WITH_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
         WITH_SCRATCH(reads_every_format),
         WITH_SCRATCH(reads_codes_and_first_rows),

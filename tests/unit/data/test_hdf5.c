@@ -184,8 +184,8 @@ static void finds_rows_in_groups(void **state)
         const char *path = make_file(*state, cases[i].name, cases[i].make);
         const int rc = file_open(path, &options, &s, &err);
         if (rc != cases[i].code)
-            fail_with("%s %s: %d %s", cases[i].name, cases[i].dataset ? cases[i].dataset : "", rc,
-                      err.text);
+            fail_msg("%s %s: %d %s", cases[i].name, cases[i].dataset ? cases[i].dataset : "", rc,
+                     err.text);
         if (rc == OK) {
             assert_string_equal(s->name, cases[i].expected);
             assert_int_equal(s->n, ROWS);
@@ -229,8 +229,8 @@ static void refuses_to_read_other_files(void **state)
         if (rc == OK)
             source_close(s);
         if (rc != cases[i].code)
-            fail_with("%s %s: %d %s", cases[i].name, cases[i].dataset ? cases[i].dataset : "", rc,
-                      err.text);
+            fail_msg("%s %s: %d %s", cases[i].name, cases[i].dataset ? cases[i].dataset : "", rc,
+                     err.text);
         expect_text(cases[i].name, &err, cases[i].expected);
         error_clear(&err);
     }
@@ -345,7 +345,7 @@ static void survives_flipped_bits(void **state)
         if (rc == OK)
             source_close(source);
         else if (!strstr(err.text, "flipped.h5"))
-            fail_with("flip %d at byte %zu: no name in \"%s\"", i, at, err.text);
+            fail_msg("flip %d at byte %zu: no name in \"%s\"", i, at, err.text);
         refused += rc != OK;
         crashes += rc != OK && strstr(err.text, "the process that read it") != NULL;
         error_clear(&err);
@@ -373,7 +373,6 @@ static void survives_every_cut(void **state)
 
 int main(void)
 {
-#define WITH_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
         WITH_SCRATCH(reads_its_own_rows),          WITH_SCRATCH(finds_rows_in_groups),
         WITH_SCRATCH(refuses_to_read_other_files), WITH_SCRATCH(loads_no_plugin),

@@ -12,23 +12,7 @@ static int open_with(struct scratch *s, const char *name, const struct file_opti
 static void expect_refusal(struct scratch *s, const char *name, const struct file_options *options,
                            int code, const char *pieces)
 {
-    struct source *source = NULL;
-    struct error err = { 0 };
-    const int rc = open_with(s, name, options, &source, &err);
-    if (rc != code)
-        fail_with("%s: got %s: %s", name, error_name(rc), err.text);
-    assert_null(source);
-    expect_text(name, &err, name);
-    expect_text(name, &err, pieces);
-}
-
-static struct blob bin_bytes(uint32_t n, uint32_t dim, const void *rows, size_t bytes)
-{
-    struct blob b = { .n = 0 };
-    blob_u32(&b, n);
-    blob_u32(&b, dim);
-    blob_add(&b, rows, bytes);
-    return b;
+    expect_refused(scratch_path(s, name), options, code, pieces);
 }
 
 static const int8_t signed_rows[6] = { -128, -1, 0, 1, 127, 5 };
@@ -371,7 +355,5 @@ int main(void)
         cmocka_unit_test(booleans_are_refused_as_codes),
 #endif
     };
-    test_filter();
-    return test_verdict(
-        cmocka_run_group_tests_name("data_imports", tests, scratch_setup, scratch_teardown));
+    return scratch_run("data_imports", tests);
 }

@@ -112,7 +112,7 @@ static void any_order_and_thread_gives_the_same_rows(void **state)
         for (int t = 0; t < 3; t++) {
             pthread_join(threads[t], NULL);
             if (!readers[t].same)
-                fail_with("%s: reading out of order gave other rows", some[i].kind);
+                fail_msg("%s: reading out of order gave other rows", some[i].kind);
         }
         again = open_kind(some[i].kind, some[i].options, test_seed());
         char *same = read_all(again);
@@ -143,7 +143,7 @@ static void queries_are_fresh_and_their_own(void **state)
         for (size_t a = 0; a < 50; a++)
             for (size_t b = 0; b < s->n; b++)
                 if (!memcmp(fresh + a * bytes, rows + b * bytes, bytes))
-                    fail_with("%s: query %zu is row %zu", some[i].kind, a, b);
+                    fail_msg("%s: query %zu is row %zu", some[i].kind, a, b);
         assert_memory_not_equal(fresh, others, 50 * bytes);
         assert_true(q->hash != other->hash && q->hash != s->hash);
         source_close(s); /* before the queries: they must not depend on it */
@@ -384,8 +384,8 @@ static void drift_drifts(void **state)
             double position;
             nearest_row_of_queries(s, at, &position);
             if (fabs(position - at) > 0.12)
-                fail_with("%s: queries of time %g are nearest to rows of time %g", ways[i].name, at,
-                          position);
+                fail_msg("%s: queries of time %g are nearest to rows of time %g", ways[i].name, at,
+                         position);
         }
         source_close(s);
     }
@@ -420,7 +420,7 @@ static void sphere_has_its_spectrum_and_mean(void **state)
             for (size_t j = 0; j < DIM; j++)
                 along += mean[j] / sqrt(norm) * (double)x[i * DIM + j] / N;
         if (fabs(along - cosines[k]) > 0.04 + (k == 0) * 0.05)
-            fail_with("mean cosine %g, expected %g", along, cosines[k]);
+            fail_msg("mean cosine %g, expected %g", along, cosines[k]);
         free(x);
         source_close(s);
     }

@@ -37,7 +37,7 @@ static void try_case(struct scratch *scratch, const struct text_case *c)
     else
         snprintf(shown, sizeof shown, "%s: %s", error_name(rc), err.text);
     if (rc != c->code || (rc == OK && strcmp(shown, c->expected)))
-        fail_with("%s \"%s\": expected \"%s\", got \"%s\"", c->name, c->text, c->expected, shown);
+        fail_msg("%s \"%s\": expected \"%s\", got \"%s\"", c->name, c->text, c->expected, shown);
     if (rc)
         expect_text(c->name, &err, c->expected);
     source_close(s);
@@ -249,7 +249,5 @@ int main(void)
         cmocka_unit_test(refuses),
         cmocka_unit_test(options_are_for_text),
     };
-    test_filter();
-    return test_verdict(
-        cmocka_run_group_tests_name("data_text", tests, scratch_setup, scratch_teardown));
+    return scratch_run("data_text", tests);
 }

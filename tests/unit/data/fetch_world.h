@@ -62,6 +62,23 @@ static inline int end_world(void **state)
     return 0;
 }
 
+/* A recipe makes the file, which is not in data/ any more. */
+static inline void move_to_recipe(struct world *w)
+{
+    static const char script[] = "#!/bin/sh\nprintf "
+                                 "'\\002\\000\\000\\000\\003\\000\\000\\000\\001\\002\\003\\004\\00"
+                                 "5\\006' >\"$1/base.u8bin\"\n";
+    char path[PATH_MAX + 128];
+    snprintf(path, sizeof path, "%s/make-tiny", w->data);
+    write_file(path, script, sizeof script - 1);
+    assert_int_equal(chmod(path, 0755), 0);
+    assert_int_equal(unlink(w->file), 0);
+    w->env.recipe_dir = w->data;
+    w->origin = (struct dataset_origin){ .kind = ORIGIN_RECIPE, .address = "make-tiny" };
+    w->part.origins = &w->origin;
+    w->part.n_origins = 1;
+}
+
 /* Fetching must succeed and give the two rows, mapped. */
 static inline void expect_tiny(struct world *w)
 {

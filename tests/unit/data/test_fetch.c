@@ -115,18 +115,7 @@ static void missing_everywhere_lists_every_source(void **state)
 static void a_recipe_makes_the_file(void **state)
 {
     struct world *w = *state;
-    assert_int_equal(unlink(w->file), 0);
-    char recipe[PATH_MAX + 128];
-    snprintf(recipe, sizeof recipe, "%s/make-tiny", w->data);
-    static const char script[] = "#!/bin/sh\nprintf "
-                                 "'\\002\\000\\000\\000\\003\\000\\000\\000\\001\\002\\003\\004\\00"
-                                 "5\\006' >\"$1/base.u8bin\"\n";
-    write_file(recipe, script, sizeof script - 1);
-    chmod(recipe, 0755);
-    w->env.recipe_dir = w->data;
-    w->origin = (struct dataset_origin){ .kind = ORIGIN_RECIPE, .address = "make-tiny" };
-    w->part.origins = &w->origin;
-    w->part.n_origins = 1;
+    move_to_recipe(w);
     w->part.sha256 = NULL;
     w->part.unpinned = true;
     expect_tiny(w);

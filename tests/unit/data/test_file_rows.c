@@ -11,7 +11,7 @@
 #include "src/data/files/file_rows.h"
 
 #ifdef HAVE_HDF5
-#include <hdf5.h>
+#include "tests/unit/data/hdf5_files.h"
 #endif
 
 enum { ROWS = 5000 };
@@ -342,13 +342,8 @@ static void make_chunks(const char *path, hsize_t chunk)
     const hid_t packed = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_chunk(packed, 2, (hsize_t[]){ chunk, 4 });
     H5Pset_deflate(packed, 4);
-    const hid_t space = H5Screate_simple(2, (hsize_t[]){ ROWS, DIM }, NULL);
     /* Doubles, which become floats in memory. */
-    const hid_t dataset =
-        H5Dcreate2(group, "rows", H5T_IEEE_F64BE, space, H5P_DEFAULT, packed, H5P_DEFAULT);
-    assert_true(H5Dwrite(dataset, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
-    H5Dclose(dataset);
-    H5Sclose(space);
+    put_dataset(group, "rows", H5T_IEEE_F64BE, ROWS, DIM, packed, H5T_NATIVE_INT, values);
     H5Pclose(packed);
     H5Gclose(group);
     assert_true(H5Fclose(file) >= 0);

@@ -219,20 +219,9 @@ static void long_codes_are_read(void **state)
 
 #ifdef HAVE_HDF5
 
-#include <hdf5.h>
+#include "tests/unit/data/hdf5_files.h"
 
 enum { TRAIN = 5, TEST = 2, DIM = 3, K = 4 };
-
-static void put(hid_t file, const char *name, hid_t type, size_t n, size_t dim,
-                const double *values)
-{
-    hid_t space = H5Screate_simple(2, (hsize_t[]){ n, dim }, NULL);
-    hid_t dataset = H5Dcreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    assert_true(dataset >= 0);
-    assert_true(H5Dwrite(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
-    H5Dclose(dataset);
-    H5Sclose(space);
-}
 
 static hid_t half_type(void)
 {
@@ -262,9 +251,9 @@ static void make_set(struct scratch *s, const char *name, hid_t rows, hid_t quer
 {
     hid_t file = H5Fcreate(scratch_path(s, name), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     assert_true(file >= 0);
-    put(file, "train", rows, TRAIN, DIM, train);
-    put(file, "test", queries, TEST, DIM, test);
-    put(file, "neighbors", ids, TEST, K, nearest);
+    put_dataset(file, "train", rows, TRAIN, DIM, H5P_DEFAULT, H5T_NATIVE_DOUBLE, train);
+    put_dataset(file, "test", queries, TEST, DIM, H5P_DEFAULT, H5T_NATIVE_DOUBLE, test);
+    put_dataset(file, "neighbors", ids, TEST, K, H5P_DEFAULT, H5T_NATIVE_DOUBLE, nearest);
     assert_true(H5Fclose(file) >= 0);
 }
 
@@ -327,11 +316,7 @@ static void booleans_are_refused_as_codes(void **state)
     hid_t type = bool_type(), file;
     int8_t bits[TRAIN * BITS] = { 1, 0, 1 };
     file = H5Fcreate(scratch_path(*state, "bits.hdf5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    hid_t space = H5Screate_simple(2, (hsize_t[]){ TRAIN, BITS }, NULL);
-    hid_t dataset = H5Dcreate2(file, "train", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    assert_true(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bits) >= 0);
-    H5Dclose(dataset);
-    H5Sclose(space);
+    put_dataset(file, "train", type, TRAIN, BITS, H5P_DEFAULT, type, bits);
     H5Tclose(type);
     assert_true(H5Fclose(file) >= 0);
     expect_refusal(*state, "bits.hdf5", NULL, ERR_UNSUPPORTED,

@@ -1,4 +1,4 @@
-/* test_readers.c - every reader on valid files, and on files that cannot be opened: the error
+/* test_readers.c - every reader but text's on valid files, and on files that cannot be opened: the error
  * must name the file. */
 #define _GNU_SOURCE
 #include "tests/unit/data/good_files.h"
@@ -180,28 +180,6 @@ static void reads_npy(void **state)
                     NULL, cases[i].n, cases[i].dim, cases[i].element, cases[i].rows, cases[i].note);
 }
 
-static void reads_text(void **state)
-{
-    static const struct {
-        const char *name, *text, *note;
-    } good[] = {
-        { "blanks.txt", "1 -2.5 3\n4 5 1e-20\n", "" },
-        { "no end.txt", "1 -2.5 3\r\n\r\n# remark\n 4\t5   1e-20", "" },
-        { "a.csv", "1,-2.5,3\n4, 5 ,1e-20\n", "" },
-        { "comma.txt", "1, -2.5, 3\n4, 5, 1e-20\n", "" },
-        { "a.tsv", "1\t-2.5\t3\n4\t5\t1e-20\n", "" },
-        { "semicolon.csv", "1;-2.5;3\n4;5;1e-20\n", "" },
-        { "header.csv", "x,y,z\n1,-2.5,3\n4,5,1e-20\n", "line 1 is a header, skipped" },
-        { "glove.txt", "the 1 -2.5 3\n, 4 5 1e-20\n", "column 1 holds words, left out" },
-        { "word2vec.vec", "2 3\nthe 1 -2.5 3\n1984 4 5 1e-20\n",
-          "line 1 says 2 rows of 3 columns; column 1 holds words, left out" },
-        { "word2vec numbers.vec", "2 3\n1 -2.5 3\n4 5 1e-20\n", "line 1 says 2 rows of 3 columns" },
-    };
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
-        expect_file(*state, good[i].name, bytes_of(good[i].text, strlen(good[i].text)), NULL, 2, 3,
-                    INDEX_F32, six, good[i].note);
-}
-
 static void names_what_cannot_be_opened(void **state)
 {
     struct scratch *scratch = *state;
@@ -359,7 +337,6 @@ int main(void)
         cmocka_unit_test(reads_truth_and_raw),
         cmocka_unit_test(reads_npy),
         cmocka_unit_test(reads_unsigned_npy),
-        cmocka_unit_test(reads_text),
         cmocka_unit_test(names_what_cannot_be_opened),
         cmocka_unit_test(names_options_that_do_not_fit),
         cmocka_unit_test(refuses_lengths_outside_f32),

@@ -293,6 +293,30 @@ static void mixture_has_its_latent_dimension_and_spread(void **state)
     source_close(s);
 }
 
+static void bytes_are_rounded_floats(void **state)
+{
+    enum { N = 500, DIM = 20, SCALE = 60 };
+    struct source *f = open_kind("mixture", OPTIONS({ "rows", N }, { "dim", DIM }), 5),
+                  *b =
+                      open_kind("mixture",
+                                OPTIONS({ "rows", N }, { "dim", DIM }, { "byte_scale", SCALE }), 5);
+    float *floats = read_all(f);
+    uint8_t *bytes = read_all(b);
+    size_t cut = 0;
+    assert_int_equal(f->element, INDEX_F32);
+    assert_int_equal(b->element, INDEX_U8);
+    assert_true(f->hash != b->hash);
+    for (size_t i = 0; i < N * DIM; i++) {
+        const double exact = 128 + SCALE * (double)floats[i];
+        assert_true(fabs(fmin(fmax(exact, 0), 255) - bytes[i]) <= .5001);
+        cut += exact < 0 || exact > 255;
+    }
+    assert_true(cut > 0);
+    free(floats), free(bytes);
+    source_close(f);
+    source_close(b);
+}
+
 static void mixture_weights_favour_the_first(void **state)
 {
     enum { N = 4000, DIM = 16, CLUSTERS = 4 };
@@ -497,6 +521,7 @@ int main(void)
         cmocka_unit_test(codes_have_their_bit_probabilities),
         cmocka_unit_test(gaussian_has_its_moments),
         cmocka_unit_test(mixture_has_its_latent_dimension_and_spread),
+        cmocka_unit_test(bytes_are_rounded_floats),
         cmocka_unit_test(mixture_weights_favour_the_first),
         cmocka_unit_test(drift_drifts),
         cmocka_unit_test(sphere_has_its_spectrum_and_mean),

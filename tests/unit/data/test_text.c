@@ -56,6 +56,8 @@ static const struct text_case read_cases[] = {
     { "column.txt", "\n1\n2\n5\n\n\n", 0, 0, "3x1: 1 2 5", OK },
     /* separators and decimal marks */
     { "comma.csv", "1, 2\n3 ,4\n", 0, 0, "2x2: 1 2 3 4", OK },
+    { "comma.txt", "1, -2.5, 3\n4, 5, 1e-18\n", 0, 0, "2x3: 1 -2.5 3 4 5 1e-18", OK },
+    { "tab.tsv", "1\t-2.5\n4\t5\n", 0, 0, "2x2: 1 -2.5 4 5", OK },
     { "blanks.csv", "1 2\n3   4\n", 0, 0, "2x2: 1 2 3 4", OK },
     { "tab.txt", "1\t2\n3\t4\n", 0, 0, "2x2: 1 2 3 4", OK },
     { "mixed.txt", "1\t2   3\n 4 5\t6", 0, 0, "2x3: 1 2 3 4 5 6", OK },

@@ -204,19 +204,6 @@ static void a_failed_write_leaves_the_old_file(void **state)
 #endif
 }
 
-static void npy_rows_begin_at_a_cache_line(void **state)
-{
-    struct error err = { 0 };
-    char in[PATH_MAX + 256];
-    struct source *s = NULL;
-    snprintf(in, sizeof in, "%s", make_source_file(*state, INDEX_F32));
-    assert_ok(data_convert(in, NULL, scratch_path(*state, "o.npy"), NULL, NULL, NULL, &err), &err);
-    assert_ok(file_open(((struct scratch *)*state)->path, NULL, &s, &err), &err);
-    assert_non_null(s->rows);
-    assert_int_equal((uintptr_t)s->rows % 64, 0);
-    source_close(s);
-}
-
 /* More rows than a block, so that loops over blocks have a partial last one;
  * metric and dataset names. */
 static void large_files_and_names_inside_hdf5(void **state)
@@ -273,7 +260,6 @@ int main(void)
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(doubles_reach_wide_formats),
         cmocka_unit_test(a_failed_write_leaves_the_old_file),
-        cmocka_unit_test(npy_rows_begin_at_a_cache_line),
         cmocka_unit_test(large_files_and_names_inside_hdf5),
     };
     return scratch_run("data_writers", tests);

@@ -128,6 +128,29 @@ static inline void workload_range(struct workload *w, double radius)
     view_drop(v);
 }
 
+/* A mix of all queries and of n rows from `first` on, which are inserted; 0: none. */
+static inline int workload_mix(struct workload *w, struct op_options m, size_t first, size_t n,
+                               struct error *err)
+{
+    m.rows = view_range(w->queries, w->metric, 0, w->queries->n);
+    m.writes = n > 0 ? workload_rows(w, first, n) : NULL;
+    const int rc = record_mix(w->recorder, &m, err);
+    view_drop(m.rows);
+    view_drop(m.writes);
+    return rc;
+}
+
+/* The same of readers and writers. removed: by the writers, or NULL. */
+static inline void workload_concurrent(struct workload *w, struct op_options m, size_t first,
+                                       size_t n, const struct id_selector *removed)
+{
+    m.rows = view_range(w->queries, w->metric, 0, w->queries->n);
+    m.writes = n > 0 ? workload_rows(w, first, n) : NULL;
+    assert_ok(record_concurrent(w->recorder, &m, removed, &w->err), &w->err);
+    view_drop(m.rows);
+    view_drop(m.writes);
+}
+
 static inline void workload_mark(struct workload *w, enum op_kind kind, const char *tag)
 {
     assert_ok(record_mark(w->recorder, &(struct op_options){ .tag = tag }, kind, &w->err), &w->err);

@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "algorithms/common/durable/folder_claim.h"
 #include "algorithms/common/durable/store_file.h"
 #include "src/core/param.h"
 #include "src/core/slot_table.h"
+#include "tests/support/fault_injection.h"
 
 #define NAME "some.index"
 static const struct store_identity identity = { "tester", 3, 7, INDEX_F32, INDEX_COS };
@@ -379,27 +381,6 @@ static void test_damage(void **state)
     test_dir_remove(dir);
 }
 
-struct faults {
-    size_t calls, fail_at;
-    char last[32];
-};
-
-static int fail_nth(void *to, const char *call)
-{
-    struct faults *f = to;
-    if (++f->calls != f->fail_at)
-        return 0;
-    (void)snprintf(f->last, sizeof f->last, "%s", call);
-    return ENOSPC;
-}
-
-static bool exists(const char *dir, const char *name)
-{
-    char path[PATH_MAX];
-    (void)snprintf(path, sizeof path, "%.4000s/%s", dir, name);
-    return access(path, F_OK) == 0;
-}
-
 /* When any call fails: an error that names the call, the old or the new contents,
    and no temporary file. */
 static void test_failing_calls(void **state)
@@ -410,17 +391,20 @@ static void test_failing_calls(void **state)
     assert_ok(write_one(dir, NULL, 1, &e), &e);
     size_t i = 1;
     for (bool done = false; !done; i++) {
-        struct faults faults = { .fail_at = i };
-        const struct file_fault fault = { fail_nth, &faults };
-        const int rc = write_one(dir, &fault, 2, &e);
-        done = faults.calls < i;
+        atomic_size_t calls = 0;
+        struct injected_faults faults;
+        faults_begin(&faults, &calls);
+        faults.code = ENOSPC;
+        faults.fail_at = i;
+        const int rc = write_one(dir, &faults.fault, 2, &e);
+        done = calls < i;
         assert_int_equal(rc, done ? OK : ERR_IO);
         if (!done && !strstr(e.text, "No space left"))
-            fail_msg("%s: \"%s\"", faults.last, e.text);
+            fail_msg("%s: \"%s\"", faults.failed, e.text);
         error_clear(&e);
-        assert_false(exists(dir, NAME ".new"));
+        assert_false(folder_has(dir, NAME ".new"));
         /* The new file is in place if only the folder's fsync failed. */
-        const bool placed = done || strcmp(faults.last, "fsync-dir") == 0;
+        const bool placed = done || strcmp(faults.failed, "fsync-dir") == 0;
         assert_ok(read_one(dir, placed ? 2 : 1, &e), &e);
         if (placed && !done)
             assert_ok(write_one(dir, NULL, 1, &e), &e);
@@ -441,7 +425,7 @@ static void test_abort_and_bad_folders(void **state)
     store_section(&w, "x");
     store_write(&w, bytes, sizeof bytes);
     store_abort(&w);
-    assert_false(exists(dir, NAME ".new"));
+    assert_false(folder_has(dir, NAME ".new"));
     assert_ok(read_one(dir, 1, &e), &e);
     (void)snprintf(missing, sizeof missing, "%.4000s/none", dir);
     assert_code(write_one(missing, NULL, 1, &e), ERR_IO, &e);
@@ -452,7 +436,7 @@ static void test_abort_and_bad_folders(void **state)
     assert_int_equal(mkdir(missing, 0777), 0);
     assert_code(read_one(dir, 1, &e), ERR_IO, &e);
     assert_code(write_one(dir, NULL, 1, &e), ERR_IO, &e);
-    assert_false(exists(dir, NAME ".new"));
+    assert_false(folder_has(dir, NAME ".new"));
     test_dir_remove(dir);
 }
 

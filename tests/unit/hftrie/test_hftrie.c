@@ -18,23 +18,6 @@ static void test_histories(void **state)
         }
 }
 
-static void test_every_radius(void **state)
-{
-    for (size_t b = 0; b < 4; b++)
-        for (size_t c = 0; c < 4; c++) {
-            struct code_tree w;
-            hf_open_trie(&w, "standard", all_bits[b], all_capacities[c], 100 + b);
-            hf_insert_mixture(&w, 300);
-            tree_remove(&w, 400);
-            tree_check(&w);
-            for (unsigned radius = 0; radius <= 64; radius++) {
-                tree_compare(&w, rng_u64(&w.rng), radius, radius);
-                tree_compare(&w, w.codes[rng_below(&w.rng, w.n)], radius, radius);
-            }
-            tree_end(&w);
-        }
-}
-
 /* A hundred thousand codes, enough for chained leaves and full node lists. */
 static void test_many(void **state)
 {
@@ -373,7 +356,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_every_radius),
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_one_code_many_ids),
         cmocka_unit_test(test_last_bit),

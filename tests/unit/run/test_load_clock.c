@@ -74,14 +74,10 @@ static void run_mix_with(struct timed_mix *t, struct op_options m, insert_rows *
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, WARM, 12);
     workload_insert(&w, 0, 300, 0, 0, NULL);
-    m.rows = view_range(w.queries, INDEX_L2SQ, 0, WARM);
-    m.writes = m.shares[MIX_INSERT] > 0 ? workload_rows(&w, 300, 100) : NULL;
     m.k = 5;
     m.threads = 1;
     m.repeated = true;
-    assert_ok(record_mix(w.recorder, &m, &w.err), &w.err);
-    view_drop(m.rows);
-    view_drop(m.writes);
+    assert_ok(workload_mix(&w, m, 300, m.shares[MIX_INSERT] > 0 ? 100 : 0, &w.err), &w.err);
     t->list = workload_finish(&w);
     stage_begin(&t->s, t->list);
     t->s.ops.search = slow_search;
@@ -366,8 +362,7 @@ static void test_arriving_rows(void **state)
     const struct op_options note = { .batch = 10, .rate = 1000 };
     assert_ok(record_insert(w.recorder, &note, rows, &w.err), &w.err);
     view_drop(rows);
-    struct op_list *list = workload_finish(&w);
-    stage_begin(&s, list);
+    stage_begin(&s, workload_finish(&w));
     s.ops.insert = timed_insert;
     each_ns = 1 * MS;
     stall_ns = 35 * MS;

@@ -11,10 +11,9 @@ static void test_an_exact_method_is_exact(void **state)
     for (enum metric metric = INDEX_L2SQ; metric <= INDEX_COS; metric++) {
         if (metric == INDEX_IP)
             continue;
-        struct op_list *list = small_list(metric);
         struct stage s;
 
-        stage_begin(&s, list);
+        stage_begin(&s, small_list(metric));
         assert_ok(stage_run(&s), &s.err);
         assert_int_equal(json_array_size(s.steps), 14);
         for (size_t i = 0; i < 14; i++) {
@@ -70,10 +69,9 @@ static int slow_insert(struct index *index, struct vectors rows, const uint64_t 
 
 static void test_long_steps_tick(void **state)
 {
-    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    stage_begin(&s, list);
+    stage_begin(&s, small_list(INDEX_L2SQ));
     s.ops.insert = slow_insert;
     assert_ok(stage_run(&s), &s.err);
     assert_true(s.n_ticks >= 1);
@@ -90,10 +88,9 @@ static int telling_check(const struct index *index, struct stat_sink *sink)
 
 static void test_checks_tell_at_named_moments(void **state)
 {
-    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    stage_begin(&s, list);
+    stage_begin(&s, small_list(INDEX_L2SQ));
     s.ops.check = telling_check;
     assert_ok(stage_run(&s), &s.err);
     assert_true(number_at(step_at(&s, 12), "stats", "looked_at") == 7);
@@ -110,10 +107,9 @@ static int wrapped_memory(const struct index *index, struct memory_use *use)
 
 static void test_memory_that_no_machine_has_is_refused(void **state)
 {
-    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    stage_begin(&s, list);
+    stage_begin(&s, small_list(INDEX_L2SQ));
     s.ops.memory = wrapped_memory;
     assert_int_equal(stage_run(&s), ERR_INVARIANT);
     if (!strstr(s.err.text, "18446744073709551615 bytes of `other`"))
@@ -183,10 +179,9 @@ static void test_points_are_swept_and_calibrated(void **state)
 
 static void test_missing_operations_are_recorded(void **state)
 {
-    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    stage_begin(&s, list);
+    stage_begin(&s, small_list(INDEX_L2SQ));
     s.ops.train = NULL;
     s.ops.remove = NULL;
     s.ops.range = NULL;
@@ -292,10 +287,9 @@ static int failing_insert(struct index *index, struct vectors v, const uint64_t 
 
 static void test_a_failure_is_handed_on(void **state)
 {
-    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    stage_begin(&s, list);
+    stage_begin(&s, small_list(INDEX_L2SQ));
     s.ops.insert = failing_insert;
     assert_code(stage_run(&s), ERR_NO_MEMORY, &s.err);
     assert_int_equal(json_array_size(s.steps), 2);
@@ -335,8 +329,7 @@ static void test_overhead(void **state)
     workload_insert(&w, 0, ROWS, 1, 0, NULL);
     workload_search(&w, 1, 1, NULL);
     workload_delete(&w, ROWS - 1, 1);
-    struct op_list *list = workload_finish(&w);
-    stage_begin(&s, list);
+    stage_begin(&s, workload_finish(&w));
     s.ops.insert = null_insert;
     s.ops.remove = null_remove;
     s.ops.search = null_search;

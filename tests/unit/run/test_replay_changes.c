@@ -38,8 +38,7 @@ static void test_policies_make_up_for_deletes(void **state)
         workload_delete(&w, 60, 0);
         workload_search(&w, 10, 1, NULL);
         workload_insert(&w, 200, 100, 0, 0, NULL);
-        struct op_list *list = workload_finish(&w);
-        stage_begin(&s, list);
+        stage_begin(&s, workload_finish(&w));
         s.ops.remove = NULL;
         s.ops.search = cases[i].filters ? reference_search : search_unfiltered;
         s.method.deletes = cases[i].policy;
@@ -70,8 +69,7 @@ static void test_overfetch(void **state)
         workload_search(&w, 10, 1, NULL);
         workload_delete(&w, 120, 0);
         workload_search(&w, 10, 1, NULL);
-        struct op_list *list = workload_finish(&w);
-        stage_begin(&s, list);
+        stage_begin(&s, workload_finish(&w));
         s.method.deletes = DELETES_FILTER;
         s.method.overfetch = times[i];
         assert_ok(stage_run(&s), &s.err);
@@ -105,8 +103,7 @@ static void test_rows_that_come_back(void **state)
         workload_search(&w, 10, 1, NULL);
         workload_insert(&w, 0, 20, 0, 0, NULL);
         workload_search(&w, 10, 1, NULL);
-        struct op_list *list = workload_finish(&w);
-        stage_begin(&s, list);
+        stage_begin(&s, workload_finish(&w));
         s.method.deletes = policy;
         assert_ok(stage_run(&s), &s.err);
         assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
@@ -136,8 +133,7 @@ static void test_singles_are_evenly_spaced(void **state)
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 103, 10, 4);
     workload_insert(&w, 0, 103, 0, 10, NULL);
     workload_search(&w, 10, 1, NULL);
-    struct op_list *list = workload_finish(&w);
-    stage_begin(&s, list);
+    stage_begin(&s, workload_finish(&w));
     s.ops.insert = noting_insert;
     n_seen_singles = 0;
     assert_ok(stage_run(&s), &s.err);
@@ -158,10 +154,9 @@ static void test_a_rebuild_at_a_tag(void **state)
     } rebuilds[] = { { "more", 5, 350 }, { "delete", 3, 250 } };
 
     for (size_t i = 0; i < sizeof rebuilds / sizeof *rebuilds; i++) {
-        struct op_list *list = small_list(INDEX_L2SQ);
         struct stage s;
 
-        stage_begin(&s, list);
+        stage_begin(&s, small_list(INDEX_L2SQ));
         s.method.rebuild = (char *)(uintptr_t)rebuilds[i].tag;
         assert_ok(stage_run(&s), &s.err);
         const json_t *step = step_at(&s, rebuilds[i].step);
@@ -174,10 +169,9 @@ static void test_a_rebuild_at_a_tag(void **state)
 
 static void test_repeated_answers_do_not_count(void **state)
 {
-    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    stage_begin(&s, list);
+    stage_begin(&s, small_list(INDEX_L2SQ));
     s.ops.search = search_repeating;
     assert_ok(stage_run(&s), &s.err);
     assert_true(fabs(number_at(step_at(&s, 2), "recall", "mean") - .1) < 1e-9);
@@ -188,10 +182,9 @@ static void test_repeated_answers_do_not_count(void **state)
 /* A method that has removal but whose index refuses it is treated as one without removal. */
 static void test_a_refused_removal_is_recorded(void **state)
 {
-    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    stage_begin(&s, list);
+    stage_begin(&s, small_list(INDEX_L2SQ));
     s.ops.remove = refusing_remove;
     assert_ok(stage_run(&s), &s.err);
     for (size_t i = 0; i < 14; i++) {
@@ -250,8 +243,7 @@ static void test_streams(void **state)
     workload_stream(&w, 60, chunks, 4, 0);
     workload_stream(&w, 120, chunks, 4, 25);
     workload_search(&w, 10, 1, NULL);
-    struct op_list *list = workload_finish(&w);
-    stage_begin(&s, list);
+    stage_begin(&s, workload_finish(&w));
     s.ops.insert = noting_calls;
     s.ops.remove = NULL;
     n_seen_calls = 0;

@@ -9,20 +9,13 @@ static void test_a_concurrent_step(void **state)
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
     workload_insert(&w, 0, 300, 0, 0, NULL);
-    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
     const struct op_options paced = {
-        .tag = "paced", .rows = queries, .readers = 2, .k = 5, .seconds = .1, .rate = 200
+        .tag = "paced", .readers = 2, .k = 5, .seconds = .1, .rate = 200
     };
-    assert_ok(record_concurrent(w.recorder, &paced, NULL, &w.err), &w.err);
-    struct view *writes = workload_rows(&w, 300, 100);
-    const struct op_options both = {
-        .tag = "both", .rows = queries, .writes = writes, .readers = 1, .writers = 1, .k = 5
-    };
-    assert_ok(record_concurrent(w.recorder, &both, NULL, &w.err), &w.err);
-    view_drop(queries);
-    view_drop(writes);
-    struct op_list *list = workload_finish(&w);
-    stage_begin(&s, list);
+    const struct op_options both = { .tag = "both", .readers = 1, .writers = 1, .k = 5 };
+    workload_concurrent(&w, paced, 0, 0, NULL);
+    workload_concurrent(&w, both, 300, 100, NULL);
+    stage_begin(&s, workload_finish(&w));
     assert_ok(stage_run(&s), &s.err);
     const json_t *step = step_at(&s, 1);
     assert_string_equal(text_at(step, "status"), "ok");
@@ -44,25 +37,18 @@ static struct op_list *replacing_list(size_t readers)
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
     workload_insert(&w, 0, 300, 0, 0, NULL);
-    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
-    struct view *writes = workload_rows(&w, 300, 100);
     const struct id_selector oldest = { .oldest = 100 };
-    const struct op_options churn = {
-        .tag = "churn", .rows = queries, .writes = writes, .readers = readers, .writers = 2, .k = 5
-    };
-    assert_ok(record_concurrent(w.recorder, &churn, &oldest, &w.err), &w.err);
-    view_drop(queries);
-    view_drop(writes);
+    const struct op_options churn = { .tag = "churn", .readers = readers, .writers = 2, .k = 5 };
+    workload_concurrent(&w, churn, 300, 100, &oldest);
     workload_search(&w, 10, 1, "after");
     return workload_finish(&w);
 }
 
 static void test_writers_replace(void **state)
 {
-    struct op_list *list = replacing_list(1);
     struct stage s;
 
-    locked_begin(&s, list);
+    locked_begin(&s, replacing_list(1));
     assert_ok(stage_run(&s), &s.err);
     const json_t *step = step_at(&s, 1), *stats = json_object_get(step, "stats");
     assert_string_equal(text_at(step, "status"), "ok");

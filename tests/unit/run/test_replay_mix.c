@@ -12,11 +12,7 @@ static struct op_list *mixed_list(size_t threads, size_t operations, double rate
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 600, 20, 12);
     workload_insert(&w, 0, 300, 0, 0, NULL);
-    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
-    struct view *rows = workload_rows(&w, 300, 300);
     const struct op_options m = { .tag = "mix",
-                                  .rows = queries,
-                                  .writes = rows,
                                   .shares = (double[MIX_KINDS]){ .5, .2, .15, .15 },
                                   .threads = threads,
                                   .operations = operations,
@@ -25,9 +21,7 @@ static struct op_list *mixed_list(size_t threads, size_t operations, double rate
                                   .choice = threads == 2 ? QUERY_LATEST : QUERY_UNIFORM,
                                   .skew = .99,
                                   .k = 5 };
-    assert_ok(record_mix(w.recorder, &m, &w.err), &w.err);
-    view_drop(queries);
-    view_drop(rows);
+    assert_ok(workload_mix(&w, m, 300, 300, &w.err), &w.err);
     workload_search(&w, 10, 1, "after");
     return workload_finish(&w);
 }
@@ -143,10 +137,9 @@ static int watched_remove(struct index *index, const uint64_t *ids, size_t n, si
 static void test_lock(void **state)
 {
     for (int shared = 0; shared < 2; shared++) {
-        struct op_list *list = mixed_list(3, 500, 0, 0);
         struct stage s;
 
-        stage_begin(&s, list);
+        stage_begin(&s, mixed_list(3, 500, 0, 0));
         s.method.locked = true;
         s.ops.flags &= ~(uint32_t)INDEX_CONCURRENT_SEARCH;
         s.ops.flags |= shared ? INDEX_CONCURRENT_SEARCH : 0;
@@ -230,19 +223,11 @@ static void test_lies(void **state)
         const uint64_t first[] = { 0, 1, 2, 3, 4 };
         const struct id_selector gone = { .ids = first, .n_ids = 5 };
         assert_ok(record_delete(w.recorder, &(struct op_options){ 0 }, &gone, &w.err), &w.err);
-        struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
-        struct view *rows = workload_rows(&w, 300, 300);
-        const struct op_options m = { .rows = queries,
-                                      .writes = rows,
-                                      .shares = (double[MIX_KINDS]){ .8, .2 },
-                                      .threads = 2,
-                                      .operations = 200,
-                                      .k = 5 };
-        assert_ok(record_mix(w.recorder, &m, &w.err), &w.err);
-        view_drop(queries);
-        view_drop(rows);
-        struct op_list *list = workload_finish(&w);
-        locked_begin(&s, list);
+        const struct op_options m = {
+            .shares = (double[MIX_KINDS]){ .8, .2 }, .threads = 2, .operations = 200, .k = 5
+        };
+        assert_ok(workload_mix(&w, m, 300, 300, &w.err), &w.err);
+        locked_begin(&s, workload_finish(&w));
         s.ops.search = lying_search;
         assert_ok(stage_run(&s), &s.err);
         const json_t *step = step_at(&s, 2), *stats = json_object_get(step, "stats");

@@ -180,17 +180,8 @@ static void copies_begin(struct line *l, enum metric metric, double radius)
     workload_insert(&w, 0, COPIES + 1, 0, 0, NULL);
     workload_search(&w, COPIES_K, 1, NULL);
     workload_range(&w, radius);
-    struct view *queries = view_range(w.queries, metric, 0, 1);
-    struct view *writes = workload_rows(&w, COPIES + 1, 1);
-    const struct op_options beside = { .tag = "beside",
-                                       .rows = queries,
-                                       .writes = writes,
-                                       .readers = 1,
-                                       .writers = 1,
-                                       .k = COPIES_K };
-    assert_ok(record_concurrent(w.recorder, &beside, NULL, &w.err), &w.err);
-    view_drop(queries);
-    view_drop(writes);
+    const struct op_options beside = { .tag = "beside", .readers = 1, .writers = 1, .k = COPIES_K };
+    workload_concurrent(&w, beside, COPIES + 1, 1, NULL);
     memcpy(l->four, query, sizeof l->four);
     l->list = workload_finish(&w);
     ground_truth(&l->oracle, l->list, 1, NULL);

@@ -32,15 +32,9 @@ static void world_begin(struct world *w)
     workload_insert(&load, 0, 300, 0, 0, "load");
     workload_search(&load, K, 1, "q");
     workload_range(&load, 4);
-    struct view *queries = view_range(load.queries, INDEX_L2SQ, 0, QUERIES);
-    struct view *writes = workload_rows(&load, 300, 50);
     const struct id_selector oldest = { .oldest = 50 };
-    const struct op_options beside = {
-        .tag = "beside", .rows = queries, .writes = writes, .readers = 1, .writers = 1, .k = K
-    };
-    assert_ok(record_concurrent(load.recorder, &beside, &oldest, &load.err), &load.err);
-    view_drop(queries);
-    view_drop(writes);
+    const struct op_options beside = { .tag = "beside", .readers = 1, .writers = 1, .k = K };
+    workload_concurrent(&load, beside, 300, 50, &oldest);
     workload_search(&load, K, 1, "last");
     w->list = workload_finish(&load);
     assert_ok(oracle_make_apart(

@@ -51,9 +51,7 @@ static struct op_list *rounds_list(void)
     workload_search(&w, 10, 1, "probe");
     for (size_t i = 0; i < ROUNDS; i++) {
         workload_delete(&w, 20, 0);
-        assert_ok(
-            record_mark(w.recorder, &(struct op_options){ .tag = "policy" }, OP_MAINTAIN, &w.err),
-            &w.err);
+        workload_mark(&w, OP_MAINTAIN, "policy");
         workload_search(&w, 10, 1, "after");
     }
     return workload_finish(&w);
@@ -187,9 +185,7 @@ static void test_a_sampled_scan(void **state)
         workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 2000, 300, 8);
         workload_insert(&w, 0, 2000, 0, 0, NULL);
         workload_search(&w, 10, 1, "probe");
-        assert_ok(
-            record_mark(w.recorder, &(struct op_options){ .tag = "policy" }, OP_MAINTAIN, &w.err),
-            &w.err);
+        workload_mark(&w, OP_MAINTAIN, "policy");
         struct op_list *list = workload_finish(&w);
         begin(&s, list,
               (struct maintain_policy){ .recall = 1e-6,
@@ -223,9 +219,7 @@ static void test_changes_that_are_left_out(void **state)
             workload_search(&w, 10, 1, "early");
         if (reads == 2)
             workload_mark(&w, OP_CHECKPOINT, "early");
-        assert_ok(
-            record_mark(w.recorder, &(struct op_options){ .tag = "policy" }, OP_MAINTAIN, &w.err),
-            &w.err);
+        workload_mark(&w, OP_MAINTAIN, "policy");
         workload_search(&w, 10, 1, "after");
         struct op_list *list = workload_finish(&w);
         begin(&s, list, (struct maintain_policy){ .rebuilds = true, .leaves_out = true });

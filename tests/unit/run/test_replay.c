@@ -225,12 +225,7 @@ static struct op_list *disk_list(void)
     workload_delete(&w, 100, 0);
     workload_mark(&w, OP_RECOVER, "back");
     workload_search(&w, 10, 1, "warm");
-    struct view *v = view_range(w.queries, INDEX_L2SQ, 0, 20);
-    assert_ok(record_search(w.recorder,
-                            &(struct op_options){ .tag = "cold", .cold = true, .k = 10 }, v, NULL,
-                            &w.err),
-              &w.err);
-    view_drop(v);
+    workload_search_with(&w, (struct op_options){ .tag = "cold", .cold = true, .k = 10 }, NULL);
     return workload_finish(&w);
 }
 

@@ -96,10 +96,9 @@ static void test_rows_that_come_back(void **state)
 
         for (size_t i = 0; i < 20; i++)
             ids[i] = i;
-        const struct id_selector choice = { .ids = ids, .n_ids = 20 };
         workload_begin(&w, &r, INDEX_F32, INDEX_COS, 100, 10, 12);
         workload_insert(&w, 0, 100, 0, 0, NULL);
-        assert_ok(record_delete(w.recorder, &(struct op_options){ 0 }, &choice, &w.err), &w.err);
+        workload_delete_ids(&w, ids, 20);
         workload_search(&w, 10, 1, NULL);
         workload_insert(&w, 0, 20, 0, 0, NULL);
         workload_search(&w, 10, 1, NULL);

@@ -115,10 +115,7 @@ static void test_clusters_of_answers(void **state)
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, LIVE, 30, 12);
     workload_insert(&w, 0, LIVE, 0, 0, NULL);
-    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, w.queries->n);
-    const struct op_options with = { .clusters = true, .k = LIVE };
-    assert_ok(record_search(w.recorder, &with, queries, NULL, &w.err), &w.err);
-    view_drop(queries);
+    workload_search_with(&w, (struct op_options){ .clusters = true, .k = LIVE }, NULL);
     struct op_list *list = workload_finish(&w);
     for (int kind = 0; kind < 3; kind++) {
         static const int faults[] = { RIGHT, LEAVES_OUT, OUT_OF_RANGE };

@@ -221,8 +221,7 @@ static void test_lies(void **state)
         workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 600, 20, 12);
         workload_insert(&w, 0, 300, 0, 0, NULL);
         const uint64_t first[] = { 0, 1, 2, 3, 4 };
-        const struct id_selector gone = { .ids = first, .n_ids = 5 };
-        assert_ok(record_delete(w.recorder, &(struct op_options){ 0 }, &gone, &w.err), &w.err);
+        workload_delete_ids(&w, first, 5);
         const struct op_options m = {
             .shares = (double[MIX_KINDS]){ .8, .2 }, .threads = 2, .operations = 200, .k = 5
         };

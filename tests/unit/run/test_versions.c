@@ -106,9 +106,7 @@ static void do_delete(struct history *h)
     for (size_t i = 0; i < n; i++)
         h->now.live[ids[i]] = false;
     h->now.n -= n;
-    const struct id_selector choice = { .ids = ids, .n_ids = n };
-    assert_ok(record_delete(h->w.recorder, &(struct op_options){ 0 }, &choice, &h->w.err),
-              &h->w.err);
+    workload_delete_ids(&h->w, ids, n);
     h->ops++;
 }
 
@@ -140,12 +138,10 @@ static void do_return(struct history *h)
     if (n == 0)
         return;
     struct view *v = workload_rows(&h->w, first, n);
-    const struct id_selector choice = { .ids = ids, .n_ids = n };
     draw_attributes(h, first, n, specs);
     for (size_t i = first; i < first + n; i++)
         h->now.row[i] = i;
-    assert_ok(record_delete(h->w.recorder, &(struct op_options){ 0 }, &choice, &h->w.err),
-              &h->w.err);
+    workload_delete_ids(&h->w, ids, n);
     assert_ok(record_insert(h->w.recorder, &(struct op_options){ .specs = specs, .n_specs = 2 }, v,
                             &h->w.err),
               &h->w.err);
@@ -190,7 +186,6 @@ static void do_search(struct history *h, bool past)
     e.where = e.where && any_passes(&e, seen);
     if (seen->n < NEAR)
         return;
-    struct view *v = view_range(h->w.queries, h->w.metric, 0, QUERIES);
     const struct attribute_condition conditions[] = {
         { 0, INDEX_ATTRIBUTE_RANGE, 0, 2 },
         { 1, e.test, 2, e.test == INDEX_ATTRIBUTE_MISSING ? 0 : 2 }
@@ -199,18 +194,14 @@ static void do_search(struct history *h, bool past)
                                              (const int64_t[]){ e.low, e.high, 0, 2 } };
     const struct filter_spec allow = { .where = &filter };
     const struct op_options note = { .snapshot = past && h->keeps ? "kept" : NULL, .k = NEAR };
-    assert_ok(record_search(h->w.recorder, &note, v, e.where ? &allow : NULL, &h->w.err),
-              &h->w.err);
-    view_drop(v);
+    workload_search_with(&h->w, note, e.where ? &allow : NULL);
     h->searches[h->n_searches++] = e;
     h->ops++;
 }
 
 static void do_end(struct history *h, bool commit)
 {
-    const struct op_options note = { .tag = "end of it" };
-    assert_ok(record_mark(h->w.recorder, &note, commit ? OP_COMMIT : OP_ROLLBACK, &h->w.err),
-              &h->w.err);
+    workload_mark(&h->w, commit ? OP_COMMIT : OP_ROLLBACK, "end of it");
     if (!commit)
         h->now = h->before;
     h->in_transaction = false;
@@ -248,8 +239,7 @@ static void random_step(struct history *h)
                 do_end(h, rng_below(&h->rng, 5) < 3);
                 break;
             }
-            assert_ok(record_mark(h->w.recorder, &(struct op_options){ 0 }, OP_BEGIN, &h->w.err),
-                      &h->w.err);
+            workload_mark(&h->w, OP_BEGIN, NULL);
             h->before = h->now;
             h->in_transaction = true;
             h->ops++;
@@ -274,9 +264,7 @@ static void name_all_rows(struct history *h)
             ids[i - 100] = i;
     }
     h->now.n = 100;
-    const struct id_selector choice = { .ids = ids, .n_ids = ROWS - 100 };
-    assert_ok(record_delete(h->w.recorder, &(struct op_options){ 0 }, &choice, &h->w.err),
-              &h->w.err);
+    workload_delete_ids(&h->w, ids, ROWS - 100);
     h->ops = 2;
 }
 

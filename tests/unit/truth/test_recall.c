@@ -30,17 +30,11 @@ static void line_begin(struct line *l, size_t k, const uint64_t *allowed, size_t
     workload_insert(&w, 0, 8, 0, 0, NULL);
     const struct id_selector choice = { .ids = &gone, .n_ids = 1 };
     assert_ok(record_delete(w.recorder, &(struct op_options){ 0 }, &choice, &w.err), &w.err);
-    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 1);
     const struct filter_spec allow = { .ids = allowed, .n_ids = n_allowed };
     if (radius >= 0)
-        assert_ok(record_range(w.recorder, &(struct op_options){ .radius = radius }, queries, NULL,
-                               &w.err),
-                  &w.err);
+        workload_range(&w, radius);
     else
-        assert_ok(record_search(w.recorder, &(struct op_options){ .k = k }, queries,
-                                allowed ? &allow : NULL, &w.err),
-                  &w.err);
-    view_drop(queries);
+        workload_search_with(&w, (struct op_options){ .k = k }, allowed ? &allow : NULL);
     l->list = workload_finish(&w);
     ground_truth(&l->oracle, l->list, 1, NULL);
     assert_ok(live_state_init(&l->now, l->list, &l->err), &l->err);

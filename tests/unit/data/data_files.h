@@ -115,6 +115,16 @@ static inline void expect_text(const char *name, const struct error *err, const 
             fail_msg("%s: expected \"%s\" in \"%s\"", name, piece, err->text);
 }
 
+static inline struct source *open_good(const char *path, const struct file_options *options)
+{
+    struct source *s = NULL;
+    struct error err = { 0 };
+    if (file_open(path, options, &s, &err))
+        fail_msg("%s: %s", path, err.text);
+    assert_true(s->hash != 0);
+    return s;
+}
+
 /* The file must be refused with this code, and an error that has its name and every piece. */
 static inline void expect_refused(const char *path, const struct file_options *options, int code,
                                   const char *pieces)

@@ -95,6 +95,23 @@ static inline void expect_tiny(struct world *w)
     source_close(s);
 }
 
+/* Fetching must fail with this code, and an error that has every piece. */
+static inline void expect_unfetched(struct world *w, int code, const char *pieces)
+{
+    struct source *s = NULL;
+    error_clear(&w->err);
+    const int rc = fetch_part(&w->entry, "base", &w->env, &s, &w->err);
+    if (rc != code)
+        fail_msg("expected %s, got %s: %s", error_name(code), error_name(rc), w->err.text);
+    expect_text("fetch", &w->err, pieces);
+}
+
+/* The path of a file in the folder of downloads. */
+static inline void in_downloads(const struct world *w, const char *name, char path[PATH_MAX + 128])
+{
+    snprintf(path, PATH_MAX + 128, "%s/downloads/tiny/%s", w->cache, name);
+}
+
 #define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, make_world, end_world)
 
 #endif

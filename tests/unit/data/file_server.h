@@ -131,10 +131,10 @@ static inline int fetch(struct world *w)
     return fetch_file(&w->entry, "base", &w->env, path, &w->err);
 }
 
-/* The path of a file in the folder of downloads. */
-static inline void in_downloads(const struct world *w, const char *name, char path[PATH_MAX + 128])
+static inline void expect_no_fetch(struct world *w, int code, const char *pieces)
 {
-    snprintf(path, PATH_MAX + 128, "%s/downloads/tiny/%s", w->cache, name);
+    assert_int_equal(fetch(w), code);
+    expect_text("fetch", &w->err, pieces);
 }
 
 #endif

@@ -2,13 +2,6 @@
  * and the HDF5 files of ann-benchmarks, VIBE and SISAP. */
 #include "tests/unit/data/data_files.h"
 
-static int open_with(struct scratch *s, const char *name, const struct file_options *options,
-                     struct source **out, struct error *err)
-{
-    error_clear(err);
-    return file_open(scratch_path(s, name), options, out, err);
-}
-
 static void expect_refusal(struct scratch *s, const char *name, const struct file_options *options,
                            int code, const char *pieces)
 {
@@ -28,12 +21,12 @@ static void i8_rows_become_u8_or_f32(void **state)
     uint8_t bytes[6];
     float floats[6];
     scratch_write(*state, "space.i8bin", b.at, b.n);
-    assert_ok(open_with(*state, "space.i8bin", &as_u8, &s, &err), &err);
+    s = open_good(scratch_path(*state, "space.i8bin"), &as_u8);
     assert_int_equal(s->element, INDEX_U8);
     assert_ok(source_read(s, 0, 2, bytes, &err), &err);
     assert_memory_equal(bytes, shifted, sizeof shifted);
     source_close(s);
-    assert_ok(open_with(*state, "space.i8bin", &as_f32, &s, &err), &err);
+    s = open_good(scratch_path(*state, "space.i8bin"), &as_f32);
     assert_ok(source_read(s, 0, 2, floats, &err), &err);
     for (size_t i = 0; i < 6; i++)
         assert_true(floats[i] == signed_rows[i]);
@@ -56,7 +49,7 @@ static void a_sum_of_swapped_values(void **state)
     struct error err = { 0 };
     int32_t got[2];
     scratch_write(*state, "swapped.idx", b.at, b.n);
-    assert_ok(open_with(*state, "swapped.idx", &less, &s, &err), &err);
+    s = open_good(scratch_path(*state, "swapped.idx"), &less);
     assert_int_equal(s->element, ELEMENT_I32);
     assert_ok(source_read(s, 0, 2, got, &err), &err);
     assert_int_equal(got[0], 254);
@@ -73,8 +66,8 @@ static void ids_counted_from_1(void **state)
     struct error err = { 0 };
     int32_t got[6];
     scratch_write(*state, "knns.ibin", b.at, b.n);
-    assert_ok(open_with(*state, "knns.ibin", &from_1, &s, &err), &err);
-    assert_ok(open_with(*state, "knns.ibin", &whole, &plain, &err), &err);
+    s = open_good(scratch_path(*state, "knns.ibin"), &from_1);
+    plain = open_good(scratch_path(*state, "knns.ibin"), &whole);
     assert_int_equal(s->element, ELEMENT_I32);
     assert_null(s->rows);
     assert_true(s->hash != plain->hash);
@@ -90,7 +83,7 @@ static void ids_counted_from_1(void **state)
     assert_ok(
         data_convert(in, &from_1, scratch_path(*state, "from0.ibin"), NULL, NULL, &written, &err),
         &err);
-    assert_ok(open_with(*state, "from0.ibin", NULL, &s, &err), &err);
+    s = open_good(scratch_path(*state, "from0.ibin"), NULL);
     assert_ok(source_read(s, 0, 2, got, &err), &err);
     assert_int_equal(got[3], 299999);
     source_close(s);
@@ -114,10 +107,9 @@ static void first_rows_of_a_whole_file(void **state)
     const struct file_options two = { .first_rows = 2 }, all = { .first_rows = 3 },
                               four = { .first_rows = 4 };
     struct source *s = NULL;
-    struct error err = { 0 };
     for (int cut = 0; cut < 2; cut++) {
         scratch_write(*state, "slice.i8bin", b.at, b.n - (cut ? 2 : 0));
-        assert_ok(open_with(*state, "slice.i8bin", &two, &s, &err), &err);
+        s = open_good(scratch_path(*state, "slice.i8bin"), &two);
         assert_int_equal(s->n, 2);
         source_close(s);
     }
@@ -150,7 +142,7 @@ static void documents_of_one_vector(void **state)
     struct error err = { 0 };
     float got[6];
     scratch_write(*state, "cases.bin", b.at, b.n);
-    assert_ok(open_with(*state, "cases.bin", &named, &s, &err), &err);
+    s = open_good(scratch_path(*state, "cases.bin"), &named);
     assert_int_equal(s->n, 3);
     assert_int_equal(s->dim, 2);
     assert_string_equal(s->note, "3 of 5 documents have one vector, the others are left out");
@@ -190,7 +182,7 @@ static void long_codes_are_read(void **state)
     struct error err = { 0 };
     uint64_t rows[8];
     scratch_write(*state, "long.u8bin", b.at, b.n);
-    assert_ok(file_open(scratch_path(*state, "long.u8bin"), &codes, &s, &err), &err);
+    s = open_good(scratch_path(*state, "long.u8bin"), &codes);
     assert_int_equal(s->element, INDEX_B64);
     assert_int_equal(s->dim, 256);
     assert_ok(source_read(s, 0, 2, rows, &err), &err);
@@ -198,7 +190,7 @@ static void long_codes_are_read(void **state)
     source_close(s);
     const struct file_options raw = { .element = "b64", .dim = 128, .format = "raw" };
     scratch_write(*state, "long.bits", bits, 64);
-    assert_ok(file_open(scratch_path(*state, "long.bits"), &raw, &s, &err), &err);
+    s = open_good(scratch_path(*state, "long.bits"), &raw);
     assert_int_equal(s->dim, 128);
     assert_int_equal(s->n, 4);
     source_close(s);
@@ -272,7 +264,7 @@ static void truth_of_any_width(void **state)
             struct error err = { 0 };
             int64_t wide[TEST * K] = { 0 };
             int32_t narrow[TEST * K];
-            assert_ok(open_with(*state, "vibe.hdf5", &options, &s, &err), &err);
+            s = open_good(scratch_path(*state, "vibe.hdf5"), &options);
             assert_int_equal(s->n, TEST);
             const bool is_i32 = s->element == ELEMENT_I32;
             assert_true(is_i32 || s->element == ELEMENT_I64);
@@ -301,7 +293,7 @@ static void rows_and_queries_of_different_floats(void **state)
             struct source *s = NULL;
             struct error err = { 0 };
             float got[TRAIN * DIM];
-            assert_ok(open_with(*state, names[f], &options, &s, &err), &err);
+            s = open_good(scratch_path(*state, names[f]), &options);
             assert_int_equal(s->element, INDEX_F32);
             assert_ok(source_read(s, 0, s->n, got, &err), &err);
             for (size_t i = 0; i < s->n * DIM; i++)

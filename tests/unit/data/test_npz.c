@@ -9,10 +9,8 @@ static const float rows_3x2[6] = { 1, 2, 3, 4, 5, 6 };
 static void open_rows(const char *path, const struct file_options *options, const float *rows,
                       size_t n, size_t dim)
 {
-    struct source *s = NULL;
+    struct source *s = open_good(path, options);
     struct error err = { 0 };
-    if (file_open(path, options, &s, &err))
-        fail_msg("%s: %s", path, err.text);
     assert_int_equal(s->n, n);
     assert_int_equal(s->dim, dim);
     float *got = malloc(n * dim * sizeof *got);
@@ -256,9 +254,7 @@ static void reads_npz(void **state)
     zip_add(&z, "test.npy", &a, STORED, false);
     zip_add(&z, "train.npy", &a, STORED, false);
     const struct blob b = zip_end(&z, false);
-    struct source *s = NULL;
-    struct error err = { 0 };
-    assert_ok(file_open(scratch_write(*state, "train.npz", b.at, b.n), NULL, &s, &err), &err);
+    struct source *s = open_good(scratch_write(*state, "train.npz", b.at, b.n), NULL);
     assert_string_equal(s->name, "train.npz[train]");
     source_close(s);
 }

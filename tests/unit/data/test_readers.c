@@ -5,16 +5,6 @@
 
 #include <sys/stat.h>
 
-static struct source *open_good(const char *path, const struct file_options *options)
-{
-    struct source *s = NULL;
-    struct error err = { 0 };
-    if (file_open(path, options, &s, &err))
-        fail_msg("%s: %s", path, err.text);
-    assert_true(s->hash != 0);
-    return s;
-}
-
 static void expect_rows(const struct source *s, size_t n, size_t dim, enum element element,
                         const void *rows)
 {

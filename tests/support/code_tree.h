@@ -390,19 +390,4 @@ static inline void tree_repeats(const struct index_ops *ops, const char *options
     assert_true(computed[0] == computed[1]);
 }
 
-/* A batch of queries on two threads. */
-static inline void tree_groups(const struct index_ops *ops, const char *options)
-{
-    enum { NQ = 70, N = 2000 };
-    struct code_tree t;
-    uint64_t codes[N], queries[NQ];
-    tree_begin(&t, ops, options);
-    test_fill_b64(&t.rng, codes, N, 3);
-    tree_insert(&t, codes, N);
-    for (size_t i = 0; i < NQ; i++)
-        queries[i] = tree_a_query(&t);
-    tree_compare_nearest(&t, queries, NQ, 5);
-    tree_end(&t);
-}
-
 #endif

@@ -20,11 +20,6 @@ static void test_no_memory(void **state)
     tree_remove_without_memory(&hwtree_ops, "leaf_capacity=4");
 }
 
-static void test_groups(void **state)
-{
-    tree_groups(&hwtree_ops, "leaf_capacity=8");
-}
-
 /* ------------------------------------------------------------------------ the bound */
 
 static unsigned weight_difference(uint64_t a, uint64_t b, unsigned level)
@@ -208,7 +203,6 @@ int main(void)
         cmocka_unit_test(test_names_bound_distances),
         cmocka_unit_test(test_blocks),
         cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_groups),
         cmocka_unit_test(test_one_code_under_many_ids),
         cmocka_unit_test(test_memory_is_given_back),
         cmocka_unit_test(test_nodes_merge),

@@ -18,12 +18,6 @@ static void test_histories(void **state)
         tree_history(&mih_ops, settings[i], 100, 400);
 }
 
-static void test_groups(void **state)
-{
-    for (size_t i = 0; i < SETTINGS; i++)
-        tree_groups(&mih_ops, settings[i]);
-}
-
 /* A query with few answers reads few buckets, and each code at most once for any k. */
 static void test_reads_little(void **state)
 {
@@ -232,10 +226,10 @@ static void test_blocks_that_stay(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),    cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_reads_little), cmocka_unit_test(test_duplicates),
-        cmocka_unit_test(test_one_code),     cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_blocks),       cmocka_unit_test(test_blocks_that_stay),
+        cmocka_unit_test(test_histories),        cmocka_unit_test(test_reads_little),
+        cmocka_unit_test(test_duplicates),       cmocka_unit_test(test_one_code),
+        cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_blocks_that_stay),
     };
     return test_run("mih", tests);
 }

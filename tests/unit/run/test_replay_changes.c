@@ -10,17 +10,6 @@ static int search_unfiltered(struct index *index, const struct search_request *q
     return reference_search(index, q, out);
 }
 
-/* Answers each query with its first neighbour, repeated k times. */
-static int search_repeating(struct index *index, const struct search_request *q,
-                            struct search_result *out)
-{
-    const int rc = reference_search(index, q, out);
-
-    for (size_t i = 0; i < q->queries.n * q->k; i++)
-        out->ids[i] = out->ids[i / q->k * q->k];
-    return rc;
-}
-
 static void test_policies_make_up_for_deletes(void **state)
 {
     const struct {
@@ -166,18 +155,6 @@ static void test_a_rebuild_at_a_tag(void **state)
     }
 }
 
-static void test_repeated_answers_do_not_count(void **state)
-{
-    struct stage s;
-
-    stage_begin(&s, small_list(INDEX_L2SQ));
-    s.ops.search = search_repeating;
-    assert_ok(stage_run(&s), &s.err);
-    assert_true(fabs(number_at(step_at(&s, 2), "recall", "mean") - .1) < 1e-9);
-    assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 30 * 9);
-    stage_close(&s);
-}
-
 /* A method that has removal but whose index refuses it is treated as one without removal. */
 static void test_a_refused_removal_is_recorded(void **state)
 {
@@ -266,7 +243,6 @@ int main(void)
         cmocka_unit_test(test_rows_that_come_back),
         cmocka_unit_test(test_singles_are_evenly_spaced),
         cmocka_unit_test(test_a_rebuild_at_a_tag),
-        cmocka_unit_test(test_repeated_answers_do_not_count),
         cmocka_unit_test(test_a_refused_removal_is_recorded),
         cmocka_unit_test(test_streams),
     };

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "src/data/files/file_rows.h"
+#include "tests/support/index_folder.h"
 
 #ifdef HAVE_HDF5
 #include "tests/unit/data/hdf5_files.h"
@@ -230,16 +231,11 @@ static void refuses_files_of_other_rows(void **state)
         struct source *s = make_file(*state, names[i], INDEX_F32, 11, NULL);
         const size_t row_bytes = source_row_bytes(s);
         struct error err = { 0 };
-        struct stat st;
         char row[64];
-        unsigned char *bytes;
         assert_ok(source_read(s, 3, 1, row, &err), &err);
-        assert_int_equal(stat(s->origin->path, &st), 0);
-        const size_t n = (size_t)st.st_size;
-        assert_non_null(bytes = malloc(n));
-        FILE *f = fopen(s->origin->path, "rb");
-        assert_int_equal(fread(bytes, 1, n, f), n);
-        fclose(f);
+        const struct bytes file = bytes_read(s->origin->path);
+        unsigned char *bytes = file.at;
+        const size_t n = file.n;
         expect_replaced(*state, names[i], s->origin, row, row_bytes, bytes, n, OK);
         unsigned char *at = memmem(bytes, n, row, row_bytes);
         assert_non_null(at);

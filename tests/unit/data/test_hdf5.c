@@ -21,6 +21,7 @@ int main(void)
 
 #else
 
+#include "tests/support/index_folder.h"
 #include "tests/unit/data/hdf5_files.h"
 
 enum { ROWS = 20, COLUMNS = 3 };
@@ -366,12 +367,9 @@ static void survives_flipped_bits(void **state)
     struct scratch *s = *state;
     struct rng rng = rng_at(test_seed(), 5);
     struct error err = { 0 };
-    uint8_t bytes[1 << 16];
-    FILE *f = fopen(make_file(s, "plain.h5", plain), "rb");
-    assert_non_null(f);
-    const size_t n = fread(bytes, 1, sizeof bytes, f);
-    fclose(f);
-    assert_true(n > 100 && n < sizeof bytes);
+    const struct bytes file = bytes_read(make_file(s, "plain.h5", plain));
+    uint8_t *bytes = file.at;
+    const size_t n = file.n;
     size_t crashes = 0, refused = 0;
     const int flips = FLIPS / (int)test_scale();
     for (int i = 0; i < flips; i++) {
@@ -394,6 +392,7 @@ static void survives_flipped_bits(void **state)
     print_message("%d flips: %zu refused, %zu of them by the end of the child\n", flips, refused,
                   crashes);
     assert_true(refused > 0);
+    free(bytes);
 }
 
 static void survives_every_cut(void **state)
@@ -418,20 +417,16 @@ static void survives_every_cut(void **state)
 static void reads_gzip(void **state)
 {
     struct scratch *s = *state;
-    char bytes[20000], folder[PATH_MAX];
+    char folder[PATH_MAX];
     float rows[ROWS * COLUMNS];
     struct error err = { 0 };
-    FILE *f = fopen(make_file(s, "packed.h5", plain), "rb");
-    assert_non_null(f);
-    const size_t n = fread(bytes, 1, sizeof bytes, f);
-    assert_int_equal(fclose(f), 0);
-    assert_in_range(n, 1, sizeof bytes - 1);
+    const struct bytes file = bytes_read(make_file(s, "packed.h5", plain));
     snprintf(folder, sizeof folder, "%s", s->dir);
     for (int i = 0; i < 3; i++) {
         struct source *source = NULL;
         const struct file_options options = { .scratch_dir = i ? folder : NULL,
                                               .dataset = i == 2 ? "more/rows" : NULL };
-        const char *path = scratch_write_gzip(s, "packed.h5.gz", bytes, n);
+        const char *path = scratch_write_gzip(s, "packed.h5.gz", file.at, file.n);
         assert_ok(file_open(path, &options, &source, &err), &err);
         assert_int_equal(source->n, ROWS);
         assert_string_equal(source->metric, "angular");
@@ -440,6 +435,7 @@ static void reads_gzip(void **state)
             assert_true(rows[k] == (float)k);
         source_close(source);
     }
+    free(file.at);
 }
 
 /* Ids of two columns are numbers, as in npy; one column is codes unless it has numbers. */

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "algorithms/common/durable/folder_claim.h"
+#include "tests/support/index_folder.h"
 #include "tests/unit/sharded/cluster.h"
 
 static void path_of_shard(const struct cluster *c, size_t rank, size_t shard, const char *name,
@@ -88,14 +89,10 @@ static void test_unreadable_log(void **state)
 
 static void flip(const char *path)
 {
-    unsigned char byte;
-    const int fd = open(path, O_RDWR);
-    assert_true(fd >= 0);
-    const off_t at = lseek(fd, 0, SEEK_END) / 2;
-    assert_int_equal(pread(fd, &byte, 1, at), 1);
-    byte ^= 0x10;
-    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-    (void)close(fd);
+    const struct bytes b = bytes_read(path);
+    b.at[b.n / 2] ^= 0x10;
+    bytes_write(path, b.at, b.n);
+    free(b.at);
 }
 
 static void flip_below(const char *folder, const char *prefix)

@@ -98,6 +98,13 @@ static inline void workload_delete(struct workload *w, size_t n, size_t batch)
     assert_ok(record_delete(w->recorder, &note, &choice, &w->err), &w->err);
 }
 
+static inline void workload_delete_ids(struct workload *w, const uint64_t *ids, size_t n)
+{
+    const struct id_selector choice = { .ids = ids, .n_ids = n };
+
+    assert_ok(record_delete(w->recorder, &(struct op_options){ 0 }, &choice, &w->err), &w->err);
+}
+
 static inline void workload_update(struct workload *w, size_t first, size_t n)
 {
     struct view *v = workload_rows(w, first, n);
@@ -107,15 +114,22 @@ static inline void workload_update(struct workload *w, size_t first, size_t n)
     view_drop(v);
 }
 
-static inline void workload_search(struct workload *w, size_t k, double fraction, const char *tag)
+/* All queries; filter may be NULL. */
+static inline void workload_search_with(struct workload *w, struct op_options note,
+                                        const struct filter_spec *filter)
 {
     struct view *v = view_range(w->queries, w->metric, 0, w->queries->n);
+
+    assert_ok(record_search(w->recorder, &note, v, filter, &w->err), &w->err);
+    view_drop(v);
+}
+
+static inline void workload_search(struct workload *w, size_t k, double fraction, const char *tag)
+{
     const struct filter_spec allow = { .fraction = fraction };
 
-    assert_ok(record_search(w->recorder, &(struct op_options){ .tag = tag, .k = k }, v,
-                            fraction < 1 ? &allow : NULL, &w->err),
-              &w->err);
-    view_drop(v);
+    workload_search_with(w, (struct op_options){ .tag = tag, .k = k },
+                         fraction < 1 ? &allow : NULL);
 }
 
 static inline void workload_range(struct workload *w, double radius)
@@ -126,6 +140,29 @@ static inline void workload_range(struct workload *w, double radius)
                            NULL, &w->err),
               &w->err);
     view_drop(v);
+}
+
+/* A mix of all queries and of n rows from `first` on, which are inserted; 0: none. */
+static inline int workload_mix(struct workload *w, struct op_options m, size_t first, size_t n,
+                               struct error *err)
+{
+    m.rows = view_range(w->queries, w->metric, 0, w->queries->n);
+    m.writes = n > 0 ? workload_rows(w, first, n) : NULL;
+    const int rc = record_mix(w->recorder, &m, err);
+    view_drop(m.rows);
+    view_drop(m.writes);
+    return rc;
+}
+
+/* The same of readers and writers. removed: by the writers, or NULL. */
+static inline void workload_concurrent(struct workload *w, struct op_options m, size_t first,
+                                       size_t n, const struct id_selector *removed)
+{
+    m.rows = view_range(w->queries, w->metric, 0, w->queries->n);
+    m.writes = n > 0 ? workload_rows(w, first, n) : NULL;
+    assert_ok(record_concurrent(w->recorder, &m, removed, &w->err), &w->err);
+    view_drop(m.rows);
+    view_drop(m.writes);
 }
 
 static inline void workload_mark(struct workload *w, enum op_kind kind, const char *tag)

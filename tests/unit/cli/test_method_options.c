@@ -104,5 +104,5 @@ static void test_all_methods(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_all_methods) };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_run("method_options", tests);
 }

@@ -9,9 +9,6 @@
 
 #include "src/data/files/file.h"
 
-/* cmocka's fail_msg() needs its own `fail`, which testing.h redefines. */
-#define fail_with(...) (print_error(__VA_ARGS__), print_error("\n"), _fail(__FILE__, __LINE__))
-
 struct scratch {
     char dir[PATH_MAX];
     char path[PATH_MAX + 256];
@@ -73,6 +70,27 @@ static inline void blob_f32(struct blob *b, float v)
     blob_add(b, &v, 4);
 }
 
+/* As *bin files: the numbers of rows and columns, then the rows. */
+static inline struct blob bin_bytes(uint32_t n, uint32_t dim, const void *rows, size_t bytes)
+{
+    struct blob b = { .n = 0 };
+    blob_u32(&b, n);
+    blob_u32(&b, dim);
+    blob_add(&b, rows, bytes);
+    return b;
+}
+
+/* As *vecs files: before each row the number of its columns. */
+static inline struct blob vecs_bytes(size_t n, uint32_t dim, const void *rows, size_t row_bytes)
+{
+    struct blob b = { .n = 0 };
+    for (size_t i = 0; i < n; i++) {
+        blob_u32(&b, dim);
+        blob_add(&b, (const char *)rows + i * row_bytes, row_bytes);
+    }
+    return b;
+}
+
 /* An npy file of this version (1 to 3) with this header. */
 static inline struct blob npy_bytes(int version, const char *header, const void *rows, size_t bytes)
 {
@@ -94,7 +112,31 @@ static inline void expect_text(const char *name, const struct error *err, const 
     snprintf(copy, sizeof copy, "%s", pieces);
     for (char *piece = strtok(copy, "|"); piece; piece = strtok(NULL, "|"))
         if (!strstr(err->text, piece))
-            fail_with("%s: expected \"%s\" in \"%s\"", name, piece, err->text);
+            fail_msg("%s: expected \"%s\" in \"%s\"", name, piece, err->text);
+}
+
+static inline struct source *open_good(const char *path, const struct file_options *options)
+{
+    struct source *s = NULL;
+    struct error err = { 0 };
+    if (file_open(path, options, &s, &err))
+        fail_msg("%s: %s", path, err.text);
+    assert_true(s->hash != 0);
+    return s;
+}
+
+/* The file must be refused with this code, and an error that has its name and every piece. */
+static inline void expect_refused(const char *path, const struct file_options *options, int code,
+                                  const char *pieces)
+{
+    struct source *source = NULL;
+    struct error err = { 0 };
+    const int rc = file_open(path, options, &source, &err);
+    if (rc != code)
+        fail_msg("%s: expected %s, got %s: %s", path, error_name(code), error_name(rc), err.text);
+    assert_null(source);
+    expect_text(path, &err, strrchr(path, '/') + 1);
+    expect_text(path, &err, pieces);
 }
 
 static inline int scratch_setup(void **state)
@@ -112,5 +154,11 @@ static inline int scratch_teardown(void **state)
     free(*state);
     return 0;
 }
+
+/* A folder for each test, or one for all. */
+#define WITH_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
+#define scratch_run(name, tests) \
+    (test_filter(),              \
+     test_verdict(cmocka_run_group_tests_name(name, tests, scratch_setup, scratch_teardown)))
 
 #endif

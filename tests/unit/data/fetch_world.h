@@ -62,6 +62,23 @@ static inline int end_world(void **state)
     return 0;
 }
 
+/* A recipe makes the file, which is not in data/ any more. */
+static inline void move_to_recipe(struct world *w)
+{
+    static const char script[] = "#!/bin/sh\nprintf "
+                                 "'\\002\\000\\000\\000\\003\\000\\000\\000\\001\\002\\003\\004\\00"
+                                 "5\\006' >\"$1/base.u8bin\"\n";
+    char path[PATH_MAX + 128];
+    snprintf(path, sizeof path, "%s/make-tiny", w->data);
+    write_file(path, script, sizeof script - 1);
+    assert_int_equal(chmod(path, 0755), 0);
+    assert_int_equal(unlink(w->file), 0);
+    w->env.recipe_dir = w->data;
+    w->origin = (struct dataset_origin){ .kind = ORIGIN_RECIPE, .address = "make-tiny" };
+    w->part.origins = &w->origin;
+    w->part.n_origins = 1;
+}
+
 /* Fetching must succeed and give the two rows, mapped. */
 static inline void expect_tiny(struct world *w)
 {
@@ -76,6 +93,23 @@ static inline void expect_tiny(struct world *w)
     assert_ok(source_read(s, 0, 2, rows, &w->err), &w->err);
     assert_memory_equal(rows, two_rows + 8, 6);
     source_close(s);
+}
+
+/* Fetching must fail with this code, and an error that has every piece. */
+static inline void expect_unfetched(struct world *w, int code, const char *pieces)
+{
+    struct source *s = NULL;
+    error_clear(&w->err);
+    const int rc = fetch_part(&w->entry, "base", &w->env, &s, &w->err);
+    if (rc != code)
+        fail_msg("expected %s, got %s: %s", error_name(code), error_name(rc), w->err.text);
+    expect_text("fetch", &w->err, pieces);
+}
+
+/* The path of a file in the folder of downloads. */
+static inline void in_downloads(const struct world *w, const char *name, char path[PATH_MAX + 128])
+{
+    snprintf(path, PATH_MAX + 128, "%s/downloads/tiny/%s", w->cache, name);
 }
 
 #define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, make_world, end_world)

@@ -20,21 +20,12 @@ static inline struct blob idx_bytes(void)
 
 static inline struct blob fbin_bytes(void)
 {
-    struct blob b = { .n = 0 };
-    blob_u32(&b, 2);
-    blob_u32(&b, 3);
-    blob_add(&b, six, sizeof six);
-    return b;
+    return bin_bytes(2, 3, six, sizeof six);
 }
 
 static inline struct blob fvecs_bytes(void)
 {
-    struct blob b = { .n = 0 };
-    for (int row = 0; row < 2; row++) {
-        blob_u32(&b, 3);
-        blob_add(&b, six + 3 * row, 12);
-    }
-    return b;
+    return vecs_bytes(2, 3, six, 12);
 }
 
 static inline struct blob npy_good(void)

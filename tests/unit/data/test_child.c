@@ -96,7 +96,7 @@ static void says_how_it_ended(void **state)
                                    .tick = cases[i].tick };
         const int rc = child_run(&c, &err);
         if (rc != cases[i].code)
-            fail_with("%s: %d %s", cases[i].name, rc, err.text);
+            fail_msg("%s: %d %s", cases[i].name, rc, err.text);
         expect_text(cases[i].name, &err, cases[i].expected);
         if (cases[i].output)
             assert_string_equal(c.output, cases[i].output);

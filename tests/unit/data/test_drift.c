@@ -88,5 +88,5 @@ int main(void)
         cmocka_unit_test(test_normal),
         cmocka_unit_test(test_by_hand),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_run("drift", tests);
 }

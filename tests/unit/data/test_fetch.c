@@ -49,19 +49,15 @@ static void a_local_file_may_be_packed_or_beside(void **state)
 static void a_damaged_local_file_is_an_error_and_stays(void **state)
 {
     struct world *w = *state;
-    struct source *s = NULL;
     write_file(w->file, two_rows, sizeof two_rows - 1);
-    assert_int_equal(fetch_part(&w->entry, "base", &w->env, &s, &w->err), ERR_CORRUPT);
-    expect_text("short", &w->err, "tiny/base.u8bin: expected sha256|found|(13 bytes)");
+    expect_unfetched(w, ERR_CORRUPT, "tiny/base.u8bin: expected sha256|found|(13 bytes)");
     expect_text("short", &w->err, w->sha);
     struct stat st;
     assert_int_equal(stat(w->file, &st), 0); /* the file is the user's */
-    error_clear(&w->err);
     w->part.sha256 = NULL;
     w->part.unpinned = true; /* not pinned: the reader notices that the file is short */
-    assert_int_equal(fetch_part(&w->entry, "base", &w->env, &s, &w->err), ERR_CORRUPT);
-    expect_text("short", &w->err,
-                "base.u8bin: truncated: 2 rows of 3 u8 need 14 bytes, the file has 13");
+    expect_unfetched(w, ERR_CORRUPT,
+                     "base.u8bin: truncated: 2 rows of 3 u8 need 14 bytes, the file has 13");
 }
 
 static void the_catalogs_shape_is_held(void **state)
@@ -69,13 +65,10 @@ static void the_catalogs_shape_is_held(void **state)
     struct world *w = *state;
     struct source *s = NULL;
     w->part.rows = 3;
-    assert_int_equal(fetch_part(&w->entry, "base", &w->env, &s, &w->err), ERR_DIMENSION);
-    expect_text("rows", &w->err, "has 2 rows, the catalog says 3");
-    error_clear(&w->err);
+    expect_unfetched(w, ERR_DIMENSION, "has 2 rows, the catalog says 3");
     w->part.rows = 2;
     w->part.dim = 4;
-    assert_int_equal(fetch_part(&w->entry, "base", &w->env, &s, &w->err), ERR_DIMENSION);
-    expect_text("columns", &w->err, "has 3 columns, 4 were expected");
+    expect_unfetched(w, ERR_DIMENSION, "has 3 columns, 4 were expected");
     error_clear(&w->err);
     assert_int_equal(fetch_part(&w->entry, "bass", &w->env, &s, &w->err), ERR_NOT_FOUND);
     expect_text("part", &w->err, "dataset \"tiny\" has no part \"bass\"; it has base");
@@ -84,7 +77,6 @@ static void the_catalogs_shape_is_held(void **state)
 static void missing_everywhere_lists_every_source(void **state)
 {
     struct world *w = *state;
-    struct source *s = NULL;
     assert_int_equal(unlink(w->file), 0);
     const struct dataset_origin origins[] = {
         { ORIGIN_URL, "http://127.0.0.1:9/base.u8bin", NULL, NULL, true },
@@ -94,44 +86,29 @@ static void missing_everywhere_lists_every_source(void **state)
     };
     w->part.origins = origins;
     w->part.n_origins = 1; /* only origins that need no network */
-    assert_int_equal(fetch_part(&w->entry, "base", &w->env, &s, &w->err), ERR_FETCH);
-    expect_text("one", &w->err,
-                "fetch tiny/base: no source provides base.u8bin|has no such "
-                "file|http://127.0.0.1:9/base.u8bin: |connect");
-    error_clear(&w->err);
+    expect_unfetched(w, ERR_FETCH,
+                     "fetch tiny/base: no source provides base.u8bin|has no such "
+                     "file|http://127.0.0.1:9/base.u8bin: |connect");
     w->part.n_origins = 4;
     w->env.offline = true;
-    assert_int_equal(fetch_part(&w->entry, "base", &w->env, &s, &w->err), ERR_FETCH);
-    expect_text("all", &w->err,
-                "http://127.0.0.1:9/base.u8bin: offline|Debian package driftline-no-such-package: "
-                "not installed|"
-                "npm package driftline-no-such-package@1.0.0: offline|recipe none: offline");
-    error_clear(&w->err);
+    expect_unfetched(
+        w, ERR_FETCH,
+        "http://127.0.0.1:9/base.u8bin: offline|Debian package driftline-no-such-package: "
+        "not installed|"
+        "npm package driftline-no-such-package@1.0.0: offline|recipe none: offline");
     w->env.data_path = NULL;
-    assert_int_equal(fetch_part(&w->entry, "base", &w->env, &s, &w->err), ERR_FETCH);
-    expect_text("no folders", &w->err, "DRIFTLINE_DATA: names no folder");
+    expect_unfetched(w, ERR_FETCH, "DRIFTLINE_DATA: names no folder");
 }
 
 static void a_recipe_makes_the_file(void **state)
 {
     struct world *w = *state;
-    assert_int_equal(unlink(w->file), 0);
-    char recipe[PATH_MAX + 128];
-    snprintf(recipe, sizeof recipe, "%s/make-tiny", w->data);
-    static const char script[] = "#!/bin/sh\nprintf "
-                                 "'\\002\\000\\000\\000\\003\\000\\000\\000\\001\\002\\003\\004\\00"
-                                 "5\\006' >\"$1/base.u8bin\"\n";
-    write_file(recipe, script, sizeof script - 1);
-    chmod(recipe, 0755);
-    w->env.recipe_dir = w->data;
-    w->origin = (struct dataset_origin){ .kind = ORIGIN_RECIPE, .address = "make-tiny" };
-    w->part.origins = &w->origin;
-    w->part.n_origins = 1;
+    move_to_recipe(w);
     w->part.sha256 = NULL;
     w->part.unpinned = true;
     expect_tiny(w);
     char noted[PATH_MAX + 128], hex[80] = { 0 };
-    snprintf(noted, sizeof noted, "%s/downloads/tiny/base.u8bin.sha256", w->cache);
+    in_downloads(w, "base.u8bin.sha256", noted);
     FILE *f = fopen(noted, "rb");
     assert_non_null(f);
     assert_int_equal(fread(hex, 1, 64, f), 64);
@@ -139,7 +116,7 @@ static void a_recipe_makes_the_file(void **state)
     assert_string_equal(hex, w->sha);
     /* The file changed since it was recorded: it is set aside, reported, and made again. */
     char file[PATH_MAX + 128];
-    snprintf(file, sizeof file, "%s/downloads/tiny/base.u8bin", w->cache);
+    in_downloads(w, "base.u8bin", file);
     write_file(file, "spoilt", 6);
     w->part.format = "u8bin"; /* another key, so that the cache does not match */
     expect_tiny(w);
@@ -287,7 +264,7 @@ static void processes_may_fetch_at_once(void **state)
     for (struct dirent *e; (e = readdir(dir));)
         if (e->d_name[0] != '.' && strcmp(e->d_name, "base.npy") &&
             strcmp(e->d_name, "base.npy.meta"))
-            fail_with("%s was left behind", e->d_name);
+            fail_msg("%s was left behind", e->d_name);
     closedir(dir);
 }
 

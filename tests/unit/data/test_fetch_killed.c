@@ -7,23 +7,7 @@
 
 #include "tests/support/fault_disk.h"
 
-/* A recipe that makes the file, and a cache that no test used before. */
-static void make_recipe(struct world *w)
-{
-    static const char script[] = "#!/bin/sh\nprintf "
-                                 "'\\002\\000\\000\\000\\003\\000\\000\\000\\001\\002\\003\\004\\00"
-                                 "5\\006' >\"$1/base.u8bin\"\n";
-    char path[PATH_MAX + 128];
-    (void)snprintf(path, sizeof path, "%s/make-tiny", w->data);
-    write_file(path, script, sizeof script - 1);
-    assert_int_equal(chmod(path, 0755), 0);
-    assert_int_equal(unlink(w->file), 0);
-    w->env.recipe_dir = w->data;
-    w->origin = (struct dataset_origin){ .kind = ORIGIN_RECIPE, .address = "make-tiny" };
-    w->part.origins = &w->origin;
-    w->part.n_origins = 1;
-}
-
+/* A cache that no test used before. */
 static void take_new_cache(struct world *w, size_t i)
 {
     (void)snprintf(w->cache, sizeof w->cache, "%s/cache-%zu", w->scratch.dir, i);
@@ -53,7 +37,7 @@ static void killed_at_every_step(void **state)
     struct world *w = *state;
     size_t steps = 0;
     int status;
-    make_recipe(w);
+    move_to_recipe(w);
     do {
         take_new_cache(w, steps++);
         status = fetch_on(w, &(struct disk_plan){ .seed = 1, .end_at = steps, .killed = true });
@@ -69,7 +53,7 @@ static void full_from_every_step(void **state)
     struct world *w = *state;
     size_t steps = 0, failed = 0;
     int status;
-    make_recipe(w);
+    move_to_recipe(w);
     for (int without_fault = 0; without_fault < 3; without_fault = status ? 0 : without_fault + 1) {
         take_new_cache(w, 1000 + steps++);
         status =
@@ -87,5 +71,5 @@ int main(void)
         IN_A_WORLD(killed_at_every_step),
         IN_A_WORLD(full_from_every_step),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_run("fetch_killed", tests);
 }

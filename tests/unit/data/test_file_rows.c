@@ -9,9 +9,10 @@
 #include <sys/wait.h>
 
 #include "src/data/files/file_rows.h"
+#include "tests/support/index_folder.h"
 
 #ifdef HAVE_HDF5
-#include <hdf5.h>
+#include "tests/unit/data/hdf5_files.h"
 #endif
 
 enum { ROWS = 5000 };
@@ -61,7 +62,7 @@ static void expect_rows(struct file_rows *files, const struct source *s, const c
     const struct row_request r = { s->origin, numbers, n, row_bytes,
                                    file_rows_hash(expected, n * row_bytes) };
     if (file_rows_read(files, &r, got, &err))
-        fail_with("%s: %s", name, err.text);
+        fail_msg("%s: %s", name, err.text);
     assert_memory_equal(got, expected, n * row_bytes);
     free(expected);
     free(got);
@@ -113,7 +114,7 @@ static void reads_every_format(void **state)
             struct source *s =
                 make_file(*state, cases[i].name, cases[i].stored, dims[d], &cases[i].options);
             if (!s->origin)
-                fail_with("%s: no origin", cases[i].name);
+                fail_msg("%s: no origin", cases[i].name);
             assert_int_equal(s->origin->path[0], '/');
             assert_int_equal(*s->origin->dataset != '\0', strchr(cases[i].name, 'h') != NULL);
             expect_every_order(s, cases[i].name);
@@ -141,7 +142,7 @@ static void reads_codes_and_first_rows(void **state)
 static void expect_no_origin(struct source *s, const char *name)
 {
     if (s->origin)
-        fail_with("%s: has the origin %s", name, s->origin->path);
+        fail_msg("%s: has the origin %s", name, s->origin->path);
     source_close(s);
 }
 
@@ -213,7 +214,7 @@ static void expect_replaced(struct scratch *s, const char *name, const struct ro
     assert_int_equal(rename(new, scratch_path(s, name)), 0);
     const int rc = read_row(&files, from, row, row_bytes, 3, &err);
     if (rc != expected)
-        fail_with("%s, %zu bytes: %d instead of %d: %s", name, n, rc, expected, err.text);
+        fail_msg("%s, %zu bytes: %d instead of %d: %s", name, n, rc, expected, err.text);
     if (rc)
         expect_text(name, &err, name);
     file_rows_end(&files);
@@ -230,16 +231,11 @@ static void refuses_files_of_other_rows(void **state)
         struct source *s = make_file(*state, names[i], INDEX_F32, 11, NULL);
         const size_t row_bytes = source_row_bytes(s);
         struct error err = { 0 };
-        struct stat st;
         char row[64];
-        unsigned char *bytes;
         assert_ok(source_read(s, 3, 1, row, &err), &err);
-        assert_int_equal(stat(s->origin->path, &st), 0);
-        const size_t n = (size_t)st.st_size;
-        assert_non_null(bytes = malloc(n));
-        FILE *f = fopen(s->origin->path, "rb");
-        assert_int_equal(fread(bytes, 1, n, f), n);
-        fclose(f);
+        const struct bytes file = bytes_read(s->origin->path);
+        unsigned char *bytes = file.at;
+        const size_t n = file.n;
         expect_replaced(*state, names[i], s->origin, row, row_bytes, bytes, n, OK);
         unsigned char *at = memmem(bytes, n, row, row_bytes);
         assert_non_null(at);
@@ -302,7 +298,7 @@ static void refuses_numbers_beyond_the_file(void **state)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (read_row(&files, &from, row, 44, numbers[i], &err) != ERR_CORRUPT ||
             !strstr(err.text, "is beyond its"))
-            fail_with("row %llu: %s", (unsigned long long)numbers[i], err.text);
+            fail_msg("row %llu: %s", (unsigned long long)numbers[i], err.text);
     static const struct {
         uint64_t offset, stride;
     } wrong[] = { { 8, 0 }, { 8, 43 }, { 8, UINT64_MAX }, { UINT64_MAX - 50, 44 } };
@@ -342,13 +338,8 @@ static void make_chunks(const char *path, hsize_t chunk)
     const hid_t packed = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_chunk(packed, 2, (hsize_t[]){ chunk, 4 });
     H5Pset_deflate(packed, 4);
-    const hid_t space = H5Screate_simple(2, (hsize_t[]){ ROWS, DIM }, NULL);
     /* Doubles, which become floats in memory. */
-    const hid_t dataset =
-        H5Dcreate2(group, "rows", H5T_IEEE_F64BE, space, H5P_DEFAULT, packed, H5P_DEFAULT);
-    assert_true(H5Dwrite(dataset, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
-    H5Dclose(dataset);
-    H5Sclose(space);
+    put_dataset(group, "rows", H5T_IEEE_F64BE, ROWS, DIM, packed, H5T_NATIVE_INT, values);
     H5Pclose(packed);
     H5Gclose(group);
     assert_true(H5Fclose(file) >= 0);
@@ -409,7 +400,6 @@ static void survives_the_end_of_the_child(void **state)
 
 int main(void)
 {
-#define WITH_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
         WITH_SCRATCH(reads_every_format),
         WITH_SCRATCH(reads_codes_and_first_rows),

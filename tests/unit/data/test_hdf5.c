@@ -1,5 +1,5 @@
 /* test_hdf5.c - untrusted HDF5 files: references outside the file are refused, damage is an error,
- * and a crash of the library is an error too. */
+ * and a crash of the library is an error too. Files in gzip, of unsigned integers, and of sets. */
 #define _GNU_SOURCE
 #include "tests/unit/data/data_files.h"
 
@@ -21,7 +21,57 @@ int main(void)
 
 #else
 
+#include "tests/support/index_folder.h"
 #include "tests/unit/data/hdf5_files.h"
+
+enum { ROWS = 20, COLUMNS = 3 };
+
+/* Creates a file in which `make` puts a dataset, usually "train". */
+static const char *make_file(struct scratch *s, const char *name,
+                             void (*make)(struct scratch *, hid_t))
+{
+    char path[PATH_MAX + 256];
+    snprintf(path, sizeof path, "%s", scratch_path(s, name));
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(file >= 0);
+    make(s, file);
+    assert_true(H5Fclose(file) >= 0);
+    return scratch_path(s, name);
+}
+
+static void put_rows(hid_t at, const char *name, hid_t properties)
+{
+    float rows[ROWS * COLUMNS];
+    for (int i = 0; i < ROWS * COLUMNS; i++)
+        rows[i] = (float)i;
+    put_dataset(at, name, H5T_IEEE_F32LE, ROWS, COLUMNS, properties, H5T_NATIVE_FLOAT, rows);
+}
+
+/* Rows under "train" and "more/rows", and the metric angular. */
+static void plain(struct scratch *s, hid_t file)
+{
+    hid_t text = H5Tcopy(H5T_C_S1), scalar = H5Screate(H5S_SCALAR);
+    H5Tset_size(text, H5T_VARIABLE);
+    hid_t attribute = H5Acreate2(file, "distance", text, scalar, H5P_DEFAULT, H5P_DEFAULT);
+    const char *metric = "angular";
+    assert_true(H5Awrite(attribute, text, &metric) >= 0);
+    H5Aclose(attribute);
+    H5Sclose(scalar);
+    H5Tclose(text);
+    hid_t packed = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(packed, 2, (hsize_t[]){ 7, COLUMNS });
+    H5Pset_deflate(packed, 6);
+    put_rows(file, "train", packed);
+    H5Pclose(packed);
+    hid_t group = H5Gcreate2(file, "more", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    put_rows(group, "rows", H5P_DEFAULT);
+    H5Gclose(group);
+}
+
+static void put_column(hid_t at, const char *name, hid_t type)
+{
+    put_dataset(at, name, type, ROWS, 0, H5P_DEFAULT, type, NULL);
+}
 
 enum { FILTER = 300, FLIPS = 600 };
 
@@ -31,14 +81,9 @@ static const char secret[] = "root:x:0:0:this is not a vector";
 static void external_storage(struct scratch *s, hid_t file)
 {
     hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
-    hid_t space = H5Screate_simple(2, (hsize_t[]){ 4, 8 }, NULL);
     assert_true(
         H5Pset_external(properties, scratch_write(s, "secret", secret, sizeof secret), 0, 32) >= 0);
-    hid_t dataset =
-        H5Dcreate2(file, "train", H5T_STD_U8LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
-    assert_true(dataset >= 0);
-    H5Dclose(dataset);
-    H5Sclose(space);
+    put_dataset(file, "train", H5T_STD_U8LE, 4, 8, properties, H5T_STD_U8LE, NULL);
     H5Pclose(properties);
 }
 
@@ -48,10 +93,7 @@ static void virtual_rows(struct scratch *s, hid_t file)
     hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
     assert_true(H5Pset_virtual(properties, space, scratch_path(s, "plain.h5"), "train", space) >=
                 0);
-    hid_t dataset =
-        H5Dcreate2(file, "train", H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
-    assert_true(dataset >= 0);
-    H5Dclose(dataset);
+    put_dataset(file, "train", H5T_IEEE_F32LE, ROWS, COLUMNS, properties, H5T_IEEE_F32LE, NULL);
     H5Sclose(space);
     H5Pclose(properties);
 }
@@ -184,8 +226,8 @@ static void finds_rows_in_groups(void **state)
         const char *path = make_file(*state, cases[i].name, cases[i].make);
         const int rc = file_open(path, &options, &s, &err);
         if (rc != cases[i].code)
-            fail_with("%s %s: %d %s", cases[i].name, cases[i].dataset ? cases[i].dataset : "", rc,
-                      err.text);
+            fail_msg("%s %s: %d %s", cases[i].name, cases[i].dataset ? cases[i].dataset : "", rc,
+                     err.text);
         if (rc == OK) {
             assert_string_equal(s->name, cases[i].expected);
             assert_int_equal(s->n, ROWS);
@@ -229,8 +271,8 @@ static void refuses_to_read_other_files(void **state)
         if (rc == OK)
             source_close(s);
         if (rc != cases[i].code)
-            fail_with("%s %s: %d %s", cases[i].name, cases[i].dataset ? cases[i].dataset : "", rc,
-                      err.text);
+            fail_msg("%s %s: %d %s", cases[i].name, cases[i].dataset ? cases[i].dataset : "", rc,
+                     err.text);
         expect_text(cases[i].name, &err, cases[i].expected);
         error_clear(&err);
     }
@@ -325,12 +367,9 @@ static void survives_flipped_bits(void **state)
     struct scratch *s = *state;
     struct rng rng = rng_at(test_seed(), 5);
     struct error err = { 0 };
-    uint8_t bytes[1 << 16];
-    FILE *f = fopen(make_file(s, "plain.h5", plain), "rb");
-    assert_non_null(f);
-    const size_t n = fread(bytes, 1, sizeof bytes, f);
-    fclose(f);
-    assert_true(n > 100 && n < sizeof bytes);
+    const struct bytes file = bytes_read(make_file(s, "plain.h5", plain));
+    uint8_t *bytes = file.at;
+    const size_t n = file.n;
     size_t crashes = 0, refused = 0;
     const int flips = FLIPS / (int)test_scale();
     for (int i = 0; i < flips; i++) {
@@ -345,7 +384,7 @@ static void survives_flipped_bits(void **state)
         if (rc == OK)
             source_close(source);
         else if (!strstr(err.text, "flipped.h5"))
-            fail_with("flip %d at byte %zu: no name in \"%s\"", i, at, err.text);
+            fail_msg("flip %d at byte %zu: no name in \"%s\"", i, at, err.text);
         refused += rc != OK;
         crashes += rc != OK && strstr(err.text, "the process that read it") != NULL;
         error_clear(&err);
@@ -353,6 +392,7 @@ static void survives_flipped_bits(void **state)
     print_message("%d flips: %zu refused, %zu of them by the end of the child\n", flips, refused,
                   crashes);
     assert_true(refused > 0);
+    free(bytes);
 }
 
 static void survives_every_cut(void **state)
@@ -371,13 +411,97 @@ static void survives_every_cut(void **state)
     }
 }
 
+/* ---- kinds of files and values */
+
+/* Inflated into memory, and into a folder. */
+static void reads_gzip(void **state)
+{
+    struct scratch *s = *state;
+    char folder[PATH_MAX];
+    float rows[ROWS * COLUMNS];
+    struct error err = { 0 };
+    const struct bytes file = bytes_read(make_file(s, "packed.h5", plain));
+    snprintf(folder, sizeof folder, "%s", s->dir);
+    for (int i = 0; i < 3; i++) {
+        struct source *source = NULL;
+        const struct file_options options = { .scratch_dir = i ? folder : NULL,
+                                              .dataset = i == 2 ? "more/rows" : NULL };
+        const char *path = scratch_write_gzip(s, "packed.h5.gz", file.at, file.n);
+        assert_ok(file_open(path, &options, &source, &err), &err);
+        assert_int_equal(source->n, ROWS);
+        assert_string_equal(source->metric, "angular");
+        assert_ok(source_read(source, 0, ROWS, rows, &err), &err);
+        for (int k = 0; k < ROWS * COLUMNS; k++)
+            assert_true(rows[k] == (float)k);
+        source_close(source);
+    }
+    free(file.at);
+}
+
+/* Ids of two columns are numbers, as in npy; one column is codes unless it has numbers. */
+static void put_ids(struct scratch *s, hid_t file)
+{
+    uint64_t ids[ROWS * 2];
+    for (uint64_t i = 0; i < ROWS * 2; i++)
+        ids[i] = i;
+    for (hsize_t columns = 1; columns <= 2; columns++) {
+        put_dataset(file, columns == 1 ? "one" : "two", H5T_STD_U64LE, ROWS, columns, H5P_DEFAULT,
+                    H5T_NATIVE_UINT64, ids);
+    }
+}
+
+static void reads_unsigned(void **state)
+{
+    static const struct {
+        struct file_options options;
+        enum element element;
+        size_t dim;
+    } cases[] = { { { .dataset = "two" }, ELEMENT_I64, 2 },
+                  { { .dataset = "one", .numbers = true }, ELEMENT_I64, 1 },
+                  { { .dataset = "one" }, INDEX_B64, 64 } };
+    const char *path = make_file(*state, "ids.h5", put_ids);
+    struct error err = { 0 };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct source *source = NULL;
+        int64_t row[2] = { 0, 5 };
+        assert_ok(file_open(path, &cases[i].options, &source, &err), &err);
+        assert_int_equal(source->element, cases[i].element);
+        assert_int_equal(source->dim, cases[i].dim);
+        assert_ok(source_read(source, 1, 1, row, &err), &err);
+        assert_int_equal(row[0], cases[i].dim == 2 ? 2 : 1);
+        assert_int_equal(row[1], cases[i].dim == 2 ? 3 : 5);
+        source_close(source);
+    }
+}
+
+/* As the Jaccard files of ann-benchmarks: sets end to end, and their sizes. */
+static void sets(struct scratch *s, hid_t file)
+{
+    put_column(file, "train", H5T_STD_I32LE);
+    put_column(file, "size_train", H5T_STD_I32LE);
+}
+
+static void refuses_sets(void **state)
+{
+    const struct file_options sizes = { .dataset = "size_train" }, slash = { .dataset = "/train" };
+    const char *path = make_file(*state, "sets.h5", sets);
+    struct error err = { 0 };
+    struct source *s = NULL;
+    expect_refused(path, NULL, ERR_UNSUPPORTED,
+                   "sets.h5[train]: holds sets of different sizes (\"size_train\"");
+    expect_refused(path, &slash, ERR_UNSUPPORTED, "holds sets of different sizes");
+    assert_ok(file_open(path, &sizes, &s, &err), &err);
+    source_close(s);
+}
+
 int main(void)
 {
-#define WITH_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        WITH_SCRATCH(reads_its_own_rows),          WITH_SCRATCH(finds_rows_in_groups),
-        WITH_SCRATCH(refuses_to_read_other_files), WITH_SCRATCH(loads_no_plugin),
-        WITH_SCRATCH(survives_flipped_bits),       WITH_SCRATCH(survives_every_cut),
+        WITH_SCRATCH(reads_its_own_rows),   WITH_SCRATCH(reads_gzip),
+        WITH_SCRATCH(reads_unsigned),       WITH_SCRATCH(refuses_sets),
+        WITH_SCRATCH(finds_rows_in_groups), WITH_SCRATCH(refuses_to_read_other_files),
+        WITH_SCRATCH(loads_no_plugin),      WITH_SCRATCH(survives_flipped_bits),
+        WITH_SCRATCH(survives_every_cut),
     };
     return test_run("data_hdf5", tests);
 }

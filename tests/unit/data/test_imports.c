@@ -2,33 +2,10 @@
  * and the HDF5 files of ann-benchmarks, VIBE and SISAP. */
 #include "tests/unit/data/data_files.h"
 
-static int open_with(struct scratch *s, const char *name, const struct file_options *options,
-                     struct source **out, struct error *err)
-{
-    error_clear(err);
-    return file_open(scratch_path(s, name), options, out, err);
-}
-
 static void expect_refusal(struct scratch *s, const char *name, const struct file_options *options,
                            int code, const char *pieces)
 {
-    struct source *source = NULL;
-    struct error err = { 0 };
-    const int rc = open_with(s, name, options, &source, &err);
-    if (rc != code)
-        fail_with("%s: got %s: %s", name, error_name(rc), err.text);
-    assert_null(source);
-    expect_text(name, &err, name);
-    expect_text(name, &err, pieces);
-}
-
-static struct blob bin_bytes(uint32_t n, uint32_t dim, const void *rows, size_t bytes)
-{
-    struct blob b = { .n = 0 };
-    blob_u32(&b, n);
-    blob_u32(&b, dim);
-    blob_add(&b, rows, bytes);
-    return b;
+    expect_refused(scratch_path(s, name), options, code, pieces);
 }
 
 static const int8_t signed_rows[6] = { -128, -1, 0, 1, 127, 5 };
@@ -44,12 +21,12 @@ static void i8_rows_become_u8_or_f32(void **state)
     uint8_t bytes[6];
     float floats[6];
     scratch_write(*state, "space.i8bin", b.at, b.n);
-    assert_ok(open_with(*state, "space.i8bin", &as_u8, &s, &err), &err);
+    s = open_good(scratch_path(*state, "space.i8bin"), &as_u8);
     assert_int_equal(s->element, INDEX_U8);
     assert_ok(source_read(s, 0, 2, bytes, &err), &err);
     assert_memory_equal(bytes, shifted, sizeof shifted);
     source_close(s);
-    assert_ok(open_with(*state, "space.i8bin", &as_f32, &s, &err), &err);
+    s = open_good(scratch_path(*state, "space.i8bin"), &as_f32);
     assert_ok(source_read(s, 0, 2, floats, &err), &err);
     for (size_t i = 0; i < 6; i++)
         assert_true(floats[i] == signed_rows[i]);
@@ -72,7 +49,7 @@ static void a_sum_of_swapped_values(void **state)
     struct error err = { 0 };
     int32_t got[2];
     scratch_write(*state, "swapped.idx", b.at, b.n);
-    assert_ok(open_with(*state, "swapped.idx", &less, &s, &err), &err);
+    s = open_good(scratch_path(*state, "swapped.idx"), &less);
     assert_int_equal(s->element, ELEMENT_I32);
     assert_ok(source_read(s, 0, 2, got, &err), &err);
     assert_int_equal(got[0], 254);
@@ -89,8 +66,8 @@ static void ids_counted_from_1(void **state)
     struct error err = { 0 };
     int32_t got[6];
     scratch_write(*state, "knns.ibin", b.at, b.n);
-    assert_ok(open_with(*state, "knns.ibin", &from_1, &s, &err), &err);
-    assert_ok(open_with(*state, "knns.ibin", &whole, &plain, &err), &err);
+    s = open_good(scratch_path(*state, "knns.ibin"), &from_1);
+    plain = open_good(scratch_path(*state, "knns.ibin"), &whole);
     assert_int_equal(s->element, ELEMENT_I32);
     assert_null(s->rows);
     assert_true(s->hash != plain->hash);
@@ -106,7 +83,7 @@ static void ids_counted_from_1(void **state)
     assert_ok(
         data_convert(in, &from_1, scratch_path(*state, "from0.ibin"), NULL, NULL, &written, &err),
         &err);
-    assert_ok(open_with(*state, "from0.ibin", NULL, &s, &err), &err);
+    s = open_good(scratch_path(*state, "from0.ibin"), NULL);
     assert_ok(source_read(s, 0, 2, got, &err), &err);
     assert_int_equal(got[3], 299999);
     source_close(s);
@@ -130,10 +107,9 @@ static void first_rows_of_a_whole_file(void **state)
     const struct file_options two = { .first_rows = 2 }, all = { .first_rows = 3 },
                               four = { .first_rows = 4 };
     struct source *s = NULL;
-    struct error err = { 0 };
     for (int cut = 0; cut < 2; cut++) {
         scratch_write(*state, "slice.i8bin", b.at, b.n - (cut ? 2 : 0));
-        assert_ok(open_with(*state, "slice.i8bin", &two, &s, &err), &err);
+        s = open_good(scratch_path(*state, "slice.i8bin"), &two);
         assert_int_equal(s->n, 2);
         source_close(s);
     }
@@ -166,7 +142,7 @@ static void documents_of_one_vector(void **state)
     struct error err = { 0 };
     float got[6];
     scratch_write(*state, "cases.bin", b.at, b.n);
-    assert_ok(open_with(*state, "cases.bin", &named, &s, &err), &err);
+    s = open_good(scratch_path(*state, "cases.bin"), &named);
     assert_int_equal(s->n, 3);
     assert_int_equal(s->dim, 2);
     assert_string_equal(s->note, "3 of 5 documents have one vector, the others are left out");
@@ -206,7 +182,7 @@ static void long_codes_are_read(void **state)
     struct error err = { 0 };
     uint64_t rows[8];
     scratch_write(*state, "long.u8bin", b.at, b.n);
-    assert_ok(file_open(scratch_path(*state, "long.u8bin"), &codes, &s, &err), &err);
+    s = open_good(scratch_path(*state, "long.u8bin"), &codes);
     assert_int_equal(s->element, INDEX_B64);
     assert_int_equal(s->dim, 256);
     assert_ok(source_read(s, 0, 2, rows, &err), &err);
@@ -214,7 +190,7 @@ static void long_codes_are_read(void **state)
     source_close(s);
     const struct file_options raw = { .element = "b64", .dim = 128, .format = "raw" };
     scratch_write(*state, "long.bits", bits, 64);
-    assert_ok(file_open(scratch_path(*state, "long.bits"), &raw, &s, &err), &err);
+    s = open_good(scratch_path(*state, "long.bits"), &raw);
     assert_int_equal(s->dim, 128);
     assert_int_equal(s->n, 4);
     source_close(s);
@@ -235,20 +211,9 @@ static void long_codes_are_read(void **state)
 
 #ifdef HAVE_HDF5
 
-#include <hdf5.h>
+#include "tests/unit/data/hdf5_files.h"
 
 enum { TRAIN = 5, TEST = 2, DIM = 3, K = 4 };
-
-static void put(hid_t file, const char *name, hid_t type, size_t n, size_t dim,
-                const double *values)
-{
-    hid_t space = H5Screate_simple(2, (hsize_t[]){ n, dim }, NULL);
-    hid_t dataset = H5Dcreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    assert_true(dataset >= 0);
-    assert_true(H5Dwrite(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
-    H5Dclose(dataset);
-    H5Sclose(space);
-}
 
 static hid_t half_type(void)
 {
@@ -278,9 +243,9 @@ static void make_set(struct scratch *s, const char *name, hid_t rows, hid_t quer
 {
     hid_t file = H5Fcreate(scratch_path(s, name), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     assert_true(file >= 0);
-    put(file, "train", rows, TRAIN, DIM, train);
-    put(file, "test", queries, TEST, DIM, test);
-    put(file, "neighbors", ids, TEST, K, nearest);
+    put_dataset(file, "train", rows, TRAIN, DIM, H5P_DEFAULT, H5T_NATIVE_DOUBLE, train);
+    put_dataset(file, "test", queries, TEST, DIM, H5P_DEFAULT, H5T_NATIVE_DOUBLE, test);
+    put_dataset(file, "neighbors", ids, TEST, K, H5P_DEFAULT, H5T_NATIVE_DOUBLE, nearest);
     assert_true(H5Fclose(file) >= 0);
 }
 
@@ -299,7 +264,7 @@ static void truth_of_any_width(void **state)
             struct error err = { 0 };
             int64_t wide[TEST * K] = { 0 };
             int32_t narrow[TEST * K];
-            assert_ok(open_with(*state, "vibe.hdf5", &options, &s, &err), &err);
+            s = open_good(scratch_path(*state, "vibe.hdf5"), &options);
             assert_int_equal(s->n, TEST);
             const bool is_i32 = s->element == ELEMENT_I32;
             assert_true(is_i32 || s->element == ELEMENT_I64);
@@ -328,7 +293,7 @@ static void rows_and_queries_of_different_floats(void **state)
             struct source *s = NULL;
             struct error err = { 0 };
             float got[TRAIN * DIM];
-            assert_ok(open_with(*state, names[f], &options, &s, &err), &err);
+            s = open_good(scratch_path(*state, names[f]), &options);
             assert_int_equal(s->element, INDEX_F32);
             assert_ok(source_read(s, 0, s->n, got, &err), &err);
             for (size_t i = 0; i < s->n * DIM; i++)
@@ -343,11 +308,7 @@ static void booleans_are_refused_as_codes(void **state)
     hid_t type = bool_type(), file;
     int8_t bits[TRAIN * BITS] = { 1, 0, 1 };
     file = H5Fcreate(scratch_path(*state, "bits.hdf5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    hid_t space = H5Screate_simple(2, (hsize_t[]){ TRAIN, BITS }, NULL);
-    hid_t dataset = H5Dcreate2(file, "train", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    assert_true(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bits) >= 0);
-    H5Dclose(dataset);
-    H5Sclose(space);
+    put_dataset(file, "train", type, TRAIN, BITS, H5P_DEFAULT, type, bits);
     H5Tclose(type);
     assert_true(H5Fclose(file) >= 0);
     expect_refusal(*state, "bits.hdf5", NULL, ERR_UNSUPPORTED,
@@ -371,7 +332,5 @@ int main(void)
         cmocka_unit_test(booleans_are_refused_as_codes),
 #endif
     };
-    test_filter();
-    return test_verdict(
-        cmocka_run_group_tests_name("data_imports", tests, scratch_setup, scratch_teardown));
+    return scratch_run("data_imports", tests);
 }

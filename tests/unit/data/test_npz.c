@@ -9,10 +9,8 @@ static const float rows_3x2[6] = { 1, 2, 3, 4, 5, 6 };
 static void open_rows(const char *path, const struct file_options *options, const float *rows,
                       size_t n, size_t dim)
 {
-    struct source *s = NULL;
+    struct source *s = open_good(path, options);
     struct error err = { 0 };
-    if (file_open(path, options, &s, &err))
-        fail_with("%s: %s", path, err.text);
     assert_int_equal(s->n, n);
     assert_int_equal(s->dim, dim);
     float *got = malloc(n * dim * sizeof *got);
@@ -256,9 +254,7 @@ static void reads_npz(void **state)
     zip_add(&z, "test.npy", &a, STORED, false);
     zip_add(&z, "train.npy", &a, STORED, false);
     const struct blob b = zip_end(&z, false);
-    struct source *s = NULL;
-    struct error err = { 0 };
-    assert_ok(file_open(scratch_write(*state, "train.npz", b.at, b.n), NULL, &s, &err), &err);
+    struct source *s = open_good(scratch_write(*state, "train.npz", b.at, b.n), NULL);
     assert_string_equal(s->name, "train.npz[train]");
     source_close(s);
 }
@@ -273,30 +269,24 @@ static void holds_sets_by_name(void **state)
                  file_holds_sets("a", NULL) || file_holds_sets("a.multivec", NULL));
 }
 
-static void expect_refused(struct scratch *s, const char *name, const struct blob *b,
-                           const char *dataset, int code, const char *expected)
+static void expect_bad(struct scratch *s, const char *name, const struct blob *b,
+                       const char *dataset, int code, const char *expected)
 {
-    struct source *source = NULL;
-    struct error err = { 0 };
     const struct file_options options = { .dataset = dataset, .limit_bytes = 4000 };
-    const int rc = file_open(scratch_write(s, name, b->at, b->n), &options, &source, &err);
-    if (rc != code)
-        fail_with("%s: %s, got %s: %s", name, expected, error_name(rc), err.text);
-    expect_text(name, &err, name);
-    expect_text(name, &err, expected);
+    expect_refused(scratch_write(s, name, b->at, b->n), &options, code, expected);
 }
 
 static void refuses_npz(void **state)
 {
     struct blob b = two_arrays();
-    expect_refused(*state, "two.npz", &b, NULL, ERR_ARGUMENT,
-                   "holds 2 arrays, labels, vectors; name one, as in dataset = \"labels\"");
-    expect_refused(*state, "two.npz", &b, "other", ERR_NOT_FOUND,
-                   "no array \"other\"; the file has labels, vectors");
+    expect_bad(*state, "two.npz", &b, NULL, ERR_ARGUMENT,
+               "holds 2 arrays, labels, vectors; name one, as in dataset = \"labels\"");
+    expect_bad(*state, "two.npz", &b, "other", ERR_NOT_FOUND,
+               "no array \"other\"; the file has labels, vectors");
     struct zip none = { .n = 0 };
     zip_add(&none, "a.txt", &b, DEFLATED, false);
     b = zip_end(&none, false);
-    expect_refused(*state, "none.npz", &b, NULL, ERR_CORRUPT, "holds no npy array");
+    expect_bad(*state, "none.npz", &b, NULL, ERR_CORRUPT, "holds no npy array");
     /* Offsets in the file of one stored array: see zip_add() and zip_end(). */
     const struct blob good = one_array(STORED, false, false);
     const size_t body = array(false).n, directory = 30 + 9 + body, end = directory + 46 + 9;
@@ -328,7 +318,7 @@ static void refuses_npz(void **state)
                    spoilt[i].at == directory + 10 || spoilt[i].at == directory + 8 ? 2 : 4);
         else
             b.n = spoilt[i].at;
-        expect_refused(*state, "one.npz", &b, NULL, spoilt[i].code, spoilt[i].expected);
+        expect_bad(*state, "one.npz", &b, NULL, spoilt[i].code, spoilt[i].expected);
     }
 }
 
@@ -337,7 +327,7 @@ static void refuses_wrong_sizes(void **state)
     struct blob b = one_array(DEFLATED, false, false);
     const size_t entry = b.n - 22 - 46 - 9;
     b.at[30 + 9 + 20] ^= 0xff;
-    expect_refused(*state, "packed.npz", &b, NULL, ERR_CORRUPT, "packed.npz");
+    expect_bad(*state, "packed.npz", &b, NULL, ERR_CORRUPT, "packed.npz");
     /* Sizes that would fill the disk, or differ from those in the directory. */
     const uint32_t sizes[] = { UINT32_MAX - 1, 3999, 20 };
     static const char *const why[] = { "packed ones, or more than", "3999 were announced",
@@ -345,7 +335,7 @@ static void refuses_wrong_sizes(void **state)
     for (size_t i = 0; i < 3; i++) {
         b = one_array(DEFLATED, false, false);
         memcpy(b.at + entry + 24, &sizes[i], 4);
-        expect_refused(*state, "bomb.npz", &b, NULL, ERR_CORRUPT, why[i]);
+        expect_bad(*state, "bomb.npz", &b, NULL, ERR_CORRUPT, why[i]);
     }
 }
 
@@ -383,7 +373,5 @@ int main(void)
         cmocka_unit_test(holds_sets_by_name),          cmocka_unit_test(refuses_npz),
         cmocka_unit_test(refuses_wrong_sizes),         cmocka_unit_test(survives_damage),
     };
-    test_filter();
-    return test_verdict(
-        cmocka_run_group_tests_name("data_npz", tests, scratch_setup, scratch_teardown));
+    return scratch_run("data_npz", tests);
 }

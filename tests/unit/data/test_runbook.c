@@ -283,7 +283,7 @@ static void refuses_by_name_and_line(void **state)
         struct error err = { 0 };
         int rc = runbook_parse(bad[i].name, bad[i].text, strlen(bad[i].text), NULL, &r, &err);
         if (rc != ERR_CORRUPT)
-            fail_with("%s: got %s: %s", bad[i].name, error_name(rc), err.text);
+            fail_msg("%s: got %s: %s", bad[i].name, error_name(rc), err.text);
         expect_text(bad[i].name, &err, bad[i].name);
         expect_text(bad[i].name, &err, bad[i].expected);
         assert_null(r.steps);
@@ -361,7 +361,5 @@ int main(void)
         cmocka_unit_test(raises_max_pts_with_a_warning),
         cmocka_unit_test(reads_files),
     };
-    test_filter();
-    return test_verdict(
-        cmocka_run_group_tests_name("data_runbook", tests, scratch_setup, scratch_teardown));
+    return scratch_run("data_runbook", tests);
 }

@@ -112,7 +112,7 @@ static void any_order_and_thread_gives_the_same_rows(void **state)
         for (int t = 0; t < 3; t++) {
             pthread_join(threads[t], NULL);
             if (!readers[t].same)
-                fail_with("%s: reading out of order gave other rows", some[i].kind);
+                fail_msg("%s: reading out of order gave other rows", some[i].kind);
         }
         again = open_kind(some[i].kind, some[i].options, test_seed());
         char *same = read_all(again);
@@ -143,7 +143,7 @@ static void queries_are_fresh_and_their_own(void **state)
         for (size_t a = 0; a < 50; a++)
             for (size_t b = 0; b < s->n; b++)
                 if (!memcmp(fresh + a * bytes, rows + b * bytes, bytes))
-                    fail_with("%s: query %zu is row %zu", some[i].kind, a, b);
+                    fail_msg("%s: query %zu is row %zu", some[i].kind, a, b);
         assert_memory_not_equal(fresh, others, 50 * bytes);
         assert_true(q->hash != other->hash && q->hash != s->hash);
         source_close(s); /* before the queries: they must not depend on it */
@@ -293,6 +293,30 @@ static void mixture_has_its_latent_dimension_and_spread(void **state)
     source_close(s);
 }
 
+static void bytes_are_rounded_floats(void **state)
+{
+    enum { N = 500, DIM = 20, SCALE = 60 };
+    struct source *f = open_kind("mixture", OPTIONS({ "rows", N }, { "dim", DIM }), 5),
+                  *b =
+                      open_kind("mixture",
+                                OPTIONS({ "rows", N }, { "dim", DIM }, { "byte_scale", SCALE }), 5);
+    float *floats = read_all(f);
+    uint8_t *bytes = read_all(b);
+    size_t cut = 0;
+    assert_int_equal(f->element, INDEX_F32);
+    assert_int_equal(b->element, INDEX_U8);
+    assert_true(f->hash != b->hash);
+    for (size_t i = 0; i < N * DIM; i++) {
+        const double exact = 128 + SCALE * (double)floats[i];
+        assert_true(fabs(fmin(fmax(exact, 0), 255) - bytes[i]) <= .5001);
+        cut += exact < 0 || exact > 255;
+    }
+    assert_true(cut > 0);
+    free(floats), free(bytes);
+    source_close(f);
+    source_close(b);
+}
+
 static void mixture_weights_favour_the_first(void **state)
 {
     enum { N = 4000, DIM = 16, CLUSTERS = 4 };
@@ -384,8 +408,8 @@ static void drift_drifts(void **state)
             double position;
             nearest_row_of_queries(s, at, &position);
             if (fabs(position - at) > 0.12)
-                fail_with("%s: queries of time %g are nearest to rows of time %g", ways[i].name, at,
-                          position);
+                fail_msg("%s: queries of time %g are nearest to rows of time %g", ways[i].name, at,
+                         position);
         }
         source_close(s);
     }
@@ -420,7 +444,7 @@ static void sphere_has_its_spectrum_and_mean(void **state)
             for (size_t j = 0; j < DIM; j++)
                 along += mean[j] / sqrt(norm) * (double)x[i * DIM + j] / N;
         if (fabs(along - cosines[k]) > 0.04 + (k == 0) * 0.05)
-            fail_with("mean cosine %g, expected %g", along, cosines[k]);
+            fail_msg("mean cosine %g, expected %g", along, cosines[k]);
         free(x);
         source_close(s);
     }
@@ -497,6 +521,7 @@ int main(void)
         cmocka_unit_test(codes_have_their_bit_probabilities),
         cmocka_unit_test(gaussian_has_its_moments),
         cmocka_unit_test(mixture_has_its_latent_dimension_and_spread),
+        cmocka_unit_test(bytes_are_rounded_floats),
         cmocka_unit_test(mixture_weights_favour_the_first),
         cmocka_unit_test(drift_drifts),
         cmocka_unit_test(sphere_has_its_spectrum_and_mean),

@@ -37,7 +37,7 @@ static void try_case(struct scratch *scratch, const struct text_case *c)
     else
         snprintf(shown, sizeof shown, "%s: %s", error_name(rc), err.text);
     if (rc != c->code || (rc == OK && strcmp(shown, c->expected)))
-        fail_with("%s \"%s\": expected \"%s\", got \"%s\"", c->name, c->text, c->expected, shown);
+        fail_msg("%s \"%s\": expected \"%s\", got \"%s\"", c->name, c->text, c->expected, shown);
     if (rc)
         expect_text(c->name, &err, c->expected);
     source_close(s);
@@ -56,6 +56,8 @@ static const struct text_case read_cases[] = {
     { "column.txt", "\n1\n2\n5\n\n\n", 0, 0, "3x1: 1 2 5", OK },
     /* separators and decimal marks */
     { "comma.csv", "1, 2\n3 ,4\n", 0, 0, "2x2: 1 2 3 4", OK },
+    { "comma.txt", "1, -2.5, 3\n4, 5, 1e-18\n", 0, 0, "2x3: 1 -2.5 3 4 5 1e-18", OK },
+    { "tab.tsv", "1\t-2.5\n4\t5\n", 0, 0, "2x2: 1 -2.5 4 5", OK },
     { "blanks.csv", "1 2\n3   4\n", 0, 0, "2x2: 1 2 3 4", OK },
     { "tab.txt", "1\t2\n3\t4\n", 0, 0, "2x2: 1 2 3 4", OK },
     { "mixed.txt", "1\t2   3\n 4 5\t6", 0, 0, "2x3: 1 2 3 4 5 6", OK },
@@ -249,7 +251,5 @@ int main(void)
         cmocka_unit_test(refuses),
         cmocka_unit_test(options_are_for_text),
     };
-    test_filter();
-    return test_verdict(
-        cmocka_run_group_tests_name("data_text", tests, scratch_setup, scratch_teardown));
+    return scratch_run("data_text", tests);
 }

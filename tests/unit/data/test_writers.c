@@ -70,23 +70,23 @@ static void round_trips(void **state)
                                    .dim = t->element == ELEMENT_I64 ? 2 : 0 };
         const char *path = make_source_file(*state, t->element);
         if (file_open(path, &as, &in, &err))
-            fail_with("%s: %s", path, err.text);
+            fail_msg("%s: %s", path, err.text);
         if (data_write(in, scratch_path(*state, t->out), NULL, NULL, &err))
-            fail_with("%s: %s", t->out, err.text);
+            fail_msg("%s: %s", t->out, err.text);
         as = (struct file_options){ .element = t->back_element };
         if (!strcmp(t->out, "o.i64") || !strcmp(t->out, "o.f64"))
             as.dim = in->dim;
         if (!strcmp(t->out, "o.f64"))
             as.element = "f32";
         if (file_open(((struct scratch *)*state)->path, &as, &back, &err))
-            fail_with("%s: %s", t->out, err.text);
+            fail_msg("%s: %s", t->out, err.text);
         /* The hash covers element, shape and bytes, so it decides; the byte
          * comparison shows the place. */
         char a[64], b[64];
         assert_int_equal(source_read(in, 0, in->n, a, &err), OK);
         assert_int_equal(source_read(back, 0, back->n, b, &err), OK);
         if (in->hash != back->hash || memcmp(a, b, in->n * source_row_bytes(in)))
-            fail_with("%s of %s: came back different", t->out, data_element_name(t->element));
+            fail_msg("%s of %s: came back different", t->out, data_element_name(t->element));
         source_close(in);
         source_close(back);
     }
@@ -117,7 +117,7 @@ static void refuses_what_does_not_fit(void **state)
         snprintf(in, sizeof in, "%s", make_source_file(*state, cases[i].element));
         int rc = data_convert(in, &as, scratch_path(*state, cases[i].out), NULL, NULL, NULL, &err);
         if (rc != cases[i].code)
-            fail_with("%s: got %s: %s", cases[i].out, error_name(rc), err.text);
+            fail_msg("%s: got %s: %s", cases[i].out, error_name(rc), err.text);
         expect_text(cases[i].out, &err, cases[i].expected);
         struct stat st;
         assert_int_not_equal(stat(scratch_path(*state, cases[i].out), &st), 0);
@@ -189,7 +189,7 @@ static void a_failed_write_leaves_the_old_file(void **state)
     DIR *dir = opendir(((struct scratch *)*state)->dir);
     for (struct dirent *e; (e = readdir(dir));)
         if (!strncmp(e->d_name, "old.npy.", 8))
-            fail_with("%s was left behind", e->d_name);
+            fail_msg("%s was left behind", e->d_name);
     closedir(dir);
 #ifdef HAVE_HDF5
     err = (struct error){ 0 };
@@ -202,19 +202,6 @@ static void a_failed_write_leaves_the_old_file(void **state)
     assert_null(strstr(err.text, "time = "));
     assert_int_not_equal(stat(full, &st), 0);
 #endif
-}
-
-static void npy_rows_begin_at_a_cache_line(void **state)
-{
-    struct error err = { 0 };
-    char in[PATH_MAX + 256];
-    struct source *s = NULL;
-    snprintf(in, sizeof in, "%s", make_source_file(*state, INDEX_F32));
-    assert_ok(data_convert(in, NULL, scratch_path(*state, "o.npy"), NULL, NULL, NULL, &err), &err);
-    assert_ok(file_open(((struct scratch *)*state)->path, NULL, &s, &err), &err);
-    assert_non_null(s->rows);
-    assert_int_equal((uintptr_t)s->rows % 64, 0);
-    source_close(s);
 }
 
 /* More rows than a block, so that loops over blocks have a partial last one;
@@ -273,10 +260,7 @@ int main(void)
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(doubles_reach_wide_formats),
         cmocka_unit_test(a_failed_write_leaves_the_old_file),
-        cmocka_unit_test(npy_rows_begin_at_a_cache_line),
         cmocka_unit_test(large_files_and_names_inside_hdf5),
     };
-    test_filter();
-    return test_verdict(
-        cmocka_run_group_tests_name("data_writers", tests, scratch_setup, scratch_teardown));
+    return scratch_run("data_writers", tests);
 }

@@ -6,9 +6,12 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "algorithms/common/durable/folder_claim.h"
 #include "algorithms/common/durable/store_file.h"
 #include "src/core/param.h"
 #include "src/core/slot_table.h"
+#include "tests/support/fault_injection.h"
+#include "tests/support/index_folder.h"
 
 #define NAME "some.index"
 static const struct store_identity identity = { "tester", 3, 7, INDEX_F32, INDEX_COS };
@@ -325,15 +328,14 @@ static void test_identity(void **state)
 
 struct whole_file {
     char path[PATH_MAX];
-    unsigned char *bytes;
-    size_t n;
+    struct bytes file;
 };
 
 /* Written in place: truncating and rewriting would make the file system flush each time. */
 static void put_bytes(const struct whole_file *f, size_t first, size_t n, size_t length)
 {
     const int fd = open(f->path, O_WRONLY);
-    assert_true(fd >= 0 && pwrite(fd, f->bytes + first, n, (off_t)first) == (ssize_t)n);
+    assert_true(fd >= 0 && pwrite(fd, f->file.at + first, n, (off_t)first) == (ssize_t)n);
     assert_int_equal(ftruncate(fd, (off_t)length), 0);
     close(fd);
 }
@@ -347,57 +349,30 @@ static void test_damage(void **state)
     test_dir_make(dir);
     assert_ok(write_one(dir, NULL, 1, &e), &e);
     (void)snprintf(f.path, sizeof f.path, "%.4000s/" NAME, dir);
-    const int fd = open(f.path, O_RDONLY);
-    struct stat st;
-    assert_true(fd >= 0 && fstat(fd, &st) == 0);
-    f.n = (size_t)st.st_size;
-    f.bytes = malloc(f.n + 1);
-    assert_int_equal(read(fd, f.bytes, f.n), f.n);
-    close(fd);
+    f.file = bytes_read(f.path);
     /* Every byte of the header and the table, gaps between sections, and some of the contents. */
-    for (size_t i = 0; i < f.n; i += i < 1400 || i > f.n - 300 ? 1 : 977) {
-        const unsigned char was = f.bytes[i];
-        f.bytes[i] ^= (unsigned char)(1U << rng_below(&r, 8));
-        put_bytes(&f, i, 1, f.n);
+    for (size_t i = 0; i < f.file.n; i += i < 1400 || i > f.file.n - 300 ? 1 : 977) {
+        const unsigned char was = f.file.at[i];
+        f.file.at[i] ^= (unsigned char)(1U << rng_below(&r, 8));
+        put_bytes(&f, i, 1, f.file.n);
         const int rc = read_one(dir, 1, &e);
         if (rc != ERR_CORRUPT || !strstr(e.text, NAME))
-            fail_msg("byte %zu of %zu: %s: %s", i, f.n, error_name(rc), e.text);
+            fail_msg("byte %zu of %zu: %s: %s", i, f.file.n, error_name(rc), e.text);
         error_clear(&e);
-        f.bytes[i] = was;
-        put_bytes(&f, i, 1, f.n);
-        if (i % 40 != 0 && i + 40 < f.n)
+        f.file.at[i] = was;
+        put_bytes(&f, i, 1, f.file.n);
+        if (i % 40 != 0 && i + 40 < f.file.n)
             continue;
         put_bytes(&f, 0, 0, i);
         assert_code(read_one(dir, 1, &e), ERR_CORRUPT, &e);
-        put_bytes(&f, i, f.n - i, f.n);
+        put_bytes(&f, i, f.file.n - i, f.file.n);
     }
     assert_ok(read_one(dir, 1, &e), &e);
-    f.bytes[f.n] = 0;
-    put_bytes(&f, f.n, 1, f.n + 1);
+    f.file.at[f.file.n] = 0;
+    put_bytes(&f, f.file.n, 1, f.file.n + 1);
     assert_code(read_one(dir, 1, &e), ERR_CORRUPT, &e);
-    free(f.bytes);
+    free(f.file.at);
     test_dir_remove(dir);
-}
-
-struct faults {
-    size_t calls, fail_at;
-    char last[32];
-};
-
-static int fail_nth(void *to, const char *call)
-{
-    struct faults *f = to;
-    if (++f->calls != f->fail_at)
-        return 0;
-    (void)snprintf(f->last, sizeof f->last, "%s", call);
-    return ENOSPC;
-}
-
-static bool exists(const char *dir, const char *name)
-{
-    char path[PATH_MAX];
-    (void)snprintf(path, sizeof path, "%.4000s/%s", dir, name);
-    return access(path, F_OK) == 0;
 }
 
 /* When any call fails: an error that names the call, the old or the new contents,
@@ -410,17 +385,20 @@ static void test_failing_calls(void **state)
     assert_ok(write_one(dir, NULL, 1, &e), &e);
     size_t i = 1;
     for (bool done = false; !done; i++) {
-        struct faults faults = { .fail_at = i };
-        const struct file_fault fault = { fail_nth, &faults };
-        const int rc = write_one(dir, &fault, 2, &e);
-        done = faults.calls < i;
+        atomic_size_t calls = 0;
+        struct injected_faults faults;
+        faults_begin(&faults, &calls);
+        faults.code = ENOSPC;
+        faults.fail_at = i;
+        const int rc = write_one(dir, &faults.fault, 2, &e);
+        done = calls < i;
         assert_int_equal(rc, done ? OK : ERR_IO);
         if (!done && !strstr(e.text, "No space left"))
-            fail_msg("%s: \"%s\"", faults.last, e.text);
+            fail_msg("%s: \"%s\"", faults.failed, e.text);
         error_clear(&e);
-        assert_false(exists(dir, NAME ".new"));
+        assert_false(folder_has(dir, NAME ".new"));
         /* The new file is in place if only the folder's fsync failed. */
-        const bool placed = done || strcmp(faults.last, "fsync-dir") == 0;
+        const bool placed = done || strcmp(faults.failed, "fsync-dir") == 0;
         assert_ok(read_one(dir, placed ? 2 : 1, &e), &e);
         if (placed && !done)
             assert_ok(write_one(dir, NULL, 1, &e), &e);
@@ -441,7 +419,7 @@ static void test_abort_and_bad_folders(void **state)
     store_section(&w, "x");
     store_write(&w, bytes, sizeof bytes);
     store_abort(&w);
-    assert_false(exists(dir, NAME ".new"));
+    assert_false(folder_has(dir, NAME ".new"));
     assert_ok(read_one(dir, 1, &e), &e);
     (void)snprintf(missing, sizeof missing, "%.4000s/none", dir);
     assert_code(write_one(missing, NULL, 1, &e), ERR_IO, &e);
@@ -452,7 +430,7 @@ static void test_abort_and_bad_folders(void **state)
     assert_int_equal(mkdir(missing, 0777), 0);
     assert_code(read_one(dir, 1, &e), ERR_IO, &e);
     assert_code(write_one(dir, NULL, 1, &e), ERR_IO, &e);
-    assert_false(exists(dir, NAME ".new"));
+    assert_false(folder_has(dir, NAME ".new"));
     test_dir_remove(dir);
 }
 

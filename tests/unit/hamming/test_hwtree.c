@@ -1,13 +1,8 @@
 /* test_hwtree.c - the Hamming-weight tree against a plain array over random histories, at every
  * radius; its node names and blocks, and the memory that it frees. */
-#include "tests/unit/hamming/code_tree.h"
+#include "tests/support/code_tree.h"
 
 #include "algorithms/hamming/hwtree/hwtree.h"
-
-static double stat_of(struct code_tree *t, const char *name)
-{
-    return test_stat(t->index.index, name);
-}
 
 static void test_histories(void **state)
 {
@@ -23,11 +18,6 @@ static void test_histories(void **state)
 static void test_no_memory(void **state)
 {
     tree_remove_without_memory(&hwtree_ops, "leaf_capacity=4");
-}
-
-static void test_groups(void **state)
-{
-    tree_groups(&hwtree_ops, "leaf_capacity=8");
 }
 
 /* ------------------------------------------------------------------------ the bound */
@@ -79,8 +69,8 @@ static void test_one_code_under_many_ids(void **state)
         codes[i] = UINT64_C(0x123456789abcdef0) ^ (i % 1000 == 0);
     tree_insert(&t, codes, N);
     tree_check(&t);
-    assert_int_equal(stat_of(&t, "leaves"), 2);
-    assert_int_equal(stat_of(&t, "depth"), 6);
+    assert_int_equal(tree_stat(&t, "leaves"), 2);
+    assert_int_equal(tree_stat(&t, "depth"), 6);
     tree_compare(&t, codes[1], 0, 0);
     tree_compare(&t, codes[1], 1, 1);
     tree_remove(&t, N / 2);
@@ -133,14 +123,14 @@ static void test_nodes_merge(void **state)
     tree_insert(&t, codes, 3000);
     tree_compare(&t, codes[0], 0, 64);
     assert_true(t.computed <= (double)t.n);
-    assert_true(stat_of(&t, "depth") >= 2);
+    assert_true(tree_stat(&t, "depth") >= 2);
     /* At most 32 codes are left, half of a leaf's 64, so each root is a leaf again. */
     tree_remove(&t, t.n - 32);
     tree_check(&t);
-    assert_int_equal(stat_of(&t, "depth"), 0);
-    assert_int_equal(stat_of(&t, "inner_nodes"), 0);
+    assert_int_equal(tree_stat(&t, "depth"), 0);
+    assert_int_equal(tree_stat(&t, "inner_nodes"), 0);
     tree_remove(&t, t.n);
-    assert_int_equal(stat_of(&t, "leaves"), 0);
+    assert_int_equal(tree_stat(&t, "leaves"), 0);
     tree_end(&t);
 }
 
@@ -192,25 +182,19 @@ static void test_blocks(void **state)
 static void test_files_keep_options(void **state)
 {
     struct code_tree t;
-    char dir[PATH_MAX];
     uint64_t codes[3000];
-    test_dir_make(dir);
     tree_begin(&t, &hwtree_ops, "leaf_capacity=6,max_depth=4");
     test_fill_b64(&t.rng, codes, 3000, 3);
     tree_insert(&t, codes, 3000);
-    const double leaves = stat_of(&t, "leaves");
-    assert_ok(index_save(&t.index, dir), &t.bench.error);
-    struct checked saved = t.index;
-    assert_ok(index_open_saved(&t.index, &hwtree_ops, &t.bench.env, dir, &saved), &t.bench.error);
-    index_close(&saved);
+    const double leaves = tree_stat(&t, "leaves");
+    tree_reload(&t);
     tree_check(&t);
     /* Nothing was removed, so the loaded tree equals the saved one. */
-    assert_int_equal(stat_of(&t, "leaves"), leaves);
+    assert_int_equal(tree_stat(&t, "leaves"), leaves);
     tree_compare(&t, tree_a_query(&t), 0, 64);
     tree_remove(&t, 2500);
     tree_check(&t);
     tree_end(&t);
-    test_dir_remove(dir);
 }
 
 int main(void)
@@ -219,7 +203,6 @@ int main(void)
         cmocka_unit_test(test_names_bound_distances),
         cmocka_unit_test(test_blocks),
         cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_groups),
         cmocka_unit_test(test_one_code_under_many_ids),
         cmocka_unit_test(test_memory_is_given_back),
         cmocka_unit_test(test_nodes_merge),

@@ -1,5 +1,5 @@
 /* test_mtree.c - the M-tree against a plain array, and its check() against damage. */
-#include "tests/unit/hamming/code_tree.h"
+#include "tests/support/code_tree.h"
 
 #include "algorithms/hamming/mtree/mtree.h"
 
@@ -43,14 +43,6 @@ static uint32_t first_leaf(const struct mtree *m)
     return number;
 }
 
-static void expect_noticed(struct code_tree *t, const char *sentence)
-{
-    const int rc = index_check(&t->index, NULL);
-    assert_int_equal(rc, ERR_INVARIANT);
-    assert_non_null(strstr(t->bench.error.text, sentence));
-    error_clear(&t->bench.error);
-}
-
 static void test_check_notices(void **state)
 {
     struct code_tree t;
@@ -64,19 +56,19 @@ static void test_check_notices(void **state)
 
     const uint8_t radius = root->radius[0];
     root->radius[0] = 3;
-    expect_noticed(&t, "a covering radius leaves out a row");
+    tree_expect_noticed(&t, "a covering radius leaves out a row");
     root->radius[0] = radius;
 
     leaf->to_parent[0] ^= 1;
-    expect_noticed(&t, "a distance to the parent is wrong");
+    tree_expect_noticed(&t, "a distance to the parent is wrong");
     leaf->to_parent[0] ^= 1;
 
     m->codes.place[leaf->refs[0]] ^= 1;
-    expect_noticed(&t, "a row of it is filed elsewhere");
+    tree_expect_noticed(&t, "a row of it is filed elsewhere");
     m->codes.place[leaf->refs[0]] ^= 1;
 
     m->n_leaves++;
-    expect_noticed(&t, "leaves");
+    tree_expect_noticed(&t, "leaves");
     m->n_leaves--;
     tree_check(&t);
     tree_end(&t);

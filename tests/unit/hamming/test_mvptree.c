@@ -1,5 +1,5 @@
 /* test_mvptree.c - the mvp-tree against a plain array, and its check() against damage. */
-#include "tests/unit/hamming/code_tree.h"
+#include "tests/support/code_tree.h"
 
 #include "algorithms/hamming/mvptree/mvptree.h"
 
@@ -38,11 +38,6 @@ static void test_repeats(void **state)
     tree_repeats(&mvptree_ops, "leaf_capacity=20");
 }
 
-static double stat_of(struct code_tree *t, const char *name)
-{
-    return test_stat(t->index.index, name);
-}
-
 /* Depth stays logarithmic for any order of insertion; equal codes share one leaf. */
 static void test_depth(void **state)
 {
@@ -54,20 +49,20 @@ static void test_depth(void **state)
     for (size_t i = 0; i < N; i++)
         codes[i] = i;
     tree_insert(&t, codes, N);
-    assert_true(stat_of(&t, "depth") < 40);
+    assert_true(tree_stat(&t, "depth") < 40);
     tree_remove(&t, N);
     for (size_t i = 0; i < N; i++) /* a vantage point separates only its own copies from the rest */
         codes[i] = UINT64_C(1) << rng_below(&t.rng, 64);
     tree_insert(&t, codes, N);
-    assert_true(stat_of(&t, "depth") < 40);
+    assert_true(tree_stat(&t, "depth") < 40);
     tree_remove(&t, N);
     for (size_t i = 0; i < N; i++)
         codes[i] = 5;
     tree_insert(&t, codes, N);
-    assert_true(stat_of(&t, "nodes") == 1);
+    assert_true(tree_stat(&t, "nodes") == 1);
     test_fill_b64(&t.rng, codes, N, 0);
     tree_insert(&t, codes, N);
-    assert_true(stat_of(&t, "depth") < 100);
+    assert_true(tree_stat(&t, "depth") < 100);
     tree_end(&t);
     free(codes);
 }
@@ -84,7 +79,7 @@ static void test_dead_points(void **state)
     while (t.n > 8) {
         tree_remove(&t, t.n / 8 + 1);
         tree_check(&t);
-        const double dead = stat_of(&t, "dead_points");
+        const double dead = tree_stat(&t, "dead_points");
         most = dead > most ? dead : most;
         assert_true(dead <= (double)t.n);
         tree_compare(&t, codes[t.n], 24, 24);
@@ -140,14 +135,6 @@ static void test_refuses_fan_out(void **state)
     test_bench_end(&bench);
 }
 
-static void expect_noticed(struct code_tree *t, const char *sentence)
-{
-    const int rc = index_check(&t->index, NULL);
-    assert_int_equal(rc, ERR_INVARIANT);
-    assert_non_null(strstr(t->bench.error.text, sentence));
-    error_clear(&t->bench.error);
-}
-
 static void test_check_notices(void **state)
 {
     struct code_tree t;
@@ -165,19 +152,19 @@ static void test_check_notices(void **state)
 
     const uint8_t kept = *bounds[0];
     *bounds[0] = 60;
-    expect_noticed(&t, "a bound above leaves out one of its rows");
+    tree_expect_noticed(&t, "a bound above leaves out one of its rows");
     *bounds[0] = kept;
 
     leaf->path[0] ^= 1;
-    expect_noticed(&t, "a path distance is wrong");
+    tree_expect_noticed(&t, "a path distance is wrong");
     leaf->path[0] ^= 1;
 
     m->codes.place[leaf->rows[0]] ^= 1;
-    expect_noticed(&t, "is not that of the store");
+    tree_expect_noticed(&t, "is not that of the store");
     m->codes.place[leaf->rows[0]] ^= 1;
 
     root->cuts[0] = 0;
-    expect_noticed(&t, "the cuts above lead one of its rows elsewhere");
+    tree_expect_noticed(&t, "the cuts above lead one of its rows elsewhere");
     tree_end(&t);
 }
 

@@ -7,61 +7,14 @@ static const int64_t all_capacities[] = { 1, 2, 10, 64 };
 
 /* ------------------------------------------------------------------------ histories */
 
-static void step(struct hf_world *w, enum hf_pattern pattern)
-{
-    const uint64_t what = rng_below(&w->rng, 8);
-    if (what < 3)
-        hf_insert(w, pattern, 1 + (size_t)rng_below(&w->rng, 200));
-    else if (what == 3)
-        hf_insert(w, pattern, 1);
-    else if (what < 7) {
-        const size_t most = w->n < 150 ? w->n : 150;
-        hf_shuffle(w);
-        hf_remove_last(w, (size_t)rng_below(&w->rng, most + 1));
-    } else if (rng_below(&w->rng, 4) == 0) {
-        hf_remove_last(w, w->n);
-    }
-}
-
 static void test_histories(void **state)
-{
-    uint64_t stream = 0;
-    for (enum hf_pattern pattern = 0; pattern < HF_PATTERNS; pattern++)
-        for (size_t b = 0; b < 4; b++)
-            for (size_t c = 0; c < 4; c++) {
-                struct hf_world w;
-                hf_open(&w, hf_params(HFTRIE_STANDARD, all_bits[b], all_capacities[c]), ++stream);
-                for (size_t i = 0; i < 60; i++) {
-                    step(&w, pattern);
-                    hf_check(&w);
-                    hf_expect_exact(&w, hf_code(&w, pattern), (unsigned)rng_below(&w.rng, 65));
-                }
-                hf_close(&w);
-            }
-}
-
-/* Some codes of each pattern, so that leaves of all kinds are side by side. */
-static void insert_mixture(struct hf_world *w, size_t n)
-{
-    for (enum hf_pattern pattern = 0; pattern < HF_PATTERNS; pattern++)
-        hf_insert(w, pattern, n);
-}
-
-static void test_every_radius(void **state)
 {
     for (size_t b = 0; b < 4; b++)
         for (size_t c = 0; c < 4; c++) {
-            struct hf_world w;
-            hf_open(&w, hf_params(HFTRIE_STANDARD, all_bits[b], all_capacities[c]), 100 + b);
-            insert_mixture(&w, 300);
-            hf_shuffle(&w);
-            hf_remove_last(&w, 400);
-            hf_check(&w);
-            for (unsigned radius = 0; radius <= 64; radius++) {
-                hf_expect_exact(&w, rng_u64(&w.rng), radius);
-                hf_expect_exact(&w, w.codes[rng_below(&w.rng, w.n)], radius);
-            }
-            hf_close(&w);
+            char options[100];
+            (void)snprintf(options, sizeof options, "mode=standard,chunk_bits=%d,leaf_capacity=%d",
+                           (int)all_bits[b], (int)all_capacities[c]);
+            tree_history(&hftrie_ops, options, 240, 200);
         }
 }
 
@@ -69,18 +22,17 @@ static void test_every_radius(void **state)
 static void test_many(void **state)
 {
     for (size_t b = 0; b < 4; b++) {
-        struct hf_world w;
-        hf_open(&w, hf_params(HFTRIE_STANDARD, all_bits[b], 10), 110 + b);
+        struct code_tree w;
+        hf_open_trie(&w, "standard", all_bits[b], 10, 110 + b);
         hf_insert(&w, HF_UNIFORM, 60000);
         hf_insert(&w, HF_CLUSTERED, 40000);
-        hf_check(&w);
+        tree_check(&w);
         for (unsigned radius = 0; radius <= 64; radius += 4)
-            hf_expect_exact(&w, w.codes[rng_below(&w.rng, w.n)], radius);
-        hf_shuffle(&w);
-        hf_remove_last(&w, 90000);
-        hf_check(&w);
-        hf_expect_exact(&w, w.codes[0], 14);
-        hf_close(&w);
+            tree_compare(&w, w.codes[rng_below(&w.rng, w.n)], radius, radius);
+        tree_remove(&w, 90000);
+        tree_check(&w);
+        tree_compare(&w, w.codes[0], 14, 14);
+        tree_end(&w);
     }
 }
 
@@ -95,18 +47,18 @@ static void test_one_code_many_ids(void **state)
     assert_non_null(codes);
     for (int order = 0; order < 3; order++)
         for (size_t b = 0; b < 4; b++) {
-            struct hf_world w;
-            hf_open(&w, hf_params(HFTRIE_STANDARD, all_bits[b], 10), 120);
+            struct code_tree w;
+            hf_open_trie(&w, "standard", all_bits[b], 10, 120);
             hf_insert(&w, HF_UNIFORM, 500);
             for (size_t i = 0; i < EQUAL; i++)
                 codes[i] = 77;
-            hf_insert_codes(&w, codes, EQUAL);
-            hf_check(&w);
+            tree_insert(&w, codes, EQUAL);
+            tree_check(&w);
             const uint64_t near[] = { 76, 77, 77 ^ UINT64_C(1) << 63 };
-            hf_insert_codes(&w, near, 3);
-            hf_check(&w);
-            hf_expect_exact(&w, 77, 0);
-            hf_expect_exact(&w, 76, 1);
+            tree_insert(&w, near, 3);
+            tree_check(&w);
+            tree_compare(&w, 77, 0, 0);
+            tree_compare(&w, 76, 1, 1);
             for (size_t i = 0; order == 0 && i < w.n / 2; i++) {
                 const uint64_t id = w.ids[i], code = w.codes[i];
                 w.ids[i] = w.ids[w.n - 1 - i];
@@ -114,14 +66,12 @@ static void test_one_code_many_ids(void **state)
                 w.ids[w.n - 1 - i] = id;
                 w.codes[w.n - 1 - i] = code;
             }
-            if (order == 2)
-                hf_shuffle(&w);
-            hf_remove_last(&w, EQUAL / 2);
-            hf_check(&w);
-            hf_expect_exact(&w, 77, 3);
-            hf_remove_last(&w, w.n);
-            hf_check(&w);
-            hf_close(&w);
+            (order == 2 ? tree_remove : tree_remove_last)(&w, EQUAL / 2);
+            tree_check(&w);
+            tree_compare(&w, 77, 3, 3);
+            tree_remove_last(&w, w.n);
+            tree_check(&w);
+            tree_end(&w);
         }
     free(codes);
 }
@@ -132,21 +82,21 @@ static void test_last_bit(void **state)
 {
     const uint64_t even[12] = { 0 }, odd = 1;
     for (size_t b = 0; b < 4; b++) {
-        struct hf_world w;
-        hf_open(&w, hf_params(HFTRIE_STANDARD, all_bits[b], 4), 130);
-        hf_insert_codes(&w, even, 12);
-        assert_int_equal(hf_stat(&w, "nodes"), 0);
+        struct code_tree w;
+        hf_open_trie(&w, "standard", all_bits[b], 4, 130);
+        tree_insert(&w, even, 12);
+        assert_int_equal(tree_stat(&w, "nodes"), 0);
         for (int i = 0; i < 3; i++) {
-            hf_insert_codes(&w, &odd, 1);
-            hf_check(&w);
-            assert_int_equal(hf_stat(&w, "depth"), 64 / all_bits[b]);
-            hf_expect_exact(&w, 0, 0);
-            hf_expect_exact(&w, 1, 0);
-            hf_remove_last(&w, 1);
-            hf_check(&w);
-            assert_int_equal(hf_stat(&w, "nodes"), 0);
+            tree_insert(&w, &odd, 1);
+            tree_check(&w);
+            assert_int_equal(tree_stat(&w, "depth"), 64 / all_bits[b]);
+            tree_compare(&w, 0, 0, 0);
+            tree_compare(&w, 1, 0, 0);
+            tree_remove_last(&w, 1);
+            tree_check(&w);
+            assert_int_equal(tree_stat(&w, "nodes"), 0);
         }
-        hf_close(&w);
+        tree_end(&w);
     }
 }
 
@@ -156,47 +106,46 @@ static void test_last_bit(void **state)
  * once, not each time. */
 static void test_no_thrashing(void **state)
 {
-    struct hf_world w;
-    hf_open(&w, hf_params(HFTRIE_STANDARD, 4, 64), 140);
+    struct code_tree w;
+    hf_open_trie(&w, "standard", 4, 64, 140);
     hf_insert(&w, HF_UNIFORM, 64);
     for (int i = 0; i < 50; i++) {
         hf_insert(&w, HF_UNIFORM, 1);
-        hf_remove_last(&w, 1);
-        hf_check(&w);
+        tree_remove_last(&w, 1);
+        tree_check(&w);
     }
-    assert_int_equal(hf_stat(&w, "splits"), 1);
-    assert_int_equal(hf_stat(&w, "merges"), 0);
-    hf_remove_last(&w, 15);
-    assert_int_equal(hf_stat(&w, "merges"), 0);
-    hf_remove_last(&w, 1);
-    hf_check(&w);
-    assert_int_equal(hf_stat(&w, "merges"), 1);
-    assert_int_equal(hf_stat(&w, "nodes"), 0);
-    hf_close(&w);
+    assert_int_equal(tree_stat(&w, "splits"), 1);
+    assert_int_equal(tree_stat(&w, "merges"), 0);
+    tree_remove_last(&w, 15);
+    assert_int_equal(tree_stat(&w, "merges"), 0);
+    tree_remove_last(&w, 1);
+    tree_check(&w);
+    assert_int_equal(tree_stat(&w, "merges"), 1);
+    assert_int_equal(tree_stat(&w, "nodes"), 0);
+    tree_end(&w);
 }
 
 /* Deletions free memory as they go, not only at the end. */
 static void test_memory(void **state)
 {
     for (enum hf_pattern pattern = 0; pattern < HF_PATTERNS; pattern++) {
-        struct hf_world w;
-        hf_open(&w, hf_params(HFTRIE_STANDARD, 4, 64), 150 + pattern);
+        struct code_tree w;
+        hf_open_trie(&w, "standard", 4, 64, 150 + pattern);
         const size_t empty = mem_live(&w.bench.mem);
         hf_insert(&w, pattern, 10000);
         const size_t small = mem_live(&w.bench.mem);
         hf_insert(&w, pattern, 90000);
-        hf_shuffle(&w);
         for (int i = 0; i < 9; i++) {
-            hf_remove_last(&w, 10000);
-            hf_check(&w);
+            tree_remove(&w, 10000);
+            tree_check(&w);
         }
         /* Leaves that were sized for ten times as many codes are no longer full. */
         if (mem_live(&w.bench.mem) > 4 * small)
             fail_msg("pattern %d: %zu bytes for 10000 codes after deletions, %zu before", pattern,
                      mem_live(&w.bench.mem), small);
-        hf_remove_last(&w, w.n);
+        tree_remove_last(&w, w.n);
         assert_int_equal(mem_live(&w.bench.mem), empty);
-        hf_close(&w);
+        tree_end(&w);
     }
 }
 
@@ -207,30 +156,29 @@ static void test_memory(void **state)
 static void test_reload_keeps_shape(void **state)
 {
     for (size_t b = 0; b < 4; b++) {
-        struct hf_world w;
-        hf_open(&w, hf_params(HFTRIE_FAST, all_bits[b], 20), 160 + b);
-        insert_mixture(&w, 2000);
-        hf_shuffle(&w);
-        hf_remove_last(&w, 5000);
+        struct code_tree w;
+        hf_open_trie(&w, "fast", all_bits[b], 20, 160 + b);
+        hf_insert_mixture(&w, 2000);
+        tree_remove(&w, 5000);
         static const char *const names[] = { "rows", "nodes", "leaves", "depth", "granules" };
         double before[5];
         for (size_t i = 0; i < 5; i++)
-            before[i] = hf_stat(&w, names[i]);
+            before[i] = tree_stat(&w, names[i]);
         const uint64_t query = rng_u64(&w.rng);
         struct hf_found a = hf_range(&w, query, 26);
-        hf_reload(&w);
-        hf_check(&w);
+        tree_reload(&w);
+        tree_check(&w);
         for (size_t i = 0; i < 5; i++)
-            assert_int_equal(hf_stat(&w, names[i]), before[i]);
+            assert_int_equal(tree_stat(&w, names[i]), before[i]);
         struct hf_found z = hf_range(&w, query, 26);
         assert_memory_equal(a.distance, z.distance, w.next_id);
         assert_true(a.n > 0);
         free(a.distance);
         free(z.distance);
-        hf_remove_last(&w, w.n);
-        hf_reload(&w);
-        hf_check(&w);
-        hf_close(&w);
+        tree_remove_last(&w, w.n);
+        tree_reload(&w);
+        tree_check(&w);
+        tree_end(&w);
     }
 }
 
@@ -260,10 +208,10 @@ static void test_impossible_files(void **state)
         { "should be one leaf", { { 1, 2 }, { 2, 1 } }, { 1, 2, 3 }, { 0, 1, UINT64_MAX } },
         { "fewer codes", { { 1, 3 }, { 1, 1 } }, { 1, 2, 3 }, { 0, 1, UINT64_MAX } },
     };
-    struct hf_world w;
+    struct code_tree w;
     struct store_writer *writer = malloc(sizeof *writer);
     assert_non_null(writer);
-    hf_open(&w, hf_params(HFTRIE_STANDARD, 4, 2), 170);
+    hf_open_trie(&w, "standard", 4, 2, 170);
     const struct store_identity identity = store_identity_of(&w.bench.env, "hftrie", 1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char dir[PATH_MAX];
@@ -271,7 +219,7 @@ static void test_impossible_files(void **state)
         test_dir_make(dir);
         (void)store_begin(writer, dir, "hftrie.index", &identity, NULL, &w.bench.error);
         store_section(writer, "params");
-        store_write(writer, &w.params, offsetof(struct hftrie_params, wal));
+        store_write(writer, &hf_index(&w)->params, offsetof(struct hftrie_params, wal));
         store_section(writer, "leaves");
         store_write(writer, cases[i].leaves,
                     (cases[i].leaves[0].level == 0 ? 1 : 2) * sizeof(struct leaf));
@@ -285,7 +233,7 @@ static void test_impossible_files(void **state)
         test_dir_remove(dir);
     }
     free(writer);
-    hf_close(&w);
+    tree_end(&w);
 }
 
 /* ------------------------------------------------------------------------ check, print, options */
@@ -293,23 +241,23 @@ static void test_impossible_files(void **state)
 /* Each invariant, broken by hand, must be named in the error. */
 static void test_check_finds(void **state)
 {
-    struct hf_world w;
-    hf_open(&w, hf_params(HFTRIE_STANDARD, 4, 10), 180);
+    struct code_tree w;
+    hf_open_trie(&w, "standard", 4, 10, 180);
     hf_insert(&w, HF_UNIFORM, 500);
     hf_insert(&w, HF_FEW_VALUES, 100);
-    struct trie *t = hf_trie(&w);
+    struct trie *t = hf_index(&w)->state;
     const uint32_t leaf = *hftrie_trie_find(t, w.codes, NULL);
     uint32_t long_leaf = leaf;
     for (uint32_t g = 0; g < t->n_granules; g++)
         if (t->granules[g].before & TRIE_HEAD && trie_leaf_size(t, g) > TRIE_SLOTS)
             long_leaf = g;
-#define BREAK(thing, value)                                                          \
-    do {                                                                             \
-        __typeof__(thing) was = (thing);                                             \
-        (thing) = (value);                                                           \
-        assert_code(hftrie_ops.check(w.index, NULL), ERR_INVARIANT, &w.bench.error); \
-        (thing) = was;                                                               \
-        hf_check(&w);                                                                \
+#define BREAK(thing, value)                                                                \
+    do {                                                                                   \
+        __typeof__(thing) was = (thing);                                                   \
+        (thing) = (value);                                                                 \
+        assert_code(hftrie_ops.check(w.index.index, NULL), ERR_INVARIANT, &w.bench.error); \
+        (thing) = was;                                                                     \
+        tree_check(&w);                                                                    \
     } while (0)
     BREAK(t->granules[leaf].codes[0], ~was);
     BREAK(t->ids[leaf * TRIE_SLOTS], was + 100000);
@@ -326,7 +274,7 @@ static void test_check_finds(void **state)
     BREAK(*hftrie_trie_find(t, w.codes, NULL), TRIE_NONE);
     BREAK(*hftrie_trie_find(t, w.codes, NULL), long_leaf == leaf ? 0 : long_leaf);
 #undef BREAK
-    hf_close(&w);
+    tree_end(&w);
 }
 
 struct shown {
@@ -365,7 +313,7 @@ static void skip_ids(void *to, const char *name, const uint64_t *ids, size_t n) 
 
 static void test_inspect(void **state)
 {
-    struct hf_world w;
+    struct code_tree w;
     struct shown none = { 0 }, s = { 0 };
     struct structure_sink sink = { .enter = count_node,
                                    .leave = count_leave,
@@ -373,16 +321,16 @@ static void test_inspect(void **state)
                                    .text = check_prefix,
                                    .ids = skip_ids,
                                    .to = &none };
-    hf_open(&w, hf_params(HFTRIE_STANDARD, 1, 3), 190);
-    assert_int_equal(hftrie_ops.inspect(w.index, &sink), OK);
+    hf_open_trie(&w, "standard", 1, 3, 190);
+    assert_int_equal(hftrie_ops.inspect(w.index.index, &sink), OK);
     assert_int_equal(none.nodes + none.leaves, 0);
-    insert_mixture(&w, 50);
+    hf_insert_mixture(&w, 50);
     sink.to = &s;
-    assert_int_equal(hftrie_ops.inspect(w.index, &sink), OK);
-    assert_int_equal(s.nodes, hf_stat(&w, "nodes"));
-    assert_int_equal(s.leaves, hf_stat(&w, "leaves"));
+    assert_int_equal(hftrie_ops.inspect(w.index.index, &sink), OK);
+    assert_int_equal(s.nodes, tree_stat(&w, "nodes"));
+    assert_int_equal(s.leaves, tree_stat(&w, "leaves"));
     assert_int_equal(s.codes, w.n);
-    hf_close(&w);
+    tree_end(&w);
 }
 
 static void test_options(void **state)
@@ -390,9 +338,12 @@ static void test_options(void **state)
     struct test_bench b;
     test_bench_begin(&b, INDEX_B64, INDEX_HAMMING, 64, 1);
     for (int64_t bits = 1; bits <= 8; bits++) {
-        const struct hftrie_params p = hf_params(HFTRIE_STANDARD, bits, 10);
+        struct hftrie_params p;
         struct index *index = NULL;
         const bool good = bits == 1 || bits == 2 || bits == 4 || bits == 8;
+        param_defaults(hftrie_ops.params, &p);
+        p.mode = HFTRIE_STANDARD;
+        p.chunk_bits = bits;
         const int rc = hftrie_ops.create(&index, &b.env, &p);
         assert_code(rc, good ? OK : ERR_CONFIG, &b.error);
         if (good)
@@ -405,7 +356,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_every_radius),
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_one_code_many_ids),
         cmocka_unit_test(test_last_bit),

@@ -6,7 +6,7 @@
 /* Codes that make buckets uneven, or give different codes equal entries and keys. */
 enum pattern { UNIFORM, CLUSTERED, FEW_BLOCKS, ONE_BLOCK, FEW_CODES, EQUAL, PATTERNS };
 
-static uint64_t code_of(struct hf_world *w, enum pattern pattern)
+static uint64_t code_of(struct code_tree *w, enum pattern pattern)
 {
     const uint64_t r = rng_u64(&w->rng);
     uint64_t code = 0;
@@ -23,30 +23,23 @@ static uint64_t code_of(struct hf_world *w, enum pattern pattern)
     }
 }
 
-static void insert(struct hf_world *w, enum pattern pattern, size_t n)
+static void insert(struct code_tree *w, enum pattern pattern, size_t n)
 {
     uint64_t *codes = malloc((n + 1) * sizeof *codes);
     assert_non_null(codes);
     for (size_t i = 0; i < n; i++)
         codes[i] = code_of(w, pattern);
-    hf_insert_codes(w, codes, n);
+    tree_insert(w, codes, n);
     free(codes);
 }
 
-static struct hftrie_params multi_params(bool permute)
+static struct multi *multi(const struct code_tree *w)
 {
-    struct hftrie_params p = hf_params(HFTRIE_MULTI, 4, 256);
-    p.permute = permute;
-    return p;
-}
-
-static struct multi *multi(const struct hf_world *w)
-{
-    return ((struct hftrie *)w->index)->state;
+    return hf_index(w)->state;
 }
 
 /* A stored code, one a few bits from it, or a random one. */
-static uint64_t query_of(struct hf_world *w, enum pattern pattern)
+static uint64_t query_of(struct code_tree *w, enum pattern pattern)
 {
     const uint64_t kind = rng_below(&w->rng, 3);
     if (kind == 0 || w->n == 0)
@@ -57,33 +50,39 @@ static uint64_t query_of(struct hf_world *w, enum pattern pattern)
                : code ^ (rng_u64(&w->rng) & rng_u64(&w->rng) & rng_u64(&w->rng) & rng_u64(&w->rng));
 }
 
+/* A query at a radius below this one. */
+static void compare(struct code_tree *w, enum pattern pattern, uint64_t below)
+{
+    const unsigned radius = (unsigned)rng_below(&w->rng, below);
+    tree_compare(w, query_of(w, pattern), radius, radius);
+}
+
 /* ------------------------------------------------------------------------ histories */
 
 static void history(enum pattern pattern, bool permute, int64_t plan)
 {
-    struct hf_world w;
-    hf_open(&w, multi_params(permute), 100 + pattern);
-    w.knobs.plan = plan;
+    struct code_tree w;
+    hf_open(&w, permute ? "mode=multi" : "mode=multi,permute=false", 100 + pattern);
+    hf_knobs(&w)->plan = plan;
     for (size_t step = 0; step < 40; step++) {
         const uint64_t kind = rng_below(&w.rng, 5);
         if (kind < 3 || w.n == 0) {
             insert(&w, pattern, (size_t)rng_below(&w.rng, step % 10 == 0 ? 1500 : 90));
         } else {
-            hf_shuffle(&w);
-            hf_remove_last(&w, (size_t)rng_below(&w.rng, kind == 3 ? w.n + 1 : w.n % 70 + 1));
+            tree_remove(&w, (size_t)rng_below(&w.rng, kind == 3 ? w.n + 1 : w.n % 70 + 1));
         }
-        hf_check(&w);
-        hf_expect_exact(&w, query_of(&w, pattern), (unsigned)rng_below(&w.rng, 24));
-        hf_expect_exact(&w, query_of(&w, pattern), (unsigned)rng_below(&w.rng, 65));
+        tree_check(&w);
+        compare(&w, pattern, 24);
+        compare(&w, pattern, 65);
     }
     insert(&w, pattern, 2000);
     for (unsigned radius = 0; radius <= 64; radius++)
-        hf_expect_exact(&w, query_of(&w, pattern), radius);
-    hf_reload(&w);
-    hf_check(&w);
+        tree_compare(&w, query_of(&w, pattern), radius, radius);
+    tree_reload(&w);
+    tree_check(&w);
     for (unsigned radius = 0; radius <= 64; radius += 4)
-        hf_expect_exact(&w, query_of(&w, pattern), radius);
-    hf_close(&w);
+        tree_compare(&w, query_of(&w, pattern), radius, radius);
+    tree_end(&w);
 }
 
 static void test_histories(void **state)
@@ -97,19 +96,18 @@ static void test_histories(void **state)
    wrong for the second. */
 static void test_drift(void **state)
 {
-    struct hf_world w;
-    hf_open(&w, multi_params(true), 110);
-    w.knobs.plan = HFTRIE_TABLES;
+    struct code_tree w;
+    hf_open(&w, "mode=multi", 110);
+    hf_knobs(&w)->plan = HFTRIE_TABLES;
     insert(&w, ONE_BLOCK, 3000);
     for (unsigned round = 0; round < 4; round++) {
         insert(&w, FEW_BLOCKS, 1000);
-        hf_check(&w);
+        tree_check(&w);
         for (unsigned radius = 0; radius <= 24; radius += 3)
-            hf_expect_exact(&w, query_of(&w, round % 2 ? ONE_BLOCK : FEW_BLOCKS), radius);
-        hf_shuffle(&w);
-        hf_remove_last(&w, 700);
+            tree_compare(&w, query_of(&w, round % 2 ? ONE_BLOCK : FEW_BLOCKS), radius, radius);
+        tree_remove(&w, 700);
     }
-    hf_close(&w);
+    tree_end(&w);
 }
 
 /* ------------------------------------------------------------------------ one code, many ids */
@@ -118,8 +116,8 @@ enum { MANY = 100000 };
 
 static void many_ids(bool in_order, size_t batch)
 {
-    struct hf_world w;
-    hf_open(&w, multi_params(true), 120);
+    struct code_tree w;
+    hf_open(&w, "mode=multi", 120);
     const size_t empty = mem_live(&w.bench.mem);
     insert(&w, UNIFORM, 500);
     uint64_t *codes = malloc(MANY * sizeof *codes);
@@ -127,20 +125,18 @@ static void many_ids(bool in_order, size_t batch)
     for (size_t i = 0; i < MANY; i++)
         codes[i] = 42;
     for (size_t i = 0; i < MANY; i += batch)
-        hf_insert_codes(&w, codes + i, MANY - i < batch ? MANY - i : batch);
+        tree_insert(&w, codes + i, MANY - i < batch ? MANY - i : batch);
     free(codes);
-    assert_true(hf_stat(&w, "distinct_codes") <= 501);
-    hf_check(&w);
-    hf_expect_exact(&w, 43, 1);
-    if (!in_order)
-        hf_shuffle(&w);
+    assert_true(tree_stat(&w, "distinct_codes") <= 501);
+    tree_check(&w);
+    tree_compare(&w, 43, 1, 1);
     while (w.n > 0) {
-        hf_remove_last(&w, w.n < batch ? w.n : batch);
+        (in_order ? tree_remove_last : tree_remove)(&w, w.n < batch ? w.n : batch);
         if (w.n % 20000 < batch)
-            hf_check(&w);
+            tree_check(&w);
     }
     assert_int_equal(mem_live(&w.bench.mem), empty);
-    hf_close(&w);
+    tree_end(&w);
 }
 
 static void test_many_ids(void **state)
@@ -154,31 +150,30 @@ static void test_many_ids(void **state)
 
 static void grow_and_shrink(size_t hint)
 {
-    struct hf_world w;
-    hf_open(&w, multi_params(true), 130);
-    ((struct hftrie *)w.index)->base.env.expected_n = hint;
+    struct code_tree w;
+    hf_open(&w, "mode=multi", 130);
+    hf_index(&w)->base.env.expected_n = hint;
     const size_t empty = mem_live(&w.bench.mem);
     for (size_t batch = 1; w.n < 60000; batch = batch * 3 / 2 + 1) {
         insert(&w, UNIFORM, batch);
-        hf_check(&w);
-        hf_expect_exact(&w, query_of(&w, UNIFORM), (unsigned)rng_below(&w.rng, 12));
+        tree_check(&w);
+        compare(&w, UNIFORM, 12);
     }
-    const double bits = hf_stat(&w, "key_bits");
+    const double bits = tree_stat(&w, "key_bits");
     assert_true(bits >= 10);
-    hf_shuffle(&w);
     while (w.n > 100) {
-        hf_remove_last(&w, w.n / 3);
-        hf_check(&w);
-        hf_expect_exact(&w, query_of(&w, UNIFORM), (unsigned)rng_below(&w.rng, 12));
+        tree_remove(&w, w.n / 3);
+        tree_check(&w);
+        compare(&w, UNIFORM, 12);
     }
-    assert_true(hf_stat(&w, "key_bits") < bits);
+    assert_true(tree_stat(&w, "key_bits") < bits);
     assert_true(mem_live(&w.bench.mem) < 40000);
-    hf_remove_last(&w, w.n);
+    tree_remove_last(&w, w.n);
     assert_int_equal(mem_live(&w.bench.mem), empty);
-    hf_check(&w);
+    tree_check(&w);
     insert(&w, UNIFORM, 300);
-    hf_check(&w);
-    hf_close(&w);
+    tree_check(&w);
+    tree_end(&w);
 }
 
 static void test_growing(void **state)
@@ -190,74 +185,93 @@ static void test_growing(void **state)
 /* Bytes per code are bounded, and freed lines are returned without a rebuild. */
 static void test_memory(void **state)
 {
-    struct hf_world w;
-    hf_open(&w, multi_params(true), 140);
+    struct code_tree w;
+    hf_open(&w, "mode=multi", 140);
     insert(&w, UNIFORM, 200000);
     const size_t full = mem_live(&w.bench.mem);
     assert_true(full < (size_t)50 * 200000);
-    hf_shuffle(&w);
-    hf_remove_last(&w, 130000);
-    hf_check(&w);
-    assert_true(hf_stat(&w, "free_lines") < .4 * hf_stat(&w, "lines"));
+    tree_remove(&w, 130000);
+    tree_check(&w);
+    assert_true(tree_stat(&w, "free_lines") < .4 * tree_stat(&w, "lines"));
     assert_true((double)mem_live(&w.bench.mem) < .8 * (double)full);
-    hf_close(&w);
+    tree_end(&w);
 }
 
 /* ------------------------------------------------------------------- maintenance, cost model */
 
 static void test_maintain(void **state)
 {
-    struct hf_world w;
+    struct code_tree w;
     bool more = true;
-    hf_open(&w, multi_params(true), 150);
-    ((struct hftrie *)w.index)->base.env.expected_n = 20000;
+    hf_open(&w, "mode=multi", 150);
+    hf_index(&w)->base.env.expected_n = 20000;
     for (unsigned i = 0; i < 40; i++)
         insert(&w, UNIFORM, 250);
     assert_true(multi(&w)->table[2].loose > 0);
     for (unsigned calls = 0; more; calls++) {
         assert_true(calls < 8);
-        assert_ok(hftrie_ops.maintain(w.index, 1, &more), &w.bench.error);
-        hf_check(&w);
+        assert_ok(hftrie_ops.maintain(w.index.index, 1, &more), &w.bench.error);
+        tree_check(&w);
     }
     for (unsigned j = 0; j < MULTI_TABLES; j++)
         assert_int_equal(multi(&w)->table[j].loose, 0);
-    w.knobs.plan = HFTRIE_TABLES;
+    hf_knobs(&w)->plan = HFTRIE_TABLES;
     for (unsigned radius = 0; radius <= 64; radius += 5)
-        hf_expect_exact(&w, query_of(&w, UNIFORM), radius);
-    hf_close(&w);
+        tree_compare(&w, query_of(&w, UNIFORM), radius, radius);
+    tree_end(&w);
 }
 
 /* Of a table that grows a little at a time, few lines are loose. */
 static void test_loose(void **state)
 {
-    struct hf_world w;
-    hf_open(&w, multi_params(true), 155);
+    struct code_tree w;
+    hf_open(&w, "mode=multi", 155);
     insert(&w, UNIFORM, 70000);
     for (unsigned i = 0; i < 60; i++) {
         insert(&w, UNIFORM, 1500);
         for (unsigned j = 0; j < MULTI_TABLES; j++)
             assert_true(multi(&w)->table[j].loose <= multi(&w)->table[j].used / 4 + 1500);
     }
-    hf_check(&w);
-    hf_expect_exact(&w, query_of(&w, UNIFORM), 8);
-    hf_close(&w);
+    tree_check(&w);
+    tree_compare(&w, query_of(&w, UNIFORM), 8, 8);
+    tree_end(&w);
 }
 
 /* Short radii use the tables, long ones the scan, unless that is forbidden. */
 static void test_fallback(void **state)
 {
-    struct hf_world w;
-    hf_open(&w, multi_params(true), 160);
+    struct code_tree w;
+    hf_open(&w, "mode=multi", 160);
     insert(&w, UNIFORM, 30000);
-    hf_expect_exact(&w, rng_u64(&w.rng), 2);
-    assert_true(hf_stat(&w, "scans") == 0 && hf_stat(&w, "lookups") > 0);
-    const double lookups = hf_stat(&w, "lookups");
-    hf_expect_exact(&w, rng_u64(&w.rng), 30);
-    assert_true(hf_stat(&w, "scans") == 1 && hf_stat(&w, "lookups") == lookups);
-    w.knobs.plan = HFTRIE_TABLES;
-    hf_expect_exact(&w, rng_u64(&w.rng), 30);
-    assert_true(hf_stat(&w, "scans") == 1 && hf_stat(&w, "lookups") > lookups);
-    hf_close(&w);
+    tree_compare(&w, rng_u64(&w.rng), 2, 2);
+    assert_true(tree_stat(&w, "scans") == 0 && tree_stat(&w, "lookups") > 0);
+    const double lookups = tree_stat(&w, "lookups");
+    tree_compare(&w, rng_u64(&w.rng), 30, 30);
+    assert_true(tree_stat(&w, "scans") == 1 && tree_stat(&w, "lookups") == lookups);
+    hf_knobs(&w)->plan = HFTRIE_TABLES;
+    tree_compare(&w, rng_u64(&w.rng), 30, 30);
+    assert_true(tree_stat(&w, "scans") == 1 && tree_stat(&w, "lookups") > lookups);
+    tree_end(&w);
+}
+
+/* The cost model of a scan, on the processor and on a device. A full group has no share of a call of the device. */
+static void test_cost_of_a_scan(void **state)
+{
+    struct code_tree w;
+    bool later[CODE_GROUP];
+    hf_open(&w, "mode=multi", 195);
+    hf_insert(&w, HF_UNIFORM, 4000);
+    const struct multi *m = multi(&w);
+    struct code_group g = { .n = 10, .knobs = hf_knobs(&w) };
+    const double here = hftrie_multi_scan_ns(m, &g);
+    const struct hftrie_multi_costs *cost = &hftrie_multi_costs;
+    const double compare = cost->compare[m->kernels->isa];
+    assert_true(here >= 4000 * compare && here < 4000 * (compare + cost->read));
+    g.later = later;
+    assert_true(hftrie_multi_scan_ns(m, &g) == 4000 * cost->device + cost->call / 10);
+    g.n = CODE_GROUP;
+    assert_true(hftrie_multi_scan_ns(m, &g) == 4000 * cost->device);
+    tree_end(&w);
 }
 
 /* Bits that all codes share are spread over the blocks. */
@@ -265,151 +279,53 @@ static void test_permutation(void **state)
 {
     double crowding[2];
     for (unsigned permute = 0; permute < 2; permute++) {
-        struct hf_world w;
-        hf_open(&w, multi_params(permute), 170);
+        struct code_tree w;
+        hf_open(&w, permute ? "mode=multi" : "mode=multi,permute=false", 170);
         insert(&w, ONE_BLOCK, 20000);
-        assert_true(hf_stat(&w, "permuted") == permute);
-        crowding[permute] = hf_stat(&w, "crowding_0");
-        hf_close(&w);
+        assert_true(tree_stat(&w, "permuted") == permute);
+        crowding[permute] = tree_stat(&w, "crowding_0");
+        tree_end(&w);
     }
     assert_true(crowding[1] < crowding[0] / 20);
-    struct hf_world w;
-    hf_open(&w, multi_params(true), 171);
+    struct code_tree w;
+    hf_open(&w, "mode=multi", 171);
     insert(&w, UNIFORM, 20000);
-    assert_true(hf_stat(&w, "permuted") == 0);
-    hf_close(&w);
+    assert_true(tree_stat(&w, "permuted") == 0);
+    tree_end(&w);
 }
 
 /* ------------------------------------------------------------------------ requests */
-
-struct answer {
-    size_t query;
-    uint64_t id;
-    float distance;
-};
-
-struct answers {
-    struct answer *at;
-    size_t n;
-};
-
-static int note(void *to, size_t query, uint64_t id, float distance)
-{
-    struct answers *a = to;
-    a->at = realloc(a->at, (a->n + 1) * sizeof *a->at);
-    assert_non_null(a->at);
-    a->at[a->n++] = (struct answer){ query, id, distance };
-    return OK;
-}
-
-static int by_query_and_id(const void *a, const void *b)
-{
-    const struct answer *x = a, *y = b;
-    if (x->query != y->query)
-        return x->query < y->query ? -1 : 1;
-    return (x->id > y->id) - (x->id < y->id);
-}
-
-static struct answers ranges(struct hf_world *w, const uint64_t *queries, size_t n, unsigned radius,
-                             const struct id_filter *filter, size_t threads)
-{
-    struct answers a = { NULL, 0 };
-    const struct range_request request = {
-        { queries, n, 64, INDEX_B64 }, radius, &w->knobs, filter, threads
-    };
-    struct range_result result = { .found = note, .to = &a };
-    assert_ok(hftrie_ops.range(w->index, &request, &result), &w->bench.error);
-    if (a.n > 0)
-        qsort(a.at, a.n, sizeof *a.at, by_query_and_id);
-    return a;
-}
-
-static void expect_ranges(struct hf_world *w, const uint64_t *queries, size_t n, unsigned radius,
-                          const struct id_filter *filter)
-{
-    struct answers one = ranges(w, queries, n, radius, filter, 1),
-                   two = ranges(w, queries, n, radius, filter, 2);
-    size_t expected = 0;
-    for (size_t q = 0; q < n; q++)
-        for (size_t i = 0; i < w->n; i++)
-            expected += hf_distance(queries[q], w->codes[i]) <= radius &&
-                        index_filter_allows(filter, w->ids[i]);
-    assert_int_equal(one.n, expected);
-    assert_int_equal(two.n, expected);
-    for (size_t i = 0; i < expected; i++) {
-        assert_int_equal(by_query_and_id(&one.at[i], &two.at[i]), 0);
-        assert_true(one.at[i].distance == two.at[i].distance &&
-                    one.at[i].distance <= (float)radius);
-        assert_true(index_filter_allows(filter, one.at[i].id));
-        assert_true(i == 0 || by_query_and_id(&one.at[i - 1], &one.at[i]) < 0);
-    }
-    free(one.at);
-    free(two.at);
-}
 
 /* Batches longer than a group, filters that allow few and many ids, one thread and two. */
 static void test_batches(void **state)
 {
     enum { QUERIES = 100 };
     for (int64_t plan = HFTRIE_AUTO; plan <= HFTRIE_SCAN; plan++) {
-        struct hf_world w;
+        struct code_tree w;
         uint64_t queries[QUERIES], bits[200] = { 0 };
-        hf_open(&w, multi_params(true), 180 + (unsigned)plan);
-        w.knobs.plan = plan;
+        hf_open(&w, "mode=multi", 180 + (unsigned)plan);
+        hf_knobs(&w)->plan = plan;
         insert(&w, UNIFORM, 4000 / test_scale());
         insert(&w, FEW_BLOCKS, 4000 / test_scale());
         for (size_t i = 0; i < QUERIES; i++)
             queries[i] = query_of(&w, i % 2 ? UNIFORM : FEW_BLOCKS);
         for (unsigned radius = 0; radius < 24; radius += 4) {
-            expect_ranges(&w, queries, QUERIES, radius, NULL);
+            w.filter = NULL;
+            for (size_t threads = 1; threads <= 2; threads++)
+                tree_compare_batch(&w, queries, QUERIES, radius, threads);
             for (unsigned share = 0; share < 3; share++) {
                 for (size_t i = 0; i < 125; i++)
                     bits[i] = share == 0   ? (uint64_t)(i % 50 == 0)
                               : share == 1 ? rng_u64(&w.rng)
                                            : ~(uint64_t)0;
                 const struct id_filter filter = { bits, 8000 - 64 * share - share };
-                expect_ranges(&w, queries, 40, radius, &filter);
+                w.filter = &filter;
+                for (size_t threads = 1; threads <= 2; threads++)
+                    tree_compare_batch(&w, queries, 40, radius, threads);
             }
         }
-        hf_close(&w);
+        tree_end(&w);
     }
-}
-
-static int nearer(const void *a, const void *b)
-{
-    const struct answer *x = a, *y = b;
-    if (x->distance < y->distance || x->distance > y->distance)
-        return x->distance < y->distance ? -1 : 1;
-    return (x->id > y->id) - (x->id < y->id);
-}
-
-static void expect_nearest(struct hf_world *w, const uint64_t *queries, size_t n, size_t k,
-                           const struct id_filter *filter)
-{
-    uint64_t *ids = malloc(n * k * sizeof *ids);
-    float *distances = malloc(n * k * sizeof *distances);
-    struct answer *truth = malloc((w->n + 1) * sizeof *truth);
-    assert_true(ids && distances && truth);
-    const struct search_request request = {
-        { queries, n, 64, INDEX_B64 }, k, &w->knobs, filter, 2
-    };
-    struct search_result result = { .ids = ids, .distances = distances };
-    assert_ok(hftrie_ops.search(w->index, &request, &result), &w->bench.error);
-    for (size_t q = 0; q < n; q++) {
-        size_t there = 0;
-        for (size_t i = 0; i < w->n; i++)
-            if (index_filter_allows(filter, w->ids[i]))
-                truth[there++] =
-                    (struct answer){ q, w->ids[i], (float)hf_distance(queries[q], w->codes[i]) };
-        qsort(truth, there, sizeof *truth, nearer);
-        for (size_t i = 0; i < k; i++) {
-            assert_true(ids[q * k + i] == (i < there ? truth[i].id : INDEX_NO_ID));
-            assert_true(distances[q * k + i] == (i < there ? truth[i].distance : INFINITY));
-        }
-    }
-    free(ids);
-    free(distances);
-    free(truth);
 }
 
 /* With a scan that is said to be slow, most radii are tried before it. */
@@ -423,22 +339,24 @@ static void test_nearest(void **state)
         slow_scan.compare[isa] = 100;
     for (enum pattern p = 0; p < PATTERNS; p++)
         for (size_t way = 0; way < sizeof plans / sizeof *plans; way++) {
-            struct hf_world w;
-            hf_open(&w, multi_params(true), 190 + p);
-            w.knobs.plan = plans[way];
+            struct code_tree w;
+            hf_open(&w, "mode=multi", 190 + p);
+            hf_knobs(&w)->plan = plans[way];
             insert(&w, p, 2000);
             if (way == 1)
-                ((struct multi *)((struct hftrie *)w.index)->state)->costs = &slow_scan;
+                multi(&w)->costs = &slow_scan;
             for (size_t i = 0; i < 40; i++)
                 queries[i] = query_of(&w, p);
             for (size_t i = 0; i < 32; i++)
                 bits[i] = rng_u64(&w.rng);
             const struct id_filter filter = { bits, 2000 };
             for (size_t i = 0; i < sizeof ks / sizeof *ks; i++) {
-                expect_nearest(&w, queries, i < 2 ? 40 : 3, ks[i], NULL);
-                expect_nearest(&w, queries, 5, ks[i], &filter);
+                w.filter = NULL;
+                tree_compare_nearest(&w, queries, i < 2 ? 40 : 3, ks[i]);
+                w.filter = &filter;
+                tree_compare_nearest(&w, queries, 5, ks[i]);
             }
-            hf_close(&w);
+            tree_end(&w);
         }
 }
 
@@ -450,13 +368,12 @@ static void test_damage(void **state)
     static const char *const damages[] = { "entry", "row",   "link", "count",
                                            "free",  "codes", "run",  "last bits of an entry" };
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
-        struct hf_world w;
-        hf_open(&w, multi_params(true), 200);
+        struct code_tree w;
+        hf_open(&w, "mode=multi", 200);
         insert(&w, FEW_CODES, 50);
         insert(&w, UNIFORM, 4000);
-        hf_shuffle(&w);
-        hf_remove_last(&w, 2500);
-        hf_check(&w);
+        tree_remove(&w, 2500);
+        tree_check(&w);
         struct multi *m = multi(&w);
         struct multi_table *t = &m->table[i % 2 && i < 7 ? 0 : 1];
         uint32_t key = 0;
@@ -483,7 +400,7 @@ static void test_damage(void **state)
                 multi_line_set(&t->lines[line], 1, 0,
                                multi_line_get(&t->lines[line], 1, 0) ^ (uint64_t)1 << 39);
         }
-        if (hftrie_ops.check(w.index, NULL) == OK)
+        if (hftrie_ops.check(w.index.index, NULL) == OK)
             fail_msg("check() passes damage \"%s\"", damages[i]);
         error_clear(&w.bench.error);
         t->buckets[key] = bucket;
@@ -491,20 +408,21 @@ static void test_damage(void **state)
         multi(&w)->table[0].rows[line % m->table[0].capacity] = rows;
         t->n_free = n_free;
         m->n_codes = n_codes;
-        hf_check(&w);
-        hf_close(&w);
+        tree_check(&w);
+        tree_end(&w);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),   cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_many_ids),    cmocka_unit_test(test_growing),
-        cmocka_unit_test(test_memory),      cmocka_unit_test(test_maintain),
-        cmocka_unit_test(test_loose),       cmocka_unit_test(test_fallback),
-        cmocka_unit_test(test_permutation), cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_nearest),     cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_histories),      cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_many_ids),       cmocka_unit_test(test_growing),
+        cmocka_unit_test(test_memory),         cmocka_unit_test(test_maintain),
+        cmocka_unit_test(test_loose),          cmocka_unit_test(test_fallback),
+        cmocka_unit_test(test_cost_of_a_scan), cmocka_unit_test(test_permutation),
+        cmocka_unit_test(test_batches),        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_damage),
     };
     return test_run("hftrie: multi", tests);
 }

@@ -218,5 +218,5 @@ int main(void)
         cmocka_unit_test_setup(syncs, begin),
         cmocka_unit_test_setup(copies, begin),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_run("files", tests);
 }

@@ -2,9 +2,7 @@
  * arithmetic in double. A bf16 is the upper half of a float, so the operands are exact and only the
  * sum rounds: with u = 2^-24, by at most (length of the longest chain of additions) u times the sum
  * of the terms' magnitudes. Rows end at an unreadable page. */
-#include "tests/support/testing.h"
-
-#include <sys/mman.h>
+#include "tests/unit/kernels/support.h"
 
 enum { LONGEST = 1100 };
 
@@ -16,23 +14,21 @@ static float widened(uint16_t half)
     return value;
 }
 
-/* A row of `dim` that ends at an unreadable page. */
-static uint16_t *row_at_the_end(void **map, size_t *map_bytes, struct rng *r, size_t dim)
+/* Its upper half. */
+static uint16_t narrowed(float value)
 {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    const size_t used = (dim * sizeof(uint16_t) + page - 1) / page * page;
-    *map_bytes = used + page;
-    *map = mmap(NULL, *map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(*map != MAP_FAILED);
-    assert_int_equal(mprotect((char *)*map + used, page, PROT_NONE), 0);
-    uint16_t *row = (uint16_t *)(void *)((char *)*map + used) - dim;
-    for (size_t i = 0; i < dim; i++) {
-        const float value = (float)rng_normal(r);
-        uint32_t bits;
-        memcpy(&bits, &value, sizeof bits);
-        row[i] = (uint16_t)(bits >> 16);
-    }
-    return row;
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (uint16_t)(bits >> 16);
+}
+
+static struct guarded random_bf16(struct rng *r, size_t dim)
+{
+    struct guarded g = guarded_new(dim * sizeof(uint16_t));
+    uint16_t *row = g.data;
+    for (size_t i = 0; i < dim; i++)
+        row[i] = narrowed((float)rng_normal(r));
+    return g;
 }
 
 static void check(const struct kernels *k, const uint16_t *a, const uint16_t *b, size_t dim)
@@ -46,26 +42,19 @@ static void check(const struct kernels *k, const uint16_t *a, const uint16_t *b,
         ip += x * y;
         ip_size += fabs(x * y);
     }
-    const double got_l2sq = (double)k->l2sq_bf16(a, b, dim), got_ip = (double)k->ip_bf16(a, b, dim);
-    if (fabs(got_l2sq - l2sq) > (chain + 2) * u * l2sq || fabs(got_ip - ip) > chain * u * ip_size) {
-        fprintf(stderr, "%s, dim %zu: l2sq %.9g, expected %.9g; ip %.9g, expected %.9g\n", k->name,
-                dim, got_l2sq, l2sq, got_ip, ip);
-        _fail(__FILE__, __LINE__);
-    }
+    near(k, "l2sq_bf16", dim, k->l2sq_bf16(a, b, dim), l2sq, (chain + 2) * u * l2sq);
+    near(k, "ip_bf16", dim, k->ip_bf16(a, b, dim), ip, chain * u * ip_size);
 }
 
 static void test_pairs(void **state)
 {
     struct rng r = rng_at(test_seed(), 21);
     for (size_t dim = 1; dim <= LONGEST; dim += dim < 140 ? 1 : 160) {
-        void *maps[2];
-        size_t bytes[2];
-        const uint16_t *a = row_at_the_end(&maps[0], &bytes[0], &r, dim);
-        const uint16_t *b = row_at_the_end(&maps[1], &bytes[1], &r, dim);
+        struct guarded a = random_bf16(&r, dim), b = random_bf16(&r, dim);
         for (enum isa isa = ISA_SCALAR; isa <= kernels_best_isa(); isa++)
-            check(kernels_select(isa), a, b, dim);
-        assert_int_equal(munmap(maps[0], bytes[0]), 0);
-        assert_int_equal(munmap(maps[1], bytes[1]), 0);
+            check(kernels_select(isa), a.data, b.data, dim);
+        guarded_free(&a);
+        guarded_free(&b);
     }
 }
 
@@ -79,11 +68,8 @@ static void test_whole_numbers(void **state)
         uint32_t l2sq = 0, ip = 0;
         for (size_t i = 0; i < dim; i++) {
             const float x = (float)rng_below(&r, 256), y = (float)rng_below(&r, 256);
-            uint32_t bits;
-            memcpy(&bits, &x, sizeof bits);
-            a[i] = (uint16_t)(bits >> 16);
-            memcpy(&bits, &y, sizeof bits);
-            b[i] = (uint16_t)(bits >> 16);
+            a[i] = narrowed(x);
+            b[i] = narrowed(y);
             l2sq += (uint32_t)((x - y) * (x - y));
             ip += (uint32_t)(x * y);
         }

@@ -1,30 +1,14 @@
 /* test_mixed.c - dot products with codes of bytes and nibbles: every table that this
  * processor can run against 64-bit integers, exactly. Arrays begin at any alignment and end
  * at an unreadable page. */
-#include "tests/support/testing.h"
-
-#include <sys/mman.h>
+#include "tests/unit/kernels/support.h"
 
 enum { ROOM = 1 << 16, TOGETHER = 9 };
 
-/* `bytes` bytes that end at an unreadable page. */
-struct guarded {
-    unsigned char *map, *end;
-};
-
-static struct guarded guarded_new(void)
+/* Of ROOM bytes, a whole number of pages. */
+static unsigned char *end_of(const struct guarded *g)
 {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    unsigned char *map =
-        mmap(NULL, ROOM + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true((void *)map != MAP_FAILED);
-    assert_int_equal(mprotect(map + ROOM, page, PROT_NONE), 0);
-    return (struct guarded){ map, map + ROOM };
-}
-
-static void guarded_free(struct guarded *g)
-{
-    assert_int_equal(munmap(g->map, ROOM + (size_t)sysconf(_SC_PAGESIZE)), 0);
+    return (unsigned char *)g->data + ROOM;
 }
 
 struct problem {
@@ -36,9 +20,9 @@ struct problem {
 
 static void problem_begin(struct problem *p)
 {
-    p->high = guarded_new(), p->low = guarded_new(), p->whole = guarded_new();
+    p->high = guarded_new(ROOM), p->low = guarded_new(ROOM), p->whole = guarded_new(ROOM);
     for (size_t i = 0; i < TOGETHER; i++)
-        p->codes[i] = guarded_new();
+        p->codes[i] = guarded_new(ROOM);
 }
 
 static void problem_end(struct problem *p)
@@ -52,8 +36,9 @@ static void problem_end(struct problem *p)
 static void set_weights(struct problem *p, struct rng *r, int most, size_t shift)
 {
     const size_t n = p->bytes + p->nibbles;
-    int8_t *high = (int8_t *)(p->high.end - n - shift), *low = (int8_t *)(p->low.end - n - shift);
-    int16_t *whole = (int16_t *)(void *)(p->whole.end - 2 * n - 2 * shift);
+    int8_t *high = (int8_t *)(end_of(&p->high) - n - shift),
+           *low = (int8_t *)(end_of(&p->low) - n - shift);
+    int16_t *whole = (int16_t *)(void *)(end_of(&p->whole) - 2 * n - 2 * shift);
     for (size_t i = 0; i < n; i++) {
         const int k = rng_below(r, 4) ? (int)rng_below(r, 2 * (uint64_t)most + 1) - most
                                       : (i % 3 ? most : -most);
@@ -68,7 +53,7 @@ static void set_codes(struct problem *p, struct rng *r, size_t shift)
 {
     const size_t n = p->bytes + p->nibbles / 2;
     for (size_t c = 0; c < TOGETHER; c++) {
-        uint8_t *code = p->codes[c].end - n - (c % 2 ? shift : 0);
+        uint8_t *code = end_of(&p->codes[c]) - n - (c % 2 ? shift : 0);
         for (size_t i = 0; i < n; i++)
             code[i] = (uint8_t)(c == 2 ? 255 : rng_u64(r));
         p->code[c] = code;
@@ -122,9 +107,9 @@ static double between(const struct problem *p, const float *scale, size_t c, siz
 
 static void check_between(const struct problem *p, struct rng *r)
 {
-    struct guarded g = guarded_new();
+    struct guarded g = guarded_new(ROOM);
     const size_t n = p->bytes + p->nibbles;
-    float *scale = (float *)(void *)(g.end - n * sizeof *scale);
+    float *scale = (float *)(void *)(end_of(&g) - n * sizeof *scale);
     for (size_t i = 0; i < n; i++)
         scale[i] = (float)rng_normal(r);
     for (enum isa isa = ISA_SCALAR; isa <= kernels_best_isa(); isa++)

@@ -2,7 +2,9 @@
 #ifndef DRIFTLINE_TESTS_UNIT_RUN_STAGE_H
 #define DRIFTLINE_TESTS_UNIT_RUN_STAGE_H
 
+#include "src/run/cell.h"
 #include "src/run/replay/replay.h"
+#include "tests/support/ground_truth.h"
 #include "tests/support/reference_index.h"
 #include "tests/support/tiny_workload.h"
 
@@ -15,8 +17,9 @@ struct stage {
     struct cell cell;
     struct oracle oracle;
     struct scorer scorer;
-    struct pool *pool;
-    json_t *steps; /* [{ point, step }] */
+    struct run_options options; /* of a cell, as is what follows */
+    volatile int interrupted;
+    json_t *steps; /* of a replay: [{ point, step }] */
     double last_tick;
     size_t n_ticks;
     char dir[PATH_MAX];
@@ -70,14 +73,9 @@ static inline void stage_begin(struct stage *s, struct op_list *list)
     s->cell = (struct cell){
         .method = &s->method, .points = s->points, .n_points = 1, .element = INDEX_F32
     };
-    s->pool = pool_create(1);
     s->steps = json_array();
     test_dir_make(s->dir);
-    assert_ok(
-        oracle_make(&s->oracle, list,
-                    &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512), .pool = s->pool },
-                    &s->err),
-        &s->err);
+    ground_truth(&s->oracle, list, 1, NULL);
 }
 
 static inline int stage_run(struct stage *s)
@@ -110,8 +108,14 @@ static inline void stage_end(struct stage *s)
         json_decref(s->points[i].knobs_json);
     json_decref(s->steps);
     oracle_free(&s->oracle);
-    pool_destroy(s->pool);
     test_dir_remove(s->dir);
+}
+
+/* Ends it with its list, which is of no other stage. */
+static inline void stage_close(struct stage *s)
+{
+    stage_end(s);
+    op_list_free(s->experiment.ops);
 }
 
 static inline json_t *step_at(const struct stage *s, size_t i)

@@ -28,14 +28,20 @@ static void write_two(const char *path)
     assert_false(w.failed);
 }
 
+/* A new folder, and the path of a file in it. */
+static void make_dir(char dir[PATH_MAX], char path[PATH_MAX + 8])
+{
+    test_dir_make(dir);
+    snprintf(path, PATH_MAX + 8, "%s/a", dir);
+}
+
 static void what_is_written_comes_back(void **state)
 {
     char dir[PATH_MAX], path[PATH_MAX + 8];
     struct answers_entry e;
     struct error err = { 0 };
 
-    test_dir_make(dir);
-    snprintf(path, sizeof path, "%s/a", dir);
+    make_dir(dir, path);
     write_two(path);
     FILE *f = fopen(path, "rb");
     assert_non_null(f);
@@ -61,8 +67,7 @@ static void a_cut_file_is_an_error(void **state)
 {
     char dir[PATH_MAX], path[PATH_MAX + 8];
 
-    test_dir_make(dir);
-    snprintf(path, sizeof path, "%s/a", dir);
+    make_dir(dir, path);
     write_two(path);
     FILE *f = fopen(path, "rb");
     assert_int_equal(fseek(f, 0, SEEK_END), 0);
@@ -96,8 +101,7 @@ static void too_much_is_left_out(void **state)
         .op = 3, .n = 3, .n_ids = 6, .positions = positions, .ids = ids
     };
 
-    test_dir_make(dir);
-    snprintf(path, sizeof path, "%s/a", dir);
+    make_dir(dir, path);
     w.path = path;
     answers_file_write(&w, &search, 2, 0);
     answers_file_close(&w);

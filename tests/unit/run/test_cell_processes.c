@@ -46,15 +46,15 @@ static long run_noted(int (*train)(struct index *, struct vectors), char **warni
     test_dir_make(dir);
     snprintf(note, sizeof note, "%s/note", dir);
     setenv("TEST_CELL_NOTE", note, 1);
-    stage_begin(&s, 1);
+    cell_begin(&s);
     s.ops.train = train;
-    assert_ok(stage_run(&s, &cells), &s.err);
+    assert_ok(cell_play(&s, &cells), &s.err);
     const json_t *cell = json_array_get(cells, 0), *warnings = json_object_get(cell, "warnings");
     assert_string_equal(text_at(cell, "status"), "ok");
     assert_true(json_array_size(warnings) > 0);
     *warning = strdup(json_string_value(json_array_get(warnings, 0)));
     json_decref(cells);
-    stage_end(&s);
+    cell_end(&s);
     FILE *f = fopen(note, "r");
     assert_non_null(f);
     assert_int_equal(fscanf(f, "%ld", &pid), 1);
@@ -135,10 +135,10 @@ static void test_a_hang_without_a_pipe(void **state)
 {
     struct stage s;
 
-    stage_begin(&s, 1);
+    cell_begin(&s);
     s.ops.search = closing_search;
     s.options.timeout_s = 2; /* enough to begin the search on a busy machine */
-    expect(&s, "timeout", (const char *const[]){ "search q", "2 s", NULL }, 2);
+    expect(&s, "timeout", "search q|2 s", 2);
 }
 
 /* The guard process is the parent of the cell. */
@@ -155,9 +155,9 @@ static void test_a_guard_that_is_killed(void **state)
 {
     struct stage s;
 
-    stage_begin(&s, 1);
+    cell_begin(&s);
     s.ops.search = guard_killing_search;
-    expect(&s, "failed", (const char *const[]){ "search q", "SIGKILL", NULL }, 2);
+    expect(&s, "failed", "search q|SIGKILL", 2);
 }
 
 int main(void)

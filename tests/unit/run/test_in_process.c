@@ -2,7 +2,6 @@
    forked one; options that are refused there. */
 #include <signal.h>
 
-#include "src/run/compare.h"
 #include "tests/unit/run/cell.h"
 
 static pid_t searched_by;
@@ -40,12 +39,12 @@ static void test_the_result_is_that_of_a_process_of_its_own(void **state)
     struct stage s;
     json_t *apart = NULL, *here = NULL;
 
-    stage_begin(&s, 1);
+    cell_begin(&s);
     s.ops.search = own_search;
-    assert_ok(stage_run(&s, &apart), &s.err);
+    assert_ok(cell_play(&s, &apart), &s.err);
     assert_int_equal(searched_by, 0);
     s.options.in_process = true;
-    assert_ok(stage_run(&s, &here), &s.err);
+    assert_ok(cell_play(&s, &here), &s.err);
     assert_int_equal(searched_by, getpid());
     assert_int_equal(json_array_size(here), 2);
     for (size_t p = 0; p < 2; p++) {
@@ -61,7 +60,7 @@ static void test_the_result_is_that_of_a_process_of_its_own(void **state)
     }
     json_decref(apart);
     json_decref(here);
-    stage_end(&s);
+    cell_end(&s);
 }
 
 static int failing_search(struct index *index, const struct search_request *q,
@@ -74,11 +73,10 @@ static void test_a_failure_is_a_status(void **state)
 {
     struct stage s;
 
-    stage_begin(&s, 1);
+    cell_begin(&s);
     s.ops.search = failing_search;
     s.options.in_process = true;
-    expect(&s, "failed", (const char *const[]){ "operation 3 (search q", "the disk is gone", NULL },
-           3);
+    expect(&s, "failed", "operation 3 (search q|the disk is gone", 3);
 }
 
 static int interrupting_search(struct index *index, const struct search_request *q,
@@ -100,14 +98,14 @@ static void test_an_interruption_is_seen_after_the_step(void **state)
     struct stage s;
     json_t *cells = NULL;
 
-    stage_begin(&s, 1);
+    cell_begin(&s);
     s.ops.search = interrupting_search;
     s.options.in_process = true;
     interrupted_by_signal = &s.interrupted;
     signal(SIGUSR1, on_signal);
-    assert_int_equal(stage_run(&s, &cells), ERR_INTERRUPTED);
+    assert_int_equal(cell_play(&s, &cells), ERR_INTERRUPTED);
     assert_null(cells);
-    stage_end(&s);
+    cell_end(&s);
 }
 
 static void test_what_needs_a_process_of_its_own_is_refused(void **state)
@@ -136,20 +134,6 @@ static void test_what_needs_a_process_of_its_own_is_refused(void **state)
     }
 }
 
-static void test_pairs_are_not_measured(void **state)
-{
-    struct comparison pair = { .a = "x", .b = "y" };
-    const struct run_options options = { .in_process = true };
-    struct experiment x = { .compare = &pair, .n_compare = 1 };
-    const struct cell_env env = { .options = &options };
-    const struct plan plan = { 0 };
-    struct error err = { 0 };
-
-    assert_ok(compare_pairs(&x, &plan, NULL, &env, NULL, NULL, &err), &err);
-    assert_non_null(strstr(text_at(json_array_get(x.compared, 0), "verdict"), "--in-process"));
-    json_decref(x.compared);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,7 +141,6 @@ int main(void)
         cmocka_unit_test(test_a_failure_is_a_status),
         cmocka_unit_test(test_an_interruption_is_seen_after_the_step),
         cmocka_unit_test(test_what_needs_a_process_of_its_own_is_refused),
-        cmocka_unit_test(test_pairs_are_not_measured),
     };
     return test_run("in_process", tests);
 }

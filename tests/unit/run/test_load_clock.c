@@ -74,14 +74,10 @@ static void run_mix_with(struct timed_mix *t, struct op_options m, insert_rows *
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, WARM, 12);
     workload_insert(&w, 0, 300, 0, 0, NULL);
-    m.rows = view_range(w.queries, INDEX_L2SQ, 0, WARM);
-    m.writes = m.shares[MIX_INSERT] > 0 ? workload_rows(&w, 300, 100) : NULL;
     m.k = 5;
     m.threads = 1;
     m.repeated = true;
-    assert_ok(record_mix(w.recorder, &m, &w.err), &w.err);
-    view_drop(m.rows);
-    view_drop(m.writes);
+    assert_ok(workload_mix(&w, m, 300, m.shares[MIX_INSERT] > 0 ? 100 : 0, &w.err), &w.err);
     t->list = workload_finish(&w);
     stage_begin(&t->s, t->list);
     t->s.ops.search = slow_search;
@@ -94,12 +90,6 @@ static void run_mix_with(struct timed_mix *t, struct op_options m, insert_rows *
 static void run_mix(struct timed_mix *t, struct op_options m)
 {
     run_mix_with(t, m, slow_insert);
-}
-
-static void end_mix(struct timed_mix *t)
-{
-    stage_end(&t->s);
-    op_list_free(t->list);
 }
 
 static double counted(const struct timed_mix *t, const char *kind, const char *what)
@@ -141,7 +131,7 @@ static void test_skipped(void **state)
     assert_true(counted(&t, "all", "skipped") == 3);
     expect_near(counted(&t, "search", "max_ns"), 60e6);
     expect_near(counted(&t, "search", "lag_max_ns"), 20e6);
-    end_mix(&t);
+    stage_close(&t.s);
 }
 
 /* Without a limit none is skipped: each waits for those before it. */
@@ -158,7 +148,7 @@ static void test_late(void **state)
     /* 1 1 60 51 42 33 24 15 6 1 */
     expect_near(counted(&t, "search", "mean_ns"), 23.4e6);
     expect_near(counted(&t, "search", "p50_ns"), 15e6);
-    end_mix(&t);
+    stage_close(&t.s);
 }
 
 /* A stall from 50 ms past the end at 100 ms: four searches were due meanwhile, the last two of them
@@ -179,7 +169,7 @@ static void test_missed(void **state)
             assert_true(counted(&t, "search", "skipped") == 2);
         /* 1 five times, 100, and 90 80 70 60, or 70 60 */
         expect_near(counted(&t, "search", "mean_ns"), limited ? 235e6 / 8 : 40.5e6);
-        end_mix(&t);
+        stage_close(&t.s);
     }
 }
 
@@ -204,7 +194,7 @@ static void test_kinds(void **state)
     assert_true(number_at(step, "live", NULL) == 300 + inserts);
     assert_true(number_at(step, "recall", "mean") == 1);
     assert_true(number_at(step, "throughput_recall", "mean") == 1);
-    end_mix(&t);
+    stage_close(&t.s);
 }
 
 /* The searches that run alone are those of the load, without its insertions, which stall: the load
@@ -235,7 +225,7 @@ static void test_alone(void **state)
     const double jitter = number_at(step_at(&t.s, 1), "stats", "jitter");
     expect_near(jitter * counted(&t, "alone", "p99_ns"), counted(&t, "search", "p99_ns"));
     assert_true(jitter > 3.9);
-    end_mix(&t);
+    stage_close(&t.s);
 }
 
 /* In a burst, each operation waits for those before it in the burst. */
@@ -251,7 +241,7 @@ static void test_burst(void **state)
     assert_true(counted(&t, "search", "done") == 10);
     expect_near(counted(&t, "search", "max_ns"), 5e6);
     expect_near(counted(&t, "search", "mean_ns"), 3e6);
-    end_mix(&t);
+    stage_close(&t.s);
 }
 
 static void test_recorded(void **state)
@@ -272,7 +262,7 @@ static void test_recorded(void **state)
     assert_string_equal(
         json_string_value(json_object_get(json_object_get(step_at(&t.s, 1), "stats"), "loop")),
         "paced");
-    end_mix(&t);
+    stage_close(&t.s);
 }
 
 /* A search takes 1 ms, each tenth 11 ms: 500 per second on average. The bisection ends between the
@@ -309,14 +299,14 @@ static void test_find_rate(void **state)
     assert_true(number_at(stats, "rate", NULL) == held);
     assert_true(counted(&t, "all", "done") == 200);
     assert_true(counted(&t, "all", "p99_ns") <= 20e6 * 1.01);
-    end_mix(&t);
+    stage_close(&t.s);
     /* No rate holds: each tenth search alone is over the limit. */
     m.find_p99_ms = 10;
     run_mix(&t, m);
     stats = json_object_get(step_at(&t.s, 1), "stats");
     assert_true(isnan(number_at(stats, "found_rate", NULL)));
     assert_non_null(strstr(text_at(step_at(&t.s, 1), "note"), "no rate was found"));
-    end_mix(&t);
+    stage_close(&t.s);
 }
 
 /* Half of the rate of a closed loop, whose operations take 1 ms each; a tenth of them are
@@ -342,7 +332,7 @@ static void test_share_of_rate(void **state)
     expect_near(number_at(stats, "jitter", NULL), 1);
     assert_true(number_at(stats, "changes_after", NULL) == 0);
     assert_true(number_at(step_at(&t.s, 1), "live", NULL) == (double)t.list->ops[1].live_after);
-    end_mix(&t);
+    stage_close(&t.s);
     /* Both trials end after .1 s, and the changes that are left are made. */
     m.seconds = .1;
     run_mix(&t, m);
@@ -351,7 +341,7 @@ static void test_share_of_rate(void **state)
     assert_true(counted(&t, "all", "done") == 50);
     assert_true(number_at(stats, "changes_after", NULL) > 0);
     assert_true(number_at(step_at(&t.s, 1), "live", NULL) == (double)t.list->ops[1].live_after);
-    end_mix(&t);
+    stage_close(&t.s);
 }
 
 /* Rows arrive at 1000 per second and are inserted ten at a time. A call takes 1 ms, the third 35. */
@@ -372,8 +362,7 @@ static void test_arriving_rows(void **state)
     const struct op_options note = { .batch = 10, .rate = 1000 };
     assert_ok(record_insert(w.recorder, &note, rows, &w.err), &w.err);
     view_drop(rows);
-    struct op_list *list = workload_finish(&w);
-    stage_begin(&s, list);
+    stage_begin(&s, workload_finish(&w));
     s.ops.insert = timed_insert;
     each_ns = 1 * MS;
     stall_ns = 35 * MS;
@@ -389,8 +378,7 @@ static void test_arriving_rows(void **state)
     assert_true(number_at(step, "stats", "backlog_max") == 35);
     assert_true(number_at(step, "stats", "calls") == 10);
     expect_near(number_at(step, "seconds", NULL), 44e-3);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 int main(void)

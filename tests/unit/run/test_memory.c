@@ -73,8 +73,8 @@ static void test_shared_memory_of_children_counts_once(void **state)
 
 static void test_folders_are_summed_and_removed(void **state)
 {
-    char dir[] = "/tmp/driftline-memory-XXXXXX", path[64];
-    assert_non_null(mkdtemp(dir));
+    char dir[PATH_MAX], path[PATH_MAX + 16];
+    test_dir_make(dir);
     snprintf(path, sizeof path, "%s/inner", dir);
     assert_int_equal(mkdir(path, 0700), 0);
     snprintf(path, sizeof path, "%s/inner/file", dir);

@@ -51,9 +51,7 @@ static struct op_list *rounds_list(void)
     workload_search(&w, 10, 1, "probe");
     for (size_t i = 0; i < ROUNDS; i++) {
         workload_delete(&w, 20, 0);
-        assert_ok(
-            record_mark(w.recorder, &(struct op_options){ .tag = "policy" }, OP_MAINTAIN, &w.err),
-            &w.err);
+        workload_mark(&w, OP_MAINTAIN, "policy");
         workload_search(&w, 10, 1, "after");
     }
     return workload_finish(&w);
@@ -115,8 +113,7 @@ static void test_when_it_is_due(void **state)
             }
             assert_int_equal(n_maintained, rebuilds ? 0 : due);
             assert_int_equal(n_created, 1 + (rebuilds ? due : 0));
-            stage_end(&s);
-            op_list_free(list);
+            stage_close(&s);
         }
 }
 
@@ -137,8 +134,7 @@ static void test_the_probe_measures(void **state)
         assert_true(fabs(number_at(step, "stats", "probe_recall") - .1) < 1e-9);
         assert_true(seconds > 0 && number_at(step, "seconds", NULL) >= seconds);
     }
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* Never answers a quarter of the rows. */
@@ -189,9 +185,7 @@ static void test_a_sampled_scan(void **state)
         workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 2000, 300, 8);
         workload_insert(&w, 0, 2000, 0, 0, NULL);
         workload_search(&w, 10, 1, "probe");
-        assert_ok(
-            record_mark(w.recorder, &(struct op_options){ .tag = "policy" }, OP_MAINTAIN, &w.err),
-            &w.err);
+        workload_mark(&w, OP_MAINTAIN, "policy");
         struct op_list *list = workload_finish(&w);
         begin(&s, list,
               (struct maintain_policy){ .recall = 1e-6,
@@ -205,8 +199,7 @@ static void test_a_sampled_scan(void **state)
         if (fabs(recall - probe) > cases[i].within)
             fail_msg("a scan of %g of the rows: %.4f, the recall is %.4f", cases[i].sample, probe,
                      recall);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -226,9 +219,7 @@ static void test_changes_that_are_left_out(void **state)
             workload_search(&w, 10, 1, "early");
         if (reads == 2)
             workload_mark(&w, OP_CHECKPOINT, "early");
-        assert_ok(
-            record_mark(w.recorder, &(struct op_options){ .tag = "policy" }, OP_MAINTAIN, &w.err),
-            &w.err);
+        workload_mark(&w, OP_MAINTAIN, "policy");
         workload_search(&w, 10, 1, "after");
         struct op_list *list = workload_finish(&w);
         begin(&s, list, (struct maintain_policy){ .rebuilds = true, .leaves_out = true });
@@ -245,8 +236,7 @@ static void test_changes_that_are_left_out(void **state)
                 assert_non_null(
                     strstr(text_at(step_at(&s, i), "note"), "left to the next rebuild"));
         }
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -258,6 +248,5 @@ int main(void)
         cmocka_unit_test(test_a_sampled_scan),
         cmocka_unit_test(test_changes_that_are_left_out),
     };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_run("policy", tests);
 }

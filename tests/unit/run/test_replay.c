@@ -11,10 +11,9 @@ static void test_an_exact_method_is_exact(void **state)
     for (enum metric metric = INDEX_L2SQ; metric <= INDEX_COS; metric++) {
         if (metric == INDEX_IP)
             continue;
-        struct op_list *list = small_list(metric);
         struct stage s;
 
-        stage_begin(&s, list);
+        stage_begin(&s, small_list(metric));
         assert_ok(stage_run(&s), &s.err);
         assert_int_equal(json_array_size(s.steps), 14);
         for (size_t i = 0; i < 14; i++) {
@@ -52,8 +51,7 @@ static void test_an_exact_method_is_exact(void **state)
         const json_t *live = json_object_get(
             json_object_get(json_object_get(step_at(&s, 12), "stats"), "clusters"), "live");
         assert_int_equal(json_array_size(live), 3);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -71,16 +69,14 @@ static int slow_insert(struct index *index, struct vectors rows, const uint64_t 
 
 static void test_long_steps_tick(void **state)
 {
-    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    stage_begin(&s, list);
+    stage_begin(&s, small_list(INDEX_L2SQ));
     s.ops.insert = slow_insert;
     assert_ok(stage_run(&s), &s.err);
     assert_true(s.n_ticks >= 1);
     assert_true(s.last_tick >= 0 && s.last_tick <= 1);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 static int telling_check(const struct index *index, struct stat_sink *sink)
@@ -92,17 +88,15 @@ static int telling_check(const struct index *index, struct stat_sink *sink)
 
 static void test_checks_tell_at_named_moments(void **state)
 {
-    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    stage_begin(&s, list);
+    stage_begin(&s, small_list(INDEX_L2SQ));
     s.ops.check = telling_check;
     assert_ok(stage_run(&s), &s.err);
     assert_true(number_at(step_at(&s, 12), "stats", "looked_at") == 7);
     assert_true(number_at(step_at(&s, 13), "stats", "looked_at") == 7);
     assert_null(json_object_get(json_object_get(step_at(&s, 1), "stats"), "looked_at"));
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 static int wrapped_memory(const struct index *index, struct memory_use *use)
@@ -113,17 +107,15 @@ static int wrapped_memory(const struct index *index, struct memory_use *use)
 
 static void test_memory_that_no_machine_has_is_refused(void **state)
 {
-    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    stage_begin(&s, list);
+    stage_begin(&s, small_list(INDEX_L2SQ));
     s.ops.memory = wrapped_memory;
     assert_int_equal(stage_run(&s), ERR_INVARIANT);
     if (!strstr(s.err.text, "18446744073709551615 bytes of `other`"))
         fail_msg("\"%s\" does not name the part", s.err.text);
     error_clear(&s.err);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* Calibration uses the low end of the recall of queries at even positions, the measured step those at odd
@@ -187,10 +179,9 @@ static void test_points_are_swept_and_calibrated(void **state)
 
 static void test_missing_operations_are_recorded(void **state)
 {
-    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    stage_begin(&s, list);
+    stage_begin(&s, small_list(INDEX_L2SQ));
     s.ops.train = NULL;
     s.ops.remove = NULL;
     s.ops.range = NULL;
@@ -207,8 +198,7 @@ static void test_missing_operations_are_recorded(void **state)
     /* Deleted rows that are still returned are counted as wrong ids, never as correct. */
     assert_true(number_at(step_at(&s, 4), "wrong_ids", NULL) > 0);
     assert_true(number_at(step_at(&s, 4), "recall", "mean") < 1);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* ---- an index on disk */
@@ -235,12 +225,7 @@ static struct op_list *disk_list(void)
     workload_delete(&w, 100, 0);
     workload_mark(&w, OP_RECOVER, "back");
     workload_search(&w, 10, 1, "warm");
-    struct view *v = view_range(w.queries, INDEX_L2SQ, 0, 20);
-    assert_ok(record_search(w.recorder,
-                            &(struct op_options){ .tag = "cold", .cold = true, .k = 10 }, v, NULL,
-                            &w.err),
-              &w.err);
-    view_drop(v);
+    workload_search_with(&w, (struct op_options){ .tag = "cold", .cold = true, .k = 10 }, NULL);
     return workload_finish(&w);
 }
 
@@ -286,8 +271,7 @@ static void test_recovering_and_cold_searches(void **state)
     assert_string_equal(text_at(step_at(&s, 4), "status"), "ok");
     assert_true(json_is_false(json_object_get(step_at(&s, 4), "cold")));
     assert_non_null(strstr(text_at(step_at(&s, 4), "note"), "nothing on disk"));
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 static int failing_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
@@ -298,17 +282,15 @@ static int failing_insert(struct index *index, struct vectors v, const uint64_t 
 
 static void test_a_failure_is_handed_on(void **state)
 {
-    struct op_list *list = small_list(INDEX_L2SQ);
     struct stage s;
 
-    stage_begin(&s, list);
+    stage_begin(&s, small_list(INDEX_L2SQ));
     s.ops.insert = failing_insert;
     assert_code(stage_run(&s), ERR_NO_MEMORY, &s.err);
     assert_int_equal(json_array_size(s.steps), 2);
     assert_string_equal(text_at(step_at(&s, 1), "status"), "failed");
     assert_non_null(strstr(text_at(step_at(&s, 1), "note"), "on purpose"));
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* ---- overhead of the replay */
@@ -342,8 +324,7 @@ static void test_overhead(void **state)
     workload_insert(&w, 0, ROWS, 1, 0, NULL);
     workload_search(&w, 1, 1, NULL);
     workload_delete(&w, ROWS - 1, 1);
-    struct op_list *list = workload_finish(&w);
-    stage_begin(&s, list);
+    stage_begin(&s, workload_finish(&w));
     s.ops.insert = null_insert;
     s.ops.remove = null_remove;
     s.ops.search = null_search;
@@ -358,8 +339,7 @@ static void test_overhead(void **state)
         insert, search, delete, (int)clock_cost_ns());
     /* Speed is for benchmarks; this only detects work added to the replay by mistake. */
     assert_true(insert < 5000 && search < 5000 && delete < 5000);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 int main(void)

@@ -84,8 +84,7 @@ static void test_clusters_of_live_rows(void **state)
     stage_end(&s);
     assert_ok(stage_with(&s, list, LEAVES_OUT), &s.err);
     assert_true(fabs(number_at(step_at(&s, 2), "clusters", "noise") - .25) < 1e-9);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* A search with clusters = true: answers and queries by id and by the fake cluster 0. */
@@ -116,10 +115,7 @@ static void test_clusters_of_answers(void **state)
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, LIVE, 30, 12);
     workload_insert(&w, 0, LIVE, 0, 0, NULL);
-    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, w.queries->n);
-    const struct op_options with = { .clusters = true, .k = LIVE };
-    assert_ok(record_search(w.recorder, &with, queries, NULL, &w.err), &w.err);
-    view_drop(queries);
+    workload_search_with(&w, (struct op_options){ .clusters = true, .k = LIVE }, NULL);
     struct op_list *list = workload_finish(&w);
     for (int kind = 0; kind < 3; kind++) {
         static const int faults[] = { RIGHT, LEAVES_OUT, OUT_OF_RANGE };
@@ -144,8 +140,7 @@ static void test_clusters_of_answers(void **state)
     assert_ok(stage_run(&s), &s.err);
     assert_string_equal(json_string_value(json_object_get(step_at(&s, 1), "status")),
                         "unsupported");
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 static void test_faults_fail_the_cell(void **state)
@@ -186,8 +181,7 @@ static void test_refusals_are_unsupported(void **state)
     assert_ok(stage_run(&s), &s.err);
     assert_string_equal(text_at(step_at(&s, 2), "status"), "unsupported");
     assert_null(json_object_get(step_at(&s, 2), "clusters"));
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 int main(void)

@@ -1,35 +1,5 @@
 /* test_replay_concurrent.c - readers and writers at the same time. */
-#include <pthread.h>
-
-#include "tests/unit/run/stage.h"
-
-/* Allows updates during searches by a lock around each call. */
-static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
-
-static int locked_search(struct index *index, const struct search_request *q,
-                         struct search_result *out)
-{
-    pthread_mutex_lock(&one_at_a_time);
-    const int rc = reference_search(index, q, out);
-    pthread_mutex_unlock(&one_at_a_time);
-    return rc;
-}
-
-static int locked_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
-{
-    pthread_mutex_lock(&one_at_a_time);
-    const int rc = reference_insert(index, v, ids, done);
-    pthread_mutex_unlock(&one_at_a_time);
-    return rc;
-}
-
-static int locked_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
-{
-    pthread_mutex_lock(&one_at_a_time);
-    const int rc = reference_remove(index, ids, n, done);
-    pthread_mutex_unlock(&one_at_a_time);
-    return rc;
-}
+#include "tests/unit/run/locked.h"
 
 static void test_a_concurrent_step(void **state)
 {
@@ -39,20 +9,13 @@ static void test_a_concurrent_step(void **state)
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
     workload_insert(&w, 0, 300, 0, 0, NULL);
-    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
     const struct op_options paced = {
-        .tag = "paced", .rows = queries, .readers = 2, .k = 5, .seconds = .1, .rate = 200
+        .tag = "paced", .readers = 2, .k = 5, .seconds = .1, .rate = 200
     };
-    assert_ok(record_concurrent(w.recorder, &paced, NULL, &w.err), &w.err);
-    struct view *writes = workload_rows(&w, 300, 100);
-    const struct op_options both = {
-        .tag = "both", .rows = queries, .writes = writes, .readers = 1, .writers = 1, .k = 5
-    };
-    assert_ok(record_concurrent(w.recorder, &both, NULL, &w.err), &w.err);
-    view_drop(queries);
-    view_drop(writes);
-    struct op_list *list = workload_finish(&w);
-    stage_begin(&s, list);
+    const struct op_options both = { .tag = "both", .readers = 1, .writers = 1, .k = 5 };
+    workload_concurrent(&w, paced, 0, 0, NULL);
+    workload_concurrent(&w, both, 300, 100, NULL);
+    stage_begin(&s, workload_finish(&w));
     assert_ok(stage_run(&s), &s.err);
     const json_t *step = step_at(&s, 1);
     assert_string_equal(text_at(step, "status"), "ok");
@@ -64,8 +27,7 @@ static void test_a_concurrent_step(void **state)
        its rows are inserted. */
     assert_string_equal(text_at(step_at(&s, 2), "status"), "unsupported");
     assert_true(number_at(step_at(&s, 3), "memory", "index_bytes") == 400 * (12 * 4 + 8));
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 static struct op_list *replacing_list(size_t readers)
@@ -75,29 +37,18 @@ static struct op_list *replacing_list(size_t readers)
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
     workload_insert(&w, 0, 300, 0, 0, NULL);
-    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
-    struct view *writes = workload_rows(&w, 300, 100);
     const struct id_selector oldest = { .oldest = 100 };
-    const struct op_options churn = {
-        .tag = "churn", .rows = queries, .writes = writes, .readers = readers, .writers = 2, .k = 5
-    };
-    assert_ok(record_concurrent(w.recorder, &churn, &oldest, &w.err), &w.err);
-    view_drop(queries);
-    view_drop(writes);
+    const struct op_options churn = { .tag = "churn", .readers = readers, .writers = 2, .k = 5 };
+    workload_concurrent(&w, churn, 300, 100, &oldest);
     workload_search(&w, 10, 1, "after");
     return workload_finish(&w);
 }
 
 static void test_writers_replace(void **state)
 {
-    struct op_list *list = replacing_list(1);
     struct stage s;
 
-    stage_begin(&s, list);
-    s.ops.flags |= INDEX_CONCURRENT_UPDATE;
-    s.ops.search = locked_search;
-    s.ops.insert = locked_insert;
-    s.ops.remove = locked_remove;
+    locked_begin(&s, replacing_list(1));
     assert_ok(stage_run(&s), &s.err);
     const json_t *step = step_at(&s, 1), *stats = json_object_get(step, "stats");
     assert_string_equal(text_at(step, "status"), "ok");
@@ -111,8 +62,7 @@ static void test_writers_replace(void **state)
     assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
     assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
     assert_true(number_at(step_at(&s, 2), "distances", NULL) == 300);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* Readers run alone for the same time, and then beside the writers, which make all changes then. */
@@ -123,11 +73,7 @@ static void test_alone(void **state)
 
     list->ops[1].seconds = .2;
     list->ops[1].alone = true;
-    stage_begin(&s, list);
-    s.ops.flags |= INDEX_CONCURRENT_UPDATE;
-    s.ops.search = locked_search;
-    s.ops.insert = locked_insert;
-    s.ops.remove = locked_remove;
+    locked_begin(&s, list);
     assert_ok(stage_run(&s), &s.err);
     const json_t *step = step_at(&s, 1), *stats = json_object_get(step, "stats");
     assert_string_equal(text_at(step, "status"), "ok");
@@ -141,8 +87,7 @@ static void test_alone(void **state)
     assert_true(number_at(step, "live", NULL) == 300);
     assert_true(number_at(step, "recall", "mean") == 1);
     assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* Rows that are not replaced within the time are replaced after it. */
@@ -160,8 +105,7 @@ static void test_replacing_is_finished(void **state)
     assert_true(number_at(step, "stats", "writes_after") > 0);
     assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
     assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* Without a removal operation the new rows are inserted all the same, and deleted rows count as

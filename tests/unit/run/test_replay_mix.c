@@ -1,58 +1,9 @@
 /* test_replay_mix.c - mixed operations of several threads: what is left, how answers given
  * meanwhile are scored, and their order, recorded and replayed. */
-#include <pthread.h>
 #include <sched.h>
 
 #include "src/workload/op_order.h"
-#include "tests/unit/run/stage.h"
-
-static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
-
-/* What the method was asked under load, in order. */
-static struct call {
-    char kind;
-    uint64_t id; /* of a search: the sum of its answers */
-} calls[1000];
-static size_t n_calls;
-
-static void note_call(char kind, uint64_t id)
-{
-    if (n_calls < sizeof calls / sizeof *calls)
-        calls[n_calls++] = (struct call){ kind, id };
-}
-
-static int locked_search(struct index *index, const struct search_request *q,
-                         struct search_result *out)
-{
-    pthread_mutex_lock(&one_at_a_time);
-    const int rc = reference_search(index, q, out);
-    uint64_t sum = 0;
-    for (size_t i = 0; i < q->k; i++)
-        sum += out->ids[i] * (i + 1);
-    if (q->queries.n == 1)
-        note_call('s', sum);
-    pthread_mutex_unlock(&one_at_a_time);
-    return rc;
-}
-
-static int locked_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
-{
-    pthread_mutex_lock(&one_at_a_time);
-    const int rc = reference_insert(index, v, ids, done);
-    if (v.n == 1)
-        note_call('i', *ids);
-    pthread_mutex_unlock(&one_at_a_time);
-    return rc;
-}
-
-static int locked_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
-{
-    pthread_mutex_lock(&one_at_a_time);
-    const int rc = reference_remove(index, ids, n, done);
-    note_call('d', *ids);
-    pthread_mutex_unlock(&one_at_a_time);
-    return rc;
-}
+#include "tests/unit/run/locked.h"
 
 static struct op_list *mixed_list(size_t threads, size_t operations, double rate, double seconds)
 {
@@ -61,11 +12,7 @@ static struct op_list *mixed_list(size_t threads, size_t operations, double rate
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 600, 20, 12);
     workload_insert(&w, 0, 300, 0, 0, NULL);
-    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
-    struct view *rows = workload_rows(&w, 300, 300);
     const struct op_options m = { .tag = "mix",
-                                  .rows = queries,
-                                  .writes = rows,
                                   .shares = (double[MIX_KINDS]){ .5, .2, .15, .15 },
                                   .threads = threads,
                                   .operations = operations,
@@ -74,9 +21,7 @@ static struct op_list *mixed_list(size_t threads, size_t operations, double rate
                                   .choice = threads == 2 ? QUERY_LATEST : QUERY_UNIFORM,
                                   .skew = .99,
                                   .k = 5 };
-    assert_ok(record_mix(w.recorder, &m, &w.err), &w.err);
-    view_drop(queries);
-    view_drop(rows);
+    assert_ok(workload_mix(&w, m, 300, 300, &w.err), &w.err);
     workload_search(&w, 10, 1, "after");
     return workload_finish(&w);
 }
@@ -89,11 +34,7 @@ static void test_all_kinds(void **state)
         struct op_list *list = mixed_list(threads, 500, 0, 0);
         struct stage s;
 
-        stage_begin(&s, list);
-        s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
-        s.ops.search = locked_search;
-        s.ops.insert = locked_insert;
-        s.ops.remove = locked_remove;
+        locked_begin(&s, list);
         assert_ok(stage_run(&s), &s.err);
         const json_t *step = step_at(&s, 1), *stats = json_object_get(step, "stats");
         assert_string_equal(text_at(step, "status"), "ok");
@@ -112,8 +53,7 @@ static void test_all_kinds(void **state)
         assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
         assert_true(number_at(step_at(&s, 2), "distances", NULL) ==
                     (double)list->ops[1].live_after);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -132,8 +72,7 @@ static void test_mix_is_finished(void **state)
     assert_true(number_at(step, "stats", "changes_after") > 200);
     assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
     assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* What the method cannot do under load is done without: deletions by a rebuild, insertions at
@@ -154,8 +93,7 @@ static void test_mix_without(void **state)
         assert_true(number_at(step_at(&s, 2), "distances", NULL) == rows);
         if (i >= 2)
             assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -199,10 +137,9 @@ static int watched_remove(struct index *index, const uint64_t *ids, size_t n, si
 static void test_lock(void **state)
 {
     for (int shared = 0; shared < 2; shared++) {
-        struct op_list *list = mixed_list(3, 500, 0, 0);
         struct stage s;
 
-        stage_begin(&s, list);
+        stage_begin(&s, mixed_list(3, 500, 0, 0));
         s.method.locked = true;
         s.ops.flags &= ~(uint32_t)INDEX_CONCURRENT_SEARCH;
         s.ops.flags |= shared ? INDEX_CONCURRENT_SEARCH : 0;
@@ -221,8 +158,7 @@ static void test_lock(void **state)
         assert_true(number_at(json_object_get(step, "stats"), "all", "done") == 500);
         assert_true(number_at(step, "throughput_recall", "mean") == 1);
         assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -285,24 +221,13 @@ static void test_lies(void **state)
         workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 600, 20, 12);
         workload_insert(&w, 0, 300, 0, 0, NULL);
         const uint64_t first[] = { 0, 1, 2, 3, 4 };
-        const struct id_selector gone = { .ids = first, .n_ids = 5 };
-        assert_ok(record_delete(w.recorder, &(struct op_options){ 0 }, &gone, &w.err), &w.err);
-        struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
-        struct view *rows = workload_rows(&w, 300, 300);
-        const struct op_options m = { .rows = queries,
-                                      .writes = rows,
-                                      .shares = (double[MIX_KINDS]){ .8, .2 },
-                                      .threads = 2,
-                                      .operations = 200,
-                                      .k = 5 };
-        assert_ok(record_mix(w.recorder, &m, &w.err), &w.err);
-        view_drop(queries);
-        view_drop(rows);
-        struct op_list *list = workload_finish(&w);
-        stage_begin(&s, list);
-        s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
+        workload_delete_ids(&w, first, 5);
+        const struct op_options m = {
+            .shares = (double[MIX_KINDS]){ .8, .2 }, .threads = 2, .operations = 200, .k = 5
+        };
+        assert_ok(workload_mix(&w, m, 300, 300, &w.err), &w.err);
+        locked_begin(&s, workload_finish(&w));
         s.ops.search = lying_search;
-        s.ops.insert = locked_insert;
         assert_ok(stage_run(&s), &s.err);
         const json_t *step = step_at(&s, 2), *stats = json_object_get(step, "stats");
         const double sampled = number_at(stats, "sampled_answers", NULL);
@@ -312,8 +237,7 @@ static void test_lies(void **state)
         assert_true(number_at(step, "throughput_wrong_ids", NULL) == (deleted ? 5 * sampled : 0));
         assert_true(number_at(step, "recall", "mean") == 1);
         assert_true(number_at(step, "wrong_ids", NULL) == 0);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -321,13 +245,8 @@ static void run_ordered(struct op_list *list, const char *path)
 {
     struct stage s;
 
-    stage_begin(&s, list);
+    locked_begin(&s, list);
     s.orders_path = path;
-    s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
-    s.ops.search = locked_search;
-    s.ops.insert = locked_insert;
-    s.ops.remove = locked_remove;
-    n_calls = 0;
     assert_ok(stage_run(&s), &s.err);
     const json_t *step = step_at(&s, 1);
     assert_string_equal(text_at(step, "status"), "ok");
@@ -427,8 +346,7 @@ static void test_searches_pass_changes(void **state)
         size_t counts[MIX_KINDS];
         struct stage s;
 
-        stage_begin(&s, list);
-        s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
+        locked_begin(&s, list);
         s.ops.search = counted_search;
         s.ops.insert = waiting_insert;
         s.ops.remove = waiting_remove;
@@ -439,8 +357,7 @@ static void test_searches_pass_changes(void **state)
         assert_true(number_at(stats, "all", "done") == 500);
         assert_true(number_at(stats, "changes_after", NULL) == 0);
         assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -457,12 +374,7 @@ static void test_order_of_file(void **state)
     for (size_t t = 3; t-- > 1;)
         for (size_t i = 0; i < 100; i++)
             op->order[op->n_order++] = 3 * i + t;
-    stage_begin(&s, list);
-    s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
-    s.ops.search = locked_search;
-    s.ops.insert = locked_insert;
-    s.ops.remove = locked_remove;
-    n_calls = 0;
+    locked_begin(&s, list);
     assert_ok(stage_run(&s), &s.err);
     const json_t *stats = json_object_get(step_at(&s, 1), "stats");
     assert_true(number_at(stats, "all", "done") == 200);
@@ -496,8 +408,7 @@ static void test_order_of_file(void **state)
         assert_int_equal(calls[at++].kind, 'i');
     }
     free(dealt);
-    stage_end(&s);
-    op_list_free(list);
+    stage_close(&s);
 }
 
 /* Searches for single rows find no new row until it was asked for so often. */
@@ -561,8 +472,7 @@ static void test_until_found(void **state)
         /* An updated row has an id below 300. */
         assert_true(sought + many >= (op->n - op->n_pairs) / 2);
         assert_true(number_at(stats, "all", "done") == 500);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -627,11 +537,9 @@ static void test_maintenance(void **state)
         atomic_store(&maintenances_begun, 0);
         atomic_store(&changes_begun, 0);
         atomic_store(&met, false);
-        stage_begin(&s, list);
-        s.ops.flags |= INDEX_CONCURRENT_UPDATE | INDEX_CONCURRENT_SEARCH;
+        locked_begin(&s, list);
         s.ops.search = waiting_search;
         s.ops.insert = noting_insert;
-        s.ops.remove = locked_remove;
         s.ops.maintain = watched_maintain;
         assert_ok(stage_run(&s), &s.err);
         const json_t *stats = json_object_get(step_at(&s, 1), "stats");
@@ -642,8 +550,7 @@ static void test_maintenance(void **state)
         assert_true(number_at(stats, "all", "done") == 500);
         assert_false(atomic_load(&changed_meanwhile));
         assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 
@@ -665,8 +572,7 @@ static void test_maintenance_without(void **state)
         assert_true((json_object_get(json_object_get(step, "stats"), "maintenance") != NULL) ==
                     (i == 2));
         assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
-        stage_end(&s);
-        op_list_free(list);
+        stage_close(&s);
     }
 }
 

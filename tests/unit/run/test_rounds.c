@@ -1,9 +1,10 @@
 /* test_rounds.c - when paired rounds end, the verdict that they give, and that their interval keeps
- * its level although processes differ and it is checked again and again. */
+ * its level although processes differ and it is checked again and again; pairs that cannot be measured. */
 #include <math.h>
 #include <string.h>
 
 #include "src/base/json.h"
+#include "src/run/compare.h"
 #include "src/run/rounds.h"
 #include "tests/support/noise.h"
 #include "tests/support/testing.h"
@@ -230,6 +231,47 @@ static void rounds_without_a_time_do_not_count(void **state)
     json_decref(json);
 }
 
+/* Of a pair that cannot be measured. */
+static const char *verdict_of(struct experiment *x, const struct cell *cells, size_t n,
+                              const struct run_options *options)
+{
+    struct plan plan = { .cells = (struct cell *)(uintptr_t)cells, .n = n };
+    const struct cell_env env = { .experiment = x, .options = options };
+    struct error err = { 0 };
+
+    assert_ok(compare_pairs(x, &plan, NULL, &env, NULL, NULL, &err), &err);
+    assert_int_equal(json_array_size(x->compared), 1);
+    const json_t *entry = json_array_get(x->compared, 0);
+    assert_string_equal(json_string_value(json_object_get(entry, "a")), "first");
+    assert_true(json_is_null(json_object_get(entry, "ratio")));
+    assert_int_equal(json_integer_value(json_object_get(entry, "rounds")), 0);
+    return json_string_value(json_object_get(entry, "verdict"));
+}
+
+static void pairs_that_cannot_be_measured_say_why(void **state)
+{
+    static char first[] = "first", second[] = "second";
+    struct method_spec methods[] = { { .label = first }, { .label = second } };
+    static char no_name[] = "";
+    const struct run_options in_process = { .in_process = true };
+    struct point point = { .name = no_name };
+    struct comparison pair = { .a = first, .b = second };
+    struct experiment x = { .compare = &pair, .n_compare = 1 };
+    struct cell cells[] = { { .method = &methods[0], .points = &point, .n_points = 1 },
+                            { .method = &methods[1],
+                              .points = &point,
+                              .n_points = 1,
+                              .unsupported = "it has no metric \"cos\"" } };
+
+    assert_string_equal(verdict_of(&x, cells, 2, NULL),
+                        "not measured: second: it has no metric \"cos\"");
+    cells[0].unsupported = "it takes no codes";
+    assert_string_equal(verdict_of(&x, cells, 2, NULL), "not measured: first: it takes no codes");
+    assert_string_equal(verdict_of(&x, cells, 1, NULL), "not measured: one of the two did not run");
+    assert_non_null(strstr(verdict_of(&x, cells, 2, &in_process), "--in-process"));
+    json_decref(x.compared);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +284,7 @@ int main(void)
         cmocka_unit_test(several_comparisons_are_corrected),
         cmocka_unit_test(a_spent_budget_ends_after_the_least_replays),
         cmocka_unit_test(rounds_without_a_time_do_not_count),
+        cmocka_unit_test(pairs_that_cannot_be_measured_say_why),
     };
     return test_run("rounds", tests);
 }

@@ -62,13 +62,6 @@ static int run(struct workload *w, struct stage *s, const struct method_spec *me
     return stage_run(s);
 }
 
-static void end(struct stage *s)
-{
-    struct op_list *list = s->experiment.ops;
-    stage_end(s);
-    op_list_free(list);
-}
-
 /* Indexes that are built again get the present values. A step of w:set is never a rebuild. */
 static void test_rebuilds(void **state)
 {
@@ -93,7 +86,7 @@ static void test_rebuilds(void **state)
     assert_true(number_at(step, "seconds", NULL) >= 0);
     assert_null(json_object_get(step_at(&s, 2), "set"));
     assert_true(number_at(step_at(&s, 5), "recall", "mean") == 1);
-    end(&s);
+    stage_close(&s);
 }
 
 /* An index that is reopened gets the present values, not those of its files. */
@@ -116,7 +109,7 @@ static void test_reopening(void **state)
     assert_ok(run(&w, &s, &(struct method_spec){ 0 }), &s.err);
     assert_int_equal(seen.n_set, 2);
     assert_true(seen.set[1].limit == 7 && seen.set[1].size == 5);
-    end(&s);
+    stage_close(&s);
 }
 
 /* A method without one of the options changes none; a refusal by the method fails the cell. */
@@ -140,7 +133,7 @@ static void test_lacking(void **state)
         assert_string_equal(text_at(step_at(&s, 1), "status"), cases[i].status);
         assert_non_null(strstr(text_at(step_at(&s, 1), "note"), cases[i].note));
         assert_int_equal(seen.n_set, 0);
-        end(&s);
+        stage_close(&s);
     }
 }
 

@@ -72,18 +72,10 @@ static void drift(const char *options, size_t shards)
     cluster_close(&c);
 }
 
-static void test_drift_balance(void **state)
+static void test_drift(void **state)
 {
     drift("shards=4,ranks=2,placement=cluster,buckets=8", 0);
-}
-
-static void test_drift_split(void **state)
-{
     drift("shards=4,ranks=2,placement=cluster,buckets=8,split_rows=500,balance=100", 8);
-}
-
-static void test_drift_divf(void **state)
-{
     drift("of=divf,of_params=clusters=6,shards=4,ranks=2,placement=range,buckets=8,split_rows=500,"
           "balance=100",
           8);
@@ -144,9 +136,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_routing),
-        cmocka_unit_test(test_drift_balance),
-        cmocka_unit_test(test_drift_split),
-        cmocka_unit_test(test_drift_divf),
+        cmocka_unit_test(test_drift),
         cmocka_unit_test(test_range_is_divided_evenly),
         cmocka_unit_test(test_no_shard_without_rows),
     };

@@ -42,19 +42,11 @@ static void history(const char *options)
     cluster_close(&c);
 }
 
-static void test_history_hash(void **state)
+static void test_histories(void **state)
 {
     history("shards=5,ranks=3,replicas=2,buckets=4,balance=1.05");
-}
-
-static void test_history_cluster(void **state)
-{
     history("shards=4,ranks=4,replicas=2,buckets=6,placement=cluster,balance=1.05,split_rows=150,"
             "checkpoint_rows=60");
-}
-
-static void test_history_range(void **state)
-{
     history("shards=3,ranks=3,replicas=3,buckets=4,placement=range,balance=1.05,split_rows=200");
 }
 
@@ -105,54 +97,42 @@ static void lose_and_recover(const char *options, bool checkpoint)
     cluster_close(&c);
 }
 
-static void test_recovery_by_log(void **state)
+static void test_recovery(void **state)
 {
     lose_and_recover("shards=2,ranks=2", false);
-}
-
-static void test_recovery_by_checkpoint(void **state)
-{
     lose_and_recover("shards=2,ranks=2,checkpoint_rows=150", true);
 }
 
-/* Rows are not inserted without their rank, and do not come back with it. dies: once it has logged
-   the insertion that fails for it, instead of before. */
-static void insert_without_rank(bool dies)
-{
-    struct cluster c;
-    size_t done;
-    cluster_open(&c, "shards=2,ranks=2");
-    cluster_insert(&c, 50, 0);
-    float *rows = cluster_rows(&c, 20, 0);
-    uint64_t ids[20];
-    for (size_t i = 0; i < 20; i++)
-        ids[i] = 1000 + i;
-    const struct vectors v = { rows, 20, DIM, INDEX_F32 };
-    if (dies)
-        c.ranks.dies_after = 1;
-    else
-        thread_ranks_kill(&c.ranks, 1);
-    assert_code(index_insert(&c.index, v, ids, &done), ERR_IO, &c.bench.error);
-    assert_int_equal(done, 0);
-    cluster_maintain(&c);
-    cluster_check(&c);
-    assert_int_equal(cluster_search(&c, 6), 0);
-    assert_ok(index_insert(&c.index, v, ids, &done), &c.bench.error);
-    assert_ok(index_insert(&c.exact, v, ids, &done), &c.bench.error);
-    cluster_check(&c);
-    assert_int_equal(cluster_search(&c, 6), 0);
-    free(rows);
-    cluster_close(&c);
-}
-
+/* The rank is dead, or dies after it has logged an insertion that fails for it: the rows are not there, and do not
+   come back. */
 static void test_insert_without_rank(void **state)
 {
-    insert_without_rank(false);
-}
-
-static void test_insert_as_rank_dies(void **state)
-{
-    insert_without_rank(true);
+    for (size_t logs = 0; logs < 2; logs++) {
+        struct cluster c;
+        uint64_t ids[20];
+        size_t done;
+        cluster_open(&c, "shards=2,ranks=2");
+        cluster_insert(&c, 50, 0);
+        float *rows = cluster_rows(&c, 20, 0);
+        for (size_t i = 0; i < 20; i++)
+            ids[i] = 1000 + i;
+        const struct vectors v = { rows, 20, DIM, INDEX_F32 };
+        if (logs)
+            c.ranks.dies_after = 1;
+        else
+            thread_ranks_kill(&c.ranks, 1);
+        assert_code(index_insert(&c.index, v, ids, &done), ERR_IO, &c.bench.error);
+        assert_int_equal(done, 0);
+        cluster_maintain(&c);
+        cluster_check(&c);
+        assert_int_equal(cluster_search(&c, 6), 0);
+        assert_ok(index_insert(&c.index, v, ids, &done), &c.bench.error);
+        assert_ok(index_insert(&c.exact, v, ids, &done), &c.bench.error);
+        cluster_check(&c);
+        assert_int_equal(cluster_search(&c, 6), 0);
+        free(rows);
+        cluster_close(&c);
+    }
 }
 
 /* The log of the other copy was compacted: all of its rows are sent. */
@@ -326,14 +306,10 @@ static void test_refused_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_history_hash),
-        cmocka_unit_test(test_history_cluster),
-        cmocka_unit_test(test_history_range),
+        cmocka_unit_test(test_histories),
         cmocka_unit_test(test_replicas_answer),
-        cmocka_unit_test(test_recovery_by_log),
-        cmocka_unit_test(test_recovery_by_checkpoint),
+        cmocka_unit_test(test_recovery),
         cmocka_unit_test(test_insert_without_rank),
-        cmocka_unit_test(test_insert_as_rank_dies),
         cmocka_unit_test(test_recovery_from_compacted),
         cmocka_unit_test(test_rank_that_does_not_start),
         cmocka_unit_test(test_time_out),

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "algorithms/common/durable/folder_claim.h"
+#include "tests/support/index_folder.h"
 #include "tests/unit/sharded/cluster.h"
 
 static void path_of_shard(const struct cluster *c, size_t rank, size_t shard, const char *name,
@@ -31,6 +32,16 @@ static size_t rows_of_shards(struct cluster *c)
 static double missing(struct cluster *c)
 {
     return test_stat(c->index.index, "rows_missing");
+}
+
+/* An index of two shards with 500 rows, whose rank 1 is killed. Returns the rows of its shard, 1. */
+static size_t open_without_rank_1(struct cluster *c, const char *options)
+{
+    cluster_open(c, options);
+    cluster_insert(c, 400, 0);
+    cluster_insert(c, 100, 0);
+    thread_ranks_kill(&c->ranks, 1);
+    return cluster_sharded(c)->shards[1].rows;
 }
 
 static void assert_whole(struct cluster *c)
@@ -65,12 +76,9 @@ static void test_unreadable_log(void **state)
 {
     struct cluster c;
     char path[PATH_MAX], away[PATH_MAX];
-    cluster_open(&c, "shards=2,ranks=2");
-    cluster_insert(&c, 400, 0);
-    const size_t rows = cluster_sharded(&c)->shards[1].rows;
+    const size_t rows = open_without_rank_1(&c, "shards=2,ranks=2");
     path_of_shard(&c, 1, 1, "log.1/journal.000001", path);
     path_of_shard(&c, 1, 1, "log.1/away", away);
-    thread_ranks_kill(&c.ranks, 1);
     assert_int_equal(rename(path, away), 0);
     assert_int_equal(symlink(path, path), 0);
     assert_down(&c, rows);
@@ -81,14 +89,10 @@ static void test_unreadable_log(void **state)
 
 static void flip(const char *path)
 {
-    unsigned char byte;
-    const int fd = open(path, O_RDWR);
-    assert_true(fd >= 0);
-    const off_t at = lseek(fd, 0, SEEK_END) / 2;
-    assert_int_equal(pread(fd, &byte, 1, at), 1);
-    byte ^= 0x10;
-    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-    (void)close(fd);
+    const struct bytes b = bytes_read(path);
+    b.at[b.n / 2] ^= 0x10;
+    bytes_write(path, b.at, b.n);
+    free(b.at);
 }
 
 static void flip_below(const char *folder, const char *prefix)
@@ -114,10 +118,7 @@ static void test_damaged_checkpoint(void **state)
     struct cluster c;
     char path[PATH_MAX];
     uint64_t lsn;
-    cluster_open(&c, "shards=2,ranks=2,checkpoint_rows=150");
-    cluster_insert(&c, 400, 0);
-    cluster_insert(&c, 100, 0);
-    thread_ranks_kill(&c.ranks, 1);
+    (void)open_without_rank_1(&c, "shards=2,ranks=2,checkpoint_rows=150");
     path_of_shard(&c, 1, 1, "", path);
     assert_true(file_newest(path, "index-1-", UINT64_MAX, &lsn));
     assert_true(lsn > 0);
@@ -133,11 +134,7 @@ static void test_damaged_log(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct cluster c;
         char path[PATH_MAX];
-        cluster_open(&c, options[i]);
-        cluster_insert(&c, 400, 0);
-        cluster_insert(&c, 100, 0);
-        const size_t rows = cluster_sharded(&c)->shards[1].rows;
-        thread_ranks_kill(&c.ranks, 1);
+        const size_t rows = open_without_rank_1(&c, options[i]);
         path_of_shard(&c, 1, 1, "log.1/journal.000001", path);
         flip(path);
         assert_down(&c, rows);
@@ -152,10 +149,7 @@ static void test_damaged_replica(void **state)
 {
     struct cluster c;
     char path[PATH_MAX];
-    cluster_open(&c, "shards=2,ranks=2,replicas=2,checkpoint_rows=150");
-    cluster_insert(&c, 400, 0);
-    cluster_insert(&c, 100, 0);
-    thread_ranks_kill(&c.ranks, 1);
+    (void)open_without_rank_1(&c, "shards=2,ranks=2,replicas=2,checkpoint_rows=150");
     path_of_shard(&c, 1, 1, "log.1/journal.000001", path);
     flip(path);
     assert_whole(&c);

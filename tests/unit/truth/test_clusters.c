@@ -3,9 +3,8 @@
 
 #include <math.h>
 
-#include "kernels/kernels.h"
-#include "src/core/parallel.h"
 #include "src/truth/scorer.h"
+#include "tests/support/ground_truth.h"
 #include "tests/support/tiny_workload.h"
 #include "tests/support/vector_at.h"
 
@@ -166,13 +165,7 @@ static void world_begin(struct world *w)
               &w->err);
     view_drop(queries);
     w->list = workload_finish(&w->load);
-    struct pool *pool = pool_create(1);
-    assert_ok(
-        oracle_make(&w->oracle, w->list,
-                    &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512), .pool = pool },
-                    &w->err),
-        &w->err);
-    pool_destroy(pool);
+    ground_truth(&w->oracle, w->list, 1, NULL);
     w->scorer = (struct scorer){ .list = w->list, .oracle = &w->oracle, .seed = 1 };
 }
 

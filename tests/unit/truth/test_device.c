@@ -1,38 +1,23 @@
 /* test_device.c - ground truth by a CUDA device, which is emulated: the same as the processor's, bit
  * for bit; rows that do not fit into its memory at once; ties; and a device that fails. */
-#include "src/truth/oracle.h"
 #include "tests/support/device.h"
 #include "tests/support/fault_steps.h"
+#include "tests/support/ground_truth.h"
 #include "tests/support/tiny_workload.h"
 
-static int make(struct oracle *oracle, const struct op_list *list, bool on_device,
-                struct error *err)
+/* On the device. */
+static int make(struct oracle *oracle, const struct op_list *list, struct error *err)
 {
     struct pool *pool = pool_create(2);
 
     assert_non_null(pool);
-    const int rc = oracle_make(oracle, list,
-                               &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512),
-                                                     .pool = pool,
-                                                     .on_device = on_device },
-                               err);
+    const int rc =
+        oracle_make(oracle, list,
+                    &(struct oracle_env){
+                        .kernels = kernels_select(ISA_AVX512), .pool = pool, .on_device = true },
+                    err);
     pool_destroy(pool);
     return rc;
-}
-
-static void assert_same(const struct op_list *list, const struct oracle *a, const struct oracle *b)
-{
-    for (size_t i = 0; i < list->n; i++) {
-        const struct truth *x = &a->truths[i], *y = &b->truths[i];
-        const size_t n = x->starts ? x->starts[x->n_queries] : x->n_queries * x->k;
-
-        assert_int_equal(x->n_queries, y->n_queries);
-        assert_int_equal(x->starts != NULL, y->starts != NULL);
-        if (n == 0)
-            continue;
-        assert_memory_equal(x->ids, y->ids, n * sizeof *x->ids);
-        assert_memory_equal(x->distances, y->distances, n * sizeof *x->distances);
-    }
 }
 
 /* Both ways, on a device of that many bytes. */
@@ -43,11 +28,12 @@ static void compare(struct emulated_device *device, const struct op_list *list, 
     const size_t grids = device->grids;
 
     device->memory_bytes = bytes;
-    assert_ok(make(&here, list, false, &err), &err);
-    assert_ok(make(&there, list, true, &err), &err);
+    ground_truth(&here, list, 2, NULL);
+    assert_ok(make(&there, list, &err), &err);
     assert_true(device->grids > grids);
     assert_int_equal(device->used_bytes, 0);
-    assert_same(list, &here, &there);
+    for (size_t i = 0; i < list->n; i++)
+        assert_true(ground_truth_is_same(&here.truths[i], &there.truths[i]));
     oracle_free(&here);
     oracle_free(&there);
 }
@@ -127,7 +113,7 @@ static void test_failures(void **state)
             device->calls = 0;
             device->failure = lost ? 214 : 2;
             device->fail_at = at;
-            const int rc = make(&oracle, list, true, &err);
+            const int rc = make(&oracle, list, &err);
             device->fail_at = 0;
             assert_int_equal(device->used_bytes, 0);
             oracle_free(&oracle);

@@ -4,9 +4,9 @@
 #include <sys/stat.h>
 
 #include "src/truth/exact.h"
-#include "src/truth/oracle.h"
 #include "src/truth/scan.h"
 #include "src/workload/live_state.h"
+#include "tests/support/ground_truth.h"
 #include "tests/support/tiny_workload.h"
 #include "tests/support/vector_at.h"
 
@@ -98,22 +98,6 @@ static const char *difference(const struct op_list *list, const struct oracle *o
     return text;
 }
 
-static void make(struct oracle *oracle, const struct op_list *list, size_t threads,
-                 const char *cache)
-{
-    struct error err = { 0 };
-    struct pool *pool = pool_create(threads);
-
-    assert_non_null(pool);
-    assert_ok(oracle_make(oracle, list,
-                          &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512),
-                                                .pool = pool,
-                                                .cache_dir = cache },
-                          &err),
-              &err);
-    pool_destroy(pool);
-}
-
 static void failed_in(const char *name, uint64_t round, const char *text)
 {
     print_error("%s, round %" PRIu64 ": %s\n", name, round, text);
@@ -133,7 +117,7 @@ static void test_histories(void **state)
                            spaces[s].dim);
             struct op_list *list =
                 workload_history(&w, &r, 8, round == 1 ? 1 : 10, spaces[s].radius);
-            make(&oracle, list, 1 + round % 2, NULL);
+            ground_truth(&oracle, list, 1 + round % 2, NULL);
             if (*difference(list, &oracle, text))
                 failed_in(spaces[s].name, round, text);
             oracle_free(&oracle);
@@ -152,7 +136,7 @@ static void test_a_planted_error_is_seen(void **state)
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
     struct op_list *list = workload_history(&w, &r, 4, 10, 5);
-    make(&oracle, list, 1, NULL);
+    ground_truth(&oracle, list, 1, NULL);
     assert_string_equal(difference(list, &oracle, text), "");
     oracle.truths[1].ids[7 * 10 + 9]++;
     assert_string_not_equal(difference(list, &oracle, text), "");
@@ -175,7 +159,7 @@ static void test_nothing_but_ties(void **state)
     workload_insert(&w, 0, 9000, 0, 0, NULL);
     workload_search(&w, 7, 1, NULL);
     struct op_list *list = workload_finish(&w);
-    make(&oracle, list, 2, NULL);
+    ground_truth(&oracle, list, 2, NULL);
     for (size_t i = 0; i < 5 * 7; i++)
         assert_int_equal(oracle.truths[1].ids[i], i % 7);
     oracle_free(&oracle);
@@ -208,7 +192,7 @@ static void test_extreme_scales(void **state)
         workload_insert(&w, 0, 3000, 0, 0, NULL);
         workload_search(&w, 9, 1, NULL);
         struct op_list *list = workload_finish(&w);
-        make(&oracle, list, 1, NULL);
+        ground_truth(&oracle, list, 1, NULL);
         if (*difference(list, &oracle, text))
             failed_in("extreme case", c, text);
         oracle_free(&oracle);
@@ -252,11 +236,11 @@ static void test_cache(void **state)
 
         workload_begin(&w, &r, spaces[s].element, spaces[s].metric, 500, 20, spaces[s].dim);
         struct op_list *list = workload_history(&w, &r, 8, 10, spaces[s].radius);
-        make(&oracle, list, 1, dir);
+        ground_truth(&oracle, list, 1, dir);
         assert_true(oracle.seconds > 0);
         oracle_free(&oracle);
 
-        make(&oracle, list, 1, dir);
+        ground_truth(&oracle, list, 1, dir);
         assert_true(oracle.seconds == 0);
         assert_int_equal(oracle.n_notes, 0);
         assert_string_equal(difference(list, &oracle, text), "");
@@ -264,7 +248,7 @@ static void test_cache(void **state)
 
         for (long at = 24; at >= -40; at -= 32) {
             assert_true(damage_all(dir, at) > 0);
-            make(&oracle, list, 1, dir);
+            ground_truth(&oracle, list, 1, dir);
             assert_true(oracle.seconds > 0);
             assert_true(oracle.n_notes > 0);
             assert_non_null(strstr(oracle.notes[0], "damaged"));

@@ -1,6 +1,6 @@
 /* test_parts.c - ground truth in parts: merged, it is bit for bit what one process computes. */
 #include "src/truth/apart.h"
-#include "src/truth/oracle.h"
+#include "tests/support/ground_truth.h"
 #include "tests/support/tiny_workload.h"
 
 enum { MOST_PARTS = 7 };
@@ -62,25 +62,13 @@ static void make_merged(struct oracle *merged, const struct op_list *list, size_
         oracle_free(&part[i]);
 }
 
-static bool same_truth(const struct truth *a, const struct truth *b)
-{
-    if (a->n_queries != b->n_queries || a->k != b->k || a->available != b->available ||
-        !a->starts != !b->starts)
-        return false;
-    if (a->starts && memcmp(a->starts, b->starts, (a->n_queries + 1) * sizeof *a->starts) != 0)
-        return false;
-    const size_t n = a->starts ? a->starts[a->n_queries] : a->n_queries * a->k;
-    return memcmp(a->ids, b->ids, n * sizeof *a->ids) == 0 &&
-           memcmp(a->distances, b->distances, n * sizeof *a->distances) == 0;
-}
-
 static void expect_same(const char *name, size_t parts, const struct op_list *list,
                         const struct oracle *a, const struct oracle *b)
 {
     assert_int_equal(a->n, list->n);
     assert_int_equal(b->n, list->n);
     for (size_t i = 0; i < a->n; i++)
-        if (!same_truth(&a->truths[i], &b->truths[i])) {
+        if (!ground_truth_is_same(&a->truths[i], &b->truths[i])) {
             print_error("%s, %zu parts: operation %zu differs\n", name, parts, i);
             _fail(__FILE__, __LINE__);
         }

@@ -1,5 +1,6 @@
 /* test_recall.c - found answers and wrong ids case by case, and intervals that cover the mean. */
 #include "src/truth/recall.h"
+#include "tests/support/ground_truth.h"
 #include "tests/support/tiny_workload.h"
 
 /* Eight points on a line at 0 1 2 2 3 4 5 6 (ids 0 .. 7; 2 and 3 are alike), id 6 deleted; one
@@ -29,25 +30,13 @@ static void line_begin(struct line *l, size_t k, const uint64_t *allowed, size_t
     workload_insert(&w, 0, 8, 0, 0, NULL);
     const struct id_selector choice = { .ids = &gone, .n_ids = 1 };
     assert_ok(record_delete(w.recorder, &(struct op_options){ 0 }, &choice, &w.err), &w.err);
-    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 1);
     const struct filter_spec allow = { .ids = allowed, .n_ids = n_allowed };
     if (radius >= 0)
-        assert_ok(record_range(w.recorder, &(struct op_options){ .radius = radius }, queries, NULL,
-                               &w.err),
-                  &w.err);
+        workload_range(&w, radius);
     else
-        assert_ok(record_search(w.recorder, &(struct op_options){ .k = k }, queries,
-                                allowed ? &allow : NULL, &w.err),
-                  &w.err);
-    view_drop(queries);
+        workload_search_with(&w, (struct op_options){ .k = k }, allowed ? &allow : NULL);
     l->list = workload_finish(&w);
-    struct pool *pool = pool_create(1);
-    assert_ok(
-        oracle_make(&l->oracle, l->list,
-                    &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512), .pool = pool },
-                    &l->err),
-        &l->err);
-    pool_destroy(pool);
+    ground_truth(&l->oracle, l->list, 1, NULL);
     assert_ok(live_state_init(&l->now, l->list, &l->err), &l->err);
     for (size_t i = 0; i < l->list->n; i++)
         assert_ok(live_state_step(&l->now, i, &l->err), &l->err);
@@ -185,26 +174,11 @@ static void copies_begin(struct line *l, enum metric metric, double radius)
     workload_insert(&w, 0, COPIES + 1, 0, 0, NULL);
     workload_search(&w, COPIES_K, 1, NULL);
     workload_range(&w, radius);
-    struct view *queries = view_range(w.queries, metric, 0, 1);
-    struct view *writes = workload_rows(&w, COPIES + 1, 1);
-    const struct op_options beside = { .tag = "beside",
-                                       .rows = queries,
-                                       .writes = writes,
-                                       .readers = 1,
-                                       .writers = 1,
-                                       .k = COPIES_K };
-    assert_ok(record_concurrent(w.recorder, &beside, NULL, &w.err), &w.err);
-    view_drop(queries);
-    view_drop(writes);
+    const struct op_options beside = { .tag = "beside", .readers = 1, .writers = 1, .k = COPIES_K };
+    workload_concurrent(&w, beside, COPIES + 1, 1, NULL);
     memcpy(l->four, query, sizeof l->four);
     l->list = workload_finish(&w);
-    struct pool *pool = pool_create(1);
-    assert_ok(
-        oracle_make(&l->oracle, l->list,
-                    &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512), .pool = pool },
-                    &l->err),
-        &l->err);
-    pool_destroy(pool);
+    ground_truth(&l->oracle, l->list, 1, NULL);
     assert_ok(live_state_init(&l->now, l->list, &l->err), &l->err);
 }
 

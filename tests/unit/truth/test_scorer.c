@@ -6,10 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernels/kernels.h"
-#include "src/core/parallel.h"
 #include "src/truth/apart.h"
 #include "src/truth/scorer.h"
+#include "tests/support/ground_truth.h"
 #include "tests/support/tiny_workload.h"
 
 enum { ROWS = 400, QUERIES = 20, K = 5, SEARCH = 1, RANGE = 2, BESIDE = 3, LAST = 4 };
@@ -33,15 +32,9 @@ static void world_begin(struct world *w)
     workload_insert(&load, 0, 300, 0, 0, "load");
     workload_search(&load, K, 1, "q");
     workload_range(&load, 4);
-    struct view *queries = view_range(load.queries, INDEX_L2SQ, 0, QUERIES);
-    struct view *writes = workload_rows(&load, 300, 50);
     const struct id_selector oldest = { .oldest = 50 };
-    const struct op_options beside = {
-        .tag = "beside", .rows = queries, .writes = writes, .readers = 1, .writers = 1, .k = K
-    };
-    assert_ok(record_concurrent(load.recorder, &beside, &oldest, &load.err), &load.err);
-    view_drop(queries);
-    view_drop(writes);
+    const struct op_options beside = { .tag = "beside", .readers = 1, .writers = 1, .k = K };
+    workload_concurrent(&load, beside, 300, 50, &oldest);
     workload_search(&load, K, 1, "last");
     w->list = workload_finish(&load);
     assert_ok(oracle_make_apart(
@@ -327,27 +320,12 @@ static void made_apart_it_is_the_same(void **state)
 {
     struct world w;
     struct oracle here;
-    struct pool *pool = pool_create(1);
 
     world_begin(&w);
-    assert_ok(
-        oracle_make(&here, w.list,
-                    &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512), .pool = pool },
-                    &w.err),
-        &w.err);
-    for (size_t i = 0; i < w.list->n; i++) {
-        const struct truth *a = &here.truths[i], *b = &w.oracle.truths[i];
-        const size_t n = a->starts ? (size_t)a->starts[a->n_queries] : a->n_queries * a->k;
-
-        assert_true(a->n_queries == b->n_queries && a->k == b->k && a->available == b->available &&
-                    !a->starts == !b->starts);
-        if (n > 0)
-            assert_memory_equal(a->ids, b->ids, n * sizeof *a->ids);
-        if (a->starts)
-            assert_memory_equal(a->starts, b->starts, (a->n_queries + 1) * sizeof *a->starts);
-    }
+    ground_truth(&here, w.list, 1, NULL);
+    for (size_t i = 0; i < w.list->n; i++)
+        assert_true(ground_truth_is_same(&here.truths[i], &w.oracle.truths[i]));
     oracle_free(&here);
-    pool_destroy(pool);
     world_end(&w);
 }
 

@@ -13,20 +13,13 @@ static struct op_list *record(size_t threads, double search, const char *path, s
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, ROWS, 20, 4);
     workload_insert(&w, 0, LOADED, 0, 0, NULL);
-    struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, 20);
-    struct view *rows = workload_rows(&w, LOADED, ROWS - LOADED);
     const struct op_options m = { .tag = "load \"x\"",
-                                  .rows = queries,
-                                  .writes = rows,
                                   .shares = (double[MIX_KINDS]){ search, .8 - search, .1, .1 },
                                   .threads = threads,
                                   .operations = 60,
                                   .k = 5,
                                   .replay = path };
-    const int rc = record_mix(w.recorder, &m, err);
-    view_drop(queries);
-    view_drop(rows);
-    if (rc == OK)
+    if (workload_mix(&w, m, LOADED, ROWS - LOADED, err) == OK)
         return workload_finish(&w);
     recorder_free(w.recorder);
     return NULL;

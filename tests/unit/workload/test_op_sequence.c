@@ -14,12 +14,8 @@ static struct op_list *record(struct op_options m)
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, ROWS, 20, 4);
     workload_insert(&w, 0, LOADED, 0, 0, NULL);
-    m.rows = view_range(w.queries, INDEX_L2SQ, 0, 20);
-    m.writes = workload_rows(&w, LOADED, ROWS - LOADED);
     m.k = 5;
-    assert_ok(record_mix(w.recorder, &m, &w.err), &w.err);
-    view_drop(m.rows);
-    view_drop(m.writes);
+    assert_ok(workload_mix(&w, m, LOADED, ROWS - LOADED, &w.err), &w.err);
     return workload_finish(&w);
 }
 

@@ -13,7 +13,7 @@ static void test_rollback_puts_back(void **state)
     const struct op_options note = { 0 };
     workload_begin(&w, &rng, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, DIM);
     workload_insert(&w, 0, 10, 0, 0, NULL); /* 0 */
-    assert_ok(record_mark(w.recorder, &note, OP_BEGIN, &w.err), &w.err);
+    workload_mark(&w, OP_BEGIN, NULL);
     const struct id_selector two = { .oldest = 2 };
     struct view *first = workload_rows(&w, 0, 1);
     assert_ok(record_delete(w.recorder, &note, &two, &w.err), &w.err);
@@ -24,7 +24,7 @@ static void test_rollback_puts_back(void **state)
     /* 5: skips the deleted ones */
     assert_ok(record_delete(w.recorder, &note, &one, &w.err), &w.err);
     assert_int_equal(recorder_live(w.recorder), 13);
-    assert_ok(record_mark(w.recorder, &note, OP_ROLLBACK, &w.err), &w.err);
+    workload_mark(&w, OP_ROLLBACK, NULL);
     assert_int_equal(recorder_live(w.recorder), 10);
     /* The oldest rows are the oldest again after a rollback; assigned ids stay assigned. */
     assert_ok(record_delete(w.recorder, &note, &two, &w.err), &w.err); /* 7 */
@@ -48,13 +48,12 @@ static void test_updates_wait(void **state)
 {
     struct workload w;
     struct rng rng = rng_at(test_seed(), 4);
-    const struct op_options note = { 0 };
     workload_begin(&w, &rng, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, DIM);
     workload_insert(&w, 0, 1, 0, 0, NULL);
     for (size_t i = 0; i < 2; i++) {
-        assert_ok(record_mark(w.recorder, &note, OP_BEGIN, &w.err), &w.err);
+        workload_mark(&w, OP_BEGIN, NULL);
         workload_update(&w, 7 + i, 1);
-        assert_ok(record_mark(w.recorder, &note, i ? OP_COMMIT : OP_ROLLBACK, &w.err), &w.err);
+        workload_mark(&w, i ? OP_COMMIT : OP_ROLLBACK, NULL);
     }
     struct op_list *list = workload_finish(&w);
     for (size_t at = 1; at <= list->n; at++) {
@@ -117,10 +116,8 @@ static uint64_t allowed(struct workload *w, const char *as_of, uint32_t field)
     const struct attribute_filter where = { &range, 1, values };
     const struct filter_spec filter = { .where = &where };
     const struct op_options note = { .snapshot = as_of, .k = 1 };
-    struct view *queries = view_range(w->queries, w->metric, 0, QUERIES);
     const struct op_list *list = recorder_list(w->recorder);
-    assert_ok(record_search(w->recorder, &note, queries, &filter, &w->err), &w->err);
-    view_drop(queries);
+    workload_search_with(w, note, &filter);
     return list->ops[list->n - 1].filter_bits[0];
 }
 
@@ -138,12 +135,11 @@ static void test_conditions_on_the_past(void **state)
     assert_ok(record_mark(w.recorder, &named, OP_SNAPSHOT, &w.err), &w.err);
     assert_int_equal(allowed(&w, NULL, 0), 1 << 1 | 1 << 2);
     for (size_t commits = 0; commits < 2; commits++) {
-        assert_ok(record_mark(w.recorder, &note, OP_BEGIN, &w.err), &w.err);
+        workload_mark(&w, OP_BEGIN, NULL);
         assert_ok(record_delete(w.recorder, &note, &one, &w.err), &w.err);
         insert_with(&w, 5, second, 2); /* ids 5 .. 9 */
         assert_int_equal(allowed(&w, NULL, 0), 1 << 1 | 1 << 2);
-        assert_ok(record_mark(w.recorder, &note, commits ? OP_COMMIT : OP_ROLLBACK, &w.err),
-                  &w.err);
+        workload_mark(&w, commits ? OP_COMMIT : OP_ROLLBACK, NULL);
         assert_int_equal(allowed(&w, "then", 0), 1 << 1 | 1 << 2);
         assert_int_equal(allowed(&w, NULL, 0),
                          commits ? 1 << 2 | 1 << 5 | 1 << 6 | 1 << 9 : 1 << 1 | 1 << 2);

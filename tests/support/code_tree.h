@@ -1,7 +1,7 @@
-/* code_tree.h - histories for methods of codes (mtree, mvptree, hwtree, mih), beside a plain array
- * of their expected contents. */
-#ifndef DRIFTLINE_TESTS_UNIT_HAMMING_CODE_TREE_H
-#define DRIFTLINE_TESTS_UNIT_HAMMING_CODE_TREE_H
+/* code_tree.h - histories for methods of codes (mtree, mvptree, hwtree, mih, hftrie), beside a plain
+ * array of their expected contents. */
+#ifndef DRIFTLINE_TESTS_SUPPORT_CODE_TREE_H
+#define DRIFTLINE_TESTS_SUPPORT_CODE_TREE_H
 
 #include "tests/support/testing.h"
 
@@ -15,8 +15,10 @@ struct code_tree {
     uint64_t *codes, *ids; /* reference */
     size_t n, capacity;
     uint64_t next_id;
+    _Alignas(16) char knobs[64];    /* the method's, at their defaults */
     const struct id_filter *filter; /* of searches, or NULL */
     double computed;                /* of the last range search */
+    bool scans_equal_as_one;        /* rows of one code count as one that is scanned */
     bool more_work; /* a range search may compute more than 3 distances a row: removals ran out of
                        memory, or a row is in many tables */
 };
@@ -29,6 +31,9 @@ static inline void tree_begin(struct code_tree *t, const struct index_ops *ops, 
     test_bench_begin(&t->bench, INDEX_B64, INDEX_HAMMING, 64, 2);
     t->rng = rng_at(test_seed(), 3);
     t->more_work = strcmp(ops->name, "mih") == 0;
+    assert_true(ops->knobs_bytes <= sizeof t->knobs);
+    if (ops->knobs)
+        param_defaults(ops->knobs, t->knobs);
     param_defaults(ops->params, params);
     (void)snprintf(copy, sizeof copy, "%s", options);
     for (char *pair = strtok_r(copy, ",", &rest); pair; pair = strtok_r(NULL, ",", &rest)) {
@@ -56,6 +61,20 @@ static inline void tree_check(struct code_tree *t)
     assert_ok(index_check(&t->index, NULL), &t->bench.error);
 }
 
+static inline double tree_stat(const struct code_tree *t, const char *name)
+{
+    return test_stat(t->index.index, name);
+}
+
+/* check() must find the damage, and say so. */
+static inline void tree_expect_noticed(struct code_tree *t, const char *sentence)
+{
+    const int rc = index_check(&t->index, NULL);
+    assert_int_equal(rc, ERR_INVARIANT);
+    assert_non_null(strstr(t->bench.error.text, sentence));
+    error_clear(&t->bench.error);
+}
+
 static inline void tree_insert(struct code_tree *t, const uint64_t *codes, size_t n)
 {
     if (t->n + n > t->capacity) {
@@ -74,6 +93,16 @@ static inline void tree_insert(struct code_tree *t, const uint64_t *codes, size_
     t->n += n;
 }
 
+/* Removes the last n rows of the array. */
+static inline void tree_remove_last(struct code_tree *t, size_t n)
+{
+    size_t done;
+    t->n -= n;
+    const uint64_t *gone = n > 0 ? t->ids + t->n : NULL; /* ids are NULL before the first row */
+    assert_ok(index_remove(&t->index, gone, n, &done), &t->bench.error);
+    assert_int_equal(done, n);
+}
+
 /* Removes n random rows, or all. */
 static inline void tree_remove(struct code_tree *t, size_t n)
 {
@@ -86,11 +115,7 @@ static inline void tree_remove(struct code_tree *t, size_t n)
         t->codes[last] = code;
         t->ids[last] = id;
     }
-    t->n -= n;
-    const uint64_t *gone = n > 0 ? t->ids + t->n : NULL; /* ids are NULL before the first row */
-    size_t done;
-    assert_ok(index_remove(&t->index, gone, n, &done), &t->bench.error);
-    assert_int_equal(done, n);
+    tree_remove_last(t, n);
 }
 
 /* The row with this id. */
@@ -105,74 +130,95 @@ static inline void tree_remove_id(struct code_tree *t, uint64_t id)
     t->ids[at] = t->ids[t->n];
 }
 
-/* Answers come in no order, so they are summed: each must be within the radius, at the right
+/* Saves the index, loads it beside the old one, and closes the old one. */
+static inline void tree_reload(struct code_tree *t)
+{
+    char dir[PATH_MAX];
+    struct checked saved = t->index;
+    test_dir_make(dir);
+    assert_ok(index_save(&saved, dir), &t->bench.error);
+    assert_ok(index_open_saved(&t->index, saved.ops, &t->bench.env, dir, &saved), &t->bench.error);
+    index_close(&saved);
+    test_dir_remove(dir);
+}
+
+/* Answers come in no order, so they are counted: each must be within the radius, at the right
    distance, and occur once. */
 struct tree_found {
     const struct code_tree *t;
-    uint64_t query;
-    uint8_t *seen; /* by id */
+    const uint64_t *queries, *code_of; /* code_of: by id */
+    uint8_t *seen;                     /* by query and id */
     size_t n;
-    const uint64_t *code_of; /* by id */
     double radius;
 };
 
 static inline int tree_note(void *to, size_t query, uint64_t id, float distance)
 {
     struct tree_found *f = to;
-    assert_true(id < f->t->next_id && !f->seen[id]);
+    assert_true(id < f->t->next_id && !f->seen[query * f->t->next_id + id]);
     assert_true(distance <= f->radius && index_filter_allows(f->t->filter, id));
-    assert_true(distance == (float)__builtin_popcountll(f->code_of[id] ^ f->query));
-    f->seen[id] = 1;
+    assert_true(distance == (float)__builtin_popcountll(f->code_of[id] ^ f->queries[query]));
+    f->seen[query * f->t->next_id + id] = 1;
     f->n++;
     return OK;
+}
+
+/* Compares the answers to a batch of queries with the array. */
+static inline void tree_compare_batch(struct code_tree *t, const uint64_t *queries, size_t nq,
+                                      unsigned radius, size_t threads)
+{
+    uint64_t *code_of = calloc(t->next_id + 1, sizeof *code_of);
+    struct tree_found found = { t, queries, code_of, calloc(nq * t->next_id + 1, 1), 0, radius };
+    size_t expected = 0;
+    assert_true(found.seen && code_of);
+    for (size_t i = 0; i < t->n; i++) {
+        code_of[t->ids[i]] = t->codes[i];
+        for (size_t q = 0; q < nq && index_filter_allows(t->filter, t->ids[i]); q++)
+            expected += (unsigned)__builtin_popcountll(t->codes[i] ^ queries[q]) <= radius;
+    }
+    const struct range_request request = {
+        { queries, nq, 64, INDEX_B64 }, radius, t->knobs, t->filter, threads
+    };
+    struct range_result result = { .found = tree_note, .to = &found };
+    assert_ok(index_range(&t->index, &request, &result), &t->bench.error);
+    assert_int_equal(found.n, expected);
+    assert_true(t->more_work || result.work.distances <= (double)nq * ((double)t->n * 3 + 64));
+    assert_true(t->scans_equal_as_one || result.work.scanned >= (double)found.n);
+    t->computed = result.work.distances;
+    free(found.seen);
+    free(code_of);
 }
 
 /* Compares one query at every radius of a range with the array. */
 static inline void tree_compare(struct code_tree *t, uint64_t query, unsigned first, unsigned last)
 {
-    uint8_t *seen = calloc(t->next_id + 1, 1);
-    uint64_t *code_of = calloc(t->next_id + 1, sizeof *code_of);
-    assert_true(seen && code_of);
-    for (size_t i = 0; i < t->n; i++)
-        code_of[t->ids[i]] = t->codes[i];
-    for (unsigned radius = first; radius <= last; radius++) {
-        size_t expected = 0;
-        for (size_t i = 0; i < t->n; i++)
-            expected += (unsigned)__builtin_popcountll(t->codes[i] ^ query) <= radius &&
-                        index_filter_allows(t->filter, t->ids[i]);
-        memset(seen, 0, t->next_id);
-        struct tree_found found = { t, query, seen, 0, code_of, radius };
-        const struct range_request request = {
-            { &query, 1, 64, INDEX_B64 }, radius, NULL, t->filter, 1
-        };
-        struct range_result result = { .found = tree_note, .to = &found };
-        assert_ok(index_range(&t->index, &request, &result), &t->bench.error);
-        assert_int_equal(found.n, expected);
-        assert_true(t->more_work || result.work.distances <= (double)t->n * 3 + 64);
-        assert_true(result.work.scanned >= (double)found.n);
-        t->computed = result.work.distances;
-    }
-    free(seen);
-    free(code_of);
+    for (unsigned radius = first; radius <= last; radius++)
+        tree_compare_batch(t, &query, 1, radius, 1);
 }
 
 /* Compares the k nearest, ties to the smaller id, with the sorted array. */
-static inline void tree_compare_nearest(struct code_tree *t, uint64_t query, size_t k)
+static inline void tree_compare_nearest(struct code_tree *t, const uint64_t *queries, size_t nq,
+                                        size_t k)
 {
-    uint64_t *all = malloc((t->n + 1) * sizeof *all), *ids = malloc(k * sizeof *ids);
-    float *distances = malloc(k * sizeof *distances);
-    size_t n = 0;
+    uint64_t *all = malloc((t->n + 1) * sizeof *all), *ids = malloc(nq * k * sizeof *ids);
+    float *distances = malloc(nq * k * sizeof *distances);
     assert_true(all && ids && distances);
-    for (size_t i = 0; i < t->n; i++)
-        if (index_filter_allows(t->filter, t->ids[i]))
-            all[n++] = (uint64_t)__builtin_popcountll(t->codes[i] ^ query) << 56 | t->ids[i];
-    qsort(all, n, sizeof *all, order_u64);
-    const struct search_request request = { { &query, 1, 64, INDEX_B64 }, k, NULL, t->filter, 1 };
+    const struct search_request request = {
+        { queries, nq, 64, INDEX_B64 }, k, t->knobs, t->filter, 2
+    };
     struct search_result result = { .ids = ids, .distances = distances };
     assert_ok(index_search(&t->index, &request, &result), &t->bench.error);
-    for (size_t i = 0; i < k; i++) {
-        assert_true(ids[i] == (i < n ? all[i] & (UINT64_MAX >> 8) : INDEX_NO_ID));
-        assert_true(i >= n || distances[i] == (float)(all[i] >> 56));
+    for (size_t q = 0; q < nq; q++) {
+        size_t n = 0;
+        for (size_t i = 0; i < t->n; i++)
+            if (index_filter_allows(t->filter, t->ids[i]))
+                all[n++] =
+                    (uint64_t)__builtin_popcountll(t->codes[i] ^ queries[q]) << 56 | t->ids[i];
+        qsort(all, n, sizeof *all, order_u64);
+        for (size_t i = 0; i < k; i++) {
+            assert_true(ids[q * k + i] == (i < n ? all[i] & (UINT64_MAX >> 8) : INDEX_NO_ID));
+            assert_true(distances[q * k + i] == (i < n ? (float)(all[i] >> 56) : INFINITY));
+        }
     }
     free(all);
     free(ids);
@@ -223,7 +269,8 @@ static inline void tree_history(const struct index_ops *ops, const char *options
         }
         tree_check(&t);
         tree_compare(&t, tree_a_query(&t), step % 65, step % 65);
-        tree_compare_nearest(&t, tree_a_query(&t), 1 + rng_below(&t.rng, 30));
+        const uint64_t query = tree_a_query(&t);
+        tree_compare_nearest(&t, &query, 1, 1 + rng_below(&t.rng, 30));
         if (step % 16 == 15)
             tree_compare(&t, tree_a_query(&t), 0, 64);
     }
@@ -245,7 +292,7 @@ static inline void tree_fill_and_empty(const struct index_ops *ops, const char *
     tree_check(&t);
     for (unsigned radius = 0; radius <= 64; radius += 8)
         tree_compare(&t, codes[n / 3], radius, radius);
-    tree_compare_nearest(&t, codes[n / 2] ^ 5, 10);
+    tree_compare_nearest(&t, (const uint64_t[]){ codes[n / 2] ^ 5 }, 1, 10);
     tree_remove(&t, n / 2);
     tree_check(&t);
     tree_compare(&t, codes[0], 2, 3);
@@ -341,31 +388,6 @@ static inline void tree_repeats(const struct index_ops *ops, const char *options
         tree_end(&t);
     }
     assert_true(computed[0] == computed[1]);
-}
-
-/* A batch of queries on several threads gives the answers of single queries. */
-static inline void tree_groups(const struct index_ops *ops, const char *options)
-{
-    enum { NQ = 70, K = 5 };
-    struct code_tree t;
-    uint64_t codes[2000], queries[NQ], ids[2][NQ * K];
-    float distances[2][NQ * K];
-    tree_begin(&t, ops, options);
-    test_fill_b64(&t.rng, codes, 2000, 3);
-    tree_insert(&t, codes, 2000);
-    for (size_t i = 0; i < NQ; i++)
-        queries[i] = tree_a_query(&t);
-    const struct search_request all = { { queries, NQ, 64, INDEX_B64 }, K, NULL, NULL, 2 };
-    struct search_result result = { .ids = ids[0], .distances = distances[0] };
-    assert_ok(index_search(&t.index, &all, &result), &t.bench.error);
-    for (size_t i = 0; i < NQ; i++) {
-        const struct search_request one = { { queries + i, 1, 64, INDEX_B64 }, K, NULL, NULL, 1 };
-        struct search_result to = { .ids = ids[1] + i * K, .distances = distances[1] + i * K };
-        assert_ok(index_search(&t.index, &one, &to), &t.bench.error);
-    }
-    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
-    assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
-    tree_end(&t);
 }
 
 #endif

@@ -17,11 +17,6 @@
 #define FILTER_WORD_NS .25 /* reading 64 ids of a filter */
 #define BY_ID_NS       40  /* finding an allowed id's code */
 
-static const struct hftrie *trie_of(const struct index *index)
-{
-    return (const struct hftrie *)index;
-}
-
 /* Whether so few ids are allowed that comparing each takes less than ns. */
 static bool few_allowed(const struct multi *m, const struct id_filter *filter, double ns)
 {
@@ -118,7 +113,7 @@ static void count_queries(struct multi *m, size_t queries, size_t scans)
 int hftrie_multi_range(const struct index *index, struct code_group *g, unsigned radius,
                        struct code_answers *answers)
 {
-    const struct hftrie *h = trie_of(index);
+    const struct hftrie *h = (const struct hftrie *)index;
     struct multi *m = h->state;
     struct scanned scanned = { .n = 0 };
     int rc = OK;
@@ -241,7 +236,7 @@ static void offer(struct topk *to, const struct code_answers *found)
 
 int hftrie_multi_nearest(const struct index *index, struct code_group *g, struct topk *nearest)
 {
-    const struct hftrie *h = trie_of(index);
+    const struct hftrie *h = (const struct hftrie *)index;
     struct multi *m = h->state;
     const struct hftrie_knobs *k = g->knobs;
     struct scanned scanned = { .n = 0 };

@@ -5,12 +5,13 @@
 
 #include "src/core/mem.h"
 
-#define SCAN_BLOCK ((size_t)256) /* the selected positions of this many codes fit on the stack */
+#define SCAN_BLOCK ((size_t)1024) /* the selected positions of this many codes fit on the stack */
 
 /* ------------------------------------------------------------------------------ frontier */
 
-static void frontier_clear(struct tree_frontier *f)
+void hamming_tree_query_begin(struct tree_query *q)
 {
+    struct tree_frontier *f = q->frontier;
     f->n = 1;
     f->free = 0;
     f->lowest = 0;
@@ -83,8 +84,10 @@ bool hamming_tree_query_pop(struct tree_query *q, struct tree_todo *todo)
 
 int hamming_tree_query_offer(struct tree_query *q, uint32_t row, unsigned distance)
 {
+    if (distance > q->limit)
+        return OK;
     const uint64_t id = q->rows->ids[row];
-    if (distance > q->limit || !index_filter_allows(q->filter, id))
+    if (!index_filter_allows(q->filter, id))
         return OK;
     if (q->answers)
         return code_answer(q->answers, id, distance);
@@ -138,10 +141,10 @@ int hamming_tree_query_pick(struct tree_query *q, const uint64_t *codes, const u
 
 /* Answers one query after another. Either answers or nearest has an element per query; the other
    is NULL. */
-static int visit_group(const struct index *index, const struct dense_rows *rows,
-                       struct code_group *group, unsigned limit, struct code_answers *answers,
-                       struct topk *nearest, tree_visit *visit)
+static int visit_group(const struct index *index, struct code_group *group, unsigned limit,
+                       struct code_answers *answers, struct topk *nearest, tree_visit *visit)
 {
+    const struct dense_rows *rows = &((const struct code_index *)index)->rows;
     int rc = OK;
     for (size_t i = 0; i < group->n && rows->n > 0 && rc == OK; i++) {
         struct tree_query q = { .index = index,
@@ -153,21 +156,19 @@ static int visit_group(const struct index *index, const struct dense_rows *rows,
                                 .nearest = nearest ? &nearest[i] : NULL,
                                 .frontier = group->scratch,
                                 .work = &group->work };
-        frontier_clear(q.frontier);
         rc = visit(&q);
     }
     return rc;
 }
 
-int hamming_tree_range_group(const struct index *index, const struct dense_rows *rows,
-                             struct code_group *group, unsigned radius,
+int hamming_tree_range_group(const struct index *index, struct code_group *group, unsigned radius,
                              struct code_answers *answers, tree_visit *visit)
 {
-    return visit_group(index, rows, group, radius, answers, NULL, visit);
+    return visit_group(index, group, radius, answers, NULL, visit);
 }
 
-int hamming_tree_nearest_group(const struct index *index, const struct dense_rows *rows,
-                               struct code_group *group, struct topk *nearest, tree_visit *visit)
+int hamming_tree_nearest_group(const struct index *index, struct code_group *group,
+                               struct topk *nearest, tree_visit *visit)
 {
-    return visit_group(index, rows, group, CODE_BITS, NULL, nearest, visit);
+    return visit_group(index, group, CODE_BITS, NULL, nearest, visit);
 }

@@ -1,20 +1,20 @@
-/* tree_query.h - the search of a metric tree of 64-bit codes (mtree, mvptree) for one query.
+/* tree_query.h - the search of a tree of 64-bit codes (mtree, mvptree, hwtree) for one query.
  *
- * Subtrees still to visit wait in a frontier of 65 buckets, one for each lower bound of the
- * distance. So a k-nearest search visits the nearest first (Hjaltason and Samet's best-first
- * search, with integers instead of a heap) and ends at the first bucket beyond the k-th distance. A
- * range search puts everything into bucket 0, which is then a stack. There is no recursion,
- * whatever the depth of the tree. */
+ * In the metric trees (mtree, mvptree), subtrees still to visit wait in a frontier of 65 buckets,
+ * one for each lower bound of the distance. So a k-nearest search visits the nearest first
+ * (Hjaltason and Samet's best-first search, with integers instead of a heap) and ends at the first
+ * bucket beyond the k-th distance. A range search puts everything into bucket 0, which is then a
+ * stack. There is no recursion, whatever the depth of the tree. hwtree has nodes without addresses
+ * and at most seven levels; it has a frontier of its own and descends by recursion. */
 #ifndef DRIFTLINE_TREE_QUERY_H
 #define DRIFTLINE_TREE_QUERY_H
 
-#include "algorithms/common/codes/code_queries.h"
-#include "algorithms/common/rows/dense_rows.h"
+#include "algorithms/common/codes/code_index.h"
 #include "kernels/kernels.h"
 
 #define TREE_PATH 32 /* distances that a waiting node can store */
 
-/* First member of the nodes of both trees: the number of bytes from the node's start that a visit
+/* First member of the metric trees' nodes: the number of bytes from the node's start that a visit
    reads. They are prefetched while the previous node is visited. */
 struct tree_head {
     uint32_t visit_bytes;
@@ -37,14 +37,14 @@ struct tree_frontier {
 };
 
 struct tree_query {
-    const struct index *index;
+    const struct index *index; /* begins with a code_index */
     const struct dense_rows *rows;
     const struct id_filter *filter;
     uint64_t code;
     unsigned limit;               /* farther codes are not answers; falls in a k-nearest search */
     struct code_answers *answers; /* range; NULL: nearest is set */
     struct topk *nearest;
-    struct tree_frontier *frontier;
+    void *frontier; /* the worker's scratch: a struct tree_frontier, or the tree's own */
     struct work *work;
 };
 
@@ -53,6 +53,8 @@ static inline unsigned tree_distance(uint64_t a, uint64_t b)
     return (unsigned)__builtin_popcountll(a ^ b);
 }
 
+/* Begins with an empty frontier. */
+void hamming_tree_query_begin(struct tree_query *);
 /* Queues a subtree whose rows are all at least `bound` away, which must not be less than the bound
    popped last; the caller writes the distances to *path. OK or ERR_NO_MEMORY. */
 int hamming_tree_query_push(struct tree_query *, const struct tree_head *node, unsigned bound,
@@ -74,10 +76,10 @@ int hamming_tree_query_pick(struct tree_query *, const uint64_t *codes, const ui
 
 /* Answers a group one query after another; visit() starts at the root. For struct code_ops. */
 typedef int tree_visit(struct tree_query *);
-int hamming_tree_range_group(const struct index *, const struct dense_rows *, struct code_group *,
-                             unsigned radius, struct code_answers *answers, tree_visit *visit);
-int hamming_tree_nearest_group(const struct index *, const struct dense_rows *, struct code_group *,
-                               struct topk *nearest, tree_visit *visit);
+int hamming_tree_range_group(const struct index *, struct code_group *, unsigned radius,
+                             struct code_answers *answers, tree_visit *visit);
+int hamming_tree_nearest_group(const struct index *, struct code_group *, struct topk *nearest,
+                               tree_visit *visit);
 void hamming_tree_frontier_free(struct mem *, void *frontier); /* code_ops.scratch_free */
 
 #endif

@@ -1,10 +1,11 @@
 /* choose.c - the lists nearest to a row; a sketch of the centroids excludes most of them, so that
  * few exact distances are needed. */
 #include <math.h>
-#include <string.h>
 
 #include "algorithms/divf/search/scan.h"
 #include "kernels/kernels.h"
+#include "src/core/key_heap.h"
+#include "src/core/order.h"
 
 /* A scan of centroid codes is cheaper than exact distances from SKETCHED_LISTS centroids on, if at
    most 1 / SKETCHED_SHARE of them are wanted. */
@@ -52,66 +53,18 @@ static void *sketch_query(const struct divf_job *job, struct divf_scratch *s, co
     return query;
 }
 
-/* A distance and its list as one number that orders like the pair, because distances are
-   not negative. */
+/* Orders by distance, then by list. An estimate may be negative. */
 static uint64_t key_of(float distance, size_t list)
 {
-    uint32_t bits;
-    distance = fmaxf(distance, 0); /* an estimate may be negative */
-    memcpy(&bits, &distance, sizeof bits);
-    return (uint64_t)bits << 32 | list;
+    return order_key_f32(fmaxf(distance, 0), (uint32_t)list);
 }
 
-static void swap_keys(uint64_t *a, uint64_t *b)
+/* Writes the lists of the n smallest of the m keys in s->probes to s->positions, in order. */
+static void take_smallest(struct divf_scratch *s, size_t m, size_t n)
 {
-    uint64_t key = *a;
-    *a = *b;
-    *b = key;
-}
-
-static void insertion_sort(uint64_t *key, size_t n)
-{
-    for (size_t i = 1; i < n; i++) {
-        uint64_t moving = key[i];
-        size_t at = i;
-        for (; at > 0 && key[at - 1] > moving; at--)
-            key[at] = key[at - 1];
-        key[at] = moving;
-    }
-}
-
-/* Quicksort of n distinct keys that sorts only the `wanted` smallest. */
-static void sort_smallest(uint64_t *key, size_t n, size_t wanted)
-{
-    while (n > 24 && wanted > 0) {
-        uint64_t *middle = key + n / 2, *last = key + n - 1;
-        if (*middle < *key)
-            swap_keys(middle, key);
-        if (*last < *middle)
-            swap_keys(last, middle);
-        if (*middle < *key)
-            swap_keys(middle, key);
-        uint64_t pivot = *middle;
-        size_t below = 0, above = n - 1; /* key[0] <= pivot <= key[n - 1] */
-        for (;;) {
-            while (key[++below] < pivot)
-                ;
-            while (key[--above] > pivot)
-                ;
-            if (below >= above)
-                break;
-            swap_keys(key + below, key + above);
-        }
-        if (wanted > below) {
-            sort_smallest(key, below, below);
-            key += below;
-            n -= below;
-            wanted -= below;
-        } else {
-            n = below;
-        }
-    }
-    insertion_sort(key, n);
+    key_heap_make(s->probes, m);
+    for (size_t i = 0; i < n; i++)
+        s->positions[i] = (uint32_t)key_heap_pop(s->probes, &m);
 }
 
 static void prefetch_centroid(const struct divf_job *job, size_t list)
@@ -152,17 +105,16 @@ static float limit_by_estimate(const struct divf_job *job, struct divf_scratch *
                                const void *query, const float *row, size_t n)
 {
     float *estimates = s->list_distances, limit = 0;
-    uint64_t *best = s->probes;
     estimate_all(job, s, query);
     size_t m = job->d->env.kernels->at_most_f32(estimates, job->view->n,
                                                 limit_of_parts(job, estimates, n), s->positions);
     for (size_t i = 0; i < m; i++)
-        best[i] = key_of(estimates[s->positions[i]], s->positions[i]);
-    sort_smallest(best, m, n);
+        s->probes[i] = key_of(estimates[s->positions[i]], s->positions[i]);
+    take_smallest(s, m, n);
     for (size_t i = 0; i < n; i++) {
-        size_t list = (uint32_t)best[i];
+        size_t list = s->positions[i];
         if (i + CENTROIDS_AHEAD < n)
-            prefetch_centroid(job, (uint32_t)best[i + CENTROIDS_AHEAD]);
+            prefetch_centroid(job, s->positions[i + CENTROIDS_AHEAD]);
         s->list_distances[list] = centroid_distance(job, row, list);
         s->probed[list] = 1;
         limit = fmaxf(limit, s->list_distances[list]);
@@ -208,9 +160,9 @@ static void nearest_by_sketch(const struct divf_job *job, struct divf_scratch *s
         s->probed[list] = 0;
         s->probes[i] = key_of(s->list_distances[list], list);
     }
-    sort_smallest(s->probes, m, n);
+    take_smallest(s, m, n);
     for (size_t i = 0; i < n; i++) {
-        s->probes[i] = (uint32_t)s->probes[i];
+        s->probes[i] = s->positions[i];
         s->probe_distances[i] = s->list_distances[s->probes[i]];
     }
     divf_count_distances(job->d, work, distances);

@@ -5,32 +5,33 @@
  * subtree is skipped if its bound exceeds the radius, and visiting nodes by ascending bound finds
  * the nearest codes first. */
 #include "algorithms/hamming/hwtree/hwtree.h"
-
+#include "algorithms/hamming/tree_query.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-#define CODES_A_SCAN   1024
 #define NAMES_A_SCAN   256
 #define PREFETCH_AHEAD 4
 #define FETCH_BYTES    512
 
-struct hwtree_query {
-    const struct hwtree *tree;
-    const struct kernels *kernels;
-    const struct id_filter *filter;
-    struct work *work;
-    uint64_t code, names[HWTREE_LEVELS];
-    unsigned named; /* names of levels 1 .. named are computed */
+/* Of the query's code; those of levels 1 .. n are computed. */
+struct names {
+    uint64_t name[HWTREE_LEVELS];
+    unsigned n;
 };
 
 /* Levels are requested in order. */
-static uint64_t name_at(struct hwtree_query *q, unsigned level)
+static uint64_t name_at(struct names *names, uint64_t code, unsigned level)
 {
-    if (level > q->named) {
-        q->names[level] = hwtree_name(q->code, level);
-        q->named = level;
+    if (level > names->n) {
+        names->name[level] = hwtree_name(code, level);
+        names->n = level;
     }
-    return q->names[level];
+    return names->name[level];
+}
+
+static const struct hwtree *tree_of(const struct tree_query *q)
+{
+    return (const struct hwtree *)q->index;
 }
 
 /* Prefetches the head, and as many codes or names as the hardware prefetcher would be late for.
@@ -45,14 +46,13 @@ static inline __attribute__((always_inline)) void fetch(const struct hwtree *t, 
         __builtin_prefetch((const char *)v.block + at);
 }
 
-static void count_leaf(struct hwtree_query *q, uint32_t n)
+static int visit_leaf(struct tree_query *q, const struct hwtree_view *v)
 {
-    q->work->distances += n;
-    q->work->scanned += n;
-    q->work->bytes_read += (double)n * sizeof(uint64_t);
+    q->work->scanned += v->block->n;
+    return hamming_tree_query_scan(q, v->words, v->refs, v->block->n);
 }
 
-static void count_names(struct hwtree_query *q, const struct hwtree_view *v)
+static void count_names(struct tree_query *q, const struct hwtree_view *v)
 {
     q->work->estimates += v->block->n;
     q->work->bytes_read += (double)v->capacity * sizeof(uint64_t);
@@ -60,46 +60,21 @@ static void count_names(struct hwtree_query *q, const struct hwtree_view *v)
 
 /* ------------------------------------------------------------------------ range */
 
-static int range_leaf(struct hwtree_query *q, const struct hwtree_view *v, unsigned radius,
-                      struct code_answers *answers)
-{
-    uint32_t near[CODES_A_SCAN];
-    const uint32_t n = v->block->n;
-    const uint64_t *ids = q->tree->codes.rows.ids;
-    count_leaf(q, n);
-    for (uint32_t first = 0; first < n; first += CODES_A_SCAN) {
-        const size_t more = n - first < CODES_A_SCAN ? n - first : CODES_A_SCAN;
-        const size_t found =
-            q->kernels->hamming_b64_within(q->code, v->words + first, more, radius, near);
-        for (size_t i = 0; i < found; i++) {
-            const uint32_t at = first + near[i];
-            const uint64_t id = ids[v->refs[at]];
-            if (!index_filter_allows(q->filter, id))
-                continue;
-            const int rc =
-                code_answer(answers, id, (unsigned)__builtin_popcountll(q->code ^ v->words[at]));
-            if (rc != OK)
-                return rc;
-        }
-    }
-    return OK;
-}
-
 /* Recursion is at most as deep as there are levels. */
-static int range_node(struct hwtree_query *q, uint32_t node, unsigned level, unsigned radius,
-                      struct code_answers *answers)
+static int range_node(struct tree_query *q, struct names *names, uint32_t node, unsigned level)
 {
-    const struct hwtree_view v = hwtree_view(&q->tree->blocks, node);
+    const struct hwtree *t = tree_of(q);
+    const struct hwtree_view v = hwtree_view(&t->blocks, node);
     if (!(node & HW_INNER))
-        return range_leaf(q, &v, radius, answers);
+        return visit_leaf(q, &v);
     uint32_t near[NAMES_A_SCAN];
-    const uint64_t name = name_at(q, level + 1);
+    const uint64_t name = name_at(names, q->code, level + 1);
     int rc = OK;
     count_names(q, &v);
-    for (uint32_t first = 0; first < v.capacity; first += NAMES_A_SCAN) {
+    for (uint32_t first = 0; rc == OK && first < v.capacity; first += NAMES_A_SCAN) {
         const size_t more = v.capacity - first < NAMES_A_SCAN ? v.capacity - first : NAMES_A_SCAN;
         const size_t found =
-            q->kernels->hamming_b64_within(name, v.words + first, more, radius, near);
+            q->index->env.kernels->hamming_b64_within(name, v.words + first, more, q->limit, near);
         size_t n = 0;
         for (size_t i = 0; i < found; i++) {
             const uint32_t child = v.refs[first + near[i]];
@@ -107,40 +82,33 @@ static int range_node(struct hwtree_query *q, uint32_t node, unsigned level, uns
             n += child != HW_NONE;
         }
         for (size_t i = 0; i < n && i < PREFETCH_AHEAD; i++)
-            fetch(q->tree, near[i]);
+            fetch(t, near[i]);
         for (size_t i = 0; rc == OK && i < n; i++) {
             if (i + PREFETCH_AHEAD < n)
-                fetch(q->tree, near[i + PREFETCH_AHEAD]);
-            rc = range_node(q, near[i], level + 1, radius, answers);
+                fetch(t, near[i + PREFETCH_AHEAD]);
+            rc = range_node(q, names, near[i], level + 1);
         }
-        if (rc != OK)
-            return rc;
     }
-    return OK;
+    return rc;
 }
 
-static struct hwtree_query query_of(const struct index *index, struct code_group *group, size_t i)
+static int range_of(struct tree_query *q)
 {
-    return (struct hwtree_query){ .tree = (const struct hwtree *)index,
-                                  .kernels = index->env.kernels,
-                                  .filter = group->filter,
-                                  .work = &group->work,
-                                  .code = group->queries[i] };
+    const struct hwtree *t = tree_of(q);
+    const unsigned weight = tree_distance(q->code, 0);
+    struct names names = { .n = 0 };
+    int rc = OK;
+    for (unsigned w = weight > q->limit ? weight - q->limit : 0;
+         rc == OK && w <= CODE_BITS && w <= weight + q->limit; w++)
+        if (t->roots[w] != HW_NONE)
+            rc = range_node(q, &names, t->roots[w], 0);
+    return rc;
 }
 
 static int range_group(const struct index *index, struct code_group *group, unsigned radius,
                        struct code_answers *answers)
 {
-    int rc = OK;
-    for (size_t i = 0; rc == OK && i < group->n; i++) {
-        struct hwtree_query q = query_of(index, group, i);
-        const unsigned weight = (unsigned)__builtin_popcountll(q.code);
-        const unsigned first = weight > radius ? weight - radius : 0;
-        for (unsigned w = first; rc == OK && w <= CODE_BITS && w <= weight + radius; w++)
-            if (q.tree->roots[w] != HW_NONE)
-                rc = range_node(&q, q.tree->roots[w], 0, radius, &answers[i]);
-    }
-    return rc;
+    return hamming_tree_range_group(index, group, radius, answers, range_of);
 }
 
 /* ------------------------------------------------------------------------ the k nearest */
@@ -189,69 +157,44 @@ static struct pending frontier_pop(struct frontier *f, unsigned bound)
     return taken;
 }
 
-/* Codes at this distance or less may belong to the result: at the limit, by a smaller id. */
-static unsigned limit_of(const struct topk *nearest)
-{
-    const float limit = topk_limit(nearest);
-    return limit < CODE_BITS ? (unsigned)limit : CODE_BITS;
-}
-
-static void offer_leaf(struct hwtree_query *q, const struct hwtree_view *v, struct topk *nearest)
-{
-    uint32_t near[CODES_A_SCAN];
-    const uint32_t n = v->block->n;
-    count_leaf(q, n);
-    for (uint32_t first = 0; first < n; first += CODES_A_SCAN) {
-        const size_t more = n - first < CODES_A_SCAN ? n - first : CODES_A_SCAN;
-        const size_t found = q->kernels->hamming_b64_within(q->code, v->words + first, more,
-                                                            limit_of(nearest), near);
-        for (size_t i = 0; i < found; i++) {
-            const uint32_t at = first + near[i];
-            const uint64_t id = q->tree->codes.rows.ids[v->refs[at]];
-            if (index_filter_allows(q->filter, id))
-                topk_push(nearest, (float)__builtin_popcountll(q->code ^ v->words[at]), id);
-        }
-    }
-}
-
-static int push_children(struct hwtree_query *q, const struct hwtree_view *v, unsigned level,
-                         struct frontier *f, const struct topk *nearest)
+static int push_children(struct tree_query *q, struct names *names, const struct hwtree_view *v,
+                         unsigned level)
 {
     uint8_t bounds[NAMES_A_SCAN];
-    const uint64_t name = name_at(q, level);
-    const unsigned limit = limit_of(nearest);
+    const struct index_env *env = &q->index->env;
+    const uint64_t name = name_at(names, q->code, level);
     int rc = OK;
     count_names(q, v);
     for (uint32_t first = 0; rc == OK && first < v->capacity; first += NAMES_A_SCAN) {
         const uint32_t left = v->capacity - first, more = left < NAMES_A_SCAN ? left : NAMES_A_SCAN;
-        q->kernels->hamming_b64_1n(name, v->words + first, more, bounds);
+        env->kernels->hamming_b64_1n(name, v->words + first, more, bounds);
         for (uint32_t i = 0; rc == OK && i < more; i++)
-            if (v->refs[first + i] != HW_NONE && bounds[i] <= limit)
-                rc = frontier_push(f, &q->tree->base.env, v->refs[first + i], level, bounds[i]);
+            if (v->refs[first + i] != HW_NONE && bounds[i] <= q->limit)
+                rc = frontier_push(q->frontier, env, v->refs[first + i], level, bounds[i]);
     }
     return rc;
 }
 
-static int nearest_of(struct hwtree_query *q, struct frontier *f, struct topk *nearest)
+static int nearest_of(struct tree_query *q)
 {
-    const struct hwtree *t = q->tree;
-    const int weight = __builtin_popcountll(q->code);
+    const struct hwtree *t = tree_of(q);
+    const unsigned weight = tree_distance(q->code, 0);
+    struct frontier *f = q->frontier;
+    struct names names = { .n = 0 };
     int rc = OK;
     frontier_clear(f);
-    for (int w = 0; rc == OK && w <= (int)CODE_BITS; w++)
+    for (unsigned w = 0; rc == OK && w <= CODE_BITS; w++)
         if (t->roots[w] != HW_NONE)
-            rc = frontier_push(f, &t->base.env, t->roots[w], 0,
-                               (unsigned)(w > weight ? w - weight : weight - w));
-    for (unsigned bound = 0; rc == OK && bound <= limit_of(nearest); bound++) {
-        while (rc == OK && f->first[bound] != HW_NONE && bound <= limit_of(nearest)) {
+            rc = frontier_push(f, &q->index->env, t->roots[w], 0,
+                               w > weight ? w - weight : weight - w);
+    for (unsigned bound = 0; rc == OK && bound <= q->limit; bound++) {
+        while (rc == OK && f->first[bound] != HW_NONE && bound <= q->limit) {
             const struct pending at = frontier_pop(f, bound);
             if (f->first[bound] != HW_NONE)
                 fetch(t, f->pending[f->first[bound]].node);
             const struct hwtree_view v = hwtree_view(&t->blocks, at.node);
-            if (at.node & HW_INNER)
-                rc = push_children(q, &v, at.level + 1, f, nearest);
-            else
-                offer_leaf(q, &v, nearest);
+            rc =
+                at.node & HW_INNER ? push_children(q, &names, &v, at.level + 1) : visit_leaf(q, &v);
         }
     }
     return rc;
@@ -259,12 +202,7 @@ static int nearest_of(struct hwtree_query *q, struct frontier *f, struct topk *n
 
 static int nearest_group(const struct index *index, struct code_group *group, struct topk *nearest)
 {
-    int rc = OK;
-    for (size_t i = 0; rc == OK && i < group->n; i++) {
-        struct hwtree_query q = query_of(index, group, i);
-        rc = nearest_of(&q, group->scratch, &nearest[i]);
-    }
-    return rc;
+    return hamming_tree_nearest_group(index, group, nearest, nearest_of);
 }
 
 static void frontier_free(struct mem *mem, void *scratch)

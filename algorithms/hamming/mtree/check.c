@@ -14,11 +14,6 @@ static int broken(const struct mtree *t, uint32_t number, const char *what)
     return fail(t->base.env.error, ERR_INVARIANT, "mtree: node %" PRIu32 ": %s", number, what);
 }
 
-static unsigned apart(uint64_t a, uint64_t b)
-{
-    return (unsigned)__builtin_popcountll(a ^ b);
-}
-
 /* Every routing object above the node must cover the code. */
 static int check_covered(const struct mtree *t, uint32_t number, uint64_t code)
 {
@@ -26,7 +21,7 @@ static int check_covered(const struct mtree *t, uint32_t number, uint64_t code)
          number = up, up = mtree_at(t, up)->parent) {
         const struct mtree_node *above = mtree_at(t, up);
         const size_t at = mtree_find(above, number);
-        if (apart(code, above->codes[at]) > above->radius[at])
+        if (tree_distance(code, above->codes[at]) > above->radius[at])
             return broken(t, up, "a covering radius leaves out a row below it");
     }
     return OK;
@@ -66,7 +61,7 @@ static int check_node(struct mtree_walk *w, uint32_t number, uint32_t parent,
     if (!routing && node->level > 0 && node->n < 2)
         return broken(t, number, "a root of one entry");
     for (size_t i = 0; i < node->n; i++)
-        if (node->to_parent[i] != (routing ? apart(node->codes[i], *routing) : 0))
+        if (node->to_parent[i] != (routing ? tree_distance(node->codes[i], *routing) : 0))
             return broken(t, number, "a distance to the parent is wrong");
     w->nodes++;
     w->bytes += mtree_node_bytes(node);

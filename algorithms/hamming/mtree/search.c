@@ -67,6 +67,7 @@ static int visit(struct tree_query *q)
     const struct mtree *t = (const struct mtree *)q->index;
     struct tree_todo todo = { .node = &mtree_at(t, t->root)->head };
     int rc;
+    hamming_tree_query_begin(q);
     do {
         const struct mtree_node *node = (const struct mtree_node *)todo.node;
         rc = node->level ? visit_inner(q, t, node, &todo) : visit_leaf(q, node, todo.path[0]);
@@ -77,14 +78,12 @@ static int visit(struct tree_query *q)
 static int range_group(const struct index *index, struct code_group *group, unsigned radius,
                        struct code_answers *answers)
 {
-    const struct mtree *t = (const struct mtree *)index;
-    return hamming_tree_range_group(index, &t->codes.rows, group, radius, answers, visit);
+    return hamming_tree_range_group(index, group, radius, answers, visit);
 }
 
 static int nearest_group(const struct index *index, struct code_group *group, struct topk *nearest)
 {
-    const struct mtree *t = (const struct mtree *)index;
-    return hamming_tree_nearest_group(index, &t->codes.rows, group, nearest, visit);
+    return hamming_tree_nearest_group(index, group, nearest, visit);
 }
 
 const struct code_ops mtree_code_ops = { .range = range_group,

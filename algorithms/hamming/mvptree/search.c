@@ -98,6 +98,7 @@ static int visit(struct tree_query *q)
     const struct mvptree *t = (const struct mvptree *)q->index;
     struct tree_todo todo = { .node = &t->root->head };
     int rc;
+    hamming_tree_query_begin(q);
     do {
         const struct mvptree_node *node = (const struct mvptree_node *)todo.node;
         rc = node->leaf ? visit_leaf(q, (const struct mvptree_leaf *)node, todo.path)
@@ -109,14 +110,12 @@ static int visit(struct tree_query *q)
 static int range_group(const struct index *index, struct code_group *group, unsigned radius,
                        struct code_answers *answers)
 {
-    const struct mvptree *t = (const struct mvptree *)index;
-    return hamming_tree_range_group(index, &t->codes.rows, group, radius, answers, visit);
+    return hamming_tree_range_group(index, group, radius, answers, visit);
 }
 
 static int nearest_group(const struct index *index, struct code_group *group, struct topk *nearest)
 {
-    const struct mvptree *t = (const struct mvptree *)index;
-    return hamming_tree_nearest_group(index, &t->codes.rows, group, nearest, visit);
+    return hamming_tree_nearest_group(index, group, nearest, visit);
 }
 
 const struct code_ops mvptree_code_ops = { .range = range_group,

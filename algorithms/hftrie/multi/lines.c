@@ -181,18 +181,18 @@ void hftrie_multi_lines_take(struct multi_table *t, uint32_t key, struct multi_p
     t->n_free++;
 }
 
-bool hftrie_multi_lines_find(const struct multi *m, const struct multi_table *t, uint32_t key,
-                             uint64_t entry, uint32_t row, struct multi_place *place)
+bool hftrie_multi_lines_find(const struct multi *m, const struct multi_probe *p,
+                             struct multi_place *place)
 {
-    const struct multi_bucket *b = &t->buckets[key];
+    const struct multi_table *t = &m->table[p->which];
+    const struct multi_bucket *b = &t->buckets[p->key];
     uint32_t link = b->first;
     for (uint32_t left = b->n; left > 0; left -= multi_fill(t->which, left)) {
         const uint32_t line = link & ~MULTI_RUN;
-        unsigned equal = equal_in_line(m, &t->lines[line], entry, multi_fill(t->which, left));
+        unsigned equal = equal_in_line(m, &t->lines[line], p->entry, multi_fill(t->which, left));
         for (; equal; equal &= equal - 1) {
             const uint32_t i = (uint32_t)__builtin_ctz(equal);
-            if (t->which == 0 ? t->rows[line].entry[i] != row
-                              : multi_line_get(&t->lines[line], t->which, i) != entry)
+            if (!is_wanted(m, p, line, i))
                 continue;
             *place = (struct multi_place){ line, i };
             return true;
@@ -204,20 +204,14 @@ bool hftrie_multi_lines_find(const struct multi *m, const struct multi_table *t,
 
 bool hftrie_multi_find_code(const struct multi *m, uint64_t code, uint64_t p, uint32_t *row)
 {
-    const struct multi_table *t = &m->table[0];
-    const struct multi_bucket *b = &t->buckets[multi_key(m, 0, p)];
-    uint32_t link = b->first;
-    for (uint32_t left = b->n; left > 0; left -= multi_fill(0, left)) {
-        const uint32_t line = link & ~MULTI_RUN;
-        unsigned equal = equal_in_line(m, &t->lines[line], multi_entry(0, p), multi_fill(0, left));
-        for (; equal; equal &= equal - 1) {
-            *row = t->rows[line].entry[__builtin_ctz(equal)];
-            if (m->store.codes[*row] == code)
-                return true;
-        }
-        link = t->lines[line].entry[MULTI_LINK];
-    }
-    return false;
+    const struct multi_probe probe = {
+        .key = multi_key(m, 0, p), .entry = multi_entry(0, p), .row = MULTI_NONE, .code = code
+    };
+    struct multi_place place;
+    if (!hftrie_multi_lines_find(m, &probe, &place))
+        return false;
+    *row = m->table[0].rows[place.line].entry[place.at];
+    return true;
 }
 
 /* A chain that is being copied: its next line, the entries from there on, and where that line

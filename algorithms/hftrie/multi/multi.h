@@ -201,7 +201,7 @@ struct multi_place {
     uint32_t line, at;
 };
 
-/* One of many simultaneous searches for entries. */
+/* A search for the entry of a row in table 0, or for any equal one in another table. */
 struct multi_probe {
     uint32_t which, key, row; /* row: in table 0; MULTI_NONE: any row whose code is `code` */
     uint64_t entry, code;
@@ -217,11 +217,10 @@ bool hftrie_multi_lines_reserve(struct multi *, struct multi_table *, size_t n);
 /* Adds an entry in reserved space; `row` is used in table 0 only. */
 void hftrie_multi_lines_add(struct multi *, struct multi_table *, uint32_t key, uint64_t entry,
                             uint32_t row);
-/* Finds the entry with this row, or, in tables other than 0, any equal one. */
-bool hftrie_multi_lines_find(const struct multi *, const struct multi_table *, uint32_t key,
-                             uint64_t entry, uint32_t row, struct multi_place *);
-/* The same for n probes whose which, key, entry, row and code are set and whose buckets have
-   been prefetched. */
+/* Finds the entry of a probe whose which, key, entry, row and code are set. */
+bool hftrie_multi_lines_find(const struct multi *, const struct multi_probe *,
+                             struct multi_place *);
+/* The same for n probes, whose buckets have been prefetched. */
 void hftrie_multi_lines_probe(const struct multi *, struct multi_probe *, size_t n);
 void hftrie_multi_lines_take(struct multi_table *, uint32_t key, struct multi_place);
 /* Makes the lines of each chain contiguous, in as little memory as they need plus some spare lines.

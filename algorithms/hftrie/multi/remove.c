@@ -74,12 +74,13 @@ static bool prepare(const struct multi *m, const uint64_t *ids, size_t *n, struc
 static bool place_of(const struct multi *m, const struct multi_probe *probe, uint32_t row,
                      struct multi_place *place)
 {
-    const struct multi_table *t = &m->table[probe->which];
-    if (probe->found && t->buckets[probe->key].n == probe->n) {
+    struct multi_probe again = *probe;
+    if (probe->found && m->table[probe->which].buckets[probe->key].n == probe->n) {
         *place = probe->place;
         return true;
     }
-    return hftrie_multi_lines_find(m, t, probe->key, probe->entry, row, place);
+    again.row = row;
+    return hftrie_multi_lines_find(m, &again, place);
 }
 
 static void rename_entry(struct multi *m, const struct multi_probe *probe, uint32_t row,

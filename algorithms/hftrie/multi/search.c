@@ -17,11 +17,6 @@
 #define FILTER_WORD_NS .25 /* reading 64 ids of a filter */
 #define BY_ID_NS       40  /* finding an allowed id's code */
 
-static const struct hftrie *trie_of(const struct index *index)
-{
-    return (const struct hftrie *)index;
-}
-
 /* Whether so few ids are allowed that comparing each takes less than ns. */
 static bool few_allowed(const struct multi *m, const struct id_filter *filter, double ns)
 {
@@ -72,40 +67,31 @@ static bool leave_to_device(const struct code_group *g, const struct scanned *s)
     return g->later != NULL;
 }
 
-static int scan_range(const struct hftrie *h, struct code_group *g, const struct scanned *s,
-                      unsigned radius, struct code_answers *answers)
+/* Either answers or nearest has an element per query of the group; the other is NULL. */
+static int scan(const struct hftrie *h, struct code_group *g, const struct scanned *s,
+                unsigned radius, struct code_answers *answers, struct topk *nearest)
 {
-    struct multi *m = h->state;
+    const struct multi *m = h->state;
     struct code_group some = *g;
-    struct code_answers of_some[CODE_GROUP];
+    struct code_answers their_answers[CODE_GROUP];
+    struct topk their_nearest[CODE_GROUP];
     if (leave_to_device(g, s))
         return OK;
     some.queries = s->queries;
     some.n = s->n;
     for (size_t i = 0; i < s->n; i++)
-        of_some[i] = answers[s->of[i]];
-    const int rc = code_scan_range(&m->store, h->base.env.kernels, &some, radius, of_some);
+        if (answers)
+            their_answers[i] = answers[s->of[i]];
+        else
+            their_nearest[i] = nearest[s->of[i]];
+    const int rc =
+        answers ? code_scan_range(&m->store, h->base.env.kernels, &some, radius, their_answers)
+                : code_scan_nearest(&m->store, h->base.env.kernels, &some, their_nearest);
     for (size_t i = 0; i < s->n; i++)
-        answers[s->of[i]] = of_some[i];
-    g->work = some.work;
-    return rc;
-}
-
-static int scan_nearest(const struct hftrie *h, struct code_group *g, const struct scanned *s,
-                        struct topk *nearest)
-{
-    struct multi *m = h->state;
-    struct code_group some = *g;
-    struct topk of_some[CODE_GROUP];
-    if (leave_to_device(g, s))
-        return OK;
-    some.queries = s->queries;
-    some.n = s->n;
-    for (size_t i = 0; i < s->n; i++)
-        of_some[i] = nearest[s->of[i]];
-    const int rc = code_scan_nearest(&m->store, h->base.env.kernels, &some, of_some);
-    for (size_t i = 0; i < s->n; i++)
-        nearest[s->of[i]] = of_some[i];
+        if (answers)
+            answers[s->of[i]] = their_answers[i];
+        else
+            nearest[s->of[i]] = their_nearest[i];
     g->work = some.work;
     return rc;
 }
@@ -127,7 +113,7 @@ static void count_queries(struct multi *m, size_t queries, size_t scans)
 int hftrie_multi_range(const struct index *index, struct code_group *g, unsigned radius,
                        struct code_answers *answers)
 {
-    const struct hftrie *h = trie_of(index);
+    const struct hftrie *h = (const struct hftrie *)index;
     struct multi *m = h->state;
     struct scanned scanned = { .n = 0 };
     int rc = OK;
@@ -143,7 +129,7 @@ int hftrie_multi_range(const struct index *index, struct code_group *g, unsigned
             scan_for(&scanned, g, i);
     }
     count_queries(m, g->n, scanned.n);
-    return rc == OK && scanned.n > 0 ? scan_range(h, g, &scanned, radius, answers) : rc;
+    return rc == OK && scanned.n > 0 ? scan(h, g, &scanned, radius, answers, NULL) : rc;
 }
 
 /* ------------------------------------------------------------------------ k nearest */
@@ -250,7 +236,7 @@ static void offer(struct topk *to, const struct code_answers *found)
 
 int hftrie_multi_nearest(const struct index *index, struct code_group *g, struct topk *nearest)
 {
-    const struct hftrie *h = trie_of(index);
+    const struct hftrie *h = (const struct hftrie *)index;
     struct multi *m = h->state;
     const struct hftrie_knobs *k = g->knobs;
     struct scanned scanned = { .n = 0 };
@@ -276,5 +262,5 @@ int hftrie_multi_nearest(const struct index *index, struct code_group *g, struct
             scan_for(&scanned, g, i);
     }
     count_queries(m, g->n, scanned.n);
-    return rc == OK && scanned.n > 0 ? scan_nearest(h, g, &scanned, nearest) : rc;
+    return rc == OK && scanned.n > 0 ? scan(h, g, &scanned, 0, NULL, nearest) : rc;
 }

@@ -13,6 +13,7 @@
 #include "src/cli/configs.h"
 #include "src/cli/support/app.h"
 #include "src/cli/support/progress.h"
+#include "src/core/append_text.h"
 #include "src/plan/plan.h"
 #include "src/result/folder_lock.h"
 #include "src/run/cell.h"
@@ -32,12 +33,9 @@ struct build {
 /* The labels of a config's methods, for a message. */
 static void labels_text(const struct experiment *x, char *text, size_t bytes)
 {
-    size_t used = 0;
-
     text[0] = '\0';
-    for (size_t i = 0; i < x->n_methods && used < bytes; i++)
-        used += (size_t)snprintf(text + used, bytes - used, "%s\"%s\"", i ? ", " : "",
-                                 x->methods[i].label);
+    for (size_t i = 0; i < x->n_methods; i++)
+        append_text(text, bytes, ", ", "\"%s\"", x->methods[i].label);
 }
 
 /* The first cell of the one method that is wanted. Its cells are, for each setting of the grid, one

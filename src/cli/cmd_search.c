@@ -269,7 +269,6 @@ static int score(struct search *s, struct error *err)
 /* -1 in the file stands for no answer: INDEX_NO_ID as a signed number. */
 static int write_answers(struct search *s, struct error *err)
 {
-    const struct file_options by_name = { 0 };
     struct source *answers;
     const char *out = s->app->options.out, *queries = s->app->arguments[1];
     struct stat a, b;
@@ -285,7 +284,7 @@ static int write_answers(struct search *s, struct error *err)
     answers->dim = s->k;
     answers->element = ELEMENT_I64;
     answers->rows = s->ids;
-    const int rc = data_write(answers, out, &by_name, NULL, err);
+    const int rc = data_write(answers, out, NULL, err);
     source_close(answers);
     return rc;
 }

@@ -127,10 +127,8 @@ static void run_method(struct run *r, const struct index_ops *ops, struct op_lis
         .method = &r->method, .points = &r->point, .n_points = 1, .element = INDEX_F32
     };
     const struct replay_env env = { .experiment = &r->experiment,
-                                    .list = list,
                                     .cell = &r->cell,
                                     .kernels = kernels_select(ISA_AVX512),
-                                    .threads = 1,
                                     .dir = dir,
                                     .score = score,
                                     .step_take = keep_step,

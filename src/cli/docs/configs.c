@@ -16,8 +16,7 @@
 
 int docs_is_config(const struct dirent *entry)
 {
-    const size_t length = strlen(entry->d_name);
-    return length > 4 && !strcmp(entry->d_name + length - 4, ".lua");
+    return path_ends(entry->d_name, ".lua");
 }
 
 /* The first lines of the comment, up to an empty one, without "NAME.lua - ". */

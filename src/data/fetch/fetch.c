@@ -126,9 +126,8 @@ static bool find_in_folder(const struct delivery *d, const char *folder, bool *c
 {
     char own[PATH_MAX + SOURCE_NAME_BYTES], bare[PATH_MAX];
     const char *file = d->part->file;
-    size_t n = strlen(file);
-    bool packed = n > 3 && !strcmp(file + n - 3, ".gz");
-    snprintf(bare, sizeof bare, "%.*s", (int)(packed ? n - 3 : n), file);
+    const bool packed = path_ends(file, ".gz");
+    snprintf(bare, sizeof bare, "%.*s", (int)(strlen(file) - (packed ? 3 : 0)), file);
     snprintf(own, sizeof own, "%s/%.250s", folder, d->entry->name);
     *certain = true;
     if (try_local(own, file, "", out) || try_local(own, bare, packed ? "" : ".gz", out))

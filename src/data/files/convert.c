@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "src/base/atomic_file.h"
+#include "src/base/path.h"
 #include "src/data/files/file.h"
 #include "src/data/readers/formats.h"
 
@@ -229,11 +230,9 @@ static int write_source(const struct source *s, const char *path,
     const struct format *format = format_named(path, NULL, err);
     if (!format)
         return err ? err->code : ERR_UNSUPPORTED;
-    size_t length = strlen(path);
-    struct writer w = { .format = format,
-                        .n = s->n,
-                        .file.fd = -1,
-                        .gzip = length > 3 && !strcmp(path + length - 3, ".gz") };
+    struct writer w = {
+        .format = format, .n = s->n, .file.fd = -1, .gzip = path_ends(path, ".gz")
+    };
     w.vecs = strstr(format->name, "vecs") != NULL;
     w.big_endian = is(&w, "idx");
     int rc = choose_shape(&w, s, path, err);

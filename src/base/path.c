@@ -12,6 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+bool path_ends(const char *path, const char *suffix)
+{
+    const size_t n = strlen(path), m = strlen(suffix);
+
+    return n > m && strcmp(path + n - m, suffix) == 0;
+}
+
 int path_make_folders(const char *path, unsigned mode, struct error *err)
 {
     char part[PATH_MAX];

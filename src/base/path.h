@@ -1,11 +1,14 @@
-/* path.h - creating and flushing folders, and reading files in them. */
+/* path.h - names of files, creating and flushing folders, and reading files in them. */
 #ifndef DRIFTLINE_BASE_PATH_H
 #define DRIFTLINE_BASE_PATH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "src/core/error.h"
 
+/* Whether the path ends in the suffix and has more before it. */
+bool path_ends(const char *path, const char *suffix);
 /* Creates a folder and its missing parents, like mkdir -p. The last folder has `mode`; new parents
    can also be read by everyone. The umask applies. ERR_ARGUMENT: the path is too long. ERR_IO names
    the folder that cannot be created. */

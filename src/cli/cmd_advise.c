@@ -14,6 +14,7 @@
 #include "src/cli/run/run.h"
 #include "src/cli/support/advice.h"
 #include "src/cli/support/app.h"
+#include "src/core/append_text.h"
 #include "src/report/report.h"
 #include "src/result/result.h"
 #include "src/run/rounds.h"
@@ -222,11 +223,10 @@ static void keep_labels(struct study *s)
         bytes += s->ranking.of[i].kept ? strlen(s->ranking.of[i].label) + 2 : 0;
     free(s->keep);
     s->keep = app_allocate(bytes);
-    char *end = s->keep;
-    *end = '\0';
+    *s->keep = '\0';
     for (size_t i = 0; i < s->ranking.n; i++)
         if (s->ranking.of[i].kept)
-            end += sprintf(end, "%s%s", end > s->keep ? "; " : "", s->ranking.of[i].label);
+            append_text(s->keep, bytes, "; ", "%s", s->ranking.of[i].label);
 }
 
 /* The time is spent: what was judged so far is the advice. */

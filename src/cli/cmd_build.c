@@ -13,10 +13,12 @@
 #include "src/cli/configs.h"
 #include "src/cli/support/app.h"
 #include "src/cli/support/progress.h"
+#include "src/core/append_text.h"
 #include "src/plan/plan.h"
 #include "src/result/folder_lock.h"
 #include "src/run/cell.h"
 #include "src/run/saved/saved.h"
+#include "src/workload/live_state.h"
 
 struct build {
     struct app *app;
@@ -32,12 +34,9 @@ struct build {
 /* The labels of a config's methods, for a message. */
 static void labels_text(const struct experiment *x, char *text, size_t bytes)
 {
-    size_t used = 0;
-
     text[0] = '\0';
-    for (size_t i = 0; i < x->n_methods && used < bytes; i++)
-        used += (size_t)snprintf(text + used, bytes - used, "%s\"%s\"", i ? ", " : "",
-                                 x->methods[i].label);
+    for (size_t i = 0; i < x->n_methods; i++)
+        append_text(text, bytes, ", ", "\"%s\"", x->methods[i].label);
 }
 
 /* The first cell of the one method that is wanted. Its cells are, for each setting of the grid, one
@@ -137,21 +136,21 @@ static int run_cell(struct build *b, struct error *err)
 static int write_ids(const struct build *b, struct error *err)
 {
     const struct op_list *list = b->experiment->ops;
-    struct live_set live;
+    struct live_state last;
     struct idmap ids;
-    int rc = live_init(&live, list, err);
+    int rc = live_state_init(&last, list, err);
 
     idmap_init(&ids, NULL);
     for (size_t i = 0; !rc && i < list->n; i++)
-        live_step(&live, &list->ops[i]);
-    if (!rc && !idmap_reserve(&ids, live.n))
-        rc = fail(err, ERR_NO_MEMORY, "out of memory for %zu ids", live.n);
-    for (uint64_t id = 0; !rc && id < live.n_ids; id++)
-        if (live_has(&live, id))
+        rc = live_state_step(&last, i, err);
+    if (!rc && !idmap_reserve(&ids, last.live.n))
+        rc = fail(err, ERR_NO_MEMORY, "out of memory for %zu ids", last.live.n);
+    for (uint64_t id = 0; !rc && id < list->n_ids; id++)
+        if (live_has(&last.live, id))
             (void)idmap_put(&ids, id, 1); /* cannot fail: reserved */
     rc = rc ? rc : saved_ids_write(b->folder.state, &ids, err);
     idmap_free(&ids);
-    live_free(&live);
+    live_state_free(&last);
     return rc;
 }
 

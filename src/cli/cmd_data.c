@@ -181,7 +181,6 @@ static void print_written(const struct app *app, const struct data_written *writ
 int command_convert(struct app *app, struct error *error)
 {
     const struct data_progress progress = { stop_when_interrupted, app };
-    const struct file_options by_name = { 0 };
     const char *out = app->arguments[1];
     struct data_written written;
     struct stat st;
@@ -200,7 +199,7 @@ int command_convert(struct app *app, struct error *error)
         app->in.dataset = NULL;
     }
     if (!rc)
-        rc = data_convert(in, &app->in, out, &by_name, &progress, &written, error);
+        rc = data_convert(in, &app->in, out, &progress, &written, error);
     if (*parquet.folder)
         folder_remove(parquet.folder);
     free(folder);

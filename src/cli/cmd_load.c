@@ -8,6 +8,7 @@
 #include "src/base/table.h"
 #include "src/cli/commands.h"
 #include "src/cli/run/run.h"
+#include "src/core/append_text.h"
 #include "src/result/result.h"
 
 /* 1. The run */
@@ -26,10 +27,8 @@ static char *methods_of(const struct run_options *o)
     for (size_t i = 0; i < o->n_only; i++)
         bytes += strlen(o->only[i]) + 1;
     char *joined = o->n_only ? app_made(calloc(1, bytes)) : NULL;
-    for (size_t i = 0; i < o->n_only; i++) {
-        strcat(joined, i ? ";" : "");
-        strcat(joined, o->only[i]);
-    }
+    for (size_t i = 0; i < o->n_only; i++)
+        append_text(joined, bytes, ";", "%s", o->only[i]);
     return joined;
 }
 

@@ -13,6 +13,7 @@
 #include "src/cli/support/index_rows.h"
 #include "src/config/data/rows.h"
 #include "src/config/experiment.h"
+#include "src/core/append_text.h"
 #include "src/core/parallel.h"
 #include "src/data/files/file.h"
 #include "src/run/saved/saved.h"
@@ -26,7 +27,7 @@ struct search {
     struct saved_index index;
     struct index_rows queries;
     void *knobs;
-    char knobs_text[1000]; /* those that are set: "nprobe=32 " */
+    char knobs_text[1000]; /* those that are set: "nprobe=32 k=2" */
     size_t n, k;
     uint64_t *ids; /* n x k */
     struct saved_times times;
@@ -127,16 +128,13 @@ static int set_knob(struct search *s, const char *name, struct param_value value
 
 static void describe_knobs(struct search *s, const void *defaults)
 {
-    size_t used = 0;
-
     for (const struct param *p = s->index.ops->knobs; p && p->name; p++) {
         json_t *value = json_of_param(p, s->knobs), *otherwise = json_of_param(p, defaults);
         char text[PARAM_TEXT_BYTES];
 
         json_value_text(value, text, sizeof text);
-        if (!json_equal(value, otherwise) && used < sizeof s->knobs_text)
-            used += (size_t)snprintf(s->knobs_text + used, sizeof s->knobs_text - used, " %s=%s",
-                                     p->name, text);
+        if (!json_equal(value, otherwise))
+            append_text(s->knobs_text, sizeof s->knobs_text, " ", "%s=%s", p->name, text);
         json_decref(value);
         json_decref(otherwise);
     }
@@ -271,7 +269,6 @@ static int score(struct search *s, struct error *err)
 /* -1 in the file stands for no answer: INDEX_NO_ID as a signed number. */
 static int write_answers(struct search *s, struct error *err)
 {
-    const struct file_options by_name = { 0 };
     struct source *answers;
     const char *out = s->app->options.out, *queries = s->app->arguments[1];
     struct stat a, b;
@@ -287,7 +284,7 @@ static int write_answers(struct search *s, struct error *err)
     answers->dim = s->k;
     answers->element = ELEMENT_I64;
     answers->rows = s->ids;
-    const int rc = data_write(answers, out, &by_name, NULL, err);
+    const int rc = data_write(answers, out, NULL, err);
     source_close(answers);
     return rc;
 }
@@ -343,7 +340,7 @@ static void print(const struct search *s)
                 index_element_name(s->index.env.element), index_metric_name(s->index.env.metric));
         fprintf(text.out, "queries  %s: %zu, k = %zu, %zu thread%s\n", s->app->arguments[1], s->n,
                 s->k, threads, threads == 1 ? "" : "s");
-        fprintf(text.out, "knobs   %s\n", *s->knobs_text ? s->knobs_text : " defaults");
+        fprintf(text.out, "knobs    %s\n", *s->knobs_text ? s->knobs_text : "defaults");
         print_recall(s, text.out);
         print_times(s, text.out);
         if (s->app->options.out)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "kernels/kernels.h"
+#include "src/base/path.h"
 #include "src/cli/docs/docs.h"
 #include "src/cli/methods.h"
 #include "src/cli/options.h"
@@ -220,8 +221,7 @@ static const struct command *find_command(const char *given, struct error *error
             return c;
         names[n++] = c->name;
     }
-    const size_t length = strlen(given);
-    if (strchr(given, '/') || (length > 4 && !strcmp(given + length - 4, ".lua")))
+    if (strchr(given, '/') || path_ends(given, ".lua"))
         return &commands[0];
     fail(error, ERR_CONFIG, "there is no command \"%s\"%s  (./harness help)", given,
          error_hint(given, names, n).text);

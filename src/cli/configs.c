@@ -7,18 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "src/base/path.h"
 #include "src/base/table.h"
 #include "src/cli/support/app.h"
 
-static bool is_lua(const char *name)
-{
-    const size_t length = strlen(name);
-    return length > 4 && !strcmp(name + length - 4, ".lua");
-}
-
 static int lua_files(const struct dirent *entry)
 {
-    return is_lua(entry->d_name);
+    return path_ends(entry->d_name, ".lua");
 }
 
 /* configs/lib has Lua modules, not configs. */
@@ -143,7 +138,8 @@ static void take_name(const char *path, bool with_folder, char *name, size_t byt
     const char *from = slash && !with_folder ? slash + 1 : path;
     if (!strncmp(from, "configs/", 8))
         from += 8;
-    (void)snprintf(name, bytes, "%.*s", (int)(strlen(from) - (is_lua(from) ? 4 : 0)), from);
+    (void)snprintf(name, bytes, "%.*s", (int)(strlen(from) - (path_ends(from, ".lua") ? 4 : 0)),
+                   from);
 }
 
 int configs_find(const struct app *app, const char *given, char *path, size_t bytes,

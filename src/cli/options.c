@@ -80,16 +80,6 @@ static int parse_real(const char *text, double least, double most, double *out)
     return end == text || *end || !(*out >= least && *out <= most) ? -1 : 0;
 }
 
-/* The index of one of n words; n: none of them. */
-static size_t parse_word(const char *text, const char *const *words, size_t n)
-{
-    size_t i = 0;
-
-    while (i < n && strcmp(text, words[i]) != 0)
-        i++;
-    return i;
-}
-
 static void *grown(void *array, size_t n, size_t element_bytes)
 {
     return app_made(realloc(array, (n + 1) * element_bytes));
@@ -182,8 +172,12 @@ static int take_header(struct app *app, const char *text)
 
 static int take_style(struct app *app, const char *text)
 {
-    app->figure_style = (enum figure_style)parse_word(text, figure_styles, FIGURE_STYLES);
-    return app->figure_style < FIGURE_STYLES ? 0 : -1;
+    for (size_t i = 0; i < FIGURE_STYLES; i++)
+        if (strcmp(text, figure_styles[i]) == 0) {
+            app->figure_style = (enum figure_style)i;
+            return 0;
+        }
+    return -1;
 }
 
 static int take_distance(struct app *app, const char *text)

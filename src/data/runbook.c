@@ -11,6 +11,7 @@
 #include <strings.h>
 #include <yaml.h>
 
+#include "src/core/append_text.h"
 #include "src/core/mem.h"
 #include "src/data/readers/bytes.h"
 
@@ -404,9 +405,7 @@ static int read_blocks(struct parser *p, const yaml_node_t *root, const char *da
         const bool wanted = !rc && !out->n && !other;
         if (!rc && out->n && !strcmp(out->dataset, block.dataset))
             rc = refuse(p, "%s: has two blocks", block.dataset);
-        const size_t used = strlen(names->text);
-        snprintf(names->text + used, sizeof names->text - used, "%s%s", used ? ", " : "",
-                 block.dataset);
+        append_text(names->text, sizeof names->text, ", ", "%s", block.dataset);
         if (!rc && wanted) {
             sum_up(p->name, &block);
             *out = block;

@@ -5,12 +5,11 @@
 #include <string.h>
 
 #include "src/base/json.h"
+#include "src/base/path.h"
 
 bool result_is_packed(const char *path)
 {
-    const size_t length = strlen(path), end = strlen(RESULT_PACKED);
-
-    return length > end && strcmp(path + length - end, RESULT_PACKED) == 0;
+    return path_ends(path, RESULT_PACKED);
 }
 
 /* ---- 1. writing */

@@ -214,10 +214,8 @@ void cell_replay(const struct cell *cell, const struct cell_env *env, const char
     const struct experiment *x = env->experiment;
     const struct replay_env replay = {
         .experiment = x,
-        .list = x->ops,
         .cell = cell,
         .kernels = env->kernels,
-        .threads = x->threads,
         .memory_limit = cell_memory_limit(env),
         .dir = dir,
         .family = guard,

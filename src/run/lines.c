@@ -11,6 +11,7 @@
 #include "src/base/json.h"
 #include "src/base/quote.h"
 #include "src/base/table.h"
+#include "src/core/append_text.h"
 #include "src/core/mem.h"
 #include "src/run/watch.h"
 
@@ -74,14 +75,13 @@ static void show_progress(const struct cell_watch *w, double share, double rate)
         return;
     if (w->step < list->n) {
         const struct op *op = &list->ops[w->step];
-        size_t n = (size_t)snprintf(what, 100, "%s%s%s", op_name(op->kind), op->tag ? " " : "",
-                                    op->tag ? op->tag : "");
-        n = n < 100 ? n : 99;
+        (void)snprintf(what, 100, "%s%s%s", op_name(op->kind), op->tag ? " " : "",
+                       op->tag ? op->tag : "");
         table_number(rate, text, sizeof text);
         if (!isnan(rate))
-            n += (size_t)snprintf(what + n, sizeof what - n, ", %s/s", text);
+            append_text(what, sizeof what, ", ", "%s/s", text);
         if (!isnan(w->recall))
-            (void)snprintf(what + n, sizeof what - n, ", recall %.3f", w->recall);
+            append_text(what, sizeof what, ", ", "recall %.3f", w->recall);
     }
     w->env->progress(w->env->to, w->cell, w->step < list->n ? w->step : list->n - 1, list->n, what,
                      share);

@@ -9,6 +9,7 @@
 #include "src/base/clock.h"
 #include "src/base/json.h"
 #include "src/base/quote.h"
+#include "src/core/append_text.h"
 #include "src/run/crash.h"
 #include "src/run/watch.h"
 
@@ -90,10 +91,8 @@ const char *watch_outcome(const struct cell_watch *w, char *error, size_t bytes)
             (void)snprintf(error, bytes, "%sthe process ended with status %d and sent no result",
                            where, WIFEXITED(w->state) ? WEXITSTATUS(w->state) : -1);
     }
-    if (error[0] && w->tail_n > 0) {
-        const size_t used = strlen(error);
-        (void)snprintf(error + used, bytes - used, "\n%s", w->tail);
-    }
+    if (error[0] && w->tail_n > 0)
+        append_text(error, bytes, "\n", "%s", w->tail);
     return status;
 }
 
@@ -127,15 +126,15 @@ static void add_warning(json_t *warnings, const char *what, const json_t *names)
     enum { NAMED = 8 };
     const size_t n = json_array_size(names);
     char text[2000];
-    size_t used = (size_t)snprintf(text, sizeof text, "%s: ", what);
 
     if (n == 0)
         return;
-    for (size_t i = 0; i < n && i < NAMED && used < sizeof text; i++)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%.200s", i ? ", " : "",
-                                 json_string_value(json_array_get(names, i)));
-    if (n > NAMED && used < sizeof text)
-        (void)snprintf(text + used, sizeof text - used, " and %zu more", n - NAMED);
+    (void)snprintf(text, sizeof text, "%s", what);
+    for (size_t i = 0; i < n && i < NAMED; i++)
+        append_text(text, sizeof text, i ? ", " : ": ", "%.200s",
+                    json_string_value(json_array_get(names, i)));
+    if (n > NAMED)
+        append_text(text, sizeof text, "", " and %zu more", n - NAMED);
     (void)json_array_append_new(warnings, quote_json(text));
 }
 

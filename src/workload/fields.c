@@ -6,6 +6,7 @@
 
 #include <xxhash.h>
 
+#include "src/core/append_text.h"
 #include "src/core/mem.h"
 #include "src/workload/op.h"
 
@@ -75,22 +76,14 @@ bool op_fields_widen(struct op_list *list)
     return true;
 }
 
-static void add_text(char *text, size_t bytes, const char *more)
-{
-    const size_t n = strlen(text);
-
-    (void)snprintf(text + n, bytes - n, "%s", more);
-}
-
 static void add_value(const struct attribute_field *field, int64_t number, char *text, size_t bytes)
 {
-    char shown[40];
-
     if (field->type == FIELD_REAL)
-        (void)snprintf(shown, sizeof shown, "%.6g", index_attribute_to_real(number));
+        append_text(text, bytes, "", "%.6g", index_attribute_to_real(number));
+    else if (field->type == FIELD_TEXT)
+        append_text(text, bytes, "", "%s", field->words[number]);
     else
-        (void)snprintf(shown, sizeof shown, "%" PRId64, number);
-    add_text(text, bytes, field->type == FIELD_TEXT ? field->words[number] : shown);
+        append_text(text, bytes, "", "%" PRId64, number);
 }
 
 void op_where_text(const struct op_list *list, const struct op *op, char *text, size_t bytes)
@@ -101,14 +94,13 @@ void op_where_text(const struct op_list *list, const struct op *op, char *text, 
         const struct attribute_field *field = &list->fields[c->field];
         const int64_t *values = op->where_values + c->first;
 
-        add_text(text, bytes, i ? ", " : "");
-        add_text(text, bytes, field->name);
-        add_text(text, bytes,
-                 c->test == INDEX_ATTRIBUTE_NOT_IN    ? c->n ? " not " : " present"
-                 : c->test == INDEX_ATTRIBUTE_MISSING ? " missing"
-                                                      : " ");
+        append_text(text, bytes, ", ", "%s%s", field->name,
+                    c->test == INDEX_ATTRIBUTE_NOT_IN    ? c->n ? " not " : " present"
+                    : c->test == INDEX_ATTRIBUTE_MISSING ? " missing"
+                                                         : " ");
         for (uint64_t v = 0; v < c->n; v++) {
-            add_text(text, bytes, v == 0 ? "" : c->test == INDEX_ATTRIBUTE_RANGE ? " .. " : " | ");
+            if (v > 0)
+                append_text(text, bytes, "", c->test == INDEX_ATTRIBUTE_RANGE ? " .. " : " | ");
             add_value(field, values[v], text, bytes);
         }
     }

@@ -31,7 +31,7 @@ static void free_one(struct live_state *s)
     mem_free(NULL, s->rows);
     mem_free(NULL, s->replaced);
     mem_free(NULL, s->attributes);
-    live_free(&s->live);
+    free(s->live.bits);
 }
 
 void live_state_free(struct live_state *s)
@@ -164,6 +164,35 @@ static int take_rows(struct live_state *s, const struct op *op, uint32_t since, 
     return OK;
 }
 
+/* Inserts the operation's ids into the live set, or deletes them; others than these stay. */
+static void take_ids(struct live_set *live, const struct op *op)
+{
+    const enum op_rows rows = op_info(op->kind)->rows;
+    const bool adds = rows == ROWS_COME;
+
+    if (!adds && rows != ROWS_GO)
+        return;
+    for (size_t i = 0; i < op->n_removes; i++)
+        live->bits[op->removes[i] >> 6] &= ~((uint64_t)1 << (op->removes[i] & 63));
+    for (size_t i = 0; i < op->n; i++) {
+        const uint64_t id = op->ids[i], bit = (uint64_t)1 << (id & 63);
+
+        if (adds)
+            live->bits[id >> 6] |= bit;
+        else
+            live->bits[id >> 6] &= ~bit;
+    }
+}
+
+static int take_op(struct live_state *s, const struct op *op, uint32_t since, struct error *err)
+{
+    const int rc = take_rows(s, op, since, err);
+
+    if (rc == OK)
+        take_ids(&s->live, op);
+    return rc;
+}
+
 /* Keeps the rows that an operation replaces, in the order of their ids. */
 static int keep_replaced(struct live_state *s, const struct op *op, struct error *err)
 {
@@ -202,15 +231,13 @@ int live_state_step(struct live_state *s, size_t at, struct error *err)
 
     s->n_replaced = 0;
     rc = op->n_pairs ? keep_replaced(s, op, err) : OK;
-    if (rc == OK && !op->pending)
-        rc = take_rows(s, op, since, err);
     for (size_t i = op->kind == OP_COMMIT ? op->back : 0; rc == OK && i > 0; i--)
         if ((op - i)->pending)
-            rc = take_rows(s, op - i, since, err);
-    if (rc == OK)
-        rc = take_snapshots(s, at, err);
-    live_step(&s->live, op);
-    return rc;
+            rc = take_op(s, op - i, since, err);
+    if (rc == OK && !op->pending)
+        rc = take_op(s, op, since, err);
+    s->live.n = op->live_after;
+    return rc == OK ? take_snapshots(s, at, err) : rc;
 }
 
 size_t live_state_ids(const struct live_state *s, const uint64_t *filter_bits, uint64_t filter_ids,

@@ -5,6 +5,16 @@
 
 #include "src/workload/op.h"
 
+/* The live ids as a bitmap. */
+struct live_set {
+    uint64_t *bits;
+    size_t n_ids, n;
+};
+static inline bool live_has(const struct live_set *l, uint64_t id)
+{
+    return id < l->n_ids && (l->bits[id >> 6] >> (id & 63) & 1);
+}
+
 struct live_row {
     uint32_t dataset; /* index into list->datasets */
     uint32_t since;   /* the operation that stored it, plus one; 0: never */

@@ -1,6 +1,6 @@
 /* op.h - the operations of a workload, and a recorded list of them.
  *
- *   1 kinds   2 one operation   3 the list   4 the live set */
+ *   1 kinds   2 one operation   3 the list */
 #ifndef DRIFTLINE_WORKLOAD_OP_H
 #define DRIFTLINE_WORKLOAD_OP_H
 
@@ -245,19 +245,5 @@ void op_where_text(const struct op_list *, const struct op *, char *text, size_t
 /* Widens the records of all operations to all fields of the list. false: out of memory. */
 bool op_fields_widen(struct op_list *);
 void op_fields_free(struct op_list *);
-
-/* 4. The live set as a bitmap over n_ids. live_step() applies one operation, which must be in its
- * list, because a commit reads the operations before it. */
-struct live_set {
-    uint64_t *bits;
-    size_t n_ids, n;
-};
-int live_init(struct live_set *, const struct op_list *, struct error *);
-void live_step(struct live_set *, const struct op *);
-void live_free(struct live_set *);
-static inline bool live_has(const struct live_set *l, uint64_t id)
-{
-    return id < l->n_ids && (l->bits[id >> 6] >> (id & 63) & 1);
-}
 
 #endif

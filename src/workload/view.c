@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/core/append_text.h"
+
 enum { LISTED = 8 }; /* numbers of rows in a message */
 
 /* A view with space for n_segments segments and for orders with orders_n entries in all. */
@@ -169,14 +171,13 @@ int view_check_directions(const struct view *v, enum metric metric, const char *
                           struct error *err)
 {
     char list[200] = "";
-    size_t n = 0, used = 0, row;
+    size_t n = 0, row;
     bool any = false;
     for (size_t i = 0; i < v->n_segments; i++)
         any |= v->segments[i].source->zero_rows != NULL;
     for (size_t i = 0; i < v->n && any && metric == INDEX_COS; i++)
         if (is_zero_row(v, i, &row) && n++ < LISTED)
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%zu", used ? ", " : "",
-                                     row + 1);
+            append_text(list, sizeof list, ", ", "%zu", row + 1);
     if (!n)
         return OK;
     return fail(

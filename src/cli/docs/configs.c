@@ -12,11 +12,11 @@
 #include "src/base/path.h"
 #include "src/cli/docs/internal.h"
 #include "src/config/data/catalog.h"
+#include "src/core/append_text.h"
 
 int docs_is_config(const struct dirent *entry)
 {
-    const size_t length = strlen(entry->d_name);
-    return length > 4 && !strcmp(entry->d_name + length - 4, ".lua");
+    return path_ends(entry->d_name, ".lua");
 }
 
 /* The first lines of the comment, up to an empty one, without "NAME.lua - ". */
@@ -44,12 +44,6 @@ struct data_cells {
     char names[1000], origins[1000];
 };
 
-static void add_to_cell(char cell[1000], const char *text)
-{
-    const size_t used = strlen(cell);
-    (void)snprintf(cell + used, 1000 - used, "%s%s", used ? "; " : "", text);
-}
-
 /* Whether the cell, a list with "; " between its items, has the item. */
 static bool cell_has(const char *cell, const char *item)
 {
@@ -68,9 +62,9 @@ static void add_string(struct data_cells *cells, const char *from, size_t length
     const struct catalog_entry *entry = catalog_find(cells->catalog, name);
     if (!entry || cell_has(cells->names, name))
         return;
-    add_to_cell(cells->names, name);
+    append_text(cells->names, sizeof cells->names, "; ", "%s", name);
     catalog_origin(entry, origin, sizeof origin);
-    add_to_cell(cells->origins, origin);
+    append_text(cells->origins, sizeof cells->origins, "; ", "%s", origin);
 }
 
 /* Whether the line, without the text of its strings, calls the function. */
@@ -103,9 +97,9 @@ static void find_data(struct data_cells *cells, char *text)
         file = file || calls(line, "file");
     }
     if (file)
-        add_to_cell(cells->names, "a file");
+        append_text(cells->names, sizeof cells->names, "; ", "%s", "a file");
     if (made || !*cells->names)
-        add_to_cell(cells->names, "synthetic");
+        append_text(cells->names, sizeof cells->names, "; ", "%s", "synthetic");
 }
 
 static int data_cells(struct catalog *catalog, const char *folder, const char *name, FILE *out,

@@ -106,8 +106,7 @@ static int rewrite_page(const struct docs_program *program, const char *folder, 
 
 static int is_page(const struct dirent *entry)
 {
-    const size_t length = strlen(entry->d_name);
-    return length > 3 && !strcmp(entry->d_name + length - 3, ".md");
+    return path_ends(entry->d_name, ".md");
 }
 
 static int rewrite_folder(const struct docs_program *program, const char *folder,

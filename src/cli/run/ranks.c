@@ -374,12 +374,11 @@ int ranks_run_cells(struct run_state *run, struct error *error)
 {
     struct dispatcher r;
     struct error late = { 0 };
-    struct rank_worker worker = { run, run->scratch };
     pthread_t thread;
     int rc = ranks_init(&r, run, error);
     if (!rc)
         rc = send_ready(run, error);
-    if (!rc && pthread_create(&thread, NULL, serve_here, &worker))
+    if (!rc && pthread_create(&thread, NULL, serve_here, run))
         rc = fail_errno(error, ERR_IO, "--mpi: a thread cannot be started");
     else if (!rc) {
         rc = dispatch(&r, error);
@@ -443,8 +442,7 @@ int ranks_serve(struct app *app, const char *path, struct messenger *m)
         rc = send_ready(&run, &error);
     if (rc)
         (void)messenger_send(m, 0, MESSAGE_FAILED, error.text, strlen(error.text), &unsent);
-    const struct rank_worker worker = { &run, run.scratch };
-    worker_serve(&worker); /* after a failure until MESSAGE_STOP alone: rank 0 hands it nothing */
+    worker_serve(&run); /* after a failure until MESSAGE_STOP alone: rank 0 hands it nothing */
     if (run.scratch)
         folder_remove(run.scratch);
     progress_end(&run.progress);

@@ -11,6 +11,7 @@
 #include "src/base/quote.h"
 #include "src/base/sysinfo.h"
 #include "src/cli/support/libraries.h"
+#include "src/core/append_text.h"
 #include "src/plan/key.h"
 #include "src/report/report.h"
 #include "src/result/folder_lock.h"
@@ -185,18 +186,16 @@ static void print_warnings(struct run_state *run)
 static void note_removed_variables(struct run_state *run)
 {
     char names[1000] = "";
-    size_t i, used = 0;
+    size_t i;
     json_t *entry;
     json_array_foreach(json_object_get(run->environment, "variables_removed"), i, entry) {
         const char *text = json_string_value(entry);
-        const size_t length = strcspn(text, "=");
-        if (used + length + 2 < sizeof names)
-            used += (size_t)snprintf(names + used, sizeof names - used, " %.*s", (int)length, text);
+        append_text(names, sizeof names, " ", "%.*s", (int)strcspn(text, "="), text);
     }
-    if (used && !run->app->named_removed_variables)
+    if (*names && !run->app->named_removed_variables)
         progress_note(
             &run->progress,
-            "not handed on, as it would change libraries:%s (DRIFTLINE_KEEP_ENV=1 keeps it)",
+            "not handed on, as it would change libraries: %s (DRIFTLINE_KEEP_ENV=1 keeps it)",
             names);
     run->app->named_removed_variables = true;
 }

@@ -35,7 +35,7 @@ static int put_file(const char *folder, const char *name, FILE *out, struct erro
     return rc;
 }
 
-static int send_result(const struct rank_worker *w, const struct cell *cell, json_t *cells,
+static int send_result(struct run_state *run, const struct cell *cell, json_t *cells,
                        double seconds, struct error *err)
 {
     json_t *object =
@@ -48,30 +48,29 @@ static int send_result(const struct rank_worker *w, const struct cell *cell, jso
     (void)fwrite(&head, sizeof head, 1, out);
     (void)fwrite(text, 1, head.json_bytes, out);
     for (size_t i = 0; !rc && i < CELL_FILES; i++)
-        rc = put_file(w->scratch, names[i], out, err);
+        rc = put_file(run->scratch, names[i], out, err);
     if (fclose(out) && !rc)
         rc = fail(err, ERR_NO_MEMORY, "--mpi: out of memory for a cell's result");
     if (!rc)
-        rc = messenger_send(w->run->messenger, 0, MESSAGE_DONE, message, n, err);
+        rc = messenger_send(run->messenger, 0, MESSAGE_DONE, message, n, err);
     free(message);
     free(text);
     json_decref(object);
     return rc;
 }
 
-static int measure(const struct rank_worker *w, const struct cell *cell, struct error *err)
+static int measure(struct run_state *run, const struct cell *cell, struct error *err)
 {
-    struct cell_env env = run_cell_env(w->run);
+    struct cell_env env = run_cell_env(run);
     char *paths[CELL_FILES];
     json_t *cells = NULL;
     const double began = clock_now_s();
-    env.scratch_dir = w->scratch;
     for (size_t i = 0; i < CELL_FILES; i++)
-        env.files[i] = paths[i] = app_path(w->scratch, names[i]);
+        env.files[i] = paths[i] = app_path(run->scratch, names[i]);
     env.progress = NULL;
     int rc = cell_run(cell, &env, &cells, err);
     if (!rc)
-        rc = send_result(w, cell, cells, clock_now_s() - began, err);
+        rc = send_result(run, cell, cells, clock_now_s() - began, err);
     json_decref(cells);
     for (size_t i = 0; i < CELL_FILES; i++) {
         (void)unlink(paths[i]);
@@ -80,20 +79,19 @@ static int measure(const struct rank_worker *w, const struct cell *cell, struct 
     return rc;
 }
 
-static const struct cell *cell_of(const struct rank_worker *w, const struct message *message)
+static const struct cell *cell_of(struct run_state *run, const struct message *message)
 {
     uint64_t number;
     if (message->n != sizeof number)
         return NULL;
     memcpy(&number, message->bytes, sizeof number);
-    for (size_t i = 0; i < w->run->plan.n; i++)
-        if (w->run->plan.cells[i].number == number)
-            return &w->run->plan.cells[i];
+    for (size_t i = 0; i < run->plan.n; i++)
+        if (run->plan.cells[i].number == number)
+            return &run->plan.cells[i];
     return NULL;
 }
 
-static int compute_part(const struct rank_worker *w, const struct message *message,
-                        struct error *err)
+static int compute_part(struct run_state *run, const struct message *message, struct error *err)
 {
     struct worker_part which;
     struct oracle part;
@@ -102,35 +100,35 @@ static int compute_part(const struct rank_worker *w, const struct message *messa
         return fail(err, ERR_CORRUPT, "--mpi: a part of the ground truth without a number");
     memcpy(&which, message->bytes, sizeof which);
     const struct oracle_env what = { .part = (size_t)which.part, .parts = (size_t)which.parts };
-    int rc = run_make_truth(w->run, &part, what, err);
+    int rc = run_make_truth(run, &part, what, err);
     while (!rc && at < part.mapped_bytes)
-        rc = run_send_piece(w->run->messenger, 0, MESSAGE_PART, &part, &at, err);
+        rc = run_send_piece(run->messenger, 0, MESSAGE_PART, &part, &at, err);
     oracle_free(&part);
     return rc;
 }
 
-static int take_truth(const struct rank_worker *w, struct run_pieces *arriving,
+static int take_truth(struct run_state *run, struct run_pieces *arriving,
                       const struct message *message, struct error *err)
 {
     bool whole;
-    const int rc = run_take_piece(arriving, w->run->experiment->ops, message, &whole, err);
+    const int rc = run_take_piece(arriving, run->experiment->ops, message, &whole, err);
     if (rc || !whole)
         return rc;
-    w->run->oracle = arriving->oracle;
+    run->oracle = arriving->oracle;
     *arriving = (struct run_pieces){ 0 };
     return OK;
 }
 
-static int run_cell(const struct rank_worker *w, const struct message *message, struct error *err)
+static int run_cell(struct run_state *run, const struct message *message, struct error *err)
 {
-    const struct cell *cell = cell_of(w, message);
-    return cell ? measure(w, cell, err)
+    const struct cell *cell = cell_of(run, message);
+    return cell ? measure(run, cell, err)
                 : fail(err, ERR_CORRUPT, "--mpi: a cell that the plan has not");
 }
 
-void worker_serve(const struct rank_worker *w)
+void worker_serve(struct run_state *run)
 {
-    struct messenger *m = w->run->messenger;
+    struct messenger *m = run->messenger;
     struct run_pieces arriving = { 0 };
     bool more = true;
     while (more) {
@@ -142,11 +140,11 @@ void worker_serve(const struct rank_worker *w)
             continue;
         }
         if (message->kind == MESSAGE_COMPUTE)
-            rc = compute_part(w, message, &err);
+            rc = compute_part(run, message, &err);
         else if (message->kind == MESSAGE_TRUTH)
-            rc = take_truth(w, &arriving, message, &err);
+            rc = take_truth(run, &arriving, message, &err);
         else if (message->kind == MESSAGE_CELL)
-            rc = run_cell(w, message, &err);
+            rc = run_cell(run, message, &err);
         if (rc)
             (void)messenger_send(m, 0, MESSAGE_FAILED, err.text, strlen(err.text), &unsent);
         more = message->kind != MESSAGE_STOP;

@@ -5,19 +5,15 @@
 
 #include "src/cli/run/internal.h"
 
-struct rank_worker {
-    struct run_state *run; /* loaded; on rank 0 read only, else its ground truth arrives */
-    const char *scratch;   /* an existing folder of this machine */
-};
-
 /* MESSAGE_COMPUTE. */
 struct worker_part {
     uint64_t part, parts;
 };
 
 /* Computes and measures until MESSAGE_STOP, or until rank 0 is not heard of any more. A failure of the harness
-   itself is sent as MESSAGE_FAILED. */
-void worker_serve(const struct rank_worker *);
+   itself is sent as MESSAGE_FAILED. The run is loaded, and its scratch folder is on this machine; on rank 0 it
+   is only read, elsewhere its ground truth arrives. */
+void worker_serve(struct run_state *);
 
 /* What a worker sends of a cell. */
 struct worker_result {

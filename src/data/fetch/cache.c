@@ -91,7 +91,7 @@ int cache_store(const struct source *s, const char *npy, const char *key,
     struct stat st;
     meta_path(npy, path);
     unlink(path);
-    int rc = data_write(s, npy, NULL, progress, err);
+    int rc = data_write(s, npy, progress, err);
     if (rc)
         return rc;
     if (stat(npy, &st))

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "src/base/path.h"
+#include "src/core/append_text.h"
 #include "src/data/fetch/cache.h"
 #include "src/data/fetch/origins.h"
 #include "src/data/fetch/sums.h"
@@ -56,10 +57,8 @@ int fetch_check_trust(const struct dataset_part *part, struct error *err)
 static int no_such_part(const struct dataset_entry *entry, const char *part, struct error *err)
 {
     char names[300] = "";
-    for (size_t i = 0; i < entry->n_parts; i++) {
-        size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", entry->parts[i].part);
-    }
+    for (size_t i = 0; i < entry->n_parts; i++)
+        append_text(names, sizeof names, ", ", "%s", entry->parts[i].part);
     return fail(err, ERR_NOT_FOUND, "dataset \"%s\" has no part \"%s\"; it has %s", entry->name,
                 part, names);
 }
@@ -127,9 +126,8 @@ static bool find_in_folder(const struct delivery *d, const char *folder, bool *c
 {
     char own[PATH_MAX + SOURCE_NAME_BYTES], bare[PATH_MAX];
     const char *file = d->part->file;
-    size_t n = strlen(file);
-    bool packed = n > 3 && !strcmp(file + n - 3, ".gz");
-    snprintf(bare, sizeof bare, "%.*s", (int)(packed ? n - 3 : n), file);
+    const bool packed = path_ends(file, ".gz");
+    snprintf(bare, sizeof bare, "%.*s", (int)(strlen(file) - (packed ? 3 : 0)), file);
     snprintf(own, sizeof own, "%s/%.250s", folder, d->entry->name);
     *certain = true;
     if (try_local(own, file, "", out) || try_local(own, bare, packed ? "" : ".gz", out))
@@ -156,8 +154,7 @@ struct attempts {
 
 static void add_attempt(struct attempts *a, const char *source, const char *why)
 {
-    size_t used = strlen(a->text);
-    snprintf(a->text + used, sizeof a->text - used, "\n  %.200s: %.330s", source, why);
+    append_text(a->text, sizeof a->text, "", "\n  %.200s: %.330s", source, why);
 }
 
 /* Searches the folders of DRIFTLINE_DATA; d->found is "" if none has the file. A damaged file is
@@ -338,11 +335,10 @@ static void name_cached(const struct dataset_entry *entry, const struct dataset_
              or_dash(sha256), or_dash(part->format), or_dash(part->dataset), or_dash(part->element),
              part->rows, part->dim);
     /* Only where it is used, so that files converted before it was known stay valid. */
-    const size_t used = strlen(c->key);
     if (part->add)
-        snprintf(c->key + used, sizeof c->key - used, " add=%d", part->add);
+        append_text(c->key, sizeof c->key, " ", "add=%d", part->add);
     else if (holds_numbers(part))
-        snprintf(c->key + used, sizeof c->key - used, " numbers");
+        append_text(c->key, sizeof c->key, " ", "numbers");
 }
 
 static int convert(struct delivery *d, const struct cached *c, struct error *err)

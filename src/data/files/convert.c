@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "src/base/atomic_file.h"
+#include "src/base/path.h"
 #include "src/data/files/file.h"
 #include "src/data/readers/formats.h"
 
@@ -52,13 +53,11 @@ static bool is(const struct writer *w, const char *format)
 }
 
 /* Chooses the element and dimension to write; an error if the format cannot hold the source's. */
-static int choose_shape(struct writer *w, const struct source *s,
-                        const struct file_options *options, const char *path, struct error *err)
+static int choose_shape(struct writer *w, const struct source *s, const char *path,
+                        struct error *err)
 {
     w->element = s->element;
     w->dim = s->dim;
-    if (options->element && !data_element_named(options->element, &w->element))
-        return fail(err, ERR_ARGUMENT, "%s: unknown element \"%s\"", path, options->element);
     if (w->format->element)
         data_element_named(w->format->element, &w->element);
     if (is(w, "idx") && w->element == INDEX_B64)
@@ -70,9 +69,6 @@ static int choose_shape(struct writer *w, const struct source *s,
         return fail(err, ERR_UNSUPPORTED, "%s: %s is only read; write npy", path, w->format->name);
     if (is(w, "idx") && w->element == ELEMENT_I64)
         return fail(err, ERR_UNSUPPORTED, "%s: idx has no 64-bit integers; use npy", path);
-    if (data_element_of(w->element)->stored_only)
-        return fail(err, ERR_UNSUPPORTED, "%s: %s is not written; use f32 or i64", path,
-                    options->element);
     if (s->element == INDEX_B64 && w->element == INDEX_U8)
         w->dim = s->dim / 8;
     if (s->element == INDEX_U8 && w->element == INDEX_B64 && s->dim % 8 == 0)
@@ -219,42 +215,33 @@ static int begin_gzip(struct writer *w, struct error *err)
 }
 
 /* The HDF5 library opens files by name, so it writes the temporary file itself. */
-static int write_hdf5(struct writer *w, const struct source *s, const struct file_options *options,
+static int write_hdf5(struct writer *w, const struct source *s,
                       const struct data_progress *progress, struct error *err)
 {
     if (w->gzip)
         return fail(err, ERR_UNSUPPORTED, "%s: HDF5 is not written gzipped", w->file.path);
-    if (w->element != s->element)
-        return fail(err, ERR_UNSUPPORTED, "%s: HDF5 is written as read; convert to npy first",
-                    w->file.path);
-    return hdf5_write(s, w->file.temporary, options->dataset ? options->dataset : "train", progress,
-                      err);
+    return hdf5_write(s, w->file.temporary, progress, err);
 }
 
 static int write_source(const struct source *s, const char *path,
-                        const struct file_options *options, const struct data_progress *progress,
-                        struct data_written *written, struct error *err)
+                        const struct data_progress *progress, struct data_written *written,
+                        struct error *err)
 {
-    static const struct file_options no_options;
-    if (!options)
-        options = &no_options;
-    const struct format *format = format_named(path, options, err);
+    const struct format *format = format_named(path, NULL, err);
     if (!format)
         return err ? err->code : ERR_UNSUPPORTED;
-    size_t length = strlen(path);
-    struct writer w = { .format = format,
-                        .n = s->n,
-                        .file.fd = -1,
-                        .gzip = length > 3 && !strcmp(path + length - 3, ".gz") };
+    struct writer w = {
+        .format = format, .n = s->n, .file.fd = -1, .gzip = path_ends(path, ".gz")
+    };
     w.vecs = strstr(format->name, "vecs") != NULL;
     w.big_endian = is(&w, "idx");
-    int rc = choose_shape(&w, s, options, path, err);
+    int rc = choose_shape(&w, s, path, err);
     if (!rc)
         rc = atomic_file_begin(&w.file, path, err);
     if (rc)
         return rc;
     if (is(&w, "hdf5")) {
-        rc = write_hdf5(&w, s, options, progress, err);
+        rc = write_hdf5(&w, s, progress, err);
     } else {
         if (w.gzip)
             rc = begin_gzip(&w, err);
@@ -276,34 +263,33 @@ static int write_source(const struct source *s, const char *path,
     return rc;
 }
 
-int data_write(const struct source *s, const char *path, const struct file_options *options,
-               const struct data_progress *progress, struct error *err)
+int data_write(const struct source *s, const char *path, const struct data_progress *progress,
+               struct error *err)
 {
     struct data_written written;
-    return write_source(s, path, options, progress, &written, err);
+    return write_source(s, path, progress, &written, err);
 }
 
-/* Whether the output's name or options state an element that a float is too small for. */
-static bool writes_wide(const char *out, const struct file_options *options)
+/* Whether the output's name states an element that a float is too small for. */
+static bool writes_wide(const char *out)
 {
     struct error ignored = { 0 };
     const struct format *format = format_named(out, NULL, &ignored);
-    const struct file_options named = { .element = format ? format->element : NULL };
-    return layout_is_wide(&named) || (options && layout_is_wide(options));
+    return layout_is_wide(&(struct file_options){ .element = format ? format->element : NULL });
 }
 
 int data_convert(const char *in, const struct file_options *in_options, const char *out,
-                 const struct file_options *out_options, const struct data_progress *progress,
-                 struct data_written *written, struct error *err)
+                 const struct data_progress *progress, struct data_written *written,
+                 struct error *err)
 {
     struct source *s;
     struct data_written ignored;
     struct file_options how = in_options ? *in_options : (struct file_options){ 0 };
-    how.numbers |= writes_wide(out, out_options);
+    how.numbers |= writes_wide(out);
     int rc = file_open(in, &how, &s, err);
     if (rc)
         return rc;
-    rc = write_source(s, out, out_options, progress, written ? written : &ignored, err);
+    rc = write_source(s, out, progress, written ? written : &ignored, err);
     source_close(s);
     return rc;
 }

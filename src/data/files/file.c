@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/core/append_text.h"
 #include "src/core/mem.h"
 #include "src/data/readers/formats.h"
 
@@ -182,8 +183,7 @@ static int unpack(struct source *s, const struct format *format, const struct fi
     int rc = format->unpack(&f->bytes, options, &f->layout, &names, err);
     if (rc)
         return rc;
-    const size_t used = strlen(s->name);
-    snprintf(s->name + used, sizeof s->name - used, "[%.64s]", names.dataset);
+    append_text(s->name, sizeof s->name, "", "[%.64s]", names.dataset);
     memcpy(s->metric, names.metric, sizeof s->metric);
     if (format->unpack == reader_hdf5)
         memcpy(f->origin.dataset, names.dataset, sizeof names.dataset);

@@ -94,14 +94,12 @@ struct data_written {
 
 /* Reads `in` and writes `out`, whole or not at all. The name of out decides its format; ".gz"
    compresses it. A value that the format cannot hold is ERR_DIMENSION, such as 300 in a u8bin.
-   out_options: format, dataset (HDF5; default "train") and element. written may be NULL; it is
-   filled on success. */
+   The one dataset of an HDF5 file is "train". written may be NULL; it is filled on success. */
 int data_convert(const char *in, const struct file_options *in_options, const char *out,
-                 const struct file_options *out_options, const struct data_progress *,
-                 struct data_written *, struct error *);
+                 const struct data_progress *, struct data_written *, struct error *);
 
 /* Writes an open source as data_convert() does. */
-int data_write(const struct source *, const char *out, const struct file_options *,
-               const struct data_progress *, struct error *);
+int data_write(const struct source *, const char *out, const struct data_progress *,
+               struct error *);
 
 #endif

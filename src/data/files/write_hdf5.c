@@ -10,10 +10,10 @@
 
 #ifndef HAVE_HDF5
 
-int hdf5_write(const struct source *s, const char *path, const char *dataset,
-               const struct data_progress *progress, struct error *err)
+int hdf5_write(const struct source *s, const char *path, const struct data_progress *progress,
+               struct error *err)
 {
-    (void)s, (void)dataset, (void)progress;
+    (void)s, (void)progress;
     return fail(err, ERR_UNSUPPORTED,
                 "%s: HDF5 is left out of this build; install libhdf5-dev and build again", path);
 }
@@ -74,8 +74,8 @@ static int write_rows(const struct source *s, const char *path, hid_t dataset, h
     return rc;
 }
 
-int hdf5_write(const struct source *s, const char *path, const char *dataset_name,
-               const struct data_progress *progress, struct error *err)
+int hdf5_write(const struct source *s, const char *path, const struct data_progress *progress,
+               struct error *err)
 {
     char text[200];
     hsize_t extent[2] = { s->n, s->element == INDEX_B64 ? s->dim / 64 : s->dim };
@@ -83,7 +83,7 @@ int hdf5_write(const struct source *s, const char *path, const char *dataset_nam
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     hid_t space = H5Screate_simple(2, extent, NULL);
     hid_t dataset = file < 0 ? -1
-                             : H5Dcreate2(file, dataset_name, native_type(s->element), space,
+                             : H5Dcreate2(file, "train", native_type(s->element), space,
                                           H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     int rc = dataset < 0
                  ? fail(err, ERR_IO, "%s: HDF5 cannot create it: %s", path, hdf5_reason(text))

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "src/core/append_text.h"
+
 static const struct format formats[] = {
     { "idx", ".idx -ubyte", NULL, reader_idx, NULL },
     { "fvecs", ".fvecs", "f32", reader_vecs, NULL },
@@ -76,10 +78,10 @@ const struct format *format_named(const char *path, const struct file_options *o
         return NULL;
     }
     char list[256] = "";
-    for (size_t i = 0, used = 0; i < FORMATS && *formats[i].suffixes && used < sizeof list; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, " %s", formats[i].suffixes);
+    for (size_t i = 0; i < FORMATS && *formats[i].suffixes; i++)
+        append_text(list, sizeof list, " ", "%s", formats[i].suffixes);
     fail(err, ERR_UNSUPPORTED,
-         "%s: the name does not end like a known format:%s, each also with .gz", path, list);
+         "%s: the name does not end like a known format: %s, each also with .gz", path, list);
     return NULL;
 }
 

@@ -39,8 +39,8 @@ file_unpacker reader_multivec, reader_npz;
 /* Reads HDF5 by its library in a child process, and replaces the block by the dataset's rows.
  * ERR_UNSUPPORTED in a build without the library, and for rows that are in another file. */
 file_unpacker reader_hdf5;
-/* Creates the file with one dataset: the rows of s. */
-int hdf5_write(const struct source *, const char *path, const char *dataset,
-               const struct data_progress *, struct error *);
+/* Creates the file with one dataset, "train": the rows of s. */
+int hdf5_write(const struct source *, const char *path, const struct data_progress *,
+               struct error *);
 
 #endif

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "src/core/append_text.h"
 #include "src/core/mem.h"
 #include "src/data/readers/child.h"
 #include "src/data/readers/formats.h"
@@ -73,12 +74,10 @@ static bool is_numeric(hid_t dataset)
 
 static void list_add(struct name_list *list, const char *name, int rank, const hsize_t extent[2])
 {
-    const size_t used = strlen(list->text);
     if (list->rank != rank)
         return;
-    snprintf(list->text + used, sizeof list->text - used, "%s%.100s (%llu x %llu)",
-             list->n ? ", " : "", name, (unsigned long long)extent[0],
-             (unsigned long long)extent[1]);
+    append_text(list->text, sizeof list->text, ", ", "%.100s (%llu x %llu)", name,
+                (unsigned long long)extent[0], (unsigned long long)extent[1]);
     if (strlen(name) < sizeof list->only)
         snprintf(list->only, sizeof list->only, "%s", name);
     list->n++;
@@ -182,8 +181,7 @@ static int choose_dataset(struct hdf5_job *job, hid_t file, struct error *err)
     job->dataset = H5Dopen2(file, name, H5P_DEFAULT);
     if (job->dataset < 0)
         return fail(err, ERR_CORRUPT, "%s: dataset \"%s\" cannot be opened", job->name, name);
-    size_t used = strlen(job->name);
-    snprintf(job->name + used, sizeof job->name - used, "[%.64s]", name);
+    append_text(job->name, sizeof job->name, "", "[%.64s]", name);
     return hdf5_check_storage(job->dataset, job->name, err);
 }
 

@@ -6,10 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "src/base/path.h"
+
 bool layout_name_ends(const char *name, const char *suffix)
 {
     size_t n = strlen(name), m = strlen(suffix);
-    if (n > 3 && !strcmp(name + n - 3, ".gz"))
+    if (path_ends(name, ".gz"))
         n -= 3;
     return n >= m && !strncmp(name + n - m, suffix, m);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "src/core/append_text.h"
 #include "src/data/readers/formats.h"
 
 enum { END_BYTES = 22, END_64_BYTES = 56, LOCATOR_BYTES = 20, ENTRY_BYTES = 46, LOCAL_BYTES = 30 };
@@ -144,7 +145,7 @@ static int choose_member(const struct bytes *b, const char *asked, struct member
     struct zip_directory d = { 0 };
     struct member m;
     char names[400] = "";
-    size_t used = 0, arrays = 0;
+    size_t arrays = 0;
     const char *name = asked ? asked : "train";
     int rc = find_directory(b, &d, err);
     size_t at = d.at;
@@ -157,9 +158,7 @@ static int choose_member(const struct bytes *b, const char *asked, struct member
             *chosen = m;
         if (is_named(&m, name))
             return OK;
-        if (used < sizeof names - 110)
-            used += (size_t)snprintf(names + used, sizeof names - used, "%s%.*s", used ? ", " : "",
-                                     n, m.name);
+        append_text(names, sizeof names, ", ", "%.*s", n, m.name);
     }
     if (rc || (arrays == 1 && !asked))
         return rc;

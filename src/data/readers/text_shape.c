@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "src/core/append_text.h"
+
 /* Fewer columns may count up by chance. */
 enum { COUNTS_FROM_0 = 3, COUNTS_FROM_1 = 8 };
 enum { LONGEST_SEPARATOR = 4 }; /* bytes */
@@ -370,16 +372,15 @@ static int find_id(struct search *s, const struct shape_reading *r)
 
 static void write_note(const struct search *s, size_t dim, char *note, size_t bytes)
 {
-    size_t used = 0;
     note[0] = '\0';
     if (s->shape->promised_rows)
-        used = (size_t)snprintf(note, bytes, "line %zu says %zu rows of %zu columns",
-                                s->header.number, s->shape->promised_rows, dim);
+        append_text(note, bytes, "; ", "line %zu says %zu rows of %zu columns", s->header.number,
+                    s->shape->promised_rows, dim);
     else if (s->header.at)
-        used = (size_t)snprintf(note, bytes, "line %zu is a header, skipped", s->header.number);
+        append_text(note, bytes, "; ", "line %zu is a header, skipped", s->header.number);
     if (s->shape->id)
-        (void)snprintf(note + used, bytes - used, "%scolumn %zu holds %s, left out",
-                       used ? "; " : "", s->shape->id, s->shape->id_is_word ? "words" : "ids");
+        append_text(note, bytes, "; ", "column %zu holds %s, left out", s->shape->id,
+                    s->shape->id_is_word ? "words" : "ids");
 }
 
 int text_shape_find(const char *name, const struct file_options *options, struct text_lines *lines,

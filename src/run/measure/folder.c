@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "src/base/path.h"
+
 /* Calls act for every entry below path, for a folder after its contents. */
 static void walk(const char *path, void (*act)(const char *path, const struct stat *, void *to),
                  void *to)
@@ -160,20 +162,13 @@ void folder_remove(const char *path)
     (void)remove(path);
 }
 
-static bool ends_with(const char *name, const char *suffix)
-{
-    const size_t n = strlen(name), m = strlen(suffix);
-
-    return n >= m && strcmp(name + n - m, suffix) == 0;
-}
-
 void folder_watch_begin(struct folder_watch *o, const char *folder, const char *suffix)
 {
     *o = (struct folder_watch){ .fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC),
                                 .files = json_object() };
     DIR *dir = o->fd < 0 ? NULL : opendir(folder);
     for (struct dirent *e; dir && (e = readdir(dir));)
-        if (ends_with(e->d_name, suffix))
+        if (path_ends(e->d_name, suffix))
             (void)json_object_set_new(o->files, e->d_name, json_false());
     if (dir)
         (void)closedir(dir);

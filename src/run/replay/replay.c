@@ -57,7 +57,7 @@ static int run_building(struct replay_session *r, const struct op *op)
         rc = replay_rebuild(r, &s);
     else
         rc = verbs[op->kind].one_step(r, &s);
-    step_take_timed(&s, &from, r->env->threads);
+    step_take_timed(&s, &from, r->env->experiment->threads);
     s.timed_ns += s.seconds > 0 ? (uint64_t)(s.seconds * 1e9) : 0;
     if (op_changes_rows(op) && !op->pending && strcmp(s.status, "unsupported") == 0)
         r->lacks = op;
@@ -124,7 +124,7 @@ int replay_run(const struct replay_env *env, struct replay_use *use, struct erro
     if (!r)
         return fail(err, ERR_NO_MEMORY, "out of memory, cannot replay");
     rc = session_begin(r, env, err);
-    for (size_t i = 0; rc == OK && i < env->list->n; i++)
+    for (size_t i = 0; rc == OK && i < env->experiment->ops->n; i++)
         rc = run_operation(r, i);
     if (rc == OK)
         rc = run_end(r);

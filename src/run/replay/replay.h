@@ -24,10 +24,8 @@ enum replay_order {
 
 struct replay_env {
     const struct experiment *experiment;
-    const struct op_list *list;
     const struct cell *cell;
     const struct kernels *kernels;
-    size_t threads;
     uint64_t memory_limit; /* limit of the method's account; 0: none */
     const char *dir;       /* an existing empty folder that belongs to the cell */
     long family;           /* the process whose descendants count as the method's; 0: this one */

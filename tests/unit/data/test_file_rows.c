@@ -43,7 +43,7 @@ static struct source *make_file(struct scratch *s, const char *name, enum elemen
              scratch_write(s, stored == INDEX_U8 ? "in.u8" : "in.f32", values, bytes));
     free(values);
     const struct file_options raw = { .dim = dim };
-    assert_ok(data_convert(in, &raw, scratch_path(s, name), NULL, NULL, NULL, &err), &err);
+    assert_ok(data_convert(in, &raw, scratch_path(s, name), NULL, NULL, &err), &err);
     assert_ok(file_open(scratch_path(s, name), options, &source, &err), &err);
     return source;
 }

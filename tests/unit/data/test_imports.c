@@ -80,9 +80,8 @@ static void ids_counted_from_1(void **state)
     char in[PATH_MAX + 256];
     struct data_written written;
     snprintf(in, sizeof in, "%s", scratch_path(*state, "knns.ibin"));
-    assert_ok(
-        data_convert(in, &from_1, scratch_path(*state, "from0.ibin"), NULL, NULL, &written, &err),
-        &err);
+    assert_ok(data_convert(in, &from_1, scratch_path(*state, "from0.ibin"), NULL, &written, &err),
+              &err);
     s = open_good(scratch_path(*state, "from0.ibin"), NULL);
     assert_ok(source_read(s, 0, 2, got, &err), &err);
     assert_int_equal(got[3], 299999);

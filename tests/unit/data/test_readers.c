@@ -304,7 +304,7 @@ static void refuses_lengths_outside_f32(void **state)
             snprintf(path, sizeof path, "%s", scratch_path(*state, names[f]));
             assert_non_null(s);
             *s = (struct source){ .n = 2, .dim = 2, .element = INDEX_F32, .rows = cases[i].rows };
-            assert_ok(data_write(s, path, NULL, NULL, &err), &err);
+            assert_ok(data_write(s, path, NULL, &err), &err);
             source_close(s);
             const struct file_options raw = { .dim = 2,
                                               .id_column = f > 3 && f < 7 ? FILE_NO_ID : 0 };

@@ -71,7 +71,7 @@ static void round_trips(void **state)
         const char *path = make_source_file(*state, t->element);
         if (file_open(path, &as, &in, &err))
             fail_msg("%s: %s", path, err.text);
-        if (data_write(in, scratch_path(*state, t->out), NULL, NULL, &err))
+        if (data_write(in, scratch_path(*state, t->out), NULL, &err))
             fail_msg("%s: %s", t->out, err.text);
         as = (struct file_options){ .element = t->back_element };
         if (!strcmp(t->out, "o.i64") || !strcmp(t->out, "o.f64"))
@@ -115,7 +115,7 @@ static void refuses_what_does_not_fit(void **state)
         struct file_options as = { .element = data_element_name(cases[i].element) };
         char in[PATH_MAX + 256];
         snprintf(in, sizeof in, "%s", make_source_file(*state, cases[i].element));
-        int rc = data_convert(in, &as, scratch_path(*state, cases[i].out), NULL, NULL, NULL, &err);
+        int rc = data_convert(in, &as, scratch_path(*state, cases[i].out), NULL, NULL, &err);
         if (rc != cases[i].code)
             fail_msg("%s: got %s: %s", cases[i].out, error_name(rc), err.text);
         expect_text(cases[i].out, &err, cases[i].expected);
@@ -141,7 +141,7 @@ static void doubles_reach_wide_formats(void **state)
                  i % 2 ? scratch_write(*state, "in.csv", "1700000003\n", 11)
                        : scratch_write(*state, "in.f64", times, sizeof times / (i < 2 ? 1 : 2)));
         const char *out = scratch_path(*state, outs[i / 2]);
-        assert_ok(data_convert(in, NULL, out, NULL, NULL, NULL, &err), &err);
+        assert_ok(data_convert(in, NULL, out, NULL, NULL, &err), &err);
         assert_ok(file_open(out, &(struct file_options){ .numbers = true }, &back, &err), &err);
         assert_ok(source_read(back, 0, 1, &value, &err), &err);
         assert_true(i < 2 ? value.real == times[0] : value.integer == 1700000003);
@@ -163,7 +163,7 @@ static void a_failed_write_leaves_the_old_file(void **state)
     snprintf(in, sizeof in, "%s", make_source_file(*state, INDEX_F32));
     const char *old = scratch_write(*state, "old.npy", "old", 3);
     struct data_progress stop = { stop_at_once, &calls };
-    assert_code(data_convert(in, NULL, old, NULL, &stop, NULL, &err), ERR_INTERRUPTED, &err);
+    assert_code(data_convert(in, NULL, old, &stop, NULL, &err), ERR_INTERRUPTED, &err);
     assert_int_equal(calls, 1);
     char left[8] = { 0 };
     FILE *f = fopen(old, "rb");
@@ -179,7 +179,7 @@ static void a_failed_write_leaves_the_old_file(void **state)
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &small);
     const char *full = scratch_path(*state, "old.npy");
-    int rc = data_convert(in, NULL, full, NULL, NULL, NULL, &err);
+    int rc = data_convert(in, NULL, full, NULL, NULL, &err);
     setrlimit(RLIMIT_FSIZE, &before);
     assert_int_equal(rc, ERR_IO);
     expect_text("full", &err, "old.npy: cannot be written: File too large");
@@ -195,7 +195,7 @@ static void a_failed_write_leaves_the_old_file(void **state)
     err = (struct error){ 0 };
     full = scratch_path(*state, "full.hdf5");
     setrlimit(RLIMIT_FSIZE, &small);
-    rc = data_convert(in, NULL, full, NULL, NULL, NULL, &err);
+    rc = data_convert(in, NULL, full, NULL, NULL, &err);
     setrlimit(RLIMIT_FSIZE, &before);
     assert_int_equal(rc, ERR_IO);
     expect_text("full HDF5", &err, "full.hdf5|HDF5 cannot finish it: File too large");
@@ -227,18 +227,16 @@ static void large_files_and_names_inside_hdf5(void **state)
     };
     snprintf(s->metric, sizeof s->metric, "angular");
     for (size_t i = 0; i < sizeof outs / sizeof outs[0]; i++) {
-        const bool holds_several = strstr(outs[i], "hdf5") != NULL;
-        struct file_options named = { .dataset = holds_several ? "test" : NULL };
-        assert_ok(data_write(s, scratch_path(*state, outs[i]), &named, NULL, &err), &err);
-        assert_ok(file_open(((struct scratch *)*state)->path, &named, &back, &err), &err);
+        assert_ok(data_write(s, scratch_path(*state, outs[i]), NULL, &err), &err);
+        assert_ok(file_open(((struct scratch *)*state)->path, NULL, &back, &err), &err);
         assert_true(back->hash == s->hash);
         source_close(back);
     }
 #ifdef HAVE_HDF5
     const char *path = scratch_path(*state, "big.hdf5");
-    assert_ok(file_open(path, NULL, &back, &err), &err); /* the only dataset of the file */
+    assert_ok(file_open(path, NULL, &back, &err), &err);
     assert_string_equal(back->metric, "angular");
-    assert_string_equal(back->name, "big.hdf5[test]");
+    assert_string_equal(back->name, "big.hdf5[train]");
     float some[3 * DIM];
     assert_ok(source_read(back, N - 3, 3, some, &err), &err);
     assert_memory_equal(some, rows + (N - 3) * DIM, sizeof some);

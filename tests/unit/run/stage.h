@@ -81,10 +81,8 @@ static inline void stage_begin(struct stage *s, struct op_list *list)
 static inline int stage_run(struct stage *s)
 {
     const struct replay_env env = { .experiment = &s->experiment,
-                                    .list = s->experiment.ops,
                                     .cell = &s->cell,
                                     .kernels = kernels_select(ISA_AVX512),
-                                    .threads = 1,
                                     .dir = s->dir,
                                     .orders_path = s->orders_path,
                                     .score = score,

@@ -36,8 +36,8 @@ static struct timing run(struct fake *f, double min_time_s, bool once)
     struct replay_session r = { .env = &env, .cell = &cell, .err = &err };
     struct timing t;
 
-    experiment = (struct experiment){ .min_time_s = min_time_s };
-    env = (struct replay_env){ .experiment = &experiment, .threads = 1 };
+    experiment = (struct experiment){ .min_time_s = min_time_s, .threads = 1 };
+    env = (struct replay_env){ .experiment = &experiment };
     assert_int_equal(timing_run(&t, &r, QUERIES, once, fake_pass, f), OK);
     return t;
 }

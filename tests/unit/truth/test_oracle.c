@@ -61,20 +61,20 @@ static const char *difference(const struct op_list *list, const struct oracle *o
                               char text[200])
 {
     struct neighbour *want = malloc((list->n_ids + 1) * sizeof *want);
-    struct live_set live;
+    struct live_state now;
     struct error err = { 0 };
 
     text[0] = '\0';
-    assert_ok(live_init(&live, list, &err), &err);
+    assert_ok(live_state_init(&now, list, &err), &err);
     for (size_t at = 0; at < list->n && !text[0]; at++) {
         const struct op *op = &list->ops[at];
         const struct truth *t = &oracle->truths[at];
 
-        live_step(&live, op);
+        assert_ok(live_state_step(&now, at, &err), &err);
         if (op->kind != OP_SEARCH && op->kind != OP_RANGE)
             continue;
         for (size_t q = 0; q < op->rows->n && !text[0]; q++) {
-            const size_t n = naive(list, &live, at, q, want);
+            const size_t n = naive(list, &now.live, at, q, want);
             const size_t first = op->kind == OP_RANGE ? t->starts[q] : q * t->k;
             const size_t count = op->kind == OP_RANGE ? t->starts[q + 1] - first : t->k;
 
@@ -93,7 +93,7 @@ static const char *difference(const struct op_list *list, const struct oracle *o
             }
         }
     }
-    live_free(&live);
+    live_state_free(&now);
     free(want);
     return text;
 }

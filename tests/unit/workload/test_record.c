@@ -268,7 +268,7 @@ static void test_replacements(void **state)
     struct error err = { 0 };
     struct recorder *r;
     struct op_list *list;
-    struct live_set live;
+    struct live_state now;
     struct source *s = make_source(0, 40, INDEX_F32);
     const struct op_options note = { 0 };
 
@@ -286,13 +286,13 @@ static void test_replacements(void **state)
         assert_int_equal(list->ops[1].ids[i], 20 + i);
     }
     assert_int_equal(list->max_live, 20);
-    assert_ok(live_init(&live, list, &err), &err);
-    live_step(&live, &list->ops[0]);
-    live_step(&live, &list->ops[1]);
-    assert_int_equal(live.n, 20);
+    assert_ok(live_state_init(&now, list, &err), &err);
+    assert_ok(live_state_step(&now, 0, &err), &err);
+    assert_ok(live_state_step(&now, 1, &err), &err);
+    assert_int_equal(now.live.n, 20);
     for (uint64_t id = 0; id < 25; id++)
-        assert_int_equal(live_has(&live, id), id >= 5);
-    live_free(&live);
+        assert_int_equal(live_has(&now.live, id), id >= 5);
+    live_state_free(&now);
     op_list_free(list);
     view_drop(first);
     view_drop(more);

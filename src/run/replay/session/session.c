@@ -94,7 +94,8 @@ static int make_dir(const char *parent, const char *name, char *out, struct erro
 
 int session_begin(struct replay_session *r, const struct replay_env *env, struct error *err)
 {
-    const struct op_list *list = env->list;
+    const struct op_list *list = env->experiment->ops;
+    const size_t threads = env->experiment->threads;
     int rc;
 
     *r = (struct replay_session){ .env = env,
@@ -110,10 +111,10 @@ int session_begin(struct replay_session *r, const struct replay_env *env, struct
         (rc = make_dir(env->dir, "saved", r->saved_dir, err)) != OK ||
         (rc = live_state_init(&r->now, list, err)) != OK || (rc = take_params(r)) != OK)
         return rc;
-    r->pool = pool_create(env->threads);
+    r->pool = pool_create(threads);
     if (!r->pool)
-        return fail(err, ERR_NO_MEMORY, "cannot start %zu threads", env->threads);
-    r->ranks = cluster_ranks_of(r->ops, env->experiment->registry, env->threads);
+        return fail(err, ERR_NO_MEMORY, "cannot start %zu threads", threads);
+    r->ranks = cluster_ranks_of(r->ops, env->experiment->registry, threads);
     r->files =
         (struct row_files){ .origin = gather_origin, .hash = file_rows_hash, .to = &r->gathered };
     r->shards = (struct shard_env){ .registry = env->experiment->registry,

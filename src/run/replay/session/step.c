@@ -322,7 +322,7 @@ int step_finish(struct step_record *s, struct replay_session *r, int rc)
         s->status = "failed";
         step_note(s, "%s", r->err->text);
     }
-    judge_processors(s, r->env->threads);
+    judge_processors(s, r->env->experiment->threads);
     const int sent = hand_on(s, r);
     return rc != OK ? rc : sent;
 }

@@ -1,9 +1,9 @@
 /* scratch.c - the memory that one thread searches with. Idle scratch is pooled, so that searches
  * allocate nothing once it has grown. */
-#include "algorithms/ampi/ampi.h"
-
-#include "src/core/mem.h"
 #include <string.h>
+
+#include "algorithms/ampi/ampi.h"
+#include "src/core/mem.h"
 
 static void close_scratch(struct mem *mem, void *scratch)
 {

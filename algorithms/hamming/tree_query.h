@@ -4,8 +4,8 @@
  * one for each lower bound of the distance. So a k-nearest search visits the nearest first
  * (Hjaltason and Samet's best-first search, with integers instead of a heap) and ends at the first
  * bucket beyond the k-th distance. A range search puts everything into bucket 0, which is then a
- * stack. There is no recursion, whatever the depth of the tree. hwtree has nodes without addresses
- * and at most seven levels; it has a frontier of its own and descends by recursion. */
+ * stack. hwtree has nodes without addresses and at most seven levels; it has a frontier of its own,
+ * and alone descends by recursion. */
 #ifndef DRIFTLINE_TREE_QUERY_H
 #define DRIFTLINE_TREE_QUERY_H
 

@@ -9,6 +9,7 @@
 
 #include "src/base/clock.h"
 #include "src/base/json.h"
+#include "src/base/path.h"
 #include "src/base/table.h"
 #include "src/cli/commands.h"
 #include "src/cli/run/run.h"
@@ -378,7 +379,7 @@ static int prepare(struct study *s, struct error *error)
              s->app->advise.days);
         return EXIT_USAGE;
     }
-    if (strstr(s->workload, ".yaml") || strstr(s->workload, ".yml")) {
+    if (path_ends(s->workload, ".yaml") || path_ends(s->workload, ".yml")) {
         if (!realpath(s->workload, s->runbook)) {
             fail_errno(error, ERR_IO, "--workload %s", s->workload);
             return EXIT_USAGE;

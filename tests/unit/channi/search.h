@@ -49,7 +49,7 @@ static inline void ledger_open(struct ledger *l, struct channi_params params, en
             i % 7 == 3 ? INDEX_ATTRIBUTE_NONE : (int64_t)rng_mix(9, i) % 10;
     }
     book_create(b);
-    book_channi(b)->share_bytes = 0; /* threads share whatever there is */
+    book_channi(b)->share_bytes = 0; /* threads share a scan of any size */
 }
 
 static inline void ledger_close(struct ledger *l)

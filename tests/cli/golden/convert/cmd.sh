@@ -1,4 +1,5 @@
 # One format into another: what is written, asked and refused.
+# shellcheck shell=bash
 printf '1,2,3\n4,5,6\n' >v.csv
 run convert v.csv v.fvecs
 printf '7,8,9\n' >other.csv

@@ -1,4 +1,5 @@
 # Options that do not apply to the command, and values that they do not take.
+# shellcheck shell=bash
 run list --repeats 3
 run compare --regression 5 --resume a b
 run reproduce --in-process

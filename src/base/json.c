@@ -99,12 +99,13 @@ static json_t *read_open(gzFile file, const char *path, struct error *err)
     json_error_t why;
     json_t *json = json_load_callback(take, &reading, 0, &why);
     int code;
-    const char *gzip = gzerror(file, &code);
+    const char *gzip = gzerror(file, &code); /* "<fd:3>: what is wrong" */
+    const char *wrong = gzip ? strstr(gzip, ": ") : NULL;
 
     if (!json && reading.bytes > READ_BYTES_MAX)
         (void)fail(err, ERR_CORRUPT, "%s: more than 4 GiB of JSON", path);
     else if (!json && code != Z_OK && code != Z_STREAM_END)
-        (void)fail(err, ERR_CORRUPT, "%s: damaged: %s", path, gzip);
+        (void)fail(err, ERR_CORRUPT, "%s: damaged: %s", path, wrong ? wrong + 2 : gzip);
     else if (!json)
         (void)fail(err, ERR_CORRUPT, "%s:%d:%d: not JSON: %s", path, why.line, why.column,
                    why.text);

@@ -264,14 +264,18 @@ static int check_only(const struct experiment *ex, const struct run_options *o, 
     for (size_t i = 0; i < o->n_only; i++) {
         bool found = false;
         const char *names[1000];
+        char all[400] = "";
         size_t n = 0;
         for (size_t m = 0; m < ex->n_methods && n < 1000; m++) {
             found |= strcmp(ex->methods[m].label, o->only[i]) == 0;
             names[n++] = ex->methods[m].label;
+            append_text(all, sizeof all, ", ", "\"%s\"", ex->methods[m].label);
         }
+        const struct hint_text hint = error_hint(o->only[i], names, n);
         if (!found)
-            return fail(err, ERR_CONFIG, "%s: no method has the label \"%s\"%s", ex->config_path,
-                        o->only[i], error_hint(o->only[i], names, n).text);
+            return fail(err, ERR_CONFIG, "%s: no method has the label \"%s\"%s%s",
+                        ex->config_path, o->only[i], *hint.text ? hint.text : "; there are ",
+                        *hint.text ? "" : all);
     }
     return OK;
 }

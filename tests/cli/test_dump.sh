@@ -172,7 +172,7 @@ run report duel.json.gz
 check "it is unpacked again where it is newer" '[ $status = 0 ]'
 head -c 500 duel.json.gz >short.json.gz
 run report short.json.gz
-check "a packed result that is cut short is refused" '[ $status = 2 ] && grep -q "short.json.gz: damaged" err && [ ! -e short ]'
+check "a packed result that is cut short is refused" '[ $status = 2 ] && grep -q "short.json.gz: damaged: unexpected end" err && [ ! -e short ]'
 run export r/duel --out e.csv
 check "other kinds of files are refused" '[ $status = 2 ] && grep -q "expected FILE.jsonl" err && [ ! -e e.csv ]'
 mkdir there

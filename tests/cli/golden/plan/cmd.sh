@@ -21,5 +21,6 @@ LUA
 run check --out none small.lua
 run check --out none --quick --only ivf --set divf.clusters=4 small.lua
 run check --out none --only exakt small.lua
+run check --out none --only hnsw small.lua
 run check --out none --set divf.clustres=4 small.lua
 ls

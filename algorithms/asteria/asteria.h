@@ -18,8 +18,8 @@
  * Each folder calls only those above it in this list.
  *
  * All distances are squared distances of unit vectors, 2 - 2 cos. A slot is the number of a stored
- * row; ids, places, codes, edges and rows are indexed by it. A slot is free again once its bucket
- * is compacted and the graph has no edge to it.
+ * row; ids, places, codes, edges and rows are indexed by it. A removed row is a tombstone: its slot is
+ * free again once its bucket is compacted and the graph has no edge to it.
  *
  * Invariants (check.c): ids[slot] differs from INDEX_NO_ID exactly if the slot is live, and `slots`
  * maps that id to the slot. A live slot is live at its place and at no other. Each live row's z, p,
@@ -53,7 +53,7 @@
 
 /* The place of a live or dead row; generation: the index into asteria.generations. */
 struct asteria_place {
-    uint32_t bucket;
+    uint32_t bucket; /* UINT32_MAX: none has a dead row any more */
     uint32_t position : 31, generation : 1;
 };
 
@@ -87,10 +87,6 @@ struct asteria {
     size_t n_slots, ids_capacity, places_capacity;
     uint32_t *free; /* slots that can be reused; space for all */
     size_t n_free, free_capacity;
-    /* Two bits per slot: the slot is a tombstone in its bucket (bit 2 s), in the graph
-       (bit 2 s + 1). */
-    uint64_t *tombstones;
-    size_t tombstones_capacity;
     struct slot_table slots; /* live ids */
     size_t live;
     /* Rows inserted and removed since opening; a bounds audit is valid for one value. */
@@ -139,7 +135,7 @@ int asteria_memory(const struct index *, struct memory_use *);
 int asteria_check(const struct index *, struct stat_sink *);
 /* check.c, for an index that was read from a file: checks ids, places, free slots, buckets, and which
    slots graph and tree have, without reading rows. ERR_INVARIANT, ERR_NO_MEMORY. */
-int asteria_check_places(struct asteria *);
+int asteria_check_places(const struct asteria *);
 int asteria_inspect(const struct index *, const struct structure_sink *);
 int asteria_cluster(struct index *, const struct cluster_request *, struct cluster_result *);
 
@@ -149,9 +145,8 @@ int asteria_slots_reserve(struct asteria *, const uint64_t *ids, size_t n);
    takes them. */
 void asteria_slots_next(const struct asteria *, size_t n, uint32_t *slots);
 void asteria_slots_take(struct asteria *, const uint64_t *ids, const uint32_t *slots, size_t n);
-/* Makes a live slot a tombstone: its id is removed; its bucket, and the graph if `linked`,
-   still have it. */
-void asteria_slot_tombstone(struct asteria *, uint32_t slot, bool linked);
+/* Makes a live slot a tombstone: its id is removed; its bucket and the graph still have it. */
+void asteria_slot_tombstone(struct asteria *, uint32_t slot);
 /* The bucket or the graph no longer has the slot. */
 void asteria_left_bucket(struct asteria *, uint32_t slot);
 void asteria_left_graph(void *asteria, uint32_t slot); /* as asteria_caprg_forget() calls it */
@@ -159,21 +154,17 @@ static inline bool asteria_is_live(const struct asteria *a, uint32_t slot)
 {
     return slot < a->n_slots && a->ids[slot] != INDEX_NO_ID;
 }
-static inline bool asteria_is_tombstone(const struct asteria *a, uint32_t slot, unsigned in_graph)
+static inline bool asteria_is_dead_in_graph(const struct asteria *a, uint32_t slot)
 {
-    const size_t bit = 2 * (size_t)slot + in_graph;
-
-    return a->tombstones[bit / 64] >> bit % 64 & 1;
+    return a->graph && asteria_caprg_standing(a->graph, slot) == CAPRG_DEAD;
 }
 
 /* The next slots from *at on that a file has the rows of; returns how many. */
 size_t asteria_kept_slots(const struct asteria *, uint32_t *at, uint32_t slots[FETCH_MOST]);
-/* Whether a file has the slot's row and codes. */
+/* Whether the slot is not free: a file has its row and codes. */
 static inline bool asteria_keeps(const struct asteria *a, uint32_t slot)
 {
-    const size_t bit = 2 * (size_t)slot;
-
-    return a->ids[slot] != INDEX_NO_ID || (a->tombstones[bit / 64] >> bit % 64 & 3) != 0;
+    return a->places[slot].bucket != UINT32_MAX || asteria_is_dead_in_graph(a, slot);
 }
 
 /* buckets/encode.c. A row as a unit vector of floats; to: dim floats, used if its elements are bytes. */
@@ -189,8 +180,7 @@ float asteria_distance(const struct index_env *, const void *query, const void *
 void asteria_distances(const struct index_env *, const void *query, const void *const *rows,
                        size_t n, float *distances);
 
-/* buckets/file.c. Generation g of a file. Reading: slots must have been read. ERR_VERSION: model and rows
-   have different versions. */
+/* buckets/file.c. Generation g of a file. Reading: slots and the graph must have been read. */
 void asteria_generation_write(const struct asteria *, unsigned g, struct store_writer *);
 int asteria_generation_read(struct asteria *, unsigned g, const struct store_reader *);
 

@@ -4,7 +4,7 @@
  *     bucket or of the graph, or free and listed once. Graph and tree have exactly the rows that
  *     they should have.
  * (b) Models: isometry, orthonormal vantages, codewords.
- * (c) Buckets: found by their addresses; counts equal the bits; vacant ones are listed.
+ * (c) Buckets: found by their addresses; counts equal the bits.
  * (d) Rows: each live row is encoded again, and compared with what is stored.
  * (e) Counts of buckets, generations and the index agree.
  * (f) The checks of the graph and of the tree.
@@ -28,7 +28,7 @@ struct check_pass {
 };
 
 /* Reports a broken invariant; the format must be a literal. ERR_INVARIANT. */
-#define BROKEN(c, ...) fail((c)->a->base.env.error, ERR_INVARIANT, "asteria: " __VA_ARGS__)
+#define BROKEN(a, ...) fail((a)->base.env.error, ERR_INVARIANT, "asteria: " __VA_ARGS__)
 
 /* --------------------------------------------------------------------------------- slots */
 
@@ -42,102 +42,73 @@ static bool is_at_its_place(const struct asteria *a, uint32_t slot)
            bucket_is_alive(&g->buckets[place->bucket], place->position) == asteria_is_live(a, slot);
 }
 
-/* A slot whose bucket is gone still has residual codes of an existing model. */
-static int check_dead(const struct check_pass *c, uint32_t slot)
+static int check_slot(const struct asteria *a, uint32_t slot)
 {
-    const struct asteria *a = c->a;
-
-    if (asteria_is_tombstone(a, slot, 0) && !is_at_its_place(a, slot))
-        return BROKEN(c, "slot %u is a tombstone of bucket %u, which does not have its row", slot,
-                      a->places[slot].bucket);
-    if (asteria_is_tombstone(a, slot, 1) && !a->generations[a->places[slot].generation])
-        return BROKEN(c, "slot %u is dead, of a model that is gone", slot);
-    return OK;
-}
-
-static int check_slot(const struct check_pass *c, uint32_t slot)
-{
-    const struct asteria *a = c->a;
+    const bool live = asteria_is_live(a, slot);
     uint32_t found = UINT32_MAX;
 
-    if (!slot_table_get(&a->slots, a->ids, a->ids[slot], &found) || found != slot)
-        return BROKEN(c, "slot %u: its id %" PRIu64 " leads to slot %u", slot, a->ids[slot], found);
-    if (asteria_is_tombstone(a, slot, 0) || asteria_is_tombstone(a, slot, 1))
-        return BROKEN(c, "slot %u is live, and marked a tombstone", slot);
-    if (!is_at_its_place(a, slot))
-        return BROKEN(c, "slot %u is not at its place, bucket %u, position %u", slot,
-                      a->places[slot].bucket, (unsigned)a->places[slot].position);
+    if (live && (!slot_table_get(&a->slots, a->ids, a->ids[slot], &found) || found != slot))
+        return BROKEN(a, "slot %u: its id %" PRIu64 " leads to slot %u", slot, a->ids[slot], found);
+    if ((live || a->places[slot].bucket != UINT32_MAX) && !is_at_its_place(a, slot))
+        return BROKEN(a, "slot %u, %s, is not at its place, bucket %u, position %u", slot,
+                      live ? "live" : "a tombstone", a->places[slot].bucket,
+                      (unsigned)a->places[slot].position);
+    if (asteria_keeps(a, slot) && !a->generations[a->places[slot].generation])
+        return BROKEN(a, "slot %u is dead, of a model that is gone", slot);
     return OK;
 }
 
-static int check_free(const struct check_pass *c, uint64_t *unused)
+static int check_free(const struct asteria *a, uint64_t *unused)
 {
-    const struct asteria *a = c->a;
-
     for (size_t i = 0; i < a->n_free; i++) {
         const uint32_t slot = a->free[i];
 
-        if (slot >= a->n_slots || asteria_is_live(a, slot) || asteria_is_tombstone(a, slot, 0) ||
-            asteria_is_tombstone(a, slot, 1))
-            return BROKEN(c, "slot %u is in the free list but is live or a tombstone", slot);
+        if (slot >= a->n_slots || asteria_is_live(a, slot) || asteria_keeps(a, slot))
+            return BROKEN(a, "slot %u is in the free list but is live or a tombstone", slot);
         if (unused[slot / 64] >> slot % 64 & 1)
-            return BROKEN(c, "slot %u is in the free list twice", slot);
+            return BROKEN(a, "slot %u is in the free list twice", slot);
         unused[slot / 64] |= 1ULL << slot % 64;
     }
     return OK;
 }
 
-/* The graph must have all live rows and its tombstones; the tree the rows of the newest model. */
-static int check_known(const struct check_pass *c, uint32_t slot)
+/* The graph must have all live rows; the tree those of the newest model. */
+static int check_known(const struct asteria *a, uint32_t slot)
 {
-    const struct asteria *a = c->a;
     const bool live = asteria_is_live(a, slot);
     const enum asteria_caprg_standing standing =
         a->graph ? asteria_caprg_standing(a->graph, slot) : CAPRG_UNKNOWN;
-    const enum asteria_caprg_standing wanted = live && a->graph                   ? CAPRG_ALIVE
-                                               : asteria_is_tombstone(a, slot, 1) ? CAPRG_DEAD
-                                                                                  : CAPRG_UNKNOWN;
 
-    if (standing != wanted)
-        return BROKEN(c, "slot %u, %s, is %s to the graph", slot, live ? "live" : "dead",
-                      standing == CAPRG_ALIVE  ? "a node"
-                      : standing == CAPRG_DEAD ? "a removed node"
-                                               : "none");
+    if ((standing == CAPRG_ALIVE) != (live && a->graph))
+        return BROKEN(a, "slot %u, %s, is %s node of the graph", slot, live ? "live" : "dead",
+                      standing == CAPRG_ALIVE ? "a" : "no");
     const bool belongs = live && a->places[slot].generation == a->now;
     if (a->bec && asteria_bec_has(a->bec, slot) != belongs)
-        return BROKEN(c, "slot %u is %s the cluster tree", slot,
+        return BROKEN(a, "slot %u is %s the cluster tree", slot,
                       belongs ? "missing from" : "dead or of an older model, but still in");
     return OK;
 }
 
-static int check_slots(const struct check_pass *c)
+static int check_slots(const struct asteria *a)
 {
-    const struct asteria *a = c->a;
     struct mem *mem = a->base.env.mem;
     uint64_t *unused = mem_zalloc(mem, (a->n_slots / 64 + 1) * sizeof *unused);
-    size_t live = 0, bits = 2 * a->n_slots % 64;
+    size_t live = 0;
     int rc = unused
-                 ? check_free(c, unused)
+                 ? check_free(a, unused)
                  : fail(a->base.env.error, ERR_NO_MEMORY, "asteria: out of memory, cannot check");
 
-    if (rc == OK && bits > 0 && a->tombstones[2 * a->n_slots / 64] >> bits)
-        rc = BROKEN(c, "a tombstone belongs to no slot");
-
     for (uint32_t slot = 0; rc == OK && slot < a->n_slots; slot++) {
-        if (asteria_is_live(a, slot)) {
-            live++;
-            rc = check_slot(c, slot);
-        } else if (asteria_is_tombstone(a, slot, 0) || asteria_is_tombstone(a, slot, 1)) {
-            rc = check_dead(c, slot);
-        } else if (!(unused[slot / 64] >> slot % 64 & 1)) {
-            rc = BROKEN(c, "slot %u is in no state: not live, no tombstone, not free", slot);
-        }
+        live += asteria_is_live(a, slot);
+        rc = check_slot(a, slot);
+        if (rc == OK && !asteria_keeps(a, slot) && !(unused[slot / 64] >> slot % 64 & 1))
+            rc = BROKEN(a, "slot %u is in no state: not live, no tombstone, not free", slot);
         if (rc == OK)
-            rc = check_known(c, slot);
+            rc = check_known(a, slot);
     }
     mem_free(mem, unused);
     if (rc == OK && (live != a->live || live != a->slots.n))
-        rc = BROKEN(c, "%zu live slots, %zu counted, %zu ids", live, a->live, a->slots.n);
+        rc = BROKEN(a, "%zu live slots, %zu counted, %zu ids", live, a->live, a->slots.n);
     return rc;
 }
 
@@ -152,7 +123,7 @@ struct checked_row {
 
 static int broken(const struct check_pass *c, const struct checked_row *r, const char *what)
 {
-    return BROKEN(c, "bucket %u of generation %u, position %u, slot %u: %s", r->bucket,
+    return BROKEN(c->a, "bucket %u of generation %u, position %u, slot %u: %s", r->bucket,
                   r->generation, r->position, r->slot, what);
 }
 
@@ -206,84 +177,70 @@ static int check_row(const struct check_pass *c, const struct checked_row *r)
 
 /* ------------------------------------------------------------------------------- buckets */
 
-static int check_counts(const struct check_pass *c, const struct asteria_generation *g,
+static int check_counts(const struct asteria *a, const struct asteria_generation *g,
                         uint32_t bucket)
 {
     const struct asteria_bucket *b = &g->buckets[bucket];
     uint32_t alive = 0;
 
-    if (b->address == UINT32_MAX)
-        return b->n == 0 && b->live == 0 && b->capacity == 0
-                   ? OK
-                   : BROKEN(c, "bucket %u is vacant, and has %u rows", bucket, b->n);
     if (asteria_generation_find(g, b->address) != bucket)
-        return BROKEN(c, "bucket %u: its address %u leads to bucket %u", bucket, b->address,
+        return BROKEN(a, "bucket %u: its address %u leads to bucket %u", bucket, b->address,
                       asteria_generation_find(g, b->address));
     if (b->codeword != asteria_ecc_codeword(&g->model->ecc, b->address))
-        return BROKEN(c, "bucket %u: its codeword is not that of address %u", bucket, b->address);
+        return BROKEN(a, "bucket %u: its codeword is not that of address %u", bucket, b->address);
     if (b->n > b->capacity || b->capacity % QUANTIZER_BLOCK != 0)
-        return BROKEN(c, "bucket %u: %u positions, capacity for %u", bucket, b->n, b->capacity);
+        return BROKEN(a, "bucket %u: %u positions, capacity for %u", bucket, b->n, b->capacity);
     for (uint32_t i = 0; i < b->capacity; i++) {
         alive += bucket_is_alive(b, i);
         if (i >= b->n && bucket_is_alive(b, i))
-            return BROKEN(c, "bucket %u: position %u is alive, of %u", bucket, i, b->n);
-        if (i < b->n && (b->slots[i] >= c->a->n_slots || b->words[i] >> g->model->m != 0))
-            return BROKEN(c, "bucket %u, position %u: slot %u of %zu, word %llx of %zu bits",
-                          bucket, i, b->slots[i], c->a->n_slots, (unsigned long long)b->words[i],
+            return BROKEN(a, "bucket %u: position %u is alive, of %u", bucket, i, b->n);
+        if (i < b->n && (b->slots[i] >= a->n_slots || b->words[i] >> g->model->m != 0))
+            return BROKEN(a, "bucket %u, position %u: slot %u of %zu, word %llx of %zu bits",
+                          bucket, i, b->slots[i], a->n_slots, (unsigned long long)b->words[i],
                           g->model->m);
     }
     if (alive != b->live)
-        return BROKEN(c, "bucket %u: %u rows are alive, %u counted", bucket, alive, b->live);
+        return BROKEN(a, "bucket %u: %u rows are alive, %u counted", bucket, alive, b->live);
     return OK;
 }
 
-static int check_buckets(const struct check_pass *c, unsigned generation)
+static int check_buckets(const struct asteria *a, unsigned generation)
 {
-    const struct asteria_generation *g = c->a->generations[generation];
-    size_t live = 0, vacant = 0;
+    const struct asteria_generation *g = a->generations[generation];
+    size_t live = 0;
     int rc = OK;
 
     for (uint32_t i = 0; rc == OK && i < g->n; i++) {
-        vacant += g->buckets[i].address == UINT32_MAX;
         live += g->buckets[i].live;
-        rc = check_counts(c, g, i);
+        rc = check_counts(a, g, i);
     }
     if (rc == OK && live != g->live)
-        rc = BROKEN(c, "generation %u: %zu live rows in buckets, %zu counted", generation, live,
+        rc = BROKEN(a, "generation %u: %zu live rows in buckets, %zu counted", generation, live,
                     g->live);
-    /* The older generation's buckets are dropped from the end, without updating its lists. */
-    if (rc == OK && generation == c->a->now &&
-        (vacant != g->n_vacant || g->of_address.n != g->n - vacant))
-        rc = BROKEN(c, "%zu buckets, %zu vacant, %zu listed so, %zu addresses", g->n, vacant,
-                    g->n_vacant, g->of_address.n);
+    /* The older generation's buckets are dropped from the end, without removing their addresses. */
+    if (rc == OK && generation == a->now && g->of_address.n != g->n)
+        rc = BROKEN(a, "%zu buckets, %zu addresses", g->n, g->of_address.n);
     return rc;
 }
 
 /* ----------------------------------------------------------------------------- the whole */
 
-/* All that can be checked without reading rows. */
-static int check_places(const struct check_pass *c)
+int asteria_check_places(const struct asteria *a)
 {
-    const struct asteria *a = c->a;
     const struct asteria_generation *now = a->generations[a->now], *older = a->generations[!a->now];
 
     if (!a->trained)
-        return now || older || a->live > 0 ? BROKEN(c, "rows or a model, but no training") : OK;
+        return now || older || a->live > 0 ? BROKEN(a, "rows or a model, but no training") : OK;
     if (!now || (older && older->model->fitted.version >= now->model->fitted.version))
-        return BROKEN(c, "the newest model is not that of now");
+        return BROKEN(a, "the newest model is not that of now");
     if (now->live + (older ? older->live : 0) != a->live)
-        return BROKEN(c, "%zu rows, but %zu in its generations", a->live,
+        return BROKEN(a, "%zu rows, but %zu in its generations", a->live,
                       now->live + (older ? older->live : 0));
-    int rc = check_slots(c);
+    int rc = check_slots(a);
     for (unsigned i = 0; rc == OK && i < 2; i++)
         if (a->generations[i])
-            rc = check_buckets(c, i);
+            rc = check_buckets(a, i);
     return rc;
-}
-
-int asteria_check_places(struct asteria *a)
-{
-    return check_places(&(struct check_pass){ .a = a });
 }
 
 static int check_rows(const struct check_pass *c, unsigned generation)
@@ -305,7 +262,7 @@ static int check_rows(const struct check_pass *c, unsigned generation)
 static int walk(const struct check_pass *c)
 {
     const struct asteria *a = c->a;
-    int rc = check_places(c);
+    int rc = asteria_check_places(a);
 
     for (unsigned i = 0; rc == OK && i < 2; i++)
         if (a->generations[i])

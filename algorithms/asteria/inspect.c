@@ -26,7 +26,7 @@ static void show_bucket(const struct asteria *a, const struct asteria_bucket *b,
     sink->leave(sink->to);
 }
 
-/* The rows of a bucket are live rows of the index; a vacant bucket has none. */
+/* The rows of a bucket are live rows of the index. */
 static void show_generation(const struct asteria *a, unsigned number,
                             const struct structure_sink *sink)
 {
@@ -40,7 +40,7 @@ static void show_generation(const struct asteria *a, unsigned number,
     sink->text(sink->to, "rotation", /* as the option's value */
                param_get(param_find(a->base.ops->params, "rotation"), &chosen, scratch).text);
     sink->number(sink->to, "rows", (double)g->live);
-    sink->number(sink->to, "buckets", (double)(g->n - g->n_vacant));
+    sink->number(sink->to, "buckets", (double)g->n);
     for (size_t i = 0; i < g->n; i++)
         if (g->buckets[i].n > 0)
             show_bucket(a, &g->buckets[i], i, sink);

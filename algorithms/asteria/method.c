@@ -168,7 +168,6 @@ static void destroy_index(struct index *index)
     mem_free(mem, a->ids);
     mem_free(mem, a->places);
     mem_free(mem, a->free);
-    mem_free(mem, a->tombstones);
     pthread_mutex_destroy(&a->changing);
     pthread_rwlock_destroy(&a->lock);
     mem_free(mem, a);
@@ -222,7 +221,7 @@ static bool has(const struct index *index, uint64_t id)
 }
 
 static const struct logged_method logged = { .ops = &asteria_ops,
-                                             .version = 8,
+                                             .version = 9,
                                              .params = offsetof(struct asteria, params),
                                              .create = create_index,
                                              .destroy = destroy_index,

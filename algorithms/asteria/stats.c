@@ -25,8 +25,6 @@ static struct sums sum_up(const struct asteria_generation *g, struct stat_sink *
     for (size_t i = 0; i < g->n; i++) {
         const struct asteria_bucket *b = &g->buckets[i];
 
-        if (b->address == UINT32_MAX)
-            continue;
         for (uint32_t row = 0; row < b->n; row++) {
             if (!bucket_is_alive(b, row))
                 continue;
@@ -99,7 +97,6 @@ static void emit_model(const struct asteria *a, const struct asteria_model *m,
     emit(sink, "bit_margin", margin);
     emit(sink, "train_rows", (double)m->fitted.sample_rows);
     emit(sink, "train_steps", (double)m->fitted.report.steps);
-    emit(sink, "train_stopped", m->fitted.report.stopped);
     emit(sink, "train_loss_first", m->fitted.report.first_loss);
     emit(sink, "train_loss_last", m->fitted.report.last_loss);
     emit(sink, "train_margin_before", m->fitted.report.margin_before);
@@ -117,15 +114,12 @@ static void emit_graph(const struct asteria *a, struct stat_sink *sink)
     emit(sink, "graph_queued", (double)n.queued);
     emit(sink, "graph_removed_waiting", (double)n.removed_waiting);
     emit(sink, "graph_debts", (double)n.deferred);
-    emit(sink, "graph_pruned", (double)n.pruned);
-    emit(sink, "graph_backlinks", (double)n.backlinks);
 }
 
 static void emit_tree(const struct asteria *a, struct stat_sink *sink)
 {
     const struct asteria_bec_counts n = asteria_bec_count_events(a->bec);
-    struct asteria_bec_event events[ASTERIA_BEC_EVENTS];
-    const size_t n_events = asteria_bec_events(a->bec, events, ASTERIA_BEC_EVENTS);
+    const struct asteria_bec_event *e;
 
     emit(sink, "tree_leaves", (double)n.leaves);
     emit(sink, "tree_nodes", (double)n.nodes);
@@ -137,9 +131,7 @@ static void emit_tree(const struct asteria *a, struct stat_sink *sink)
     emit(sink, "tree_largest", n.largest);
     emit(sink, "tree_entropy", n.entropy);
     /* The last splits and merges of clusters, oldest first. */
-    for (size_t i = 0; i < n_events; i++) {
-        const struct asteria_bec_event *e = &events[i];
-
+    for (size_t i = 0; (e = asteria_bec_event(a->bec, i)); i++) {
         sink->cell(sink->to, "tree_events", i, "split", e->split);
         sink->cell(sink->to, "tree_events", i, "depth", e->depth);
         sink->cell(sink->to, "tree_events", i, "parent", e->parent);
@@ -182,7 +174,8 @@ int asteria_stats(const struct index *index, struct stat_sink *sink)
         emit(sink, "bytes_per_row", ((double)use.vectors + rest) / (double)a->live);
         emit(sink, "bytes_per_row_without_vectors", rest / (double)a->live);
     }
-    asteria_device_stats(a->device, sink);
+    if (a->device)
+        cuda_stats(&a->device->cuda, sink);
     asteria_search_stats(a, sink);
     return OK;
 }
@@ -199,10 +192,9 @@ int asteria_memory(const struct index *index, struct memory_use *use)
     use->disk = asteria_rows_disk_bytes(a->rows);
     use->graph = a->graph ? asteria_caprg_bytes(a->graph) : 0;
     use->ids = slot_table_bytes(&a->slots) + a->ids_capacity * sizeof *a->ids +
-               a->places_capacity * sizeof *a->places + a->free_capacity * sizeof *a->free +
-               a->tombstones_capacity * sizeof *a->tombstones;
-    use->other = sizeof *a + (a->bec ? asteria_bec_bytes(a->bec) : 0) +
-                 scratch_pool_bytes(&a->scratch) + asteria_device_bytes(a->device);
+               a->places_capacity * sizeof *a->places + a->free_capacity * sizeof *a->free;
+    use->other =
+        sizeof *a + (a->bec ? asteria_bec_bytes(a->bec) : 0) + scratch_pool_bytes(&a->scratch);
     for (size_t i = 0; i < 2; i++)
         if (a->generations[i])
             use->other += asteria_generation_bytes(a->generations[i], &use->codes);

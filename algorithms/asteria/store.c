@@ -10,30 +10,25 @@
 
 struct meta {
     uint64_t n_slots, live, n_free, fitted_rows, inserted_since;
-    uint32_t now, trained, generations; /* bit g: generation g exists */
-    uint32_t has_graph, has_tree;
+    uint32_t now, generations; /* bit g: generation g exists; 0: not trained */
 };
 
 static bool is_sound(const struct meta *m)
 {
-    const bool now = m->now < 2 && (m->generations >> m->now & 1);
-
     return m->n_slots < UINT32_MAX / 2 && m->live + m->n_free <= m->n_slots && m->now < 2 &&
-           m->generations < 4 && m->trained < 2 && m->has_tree < 2 &&
-           (m->trained ? now : m->generations == 0 && m->n_slots == 0);
+           m->generations < 4 &&
+           (m->generations > 0 ? m->generations >> m->now & 1 : m->n_slots == 0);
 }
 
 static int fields(struct store_fields *f, struct asteria *a, struct meta *m)
 {
     if (store_copy(f, "meta", m, 1, sizeof *m) != OK)
         return f->code;
-    if (f->r && !(is_sound(m) && m->has_graph == (a->graph != NULL)))
+    if (f->r && !is_sound(m))
         return f->code = store_corrupt(f->r, "the index's numbers are inconsistent");
     const uint64_t n = m->n_slots;
     store_array(f, "ids", &a->ids, &a->ids_capacity, n, sizeof *a->ids);
     store_array(f, "places", &a->places, &a->places_capacity, n, sizeof *a->places);
-    store_array(f, "waiting", &a->tombstones, &a->tombstones_capacity, (2 * n + 63) / 64,
-                sizeof *a->tombstones);
     return store_array(f, "free", &a->free, &a->free_capacity, m->n_free, sizeof *a->free);
 }
 
@@ -49,10 +44,7 @@ static void write_slots(struct asteria *a, struct store_fields *f)
     meta.fitted_rows = a->fitted_rows;
     meta.inserted_since = a->inserted_since;
     meta.now = a->now;
-    meta.trained = a->trained;
     meta.generations = (a->generations[0] != NULL) | (uint32_t)(a->generations[1] != NULL) << 1;
-    meta.has_graph = a->graph != NULL;
-    meta.has_tree = a->bec != NULL;
     (void)fields(f, a, &meta);
 }
 
@@ -149,18 +141,18 @@ int asteria_read(struct index *index, struct store_reader *r)
     a->n_free = (size_t)m.n_free;
     a->live = (size_t)m.live;
     a->now = m.now;
-    a->trained = m.trained;
+    a->trained = m.generations > 0;
     a->fitted_rows = m.fitted_rows;
     a->inserted_since = m.inserted_since;
+    if (rc == OK && a->graph)
+        rc = asteria_caprg_read(a->graph, r);
     for (unsigned g = 0; rc == OK && g < 2; g++)
         if (m.generations >> g & 1)
             rc = asteria_generation_read(a, g, r);
     for (unsigned g = 0; rc == OK && g < 2; g++)
         if (a->generations[g] && a->generations[g]->model->fitted.version > a->last_version)
             a->last_version = a->generations[g]->model->fitted.version;
-    if (rc == OK && m.has_graph)
-        rc = asteria_caprg_read(a->graph, r);
-    if (rc == OK && m.has_tree) {
+    if (rc == OK && a->trained) {
         const struct asteria_model *model = a->generations[a->now]->model;
         const struct asteria_bec_options options = asteria_bec_options(a, model);
         rc = asteria_bec_read(&a->bec, env, model, &options, r);

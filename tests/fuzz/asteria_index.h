@@ -20,7 +20,7 @@
 #include "src/core/rng.h"
 
 enum { DIM = 12, ROWS = 160, IDS = 2 * ROWS, K = 5, EDITS_MAX = 24, LONGER = 64 };
-enum { LIMIT = 64 << 20, FILE_VERSION = 8 };
+enum { LIMIT = 64 << 20, FILE_VERSION = 9 };
 
 /* An id that no edit produces, as insert() must not be given a stored id. */
 #define FRESH UINT64_C(0x0123456789abcd00)

@@ -51,12 +51,21 @@ bool asteria_bucket_begin(struct asteria_bucket *b, const struct asteria_model *
     return true;
 }
 
-void asteria_bucket_free(struct asteria_bucket *b, struct mem *mem)
+static void free_positions(struct asteria_bucket *b, struct mem *mem)
 {
     mem_free(mem, b->slots);
     mem_free(mem, b->words);
     mem_free(mem, b->alive);
     mem_free(mem, b->blocks);
+    b->slots = NULL;
+    b->words = b->alive = NULL;
+    b->blocks = NULL;
+    b->capacity = 0;
+}
+
+void asteria_bucket_free(struct asteria_bucket *b, struct mem *mem)
+{
+    free_positions(b, mem);
     mem_free(mem, b->centre);
 }
 
@@ -81,15 +90,6 @@ bool asteria_bucket_grow(struct asteria_bucket *b, const struct asteria_model *m
     memset(b->blocks + had * block, 0, (need / BLOCK - had) * block);
     b->capacity = (uint32_t)need;
     return true;
-}
-
-static uint64_t bucket_bytes(const struct asteria_bucket *b, const struct asteria_model *m)
-{
-    const uint64_t row = sizeof *b->slots + sizeof *b->words;
-
-    return b->capacity * row +
-           b->capacity / BLOCK * (sizeof *b->alive + m->quantizer->block_bytes) +
-           (b->centre ? bucket_floats(m) * sizeof *b->centre : 0);
 }
 
 /* ------------------------------------------------------------------------------ bounds */
@@ -253,7 +253,6 @@ void asteria_generation_destroy(const struct index_env *env, struct asteria_gene
     for (size_t i = 0; i < g->n; i++)
         asteria_bucket_free(&g->buckets[i], env->mem);
     mem_free(env->mem, g->buckets);
-    mem_free(env->mem, g->vacant);
     mem_free(env->mem, g->shift);
     idmap_free(&g->of_address);
     segmented_free(&g->codes);
@@ -273,26 +272,20 @@ uint32_t asteria_generation_find(const struct asteria_generation *g, uint32_t ad
 static int make_bucket(struct asteria_generation *g, const struct index_env *env, uint32_t address,
                        uint32_t *bucket)
 {
-    const uint32_t at = g->n_vacant > 0 ? g->vacant[g->n_vacant - 1] : (uint32_t)g->n;
+    const uint32_t at = (uint32_t)g->n;
     struct asteria_bucket made = { .address = address,
                                    .codeword = asteria_ecc_codeword(&g->model->ecc, address) };
 
-    if ((at == g->n &&
-         (!mem_grow(env->mem, &g->buckets, &g->capacity, at + 1, sizeof *g->buckets) ||
-          !mem_grow(env->mem, &g->vacant, &g->vacant_capacity, at + 1, sizeof *g->vacant) ||
-          !mem_grow(env->mem, &g->centres, &g->centres_capacity, at + 1,
-                    env->dim * sizeof *g->centres))) ||
+    if (!mem_grow(env->mem, &g->buckets, &g->capacity, g->n + 1, sizeof *g->buckets) ||
+        !mem_grow(env->mem, &g->centres, &g->centres_capacity, g->n + 1,
+                  env->dim * sizeof *g->centres) ||
         !asteria_bucket_begin(&made, g->model, env->mem))
         return no_memory(env);
     if (!idmap_put(&g->of_address, address, at)) {
         asteria_bucket_free(&made, env->mem);
         return no_memory(env);
     }
-    if (g->n_vacant > 0)
-        g->n_vacant--;
-    else
-        g->n++;
-    g->buckets[at] = made;
+    g->buckets[g->n++] = made;
     memset(g->centres + at * env->dim, 0, env->dim * sizeof *g->centres);
     g->centres_version++;
     *bucket = at;
@@ -315,44 +308,28 @@ int asteria_generation_reserve(struct asteria_generation *g, const struct index_
     return rc;
 }
 
-void asteria_generation_vacate(struct asteria_generation *g, const struct index_env *env,
-                               uint32_t bucket)
-{
-    struct asteria_bucket *b = &g->buckets[bucket];
-
-    (void)idmap_remove(&g->of_address, b->address, NULL);
-    asteria_bucket_free(b, env->mem);
-    *b = (struct asteria_bucket){ .address = UINT32_MAX };
-    memset(g->centres + bucket * env->dim, 0, env->dim * sizeof *g->centres);
-    g->centres_version++;
-    g->vacant[g->n_vacant++] = bucket;
-}
-
 uint64_t asteria_generation_bytes(const struct asteria_generation *g, uint64_t *codes)
 {
-    uint64_t bytes = sizeof *g + g->capacity * sizeof *g->buckets +
-                     g->vacant_capacity * sizeof *g->vacant + g->model->m * sizeof *g->shift +
+    uint64_t bytes = sizeof *g + g->capacity * sizeof *g->buckets + g->model->m * sizeof *g->shift +
                      g->centres_capacity * g->model->dim * sizeof *g->centres +
                      idmap_bytes(&g->of_address) + centroid_codes_bytes(&g->coded) +
                      asteria_model_bytes(g->model);
 
     *codes += segmented_bytes(&g->codes);
     for (size_t i = 0; i < g->n; i++) {
-        const uint64_t blocks =
-            (uint64_t)g->buckets[i].capacity / QUANTIZER_BLOCK * g->model->quantizer->block_bytes;
+        const struct asteria_bucket *b = &g->buckets[i];
 
-        bytes += bucket_bytes(&g->buckets[i], g->model) - blocks;
-        *codes += blocks;
+        bytes += b->capacity * (sizeof *b->slots + sizeof *b->words) +
+                 b->capacity / BLOCK * sizeof *b->alive +
+                 bucket_floats(g->model) * sizeof *b->centre;
+        *codes += b->capacity / BLOCK * g->model->quantizer->block_bytes;
     }
     return bytes;
 }
 
 /* ------------------------------------------------------------------------------- compaction */
 
-enum {
-    DEAD_SHARE = 3,    /* a bucket is compacted when 1/3 of it is dead */
-    EMPTIED_SHARE = 2, /* empty buckets are vacated when 1/2 of all may be empty */
-};
+enum { DEAD_SHARE = 3 }; /* a bucket is compacted when 1/3 of it is dead */
 
 void asteria_release_dead(struct asteria *a, unsigned generation, uint32_t bucket)
 {
@@ -363,8 +340,8 @@ void asteria_release_dead(struct asteria *a, unsigned generation, uint32_t bucke
         const struct asteria_place *place = &a->places[slot];
 
         /* A slot that moved to the other generation no longer belongs to this bucket. */
-        if (!bucket_is_alive(b, i) && asteria_is_tombstone(a, slot, 0) &&
-            place->generation == generation && place->bucket == bucket && place->position == i)
+        if (!bucket_is_alive(b, i) && place->generation == generation && place->bucket == bucket &&
+            place->position == i)
             asteria_left_bucket(a, slot);
     }
 }
@@ -400,21 +377,13 @@ static void squeeze(struct asteria *a, unsigned generation, uint32_t bucket)
 
 void asteria_compact_bucket(struct asteria *a, unsigned generation, uint32_t bucket)
 {
-    struct asteria_generation *g = a->generations[generation];
-    const struct asteria_bucket *b = &g->buckets[bucket];
+    struct asteria_bucket *b = &a->generations[generation]->buckets[bucket];
 
     if ((uint64_t)(b->n - b->live) * DEAD_SHARE <= b->n)
         return;
     squeeze(a, generation, bucket);
-    if (b->n > 0 || ++g->emptied * EMPTIED_SHARE < g->n)
-        return;
-    /* Vacates empty buckets together: each time, the next search must recompute the centres' codes
-       (generation.centres_version). Buckets that never had a row stay, because their centres come
-       from the sample. */
-    for (uint32_t i = 0; i < g->n; i++)
-        if (g->buckets[i].n == 0 && g->buckets[i].gone > 0)
-            asteria_generation_vacate(g, &a->base.env, i);
-    g->emptied = 0;
+    if (b->n == 0)
+        free_positions(b, a->base.env.mem);
 }
 
 /* ------------------------------------------------------------------------------ rewriting */
@@ -434,29 +403,23 @@ struct rewrite {
     const void *rows[FETCH_MOST];
 };
 
-/* Reads as many rows as fit. A bucket that fits is read once for both passes. */
-static int read_rows(struct rewrite *w, uint32_t from)
-{
-    const struct asteria_bucket *old = w->old;
-
-    if (w->n > 0 && w->from == from)
-        return OK;
-    w->n = 0;
-    w->from = from;
-    for (w->end = from; w->end < old->n && w->n < FETCH_MOST; w->end++)
-        if (bucket_is_alive(old, w->end)) {
-            w->positions[w->n] = w->end;
-            w->slots[w->n++] = old->slots[w->end];
-        }
-    return asteria_rows_get_many(w->a->rows, w->slots, w->n, w->rows);
-}
-
+/* Reads as many rows as fit at a time. A bucket that fits is read once for both passes. */
 static int each_row(struct rewrite *w, void (*take)(struct rewrite *, uint32_t, const float *))
 {
+    const struct asteria_bucket *old = w->old;
     int rc = OK;
 
-    for (uint32_t from = 0; rc == OK && from < w->old->n; from = w->end) {
-        rc = read_rows(w, from);
+    for (uint32_t from = 0; rc == OK && from < old->n; from = w->end) {
+        if (w->n == 0 || w->from != from) {
+            w->n = 0;
+            w->from = from;
+            for (w->end = from; w->end < old->n && w->n < FETCH_MOST; w->end++)
+                if (bucket_is_alive(old, w->end)) {
+                    w->positions[w->n] = w->end;
+                    w->slots[w->n++] = old->slots[w->end];
+                }
+            rc = asteria_rows_get_many(w->a->rows, w->slots, w->n, w->rows);
+        }
         for (size_t i = 0; rc == OK && i < w->n; i++)
             take(w, w->positions[i], asteria_unit(&w->a->base.env, w->rows[i], w->unit));
     }
@@ -541,8 +504,6 @@ int asteria_bucket_rewrite(struct asteria *a, struct asteria_generation *g, uint
         swap_in(&w, bucket);
     else
         asteria_bucket_free(&w.made, env->mem);
-    if (rc == OK && old->n == 0)
-        asteria_generation_vacate(g, env, bucket);
     mem_group_free(&w.memory);
     return rc;
 }

@@ -50,21 +50,17 @@ struct asteria_bucket {
     float *low, *high;     /* m each */
 };
 
-/* All buckets of a generation. A bucket left without rows by a rewrite is vacant, and reused for
-   the next new address. Any bucket may have no live row. */
+/* All buckets of a generation. A bucket keeps its address without rows, too. */
 struct asteria_generation {
     struct asteria_model *model;
     struct asteria_bucket *buckets;
     size_t n, capacity;
-    uint32_t *vacant; /* buckets without an address; space for all */
-    size_t n_vacant, vacant_capacity;
     /* m: the vantages' products with the rotation's shift. p + shift are the products with R x,
        which angles are computed from. */
     float *shift;
     struct idmap of_address; /* buckets */
     struct segmented codes;  /* LRSQ codes by slot */
     size_t live;
-    size_t emptied; /* buckets that became empty since empty ones were vacated */
     float *centres; /* n x dim floats: all centres side by side, for one kernel call */
     size_t centres_capacity;
     /* Changes whenever centres or n change. Atomic, because threads add to different buckets at
@@ -99,10 +95,6 @@ int asteria_generation_reserve(struct asteria_generation *, const struct index_e
                                uint32_t address, size_t n, size_t n_slots, uint32_t *bucket);
 /* Without the codes' bytes, which are added to *codes. */
 uint64_t asteria_generation_bytes(const struct asteria_generation *, uint64_t *codes);
-
-/* Frees the address and the memory of a bucket without rows. */
-void asteria_generation_vacate(struct asteria_generation *, const struct index_env *,
-                               uint32_t bucket);
 
 /* Blocks of a bucket of n positions. */
 static inline size_t bucket_blocks(uint32_t n)

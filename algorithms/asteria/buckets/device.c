@@ -4,19 +4,9 @@
 
 #include "algorithms/asteria/model/model.h"
 #include "algorithms/asteria/rotation/bor.h"
-#include "src/core/device/cuda.h"
 #include "src/core/mem.h"
 
 enum { ROWS_MIN = 64 /* fewer are rotated by the processor */, CODES_A_COPY = 4096 };
-
-/* NULL: none yet. Each of the model with its version. */
-struct asteria_device {
-    struct cuda cuda;
-    struct device_encoder *encoder;
-    struct device_bounds *bounds;
-    uint32_t encoder_version, bounds_version;
-    pthread_mutex_t lock; /* one batch at a time */
-};
 
 int asteria_device_open(struct asteria_device **out, const struct index_env *env)
 {
@@ -64,11 +54,6 @@ bool asteria_device_rotates(const struct asteria_device *d, const struct asteria
 {
     return d && n >= ROWS_MIN && model->rotation->bor &&
            model->rotation->out_dim <= DEVICE_MAX_OUTPUTS;
-}
-
-struct asteria_trainer asteria_device_trainer(struct asteria_device *d)
-{
-    return d ? (struct asteria_trainer){ &d->cuda, &d->lock } : (struct asteria_trainer){ 0 };
 }
 
 static int bring_encoder(struct asteria_device *d, const struct asteria_model *model)
@@ -177,15 +162,4 @@ int asteria_device_candidates(struct asteria *a, const struct device_bound_queri
         drop_bounds(d); /* they may be lost with the device */
     pthread_mutex_unlock(&d->lock);
     return rc;
-}
-
-void asteria_device_stats(const struct asteria_device *d, struct stat_sink *sink)
-{
-    if (d)
-        cuda_stats(&d->cuda, sink);
-}
-
-size_t asteria_device_bytes(const struct asteria_device *d)
-{
-    return d ? sizeof *d : 0;
 }

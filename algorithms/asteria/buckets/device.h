@@ -6,8 +6,16 @@
 
 #include "algorithms/asteria/asteria.h"
 #include "kernels/cuda/device.h"
+#include "src/core/device/cuda.h"
 
-struct asteria_device;
+/* NULL: none yet. Each of the model with its version. */
+struct asteria_device {
+    struct cuda cuda;
+    struct device_encoder *encoder;
+    struct device_bounds *bounds;
+    uint32_t encoder_version, bounds_version;
+    pthread_mutex_t lock; /* one batch at a time */
+};
 
 /* On failure *out is NULL. ERR_UNSUPPORTED, ERR_NO_MEMORY. */
 int asteria_device_open(struct asteria_device **out, const struct index_env *);
@@ -25,9 +33,5 @@ int asteria_device_rotate(struct asteria_device *, const struct index_env *,
 int asteria_device_candidates(struct asteria *, const struct device_bound_queries *, size_t k,
                               float slack, size_t capacity, uint32_t *found,
                               struct device_candidate *out);
-/* What training computes its gradients on; none for NULL. */
-struct asteria_trainer asteria_device_trainer(struct asteria_device *);
-void asteria_device_stats(const struct asteria_device *, struct stat_sink *);
-size_t asteria_device_bytes(const struct asteria_device *); /* of host memory */
 
 #endif

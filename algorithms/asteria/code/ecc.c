@@ -14,69 +14,30 @@
 /* Codes of more address bits cannot be decoded by trying all codewords. */
 enum { TRANSFORM_BITS_MAX = 12 };
 
-/* One information bit and its parity bits, which start at bit k. */
-static uint64_t systematic(const struct asteria_ecc *e, unsigned i, uint64_t parity)
-{
-    return 1ULL << i | parity << e->k;
-}
-
-static void golay(struct asteria_ecc *e)
-{
-    static const uint16_t parity[12] = { 0x25f, 0x4e7, 0xe2b, 0x793, 0x3ad, 0x9d5,
-                                         0x579, 0x96e, 0xab6, 0xcda, 0xf1c, 0xfe0 };
-
-    for (unsigned i = 0; i < e->k; i++)
-        e->rows[i] = systematic(e, i, parity[i]);
-    e->n = e->k + 12;
-    e->distance = 8;
-}
-
-/* The cyclic code of the polynomial whose roots are a, a^3, a^5 in F_32 = F_2[a] / (a^5 + a^2 + 1),
-   and their conjugates: 107657 in octal. The parity of bit i is the remainder of x^(15 + i). */
-static void bch(struct asteria_ecc *e)
-{
-    uint64_t remainder = 1;
-
-    for (unsigned power = 1; power < 15 + e->k; power++) {
-        remainder <<= 1;
-        if (remainder >> 15)
-            remainder ^= 0107657;
-        if (power >= 15)
-            e->rows[power - 15] = systematic(e, power - 15, remainder);
-    }
-    e->n = e->k + 15;
-    e->distance = 7;
-}
-
-/* Parities: all different, of two or more bits. Those of three bits come first, so that shortened
-   codes have distance 4. */
-static void hamming(struct asteria_ecc *e)
-{
-    static const unsigned char parity[11] = { 7, 11, 13, 14, 3, 5, 6, 9, 10, 12, 15 };
-
-    for (unsigned i = 0; i < e->k; i++)
-        e->rows[i] = systematic(e, i, parity[i]);
-    e->n = e->k + 4;
-    e->distance = 3;
-}
-
-static void none(struct asteria_ecc *e)
-{
-    for (unsigned i = 0; i < e->k; i++)
-        e->rows[i] = 1ULL << i;
-    e->n = e->k;
-    e->distance = 1;
-}
-
 static const struct {
     const char *name;
-    unsigned bits;
-    void (*generate)(struct asteria_ecc *); /* fills rows, n and distance */
+    unsigned bits, checks, distance; /* most address bits; parity bits */
+    uint16_t parity[ECC_ADDRESS_MAX];
 } codes[] = {
-    [ECC_GOLAY] = { "golay", 12, golay },
-    [ECC_BCH] = { "bch", TRANSFORM_BITS_MAX, bch },
-    [ECC_HAMMING] = { "hamming", 11, hamming },
-    [ECC_NONE] = { "none", ECC_ADDRESS_MAX, none },
+    [ECC_GOLAY] = { "golay",
+                    12,
+                    12,
+                    8,
+                    { 0x25f, 0x4e7, 0xe2b, 0x793, 0x3ad, 0x9d5, 0x579, 0x96e, 0xab6, 0xcda, 0xf1c,
+                      0xfe0 } },
+    /* The cyclic code of the polynomial whose roots are a, a^3, a^5 in F_32 = F_2[a] / (a^5 + a^2 +
+       1), and their conjugates: 107657 in octal. The parity of bit i is the remainder of
+       x^(15 + i). */
+    [ECC_BCH] = { "bch",
+                  12,
+                  15,
+                  7,
+                  { 0x0faf, 0x1f5e, 0x3ebc, 0x7d78, 0x755f, 0x6511, 0x458d, 0x04b5, 0x096a, 0x12d4,
+                    0x25a8, 0x4b50 } },
+    /* All different, of two or more bits. Those of three bits come first, so that shortened codes
+       have distance 4. */
+    [ECC_HAMMING] = { "hamming", 11, 4, 3, { 7, 11, 13, 14, 3, 5, 6, 9, 10, 12, 15 } },
+    [ECC_NONE] = { "none", ECC_ADDRESS_MAX, 0, 1, { 0 } },
 };
 
 unsigned asteria_ecc_bits_most(enum asteria_code kind)
@@ -86,8 +47,13 @@ unsigned asteria_ecc_bits_most(enum asteria_code kind)
 
 void asteria_ecc_init(struct asteria_ecc *e, enum asteria_code kind, unsigned k)
 {
-    *e = (struct asteria_ecc){ .kind = kind, .name = codes[kind].name, .k = k };
-    codes[kind].generate(e);
+    *e = (struct asteria_ecc){ .kind = kind,
+                               .name = codes[kind].name,
+                               .n = k + codes[kind].checks,
+                               .k = k,
+                               .distance = codes[kind].distance };
+    for (unsigned i = 0; i < k; i++)
+        e->rows[i] = 1ULL << i | (uint64_t)codes[kind].parity[i] << k;
     for (unsigned i = 0; i < e->n && k <= TRANSFORM_BITS_MAX; i++)
         for (unsigned j = 0; j < k; j++)
             e->columns[i] |= (uint16_t)((e->rows[j] >> i & 1) << j);
@@ -302,9 +268,9 @@ uint32_t asteria_ecc_decode(const struct asteria_ecc *e, const float *p)
 
 /* ------------------------------------------------------------------- addresses near a word */
 
-/* A set of flipped bits; bit i stands for the i-th least certain one. Keys of sets ascend with the
-   sum of their |p|, then with the set (order.h). */
-/* TRIES_EACH: sets tried per address wanted; later sets rarely lead to a new address. */
+/* A set of flipped bits; bit i stands for the i-th least certain one. Sets are tried by the sum of
+   their |p|, then by their number. TRIES_EACH: sets tried per address wanted; later ones rarely lead
+   to a new address. */
 enum { SETS_MAX = 1 << ECC_FLIPS_MAX, TRIES_EACH = 8 };
 
 /* Finds the t least |p| in rising order; of equal ones the lower bit first. Returns t, or the
@@ -333,15 +299,6 @@ static bool is_new(const uint32_t *addresses, size_t n, uint32_t address)
     return true;
 }
 
-static uint64_t key_of(const float *p, const unsigned *bits, uint32_t set)
-{
-    float sum = 0;
-
-    for (uint32_t left = set; left; left &= left - 1)
-        sum += fabsf(p[bits[__builtin_ctz(left)]]);
-    return order_key_f32(sum, set);
-}
-
 static uint32_t decode_flipped(const struct asteria_ecc *e, const float *p, const unsigned *bits,
                                uint32_t set)
 {
@@ -353,33 +310,28 @@ static uint32_t decode_flipped(const struct asteria_ecc *e, const float *p, cons
     return asteria_ecc_decode(e, flipped);
 }
 
-/* Each set leads to two new ones that no other set leads to: its highest bit moved up by one, and
-   the bit above it added. Neither is cheaper than the set, so sets come in order of cost, each
-   once, and the heap never holds more than SETS_MAX. */
 size_t asteria_ecc_flips(const struct asteria_ecc *e, const float *p, unsigned t, size_t most,
                          uint32_t *addresses)
 {
     unsigned bits[ECC_FLIPS_MAX];
-    const unsigned n_bits = least_certain(e, p, t < ECC_FLIPS_MAX ? t : ECC_FLIPS_MAX, bits);
-    uint64_t keys[SETS_MAX]; /* a heap of sets not yet tried */
-    size_t n = 0, n_keys = 0, tried = 1;
+    const unsigned n_bits = least_certain(e, p, t, bits);
+    float sums[SETS_MAX] = { 0 };
+    uint64_t keys[SETS_MAX];
+    size_t n = 0, n_keys = 0;
 
-    if (most == 0)
-        return 0;
-    most = most < (size_t)1 << n_bits ? most : (size_t)1 << n_bits;
-    addresses[n++] = asteria_ecc_decode(e, p);
-    if (n_bits > 0)
-        key_heap_push(keys, &n_keys, key_of(p, bits, 1));
-    for (; n_keys > 0 && n < most && tried < TRIES_EACH * most; tried++) {
-        const uint32_t set = (uint32_t)key_heap_pop(keys, &n_keys);
+    for (uint32_t set = 1; set < 1U << n_bits; set++) {
         const unsigned high = 31U - (unsigned)__builtin_clz(set);
+        sums[set] = sums[set ^ 1U << high] + fabsf(p[bits[high]]);
+        keys[n_keys++] = order_key_f32(sums[set], set);
+    }
+    key_heap_make(keys, n_keys);
+    if (most > 0)
+        addresses[n++] = asteria_ecc_decode(e, p);
+    for (size_t tried = 1; n_keys > 0 && n < most && tried < TRIES_EACH * most; tried++) {
+        const uint32_t set = (uint32_t)key_heap_pop(keys, &n_keys);
         const uint32_t address = decode_flipped(e, p, bits, set);
         if (is_new(addresses, n, address))
             addresses[n++] = address;
-        if (high + 1 < n_bits) {
-            key_heap_push(keys, &n_keys, key_of(p, bits, set | 2U << high));
-            key_heap_push(keys, &n_keys, key_of(p, bits, (set ^ 1U << high) | 2U << high));
-        }
     }
     return n;
 }

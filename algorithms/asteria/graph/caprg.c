@@ -47,9 +47,7 @@ int asteria_caprg_create(struct asteria_caprg **out, const struct index_env *env
     g->rows = *rows;
     g->degree = degree;
     g->free_deferred = CAPRG_NONE;
-    g->plan = mem_array(env->mem, degree * degree, sizeof *g->plan);
-    const int rc = g->plan ? fit_scratch(g, 0)
-                           : fail(env->error, ERR_NO_MEMORY, "asteria: graph: out of memory");
+    const int rc = fit_scratch(g, 0);
     if (rc == OK)
         *out = g;
     else
@@ -72,7 +70,6 @@ void asteria_caprg_destroy(struct asteria_caprg *g)
     mem_free(mem, g->slots);
     mem_free(mem, g->distances);
     mem_free(mem, g->keys);
-    mem_free(mem, g->plan);
     mem_free(mem, g);
 }
 
@@ -108,13 +105,6 @@ int asteria_caprg_reserve(struct asteria_caprg *g, size_t n_slots)
     return OK;
 }
 
-static uint32_t next_in_state(const struct asteria_caprg *g, size_t *from, uint8_t state)
-{
-    while (*from < g->n_slots && !(g->states[*from] & state))
-        ++*from;
-    return *from < g->n_slots ? (uint32_t)*from : CAPRG_NONE;
-}
-
 static size_t count_links(const struct asteria_caprg *g, const uint32_t *links)
 {
     size_t n = 0;
@@ -134,8 +124,6 @@ static void set_edges(struct asteria_caprg *g, uint32_t x, const uint32_t *to, s
 {
     uint32_t *links = caprg_links(g, x);
 
-    g->counts.edges -= count_links(g, links);
-    g->counts.edges += n;
     if (n > 0)
         memmove(links, to, n * sizeof *links);
     memset(links + n, 0xff, (g->degree - n) * sizeof *links);
@@ -152,8 +140,6 @@ static void defer(struct asteria_caprg *g, uint32_t y, uint32_t x)
         g->free_deferred = g->deferred[cell].next;
     g->deferred[cell] = (struct asteria_caprg_deferred){ x, g->first_deferred[y] };
     g->first_deferred[y] = cell;
-    g->states[y] |= CAPRG_DEFERS;
-    g->deferring_from = y < g->deferring_from ? y : g->deferring_from;
     g->counts.deferred++;
 }
 
@@ -167,16 +153,6 @@ static void clear_deferred(struct asteria_caprg *g, uint32_t y)
         g->free_deferred = cell;
         g->counts.deferred--;
     }
-    g->states[y] &= (uint8_t)~CAPRG_DEFERS;
-}
-
-size_t asteria_caprg_count_deferred(const struct asteria_caprg *g, uint32_t y)
-{
-    size_t n = 0;
-
-    for (uint32_t cell = g->first_deferred[y]; cell != CAPRG_NONE; cell = g->deferred[cell].next)
-        n++;
-    return n;
 }
 
 /* -------------------------------------------------------------------------------- selection */
@@ -305,84 +281,57 @@ static size_t mend(struct asteria_caprg *g, uint32_t x, size_t n, uint32_t *out)
 
 /* ----------------------------------------------------------------------------------- adding */
 
-/* What to do with the back-link when x has an edge to y. */
-enum answer { KNOWS, HAS_ROOM, DEFERS, IS_PRUNED };
-
-static enum answer answer_of(const struct asteria_caprg *g, uint32_t y, uint32_t x)
+/* x has an edge to y: offers y one to x. Memory for a deferred one is reserved. */
+static int link_back(struct asteria_caprg *g, uint32_t x, uint32_t y)
 {
-    const uint32_t *links = caprg_links(g, y);
+    uint32_t *links = caprg_links(g, y), to[CAPRG_DEGREE_MAX];
+    size_t n_deferred = 0, n_to;
 
     if (caprg_has(links, g->degree, x))
-        return KNOWS;
-    for (uint32_t cell = g->first_deferred[y]; cell != CAPRG_NONE; cell = g->deferred[cell].next)
+        return OK;
+    for (uint32_t cell = g->first_deferred[y]; cell != CAPRG_NONE; cell = g->deferred[cell].next) {
         if (g->deferred[cell].x == x)
-            return KNOWS;
-    if (links[g->degree - 1] == CAPRG_NONE)
-        return HAS_ROOM;
-    return asteria_caprg_count_deferred(g, y) + 1 < CAPRG_DEFERRED_MOST ? DEFERS : IS_PRUNED;
-}
-
-/* Does all of linking back that may fail: the new edges of the nodes that must be pruned,
-   into g->plan. */
-static int plan_links_back(struct asteria_caprg *g, uint32_t x, const uint32_t *to, size_t n,
-                           size_t *n_plan)
-{
-    int rc = OK;
-
-    if (!mem_grow(g->env.mem, &g->deferred, &g->deferred_capacity, g->n_deferred + n,
-                  sizeof *g->deferred))
-        return fail(g->env.error, ERR_NO_MEMORY,
-                    "asteria: graph: linking slot %" PRIu32 ": out of memory", x);
-    for (size_t i = 0; i < n && rc == OK; i++) {
-        n_plan[i] = 0;
-        if (answer_of(g, to[i], x) == IS_PRUNED)
-            rc = choose(g, to[i], gather(g, to[i], &x, 1), g->plan + i * g->degree, &n_plan[i]);
+            return OK;
+        n_deferred++;
     }
-    return rc;
-}
-
-static void link_back(struct asteria_caprg *g, uint32_t x, uint32_t y, const uint32_t *plan,
-                      size_t n_plan)
-{
-    size_t n;
-
-    switch (answer_of(g, y, x)) {
-        case KNOWS: return;
-        case HAS_ROOM:
-            n = count_links(g, caprg_links(g, y));
-            caprg_links(g, y)[n] = x;
-            g->counts.edges++;
-            g->counts.backlinks++;
-            break;
-        case DEFERS: defer(g, y, x); break;
-        case IS_PRUNED:
-            set_edges(g, y, plan, n_plan);
-            clear_deferred(g, y);
-            g->counts.pruned++;
-            g->counts.backlinks += caprg_has(plan, n_plan, x);
-            break;
+    if (links[g->degree - 1] == CAPRG_NONE) {
+        links[count_links(g, links)] = x;
+        return OK;
     }
+    if (n_deferred + 1 < CAPRG_DEFERRED_MOST) {
+        defer(g, y, x);
+        return OK;
+    }
+    const int rc = choose(g, y, gather(g, y, &x, 1), to, &n_to);
+    if (rc != OK)
+        return rc;
+    set_edges(g, y, to, n_to);
+    clear_deferred(g, y);
+    return OK;
 }
 
 int asteria_caprg_add(struct asteria_caprg *g, uint32_t x, const uint32_t *pool, size_t n)
 {
     uint32_t to[CAPRG_DEGREE_MAX];
-    size_t n_to = 0, n_plan[CAPRG_DEGREE_MAX];
+    size_t n_to = 0;
     int rc = fit_scratch(g, n);
 
+    if (rc == OK && !mem_grow(g->env.mem, &g->deferred, &g->deferred_capacity,
+                              g->n_deferred + g->degree, sizeof *g->deferred))
+        rc = fail(g->env.error, ERR_NO_MEMORY,
+                  "asteria: graph: linking slot %" PRIu32 ": out of memory", x);
     if (rc == OK)
         rc = choose(g, x, gather(g, x, pool, n), to, &n_to);
-    if (rc == OK)
-        rc = plan_links_back(g, x, to, n_to, n_plan);
+    if (rc == OK && !caprg_is_node(g, x))
+        asteria_caprg_queue(g, x);
+    for (size_t i = 0; rc == OK && i < n_to; i++)
+        rc = link_back(g, x, to[i]);
     if (rc != OK)
         return rc;
-    g->counts.nodes += !caprg_is_node(g, x);
     g->counts.queued -= (g->states[x] & CAPRG_QUEUED) != 0;
     clear_deferred(g, x);
     g->states[x] = CAPRG_NODE;
     set_edges(g, x, to, n_to);
-    for (size_t i = 0; i < n_to; i++)
-        link_back(g, x, to[i], g->plan + i * g->degree, n_plan[i]);
     return OK;
 }
 
@@ -396,13 +345,16 @@ void asteria_caprg_queue(struct asteria_caprg *g, uint32_t x)
 
 uint32_t asteria_caprg_pending(struct asteria_caprg *g)
 {
-    return g->counts.queued > 0 ? next_in_state(g, &g->queued_from, CAPRG_QUEUED) : CAPRG_NONE;
+    if (g->counts.queued == 0)
+        return CAPRG_NONE;
+    while (!(g->states[g->queued_from] & CAPRG_QUEUED))
+        g->queued_from++;
+    return (uint32_t)g->queued_from;
 }
 
 uint64_t asteria_caprg_bytes(const struct asteria_caprg *g)
 {
-    return sizeof *g + g->degree * g->degree * sizeof *g->plan +
-           g->links_capacity * sizeof *g->links + g->states_capacity +
+    return sizeof *g + g->links_capacity * sizeof *g->links + g->states_capacity +
            g->first_deferred_capacity * sizeof *g->first_deferred +
            g->deferred_capacity * sizeof *g->deferred + g->removed_capacity * sizeof *g->removed +
            g->slots_capacity * sizeof *g->slots + g->distances_capacity * sizeof *g->distances +
@@ -414,6 +366,8 @@ struct asteria_caprg_counts asteria_caprg_count(const struct asteria_caprg *g)
     struct asteria_caprg_counts counts = g->counts;
 
     counts.removed_waiting = g->n_removed;
+    for (uint32_t x = 0; x < g->n_slots; x++)
+        counts.edges += count_links(g, caprg_links(g, x));
     return counts;
 }
 
@@ -465,7 +419,6 @@ static int prune(struct asteria_caprg *g, uint32_t x, uint64_t *spent)
         return rc;
     set_edges(g, x, to, n_to);
     clear_deferred(g, x);
-    g->counts.pruned++;
     *spent += n;
     return OK;
 }
@@ -539,12 +492,11 @@ int asteria_caprg_forget(struct asteria_caprg *g, uint64_t budget, bool *more)
     int rc = OK;
 
     *more = asteria_caprg_sweep(g, CAPRG_SWEEP_SHARE, budget, &spent);
-    while (g->counts.deferred > 0 && rc == OK && (budget == 0 || spent < budget)) {
-        const uint32_t x = next_in_state(g, &g->deferring_from, CAPRG_DEFERS);
-
-        if (x == CAPRG_NONE)
+    for (uint32_t x = 0; x < g->n_slots && g->counts.deferred > 0; x++) {
+        if (rc != OK || (budget > 0 && spent >= budget))
             break;
-        rc = prune(g, x, &spent);
+        if (g->first_deferred[x] != CAPRG_NONE)
+            rc = prune(g, x, &spent);
     }
     *more |= g->counts.deferred > 0;
     return rc;
@@ -558,13 +510,11 @@ static int wrong(struct error *error, uint32_t x, const char *what, uint64_t of)
                 of);
 }
 
-static int check_edges(const struct asteria_caprg *g, uint32_t x, struct error *error,
-                       uint64_t *edges)
+static int check_edges(const struct asteria_caprg *g, uint32_t x, struct error *error)
 {
     const uint32_t *links = caprg_links(g, x);
-    size_t n;
+    const size_t n = count_links(g, links);
 
-    (void)asteria_caprg_edges(g, x, &n);
     for (size_t i = 0; i < g->degree; i++) {
         if (i >= n && links[i] != CAPRG_NONE)
             return wrong(error, x, "an edge after the list's end", links[i]);
@@ -580,25 +530,21 @@ static int check_edges(const struct asteria_caprg *g, uint32_t x, struct error *
             !(g->states[x] & CAPRG_LEAVING))
             return wrong(error, x, "an edge that the sweep was to take away", links[i]);
     }
-    *edges += n;
     return OK;
 }
 
 static int check_state(const struct asteria_caprg *g, uint32_t x, struct error *error)
 {
-    const uint8_t state = g->states[x], kind = state & (uint8_t)~CAPRG_DEFERS;
+    const uint8_t state = g->states[x];
 
-    if (kind & (kind - 1) || kind > CAPRG_LEAVING || (state & CAPRG_DEFERS && !caprg_is_node(g, x)))
+    if (state & (state - 1) || state > CAPRG_LEAVING)
         return wrong(error, x, "a state there is not", state);
-    if (!kind && caprg_links(g, x)[0] != CAPRG_NONE)
+    if (!state && caprg_links(g, x)[0] != CAPRG_NONE)
         return wrong(error, x, "edges of a slot without a node", caprg_links(g, x)[0]);
-    if ((g->first_deferred[x] != CAPRG_NONE) != ((state & CAPRG_DEFERS) != 0))
-        return wrong(error, x, "has deferred back-links, or has none, against its state", state);
-    if (kind == CAPRG_QUEUED && x < g->queued_from)
+    if (g->first_deferred[x] != CAPRG_NONE && !caprg_is_node(g, x))
+        return wrong(error, x, "deferred back-links of a slot that is no node", state);
+    if (state == CAPRG_QUEUED && x < g->queued_from)
         return wrong(error, x, "queued before the queue's begin", g->queued_from);
-    if (state & CAPRG_DEFERS && x < g->deferring_from)
-        return wrong(error, x, "has deferred back-links below the first that may",
-                     g->deferring_from);
     return OK;
 }
 
@@ -641,12 +587,12 @@ static int check_removed(const struct asteria_caprg *g, uint64_t sum, struct err
 
 int asteria_caprg_check(const struct asteria_caprg *g, struct error *error)
 {
-    uint64_t edges = 0, deferred = 0, nodes = 0, queued = 0, dead = 0, sum = 0;
+    uint64_t deferred = 0, nodes = 0, queued = 0, dead = 0, sum = 0;
     int rc = OK;
 
     for (uint32_t x = 0; x < g->n_slots && rc == OK; x++) {
         rc = check_state(g, x, error);
-        rc = rc == OK ? check_edges(g, x, error, &edges) : rc;
+        rc = rc == OK ? check_edges(g, x, error) : rc;
         rc = rc == OK ? check_deferred(g, x, error, &deferred) : rc;
         nodes += caprg_is_node(g, x);
         queued += (g->states[x] & CAPRG_QUEUED) != 0;
@@ -655,8 +601,8 @@ int asteria_caprg_check(const struct asteria_caprg *g, struct error *error)
     }
     if (rc != OK)
         return rc;
-    if (edges != g->counts.edges || nodes != g->counts.nodes || queued != g->counts.queued)
-        return wrong(error, 0, "edges, nodes or queued ones are not as many as counted", edges);
+    if (nodes != g->counts.nodes || queued != g->counts.queued)
+        return wrong(error, 0, "nodes or queued ones are not as many as counted", nodes);
     if (deferred != g->counts.deferred)
         return wrong(error, 0, "deferred back-links are not as many as counted", deferred);
     if (dead != g->n_removed)
@@ -668,7 +614,7 @@ int asteria_caprg_check(const struct asteria_caprg *g, struct error *error)
 
 /* "caprg.debts" has pairs of a node and a deferred back-link. */
 struct head {
-    uint64_t degree, n_slots, n_removed, n_leaving, cursor, deferred, pruned, backlinks, unused;
+    uint64_t degree, n_slots, n_removed, n_leaving, cursor, deferred;
 };
 
 static bool is_possible(const struct head *h)
@@ -706,36 +652,28 @@ void asteria_caprg_write(const struct asteria_caprg *g, struct store_writer *w)
                          .n_removed = g->n_removed,
                          .n_leaving = g->n_leaving,
                          .cursor = g->cursor,
-                         .deferred = g->counts.deferred,
-                         .pruned = g->counts.pruned,
-                         .backlinks = g->counts.backlinks };
+                         .deferred = g->counts.deferred };
     const uint32_t *deferred = NULL;
 
     (void)fields(&(struct store_fields){ .w = w }, (struct asteria_caprg *)(uintptr_t)g, &head,
                  &deferred);
 }
 
-/* Counts are computed from edges and states; asteria_caprg_check() then checks all else against
-   them. false: a deferred back-link is out of range, or its node is not marked. */
+/* Counts are computed from states; asteria_caprg_check() then checks all else against
+   them. false: a deferred back-link is out of range. */
 static bool fill(struct asteria_caprg *g, const struct head *h, const uint32_t *deferred)
 {
     g->n_removed = h->n_removed;
     g->n_leaving = h->n_leaving;
     g->cursor = h->cursor;
-    g->counts.pruned = h->pruned;
-    g->counts.backlinks = h->backlinks;
     for (uint32_t x = 0; x < g->n_slots; x++) {
-        size_t edges;
-
-        (void)asteria_caprg_edges(g, x, &edges);
-        g->counts.edges += edges;
         g->counts.nodes += caprg_is_node(g, x);
         g->counts.queued += (g->states[x] & CAPRG_QUEUED) != 0;
     }
     for (size_t i = h->deferred; i-- > 0;) { /* backwards, because each is put first in its list */
         const uint32_t y = deferred[2 * i], x = deferred[2 * i + 1];
 
-        if (y >= g->n_slots || x >= g->n_slots || !(g->states[y] & CAPRG_DEFERS))
+        if (y >= g->n_slots || x >= g->n_slots)
             return false;
         defer(g, y, x);
     }

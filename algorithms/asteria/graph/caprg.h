@@ -65,7 +65,8 @@ uint32_t asteria_caprg_pending(struct asteria_caprg *);
 /* Links x to rows of its pool: n live slots. Slots that are no nodes (neither added nor queued), x
    itself and duplicates are skipped. x must be reserved. It may be queued; if it is a node it is
    linked again, with its edges added to the pool. The pool may be empty. On ERR_NO_MEMORY or an
-   error of rows.exact() no edge has changed and a queued x stays queued. */
+   error of rows.exact() x stays queued, or has its edges of before; some of the others may have one
+   to it. */
 int asteria_caprg_add(struct asteria_caprg *, uint32_t x, const uint32_t *pool, size_t n);
 /* Marks a dead row: its edges will be removed. x is a node, linked or not. Cannot fail. */
 void asteria_caprg_remove(struct asteria_caprg *, uint32_t x);
@@ -95,27 +96,35 @@ const uint32_t *asteria_caprg_edges(const struct asteria_caprg *, uint32_t x, si
 struct asteria_caprg_beam {
     void (*score)(void *to, const uint32_t *slots, size_t n, float *scores);
     void *to;
-    size_t beam;
     size_t hops, scored; /* counts, added to */
 };
 /* For one thread; starts zeroed. */
 struct asteria_caprg_scratch {
-    uint8_t *met; /* by slot: met[slot] == stamp */
-    size_t met_capacity;
-    uint8_t stamp;
+    uint8_t *marks; /* by slot: `met`; one less: noted; less than that: of earlier searches */
+    size_t marks_capacity;
+    uint8_t met;                /* even */
     struct candidate_list list; /* by scores, which may be negative */
     uint32_t fresh[CAPRG_DEGREE_MAX];
     float scores[CAPRG_DEGREE_MAX];
 };
 void asteria_caprg_scratch_free(struct asteria_caprg_scratch *, struct mem *);
-/* ERR_NO_MEMORY. */
-int asteria_caprg_search(const struct asteria_caprg *, struct asteria_caprg_scratch *,
-                         const uint32_t *seeds, const float *scores, size_t n,
-                         struct asteria_caprg_beam *);
+/* Forgets all marks and reserves memory for a beam. ERR_NO_MEMORY. */
+int asteria_caprg_begin(const struct asteria_caprg *, struct asteria_caprg_scratch *, size_t beam);
+/* Notes a slot, before the search or in score(): whether it was not noted before. */
+static inline bool asteria_caprg_note(struct asteria_caprg_scratch *s, uint32_t slot)
+{
+    if (s->marks[slot] + 1 >= s->met)
+        return false;
+    s->marks[slot] = (uint8_t)(s->met - 1);
+    return true;
+}
+void asteria_caprg_search(const struct asteria_caprg *, struct asteria_caprg_scratch *,
+                          const uint32_t *seeds, const float *scores, size_t n,
+                          struct asteria_caprg_beam *);
 
 uint64_t asteria_caprg_bytes(const struct asteria_caprg *);
 struct asteria_caprg_counts {
-    uint64_t edges, nodes, removed_waiting, deferred, pruned, backlinks;
+    uint64_t edges, nodes, removed_waiting, deferred;
     uint64_t queued; /* of nodes */
 };
 struct asteria_caprg_counts asteria_caprg_count(const struct asteria_caprg *);

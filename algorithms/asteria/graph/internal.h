@@ -26,7 +26,6 @@ enum {
     CAPRG_QUEUED = 2,  /* not linked yet, but edges may lead to it and from it */
     CAPRG_REMOVED = 4, /* dead, passed through */
     CAPRG_LEAVING = 8, /* dead, to be taken out by the current sweep */
-    CAPRG_DEFERS = 16, /* with NODE or QUEUED: has deferred back-links */
     CAPRG_SWEEP_SHARE = 64,
     CAPRG_DEFERRED_MOST = 8, /* per node, which is pruned when it reaches this */
     CAPRG_DETOURS_MOST =
@@ -52,16 +51,14 @@ struct asteria_caprg {
     uint32_t free_deferred;
     uint32_t *removed; /* those leaving, then those for a later sweep */
     size_t n_removed, n_leaving, removed_capacity;
-    size_t cursor;      /* of the sweep: the next slot to visit */
-    size_t queued_from; /* no queued slot is lower; below: none that defers */
-    size_t deferring_from;
-    struct asteria_caprg_counts counts; /* without removed_waiting */
-    /* Scratch of a change: candidates of one node; the new edges of each new neighbour. */
+    size_t cursor;                      /* of the sweep: the next slot to visit */
+    size_t queued_from;                 /* no queued slot is lower */
+    struct asteria_caprg_counts counts; /* without edges and removed_waiting */
+    /* Scratch of a change: candidates of one node. */
     uint32_t *slots;
     float *distances;
     uint64_t *keys;
     size_t slots_capacity, distances_capacity, keys_capacity;
-    uint32_t *plan; /* degree x degree */
 };
 
 static inline uint32_t *caprg_links(const struct asteria_caprg *g, uint32_t x)
@@ -110,7 +107,6 @@ static inline float caprg_key_distance(uint64_t key)
     return distance;
 }
 
-size_t asteria_caprg_count_deferred(const struct asteria_caprg *, uint32_t y);
 /* Selects x's edges from n candidate keys in any order (the order is lost). At most `most`, for
    which `kept` has space. With most = n all candidates that pass the bound's gate are selected. */
 size_t asteria_caprg_select(const struct asteria_caprg *, uint32_t x, uint64_t *keys, size_t n,

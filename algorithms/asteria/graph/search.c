@@ -5,25 +5,28 @@
 
 void asteria_caprg_scratch_free(struct asteria_caprg_scratch *s, struct mem *mem)
 {
-    mem_free(mem, s->met);
+    mem_free(mem, s->marks);
     mem_free(mem, s->list.keys);
 }
 
-/* Forgets which slots were met. */
-static bool begin(const struct asteria_caprg *g, struct asteria_caprg_scratch *s, size_t beam)
+int asteria_caprg_begin(const struct asteria_caprg *g, struct asteria_caprg_scratch *s, size_t beam)
 {
-    const size_t known = s->met_capacity;
+    const size_t known = s->marks_capacity;
+    const bool grown =
+        mem_grow(g->env.mem, &s->marks, &s->marks_capacity, g->n_slots, sizeof *s->marks);
 
-    if (!mem_grow(g->env.mem, &s->met, &s->met_capacity, g->n_slots, sizeof *s->met))
-        return false;
-    if (s->met_capacity > known)
-        memset(s->met + known, 0, s->met_capacity - known);
-    if (++s->stamp == 0) { /* marks of 255 searches ago would be valid again */
-        if (s->met_capacity > 0)
-            memset(s->met, 0, s->met_capacity);
-        s->stamp = 1;
+    if (s->marks_capacity > known)
+        memset(s->marks + known, 0, s->marks_capacity - known);
+    s->met = (uint8_t)(s->met + 2);
+    if (s->met == 0) { /* marks of 127 searches ago would be valid again */
+        if (s->marks_capacity > 0)
+            memset(s->marks, 0, s->marks_capacity);
+        s->met = 2;
     }
-    return candidate_list_begin(&s->list, g->env.mem, beam);
+    if (grown && candidate_list_begin(&s->list, g->env.mem, beam))
+        return OK;
+    return fail(g->env.error, ERR_NO_MEMORY,
+                "asteria: graph: a beam of %zu over %zu slots: out of memory", beam, g->n_slots);
 }
 
 static void offer(struct candidate_list *l, float score, uint32_t slot)
@@ -67,8 +70,7 @@ static void expand(const struct asteria_caprg *g, struct asteria_caprg_scratch *
 
     for (size_t i = 0; i < g->degree && links[i] != CAPRG_NONE; i++) {
         s->fresh[n] = links[i];
-        n += s->met[links[i]] != s->stamp;
-        s->met[links[i]] = s->stamp;
+        n += s->marks[links[i]] != s->met;
     }
     walk->hops++;
     prefetch_next(g, &s->list);
@@ -76,27 +78,22 @@ static void expand(const struct asteria_caprg *g, struct asteria_caprg_scratch *
         return;
     walk->score(walk->to, s->fresh, n, s->scores);
     walk->scored += n;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        s->marks[s->fresh[i]] = s->met;
         offer(&s->list, s->scores[i], s->fresh[i]);
+    }
 }
 
-int asteria_caprg_search(const struct asteria_caprg *g, struct asteria_caprg_scratch *s,
-                         const uint32_t *seeds, const float *scores, size_t n,
-                         struct asteria_caprg_beam *walk)
+void asteria_caprg_search(const struct asteria_caprg *g, struct asteria_caprg_scratch *s,
+                          const uint32_t *seeds, const float *scores, size_t n,
+                          struct asteria_caprg_beam *walk)
 {
     struct candidate_list *l = &s->list;
 
-    if (walk->beam == 0)
-        return OK;
-    if (!begin(g, s, walk->beam))
-        return fail(g->env.error, ERR_NO_MEMORY,
-                    "asteria: graph: a beam of %zu over %zu slots: out of memory", walk->beam,
-                    g->n_slots);
     for (size_t i = 0; i < n; i++) {
-        s->met[seeds[i]] = s->stamp;
+        s->marks[seeds[i]] = s->met;
         offer(l, scores[i], seeds[i]);
     }
     for (uint32_t x = next_of(l); x != CAPRG_NONE; x = next_of(l))
         expand(g, s, x, walk);
-    return OK;
 }

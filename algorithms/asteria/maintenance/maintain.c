@@ -163,10 +163,8 @@ int asteria_maintenance_link(struct asteria_maintenance *u)
         return OK;
     int rc = link_rows(u, true);
     asteria_change_begin(a);
-    if (rc == OK && asteria_maintenance_goes_on(u))
+    if (rc == OK)
         rc = asteria_caprg_forget(a->graph, asteria_maintenance_left(u), &more);
-    else if (rc == OK)
-        more = asteria_caprg_count(a->graph).removed_waiting > 0;
     asteria_change_end(a);
     u->more |= more;
     return rc;

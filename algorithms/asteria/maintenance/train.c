@@ -69,7 +69,7 @@ static int move_dead(struct move *m)
     struct asteria_generation *now = a->generations[a->now];
 
     for (; m->next < a->n_slots && b->n < MOVE_ROWS; m->next++)
-        if (asteria_is_tombstone(a, m->next, 1) && a->places[m->next].generation != a->now)
+        if (asteria_is_dead_in_graph(a, m->next) && a->places[m->next].generation != a->now)
             b->slots[b->n++] = m->next;
     int rc = encode_rows(m);
     if (rc == OK && !segmented_grow(&now->codes, a->n_slots))
@@ -209,9 +209,11 @@ static int fit(struct asteria *a, const float *units, size_t n, struct successor
     fitted.expected_n = n > a->live ? n : a->live;
     pthread_rwlock_unlock(&a->lock);
     fitted.expected_n = fitted.expected_n > env->expected_n ? fitted.expected_n : env->expected_n;
-    const struct asteria_trainer device = asteria_device_trainer(a->device);
+    struct asteria_trainer trainer = { 0 };
+    if (a->device)
+        trainer = (struct asteria_trainer){ &a->device->cuda, &a->device->lock };
     int rc = asteria_model_fit(&model, &fitted, &a->params, address_bits(a, fitted.expected_n),
-                               units, n, from, ++a->last_version, a->device ? &device : NULL);
+                               units, n, from, ++a->last_version, a->device ? &trainer : NULL);
 
     if (rc == OK)
         rc = asteria_generation_create(&s->generation, env, model);

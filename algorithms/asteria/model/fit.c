@@ -61,7 +61,7 @@ static bool is_butterfly(int64_t rotation)
 static int draw_sample(struct fit *f, const float *rows, size_t n, uint32_t version)
 {
     const struct index_env *env = f->env;
-    const size_t most = f->params->train_rows > 0 ? (size_t)f->params->train_rows : n;
+    const size_t most = (size_t)f->params->train_rows;
     const size_t fifth = n / 5 < HELD_MOST ? n / 5 : HELD_MOST;
     struct rng rng = rng_at(seed_of(f, SEED_SAMPLE), version);
 

@@ -185,30 +185,16 @@ static int read_parts(struct asteria_model *model, const struct index_env *env,
                       const struct store_reader *r, const struct stored *s, char suffix)
 {
     struct store_fields f = { .r = r, .mem = env->mem };
-    struct index_env scanned = *env;
+    struct error why = { 0 };
+    struct index_env scanned = *env, checked = *env;
     int rc = asteria_rotation_read(&model->rotation, env, r, suffix);
 
     asteria_ecc_init(&model->ecc, (enum asteria_code)s->code, s->k);
+    model->m = model->ecc.n;
     if (rc == OK)
         rc = asteria_lrsq_read(&model->lrsq, env, r, suffix);
-    if (rc != OK)
-        return rc;
-    model->m = model->ecc.n;
-    if (model->m > model->rotation->out_dim || model->lrsq->in_dim != model->rotation->out_dim)
-        rc = store_corrupt(r, "the model's parts are of different shapes");
-    /* Bounds are certain only if the rotation is an isometry. */
-    if (rc == OK && !(asteria_rotation_defect(model->rotation, env->kernels, 0, 16) < 1e-5))
-        rc = store_corrupt(r, "the rotation changes lengths");
-    /* The shift is the rotated mean of unit vectors. A much longer one would make bits NaN. */
-    if (rc == OK && !(env->kernels->ip_f32(model->rotation->shift, model->rotation->shift,
-                                           model->rotation->out_dim) < 1.01F))
-        rc = store_corrupt(r, "the rotation's shift is longer than unit vectors");
     if (rc == OK && s->has_vantages)
         rc = vantages_field(&f, suffix, model);
-    if (rc == OK && s->has_vantages &&
-        (!index_all_finite(model->vantages, model->m * model->rotation->out_dim) ||
-         !(axes_defect(model->vantages, model->m, model->rotation->out_dim) < 1e-5)))
-        rc = store_corrupt(r, "the vantages are not finite and orthonormal");
     if (rc == OK && s->pca_code > 0)
         rc = asteria_pca_code_read(&model->pca_code, env, r, s->pca_code, suffix);
     if (rc != OK)
@@ -216,9 +202,16 @@ static int read_parts(struct asteria_model *model, const struct index_env *env,
     scanned.dim = pca_code_floats(model->pca_code, env->dim);
     rc = quantizer_field(&f, store_tag("quantizer", suffix).text, &scanned, &model->quantizer);
     const struct quantizer *q = model->quantizer;
-    return rc != OK || (q && (q->kind == QUANTIZER_RABITQ || q->kind == QUANTIZER_PLANES))
-               ? rc
-               : store_corrupt(r, "the model's quantizer is missing or of another kind");
+    if (rc == OK && !(q && (q->kind == QUANTIZER_RABITQ || q->kind == QUANTIZER_PLANES)))
+        rc = store_corrupt(r, "the model's quantizer is missing or of another kind");
+    /* The shift is the rotated mean of unit vectors. A much longer one would make bits NaN. */
+    if (rc == OK && !(env->kernels->ip_f32(model->rotation->shift, model->rotation->shift,
+                                           model->rotation->out_dim) < 1.01F))
+        rc = store_corrupt(r, "the rotation's shift is longer than unit vectors");
+    checked.error = &why;
+    if (rc == OK && asteria_model_check(model, &checked) != OK)
+        rc = store_corrupt(r, why.text);
+    return rc;
 }
 
 int asteria_model_read(struct asteria_model **out, const struct index_env *env,

@@ -64,11 +64,8 @@ static int find_block(void *arg, size_t first, size_t end, size_t worker)
     for (size_t q = first; q < end; q++) {
         struct topk *t = &nearest[q - first];
         topk_sort(t);
-        /* Where products overflow and cannot be compared, the rows after the query's own. */
         for (size_t i = 0; i < k; i++)
-            job->near[q * k + i] = (uint32_t)(i < t->n && t->distances[i] < INFINITY
-                                                  ? t->ids[i]
-                                                  : (job->queries->own[q] + 1 + i) % job->n);
+            job->near[q * k + i] = (uint32_t)t->ids[i];
     }
     return OK;
 }

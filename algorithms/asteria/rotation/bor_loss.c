@@ -65,7 +65,6 @@ static double hinge(struct asteria_bor_loss *l, size_t a, size_t b, double sign,
         gx[i] += push * y[i];
         gy[i] += push * x[i];
     }
-    /* The test above is not `over > 0`: a NaN must reach the caller as a NaN. */
     return over / (double)l->n;
 }
 

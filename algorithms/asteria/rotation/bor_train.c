@@ -33,8 +33,7 @@ struct training {
     double *d_angles;               /* chunks x angles */
     double *energy;                 /* chunks x size */
     double *first, *second;         /* Adam's means, of the gradient and of its square */
-    float *angles, *good;           /* after the next step; of the last step whose loss and gradient
-                               were finite */
+    float *angles;                  /* after the next step */
     size_t steps;                   /* taken so far */
     struct device_trainer *trainer; /* NULL: the processor trains */
     float *heads;                   /* from there: the first outputs, 2 n x m */
@@ -114,12 +113,10 @@ static int training_init(struct training *t, const struct index_env *env, size_t
     t->first = mem_group_zalloc(g, t->n_angles, sizeof *t->first);
     t->second = mem_group_zalloc(g, t->n_angles, sizeof *t->second);
     t->angles = mem_group_array(g, t->n_angles, sizeof *t->angles);
-    t->good = mem_group_array(g, t->n_angles, sizeof *t->good);
     if (g->failed)
         return fail(env->error, ERR_NO_MEMORY,
                     "asteria: train: out of memory for batches of %zu rows", n);
     memcpy(t->angles, t->bor->angles, t->n_angles * sizeof *t->angles);
-    memcpy(t->good, t->bor->angles, t->n_angles * sizeof *t->good);
     return t->options->device ? make_trainer(t, env, n_rows) : OK;
 }
 
@@ -224,8 +221,7 @@ static int evaluate(struct training *t, const struct index_env *env, double *los
     return OK;
 }
 
-/* *finite: false if the step failed; then the angles are the last good ones. */
-static int step(struct training *t, const struct index_env *env, bool *finite)
+static int step(struct training *t, const struct index_env *env)
 {
     const size_t last = t->options->steps - 1;
     double loss = 0;
@@ -234,18 +230,10 @@ static int step(struct training *t, const struct index_env *env, bool *finite)
     t->loss.beta = asteria_bor_beta(along);
     asteria_bor_batch_draw(&t->batch);
     int rc = evaluate(t, env, &loss);
-    if (rc == OK && isfinite(loss))
+    if (rc == OK)
         rc = backward(t, env);
     if (rc != OK)
         return rc;
-    *finite = isfinite(loss);
-    for (size_t i = 0; i < t->n_angles && *finite; i++)
-        *finite = isfinite(t->d_angles[i]);
-    if (!*finite) {
-        asteria_bor_set_angles(t->bor, t->good);
-        return OK;
-    }
-    memcpy(t->good, t->bor->angles, t->n_angles * sizeof *t->good);
     const double rate = asteria_adam_rate(t->options->learning_rate, t->steps, t->options->steps);
     for (size_t i = 0; i < t->n_angles; i++)
         asteria_adam(rate, t->d_angles[i], &t->first[i], &t->second[i], &t->angles[i]);
@@ -269,19 +257,12 @@ static int measure(struct training *t, const struct index_env *env, double *loss
 static int run(struct training *t, const struct index_env *env,
                struct asteria_rotation_report *report)
 {
-    bool finite = true;
     int rc = measure(t, env, &report->first_loss);
-    while (rc == OK && finite && t->steps < t->options->steps)
-        rc = step(t, env, &finite);
+    while (rc == OK && t->steps < t->options->steps)
+        rc = step(t, env);
     if (rc == OK)
         rc = measure(t, env, &report->last_loss);
-    if (rc == OK && finite && !isfinite(report->last_loss)) { /* the last step was one too far */
-        finite = false;
-        asteria_bor_set_angles(t->bor, t->good);
-        rc = measure(t, env, &report->last_loss);
-    }
     report->steps = t->steps;
-    report->stopped = !finite;
     return rc;
 }
 

@@ -10,7 +10,6 @@
  * have codes of single coordinates, which only a permutation leaves unchanged. So each block is
  * also rotated at random.
  */
-#include <cblas.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -25,49 +24,28 @@
 /* Random streams of the seed. */
 enum { DENSE_SAMPLE = 1, DENSE_ROTATION };
 
-/* LAPACK; see algorithms/common/rotation/axes.c. */
-void dgeqrf_(const int *m, const int *n, double *a, const int *lda, double *tau, double *work,
-             const int *lwork, int *info);
-void dorgqr_(const int *m, const int *n, const int *k, double *a, const int *lda, const double *tau,
-             double *work, const int *lwork, int *info);
-
 static int no_memory(const struct index_env *env, const char *what)
 {
     return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %s of dimension %zu",
                 what, env->dim);
 }
 
-/* Uniform over the orthogonal matrices (Mezzadri 2007: QR of normal numbers, R's diagonal
-   made positive). */
-int asteria_dense_orthogonal(const struct index_env *env, struct rng *rng, size_t n, double *q)
+/* Uniform over the orthogonal matrices, as the orthonormal rows of normal numbers are. */
+void asteria_dense_orthogonal(struct rng *rng, size_t n, float *q)
 {
-    const int size = (int)n, work_n = 32 * size;
-    double *tau = mem_array(env->mem, 2 * n + (size_t)work_n, sizeof *tau);
-    int info = 0;
-
-    if (!tau)
-        return no_memory(env, "a random rotation");
-    double *sign = tau + n, *work = sign + n;
     for (size_t i = 0; i < n * n; i++)
-        q[i] = rng_normal(rng);
-    dgeqrf_(&size, &size, q, &size, tau, work, &work_n, &info);
-    for (size_t i = 0; i < n; i++)
-        sign[i] = q[i * n + i] < 0 ? -1 : 1;
-    dorgqr_(&size, &size, &size, q, &size, tau, work, &work_n, &info);
-    for (size_t i = 0; i < n; i++)
-        cblas_dscal(size, sign[i], q + i * n, 1);
-    mem_free(env->mem, tau);
-    return OK;
+        q[i] = (float)rng_normal(rng);
+    axes_orthonormalise(q, n, n);
 }
 
 /* axes (n x dim) becomes rotation (n x n) * axes. scratch: n x dim. */
-static void rotate_axes(const double *rotation, size_t n, size_t dim, float *axes, double *scratch)
+static void rotate_axes(const float *rotation, size_t n, size_t dim, float *axes, double *scratch)
 {
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < dim; j++) {
             double sum = 0;
             for (size_t l = 0; l < n; l++)
-                sum += rotation[i * n + l] * (double)axes[l * dim + j];
+                sum += (double)rotation[i * n + l] * (double)axes[l * dim + j];
             scratch[i * dim + j] = sum;
         }
     for (size_t i = 0; i < n * dim; i++)
@@ -118,16 +96,15 @@ static int rotate_blocks(const struct index_env *env, uint64_t seed, float *axes
 {
     struct rng rng = rng_at(seed, DENSE_ROTATION);
     const size_t each = k / blocks, more = k % blocks, largest = each + (more > 0);
-    double *rotation = mem_array(env->mem, largest * largest, sizeof *rotation);
+    float *rotation = mem_array(env->mem, largest * largest, sizeof *rotation);
     double *scratch = mem_array(env->mem, largest * env->dim, sizeof *scratch);
     int rc = rotation && scratch ? OK : no_memory(env, "opq");
 
     for (size_t b = 0, at = 0; rc == OK && b < blocks; b++) {
         const size_t size = each + (b < more);
 
-        rc = asteria_dense_orthogonal(env, &rng, size, rotation);
-        if (rc == OK)
-            rotate_axes(rotation, size, env->dim, axes + at * env->dim, scratch);
+        asteria_dense_orthogonal(&rng, size, rotation);
+        rotate_axes(rotation, size, env->dim, axes + at * env->dim, scratch);
         at += size;
     }
     mem_free(env->mem, rotation);
@@ -183,19 +160,8 @@ static int axes_matrix(const struct index_env *env, const struct asteria_rotatio
 int asteria_dense_train(struct asteria_rotation *rotation, const struct index_env *env,
                         const struct asteria_rotation_options *options, const float *rows, size_t n)
 {
-    const size_t dim = env->dim, out_dim = (dim + 15) / 16 * 16;
-    float *matrix = mem_zalloc(env->mem, out_dim * dim * sizeof *matrix);
-
-    if (!matrix)
-        return no_memory(env, "a rotation");
     blas_threads_one(); /* the order of sums must not depend on the number of threads */
-    const int rc = axes_matrix(env, options, rows, n, matrix);
+    const int rc = axes_matrix(env, options, rows, n, rotation->matrix);
     blas_threads_back();
-    if (rc != OK) {
-        mem_free(env->mem, matrix);
-        return rc;
-    }
-    rotation->out_dim = out_dim;
-    rotation->matrix = matrix;
-    return OK;
+    return rc;
 }

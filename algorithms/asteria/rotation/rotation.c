@@ -89,32 +89,42 @@ static int median_margin(const struct asteria_rotation *t, const struct index_en
     return rc;
 }
 
-static int make(struct asteria_rotation *t, const struct index_env *env,
-                const struct asteria_rotation_options *o, const float *rows, size_t n)
+static bool is_network(enum asteria_rotation_kind kind)
 {
-    const bool learned = t->kind == ROTATION_BOR;
-    t->out_dim = (t->dim + 15) / 16 * 16;
-    if (t->kind == ROTATION_IDENTITY)
-        return OK;
-    if (!learned && t->kind != ROTATION_HADAMARD)
-        return asteria_dense_train(t, env, o, rows, n);
-    const int rc = asteria_bor_create(&t->bor, env, t->dim, o->passes,
-                                      learned ? o->init : BOR_HADAMARD, o->seed);
-    if (rc != OK)
-        return rc;
-    t->out_dim = t->bor->size;
-    if (learned && o->from) {
-        memcpy(t->bor->signs, o->from->bor->signs, o->passes * t->out_dim * sizeof(float));
-        asteria_bor_set_angles(t->bor, o->from->bor->angles);
-    }
-    return OK;
+    return kind == ROTATION_BOR || kind == ROTATION_HADAMARD;
 }
 
-/* Starts from the present angles. The shift is computed before and after training. */
+/* A rotation that is not trained: a network with its first angles, or a matrix of zeros. On failure
+   the caller destroys it. */
+static int create(struct asteria_rotation **out, const struct index_env *env,
+                  enum asteria_rotation_kind kind, size_t passes, enum asteria_bor_init init,
+                  uint64_t seed)
+{
+    struct asteria_rotation *t = *out = mem_zalloc(env->mem, sizeof *t);
+    const size_t dim = env->dim;
+
+    if (t) {
+        t->kind = kind;
+        t->dim = dim;
+        t->out_dim = is_network(kind) ? asteria_bor_size(dim) : (dim + 15) / 16 * 16;
+        t->shift = mem_zalloc(env->mem, t->out_dim * sizeof *t->shift);
+        if (!is_network(kind) && kind != ROTATION_IDENTITY)
+            t->matrix = mem_zalloc(env->mem, t->out_dim * dim * sizeof *t->matrix);
+    }
+    if (!t || !t->shift || (!is_network(kind) && kind != ROTATION_IDENTITY && !t->matrix))
+        return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for a rotation of %zu", dim);
+    return is_network(kind) ? asteria_bor_create(&t->bor, env, dim, passes, init, seed) : OK;
+}
+
+/* The shift is computed before and after training. */
 static int train(struct asteria_rotation *t, const struct index_env *env,
                  const struct asteria_rotation_options *o, const float *mean, const float *rows,
                  size_t n, struct asteria_rotation_report *report)
 {
+    if (t->kind == ROTATION_BOR && o->from) {
+        memcpy(t->bor->signs, o->from->bor->signs, o->passes * t->out_dim * sizeof(float));
+        asteria_bor_set_angles(t->bor, o->from->bor->angles);
+    }
     if (o->centre)
         rotate(t, env->kernels, mean, t->shift);
     int rc = median_margin(t, env, o, rows, n, &report->margin_before);
@@ -138,17 +148,14 @@ int asteria_rotation_train(struct asteria_rotation **rotation, const struct inde
         return fail(env->error, ERR_ARGUMENT,
                     "asteria: train: rows of %zu dimensions; a rotation takes at most %d", env->dim,
                     ASTERIA_ROTATION_DIM_MAX);
-    struct asteria_rotation *t = mem_zalloc(env->mem, sizeof *t);
-    if (!t)
-        return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for a rotation");
-    t->kind = o->kind;
-    t->dim = env->dim;
-    int rc = make(t, env, o, rows, n);
-    float *mean = mem_array(env->mem, t->dim, sizeof *mean);
-    t->shift = mem_zalloc(env->mem, t->out_dim * sizeof *t->shift);
-    if (rc == OK && !(mean && t->shift))
-        rc = fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for a rotation of %zu",
-                  t->dim);
+    struct asteria_rotation *t;
+    int rc = create(&t, env, o->kind, o->passes, o->kind == ROTATION_BOR ? o->init : BOR_HADAMARD,
+                    o->seed);
+    float *mean = mem_array(env->mem, env->dim, sizeof *mean);
+    if (rc == OK && !mean)
+        rc = fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for a mean");
+    if (rc == OK && t->matrix)
+        rc = asteria_dense_train(t, env, o, rows, n);
     if (rc == OK) {
         axes_mean(rows, n, t->dim, mean);
         rc = train(t, env, o, mean, rows, n, &seen);
@@ -213,48 +220,38 @@ void asteria_rotation_write(const struct asteria_rotation *t, struct store_write
         store_write(w, t->matrix, t->out_dim * t->dim * sizeof *t->matrix);
 }
 
-static bool has_network(const struct rotation_head *head)
-{
-    return head->kind == ROTATION_BOR || head->kind == ROTATION_HADAMARD;
-}
-
 /* Checks the head's numbers before anything is allocated. */
 static bool head_possible(const struct rotation_head *head, const struct index_env *env)
 {
     if (head->kind > ROTATION_OPQ || head->dim != env->dim || head->dim > ASTERIA_ROTATION_DIM_MAX)
         return false;
-    if (!has_network(head))
+    if (!is_network((enum asteria_rotation_kind)head->kind))
         return head->passes == 0 && head->out_dim == (head->dim + 15) / 16 * 16;
     return head->passes >= 1 && head->passes <= BOR_PASSES_MAX &&
            head->out_dim == asteria_bor_size(head->dim);
 }
 
-/* Number of floats after the head. */
-static size_t n_floats(const struct rotation_head *head)
+/* floats: those after the head. */
+static int take_floats(struct asteria_rotation *t, const float *floats, size_t n,
+                       const struct store_reader *r)
 {
-    const size_t out = head->out_dim;
-    size_t stages = 0;
-    if (head->kind == ROTATION_IDENTITY)
-        return out;
-    if (!has_network(head))
-        return out + out * head->dim;
-    while ((size_t)1 << stages < out)
-        stages++;
-    return out + head->passes * (stages * (out / 2) + out);
-}
+    const struct asteria_bor *b = t->bor;
+    const size_t angles = b ? asteria_bor_n_angles(b) : 0, signs = b ? b->passes * b->size : 0;
+    const size_t cells = t->matrix ? t->out_dim * t->dim : 0;
 
-/* floats: angles, then signs. */
-static int read_network(struct asteria_rotation *t, const struct index_env *env, size_t passes,
-                        const float *floats, const struct store_reader *r)
-{
-    const int rc = asteria_bor_create(&t->bor, env, t->dim, passes, BOR_HADAMARD, 0);
-    if (rc != OK)
-        return rc;
-    const float *signs = floats + asteria_bor_n_angles(t->bor);
-    for (size_t i = 0; i < passes * t->bor->size; i++)
-        if (fabsf(t->bor->signs[i] = signs[i]) != 1)
+    if (n != (t->out_dim + angles + signs + cells) * sizeof *floats)
+        return store_corrupt(r, "a rotation's section does not have its shape's length");
+    if (!index_all_finite(floats, n / sizeof *floats))
+        return store_corrupt(r, "a rotation has a number that is not finite");
+    memcpy(t->shift, floats, t->out_dim * sizeof *floats);
+    floats += t->out_dim;
+    if (t->matrix)
+        memcpy(t->matrix, floats, cells * sizeof *floats);
+    if (b)
+        asteria_bor_set_angles(t->bor, floats);
+    for (size_t i = 0; i < signs; i++)
+        if (fabsf(b->signs[i] = floats[angles + i]) != 1)
             return store_corrupt(r, "a rotation's sign is neither 1 nor -1");
-    asteria_bor_set_angles(t->bor, floats);
     return OK;
 }
 
@@ -264,6 +261,7 @@ int asteria_rotation_read(struct asteria_rotation **rotation, const struct index
     const void *section;
     size_t bytes;
     struct rotation_head head;
+    struct asteria_rotation *t;
     int rc = store_need(r, store_tag("turn", suffix).text, SIZE_MAX, &section, &bytes);
     if (rc != OK)
         return rc;
@@ -272,32 +270,13 @@ int asteria_rotation_read(struct asteria_rotation **rotation, const struct index
     memcpy(&head, section, sizeof head);
     if (!head_possible(&head, env))
         return store_corrupt(r, "a rotation's shape is not possible");
-    const float *shift = (const float *)((const unsigned char *)section + sizeof head);
-    const float *rest = shift + head.out_dim;
-    if (bytes != sizeof head + n_floats(&head) * sizeof *shift)
-        return store_corrupt(r, "a rotation's section does not have its shape's length");
-    if (!index_all_finite(shift, n_floats(&head)))
-        return store_corrupt(r, "a rotation has a number that is not finite");
-    struct asteria_rotation *t = mem_zalloc(env->mem, sizeof *t);
-    if (!t)
-        return fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for a rotation");
-    const bool dense = !has_network(&head) && head.kind != ROTATION_IDENTITY;
-    *t = (struct asteria_rotation){ .kind = (enum asteria_rotation_kind)head.kind,
-                                    .dim = head.dim,
-                                    .out_dim = head.out_dim };
-    t->shift = mem_array(env->mem, t->out_dim, sizeof *t->shift);
-    t->matrix = dense ? mem_array(env->mem, t->out_dim * t->dim, sizeof *t->matrix) : NULL;
-    if (!t->shift || (dense && !t->matrix))
-        rc = fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for a rotation");
-    else if (has_network(&head))
-        rc = read_network(t, env, head.passes, rest, r);
-    if (rc != OK) {
+    rc = create(&t, env, (enum asteria_rotation_kind)head.kind, head.passes, BOR_HADAMARD, 0);
+    if (rc == OK)
+        rc = take_floats(t, (const float *)((const unsigned char *)section + sizeof head),
+                         bytes - sizeof head, r);
+    if (rc == OK)
+        *rotation = t;
+    else
         asteria_rotation_destroy(env, t);
-        return rc;
-    }
-    memcpy(t->shift, shift, t->out_dim * sizeof *shift);
-    if (dense)
-        memcpy(t->matrix, rest, t->out_dim * t->dim * sizeof *rest);
-    *rotation = t;
-    return OK;
+    return rc;
 }

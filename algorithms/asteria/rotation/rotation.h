@@ -72,22 +72,20 @@ struct asteria_rotation_report {
     /* Median |z_i| sqrt(out_dim), i < m, over the sample, before and after training. */
     double margin_before, margin_after;
     uint64_t steps;
-    uint32_t stopped, unused; /* 1: a gradient was not finite, and the last good angles are kept */
 };
 
 /* Creates and trains a rotation on n >= 1 unit rows. ERR_NO_MEMORY. ERR_ARGUMENT: more than
-   ASTERIA_ROTATION_DIM_MAX dimensions. A gradient that is not finite ends training with the last
-   good angles: this is reported and is not an error. report may be NULL. */
+   ASTERIA_ROTATION_DIM_MAX dimensions. report may be NULL. */
 int asteria_rotation_train(struct asteria_rotation **, const struct index_env *,
                            const struct asteria_rotation_options *, const float *rows, size_t n,
                            struct asteria_rotation_report *report);
-/* dense.c: pca, opq. The rotation's kind and dim are set. Fills out_dim (dim rounded up to 16) and
-   matrix, out_dim x dim, with orthonormal columns; rows past dim are zero. rows: n >= 1, not centred.
-   On ERR_NO_MEMORY matrix stays NULL. The result does not depend on the number of threads. */
+/* dense.c: pca, opq. Fills the matrix, which is zero, with orthonormal columns; rows past dim stay
+   zero. rows: n >= 1, not centred. ERR_NO_MEMORY. The result does not depend on the number of
+   threads. */
 int asteria_dense_train(struct asteria_rotation *, const struct index_env *,
                         const struct asteria_rotation_options *, const float *rows, size_t n);
-/* q: n x n, a random orthogonal matrix. ERR_NO_MEMORY. */
-int asteria_dense_orthogonal(const struct index_env *, struct rng *, size_t n, double *q);
+/* q: n x n, a random orthogonal matrix. */
+void asteria_dense_orthogonal(struct rng *, size_t n, float *q);
 /* NULL is allowed. */
 void asteria_rotation_destroy(const struct index_env *, struct asteria_rotation *);
 /* The most outputs that a rotation of rows of dim floats has, of any kind. */

@@ -10,11 +10,9 @@
 #include <unistd.h>
 
 #include "algorithms/asteria/asteria.h"
-#include "algorithms/asteria/rows/internal.h"
 #include "algorithms/common/durable/folder_claim.h"
-#include "algorithms/common/durable/logged.h"
-#include "src/core/error.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 static int open_file(struct asteria_rows *t, const struct asteria_params *params,
                      const struct file_fault *fault)
@@ -23,7 +21,7 @@ static int open_file(struct asteria_rows *t, const struct asteria_params *params
                                                .uring = true,
                                                .fault = fault };
     const struct index_env *env = &t->env;
-    const uint64_t hot = t->budget / t->row_bytes;
+    const uint64_t hot = ((uint64_t)params->cache_mb << 20) / t->row_bytes;
     struct asteria_rows_file *f = t->file = mem_zalloc(env->mem, sizeof *f);
 
     if (!f)
@@ -68,12 +66,9 @@ int asteria_rows_create(struct asteria_rows **out, const struct index_env *env,
         return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for the rows' store");
     t->env = *env;
     t->row_bytes = index_row_bytes(env->element, env->dim);
-    t->budget = UINT64_MAX;
     segmented_init(&t->rows, env->mem, t->row_bytes);
-    if (params->storage == ASTERIA_ROWS_TIERED) {
-        t->budget = (uint64_t)params->cache_mb << 20;
+    if (params->storage == ASTERIA_ROWS_TIERED)
         rc = open_file(t, params, fault);
-    }
     if (rc == OK)
         *out = t;
     else
@@ -119,7 +114,7 @@ static unsigned char *frame_for(struct asteria_rows *t, uint32_t slot)
     struct asteria_rows_file *f = t->file;
 
     if (f->frame_of[slot] > 0)
-        return asteria_rows_frame(t, slot);
+        return asteria_rows_resident(t, slot);
     if (frames_left(f) == 0)
         return NULL;
     if (f->n_free == 0 && f->n_frames == f->frames_capacity) { /* doubles, up to the budget */
@@ -132,7 +127,7 @@ static unsigned char *frame_for(struct asteria_rows *t, uint32_t slot)
         f->frames_capacity = n;
     }
     f->frame_of[slot] = 1 + (f->n_free > 0 ? f->free[--f->n_free] : (uint32_t)f->n_frames++);
-    return asteria_rows_frame(t, slot);
+    return asteria_rows_resident(t, slot);
 }
 
 void asteria_rows_demote(struct asteria_rows *t, const uint32_t *slots, size_t n)
@@ -186,11 +181,6 @@ void asteria_rows_written(struct asteria_rows *t, const uint32_t *slots, const v
 
 /* ------------------------------------------------------------------------------- reading */
 
-const void *asteria_rows_resident(const struct asteria_rows *t, uint32_t slot)
-{
-    return t->file ? asteria_rows_frame(t, slot) : segmented_at(&t->rows, slot);
-}
-
 struct row_reader *asteria_rows_reader(const struct asteria_rows *t)
 {
     return row_reader_take(t->file->store);
@@ -239,11 +229,6 @@ uint64_t asteria_rows_disk_bytes(const struct asteria_rows *t)
     return t->file ? row_store_disk(t->file->store) : 0;
 }
 
-bool asteria_rows_are_tiered(const struct asteria_rows *t)
-{
-    return t->file != NULL;
-}
-
 uint64_t asteria_rows_reads(const struct asteria_rows *t)
 {
     return t->file ? row_store_reads(t->file->store) : 0;
@@ -263,7 +248,7 @@ int asteria_rows_promote(struct asteria_rows *t, const uint32_t *slots, size_t n
         size_t some = 0;
 
         for (; i < n && some < FETCH_MOST && some < left; i++)
-            if (!asteria_rows_frame(t, slots[i]))
+            if (!asteria_rows_resident(t, slots[i]))
                 cold[some++] = slots[i];
         left -= some;
         rc = asteria_rows_get_many(t, cold, some, rows);
@@ -280,8 +265,9 @@ int asteria_rows_promote(struct asteria_rows *t, const uint32_t *slots, size_t n
 /* -------------------------------------------------------------------------------- choice */
 
 struct rank {
-    uint32_t probed, number; /* number: among all buckets */
+    uint64_t order; /* falls with the probes, then ascends with the bucket's number among all */
     struct asteria_bucket *bucket;
+    uint32_t probed;
 };
 
 struct refresh {
@@ -292,15 +278,6 @@ struct refresh {
     uint32_t *cold;   /* wanted slots not in memory, by falling probe count of their bucket */
     size_t n_cold, n_wanted, most;
 };
-
-static int by_probes(const void *a, const void *b)
-{
-    const struct rank *x = a, *y = b;
-
-    if (x->probed != y->probed)
-        return x->probed > y->probed ? -1 : 1;
-    return x->number < y->number ? -1 : x->number > y->number;
-}
 
 /* Ranks the buckets; returns the sum of their probes. */
 static uint64_t rank_buckets(struct refresh *t)
@@ -314,7 +291,7 @@ static uint64_t rank_buckets(struct refresh *t)
             const uint32_t probed = atomic_load_explicit(&b->probed, memory_order_relaxed);
 
             sum += probed;
-            t->ranks[t->n] = (struct rank){ probed, (uint32_t)t->n, b };
+            t->ranks[t->n] = (struct rank){ (uint64_t)~probed << 32 | t->n, b, probed };
             t->n++;
         }
     return sum;
@@ -342,7 +319,7 @@ static int refresh(struct refresh *t, uint64_t budget, bool *unfinished)
     /* Unchanged counts: there was no search since, and the rows are in place. */
     if (rank_buckets(t) == rows->file->tended)
         return OK;
-    qsort(t->ranks, t->n, sizeof *t->ranks, by_probes);
+    qsort(t->ranks, t->n, sizeof *t->ranks, order_u64);
     for (size_t i = 0; i < t->n && t->ranks[i].probed > 0; i++)
         want(t, t->ranks[i].bucket);
     *unfinished = budget > 0 && t->n_cold > budget;

@@ -15,10 +15,31 @@
 #include <stdint.h>
 
 #include "algorithms/asteria/options.h"
+#include "algorithms/common/concurrency/segmented.h"
 #include "algorithms/common/rows/row_store.h"
-#include "src/core/index.h"
 
-struct asteria_rows; /* private to rows/ */
+/* A frame has space for one row. Every row is in the file; a hot one is also in a frame. Frames move
+   when rows are written, promoted and demoted. */
+struct asteria_rows_file {
+    struct row_store *store;
+    struct row_reader *own; /* of asteria_rows_get_many() */
+    int claim;              /* of the folder; -1: the index's log has it */
+    uint32_t *frame_of;     /* by slot: its frame + 1; 0: cold */
+    size_t slots, slots_capacity;
+    unsigned char *frames;
+    size_t n_frames, frames_capacity; /* ever used; allocated */
+    uint32_t *free;                   /* frames_capacity entries */
+    size_t n_free;
+    size_t frames_most; /* by the budget */
+    uint64_t tended;    /* probes counted when the hot set was refreshed last */
+};
+
+struct asteria_rows {
+    struct index_env env;
+    size_t row_bytes;
+    struct segmented rows;          /* in memory, by slot */
+    struct asteria_rows_file *file; /* NULL: all in memory */
+};
 
 /* ERR_IO: also where another index uses the folder of a file. fault: of its calls, or NULL. */
 int asteria_rows_create(struct asteria_rows **, const struct index_env *,
@@ -35,9 +56,21 @@ int asteria_rows_write(struct asteria_rows *, const uint32_t *slots, const void 
 void asteria_rows_written(struct asteria_rows *, const uint32_t *slots, const void *rows, size_t n,
                           bool all);
 
+static inline bool asteria_rows_are_tiered(const struct asteria_rows *t)
+{
+    return t->file != NULL;
+}
 /* The row if it is in memory, else NULL. Valid until the next asteria_rows_refresh_hot_set() or
    write. */
-const void *asteria_rows_resident(const struct asteria_rows *, uint32_t slot);
+static inline void *asteria_rows_resident(const struct asteria_rows *t, uint32_t slot)
+{
+    const struct asteria_rows_file *f = t->file;
+
+    if (!f)
+        return segmented_at(&t->rows, slot);
+    const uint32_t frame = slot < f->slots ? f->frame_of[slot] : 0;
+    return frame > 0 ? f->frames + (size_t)(frame - 1) * t->row_bytes : NULL;
+}
 
 /* Reads rows of a file that are not in memory, many at once: row_reader_read(). NULL: no memory. */
 enum { FETCH_MOST = ROWS_BATCH };
@@ -57,9 +90,8 @@ void asteria_rows_demote(struct asteria_rows *, const uint32_t *slots, size_t n)
 /* Reads distinct slots into memory, as many as the budget allows, if tiered. Errors as
    above and ERR_NO_MEMORY; some rows may be hot then. */
 int asteria_rows_promote(struct asteria_rows *, const uint32_t *slots, size_t n);
-uint64_t asteria_rows_resident_bytes(const struct asteria_rows *),
-    asteria_rows_disk_bytes(const struct asteria_rows *);
-bool asteria_rows_are_tiered(const struct asteria_rows *);
+uint64_t asteria_rows_resident_bytes(const struct asteria_rows *);
+uint64_t asteria_rows_disk_bytes(const struct asteria_rows *);
 /* Reads from the file since it was opened. */
 uint64_t asteria_rows_reads(const struct asteria_rows *);
 

@@ -14,7 +14,7 @@ static size_t from_free(const struct asteria *a, size_t n)
 int asteria_slots_reserve(struct asteria *a, const uint64_t *ids, size_t n)
 {
     const struct index_env *env = &a->base.env;
-    const size_t n_slots = a->n_slots + n - from_free(a, n), had = a->tombstones_capacity;
+    const size_t n_slots = a->n_slots + n - from_free(a, n);
 
     if (n_slots >= UINT32_MAX / 2)
         return fail(env->error, ERR_ARGUMENT,
@@ -22,11 +22,8 @@ int asteria_slots_reserve(struct asteria *a, const uint64_t *ids, size_t n)
     if (!mem_grow(env->mem, &a->ids, &a->ids_capacity, n_slots, sizeof *a->ids) ||
         !mem_grow(env->mem, &a->places, &a->places_capacity, n_slots, sizeof *a->places) ||
         !mem_grow(env->mem, &a->free, &a->free_capacity, n_slots, sizeof *a->free) ||
-        !slot_table_reserve(&a->slots, a->ids, ids, n) ||
-        !mem_grow(env->mem, &a->tombstones, &a->tombstones_capacity, (2 * n_slots + 63) / 64,
-                  sizeof *a->tombstones))
+        !slot_table_reserve(&a->slots, a->ids, ids, n))
         return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for %zu more rows", n);
-    memset(a->tombstones + had, 0, (a->tombstones_capacity - had) * sizeof *a->tombstones);
     int rc = asteria_rows_reserve(a->rows, n_slots);
     if (rc == OK && a->graph)
         rc = asteria_caprg_reserve(a->graph, n_slots);
@@ -63,15 +60,7 @@ void asteria_slots_take(struct asteria *a, const uint64_t *ids, const uint32_t *
     a->changes += n;
 }
 
-static void set_tombstone(struct asteria *a, uint32_t slot, unsigned in_graph, bool to)
-{
-    const size_t bit = 2 * (size_t)slot + in_graph;
-    const uint64_t mask = 1ULL << bit % 64;
-
-    a->tombstones[bit / 64] = to ? a->tombstones[bit / 64] | mask : a->tombstones[bit / 64] & ~mask;
-}
-
-void asteria_slot_tombstone(struct asteria *a, uint32_t slot, bool linked)
+void asteria_slot_tombstone(struct asteria *a, uint32_t slot)
 {
     uint32_t found;
 
@@ -80,25 +69,21 @@ void asteria_slot_tombstone(struct asteria *a, uint32_t slot, bool linked)
     cuda_copy_note(&a->on_device, slot, a->n_slots);
     a->live--;
     a->changes++;
-    set_tombstone(a, slot, 0, true);
-    set_tombstone(a, slot, 1, linked);
-}
-
-static void left(struct asteria *a, uint32_t slot, unsigned in_graph)
-{
-    set_tombstone(a, slot, in_graph, false);
-    if (!asteria_is_tombstone(a, slot, !in_graph))
-        a->free[a->n_free++] = slot;
 }
 
 void asteria_left_bucket(struct asteria *a, uint32_t slot)
 {
-    left(a, slot, 0);
+    a->places[slot].bucket = UINT32_MAX;
+    if (!asteria_keeps(a, slot))
+        a->free[a->n_free++] = slot;
 }
 
 void asteria_left_graph(void *asteria, uint32_t slot)
 {
-    left(asteria, slot, 1);
+    struct asteria *a = asteria;
+
+    if (!asteria_keeps(a, slot))
+        a->free[a->n_free++] = slot;
 }
 
 size_t asteria_kept_slots(const struct asteria *a, uint32_t *at, uint32_t slots[FETCH_MOST])

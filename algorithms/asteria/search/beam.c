@@ -2,8 +2,6 @@
  *
  * Rows are scored by LRSQ's estimates. Each new row is offered once, like scanned rows.
  */
-#include <string.h>
-
 #include "algorithms/asteria/search/internal.h"
 #include "src/core/mem.h"
 
@@ -20,10 +18,8 @@ void asteria_beam_begin(const struct asteria_job *job, struct asteria_scratch *s
     s->uses_beam =
         job->knobs->beam > 0 && job->a->graph && !job->range && job->knobs->mode == MODE_HEURISTIC;
     s->n_seeds = 0;
-    if (!s->uses_beam || ++s->seen_now != 0)
-        return;
-    memset(s->seen, 0, s->seen_capacity * sizeof *s->seen);
-    s->seen_now = 1;
+    if (s->uses_beam)
+        s->failure = asteria_caprg_begin(job->a->graph, &s->walk, (size_t)job->knobs->beam);
 }
 
 void asteria_beam_seed(const struct asteria_job *job, struct asteria_scratch *s, uint32_t slot)
@@ -62,7 +58,6 @@ static void score(void *to, const uint32_t *slots, size_t n, float *scores)
         if (v)
             prefetch_lines(segmented_at(&v->g->codes, slot), v->g->model->lrsq->code_bytes);
         __builtin_prefetch(&a->ids[slot]);
-        __builtin_prefetch(&s->seen[slot]);
     }
     for (size_t i = 0; i < n; i++) {
         const uint32_t slot = slots[i];
@@ -75,16 +70,12 @@ static void score(void *to, const uint32_t *slots, size_t n, float *scores)
     }
 }
 
-int asteria_beam_query(const struct asteria_job *job, struct asteria_scratch *s)
+void asteria_beam_query(const struct asteria_job *job, struct asteria_scratch *s)
 {
     struct beam_scorer scorer = { job, s };
-    struct asteria_caprg_beam walk = { .score = score,
-                                       .to = &scorer,
-                                       .beam = (size_t)job->knobs->beam };
+    struct asteria_caprg_beam walk = { .score = score, .to = &scorer };
     score(&scorer, s->seeds, s->n_seeds, s->seed_scores);
-    const int rc =
-        asteria_caprg_search(job->a->graph, &s->walk, s->seeds, s->seed_scores, s->n_seeds, &walk);
+    asteria_caprg_search(job->a->graph, &s->walk, s->seeds, s->seed_scores, s->n_seeds, &walk);
     s->counts.hops += (double)walk.hops;
     s->counts.beam_rows += (double)walk.scored;
-    return rc;
 }

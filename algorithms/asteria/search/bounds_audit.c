@@ -25,68 +25,63 @@ struct asteria_audit {
     uint64_t changes; /* asteria.changes when the sums began */
 };
 
-/* The audit of one query. */
+/* The audit of one query, and the row that it looks at. */
 struct auditor {
     const struct asteria_job *job;
     struct asteria_scratch *s;
-    struct asteria_audit *sums;
+    struct asteria_audit sums;
     double *distances; /* of live rows, in the order of visits */
     size_t n;
     struct topk nearest; /* places in it */
     double kth;          /* distance; INFINITY: there are fewer rows */
-};
-
-/* Passed to the callback of each live row. */
-struct visited {
     const struct asteria_view *view;
     const struct asteria_bucket *bucket;
-    size_t position;
+    uint32_t position;
     struct asteria_bound bound;
     uint64_t word, codeword; /* the query's */
 };
 
-static int visit(struct auditor *x, int (*row)(struct auditor *, const struct visited *))
+static int visit(struct auditor *x, int (*row)(struct auditor *))
 {
     const struct index_env *env = &x->job->a->base.env;
     struct asteria_knobs knobs = *x->job->knobs;
     knobs.use_b1 = knobs.use_b2 = true;
     const struct asteria_job job = { .a = x->job->a, .knobs = &knobs };
     int rc = OK;
+    x->n = 0;
     for (size_t v = 0; v < x->s->n_views; v++) {
-        const struct asteria_view *view = &x->s->views[v];
-        const struct asteria_ecc *ecc = &view->g->model->ecc;
-        struct visited at = { .view = view,
-                              .word = asteria_ecc_word(ecc, view->p),
-                              .codeword =
-                                  asteria_ecc_codeword(ecc, asteria_ecc_decode(ecc, view->p)) };
-        for (size_t b = 0; !rc && b < view->g->n; b++) {
-            at.bucket = &view->g->buckets[b];
-            if (at.bucket->live == 0)
+        const struct asteria_generation *g = x->s->views[v].g;
+        const struct asteria_ecc *ecc = &g->model->ecc;
+        x->view = &x->s->views[v];
+        x->word = asteria_ecc_word(ecc, x->view->p);
+        x->codeword = asteria_ecc_codeword(ecc, asteria_ecc_decode(ecc, x->view->p));
+        for (size_t b = 0; !rc && b < g->n; b++) {
+            x->bucket = &g->buckets[b];
+            if (x->bucket->live == 0)
                 continue;
-            at.bound = asteria_bounds_of_bucket(
-                &job, view, at.bucket,
-                env->kernels->l2sq_f32(x->s->unit, at.bucket->centre, env->dim));
-            for (at.position = 0; !rc && at.position < at.bucket->n; at.position++)
-                if (bucket_is_alive(at.bucket, (uint32_t)at.position))
-                    rc = row(x, &at);
+            x->bound = asteria_bounds_of_bucket(
+                &job, x->view, x->bucket,
+                env->kernels->l2sq_f32(x->s->unit, x->bucket->centre, env->dim));
+            for (x->position = 0; !rc && x->position < x->bucket->n; x->position++)
+                if (bucket_is_alive(x->bucket, x->position))
+                    rc = row(x);
         }
     }
     return rc;
 }
 
-static int note_distance(struct auditor *x, const struct visited *at)
+static int note_distance(struct auditor *x)
 {
     const struct asteria *a = x->job->a;
-    const size_t dim = a->base.env.dim;
     float unit[ROTATION_DIM_MAX];
     _Alignas(8) unsigned char bytes[ROTATION_DIM_MAX * sizeof(float)];
     const void *row;
-    const int rc = asteria_rows_get(a->rows, at->bucket->slots[at->position], bytes, &row);
+    const int rc = asteria_rows_get(a->rows, x->bucket->slots[x->position], bytes, &row);
     if (rc)
         return rc;
     const float *other = asteria_unit(&a->base.env, row, unit);
     double sum = 0;
-    for (size_t i = 0; i < dim; i++) {
+    for (size_t i = 0; i < a->base.env.dim; i++) {
         const double d = (double)x->s->unit[i] - (double)other[i];
         sum += d * d;
     }
@@ -117,23 +112,23 @@ static void count_angle(struct asteria_audit *sums, const struct asteria_calibra
     sums->covered += covered;
 }
 
-static int judge_row(struct auditor *x, const struct visited *at)
+static int judge_row(struct auditor *x)
 {
-    struct asteria_audit *sums = x->sums;
-    const struct asteria_generation *g = at->view->g;
+    struct asteria_audit *sums = &x->sums;
+    const struct asteria_generation *g = x->view->g;
     const double distance = x->distances[x->n++];
-    const uint32_t slot = at->bucket->slots[at->position];
-    const struct asteria_lrsq_distance d = asteria_lrsq_bounds(
-        g->model->lrsq, at->view->residual_query, segmented_at(&g->codes, slot));
-    const unsigned h = (unsigned)__builtin_popcountll(at->word ^ at->bucket->words[at->position]);
-    const unsigned hc = (unsigned)__builtin_popcountll(at->codeword ^ at->bucket->codeword);
+    const uint32_t slot = x->bucket->slots[x->position];
+    const struct asteria_lrsq_distance d =
+        asteria_lrsq_bounds(g->model->lrsq, x->view->residual_query, segmented_at(&g->codes, slot));
+    const unsigned h = (unsigned)__builtin_popcountll(x->word ^ x->bucket->words[x->position]);
+    const unsigned hc = (unsigned)__builtin_popcountll(x->codeword ^ x->bucket->codeword);
     sums->pairs += 1;
-    count_bound(sums, 0, (double)at->bound.b1, distance, x->kth);
-    count_bound(sums, 1, (double)at->bound.b2, distance, x->kth);
+    count_bound(sums, 0, (double)x->bound.b1, distance, x->kth);
+    count_bound(sums, 1, (double)x->bound.b2, distance, x->kth);
     count_bound(sums, 2, (double)d.lower, distance, x->kth);
     sums->violations[2] += (double)d.upper < distance - (double)BOUND_SLACK;
     sums->pruned_by_any +=
-        (double)fmaxf(fmaxf(at->bound.b1, at->bound.b2), d.lower) > x->kth + (double)BOUND_SLACK;
+        (double)fmaxf(fmaxf(x->bound.b1, x->bound.b2), d.lower) > x->kth + (double)BOUND_SLACK;
     count_angle(sums, &g->model->fitted.calibration, h, distance);
     sums->candidates[h] += 1;
     sums->neighbours[h] += distance <= x->kth;
@@ -145,8 +140,7 @@ static int judge_row(struct auditor *x, const struct visited *at)
 int asteria_bounds_audit_query(const struct asteria_job *job, struct asteria_scratch *s)
 {
     struct asteria *a = job->a;
-    struct asteria_audit sums = { .queries = 1 };
-    struct auditor x = { .job = job, .s = s, .sums = &sums };
+    struct auditor x = { .job = job, .s = s, .sums.queries = 1 };
     pthread_mutex_lock(&a->scratch.lock);
     if (!a->audit)
         a->audit = mem_zalloc(a->base.env.mem, sizeof *a->audit);
@@ -163,7 +157,6 @@ int asteria_bounds_audit_query(const struct asteria_job *job, struct asteria_scr
     x.kth = x.nearest.n == job->k ? 0 : INFINITY;
     for (size_t i = 0; !rc && i < x.nearest.n; i++)
         x.kth = fmax(x.kth, x.distances[at[i]]);
-    x.n = 0;
     if (!rc)
         rc = visit(&x, judge_row);
     mem_group_free(&g);
@@ -173,8 +166,8 @@ int asteria_bounds_audit_query(const struct asteria_job *job, struct asteria_scr
     if (a->audit->changes != a->changes)
         *a->audit = (struct asteria_audit){ .changes = a->changes };
     for (size_t i = 0; i < offsetof(struct asteria_audit, quantile) / sizeof *to; i++)
-        to[i] += ((const double *)&sums)[i];
-    memcpy(a->audit->quantile, sums.quantile, sizeof sums.quantile);
+        to[i] += ((const double *)&x.sums)[i];
+    memcpy(a->audit->quantile, x.sums.quantile, sizeof x.sums.quantile);
     pthread_mutex_unlock(&a->scratch.lock);
     return OK;
 }

@@ -36,7 +36,7 @@ static int prepare_queries(void *arg, size_t first, size_t end, size_t worker)
     struct device_batch *b = arg;
     const struct asteria_job *job = b->job;
     struct asteria_scratch *s = job->scratch[worker];
-    int rc = asteria_scratch_prepare(job->a, s, job->knobs, 0);
+    int rc = asteria_scratch_prepare(job->a, s, 0);
     for (size_t q = first; rc == OK && q < end; q++) {
         asteria_query_begin(job, s, job->queries + (b->first + q) * job->query_bytes, NEEDS_BOUNDS);
         asteria_lrsq_device_query(s->views[0].g->model->lrsq, s->views[0].residual_query,

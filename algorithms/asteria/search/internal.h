@@ -83,7 +83,7 @@ struct asteria_scratch {
        first_later on there are n_later greater keys, unsorted, from which the next heap is made.
        n_keys is 0 only if n_later is. */
     uint64_t *keys;
-    float *centre_sq;            /* |q - c|^2; NAN: not computed */
+    float *centre_sq;            /* |q - c|^2, where the order or the bounds use it */
     struct asteria_bound *bound; /* filled if bounded */
     uint32_t *numbers;           /* scratch */
     float *estimates;            /* of a view's centre_sq; a multiple of 16 entries */
@@ -112,9 +112,6 @@ struct asteria_scratch {
     uint32_t *seeds;
     float *seed_scores;
     size_t n_seeds, seeds_capacity;
-    uint32_t *seen; /* by slot: seen_now of the last query that offered it */
-    size_t seen_capacity;
-    uint32_t seen_now;
     bool uses_beam;
     struct range_hits hits;
     int failure; /* first error of the query */
@@ -133,8 +130,7 @@ struct asteria_bound {
 void asteria_scratch_give(struct asteria *, struct asteria_scratch *);
 /* Prepares for a query of the present index; best: number of estimates kept. The lock must be
    held. ERR_NO_MEMORY. */
-int asteria_scratch_prepare(struct asteria *, struct asteria_scratch *,
-                            const struct asteria_knobs *, size_t best);
+int asteria_scratch_prepare(struct asteria *, struct asteria_scratch *, size_t best);
 
 enum asteria_query_needs {
     NEEDS_SCAN = 1,  /* the quantizer's tables */
@@ -187,12 +183,7 @@ static inline bool uses_codes(const struct asteria_job *job, const struct asteri
    meets rows again. */
 static inline bool first_seen(struct asteria_scratch *s, uint32_t slot)
 {
-    if (!s->uses_beam)
-        return true;
-    if (s->seen[slot] == s->seen_now)
-        return false;
-    s->seen[slot] = s->seen_now;
-    return true;
+    return !s->uses_beam || asteria_caprg_note(&s->walk, slot);
 }
 
 /* Counts probes for the hot set, if rows may be on disk. */
@@ -274,12 +265,12 @@ int asteria_device_search(const struct asteria_job *, size_t n, size_t threads);
 
 /* --------------------------------------------------------------------- beam.c, bounds_audit.c */
 
-/* Before the scan: decides whether there will be a beam search. */
+/* Before the scan: decides whether there will be a beam search. Failure: in the scratch. */
 void asteria_beam_begin(const struct asteria_job *, struct asteria_scratch *);
 /* Adds a seed. */
 void asteria_beam_seed(const struct asteria_job *, struct asteria_scratch *, uint32_t slot);
 /* Searches the graph from the seeds and offers the rows met. */
-int asteria_beam_query(const struct asteria_job *, struct asteria_scratch *);
+void asteria_beam_query(const struct asteria_job *, struct asteria_scratch *);
 int asteria_bounds_audit_query(const struct asteria_job *, struct asteria_scratch *);
 void asteria_bounds_audit_stats(const struct asteria *, struct stat_sink *);
 

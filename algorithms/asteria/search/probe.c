@@ -45,7 +45,6 @@ static struct asteria_angles angles_of(const struct asteria_view *v, uint64_t co
     return asteria_bucket_angles(sum / sqrtf((float)m));
 }
 
-/* centre_sq: NAN if the ball is not used. */
 struct asteria_bound asteria_bounds_of_bucket(const struct asteria_job *job,
                                               const struct asteria_view *v,
                                               const struct asteria_bucket *b, float centre_sq)
@@ -59,11 +58,9 @@ struct asteria_bound asteria_bounds_of_bucket(const struct asteria_job *job,
     const float apart = fmaxf(angles.min - b->angle_max, b->angle_min - angles.max);
     if (apart > 0)
         bound.b2 = 2 - 2 * cosf(apart);
-    if (!isnan(centre_sq)) {
-        const float root = sqrtf(centre_sq), gap = fmaxf(root - b->far, b->near - root);
-        if (gap > 0)
-            bound.b2 = fmaxf(bound.b2, gap * gap);
-    }
+    const float root = sqrtf(centre_sq), gap = fmaxf(root - b->far, b->near - root);
+    if (gap > 0)
+        bound.b2 = fmaxf(bound.b2, gap * gap);
     return bound;
 }
 
@@ -304,8 +301,6 @@ void asteria_probe_order(const struct asteria_job *job, struct asteria_scratch *
         certified ? ORDER_BOUND : (enum asteria_order)job->knobs->probe_order;
     s->n_keys = 0;
     s->bounded = false;
-    for (size_t i = 0; order != ORDER_CENTRE && i < s->n_buckets; i++)
-        s->centre_sq[i] = NAN;
     for (size_t i = 0; i < s->n_views; i++) {
         const struct asteria_view *v = &s->views[i];
         if (order == ORDER_CENTRE || order == ORDER_SCORE)
@@ -322,11 +317,8 @@ bool asteria_probe_next(struct asteria_scratch *s, size_t *number)
 {
     if (s->n_keys == 0)
         return false;
-    *number = (uint32_t)s->keys[0];
-    s->keys[0] = s->keys[--s->n_keys];
-    if (s->n_keys > 0) {
-        key_heap_sift(s->keys, s->n_keys, 0);
-    } else if (s->n_later > 0) {
+    *number = (uint32_t)key_heap_pop(s->keys, &s->n_keys);
+    if (s->n_keys == 0 && s->n_later > 0) {
         memmove(s->keys, s->keys + s->first_later, s->n_later * sizeof *s->keys);
         heap_of_smallest(s, s->n_later);
     }

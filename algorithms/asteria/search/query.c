@@ -21,7 +21,6 @@ static void close_scratch(struct mem *mem, void *scratch)
     asteria_caprg_scratch_free(&s->walk, mem);
     mem_free(mem, s->seeds);
     mem_free(mem, s->seed_scores);
-    mem_free(mem, s->seen);
     mem_free(mem, s->hits.hits);
 }
 
@@ -92,23 +91,7 @@ static bool fit_buckets(struct mem *mem, struct asteria_scratch *s)
     return !g->failed;
 }
 
-static bool fit_beam(struct asteria *a, struct asteria_scratch *s)
-{
-    struct mem *mem = a->base.env.mem;
-    if (a->n_slots > s->seen_capacity) {
-        const size_t n = a->n_slots + a->n_slots / 8;
-        s->seen_capacity = 0;
-        if (!mem_fit(mem, &s->seen, n, sizeof *s->seen))
-            return false;
-        memset(s->seen, 0, n * sizeof *s->seen);
-        s->seen_capacity = n;
-        s->seen_now = 0;
-    }
-    return true;
-}
-
-int asteria_scratch_prepare(struct asteria *a, struct asteria_scratch *s,
-                            const struct asteria_knobs *knobs, size_t best)
+int asteria_scratch_prepare(struct asteria *a, struct asteria_scratch *s, size_t best)
 {
     struct mem *mem = a->base.env.mem;
     s->failure = OK;
@@ -123,7 +106,6 @@ int asteria_scratch_prepare(struct asteria *a, struct asteria_scratch *s,
     }
     s->best = topk_begin(best, s->best_distances, s->best_slots);
     if (s->unit && fit_views(a, s) && fit_buckets(mem, s) &&
-        (knobs->beam == 0 || !a->graph || fit_beam(a, s)) &&
         (!asteria_rows_are_tiered(a->rows) || s->reader ||
          (s->reader = asteria_rows_reader(a->rows))))
         return OK;
@@ -151,7 +133,7 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
                                   sizeof *s->numbers + sizeof *s->estimates) +
            s->best_capacity * (sizeof *s->best_distances + sizeof *s->best_slots) +
            s->seeds_capacity * (sizeof *s->seeds + sizeof *s->seed_scores) +
-           s->seen_capacity * sizeof *s->seen + s->hits.capacity * sizeof *s->hits.hits;
+           s->walk.marks_capacity * sizeof *s->walk.marks + s->hits.capacity * sizeof *s->hits.hits;
 }
 
 const struct scratch_kind asteria_scratch_kind = { sizeof(struct asteria_scratch), NULL,
@@ -229,7 +211,7 @@ static void heuristic_query(const struct asteria_job *job, struct asteria_scratc
     }
     s->counts.probes += probes;
     if (s->uses_beam && !s->failure)
-        s->failure = asteria_beam_query(job, s);
+        asteria_beam_query(job, s);
     asteria_rerank_flush(job, s);
     asteria_scan_add_first(job, s);
 }
@@ -254,8 +236,8 @@ int asteria_query_search(const struct asteria_job *job, struct asteria_scratch *
     size_t rerank = (size_t)job->knobs->rerank;
     if (rerank >= job->a->live || !job->knobs->exact || certified)
         rerank = 0;
-    const int rc = asteria_scratch_prepare(job->a, s, job->knobs,
-                                           rerank > 0 && rerank < job->k ? job->k : rerank);
+    const int rc =
+        asteria_scratch_prepare(job->a, s, rerank > 0 && rerank < job->k ? job->k : rerank);
     if (rc)
         return rc;
     asteria_beam_begin(job, s);

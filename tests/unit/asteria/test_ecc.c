@@ -339,9 +339,9 @@ static void test_flips_of_equal_bits(void **state)
 
     assert_non_null(addresses);
     /* -0 is the same bit as 0. */
-    assert_int_equal(asteria_ecc_flips(e, p, 99, 5000, addresses), 1);
+    assert_int_equal(asteria_ecc_flips(e, p, ECC_FLIPS_MAX, 5000, addresses), 1);
     const float ones[12] = { 1, -1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1 };
-    assert_int_equal(asteria_ecc_flips(e, ones, 99, 4096, addresses), 4096);
+    assert_int_equal(asteria_ecc_flips(e, ones, ECC_FLIPS_MAX, 4096, addresses), 4096);
     for (unsigned i = 0; i < 4096; i++) {
         assert_true(addresses[i] < 4096 && !seen[addresses[i]]);
         seen[addresses[i]] = true;

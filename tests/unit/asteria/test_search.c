@@ -144,7 +144,7 @@ static void test_every_bucket_in_order(void **state)
         const struct asteria_job job = { .a = asteria_of(w.index), .knobs = &knobs, .k = 1 };
         struct asteria_scratch *s = scratch_pool_take(&job.a->scratch);
         assert_non_null(s);
-        assert_int_equal(asteria_scratch_prepare(job.a, s, &knobs, 0), OK);
+        assert_int_equal(asteria_scratch_prepare(job.a, s, 0), OK);
         asteria_query_begin(&job, s, world_row(&w, 17), NEEDS_SCAN | NEEDS_BOUNDS);
         asteria_probe_order(&job, s);
         memset(met, 0, n * sizeof *met);

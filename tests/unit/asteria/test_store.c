@@ -134,8 +134,7 @@ static void test_nonsense(void **state)
         const struct store_entry *e = &x.entries[i];
         const bool numbers = strncmp(e->tag, "meta", 4) == 0 || strncmp(e->tag, "params", 6) == 0 ||
                              strncmp(e->tag, "ids", 3) == 0 || strncmp(e->tag, "places", 6) == 0 ||
-                             strncmp(e->tag, "waiting", 7) == 0 ||
-                             strncmp(e->tag, "free", 4) == 0 || strncmp(e->tag, "gen", 3) == 0 ||
+                             strncmp(e->tag, "free", 4) == 0 ||
                              strncmp(e->tag, "buckets", 7) == 0 ||
                              strncmp(e->tag, "slots", 5) == 0 || strncmp(e->tag, "alive", 5) == 0;
         if (e->bytes > 0) {
@@ -180,7 +179,6 @@ static void test_impossible(void **state)
     const float wild = 3e30F;
     const int64_t none = -1;
     const uint64_t all = UINT64_MAX;
-    const uint32_t zero = 0;
 
     begin_saved(&s, &kinds[0], HALFWAY, saved);
     small_close(&s);
@@ -195,8 +193,7 @@ static void test_impossible(void **state)
         { "turn0", 64, &wild, sizeof wild },
         { "params", offsetof(struct asteria_params, degree), &none, sizeof none },
         { "params", offsetof(struct asteria_params, centering), &(const char){ 5 }, 1 },
-        { "meta", 52, &zero, 4 },               /* there is no graph, which has all rows */
-        { "waiting", 0, &all, 8 },              /* live slots, too */
+        { "places", 0, &all, 8 },               /* of a live slot: none */
         { "words0", 7, &(const char){ 1 }, 1 }, /* bits beyond the word */
         { "params", offsetof(struct asteria_params, address_bits), &(const int64_t){ 13 }, 8 },
     };
@@ -209,8 +206,7 @@ static void test_impossible(void **state)
     end_saved(&s, saved);
 }
 
-/* A free slot is listed twice instead of another: it would be used for two rows. A tombstone bit is
-   set beyond the last slot, which the next row would use. */
+/* A free slot is listed twice instead of another: it would be used for two rows. */
 static void test_slots(void **state)
 {
     struct asteria_world s;
@@ -227,10 +223,6 @@ static void test_slots(void **state)
     const size_t section = section_of(&x, "free");
     write_again(&s, &x, saved, section, 0, 4, x.all.at + x.entries[section].offset, 4);
     assert_code(small_load(&s, saved), ERR_CORRUPT, &s.bench.error);
-    const struct store_entry *tombstones = &x.entries[section_of(&x, "waiting")];
-    assert_int_equal(tombstones->bytes * 8, 512); /* two bits for each of 250 */
-    write_again(&s, &x, saved, section_of(&x, "waiting"), 0, 63, &(const char){ 16 }, 1);
-    assert_code(small_load(&s, saved), ERR_CORRUPT, &s.bench.error);
     free(x.all.at);
     end_saved(&s, saved);
 }
@@ -240,7 +232,6 @@ static void test_others(void **state)
     struct asteria_world s;
     static struct apart x;
     char saved[PATH_MAX];
-    const uint64_t version = 7;
 
     begin_saved(&s, &kinds[0], HALFWAY, saved);
     small_close(&s);
@@ -256,12 +247,6 @@ static void test_others(void **state)
     assert_code(small_load(&s, saved), ERR_DIMENSION, &s.bench.error);
     s.bench.env = env;
     assert_code(small_load(&s, s.dir), ERR_NOT_FOUND, &s.bench.error);
-
-    /* Rows of another model. */
-    write_again(&s, &x, saved, section_of(&x, "gen1"), 0, 0, &version, sizeof version);
-    const int rc = small_load(&s, saved);
-    assert_non_null(strstr(s.bench.error.text, "version 7"));
-    assert_code(rc, ERR_VERSION, &s.bench.error);
 
     /* Written by a later version of the program. */
     static struct store_writer w;

@@ -192,8 +192,8 @@ static void test_reencoding_of_the_dead(void **state)
         if (asteria_is_live(a, slot))
             continue;
         dead++;
-        assert_true(asteria_is_tombstone(a, slot, 1));
-        assert_false(asteria_is_tombstone(a, slot, 0)); /* its bucket is gone */
+        assert_true(asteria_is_dead_in_graph(a, slot));
+        assert_true(a->places[slot].bucket == UINT32_MAX); /* its bucket is gone */
         assert_int_equal(a->places[slot].generation, a->now);
         assert_ok(asteria_rows_get(a->rows, slot, NULL, &row), &w.bench.error);
         asteria_rotation_apply(m->rotation, w.bench.env.kernels, row, z);

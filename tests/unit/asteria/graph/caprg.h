@@ -199,7 +199,7 @@ static inline struct asteria_caprg_beam bed_walk(struct bed *b, struct nearest *
                                                  const float *query, size_t k, size_t beam,
                                                  const uint32_t *seeds, size_t n)
 {
-    struct asteria_caprg_beam walk = { nearest_score, s, beam, 0, 0 };
+    struct asteria_caprg_beam walk = { nearest_score, s, 0, 0 };
     float scores[64];
 
     *s = (struct nearest){ .bed = b, .query = query, .k = k };
@@ -208,8 +208,8 @@ static inline struct asteria_caprg_beam bed_walk(struct bed *b, struct nearest *
         if (b->alive[seeds[i]])
             nearest_keep(s, scores[i], seeds[i]);
     }
-    assert_ok(asteria_caprg_search(b->graph, &b->scratch, seeds, scores, n, &walk),
-              &b->bench.error);
+    assert_ok(asteria_caprg_begin(b->graph, &b->scratch, beam), &b->bench.error);
+    asteria_caprg_search(b->graph, &b->scratch, seeds, scores, n, &walk);
     return walk;
 }
 

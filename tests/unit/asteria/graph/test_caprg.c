@@ -223,8 +223,11 @@ static void test_histories(void **state)
         b.rng = rng_at(test_seed(), 200 + round);
         b.noise = round % 3 ? .1 : 0;
         for (size_t i = 0; i < 1500; i++) {
+            const uint64_t deferred = asteria_caprg_count(b.graph).deferred;
+
             step(&b, pool);
             bed_check(&b);
+            pruned += asteria_caprg_count(b.graph).deferred < deferred;
         }
         while (more)
             assert_ok(asteria_caprg_forget(b.graph, 50, &more), &b.bench.error);
@@ -235,10 +238,9 @@ static void test_histories(void **state)
         assert_int_equal(asteria_caprg_count(b.graph).nodes, live);
         assert_true(removed == 0 || removed * CAPRG_SWEEP_SHARE < live);
         assert_true(b.n_gone > 100);
-        pruned += asteria_caprg_count(b.graph).pruned;
         bed_close(&b);
     }
-    assert_true(pruned > 500);
+    assert_true(pruned > 100);
 }
 
 /* After a removal the in-neighbours of the removed node have edges to some of its neighbours. */
@@ -299,36 +301,14 @@ static void test_sweeps_are_of_many(void **state)
     bed_close(&b);
 }
 
-/* The whole state of a graph, for comparison. */
-struct image {
-    uint32_t links[400 * 8];
-    uint8_t states[400];
-    size_t first_deferred[400], n_removed;
-    struct asteria_caprg_counts counts;
-};
-
-static void take_image(const struct bed *b, struct image *i)
-{
-    const struct asteria_caprg *g = b->graph;
-
-    memset(i, 0, sizeof *i);
-    memcpy(i->links, g->links, g->n_slots * g->degree * sizeof *g->links);
-    memcpy(i->states, g->states, g->n_slots);
-    for (uint32_t x = 0; x < g->n_slots; x++)
-        i->first_deferred[x] = asteria_caprg_count_deferred(g, x);
-    i->n_removed = g->n_removed;
-    i->counts = asteria_caprg_count(g);
-}
-
-/* A change that fails at any allocation or any read of rows leaves everything unchanged; then it
-   succeeds. Returns the number of failures. */
+/* A change that fails at any allocation or any read of rows leaves a sound graph, in which x waits to
+   be linked; then it succeeds. Returns the number of failures. */
 static size_t fail_everywhere(struct bed *b, int (*change)(struct bed *, uint32_t), uint32_t x,
                               bool of_rows)
 {
-    static struct image before, after;
-
-    take_image(b, &before);
     for (size_t i = 1; i < 200; i++) {
+        size_t edges;
+
         atomic_store(&b->bench.mem.calls, 0);
         atomic_store(&b->bench.mem.failed, false);
         b->exact_calls = 0;
@@ -341,8 +321,10 @@ static size_t fail_everywhere(struct bed *b, int (*change)(struct bed *, uint32_
         if (rc == OK)
             return i - 1;
         assert_code(rc, of_rows ? ERR_IO : ERR_NO_MEMORY, &b->bench.error);
-        take_image(b, &after);
-        assert_memory_equal(&before, &after, sizeof before);
+        assert_ok(asteria_caprg_check(b->graph, &b->bench.error), &b->bench.error);
+        (void)asteria_caprg_edges(b->graph, x, &edges);
+        assert_int_equal(edges, 0);
+        assert_false(b->graph->states[x] & CAPRG_NODE);
     }
     fail_msg("never succeeds");
     return 0;
@@ -360,7 +342,7 @@ static int remove_one(struct bed *b, uint32_t x)
     return remove_node(b->graph, x);
 }
 
-static void test_failures_change_nothing(void **state)
+static void test_failures(void **state)
 {
     struct bed b;
     size_t of_adding[2] = { 0 }, of_removing = 0;
@@ -379,7 +361,7 @@ static void test_failures_change_nothing(void **state)
         bed_check(&b);
     }
     /* More failures than a node's own pool has: nodes to be pruned fail, too. */
-    assert_true(of_adding[0] > 5 && of_adding[1] > 160);
+    assert_true(of_adding[0] > 5 && of_adding[1] > 150);
     assert_int_equal(of_removing, 0);
     bed_close(&b);
 }
@@ -454,7 +436,7 @@ int main(void)
         cmocka_unit_test(test_histories),
         cmocka_unit_test(test_in_neighbours_are_joined),
         cmocka_unit_test(test_sweeps_are_of_many),
-        cmocka_unit_test(test_failures_change_nothing),
+        cmocka_unit_test(test_failures),
         cmocka_unit_test(test_maintenance_goes_on),
         cmocka_unit_test(test_queue),
     };

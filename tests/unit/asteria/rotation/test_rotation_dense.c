@@ -103,11 +103,8 @@ enum { N = 3000, DIM = 48, M = 12 };
 static float *spectrum(struct rng *r, struct test_bench *b)
 {
     float *rows = malloc(N * DIM * sizeof *rows);
-    double rotation[DIM * DIM];
     float axes[DIM * DIM], plain[DIM];
-    assert_ok(asteria_dense_orthogonal(&b->env, r, DIM, rotation), &b->error);
-    for (size_t i = 0; i < DIM * DIM; i++)
-        axes[i] = (float)rotation[i];
+    asteria_dense_orthogonal(r, DIM, axes);
     for (size_t i = 0; i < N; i++) {
         for (size_t j = 0; j < DIM; j++)
             plain[j] = (float)(rng_normal(r) * sqrt(1. / (1. + (double)j)));

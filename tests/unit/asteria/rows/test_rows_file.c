@@ -1,5 +1,5 @@
 /* test_rows_file.c - rows of the file are compared with their checksums, and its folder is locked. */
-#include "algorithms/asteria/rows/internal.h"
+#include "algorithms/asteria/rows/rows.h"
 #include "tests/support/index_folder.h"
 #include "tests/unit/asteria/store.h"
 

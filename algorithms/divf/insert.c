@@ -4,7 +4,7 @@
  * reserved. Slots are taken. All threads store the vectors. All threads add the copies and their
  * codes, each list by one thread; from then on searches find them. The places are recorded. The
  * result does not depend on which thread did what, so an index does not depend on the
- * thread count. */
+ * thread count. Training files the stored vectors likewise, in lists that no search has yet. */
 #include <string.h>
 
 #include "algorithms/divf/device.h"
@@ -36,17 +36,17 @@ static int out_of_memory(const struct divf *d)
     return fail(d->env.error, ERR_NO_MEMORY, "insert: out of memory");
 }
 
-/* Finds the n_lists nearest lists of each of n rows. */
-static int assign(struct divf *d, struct divf_scratch *s, const float *rows, size_t n,
-                  size_t n_lists, uint32_t *lists)
+/* Finds the n_lists nearest lists of `among` for each of n rows. */
+static int assign(struct divf *d, const struct divf_lists *among, struct divf_scratch *s,
+                  const float *rows, size_t n, size_t n_lists, uint32_t *lists)
 {
     const struct index_env *env = &d->env;
-    struct centroids centroids = divf_centroids(&d->lists);
-    if (d->lists.n == 1) {
+    struct centroids centroids = divf_centroids(among);
+    if (among->n == 1) {
         memset(lists, 0, n * sizeof *lists);
         return OK;
     }
-    if (n >= DEVICE_ROWS_MIN && d->device)
+    if (n >= DEVICE_ROWS_MIN && d->device && among == &d->lists)
         return divf_device_assign(d, rows, n, n_lists, lists);
     if (!divf_scratch_fit_nearest(d, s))
         return out_of_memory(d);
@@ -87,7 +87,7 @@ static int file_few(struct divf *d, const void *rows, const uint64_t *ids, size_
     int rc = OK;
     if (s && divf_scratch_fit_work(d, d->view, s, n) && divf_scratch_fit_floats(d, s, n)) {
         const float *vectors = divf_floats(&d->lists.space, rows, n, s->floats);
-        rc = assign(d, s, vectors, n, n_lists, lists);
+        rc = assign(d, &d->lists, s, vectors, n, n_lists, lists);
         if (!rc && q)
             quantizer_transform(q, vectors, n, s->work);
         for (; !rc && *done < n; *done += !rc)
@@ -105,8 +105,10 @@ static int file_few(struct divf *d, const void *rows, const uint64_t *ids, size_
 
 struct filing {
     struct divf *d;
+    struct divf_lists *to; /* the index's, or those of a training */
     struct mem_group memory;
-    const unsigned char *rows; /* in env's element */
+    const unsigned char *rows; /* in env's element; NULL: they are stored, in their slots, */
+    float *vectors;            /* and these are theirs */
     const uint64_t *ids;
     size_t n, s;        /* rows of the block; lists per row */
     size_t capacity;    /* rows that fit in the arrays */
@@ -125,7 +127,13 @@ struct filing {
 static const float *floats_of(const struct filing *f, size_t first, size_t end, size_t worker)
 {
     struct divf_scratch *s = f->scratch[worker];
-    const struct divf_space *space = &f->d->lists.space;
+    const struct divf_space *space = &f->to->space;
+    if (!f->rows) {
+        float *vectors = f->vectors + first * space->dim;
+        for (size_t i = first; i < end; i++)
+            divf_widen(space, divf_row(f->to, f->slots[i]), 1, f->vectors + i * space->dim);
+        return vectors;
+    }
     if (!divf_scratch_fit_floats(f->d, s, end - first))
         return NULL;
     return divf_floats(space, f->rows + first * space->row_bytes, end - first, s->floats);
@@ -137,11 +145,12 @@ static int assign_tile(void *arg, size_t first, size_t end, size_t worker)
 {
     struct filing *f = arg;
     struct divf *d = f->d;
-    const struct quantizer *q = d->lists.quantizer;
+    const struct quantizer *q = f->to->quantizer;
     const float *vectors = floats_of(f, first, end, worker);
     int rc = vectors ? OK : out_of_memory(d);
     if (!rc && !f->on_device)
-        rc = assign(d, f->scratch[worker], vectors, end - first, f->s, f->lists + first * f->s);
+        rc = assign(d, f->to, f->scratch[worker], vectors, end - first, f->s,
+                    f->lists + first * f->s);
     if (!rc && q)
         quantizer_transform(q, vectors, end - first, f->transformed + first * q->work_dim);
     return rc;
@@ -153,8 +162,9 @@ static int assign_block(struct filing *f)
     int rc = OK;
     if (f->on_device) {
         const float *vectors = floats_of(f, 0, f->n, 0);
-        rc = vectors ? assign(d, f->scratch[0], vectors, f->n, f->s, f->lists) : out_of_memory(d);
-        if (rc || !d->lists.quantizer)
+        rc = vectors ? assign(d, f->to, f->scratch[0], vectors, f->n, f->s, f->lists)
+                     : out_of_memory(d);
+        if (rc || !f->to->quantizer)
             return rc;
     }
     return parallel_for(d->env.pool, f->threads, f->n, NEAREST_ROWS, assign_tile, f);
@@ -184,7 +194,7 @@ static void take_slots(struct filing *f)
 
 static void record_places(struct filing *f)
 {
-    struct divf_lists *lists = &f->d->lists;
+    struct divf_lists *lists = f->to;
     for (size_t l = 0; l < lists->n; l++)
         divf_list_grown(lists, l, f->start[l + 1] - f->start[l]);
     for (size_t i = 0; i < f->n; i++)
@@ -200,7 +210,7 @@ static void fetch_ahead(const float *floats, size_t n)
 
 static void put_list(struct filing *f, size_t list, size_t last)
 {
-    struct divf_lists *lists = &f->d->lists;
+    struct divf_lists *lists = f->to;
     const bool codes = lists->quantizer;
     const size_t floats = codes ? lists->quantizer->work_dim : 0;
     latch_take(&lists->list[list]->latch);
@@ -220,7 +230,7 @@ static int put_copies(void *arg, size_t first, size_t end, size_t worker)
     (void)worker;
     for (size_t l = first; l < end; l++) {
         if (l + LISTS_AHEAD < end)
-            __builtin_prefetch(f->d->lists.list[l + LISTS_AHEAD], 1);
+            __builtin_prefetch(f->to->list[l + LISTS_AHEAD], 1);
         if (f->start[l + 1] > f->start[l])
             put_list(f, l, f->start[end]);
     }
@@ -231,46 +241,52 @@ static int put_copies(void *arg, size_t first, size_t end, size_t worker)
    at all. */
 static int file_block(struct filing *f)
 {
-    struct divf *d = f->d;
-    struct pool *pool = d->env.pool;
+    struct divf_lists *to = f->to;
+    struct pool *pool = f->d->env.pool;
     int rc = assign_block(f);
     if (rc)
         return rc;
-    nearest_sort_by_list(f->lists, f->n * f->s, f->d->lists.n, f->start, f->order);
-    for (size_t l = 0; l < d->lists.n; l++) {
+    nearest_sort_by_list(f->lists, f->n * f->s, to->n, f->start, f->order);
+    for (size_t l = 0; l < to->n; l++) {
         if (f->start[l + 1] > f->start[l])
-            rc = divf_list_reserve(&d->lists, l, f->start[l + 1] - f->start[l]);
+            rc = divf_list_reserve(to, l, f->start[l + 1] - f->start[l]);
         if (rc)
             return rc;
     }
-    take_slots(f);
-    (void)parallel_for(pool, f->threads, f->n, NEAREST_ROWS, store_rows, f);
-    (void)parallel_for(pool, f->threads, d->lists.n, 16, put_copies, f);
+    if (f->rows) {
+        take_slots(f);
+        (void)parallel_for(pool, f->threads, f->n, NEAREST_ROWS, store_rows, f);
+    }
+    (void)parallel_for(pool, f->threads, to->n, 16, put_copies, f);
     record_places(f);
     return OK;
 }
 
 /* --------------------------------------------------------------------------------- batches */
 
-static size_t block_rows(const struct divf *d, size_t n)
+static size_t block_rows(const struct divf *d, const struct divf_lists *to, size_t n)
 {
     size_t most = BLOCK_ROWS;
-    if (d->lists.quantizer)
-        most = BLOCK_BYTES / (d->lists.quantizer->work_dim * sizeof(float));
-    if (d->space.kind != DIVF_FLOATS && most > BLOCK_BYTES / (d->env.dim * sizeof(float)))
+    if (to->quantizer)
+        most = BLOCK_BYTES / (to->quantizer->work_dim * sizeof(float));
+    if ((d->space.kind != DIVF_FLOATS || to != &d->lists) &&
+        most > BLOCK_BYTES / (d->env.dim * sizeof(float)))
         most = BLOCK_BYTES / (d->env.dim * sizeof(float));
     most = most < NEAREST_ROWS ? NEAREST_ROWS : most > BLOCK_ROWS ? BLOCK_ROWS : most;
     return n < most ? n : most;
 }
 
-static bool filing_open(struct filing *f, size_t n)
+static bool filing_open(struct filing *f, struct divf *d, struct divf_lists *to, size_t n)
 {
-    struct divf *d = f->d;
     struct mem_group *g = &f->memory;
-    size_t lists = d->lists.n, work_dim = d->lists.quantizer ? d->lists.quantizer->work_dim : 0;
-    f->s = (size_t)d->params.soft_k < lists ? (size_t)d->params.soft_k : lists;
-    f->capacity = block_rows(d, n);
-    f->on_device = d->device != NULL;
+    size_t lists = to->n, work_dim = to->quantizer ? to->quantizer->work_dim : 0;
+    *f = (struct filing){ .d = d,
+                          .to = to,
+                          .memory.mem = d->env.mem,
+                          .s = (size_t)d->params.soft_k < lists ? (size_t)d->params.soft_k : lists,
+                          .capacity = block_rows(d, to, n),
+                          .threads = n > NEAREST_ROWS ? pool_threads(d->env.pool) : 1,
+                          .on_device = d->device && to == &d->lists };
     f->lists = mem_group_array(g, f->capacity * f->s, sizeof *f->lists);
     f->places = mem_group_array(g, f->capacity * f->s, sizeof *f->places);
     f->order = mem_group_array(g, f->capacity * f->s, sizeof *f->order);
@@ -278,6 +294,7 @@ static bool filing_open(struct filing *f, size_t n)
     f->start = mem_group_array(g, lists + 2, sizeof *f->start);
     f->transformed = mem_group_array(g, f->capacity * work_dim, sizeof *f->transformed);
     f->scratch = mem_group_array(g, f->threads, sizeof *f->scratch);
+    f->vectors = mem_group_array(g, to == &d->lists ? 0 : f->capacity * d->env.dim, sizeof(float));
     while (f->scratch && f->ready < f->threads &&
            (f->scratch[f->ready] = scratch_pool_take(&d->scratch)))
         f->ready++;
@@ -293,10 +310,8 @@ static void filing_close(struct filing *f)
 
 static int file_all(struct divf *d, const void *rows, const uint64_t *ids, size_t n, size_t *done)
 {
-    struct filing f = { .d = d,
-                        .memory.mem = d->env.mem,
-                        .threads = n > NEAREST_ROWS ? pool_threads(d->env.pool) : 1 };
-    int rc = filing_open(&f, n) ? OK : out_of_memory(d);
+    struct filing f;
+    int rc = filing_open(&f, d, &d->lists, n) ? OK : out_of_memory(d);
     while (!rc && *done < n) {
         f.rows = (const unsigned char *)rows + *done * d->vectors.element_bytes;
         f.ids = ids + *done;
@@ -304,6 +319,31 @@ static int file_all(struct divf *d, const void *rows, const uint64_t *ids, size_
         rc = file_block(&f);
         if (!rc)
             *done += f.n;
+    }
+    filing_close(&f);
+    return rc;
+}
+
+/* A free slot keeps its place in the list of free ones. */
+int divf_file_stored(struct divf *d, struct divf_lists *to)
+{
+    struct filing f;
+    to->places = mem_array(d->env.mem, d->slots.capacity * to->soft_k, sizeof *to->places);
+    int rc = filing_open(&f, d, to, d->slots.ids.n) && to->places
+                 ? OK
+                 : fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory reassigning %zu vectors",
+                        d->slots.ids.n);
+    for (uint32_t slot = 0; !rc && slot < d->slots.n; slot++) {
+        uint32_t *places = divf_slot_places(to, slot);
+        memset(places, 0xff, to->soft_k * sizeof *places);
+        if (d->slots.id[slot] == INDEX_NO_ID)
+            *places = *divf_slot_places(&d->lists, slot);
+        else
+            f.slots[f.n++] = slot;
+        if (f.n > 0 && (f.n == f.capacity || slot + 1 == d->slots.n)) {
+            rc = file_block(&f);
+            f.n = 0;
+        }
     }
     filing_close(&f);
     return rc;

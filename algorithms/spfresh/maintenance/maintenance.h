@@ -5,7 +5,7 @@
 #ifndef DRIFTLINE_SPFRESH_MAINTENANCE_MAINTENANCE_H
 #define DRIFTLINE_SPFRESH_MAINTENANCE_MAINTENANCE_H
 
-#include "algorithms/spfresh/codec/members.h"
+#include "algorithms/spfresh/codec/codec.h"
 #include "algorithms/spfresh/spfresh.h"
 
 /* 1. Opening */

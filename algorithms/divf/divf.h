@@ -383,6 +383,9 @@ int divf_train(struct index *, struct vectors sample);
 int divf_train_if_due(struct divf *, struct vectors rows);
 /* Trains again on all rows if the codebook no longer fits them (train.c). ERR_NO_MEMORY. */
 int divf_train_again_if_due(struct divf *, bool maintaining, bool *trained);
+/* filing.c. Stores n rows, for which divf_slots_reserve() was called; *done of them on failure.
+   ERR_NO_MEMORY, ERR_ARGUMENT; of a device: as divf_device_assign(). */
+int divf_file_rows(struct divf *, const void *rows, const uint64_t *ids, size_t n, size_t *done);
 /* Files all stored vectors in the lists of a training, which have no places yet. ERR_NO_MEMORY. */
 int divf_file_stored(struct divf *, struct divf_lists *);
 int divf_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);

@@ -21,14 +21,6 @@ enum {
 
 /* ---- merging */
 
-static uint64_t keep_of(const char *operand)
-{
-    uint64_t keep;
-
-    memcpy(&keep, operand, sizeof keep);
-    return keep;
-}
-
 /* A value under construction, allocated by malloc(), because RocksDB frees it. */
 struct value {
     char *bytes;
@@ -55,15 +47,6 @@ static bool splice(struct value *v, uint64_t keep, const char *bytes, size_t n)
     return true;
 }
 
-static char *finish(struct value *v, bool good, unsigned char *success, size_t *n)
-{
-    *success = good && v->bytes;
-    *n = *success ? v->n : 0;
-    if (!*success)
-        free(v->bytes);
-    return *success ? v->bytes : NULL;
-}
-
 /* A base that is missing or shorter than an operand's `keep` has lost data: RocksDB then reports
    corruption, and so does the store. */
 static char *full_merge(void *state, const char *key, size_t key_n, const char *base, size_t base_n,
@@ -79,10 +62,18 @@ static char *full_merge(void *state, const char *key, size_t key_n, const char *
     v.bytes = malloc(most ? most : 1); /* allocated once; if that fails, splice() reports it */
     v.capacity = v.bytes ? most : 0;
     bool good = splice(&v, 0, base, base ? base_n : 0);
-    for (int i = 0; i < count && good; i++)
-        good = sizes[i] >= KEEP_BYTES &&
-               splice(&v, keep_of(operands[i]), operands[i] + KEEP_BYTES, sizes[i] - KEEP_BYTES);
-    return finish(&v, good, success, n);
+    for (int i = 0; i < count && good; i++) {
+        uint64_t keep = UINT64_MAX;
+
+        if (sizes[i] >= KEEP_BYTES)
+            memcpy(&keep, operands[i], sizeof keep);
+        good = splice(&v, keep, operands[i] + KEEP_BYTES, sizes[i] - KEEP_BYTES);
+    }
+    *success = good && v.bytes;
+    *n = *success ? v.n : 0;
+    if (!*success)
+        free(v.bytes);
+    return *success ? v.bytes : NULL;
 }
 
 /* Operands stay apart until the base is there: there are ROCKS_CHAIN of them at most. */

@@ -307,8 +307,7 @@ $(OUT)/obj/tests/%: private MODE_FLAGS := $(patsubst -O3,-O1,$(MODE_FLAGS))
 # Test binaries: one of all tests; one of the contract tests, so that who writes a method builds no others; and one of each test
 # that takes the place of system calls, below apart/. Each test file is a program of its own, whose main() gets the test's name here.
 APART_TESTS := tests/contract/test_crash $(addprefix tests/unit/,baselines/test_faiss_threads data/test_fetch_killed io/test_files \
-                 io/test_io_ring io/test_read_queue postings/test_rocksdb_faults run/test_load_clock sharded/test_histories \
-                 spfresh/test_lost)
+                 io/test_io_ring io/test_read_queue run/test_load_clock sharded/test_histories spfresh/test_lost)
 CONTRACT_TESTS := $(filter tests/contract/%,$(TEST_PROGRAMS))
 # The crash test knows settings of our methods alone.
 PLUGIN_TESTS := $(filter-out tests/contract/test_crash,$(CONTRACT_TESTS))

@@ -231,6 +231,7 @@ struct divf {
     uint64_t retrain_at; /* provisional: trains again at this many vectors; else the number of
                               vectors that had been removed at the last training */
     struct divf_counters counters;
+    uint64_t codebooks;                  /* made since the index was created or loaded */
     struct divf_maintainer *maintenance; /* maintenance/members.h; NULL: not yet needed */
     atomic_uint_fast64_t queries;        /* recent ones, the denominator of `probes` */
     atomic_bool probed_dirty;            /* some probed list has dead rows */
@@ -382,6 +383,11 @@ int divf_train(struct index *, struct vectors sample);
 int divf_train_if_due(struct divf *, struct vectors rows);
 /* Trains again on all rows if the codebook no longer fits them (train.c). ERR_NO_MEMORY. */
 int divf_train_again_if_due(struct divf *, bool maintaining, bool *trained);
+/* filing.c. Stores n rows, for which divf_slots_reserve() was called; *done of them on failure.
+   ERR_NO_MEMORY, ERR_ARGUMENT; of a device: as divf_device_assign(). */
+int divf_file_rows(struct divf *, const void *rows, const uint64_t *ids, size_t n, size_t *done);
+/* Files all stored vectors in the lists of a training, which have no places yet. ERR_NO_MEMORY. */
+int divf_file_stored(struct divf *, struct divf_lists *);
 int divf_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int divf_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int divf_search(struct index *, const struct search_request *, struct search_result *);

@@ -77,84 +77,6 @@ static int train_quantizers(const struct divf *d, const float *rows, size_t n,
     return rc;
 }
 
-/* ----------------------------------------------------------------------- adding stored vectors */
-
-/* Adds every stored vector to the lists of `to`, NEAREST_ROWS at a time. */
-struct refile {
-    struct divf_lists *to;
-    uint32_t *slots;
-    float *rows;        /* the vectors, contiguous */
-    uint32_t *lists;    /* x s */
-    float *transformed; /* x work_dim */
-    size_t n, s;
-    struct nearest *nearest;
-};
-
-static int refile_block(struct refile *r)
-{
-    struct divf_lists *to = r->to;
-    const struct quantizer *q = to->quantizer;
-    struct centroids centroids = divf_centroids(to);
-    nearest_rows(r->nearest, to->env->kernels, &centroids, r->rows, r->n, r->s, r->lists);
-    if (q)
-        quantizer_transform(q, r->rows, r->n, r->transformed);
-    for (size_t i = 0; i < r->n; i++) {
-        uint32_t *places = divf_slot_places(to, r->slots[i]);
-        for (size_t j = 0; j < r->s; j++) {
-            size_t list = r->lists[i * r->s + j];
-            int rc = divf_list_reserve(to, list, 1);
-            if (rc)
-                return rc;
-            places[j] = divf_list_append(to, list, r->slots[i],
-                                         q ? r->transformed + i * q->work_dim : NULL);
-        }
-    }
-    r->n = 0;
-    return OK;
-}
-
-static int refile_all(const struct divf *d, struct refile *r)
-{
-    size_t dim = d->env.dim;
-    for (uint32_t slot = 0; slot < d->slots.n; slot++) {
-        uint32_t *places = divf_slot_places(r->to, slot);
-        memset(places, 0xff, r->to->soft_k * sizeof *places);
-        if (d->slots.id[slot] == INDEX_NO_ID) {
-            *places = *divf_slot_places(&d->lists, slot); /* keeps the list of free slots */
-            continue;
-        }
-        divf_widen(&r->to->space, divf_row(r->to, slot), 1, r->rows + r->n * dim);
-        r->slots[r->n++] = slot;
-        int rc = r->n == NEAREST_ROWS ? refile_block(r) : OK;
-        if (rc)
-            return rc;
-    }
-    return refile_block(r);
-}
-
-static int refile(const struct divf *d, struct divf_lists *to)
-{
-    struct mem *mem = to->env->mem;
-    struct mem_group g = { .mem = mem };
-    size_t work_dim = to->quantizer ? to->quantizer->work_dim : 0;
-    struct refile r = { .to = to, .s = to->soft_k < to->n ? to->soft_k : to->n };
-    to->places = mem_array(mem, d->slots.capacity * to->soft_k, sizeof *to->places);
-    r.rows = mem_group_array(&g, NEAREST_ROWS * to->env->dim, sizeof *r.rows);
-    r.slots = mem_group_array(&g, NEAREST_ROWS, sizeof *r.slots);
-    r.lists = mem_group_array(&g, NEAREST_ROWS * to->soft_k, sizeof *r.lists);
-    r.transformed = mem_group_array(&g, NEAREST_ROWS * work_dim, sizeof *r.transformed);
-    r.nearest = nearest_create(mem, to->soft_k);
-    int rc = OK;
-    if (to->places && r.nearest && !g.failed)
-        rc = refile_all(d, &r);
-    else
-        rc = fail(to->env->error, ERR_NO_MEMORY, "divf: out of memory reassigning %zu vectors",
-                  d->slots.ids.n);
-    mem_group_free(&g);
-    nearest_destroy(mem, r.nearest);
-    return rc;
-}
-
 /* Fills a second set of lists and then replaces the first, so that searches go on meanwhile and a
    failure changes nothing; for a moment both sets of codes are in memory. Takes ownership of the
    quantizers. */
@@ -163,12 +85,12 @@ static int adopt_codebook(struct divf *d, struct quantizer *quantizer, struct qu
 {
     struct divf_lists to;
     int rc = divf_lists_open(&to, d, quantizer, sketch);
-    to.codebook = d->lists.codebook;
+    to.codebook = ++d->codebooks << 32; /* that of no other, also if this one fails */
     to.space.lift = lift;
     for (size_t i = 0; !rc && i < n; i++)
         rc = divf_list_add(&to, centroids + i * d->env.dim, -1);
     if (!rc && d->slots.capacity > 0)
-        rc = refile(d, &to);
+        rc = divf_file_stored(d, &to);
     if (rc) {
         divf_lists_close(&to);
         return rc;

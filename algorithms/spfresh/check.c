@@ -9,22 +9,112 @@
  * is not an error.
  */
 #include <inttypes.h>
+#include <math.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "algorithms/spfresh/filing/filing.h"
 #include "algorithms/spfresh/jobs/jobs.h"
-#include "algorithms/spfresh/maintenance/maintenance.h"
 #include "algorithms/spfresh/operations.h"
 #include "src/core/mem.h"
 
 /* A head that is not found with a beam this wide counts as lost. */
 enum { CHECK_EF = 400 };
 
+/* ------------------------------------------------------------------------- NPA violations */
+
+enum { SAMPLE = 1000 };
+
+/* A vector that is not in the posting of its nearest head, or of one as near, violates SPFresh's
+   nearest partition assignment (NPA). A sample of the live vectors is compared with all heads. */
+struct npa_sample {
+    uint32_t slot;
+    uint32_t heads[SPFRESH_REPLICAS_MAX];
+    uint32_t n; /* number of heads with a current entry */
+};
+
+struct survey {
+    struct spfresh *s;
+    struct mem_group memory;
+    struct npa_sample *all;
+    size_t n;
+    uint32_t *of;        /* slot -> index in all, or SLOT_NONE */
+    unsigned char *rows; /* n x row_bytes */
+    size_t row_bytes;
+};
+
+/* Samples live slots, evenly spaced. */
+static bool survey_init(struct survey *v, size_t n_slots)
+{
+    struct spfresh *s = v->s;
+    struct mem_group *g = &v->memory;
+    const size_t live = atomic_load(&s->slots.live);
+    const size_t step = live > SAMPLE ? live / SAMPLE : 1;
+    size_t seen = 0;
+
+    v->row_bytes = spfresh_row_bytes(s);
+    v->all = mem_group_zalloc(g, live / step + 1, sizeof *v->all);
+    v->rows = mem_group_array(g, live / step + 1, v->row_bytes);
+    v->of = mem_group_array(g, n_slots, sizeof *v->of);
+    if (g->failed)
+        return false;
+    for (uint32_t slot = 0; slot < n_slots; slot++) {
+        v->of[slot] = SLOT_NONE;
+        if (spfresh_version(s, slot) & VERSION_DELETED || seen++ % step != 0)
+            continue;
+        v->of[slot] = (uint32_t)v->n;
+        v->all[v->n++].slot = slot;
+    }
+    return true;
+}
+
+static void note_posting(struct survey *v, uint32_t head, const struct spfresh_members *m)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        const uint32_t at = v->of[m->slots[i]];
+
+        if (at == SLOT_NONE || spfresh_version(v->s, m->slots[i]) != m->versions[i])
+            continue;
+        struct npa_sample *one = &v->all[at];
+        if (one->n < SPFRESH_REPLICAS_MAX)
+            one->heads[one->n++] = head;
+        memcpy(v->rows + at * v->row_bytes, m->rows + i * m->row_bytes, v->row_bytes);
+    }
+}
+
+/* Whether no head that holds the vector is as near as the nearest head. */
+static bool is_violation(const struct survey *v, size_t at)
+{
+    const struct spfresh *s = v->s;
+    const unsigned char *row = v->rows + at * v->row_bytes;
+    const size_t n_heads = graph_capacity(s->graph);
+    float nearest = INFINITY, held = INFINITY;
+
+    for (uint32_t h = 0; h < n_heads; h++)
+        if (spfresh_is_open(s, h))
+            nearest = fminf(nearest, graph_distance(s->graph, row, graph_row(s->graph, h)));
+    for (uint32_t i = 0; i < v->all[at].n; i++)
+        held = fminf(held, graph_distance(s->graph, row, graph_row(s->graph, v->all[at].heads[i])));
+    return held > nearest;
+}
+
+static void report_violations(const struct survey *v, struct stat_sink *sink)
+{
+    size_t violations = 0;
+
+    for (size_t i = 0; i < v->n; i++)
+        violations += is_violation(v, i);
+    sink->value(sink->to, "npa_violations", v->n > 0 ? (double)violations / (double)v->n : 0);
+}
+
+/* ------------------------------------------------------------------------------- the walk */
+
 struct walk {
     struct spfresh *s;
-    uint8_t *copies; /* current entries of each slot */
-    uint32_t *last;  /* the head where a slot's last one was seen */
-    uint64_t *hash;  /* of a slot's vector */
+    struct survey *survey; /* NULL: violations are not reported */
+    uint8_t *copies;       /* current entries of each slot */
+    uint32_t *last;        /* the head where a slot's last one was seen */
+    uint64_t *hash;        /* of a slot's vector */
     size_t slots, stale, coming, over;
     size_t lost; /* heads that a search does not find */
     struct spfresh_members members;
@@ -83,6 +173,8 @@ static int check_posting(struct walk *w, uint32_t head)
     rc = spfresh_load(s, head, false, &w->members);
     for (size_t i = 0; rc == OK && i < w->members.n; i++)
         rc = check_entry(w, head, i);
+    if (rc == OK && w->survey)
+        note_posting(w->survey, head, &w->members);
     if (rc == OK && live_entries(w) > s->limit) {
         w->over++;
         if (s->live && s->params.split && spfresh_queued(s) == 0 && !atomic_load(&s->forgotten) &&
@@ -179,27 +271,32 @@ int spfresh_check(const struct index *index, struct stat_sink *sink)
 {
     struct spfresh *s = spfresh_of(index);
     struct mem_group g = { .mem = index->env.mem };
+    struct survey survey = { .s = s, .memory.mem = index->env.mem };
 
     pthread_rwlock_wrlock(&s->checkpoint_lock);
     const size_t n = atomic_load(&s->slots.n);
     struct walk w = { .s = s,
+                      .survey = sink ? &survey : NULL,
                       .copies = mem_group_zalloc(&g, n, sizeof *w.copies),
                       .last = mem_group_array(&g, n, sizeof *w.last),
                       .hash = mem_group_array(&g, n, sizeof *w.hash),
                       .slots = n };
     spfresh_members_init(&w.members, s);
-    int rc = g.failed ? spfresh_no_memory(s, "out of memory, cannot check") : graph_check(s->graph);
+    int rc = g.failed || (sink && !survey_init(&survey, n))
+                 ? spfresh_no_memory(s, "out of memory, cannot check")
+                 : graph_check(s->graph);
     if (rc == OK)
         rc = posting_store_check(s->store);
     if (rc == OK)
         rc = walk_heads(&w);
     if (rc == OK)
         rc = check_slots(&w);
-    if (rc == OK && sink)
+    if (rc == OK && sink) {
         report_copies(&w, sink);
-    if (rc == OK && sink)
-        rc = spfresh_npa_violations(s, &w.members, sink);
+        report_violations(&survey, sink);
+    }
     pthread_rwlock_unlock(&s->checkpoint_lock);
+    mem_group_free(&survey.memory);
     mem_group_free(&g);
     spfresh_members_free(&w.members);
     return rc;

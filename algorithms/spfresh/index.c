@@ -129,17 +129,6 @@ int spfresh_open_store(struct spfresh *s, const struct store_reader *resume)
                : rc;
 }
 
-/* Older versions saved options that had no effect with this store, and are refused now. */
-static void drop_unused(struct spfresh_params *p)
-{
-    if (p->store == POSTING_MEMORY)
-        p->wal = SPFRESH_NO_WAL;
-    if (p->store != POSTING_FILE)
-        p->io = POSTING_IO_AUTO;
-    if (p->store == POSTING_MEMORY || p->store == POSTING_MMAP)
-        p->direct = false;
-}
-
 int spfresh_open_snapshot(struct spfresh **out, const struct index_env *env,
                           const struct spfresh_opening *opening, const struct store_reader *r,
                           uint64_t *lsn)
@@ -150,9 +139,7 @@ int spfresh_open_snapshot(struct spfresh **out, const struct index_env *env,
 
     if (rc)
         return rc;
-    struct spfresh_params params = x.params;
-    drop_unused(&params);
-    rc = spfresh_open(&s, env, &params, opening);
+    rc = spfresh_open(&s, env, &x.params, opening);
     if (rc)
         return rc;
     *lsn = x.meta->lsn;

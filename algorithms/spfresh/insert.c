@@ -5,6 +5,7 @@
  * could not be filed. */
 #include <string.h>
 
+#include "algorithms/common/durable/row_log.h"
 #include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/build/build.h"
 #include "algorithms/spfresh/durable/durable.h"
@@ -84,17 +85,6 @@ static int file_row(struct insert_chunk *c, size_t i)
     return rc;
 }
 
-static int log_rows(struct insert_chunk *c, size_t n)
-{
-    int rc = OK;
-
-    if (!c->s->durable.wal || n == 0)
-        return OK;
-    for (size_t i = 0; rc == OK && i < n; i++)
-        rc = spfresh_log(c->s, SPFRESH_LOG_INSERT, &c->ids[i], row_of(c, i));
-    return rc == OK ? wal_commit(c->s->durable.wal) : rc;
-}
-
 /* Rows before the failing one stay if they can be logged. The ids are locked by this update. */
 static int insert_chunk(struct insert_chunk *c, size_t *done)
 {
@@ -110,7 +100,8 @@ static int insert_chunk(struct insert_chunk *c, size_t *done)
         return rc;
     while (filed < c->n && (rc = file_row(c, filed)) == OK)
         filed++;
-    const int logged = log_rows(c, filed);
+    const int logged = row_log_write(s->durable.wal, SPFRESH_LOG_INSERT, c->ids, c->rows,
+                                     spfresh_row_bytes(s), filed);
     *done = logged == OK ? filed : 0;
     if (*done < c->n)
         spfresh_slots_drop(s, c->ids + *done, c->n - *done);

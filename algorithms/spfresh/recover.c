@@ -31,27 +31,36 @@ static int misfit(const struct spfresh *s, const struct wal_record *r)
     return row_log_misfit(&s->base.env, s->base.ops->name, r, "does not belong to this index");
 }
 
-static int read_record(const struct spfresh *s, const struct wal_record *r, uint64_t *id)
+/* How many ids a record has. 0: it is none of ours. */
+static size_t ids_of(const struct spfresh *s, const struct wal_record *r)
 {
-    const size_t row = r->op == SPFRESH_LOG_INSERT ? spfresh_row_bytes(s) : 0;
+    return r->op == SPFRESH_LOG_INSERT   ? row_log_rows(r, spfresh_row_bytes(s))
+           : r->op == SPFRESH_LOG_REMOVE ? row_log_rows(r, 0)
+                                         : 0;
+}
 
-    if ((r->op != SPFRESH_LOG_INSERT && r->op != SPFRESH_LOG_REMOVE) || r->n != sizeof *id + row)
-        return misfit(s, r);
-    memcpy(id, r->payload, sizeof *id);
-    return *id == INDEX_NO_ID ? misfit(s, r) : OK;
+static uint64_t id_at(const struct wal_record *r, size_t i)
+{
+    uint64_t id;
+
+    memcpy(&id, (const unsigned char *)r->payload + i * sizeof id, sizeof id);
+    return id;
 }
 
 static int drop_first(void *to, const struct wal_record *r)
 {
     struct recovery *p = to;
-    uint64_t id;
-    const int rc = read_record(p->s, r, &id);
+    const size_t n = ids_of(p->s, r);
 
-    if (!rc && r->op == SPFRESH_LOG_REMOVE && spfresh_slot_of(p->s, id, NULL)) {
-        spfresh_slots_drop(p->s, &id, 1);
-        p->dropped++;
+    for (size_t i = 0; r->op == SPFRESH_LOG_REMOVE && i < n; i++) {
+        const uint64_t id = id_at(r, i);
+
+        if (spfresh_slot_of(p->s, id, NULL)) {
+            spfresh_slots_drop(p->s, &id, 1);
+            p->dropped++;
+        }
     }
-    return rc;
+    return n > 0 ? OK : misfit(p->s, r);
 }
 
 static int insert_batch(struct recovery *p)
@@ -65,52 +74,56 @@ static int insert_batch(struct recovery *p)
     return rc;
 }
 
-static size_t in_batch(const struct recovery *p, uint64_t id)
+static bool is_new(const struct recovery *p, uint64_t id)
 {
-    size_t i = 0;
+    bool is = id != INDEX_NO_ID && !spfresh_slot_of(p->s, id, NULL);
 
-    while (i < p->n && p->ids[i] != id)
-        i++;
-    return i;
+    for (size_t i = 0; is && i < p->n; i++)
+        is = p->ids[i] != id;
+    return is;
 }
 
-static int redo_insert(struct recovery *p, uint64_t id, const void *row)
+static int redo_inserts(struct recovery *p, const struct wal_record *r, size_t n)
 {
     const size_t row_bytes = spfresh_row_bytes(p->s);
+    const unsigned char *rows = (const unsigned char *)r->payload + n * sizeof(uint64_t);
+    int rc = OK;
 
-    memcpy(p->rows + p->n * row_bytes, row, row_bytes);
-    p->ids[p->n++] = id;
-    return p->n == BATCH ? insert_batch(p) : OK;
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        const uint64_t id = id_at(r, i);
+
+        if (!is_new(p, id))
+            return misfit(p->s, r);
+        memcpy(p->rows + p->n * row_bytes, rows + i * row_bytes, row_bytes);
+        p->ids[p->n++] = id;
+        rc = p->n == BATCH ? insert_batch(p) : OK;
+    }
+    return rc;
 }
 
-static int redo_remove(struct recovery *p, uint64_t id)
+/* An id that is not stored was deleted in the first pass. */
+static int redo_removes(struct recovery *p, const struct wal_record *r, size_t n)
 {
-    const size_t row_bytes = spfresh_row_bytes(p->s), at = in_batch(p, id);
+    int rc = insert_batch(p);
 
-    if (at < p->n) {
-        p->ids[at] = p->ids[--p->n];
-        memmove(p->rows + at * row_bytes, p->rows + p->n * row_bytes, row_bytes);
-        return OK;
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        const uint64_t id = id_at(r, i);
+        size_t done;
+
+        if (spfresh_slot_of(p->s, id, NULL))
+            rc = spfresh_remove(&p->s->base, &id, 1, &done);
     }
-    if (!spfresh_slot_of(p->s, id, NULL))
-        return OK; /* deleted in the first pass */
-    size_t done;
-    return spfresh_remove(&p->s->base, &id, 1, &done);
+    return rc;
 }
 
 static int redo(void *to, const struct wal_record *r)
 {
     struct recovery *p = to;
-    uint64_t id;
-    const int rc = read_record(p->s, r, &id);
+    const size_t n = ids_of(p->s, r);
 
-    if (rc)
-        return rc;
-    if (r->op == SPFRESH_LOG_REMOVE)
-        return redo_remove(p, id);
-    if (in_batch(p, id) < p->n || spfresh_slot_of(p->s, id, NULL))
+    if (n == 0)
         return misfit(p->s, r);
-    return redo_insert(p, id, (const unsigned char *)r->payload + sizeof id);
+    return (r->op == SPFRESH_LOG_INSERT ? redo_inserts : redo_removes)(p, r, n);
 }
 
 static int replay(struct spfresh *s, uint64_t snapshot_lsn, uint64_t *last)

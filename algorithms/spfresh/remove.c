@@ -1,6 +1,7 @@
 /* remove.c - a deletion is a log record and a tombstone. Rewriting a posting frees the space. */
 #include <inttypes.h>
 
+#include "algorithms/common/durable/row_log.h"
 #include "algorithms/spfresh/durable/durable.h"
 #include "algorithms/spfresh/maintenance/maintenance.h"
 #include "algorithms/spfresh/operations.h"
@@ -11,19 +12,11 @@ enum { CHUNK = 256 };
    by this update. */
 static int remove_chunk(struct spfresh *s, const uint64_t *ids, size_t n)
 {
-    int rc = OK;
-
-    for (size_t i = 0; rc == OK && i < n; i++) {
-        if (!spfresh_slot_of(s, ids[i], NULL)) {
-            if (s->durable.wal)
-                wal_abandon(s->durable.wal);
+    for (size_t i = 0; i < n; i++)
+        if (!spfresh_slot_of(s, ids[i], NULL))
             return fail(s->base.env.error, ERR_UNKNOWN_ID, "%s: id %" PRIu64 " is not stored",
                         s->base.ops->name, ids[i]);
-        }
-        rc = spfresh_log(s, SPFRESH_LOG_REMOVE, &ids[i], NULL);
-    }
-    if (rc == OK && s->durable.wal)
-        rc = wal_commit(s->durable.wal);
+    const int rc = row_log_write(s->durable.wal, SPFRESH_LOG_REMOVE, ids, NULL, 0, n);
     if (rc == OK)
         spfresh_slots_drop(s, ids, n);
     spfresh_count(&s->counters.removes, rc == OK ? n : 0);

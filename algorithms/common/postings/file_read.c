@@ -35,7 +35,7 @@ struct file_reader {
     size_t wanted_capacity, requests_capacity;
     unsigned char *arena_block, *arena; /* arena: page-aligned */
     size_t arena_bytes;
-    size_t pages_read, bytes_read, n_late; /* not yet added to the store's */
+    size_t pages_read, n_late; /* not yet added to the store's */
     struct deadline deadline;
     struct read_queue *queue; /* NULL: each posting is read when it is waited for */
     _Alignas(64) unsigned char nothing[64];
@@ -244,11 +244,9 @@ static void report(struct file_reader *r)
 
     if (r->pages_read > 0)
         COUNT_ADD(s->base.pages_read, r->pages_read);
-    if (r->bytes_read > 0)
-        COUNT_ADD(s->base.bytes_read, r->bytes_read);
     if (r->n_late > 0)
         COUNT_ADD(s->base.late, r->n_late);
-    r->pages_read = r->bytes_read = r->n_late = 0;
+    r->pages_read = r->n_late = 0;
 }
 
 /* mmap: postings that are not contiguous are gathered when they are waited for. */
@@ -420,7 +418,6 @@ int posting_file_next(struct posting_reader *reader, const unsigned char **bytes
         *bytes = w->bytes;
         *n = w->n;
         r->pages_read += n_pages;
-        r->bytes_read += n_pages * POSTING_PAGE;
     }
     if (r->at == r->n)
         report(r);

@@ -232,7 +232,6 @@ static int memory_next(struct posting_reader *reader, const unsigned char **byte
 
         *bytes = b->bytes;
         *n = length < r->bytes_at_most ? length : r->bytes_at_most;
-        COUNT_ADD(s->base.bytes_read, *n);
     }
     return OK;
 }

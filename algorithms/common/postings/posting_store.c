@@ -120,7 +120,6 @@ void posting_store_ended(struct posting_store *store, enum durable_outcome outco
 void posting_store_counts(const struct posting_store *store, struct posting_counts *counts)
 {
     *counts = (struct posting_counts){ .pages_read = COUNT_GET(store->pages_read),
-                                       .bytes_read = COUNT_GET(store->bytes_read),
                                        .bytes_given = COUNT_GET(store->bytes_given),
                                        .late = COUNT_GET(store->late) };
     if (store->ops->counts)

@@ -102,8 +102,7 @@ void posting_store_ended(struct posting_store *, enum durable_outcome);
 /* 5. Reports */
 
 struct posting_counts {
-    /* bytes: of pages, from the store; RocksDB: of postings, and the pages that these fill */
-    uint64_t pages_read, bytes_read;
+    uint64_t pages_read;                   /* from the store; RocksDB: that postings read fill */
     uint64_t pages_written, bytes_written; /* to files; RocksDB: as it reports */
     uint64_t bytes_given;                  /* by splices; bytes_written / bytes_given is the
                                               write amplification */
@@ -153,7 +152,7 @@ struct posting_store {
     struct epoch *epoch;
     struct posting_options options;
     /* What all kinds count, for posting_store_counts(). */
-    _Atomic(uint64_t) pages_read, bytes_read, bytes_given, late;
+    _Atomic(uint64_t) pages_read, bytes_given, late;
 };
 
 #define COUNT_ADD(counter, by) atomic_fetch_add_explicit(&(counter), (by), memory_order_relaxed)

@@ -21,14 +21,6 @@ enum {
 
 /* ---- merging */
 
-static uint64_t keep_of(const char *operand)
-{
-    uint64_t keep;
-
-    memcpy(&keep, operand, sizeof keep);
-    return keep;
-}
-
 /* A value under construction, allocated by malloc(), because RocksDB frees it. */
 struct value {
     char *bytes;
@@ -55,15 +47,6 @@ static bool splice(struct value *v, uint64_t keep, const char *bytes, size_t n)
     return true;
 }
 
-static char *finish(struct value *v, bool good, unsigned char *success, size_t *n)
-{
-    *success = good && v->bytes;
-    *n = *success ? v->n : 0;
-    if (!*success)
-        free(v->bytes);
-    return *success ? v->bytes : NULL;
-}
-
 /* A base that is missing or shorter than an operand's `keep` has lost data: RocksDB then reports
    corruption, and so does the store. */
 static char *full_merge(void *state, const char *key, size_t key_n, const char *base, size_t base_n,
@@ -79,36 +62,29 @@ static char *full_merge(void *state, const char *key, size_t key_n, const char *
     v.bytes = malloc(most ? most : 1); /* allocated once; if that fails, splice() reports it */
     v.capacity = v.bytes ? most : 0;
     bool good = splice(&v, 0, base, base ? base_n : 0);
-    for (int i = 0; i < count && good; i++)
-        good = sizes[i] >= KEEP_BYTES &&
-               splice(&v, keep_of(operands[i]), operands[i] + KEEP_BYTES, sizes[i] - KEEP_BYTES);
-    return finish(&v, good, success, n);
+    for (int i = 0; i < count && good; i++) {
+        uint64_t keep = UINT64_MAX;
+
+        if (sizes[i] >= KEEP_BYTES)
+            memcpy(&keep, operands[i], sizeof keep);
+        good = splice(&v, keep, operands[i] + KEEP_BYTES, sizes[i] - KEEP_BYTES);
+    }
+    *success = good && v.bytes;
+    *n = *success ? v.n : 0;
+    if (!*success)
+        free(v.bytes);
+    return *success ? v.bytes : NULL;
 }
 
-/* {a, x} then {b, y}: if b < a, x is dropped: {b, y}; else {a, the first b - a bytes of x,
-   then y}. */
-static char *partial_merge(void *state, const char *key, size_t key_n, const char *const *operands,
-                           const size_t *sizes, int count, unsigned char *success, size_t *n)
+/* Operands stay apart until the base is there: there are ROCKS_CHAIN of them at most. */
+static char *no_partial_merge(void *state, const char *key, size_t key_n,
+                              const char *const *operands, const size_t *sizes, int count,
+                              unsigned char *success, size_t *n)
 {
-    struct value v = { 0 };
-    bool good = count > 0 && sizes[0] >= KEEP_BYTES && splice(&v, 0, operands[0], sizes[0]);
-    uint64_t first = good ? keep_of(operands[0]) : 0;
-
-    (void)state, (void)key, (void)key_n;
-    for (int i = 1; i < count && good; i++) {
-        const uint64_t keep = sizes[i] >= KEEP_BYTES ? keep_of(operands[i]) : UINT64_MAX;
-
-        good = keep != UINT64_MAX;
-        if (good && keep < first) {
-            good = splice(&v, 0, operands[i], sizes[i]);
-            first = keep;
-        } else if (good) {
-            good = keep - first <= SIZE_MAX - KEEP_BYTES &&
-                   splice(&v, KEEP_BYTES + (keep - first), operands[i] + KEEP_BYTES,
-                          sizes[i] - KEEP_BYTES);
-        }
-    }
-    return finish(&v, good, success, n);
+    (void)state, (void)key, (void)key_n, (void)operands, (void)sizes, (void)count;
+    *success = 0;
+    *n = 0;
+    return NULL;
 }
 
 static void delete_value(void *state, const char *value, size_t n)
@@ -156,8 +132,8 @@ static void set_options(struct rocks *r)
     rocksdb_options_set_blob_compression_type(o, rocksdb_no_compression);
     rocksdb_options_set_enable_blob_gc(o, 1);
     rocksdb_options_set_merge_operator(o, rocksdb_mergeoperator_create(NULL, nothing, full_merge,
-                                                                       partial_merge, delete_value,
-                                                                       merge_name));
+                                                                       no_partial_merge,
+                                                                       delete_value, merge_name));
     /* For bytes_written. Nothing is printed or kept over time. */
     rocksdb_options_enable_statistics(o);
     rocksdb_options_set_stats_dump_period_sec(o, 0);

@@ -181,7 +181,6 @@ static int take(struct rocks_reader *d, size_t i, rocksdb_pinnableslice_t **valu
     if (!fill(d, &d->slots[i], bytes, n))
         return fail(r->store.env.error, ERR_NO_MEMORY,
                     "out of memory, cannot read posting %" PRIu32, d->postings[i]);
-    COUNT_ADD(r->store.bytes_read, whole);
     COUNT_ADD(r->store.pages_read, (whole + POSTING_PAGE - 1) / POSTING_PAGE);
     return OK;
 }

@@ -20,49 +20,19 @@ static void close_scratch(struct mem *mem, void *scratch)
     nearest_destroy(mem, s->nearest);
 }
 
-/* An array, and the bytes of an element. */
-struct array {
-    void *at;
-    size_t each;
-};
-
-/* Makes arrays of n elements at least, without their contents. *capacity: of all of them; 0 after a
-   failure. */
-static bool fit(struct mem *mem, size_t *capacity, size_t n, const struct array *arrays,
-                size_t n_arrays)
-{
-    if (n <= *capacity)
-        return true;
-    *capacity = 0;
-    for (size_t i = 0; i < n_arrays; i++) {
-        void **array = arrays[i].at, *more = mem_array(mem, n, arrays[i].each);
-        if (!more)
-            return false;
-        mem_free(mem, *array);
-        *array = more;
-    }
-    *capacity = n;
-    return true;
-}
-
-/* fit() of arrays given as { &array, bytes of an element }. */
-#define FIT(mem, capacity, n, ...)                            \
-    fit(mem, &(capacity), n, (struct array[]){ __VA_ARGS__ }, \
-        sizeof(struct array[]){ __VA_ARGS__ } / sizeof(struct array))
-#define EACH(array)               \
-    {                             \
-        &(array), sizeof *(array) \
-    }
-
 static bool fit_lists(struct mem *mem, struct divf_scratch *s, size_t lists)
 {
     if (lists <= s->lists_capacity)
         return true;
     lists += lists / 8;
     lists += -lists % QUANTIZER_BLOCK; /* whole blocks of centroids are scanned */
-    if (!FIT(mem, s->lists_capacity, lists, EACH(s->list_distances), EACH(s->probe_distances),
-             EACH(s->probes), EACH(s->positions), EACH(s->probed)))
+    if (!mem_fit(mem, &s->list_distances, lists, sizeof *s->list_distances) ||
+        !mem_fit(mem, &s->probe_distances, lists, sizeof *s->probe_distances) ||
+        !mem_fit(mem, &s->probes, lists, sizeof *s->probes) ||
+        !mem_fit(mem, &s->positions, lists, sizeof *s->positions) ||
+        !mem_fit(mem, &s->probed, lists, sizeof *s->probed))
         return false;
+    s->lists_capacity = lists;
     memset(s->probed, 0, lists * sizeof *s->probed);
     return true;
 }
@@ -73,12 +43,24 @@ bool divf_scratch_fit_work(struct divf *d, const struct divf_view *view, struct 
     size_t work_dim = view->quantizer ? view->quantizer->work_dim : 0;
     if (view->sketch && view->sketch->work_dim > work_dim)
         work_dim = view->sketch->work_dim;
-    return FIT(d->env.mem, s->work_bytes, n * work_dim * sizeof *s->work, { &s->work, 1 });
+    return mem_grow(d->env.mem, &s->work, &s->work_floats, n * work_dim, sizeof *s->work);
 }
 
 bool divf_scratch_fit_floats(struct divf *d, struct divf_scratch *s, size_t n)
 {
-    return FIT(d->env.mem, s->floats_capacity, divf_floats_needed(&d->space, n), EACH(s->floats));
+    return mem_grow(d->env.mem, &s->floats, &s->floats_capacity, divf_floats_needed(&d->space, n),
+                    sizeof *s->floats);
+}
+
+static bool fit_best(struct mem *mem, struct divf_scratch *s, size_t n)
+{
+    if (n <= s->best_capacity)
+        return true;
+    if (!mem_fit(mem, &s->best_distances, n, sizeof *s->best_distances) ||
+        !mem_fit(mem, &s->best_slots, n, sizeof *s->best_slots))
+        return false;
+    s->best_capacity = n;
+    return true;
 }
 
 bool divf_scratch_fit_queries(struct divf *d, const struct divf_view *view, struct divf_scratch *s,
@@ -87,9 +69,10 @@ bool divf_scratch_fit_queries(struct divf *d, const struct divf_view *view, stru
     struct mem *mem = d->env.mem;
     size_t each = view->quantizer ? view->quantizer->query_bytes : 0;
     size_t prepared = n * each + (view->sketch ? view->sketch->query_bytes : 0);
-    if (!fit_lists(mem, s, view->n) || !FIT(mem, s->n_queries, n, EACH(s->queries)) ||
-        !FIT(mem, s->prepared_bytes, prepared, { &s->prepared, 1 }) ||
-        !FIT(mem, s->best_capacity, n * rerank, EACH(s->best_distances), EACH(s->best_slots)))
+    if (!fit_lists(mem, s, view->n) ||
+        !mem_grow(mem, &s->queries, &s->n_queries, n, sizeof *s->queries) ||
+        !mem_grow(mem, &s->prepared, &s->prepared_bytes, prepared, 1) ||
+        !fit_best(mem, s, n * rerank))
         return false;
     for (size_t q = 0; q < n; q++) {
         s->queries[q].prepared = each ? s->prepared + q * each : NULL;
@@ -104,13 +87,15 @@ bool divf_scratch_fit_group(struct divf *d, const struct divf_view *view, struct
                             size_t n, size_t nprobe)
 {
     struct mem *mem = d->env.mem;
-    size_t lists = view->n + 2;
-    if (lists > s->group_lists)
-        lists += lists / 8;
-    return FIT(mem, s->group_capacity, n * nprobe, EACH(s->group_probes), EACH(s->group_queries),
-               EACH(s->group_distances)) &&
-           FIT(mem, s->group_lists, lists, EACH(s->group_start)) &&
-           FIT(mem, s->group_size, n, EACH(s->group_counts));
+    if (n * nprobe > s->group_capacity) {
+        if (!mem_fit(mem, &s->group_probes, n * nprobe, sizeof *s->group_probes) ||
+            !mem_fit(mem, &s->group_queries, n * nprobe, sizeof *s->group_queries) ||
+            !mem_fit(mem, &s->group_distances, n * nprobe, sizeof *s->group_distances))
+            return false;
+        s->group_capacity = n * nprobe;
+    }
+    return mem_grow(mem, &s->group_start, &s->group_lists, view->n + 2, sizeof *s->group_start) &&
+           mem_grow(mem, &s->group_counts, &s->group_size, n, sizeof *s->group_counts);
 }
 
 bool divf_scratch_fit_nearest(struct divf *d, struct divf_scratch *s)
@@ -126,8 +111,9 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
     (void)owner;
     return s->lists_capacity *
                (2 * sizeof(float) + sizeof *s->probes + sizeof *s->positions + sizeof *s->probed) +
-           s->hits.capacity * sizeof *s->hits.hits + s->work_bytes + s->prepared_bytes +
-           s->floats_capacity * sizeof *s->floats + s->n_queries * sizeof *s->queries +
+           s->hits.capacity * sizeof *s->hits.hits + s->work_floats * sizeof *s->work +
+           s->prepared_bytes + s->floats_capacity * sizeof *s->floats +
+           s->n_queries * sizeof *s->queries +
            s->best_capacity * (sizeof *s->best_slots + sizeof *s->best_distances) +
            (3 * s->group_capacity + s->group_lists + s->group_size) * sizeof(uint32_t) +
            (s->nearest ? nearest_bytes(s->nearest) : 0);

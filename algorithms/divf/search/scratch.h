@@ -42,7 +42,7 @@ struct divf_scratch {
     int failure;            /* error while storing hits */
     /* Transformed rows and prepared queries. */
     float *work;
-    size_t work_bytes;
+    size_t work_floats;
     float *floats; /* rows of bytes as floats */
     size_t floats_capacity;
     struct divf_query *queries; /* n_queries */

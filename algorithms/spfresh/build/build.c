@@ -334,7 +334,7 @@ static int encode_some(void *arg, size_t first, size_t end, size_t worker)
                                 row_at(f, of[j].row));
         }
         if (rc == OK)
-            rc = spfresh_codec_encode(s->codec, graph_row(s->graph, (uint32_t)h), &m, 0, m.n,
+            rc = spfresh_codec_extend(s->codec, graph_row(s->graph, (uint32_t)h), 0, NULL, &m,
                                       r->bytes + r->offsets[i], &error);
         atomic_store(&spfresh_head(s, (uint32_t)h)->error, error);
     }

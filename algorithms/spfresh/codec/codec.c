@@ -1,5 +1,5 @@
 /* codec.c - chooses the form of a posting; postings of whole vectors, which lie one after another,
- * unaligned; the code that all forms share. */
+ * unaligned; the code that all forms share; decoded entries. */
 #include "algorithms/spfresh/codec/codec.h"
 
 #include <string.h>
@@ -58,35 +58,18 @@ int spfresh_codec_field(struct spfresh_codec *c, struct store_fields *f)
 
 /* 2. Writing postings */
 
-static void raw_encode(const struct spfresh_codec *c, const struct spfresh_members *m, size_t first,
-                       size_t n, void *out)
+int spfresh_codec_extend(const struct spfresh_codec *c, const void *head_row, size_t size,
+                         const void *tail, const struct spfresh_members *m, void *out, float *error)
 {
     unsigned char *at = out;
 
-    for (size_t i = first; i < first + n; i++, at += c->stride) {
+    if (c->kind != CODEC_RAW)
+        return spfresh_codec_groups_extend(c, head_row, size, tail, m, out, error);
+    for (size_t i = 0; i < m->n; i++, at += c->stride) {
         memcpy(at, m->rows + i * c->row_bytes, c->row_bytes);
         memcpy(at + c->row_bytes, &m->slots[i], sizeof m->slots[i]);
         memcpy(at + c->row_bytes + sizeof m->slots[i], &m->versions[i], c->version_bytes);
     }
-}
-
-int spfresh_codec_encode(const struct spfresh_codec *c, const void *head_row,
-                         const struct spfresh_members *m, size_t first, size_t n, void *out,
-                         float *error)
-{
-    if (c->kind != CODEC_RAW)
-        return spfresh_codec_groups_encode(c, head_row, m, first, n, out, error);
-    raw_encode(c, m, first, n, out);
-    return OK;
-}
-
-int spfresh_codec_extend(const struct spfresh_codec *c, const void *head_row, size_t size,
-                         const void *tail, const struct spfresh_members *m, size_t first, size_t n,
-                         void *out, float *error)
-{
-    if (c->kind != CODEC_RAW)
-        return spfresh_codec_groups_extend(c, head_row, size, tail, m, first, n, out, error);
-    raw_encode(c, m, first, n, out);
     return OK;
 }
 
@@ -232,4 +215,44 @@ int spfresh_codec_scan_end(struct spfresh_scan *x)
 uint64_t spfresh_codec_memory(const struct spfresh_codec *c)
 {
     return sizeof *c + (c->quantizer ? quantizer_bytes(c->quantizer) : 0);
+}
+
+/* 4. Members */
+
+void spfresh_members_init(struct spfresh_members *m, const struct spfresh *s)
+{
+    *m = (struct spfresh_members){ .row_bytes = spfresh_row_bytes(s), .mem = s->base.env.mem };
+}
+
+void spfresh_members_free(struct spfresh_members *m)
+{
+    mem_free(m->mem, m->slots);
+    mem_free(m->mem, m->versions);
+    mem_free(m->mem, m->rows);
+    m->slots = NULL;
+    m->versions = NULL;
+    m->rows = NULL;
+    m->n = m->capacity = 0;
+}
+
+bool spfresh_members_reserve(struct spfresh_members *m, size_t n)
+{
+    if (n <= m->capacity)
+        return true;
+    const size_t more = n > 2 * m->capacity ? n : 2 * m->capacity;
+    if (!mem_fit(m->mem, &m->slots, more, sizeof *m->slots) ||
+        !mem_fit(m->mem, &m->versions, more, sizeof *m->versions) ||
+        !mem_fit(m->mem, &m->rows, more, m->row_bytes))
+        return false;
+    m->capacity = more;
+    return true;
+}
+
+void spfresh_members_add(struct spfresh_members *m, uint32_t slot, unsigned version,
+                         const void *row)
+{
+    m->slots[m->n] = slot;
+    m->versions[m->n] = (uint16_t)version;
+    memcpy(m->rows + m->n * m->row_bytes, row, m->row_bytes);
+    m->n++;
 }

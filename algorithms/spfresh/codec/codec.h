@@ -11,7 +11,7 @@
  * they encode the residual to one fixed point: a vector that moves is not encoded again, but the
  * error is larger.
  *
- *   1 creating a codec   2 writing postings   3 scanning
+ *   1 creating a codec   2 writing postings   3 scanning   4 members
  */
 #ifndef DRIFTLINE_SPFRESH_CODEC_CODEC_H
 #define DRIFTLINE_SPFRESH_CODEC_CODEC_H
@@ -25,6 +25,7 @@
 #include "src/core/index.h"
 #include "src/core/topk.h"
 
+struct mem;
 struct spfresh;
 struct spfresh_members;
 
@@ -47,18 +48,14 @@ size_t spfresh_codec_bytes(const struct spfresh_codec *, size_t n);
 
 /* 2. Writing postings. head_row: the head's vector, an element row. */
 
-/* Encodes n members, from `first` on, as a whole posting: spfresh_codec_bytes(n) bytes to `out`,
-   which is aligned to 64. Raises *error to the largest error of the codes. ERR_NO_MEMORY. */
-int spfresh_codec_encode(const struct spfresh_codec *, const void *head_row,
-                         const struct spfresh_members *, size_t first, size_t n, void *out,
-                         float *error);
 /* An append to a posting of `size` entries leaves its first spfresh_codec_kept(size) bytes as they
-   are. The remaining bytes, `tail` (NULL if none), and n members from `first` on are encoded as
-   spfresh_codec_bytes(size + n) - spfresh_codec_kept(size) bytes at `out`. */
+   are. The remaining bytes, `tail` (NULL if none), and the n members are encoded as
+   spfresh_codec_bytes(size + n) - spfresh_codec_kept(size) bytes at `out`, which is aligned to 64.
+   With size 0 that is a whole posting. Raises *error to the largest error of the codes.
+   ERR_NO_MEMORY. */
 size_t spfresh_codec_kept(const struct spfresh_codec *, size_t size);
 int spfresh_codec_extend(const struct spfresh_codec *, const void *head_row, size_t size,
-                         const void *tail, const struct spfresh_members *, size_t first, size_t n,
-                         void *out, float *error);
+                         const void *tail, const struct spfresh_members *, void *out, float *error);
 /* Decodes slots and versions of the n entries of a posting, and rows if the posting has them (else
    the caller reads the row file). ERR_CORRUPT: the bytes cannot hold n entries. */
 int spfresh_codec_decode(const struct spfresh_codec *, const void *bytes, size_t n_bytes, size_t n,
@@ -99,5 +96,24 @@ size_t spfresh_codec_found(const struct spfresh_scan *);
 int spfresh_codec_scan_end(struct spfresh_scan *);
 
 uint64_t spfresh_codec_memory(const struct spfresh_codec *); /* bytes */
+
+/* 4. Members: the decoded entries of a posting. Used by one thread at a time. */
+
+struct spfresh_members {
+    uint32_t *slots;
+    uint16_t *versions;
+    unsigned char *rows; /* n x row_bytes, exact vectors */
+    size_t n, capacity;
+    size_t row_bytes;
+    struct mem *mem;
+};
+
+void spfresh_members_init(struct spfresh_members *, const struct spfresh *);
+void spfresh_members_free(struct spfresh_members *);
+/* false: out of memory, unchanged. */
+bool spfresh_members_reserve(struct spfresh_members *, size_t n);
+/* Adds a copy of the row; capacity must be reserved. */
+void spfresh_members_add(struct spfresh_members *, uint32_t slot, unsigned version,
+                         const void *row);
 
 #endif

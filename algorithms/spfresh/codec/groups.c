@@ -81,8 +81,7 @@ static void clear_groups(const struct spfresh_codec *c, unsigned char *out, size
 
 /* Writes members to the groups at `out`, from place `at` on. */
 static int put_members(const struct spfresh_codec *c, const void *head_row,
-                       const struct spfresh_members *m, size_t first, size_t n, unsigned char *out,
-                       size_t at, float *error)
+                       const struct spfresh_members *m, unsigned char *out, size_t at, float *error)
 {
     const struct quantizer *q = c->quantizer;
     const size_t width = (q->work_dim + 15) / 16 * 16;
@@ -96,7 +95,7 @@ static int put_members(const struct spfresh_codec *c, const void *head_row,
         rows_to_floats(&c->env, head_row, 1, row);
         quantizer_transform(q, row, 1, centre);
     }
-    for (size_t i = first; i < first + n; i++, at++) {
+    for (size_t i = 0; i < m->n; i++, at++) {
         unsigned char *group = out + at / GROUP * c->group_bytes;
 
         rows_to_floats(&c->env, m->rows + i * c->row_bytes, 1, row);
@@ -109,24 +108,16 @@ static int put_members(const struct spfresh_codec *c, const void *head_row,
     return OK;
 }
 
-int spfresh_codec_groups_encode(const struct spfresh_codec *c, const void *head_row,
-                                const struct spfresh_members *m, size_t first, size_t n, void *out,
-                                float *error)
-{
-    clear_groups(c, out, 0, spfresh_codec_bytes(c, n));
-    return put_members(c, head_row, m, first, n, out, 0, error);
-}
-
 int spfresh_codec_groups_extend(const struct spfresh_codec *c, const void *head_row, size_t size,
-                                const void *tail, const struct spfresh_members *m, size_t first,
-                                size_t n, void *out, float *error)
+                                const void *tail, const struct spfresh_members *m, void *out,
+                                float *error)
 {
     const size_t at = size % GROUP;
 
     if (at > 0)
         memcpy(out, tail, c->group_bytes);
-    clear_groups(c, out, at, spfresh_codec_bytes(c, size + n) - spfresh_codec_kept(c, size));
-    return put_members(c, head_row, m, first, n, out, at, error);
+    clear_groups(c, out, at, spfresh_codec_bytes(c, size + m->n) - spfresh_codec_kept(c, size));
+    return put_members(c, head_row, m, out, at, error);
 }
 
 /* 3. Reading */

@@ -7,7 +7,6 @@
 #include "algorithms/common/rows/key_set.h"
 #include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/codec/codec.h"
-#include "algorithms/spfresh/codec/members.h"
 #include "algorithms/spfresh/spfresh.h"
 
 struct spfresh_codec {
@@ -78,12 +77,9 @@ bool spfresh_codec_is_current(const struct spfresh_scan *, uint32_t slot, unsign
 int spfresh_codec_groups_train(struct spfresh_codec *, struct vectors sample);
 /* Sets the sizes that follow from the quantizer. */
 void spfresh_codec_groups_lay_out(struct spfresh_codec *);
-int spfresh_codec_groups_encode(const struct spfresh_codec *, const void *head_row,
-                                const struct spfresh_members *, size_t first, size_t n, void *out,
-                                float *error);
 int spfresh_codec_groups_extend(const struct spfresh_codec *, const void *head_row, size_t size,
-                                const void *tail, const struct spfresh_members *, size_t first,
-                                size_t n, void *out, float *error);
+                                const void *tail, const struct spfresh_members *, void *out,
+                                float *error);
 int spfresh_codec_groups_decode(const struct spfresh_codec *, const void *bytes, size_t n,
                                 struct spfresh_members *to);
 size_t spfresh_codec_groups_count(const struct spfresh_codec *, const void *bytes, size_t n_bytes);

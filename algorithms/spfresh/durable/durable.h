@@ -15,11 +15,9 @@ int spfresh_expect_empty(const struct spfresh *);      /* ERR_ARGUMENT: an index
 
 /* 2. Log */
 
-enum { SPFRESH_LOG_INSERT = 1, SPFRESH_LOG_REMOVE = 2 }; /* u64 id [+ row]; u64 id */
+enum { SPFRESH_LOG_INSERT = 1, SPFRESH_LOG_REMOVE = 2 }; /* records of row_log.h */
 /* As durable_open_log(), if the options ask for a log. */
 int spfresh_open_wal(struct spfresh *, uint64_t last_lsn, uint64_t snapshot_lsn);
-/* Adds a record to the log's batch, if there is a log. row NULL: no row. */
-int spfresh_log(struct spfresh *, uint8_t op, const uint64_t *id, const void *row);
 
 /* 3. Checkpoints */
 

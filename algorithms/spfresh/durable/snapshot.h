@@ -54,9 +54,6 @@ struct spfresh_snapshot_sections {
     const uint64_t *ids;
     const struct spfresh_snapshot_head *heads;
 };
-/* Writes or finds "versions", "ids" and "heads". s: what is written. */
-int spfresh_snapshot_fields(struct store_fields *, struct spfresh *s,
-                            struct spfresh_snapshot_sections *);
 /* Finds the sections and checks their sizes. ops: the method's. ERR_CORRUPT. */
 int spfresh_snapshot_find(struct spfresh_snapshot_sections *, const struct store_reader *,
                           const struct index_ops *ops);

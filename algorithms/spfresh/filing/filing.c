@@ -25,7 +25,7 @@ int spfresh_file(struct spfresh *s, const struct spfresh_choice *c, uint32_t slo
         if (open && *done > 0 && atomic_load(&s->counters.merges) != merges)
             rc = spfresh_holds(s, head, slot, version, &held);
         if (open && rc == OK && !held)
-            rc = spfresh_append(s, head, &one, 0, 1);
+            rc = spfresh_append(s, head, &one);
         const size_t size = atomic_load(&spfresh_head(s, head)->size);
         spfresh_unlock_posting(s, head);
         *done += open && rc == OK;

@@ -7,7 +7,6 @@
 
 #include "algorithms/common/rows/key_set.h"
 #include "algorithms/spfresh/codec/codec.h"
-#include "algorithms/spfresh/codec/members.h"
 #include "algorithms/spfresh/spfresh.h"
 
 /* 1. Postings */
@@ -26,9 +25,8 @@ void spfresh_set_limits(struct spfresh *);
 int spfresh_load(struct spfresh *, uint32_t head, bool kept, struct spfresh_members *);
 /* Replaces the posting's content by these members; sets its size. */
 int spfresh_put(struct spfresh *, uint32_t head, const struct spfresh_members *);
-/* Appends n members from `first` on; sets the size. The head is alive. */
-int spfresh_append(struct spfresh *, uint32_t head, const struct spfresh_members *, size_t first,
-                   size_t n);
+/* Appends the members; sets the size. The head is alive. */
+int spfresh_append(struct spfresh *, uint32_t head, const struct spfresh_members *);
 /* Whether the posting has an entry of this slot and version. */
 int spfresh_holds(struct spfresh *, uint32_t head, uint32_t slot, unsigned version, bool *held);
 

@@ -114,7 +114,7 @@ int spfresh_put(struct spfresh *s, uint32_t head, const struct spfresh_members *
     int rc = bytes ? OK : spfresh_no_memory(s, "out of memory working on a posting");
 
     if (rc == OK)
-        rc = spfresh_codec_encode(s->codec, graph_row(s->graph, head), m, 0, m->n, bytes, &error);
+        rc = spfresh_codec_extend(s->codec, graph_row(s->graph, head), 0, NULL, m, bytes, &error);
     if (rc == OK && error > atomic_load(&h->error))
         atomic_store(&h->error, error); /* set before the codes can be read */
     if (rc == OK)
@@ -125,15 +125,14 @@ int spfresh_put(struct spfresh *s, uint32_t head, const struct spfresh_members *
     return rc;
 }
 
-int spfresh_append(struct spfresh *s, uint32_t head, const struct spfresh_members *m, size_t first,
-                   size_t n)
+int spfresh_append(struct spfresh *s, uint32_t head, const struct spfresh_members *m)
 {
     struct spfresh_head *h = spfresh_head(s, head);
     struct mem *mem = s->base.env.mem;
     const size_t size = atomic_load(&h->size);
     const size_t kept = spfresh_codec_kept(s->codec, size);
     const size_t n_tail = posting_length(s->store, head) - kept;
-    const size_t n_bytes = spfresh_codec_bytes(s->codec, size + n) - kept;
+    const size_t n_bytes = spfresh_codec_bytes(s->codec, size + m->n) - kept;
     unsigned char *bytes = mem_alloc(mem, n_bytes);
     unsigned char *tail = n_tail > 0 ? mem_alloc(mem, n_tail) : NULL;
     float error = atomic_load(&h->error);
@@ -144,17 +143,17 @@ int spfresh_append(struct spfresh *s, uint32_t head, const struct spfresh_member
     if (rc == OK && n_tail > 0)
         rc = posting_fetch(s->store, head, kept, n_tail, tail);
     if (rc == OK)
-        rc = spfresh_codec_extend(s->codec, graph_row(s->graph, head), size, tail, m, first, n,
-                                  bytes, &error);
+        rc =
+            spfresh_codec_extend(s->codec, graph_row(s->graph, head), size, tail, m, bytes, &error);
     if (rc == OK)
         atomic_store(&h->error, error);
     if (rc == OK)
         rc = posting_splice(s->store, head, kept, bytes, n_bytes);
     if (rc == OK)
-        atomic_store(&h->size, (uint32_t)(size + n));
+        atomic_store(&h->size, (uint32_t)(size + m->n));
     mem_free(mem, tail);
     mem_free(mem, bytes);
-    spfresh_count(&s->counters.appends, rc == OK ? n : 0);
+    spfresh_count(&s->counters.appends, rc == OK ? m->n : 0);
     return rc;
 }
 

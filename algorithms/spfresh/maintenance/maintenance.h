@@ -1,11 +1,10 @@
 /* maintenance.h - keeps an index fresh: splits, merges, moves, vacuums, and when each is due.
  *
- *   1 opening   2 when   3 vacuum   4 NPA violations
+ *   1 opening   2 when   3 vacuum
  */
 #ifndef DRIFTLINE_SPFRESH_MAINTENANCE_MAINTENANCE_H
 #define DRIFTLINE_SPFRESH_MAINTENANCE_MAINTENANCE_H
 
-#include "algorithms/spfresh/codec/members.h"
 #include "algorithms/spfresh/spfresh.h"
 
 /* 1. Opening */
@@ -31,12 +30,5 @@ int spfresh_set_params(struct index *, const void *params);
 
 /* Rewrites every posting without stale entries; takes the checkpoint lock exclusively. */
 int spfresh_vacuum(struct spfresh *);
-
-/* 4. NPA violations */
-
-/* Reports "npa_violations": the share of live vectors (of a sample) that have no copy in
-   the posting of their nearest head, or of one as near. The index must not change
-   meanwhile. m: scratch memory. */
-int spfresh_npa_violations(struct spfresh *, struct spfresh_members *m, struct stat_sink *);
 
 #endif

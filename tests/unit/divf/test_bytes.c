@@ -63,9 +63,9 @@ static void insert(struct pair *p, struct twin *t, size_t first, size_t n)
 /* Trains on the first half and stores it, then rows of other places: one by one, a few, many. Every
    seventh of the first half is removed. */
 static void fill(struct pair *p, struct twin *t, enum element element, const char *dir,
-                 struct divf_params params, size_t threads)
+                 struct divf_params params)
 {
-    test_bench_begin(&t->bench, element, INDEX_L2SQ, DIM, threads);
+    test_bench_begin(&t->bench, element, INDEX_L2SQ, DIM, 1);
     t->bench.env.dir = dir;
     assert_ok(divf_ops.create(&t->index, &t->bench.env, &params), &t->bench.error);
     assert_ok(divf_ops.train(t->index, rows_of(p, t, 0, HALF)), &t->bench.error);
@@ -161,28 +161,13 @@ static void test_as_floats(void **state)
     test_dir_make(dir);
     for (size_t kind = 0; kind < KINDS; kind++) {
         const struct divf_params params = params_of(&kinds[kind], kind % 2 ? DIVF_MMAP : DIVF_RAM);
-        fill(p, &p->floats, INDEX_F32, dir, params, 1);
-        fill(p, &p->bytes, INDEX_U8, dir, params, 1);
+        fill(p, &p->floats, INDEX_F32, dir, params);
+        fill(p, &p->bytes, INDEX_U8, dir, params);
         expect_same(p, &p->bytes, p->bytes.index, &p->floats, p->floats.index);
         twin_close(&p->bytes);
         twin_close(&p->floats);
     }
     test_dir_remove(dir);
-    free(p);
-}
-
-/* By any number of threads the same index is made. */
-static void test_threads(void **state)
-{
-    struct pair *p = pair_of_rows();
-    struct twin one, many;
-    for (size_t kind = 0; kind < KINDS; kind++) {
-        fill(p, &one, INDEX_U8, NULL, params_of(&kinds[kind], DIVF_RAM), 1);
-        fill(p, &many, INDEX_U8, NULL, params_of(&kinds[kind], DIVF_RAM), 3);
-        expect_same(p, &one, one.index, &many, many.index);
-        twin_close(&one);
-        twin_close(&many);
-    }
     free(p);
 }
 
@@ -196,8 +181,8 @@ static double bytes_of(const struct twin *t, bool disk)
 static void test_memory(void **state)
 {
     struct pair *p = pair_of_rows();
-    fill(p, &p->floats, INDEX_F32, NULL, params_of(&kinds[0], DIVF_RAM), 1);
-    fill(p, &p->bytes, INDEX_U8, NULL, params_of(&kinds[0], DIVF_RAM), 1);
+    fill(p, &p->floats, INDEX_F32, NULL, params_of(&kinds[0], DIVF_RAM));
+    fill(p, &p->bytes, INDEX_U8, NULL, params_of(&kinds[0], DIVF_RAM));
     assert_true(4 * bytes_of(&p->bytes, false) == bytes_of(&p->floats, false));
     twin_close(&p->bytes);
     twin_close(&p->floats);
@@ -224,7 +209,7 @@ static void test_reload(void **state)
         for (int64_t storage = DIVF_RAM; storage <= DIVF_MMAP; storage++) {
             struct twin *t = &p->bytes;
             struct index *loaded = NULL;
-            fill(p, t, INDEX_U8, own, params_of(&kinds[kind], storage), 1);
+            fill(p, t, INDEX_U8, own, params_of(&kinds[kind], storage));
             expect_same(p, t, t->index, t, t->index); /* learns when to stop, which is saved */
             assert_ok(divf_ops.save(t->index, dir), &t->bench.error);
             assert_ok(divf_ops.load(&loaded, &t->bench.env, dir), &t->bench.error);
@@ -292,7 +277,6 @@ static void test_wide_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_as_floats),
-                                        cmocka_unit_test(test_threads),
                                         cmocka_unit_test(test_memory),
                                         cmocka_unit_test(test_reload),
                                         cmocka_unit_test(test_wide_rows) };

@@ -1,5 +1,5 @@
 /* test_codes.c - divf with each quantizer: answers of a full scan, moved and
-   damaged codes, threads, files. */
+   damaged codes, threads. */
 #include "tests/unit/divf/support.h"
 
 enum { DIM = 24, N = 3000, QUERIES = 120, K = 10 };
@@ -329,7 +329,7 @@ static void test_check_finds_damage(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------- threads and files */
+/* -------------------------------------------------------------------------- threads */
 
 /* Compares all chunks of all lists byte for byte. */
 static void expect_same_chunks(const struct stored_rows *a, const struct stored_rows *b)
@@ -361,33 +361,6 @@ static void test_threads_leave_no_trace(void **state)
         stored_close(&one);
         stored_close(&many);
     }
-}
-
-static void test_saved_and_loaded(void **state)
-{
-    char dir[PATH_MAX];
-    test_dir_make(dir);
-    for (size_t kind = 0; kind < KINDS; kind++) {
-        struct stored_rows w;
-        open_filled(&w, params_of(&kinds[kind], 150, 2), 1);
-        assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
-        struct divf_knobs knobs = { .nprobe = 5, .rerank = 30 };
-        search_at(&w, knobs, NULL, 0, QUERIES, truth_ids[0], truth_distances[0]);
-        divf_ops.destroy(w.index);
-        w.index = NULL;
-        assert_ok(divf_ops.load(&w.index, &w.bench.env, dir), &w.bench.error);
-        stored_check(&w);
-        search_at(&w, knobs, NULL, 0, QUERIES, ids, distances);
-        assert_memory_equal(ids, truth_ids[0], sizeof ids);
-        assert_memory_equal(distances, truth_distances[0], sizeof distances);
-        uint64_t again = 0; /* deleted by open_filled() */
-        test_fill_f32(&w.rng, w.rows, 1, DIM, 1, 0.5);
-        assert_ok(stored_insert(&w, again, 1), &w.bench.error);
-        stored_check(&w);
-        world_expect_exact(&w, w.rows, 15, NULL);
-        stored_close(&w);
-    }
-    test_dir_remove(dir);
 }
 
 /* Training while vectors are stored, in a provisional list at first: codes exist
@@ -425,7 +398,6 @@ int main(void)
         cmocka_unit_test(test_moved_codes),
         cmocka_unit_test(test_check_finds_damage),
         cmocka_unit_test(test_threads_leave_no_trace),
-        cmocka_unit_test(test_saved_and_loaded),
         cmocka_unit_test(test_training_later),
     };
     return test_run("divf_codes", tests);

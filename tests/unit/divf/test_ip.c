@@ -225,41 +225,6 @@ static void test_recall(void **state)
     }
 }
 
-struct found {
-    size_t n;
-    uint64_t ids;
-};
-
-static int found(void *to, size_t query, uint64_t id, float distance)
-{
-    struct found *f = to;
-    f->n++;
-    f->ids += id;
-    return OK;
-}
-
-static void test_range(void **state)
-{
-    for (size_t kind = 0; kind < KINDS; kind++) {
-        struct products *p = open_filled(&kinds[kind], 1, 3, 1);
-        const struct divf_knobs all = { .nprobe = 1 << 22 };
-        for (size_t q = 0; q < QUERIES; q++) {
-            const size_t n = truth_of(p, q, truth);
-            for (size_t most = 1; most < n; most *= 9) {
-                struct found is = { 0 }, wanted = { most, 0 };
-                struct range_request request = { queries_of(p, q, 1),
-                                                 (double)truth[most - 1].distance, &all, NULL, 1 };
-                struct range_result result = { .found = found, .to = &is };
-                assert_ok(divf_ops.range(p->index, &request, &result), &p->bench.error);
-                for (size_t i = 0; i < most; i++)
-                    wanted.ids += truth[i].id;
-                assert_true(is.n == wanted.n && is.ids == wanted.ids);
-            }
-        }
-        close_products(p);
-    }
-}
-
 /* Rows a tenth as long as those trained on: an insertion trains once these are gone, not before. */
 static void test_shorter_rows(void **state)
 {
@@ -287,7 +252,6 @@ int main(void)
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_exact),
                                         cmocka_unit_test(test_longer_rows),
                                         cmocka_unit_test(test_shorter_rows),
-                                        cmocka_unit_test(test_recall),
-                                        cmocka_unit_test(test_range) };
+                                        cmocka_unit_test(test_recall) };
     return test_run("divf, inner product", tests);
 }

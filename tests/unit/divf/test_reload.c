@@ -1,5 +1,6 @@
 /* test_reload.c - divf loaded without encoding again: codes are copied, vectors stay in the saved
- * file, which never changes. */
+ * file, which never changes. Allocations that fail in insertions of more rows than contract/test_faults
+ * has; damaged files are there. */
 #include "algorithms/common/durable/store_file.h"
 #include "tests/support/index_folder.h"
 #include "tests/unit/divf/support.h"
@@ -303,30 +304,163 @@ static void test_saved_over_its_own_file(void **state)
     test_dir_remove(saved);
 }
 
-/* Each allocation of a load fails in turn. Nothing is left allocated, and no file. */
-static void test_load_out_of_memory(void **state)
+/* -------------------------------------------------------------------- what else is saved */
+
+static void reload(struct stored_rows *w, const char *dir)
 {
-    char dir[PATH_MAX], saved[PATH_MAX];
+    divf_ops.destroy(w->index);
+    w->index = NULL;
+    assert_ok(divf_ops.load(&w->index, &w->bench.env, dir), &w->bench.error);
+}
+
+/* The original implementation's file is eleven times the size of the raw data. */
+static void test_saved_size(void **state)
+{
+    char dir[PATH_MAX];
     struct stored_rows w;
     test_dir_make(dir);
-    test_dir_make(saved);
-    open_mapped(&w, dir, saved);
-    divf_ops.destroy(w.index);
-    w.index = NULL;
-    int rc = ERR_NO_MEMORY;
-    for (size_t i = 1; rc; i++) {
-        w.bench.mem.fail_at = atomic_load(&w.bench.mem.calls) + i;
-        rc = divf_ops.load(&w.index, &w.bench.env, saved);
-        if (rc) {
-            assert_code(rc, ERR_NO_MEMORY, &w.bench.error);
-            assert_int_equal(mem_live(&w.bench.mem), 0);
-        }
-    }
-    w.bench.mem.fail_at = 0;
+    open_used(&w, params_of(&kinds[0]), NULL, DIM, N);
+    assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
+    const struct bytes file = contents(dir);
+    const double raw = (double)w.n * DIM * sizeof(float), lists = test_stat(w.index, "n_clusters");
+    /* At most, for blocks are whole. */
+    const double codes =
+        (lists * 64 + test_stat(w.index, "stored_copies")) * test_stat(w.index, "code_bytes");
+    /* A vector, its id, and 4 bytes per copy; codes; the lists; the quantizer; section headers. */
+    assert_true((double)file.n <
+                raw + (double)w.n * (8 + 2 * 4) + codes + lists * (DIM * 4 + 32) + 8192);
+    free(file.at);
+    stored_close(&w);
+    test_dir_remove(dir);
+}
+
+static void test_empty_and_provisional(void **state)
+{
+    char dir[PATH_MAX];
+    struct stored_rows w;
+    struct divf_params params = divf_defaults();
+    params.clusters = 16;
+    test_dir_make(dir);
+    world_open(&w, params, DIM, N, 1);
+    test_fill_f32(&w.rng, w.rows, N, DIM, 16, 0.2);
+    assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
+    reload(&w, dir);
+    stored_check(&w);
+    assert_ok(stored_insert(&w, 0, 1), &w.bench.error);
+    assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
+    reload(&w, dir);
+    assert_ok(stored_insert(&w, 1, N - 1), &w.bench.error);
+    assert_true(test_stat(w.index, "n_clusters") >= 16);
     stored_check(&w);
     stored_close(&w);
-    assert_int_equal(rmdir(dir), 0); /* empty */
+    test_dir_remove(dir);
+}
+
+static void test_mapped_equals_memory(void **state)
+{
+    char dir[PATH_MAX], saved[PATH_MAX], path[PATH_MAX + 32];
+    struct stored_rows ram, mapped;
+    struct memory_use use;
+    test_dir_make(dir);
+    test_dir_make(saved);
+    struct divf_params params = params_of(&kinds[0]);
+    open_used(&ram, params, NULL, DIM, N);
+    params.storage = DIVF_MMAP;
+    open_used(&mapped, params, dir, DIM, N);
+    stored_check(&mapped);
+    expect_same_answers(&ram, ram.index, mapped.index);
+    assert_int_equal(divf_ops.memory(mapped.index, &use), OK);
+    assert_int_equal(use.vectors, 0);
+    assert_true(use.disk >= mapped.n * DIM * sizeof(float)); /* copies share one vector */
+    assert_ok(divf_ops.save(mapped.index, saved), &mapped.bench.error);
+    reload(&mapped, saved);
+    stored_check(&mapped);
+    expect_same_answers(&ram, ram.index, mapped.index);
+    divf_ops.destroy(mapped.index);
+    mapped.index = NULL;
+    snprintf(path, sizeof path, "%s/divf.vectors", dir);
+    assert_int_equal(access(path, F_OK), -1); /* removed with the index */
+    mapped.bench.env.dir = NULL;
+    assert_code(divf_ops.load(&mapped.index, &mapped.bench.env, saved), ERR_ARGUMENT,
+                &mapped.bench.error);
+    stored_close(&mapped);
+    stored_close(&ram);
+    test_dir_remove(dir);
     test_dir_remove(saved);
+}
+
+/* Every allocation of a script fails in turn, alone or together with all later ones. A refused call
+   leaves a sound index, and succeeds once memory is available. */
+static int script(struct stored_rows *w, const char *dir, size_t *at)
+{
+    uint64_t ids[200], found[30];
+    float distances[30];
+    struct divf_knobs knobs = { .nprobe = 4 };
+    struct search_request request = { stored_vectors(w, 0, 3), 10, &knobs, NULL, 2 };
+    struct search_result result = { .ids = found, .distances = distances };
+    int rc = OK;
+    if (*at == 0 && (rc = stored_insert(w, w->n, 40 - w->n)) == OK)
+        ++*at;
+    while (!rc && *at >= 1 && *at <= 4)
+        if ((rc = stored_insert(w, w->n, 40 + 340 * *at - w->n)) == OK)
+            ++*at;
+    if (!rc && *at == 5 && (rc = divf_ops.search(w->index, &request, &result)) == OK)
+        ++*at;
+    for (size_t i = 0; i < 200; i++)
+        ids[i] = i * 3;
+    if (!rc && *at == 6 && (rc = stored_remove(w, ids, 200)) == OK)
+        ++*at;
+    if (!rc && *at == 7 && (rc = divf_ops.train(w->index, stored_vectors(w, 0, 700))) == OK)
+        ++*at;
+    if (!rc && *at == 8 && (rc = divf_ops.save(w->index, dir)) == OK)
+        ++*at;
+    struct index *loaded = NULL;
+    if (!rc && *at == 9 && (rc = divf_ops.load(&loaded, &w->bench.env, dir)) == OK) {
+        divf_ops.destroy(w->index);
+        w->index = loaded;
+        ++*at;
+    }
+    return rc;
+}
+
+static void test_out_of_memory(void **state)
+{
+    char dir[PATH_MAX];
+    struct divf_params params = divf_defaults();
+    params.soft_k = 2;
+    params.split_threshold = 1.5;
+    params.clusters = 10;
+    test_dir_make(dir);
+    bool done = false;
+    size_t failures = 0;
+    for (size_t fault = 1; !done; fault = test_next_fault(fault)) {
+        for (int after = 0; after < 2; after++) {
+            struct stored_rows w;
+            size_t at = 0;
+            world_open(&w, params, 6, 1500, 2);
+            test_fill_f32(&w.rng, w.rows, 1500, 6, 10, 0.3);
+            w.bench.mem.fail_at =
+                mem_live(&w.bench.mem) ? atomic_load(&w.bench.mem.calls) + fault : fault;
+            w.bench.mem.fail_after = after;
+            int rc = script(&w, dir, &at);
+            if (rc) {
+                failures++;
+                assert_code(rc, ERR_NO_MEMORY, &w.bench.error);
+            }
+            done = !test_allocations_succeed(&w.bench.mem);
+            stored_check(&w);
+            while (rc) {
+                rc = script(&w, dir, &at);
+                assert_ok(rc, &w.bench.error);
+            }
+            assert_int_equal(at, 10);
+            stored_check(&w);
+            world_expect_exact(&w, w.rows, 20, NULL);
+            stored_close(&w);
+        }
+    }
+    assert_true(failures > 50 / test_scale());
+    test_dir_remove(dir);
 }
 
 int main(void)
@@ -338,7 +472,10 @@ int main(void)
         cmocka_unit_test(test_earlier_version_is_refused),
         cmocka_unit_test(test_saved_file_never_changes),
         cmocka_unit_test(test_saved_over_its_own_file),
-        cmocka_unit_test(test_load_out_of_memory),
+        cmocka_unit_test(test_saved_size),
+        cmocka_unit_test(test_empty_and_provisional),
+        cmocka_unit_test(test_mapped_equals_memory),
+        cmocka_unit_test(test_out_of_memory),
     };
     return test_run("divf_reload", tests);
 }

@@ -1,11 +1,6 @@
 /* test_search.c - divf: groups of queries, threads, counts of work. */
 #include "tests/unit/divf/support.h"
 
-struct found_in_range {
-    uint8_t *seen;
-    size_t n;
-};
-
 /* The numbers of threads and the batch sizes change nothing, in training, assignment or answers. */
 static void test_same_answers(void **state)
 {

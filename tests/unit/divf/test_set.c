@@ -1,4 +1,5 @@
-/* test_set.c - options of divf that change while the index lives. */
+/* test_set.c - options of divf that change while the index lives. Histories beside the truth, and
+ * calls without memory, are contract/test_set. */
 #include "tests/unit/divf/support.h"
 
 enum { DIM = 16, N = 4000 };
@@ -103,35 +104,6 @@ static void test_compaction_follows_its_share(void **state)
     stored_close(&w);
 }
 
-/* Policies that move copies, while soft_k goes up and down. */
-static void test_maintenance(void **state)
-{
-    static const int64_t soft_k[] = { 1, 4, 2, 1, 6, 1, 3, 2 };
-    for (int64_t policy = DIVF_LIRE; policy <= DIVF_ADA_IVF; policy++) {
-        struct stored_rows w;
-        struct divf_params params = divf_defaults();
-        params.clusters = 40;
-        params.maintenance = policy;
-        params.list_limit = 1;
-        params.merge_threshold = .3;
-        params.maintenance_budget = 3000;
-        open_filled(&w, params);
-        for (size_t i = 0; i < sizeof soft_k / sizeof *soft_k; i++) {
-            bool more;
-            params.soft_k = soft_k[i];
-            params.list_limit = i % 2 ? 1 : 3;
-            assert_ok(set(&w, params), &w.bench.error);
-            insert(&w, i * 500, 500);
-            for (uint64_t id = i * 500; id < i * 500 + 400; id++)
-                assert_ok(stored_remove(&w, &id, 1), &w.bench.error);
-            assert_ok(divf_ops.maintain(w.index, 0, &more), &w.bench.error);
-            stored_check(&w);
-            world_expect_exact(&w, w.rows, 10, NULL);
-        }
-        stored_close(&w);
-    }
-}
-
 /* Vectors with more copies than soft_k is now come back from a file with all of them. */
 static void test_saved(void **state)
 {
@@ -162,36 +134,13 @@ static void test_saved(void **state)
     test_dir_remove(dir);
 }
 
-static void test_without_memory(void **state)
-{
-    struct stored_rows w;
-    struct divf_params params = divf_defaults();
-    params.clusters = 40;
-    open_filled(&w, params);
-    insert(&w, 0, 1000);
-    params.soft_k = 2;
-    w.bench.mem.fail_at = atomic_load(&w.bench.mem.calls) + 1;
-    const int rc = divf_ops.set_params(w.index, &params);
-    w.bench.mem.fail_at = 0;
-    assert_code(rc, ERR_NO_MEMORY, &w.bench.error);
-    stored_check(&w);
-    insert(&w, 1000, 100);
-    assert_true(test_stat(w.index, "stored_copies") == 1100);
-    assert_ok(set(&w, params), &w.bench.error);
-    insert(&w, 1100, 100);
-    assert_true(test_stat(w.index, "stored_copies") == 1300);
-    stored_close(&w);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_copies_follow_soft_k),
         cmocka_unit_test(test_splits_follow_the_threshold),
         cmocka_unit_test(test_compaction_follows_its_share),
-        cmocka_unit_test(test_maintenance),
         cmocka_unit_test(test_saved),
-        cmocka_unit_test(test_without_memory),
     };
     return test_run("divf_set", tests);
 }

@@ -110,6 +110,19 @@ static inline void draw_members(struct codec_table *t, size_t n)
     }
 }
 
+/* The n drawn members from `first` on. */
+static inline struct spfresh_members members_from(const struct codec_table *t, size_t first,
+                                                  size_t n)
+{
+    struct spfresh_members m = t->m;
+
+    m.slots += first;
+    m.versions += first;
+    m.rows += first * t->row_bytes;
+    m.n = n;
+    return m;
+}
+
 static inline void *aligned_bytes(size_t bytes)
 {
     void *p = aligned_alloc(64, (bytes + 127) / 64 * 64);

@@ -1,14 +1,10 @@
-/* crash.h - a seeded stream of updates, and a record of what was acknowledged, for tests that kill
- * the process, inject faults into system calls, or damage files.
- *
- * The record of begun and acknowledged operations is in memory shared by parent and child, so it
- * survives a child killed at any instruction. */
+/* crash.h - a seeded stream of updates, and what is stored after it, for tests that reopen an index,
+ * fail its calls or damage its files. Kills, full disks, failed syncs and power cuts at any moment are
+ * contract/test_crash. */
 #ifndef TEST_SPFRESH_CRASH_H
 #define TEST_SPFRESH_CRASH_H
 
 #include <errno.h>
-#include <stdatomic.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "algorithms/spfresh/durable/durable.h"
@@ -16,21 +12,14 @@
 #include "algorithms/spfresh/maintenance/maintenance.h"
 #include "algorithms/spfresh/operations.h"
 #include "src/core/param.h"
-#include "tests/support/fault_injection.h"
 #include "tests/support/testing.h"
 
-enum { CRASH_IDS = 400, CRASH_DIM = 16, CRASH_OPS = 512 };
+enum { CRASH_IDS = 400, CRASH_DIM = 16 };
 
 enum crash_kind { CRASH_INSERT, CRASH_REMOVE };
 struct crash_op { /* ids first .. first + n - 1 */
     int kind;
     uint64_t first, n;
-};
-
-/* Shared with children. An operation is in flight from `begun` to `done`. */
-struct crash_log {
-    atomic_size_t begun, done, calls;
-    struct crash_op ops[CRASH_OPS];
 };
 
 struct crash {
@@ -39,9 +28,8 @@ struct crash {
     bool live, stored[CRASH_IDS], doubtful[CRASH_IDS];
     uint8_t rows[CRASH_IDS][CRASH_DIM];
     char dir[PATH_MAX];
-    struct crash_log *log;
     uint64_t seed;
-    struct injected_faults faults;
+    struct file_fault fault; /* all zero: none */
     struct spfresh *s;
 };
 
@@ -71,19 +59,14 @@ static inline void crash_begin(struct crash *c, bool live, struct spfresh_params
     c->live = live;
     c->seed = test_seed();
     test_fill_u8(&r, &c->rows[0][0], CRASH_IDS, CRASH_DIM, 8, .4);
-    c->log = mmap(NULL, sizeof *c->log, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(c->log != MAP_FAILED);
-    faults_begin(&c->faults, &c->log->calls);
     test_dir_make_in_memory(c->dir);
 }
 
 static inline void crash_end(struct crash *c)
 {
-    munmap(c->log, sizeof *c->log);
     test_dir_remove(c->dir);
 }
 
-/* Each process has its own bench, so that the parent has no threads when it forks. */
 static inline void crash_bench(struct crash *c)
 {
     test_bench_begin(&c->bench, INDEX_U8, INDEX_L2SQ, CRASH_DIM, 1);
@@ -99,7 +82,7 @@ static inline struct spfresh_opening crash_opening(bool live, const struct file_
 
 static inline int crash_create(struct crash *c)
 {
-    const struct spfresh_opening o = crash_opening(c->live, &c->faults.fault);
+    const struct spfresh_opening o = crash_opening(c->live, c->fault.before ? &c->fault : NULL);
     struct index *index = NULL;
     const int rc = spfresh_create(&index, &c->bench.env, &c->params, &o);
 
@@ -109,7 +92,7 @@ static inline int crash_create(struct crash *c)
 
 static inline int crash_load(struct crash *c)
 {
-    const struct spfresh_opening o = crash_opening(c->live, &c->faults.fault);
+    const struct spfresh_opening o = crash_opening(c->live, c->fault.before ? &c->fault : NULL);
     struct index *index = NULL;
     const int rc = spfresh_load_from(&index, &c->bench.env, c->dir, &o);
 
@@ -174,47 +157,33 @@ static inline struct crash_op crash_pick(const struct crash *c, struct rng *r, s
     return op;
 }
 
+static inline int crash_step(struct crash *c, struct crash_op op)
+{
+    size_t done = 0;
+    const int rc = crash_apply(c, op, &done);
+
+    crash_note(c, op, done);
+    return rc;
+}
+
 /* Applies up to `steps` operations, until one fails. Returns its code. */
 static inline int crash_update(struct crash *c, struct rng *r, size_t steps)
 {
     int rc = OK;
 
-    for (size_t i = 0; rc == OK && i < steps; i++) {
-        const struct crash_op op = crash_pick(c, r, 9);
-        size_t done = 0;
-
-        rc = crash_apply(c, op, &done);
-        crash_note(c, op, done);
-    }
+    for (size_t i = 0; rc == OK && i < steps; i++)
+        rc = crash_step(c, crash_pick(c, r, 9));
     return rc;
 }
 
-/* Applies one operation of the stream, recorded before and after. */
-static inline int crash_step(struct crash *c, struct crash_op op)
-{
-    struct crash_log *log = c->log;
-    const size_t at = atomic_load(&log->begun);
-    size_t done = 0;
-
-    assert_true(at < CRASH_OPS);
-    log->ops[at] = op;
-    atomic_store(&log->begun, at + 1);
-    const int rc = crash_apply(c, op, &done);
-    if (rc == OK) {
-        crash_note(c, op, done);
-        atomic_store(&log->done, at + 1);
-    }
-    return rc;
-}
-
-/* The child's stream: build, updates, maintenance, checkpoints. */
-static inline int crash_stream(struct crash *c, size_t steps, bool fresh)
+/* A new index: build, updates, maintenance, checkpoints. */
+static inline int crash_stream(struct crash *c, size_t steps)
 {
     struct rng r = rng_at(c->seed, 5);
     bool more;
-    int rc = fresh ? crash_create(c) : crash_load(c);
+    int rc = crash_create(c);
 
-    if (!rc && fresh)
+    if (!rc)
         rc = crash_step(c, (struct crash_op){ CRASH_INSERT, 0, 100 });
     for (size_t i = 0; !rc && i < steps; i++) {
         const uint64_t dice = rng_below(&r, 12);
@@ -226,40 +195,6 @@ static inline int crash_stream(struct crash *c, size_t steps, bool fresh)
             rc = crash_step(c, crash_pick(c, &r, 1 + rng_below(&r, dice == 2 ? 60 : 8)));
     }
     return rc;
-}
-
-/* Runs the stream in a child. Returns true if it finished, false if it was killed. delay_us: kill
-   it after that time. */
-static inline bool crash_child(struct crash *c, size_t steps, bool fresh, useconds_t delay_us)
-{
-    memset(c->log, 0, sizeof *c->log);
-    const pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        crash_bench(c);
-        const int rc = crash_stream(c, steps, fresh);
-        if (rc)
-            fprintf(stderr, "child: %s: %s\n", error_name(rc), c->bench.error.text);
-        /* Not destroyed: durability must not depend on it. */
-        _exit(rc ? 3 : 0);
-    }
-    return faults_wait(&c->faults, child, delay_us, c->seed);
-}
-
-/* Learns what the child acknowledged. Ids of an operation in flight may be stored or not. */
-static inline void crash_learn(struct crash *c)
-{
-    const size_t done = atomic_load(&c->log->done), begun = atomic_load(&c->log->begun);
-
-    memset(c->doubtful, 0, sizeof c->doubtful);
-    for (size_t i = 0; i < begun; i++)
-        for (uint64_t j = 0; j < c->log->ops[i].n; j++) {
-            const size_t id = (size_t)(c->log->ops[i].first + j);
-            if (i < done)
-                c->stored[id] = c->log->ops[i].kind == CRASH_INSERT;
-            else
-                c->doubtful[id] = true;
-        }
 }
 
 /* ------------------------------------------------------------------------------ verdicts */
@@ -282,15 +217,14 @@ static inline void crash_expect(struct crash *c, const char *when)
 {
     const int rc = spfresh_check(&c->s->base, NULL);
     if (rc)
-        fail_msg("%s: %s (kill_at %zu, fail_at %zu, seed %" PRIu64 ")", when, c->bench.error.text,
-                 c->faults.kill_at, c->faults.fail_at, c->seed);
+        fail_msg("%s: %s (seed %" PRIu64 ")", when, c->bench.error.text, c->seed);
     for (size_t id = 0; id < CRASH_IDS; id++) {
         const bool there = spfresh_slot_of(c->s, id, NULL);
         if (c->doubtful[id])
             c->stored[id] = there;
         else if (there != c->stored[id])
-            fail_msg("%s: id %zu is %s (kill_at %zu, fail_at %zu, seed %" PRIu64 ")", when, id,
-                     there ? "back" : "lost", c->faults.kill_at, c->faults.fail_at, c->seed);
+            fail_msg("%s: id %zu is %s (seed %" PRIu64 ")", when, id, there ? "back" : "lost",
+                     c->seed);
     }
     memset(c->doubtful, 0, sizeof c->doubtful);
     for (size_t id = 0; id < CRASH_IDS; id++) {
@@ -303,33 +237,6 @@ static inline void crash_expect(struct crash *c, const char *when)
             memcmp(c->rows[found], c->rows[id], CRASH_DIM) != 0)
             fail_msg("%s: id %zu is not found by its vector", when, id);
     }
-}
-
-/* Reopens the index and compares it; updates it; reopens it and compares it again. */
-static inline void crash_recover(struct crash *c)
-{
-    struct rng r = rng_at(c->seed, 6);
-    uint64_t number = 0;
-    bool more;
-
-    crash_bench(c);
-    assert_ok(spfresh_snapshot_newest(&c->bench.env, c->dir, &number), &c->bench.error);
-    if (number == 0) { /* killed before the index existed */
-        assert_int_equal(atomic_load(&c->log->begun), 0);
-        assert_code(crash_load(c), ERR_NOT_FOUND, &c->bench.error);
-        crash_close(c);
-        return;
-    }
-    assert_ok(crash_load(c), &c->bench.error);
-    crash_expect(c, "recovered");
-    assert_ok(crash_update(c, &r, 4), &c->bench.error);
-    assert_ok(spfresh_checkpoint(c->s), &c->bench.error);
-    assert_ok(crash_update(c, &r, 2), &c->bench.error);
-    assert_ok(spfresh_maintain(&c->s->base, 0, &more), &c->bench.error);
-    crash_expect(c, "updated");
-    crash_reopen(c);
-    crash_expect(c, "opened again");
-    crash_close(c);
 }
 
 #endif

@@ -118,42 +118,11 @@ static void test_identical(void **state)
     book_close(&b);
 }
 
-static void test_failing_allocator(void **state)
-{
-    static struct answers a;
-    struct book b;
-    struct spfresh_params params = book_defaults(&spann_ops);
-    params.postings = CODEC_RABITQ;
-    params.store = POSTING_FILE;
-    params.wal = SPFRESH_NO_WAL;
-    book_open(&b, &spann_ops, params, INDEX_U8, 16, 600, 1);
-    book_fill(&b, 0, 600, 5, 0.4);
-    assert_ok(b.ops->train(b.index, book_vectors(&b, 0, 600)), &b.bench.error);
-    assert_ok(book_insert(&b, 0, 600), &b.bench.error);
-    const struct spfresh_knobs knobs = book_knobs(&b, 8);
-    const struct search_request request = { { b.rows, 20, 16, INDEX_U8 }, K, &knobs, NULL, 1 };
-    bool failed = true;
-    for (size_t i = 1; failed; i++) {
-        struct search_result result = { .ids = a.ids, .distances = a.distances };
-        test_fail_allocation(&b.bench.mem, i, false);
-        const int rc = b.ops->search(b.index, &request, &result);
-        failed = atomic_load(&b.bench.mem.failed);
-        assert_true(failed || rc == OK);
-        if (rc)
-            assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
-        b.bench.mem.fail_at = 0;
-    }
-    for (size_t i = 0; i < 20; i++)
-        assert_true(a.distances[i * K] == 0);
-    book_close(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equal),
         cmocka_unit_test(test_identical),
-        cmocka_unit_test(test_failing_allocator),
     };
     return test_run("spfresh batch", tests);
 }

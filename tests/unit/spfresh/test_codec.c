@@ -30,15 +30,17 @@ static void expect_extended(struct codec_table *t, const void *head, const unsig
     const size_t kept = spfresh_codec_kept(c, size), tail = spfresh_codec_bytes(c, size) - kept;
     unsigned char *before = aligned_bytes(spfresh_codec_bytes(c, size)),
                   *out = aligned_bytes(spfresh_codec_bytes(c, n) - kept);
+    const struct spfresh_members first = members_from(t, 0, size),
+                                 others = members_from(t, size, n - size);
     float error = 0, of_whole = 0;
-    assert_ok(spfresh_codec_encode(c, head, &t->m, 0, size, before, &error), &t->bench.error);
+    assert_ok(spfresh_codec_extend(c, head, 0, NULL, &first, before, &error), &t->bench.error);
     assert_memory_equal(before, whole, kept);
-    assert_ok(spfresh_codec_extend(c, head, size, tail ? before + kept : NULL, &t->m, size,
-                                   n - size, out, &error),
-              &t->bench.error);
+    assert_ok(
+        spfresh_codec_extend(c, head, size, tail ? before + kept : NULL, &others, out, &error),
+        &t->bench.error);
     assert_memory_equal(out, whole + kept, spfresh_codec_bytes(c, n) - kept);
     unsigned char *again = aligned_bytes(spfresh_codec_bytes(c, n));
-    assert_ok(spfresh_codec_encode(c, head, &t->m, 0, n, again, &of_whole), &t->bench.error);
+    assert_ok(spfresh_codec_extend(c, head, 0, NULL, &t->m, again, &of_whole), &t->bench.error);
     assert_memory_equal(again, whole, spfresh_codec_bytes(c, n));
     assert_true(error == of_whole);
     free(again);
@@ -59,7 +61,7 @@ static void test_round_trip(void **state)
             for (size_t n = 0; n <= SIZE_MOST; n += n < 70 ? 1 + n % 7 : 11) {
                 unsigned char *bytes = aligned_bytes(spfresh_codec_bytes(c, n));
                 draw_members(&t, n);
-                assert_ok(spfresh_codec_encode(c, row_of(&t, 3), &t.m, 0, n, bytes, &error),
+                assert_ok(spfresh_codec_extend(c, row_of(&t, 3), 0, NULL, &t.m, bytes, &error),
                           &t.bench.error);
                 expect_members(&t, bytes, n);
                 expect_extended(&t, row_of(&t, 3), bytes, n);
@@ -84,7 +86,7 @@ static void test_damage(void **state)
         const size_t n = 150, n_bytes = spfresh_codec_bytes(c, n);
         unsigned char *bytes = aligned_bytes(n_bytes);
         draw_members(&t, n);
-        assert_ok(spfresh_codec_encode(c, row_of(&t, 3), &t.m, 0, n, bytes, &error),
+        assert_ok(spfresh_codec_extend(c, row_of(&t, 3), 0, NULL, &t.m, bytes, &error),
                   &t.bench.error);
         struct spfresh_members got;
         spfresh_members_init(&got, t.s);
@@ -146,9 +148,9 @@ static void test_saved(void **state)
         assert_int_equal(n_bytes, spfresh_codec_bytes(t.s->codec, 100));
         unsigned char *a = aligned_bytes(n_bytes), *b = aligned_bytes(n_bytes);
         draw_members(&t, 100);
-        assert_ok(spfresh_codec_encode(loaded, row_of(&t, 1), &t.m, 0, 100, a, &error),
+        assert_ok(spfresh_codec_extend(loaded, row_of(&t, 1), 0, NULL, &t.m, a, &error),
                   &t.bench.error);
-        assert_ok(spfresh_codec_encode(t.s->codec, row_of(&t, 1), &t.m, 0, 100, b, &error),
+        assert_ok(spfresh_codec_extend(t.s->codec, row_of(&t, 1), 0, NULL, &t.m, b, &error),
                   &t.bench.error);
         assert_memory_equal(a, b, n_bytes);
         free(a);

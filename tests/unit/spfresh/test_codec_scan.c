@@ -37,7 +37,7 @@ static void fill_postings(struct codec_table *t, struct posting *p)
             spfresh_members_add(&t->m, slot, version, row_of(t, slot));
         }
         p[h].bytes = aligned_bytes(spfresh_codec_bytes(c, p[h].n));
-        assert_ok(spfresh_codec_encode(c, row_of(t, h), &t->m, 0, p[h].n, p[h].bytes, &error),
+        assert_ok(spfresh_codec_extend(c, row_of(t, h), 0, NULL, &t->m, p[h].bytes, &error),
                   &t->bench.error);
         atomic_store(&spfresh_head(t->s, h)->error, error);
     }

@@ -42,7 +42,7 @@ static void open_new(struct crash *c, struct doubt *d, size_t trial, int64_t sto
     *d = (struct doubt){ .on = false };
     crash_begin(c, true, crash_params(true, store, postings, SPFRESH_AUTO));
     c->seed += trial;
-    c->faults.fault = (struct file_fault){ before, d };
+    c->fault = (struct file_fault){ before, d };
     crash_new(c);
 }
 

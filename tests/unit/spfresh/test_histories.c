@@ -1,29 +1,6 @@
-/* test_histories.c - spfresh's maintenance over a life: the same twice, within budgets and limits,
+/* test_histories.c - spfresh's maintenance over a life: within budgets and limits,
  * with equal vectors, after mass deletions, and without some of its parts. */
 #include "tests/unit/spfresh/lire.h"
-
-/* With one thread, the same calls give the same state in two runs. */
-static void the_same_again(void **state)
-{
-    double counts[2][4];
-
-    for (int run = 0; run < 2; run++) {
-        struct book b;
-        struct spfresh_params params = book_defaults(&spfresh_ops);
-
-        params.posting_entries = 20;
-        book_open(&b, &spfresh_ops, params, INDEX_F32, 6, 1500, 1);
-        book_fill(&b, 0, 1500, 5, .6);
-        for (size_t i = 0; i < 1500; i += 30)
-            assert_ok(book_insert(&b, i, 30), &b.bench.error);
-        counts[run][0] = COUNT(&b, appends);
-        counts[run][1] = COUNT(&b, splits);
-        counts[run][2] = COUNT(&b, reassign_scanned);
-        counts[run][3] = COUNT(&b, reassign_done);
-        book_close(&b);
-    }
-    assert_memory_equal(counts[0], counts[1], sizeof counts[0]);
-}
 
 /* ---------------------------------------------------------------------------------- budgets */
 
@@ -231,10 +208,9 @@ static void each_part_is_optional(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_same_again),          cmocka_unit_test(little_by_little),
-        cmocka_unit_test(not_past_the_hard_limit), cmocka_unit_test(identical_vectors),
-        cmocka_unit_test(built_postings_stay),     cmocka_unit_test(starved_postings_merge),
-        cmocka_unit_test(each_part_is_optional),
+        cmocka_unit_test(little_by_little),       cmocka_unit_test(not_past_the_hard_limit),
+        cmocka_unit_test(identical_vectors),      cmocka_unit_test(built_postings_stay),
+        cmocka_unit_test(starved_postings_merge), cmocka_unit_test(each_part_is_optional),
     };
 
     return test_run("spfresh_histories", tests);

@@ -88,34 +88,9 @@ static void every_combination(void **state)
                 }
 }
 
-/* An index saved by a version that ignored such options can be loaded, without them. */
-static void older_files(void **state)
-{
-    struct book b;
-    char saved[PATH_MAX];
-
-    book_open(&b, &spann_ops, book_defaults(&spann_ops), INDEX_F32, 4, ROWS, 1);
-    book_fill(&b, 0, ROWS, 5, .4);
-    assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
-    book_index(&b)->params.io = POSTING_IO_URING;
-    book_index(&b)->params.direct = true;
-    test_dir_make(saved);
-    assert_ok(b.ops->save(b.index, saved), &b.bench.error);
-    b.ops->destroy(b.index);
-    b.index = NULL;
-    assert_ok(b.ops->load(&b.index, &b.bench.env, saved), &b.bench.error);
-    book_check(&b);
-    assert_true(test_stat(b.index, "direct") == 0);
-    test_dir_remove(saved);
-    book_close(&b);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_combination),
-        cmocka_unit_test(older_files),
-    };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(every_combination) };
 
     return test_run("spfresh_io", tests);
 }

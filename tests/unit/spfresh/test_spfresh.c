@@ -139,63 +139,12 @@ static void used_slots(void **state)
     }
 }
 
-static void identical_vectors(void **state)
-{
-    struct book b;
-    enum { N = 10000 };
-    struct spfresh_params params = book_defaults(&spann_ops);
-    uint64_t *ids = calloc(N, sizeof *ids);
-
-    book_open(&b, &spann_ops, params, INDEX_U8, 16, N, 2);
-    memset(b.rows, 7, N * b.row_bytes);
-    assert_ok(book_insert(&b, 0, N), &b.bench.error);
-    book_check(&b);
-    const struct spfresh_knobs knobs = book_knobs(&b, 1 << 22);
-    assert_int_equal(book_search(&b, book_row(&b, 0), N, &knobs, ids, NULL), N);
-    for (size_t i = 0; i < N; i++)
-        assert_int_equal(ids[i], i);
-    free(ids);
-    book_close(&b);
-}
-
-/* With store = memory a log would promise durability without files, so it is refused. An index
-   saved by an older version that allowed it can be loaded. */
-static void a_log_needs_files(void **state)
-{
-    struct book b;
-    struct spfresh_params params = book_defaults(&spfresh_ops);
-    struct index *index = NULL;
-    char saved[PATH_MAX];
-
-    book_open(&b, &spfresh_ops, params, INDEX_F32, 4, 50, 1);
-    book_fill(&b, 0, 50, 3, .5);
-    for (int64_t wal = SPFRESH_WRITTEN; wal <= SPFRESH_SYNCED; wal++) {
-        params.wal = wal;
-        assert_int_equal(spfresh_ops.create(&index, &b.bench.env, &params), ERR_ARGUMENT);
-        assert_non_null(strstr(b.bench.error.text, "wal = none"));
-        error_clear(&b.bench.error);
-        assert_code(spann_ops.create(&index, &b.bench.env, &params), ERR_ARGUMENT, &b.bench.error);
-    }
-    assert_ok(book_insert(&b, 0, 50), &b.bench.error);
-    book_index(&b)->params.wal = SPFRESH_WRITTEN;
-    test_dir_make(saved);
-    assert_ok(b.ops->save(b.index, saved), &b.bench.error);
-    b.ops->destroy(b.index);
-    b.index = NULL;
-    assert_ok(b.ops->load(&b.index, &b.bench.env, saved), &b.bench.error);
-    book_check(&b);
-    book_all_found(&b);
-    test_dir_remove(saved);
-    book_close(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(built_and_searched),     cmocka_unit_test(the_last_copy_stays),
         cmocka_unit_test(trained_on_others),      cmocka_unit_test(trained_on_a_few),
         cmocka_unit_test(knobs_do_what_they_say), cmocka_unit_test(used_slots),
-        cmocka_unit_test(identical_vectors),      cmocka_unit_test(a_log_needs_files),
     };
 
     return test_run("spfresh", tests);

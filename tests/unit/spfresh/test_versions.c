@@ -78,7 +78,7 @@ static void half_a_move(void **state)
     uint16_t version = (uint16_t)(lire_version(&b, 0) + 1);
     const struct spfresh_members coming = { &slot,       &version, book_row(&b, 0), 1, 1,
                                             b.row_bytes, NULL };
-    assert_ok(spfresh_append(book_index(&b), 0, &coming, 0, 1), &b.bench.error);
+    assert_ok(spfresh_append(book_index(&b), 0, &coming), &b.bench.error);
     assert_ok(book_remove(&b, 0), &b.bench.error);
     epoch_drain(book_index(&b)->epoch);
     assert_ok(book_insert(&b, 1, 1), &b.bench.error);

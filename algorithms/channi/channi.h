@@ -57,7 +57,6 @@
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/concurrency/segmented.h"
 #include "algorithms/common/durable/durable.h"
-#include "src/core/idmap.h"
 #include "src/core/index.h"
 #include "src/core/rng.h"
 #include "src/core/slot_table.h"
@@ -126,6 +125,7 @@ struct channi {
     size_t share_bytes;                  /* CHANNI_SHARE_BYTES; less in tests */
     enum channi_maintenance maintenance; /* never CHANNI_AUTO */
     struct epoch *epoch;
+    struct epoch *graph_epoch; /* of graphs in the making; no thread ever enters it */
     struct channi_cache *cache;
     struct quantizer *quantizer; /* INSIDE_CODES, after the build; else NULL */
     _Atomic(struct channi_view *) now;
@@ -137,11 +137,9 @@ struct channi {
     size_t ids_capacity, places_capacity, n_slots;
     uint32_t first_free; /* free slots: a list through places[].row; their id is INDEX_NO_ID */
     /* Routes */
-    struct graph *top;       /* `now` has a frozen copy; NULL: rebuilt from it when needed */
-    struct epoch *top_epoch; /* of `top`; no thread ever enters it */
+    struct graph *top; /* of the newest routes, or of others or NULL: see routes.c */
     struct segmented route_rows, route_phash;
     uint32_t n_routes;
-    struct idmap by_phash;         /* phash -> route */
     uint64_t layouts, files;       /* numbers given out so far */
     pthread_mutex_t snapshot_lock; /* protects the next two; the innermost lock */
     struct channi_snapshot *snapshots;
@@ -163,7 +161,6 @@ struct channi {
     pthread_mutex_t stop_lock;   /* protects `stop` */
     struct channi_stop stop;
     atomic_uint_fast64_t changed_rows; /* inserted and deleted so far */
-    struct rng rng;                    /* for maintenance at commit, in one thread's order */
 };
 
 /* Bytes of a row's attributes in memory and in the log. */

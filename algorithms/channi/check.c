@@ -37,8 +37,9 @@ struct channi_checking {
     struct channi *s;
     const struct channi_layout *layout;
     uint64_t version;
-    size_t live, dead, voids; /* rows */
+    size_t live, dead; /* rows */
     size_t largest, most_routes, refused;
+    struct idmap phashes; /* of the routes */
     /* An even sample of live rows; the check searches for each. */
     unsigned char *rows;
     uint64_t ids[CHECK_SAMPLES];
@@ -58,18 +59,8 @@ struct checked_row {
 
 /* Numbers of rows in one cluster. */
 struct row_counts {
-    uint32_t live, dead, voids;
+    uint32_t live, dead;
 };
-
-static void sample(struct channi_checking *c, const struct checked_row *row)
-{
-    const size_t row_bytes = c->s->row_bytes;
-
-    if (c->live % c->every != 0 || c->n_samples == CHECK_SAMPLES)
-        return;
-    memcpy(c->rows + c->n_samples * row_bytes, row->bytes, row_bytes);
-    c->ids[c->n_samples++] = row->id;
-}
 
 /* A live row must be at its id's place. So no two rows have the same id. */
 static int check_row(struct channi_checking *c, const struct channi_cluster *cl,
@@ -77,10 +68,6 @@ static int check_row(struct channi_checking *c, const struct channi_cluster *cl,
 {
     struct channi_place at = { CID_NONE, 0 };
 
-    if (row->born == ROW_VOID) {
-        tally->voids++;
-        return OK;
-    }
     if (row->born > c->version || row->dead > c->version)
         return BROKEN(c,
                       "cluster %u, row %u: born at %" PRIu64 ", dead at %" PRIu64
@@ -98,43 +85,13 @@ static int check_row(struct channi_checking *c, const struct channi_cluster *cl,
                       "cluster %u, row %u: id %" PRIu64
                       " is live here, but its place is row %u of cluster %u",
                       cl->cid, row->number, row->id, at.row, at.cid);
-    sample(c, row);
+    if (c->live % c->every == 0 && c->n_samples < CHECK_SAMPLES) {
+        memcpy(c->rows + c->n_samples * c->s->row_bytes, row->bytes, c->s->row_bytes);
+        c->ids[c->n_samples++] = row->id;
+    }
     tally->live++;
     c->live++;
     return OK;
-}
-
-static int check_base_rows(struct channi_checking *c, const struct channi_cluster *cl,
-                           const struct channi_image *image, struct row_counts *tally)
-{
-    int rc = OK;
-
-    for (uint32_t i = 0; rc == OK && i < image->n; i++) {
-        const struct checked_row row = { i, image->ids[i], image->born ? image->born[i] : 0,
-                                         channi_cluster_base_dead(cl, image, i),
-                                         image->rows + i * c->s->row_bytes };
-        rc = check_row(c, cl, &row, tally);
-    }
-    return rc;
-}
-
-static int check_delta_rows(struct channi_checking *c, const struct channi_cluster *cl,
-                            struct row_counts *tally)
-{
-    const struct channi_delta_codes *codes = channi_delta_codes(&cl->delta);
-    const uint32_t n = channi_delta_count(&cl->delta);
-    int rc = OK;
-
-    if (codes && codes->n > n)
-        return BROKEN(c, "cluster %u: %u rows of its delta have codes, of %u", cl->cid, codes->n,
-                      n);
-    for (uint32_t i = 0; rc == OK && i < n; i++) {
-        const struct channi_delta_row d = channi_delta_at(&cl->delta, i);
-        const struct checked_row row = { cl->base_n + i, d.id, atomic_load(d.born),
-                                         atomic_load(d.dead), d.row };
-        rc = check_row(c, cl, &row, tally);
-    }
-    return rc;
 }
 
 /* --------------------------------------------------------------------------------- root */
@@ -173,12 +130,11 @@ static int check_contents(struct channi_checking *c, const struct channi_cluster
 {
     const struct channi *s = c->s;
     const struct channi_base *base = cl->base;
-    uint64_t route = UINT64_MAX;
     int rc = OK;
 
     if (image->n != cl->base_n || base->n != cl->base_n || image->n == 0)
         return BROKEN(c, "cluster %u: %u rows, but %u in its file", cl->cid, cl->base_n, image->n);
-    if (!idmap_get(&s->by_phash, base->phash, &route) || route >= s->n_routes)
+    if (!idmap_get(&c->phashes, base->phash, NULL))
         return BROKEN(c, "cluster %u: its file's name, %016" PRIx64 ", is not a route's", cl->cid,
                       base->phash);
     if (image->has_graph && image->graph.n != image->n)
@@ -187,7 +143,13 @@ static int check_contents(struct channi_checking *c, const struct channi_cluster
     rc = check_root(c, cl, image);
     if (rc == OK && image->has_graph)
         rc = graph_image_check(&image->graph, channi_base_name(base).text, s->base.env.error);
-    return rc == OK ? check_base_rows(c, cl, image, tally) : rc;
+    for (uint32_t i = 0; rc == OK && i < image->n; i++) {
+        const struct checked_row row = { i, image->ids[i], image->born ? image->born[i] : 0,
+                                         channi_cluster_base_dead(cl, image, i),
+                                         image->rows + i * s->row_bytes };
+        rc = check_row(c, cl, &row, tally);
+    }
+    return rc;
 }
 
 /* Checks a cluster's file, rows and root, and counts the rows. */
@@ -203,12 +165,18 @@ static int check_cluster(struct channi_checking *c, const struct channi_cluster 
         rc = check_contents(c, cl, &whole.image, &tally);
         channi_cache_whole_done(c->s->cache, &whole);
     }
-    if (rc == OK)
-        rc = check_delta_rows(c, cl, &tally);
+    const struct channi_delta_codes *codes = channi_delta_codes(&cl->delta);
+    const uint32_t n = channi_delta_count(&cl->delta);
+    if (rc == OK && codes && codes->n > n)
+        rc = BROKEN(c, "cluster %u: %u rows of its delta have codes, of %u", cl->cid, codes->n, n);
+    for (uint32_t i = 0; rc == OK && i < n; i++) {
+        const struct channi_delta_row d = channi_delta_at(&cl->delta, i);
+        const struct checked_row row = { cl->base_n + i, d.id, atomic_load(d.born),
+                                         atomic_load(d.dead), d.row };
+        rc = check_row(c, cl, &row, &tally);
+    }
     c->dead += tally.dead;
-    c->voids += tally.voids;
-    /* A void row belongs to no id and may be counted as dead. */
-    if (rc == OK && (live != tally.live || dead < tally.dead || dead > tally.dead + tally.voids))
+    if (rc == OK && (live != tally.live || dead != tally.dead))
         rc = BROKEN(c, "cluster %u: %u live and %u dead rows, but %u and %u are counted", cl->cid,
                     tally.live, tally.dead, live, dead);
     return rc;
@@ -270,17 +238,16 @@ static int check_files(const struct channi_checking *c)
 
 /* ------------------------------------------------------------------------------- routes */
 
-static int check_route(const struct channi_checking *c, uint32_t route)
+static int check_route(struct channi_checking *c, uint32_t route)
 {
-    const struct channi *s = c->s;
     const struct channi_layout *l = c->layout;
     const uint32_t cid = l->routes->cid[route];
-    const uint64_t phash = *(const uint64_t *)segmented_at(&s->route_phash, route);
-    uint64_t filed = UINT64_MAX;
+    const uint64_t phash = *(const uint64_t *)segmented_at(&c->s->route_phash, route);
 
-    if (!idmap_get(&s->by_phash, phash, &filed) || filed != route)
-        return BROKEN(c, "route %u: its phash %016" PRIx64 " is filed under %" PRIu64, route, phash,
-                      filed);
+    if (idmap_get(&c->phashes, phash, NULL))
+        return BROKEN(c, "route %u: its phash %016" PRIx64 " is another's, too", route, phash);
+    if (!idmap_put(&c->phashes, phash, route))
+        return CHANNI_NO_MEMORY(&c->s->base.env, ", cannot check");
     if (cid == CID_NONE)
         return OK;
     if (cid >= l->n_clusters || !l->clusters[cid])
@@ -291,7 +258,7 @@ static int check_route(const struct channi_checking *c, uint32_t route)
     return OK;
 }
 
-static int check_routes(const struct channi_checking *c)
+static int check_routes(struct channi_checking *c)
 {
     const struct channi *s = c->s;
     const struct channi_routes *r = c->layout->routes;
@@ -300,11 +267,6 @@ static int check_routes(const struct channi_checking *c)
     if (r->n == 0 || r->n != s->n_routes || r->graph.n != r->n)
         return BROKEN(c, "%u routes in the layout, %u nodes in their graph, %u in all", r->n,
                       r->graph.n, s->n_routes);
-    /* `top` may be NULL: then the next addition rebuilds it from the image. Nodes are
-       never removed. */
-    if (s->top && (graph_live(s->top) != graph_capacity(s->top) || graph_live(s->top) != r->n))
-        return BROKEN(c, "the graph of %u routes has %zu nodes, %zu of them live", r->n,
-                      graph_capacity(s->top), graph_live(s->top));
     for (uint32_t i = 0; rc == OK && i < r->n; i++)
         rc = check_route(c, i);
     if (rc == OK)
@@ -337,10 +299,8 @@ static int check_size(struct channi_checking *c, const struct channi_cluster *cl
 {
     struct channi *s = c->s;
     const uint32_t live = channi_cluster_live(cl);
-    const struct channi_latch *latch =
-        cl->cid < s->latches.capacity ? segmented_at(&s->latches, cl->cid) : NULL;
-    const uint32_t tried =
-        latch ? atomic_load(&((struct channi_latch *)(uintptr_t)latch)->tried) : 0;
+    struct channi_latch *latch = segmented_at(&s->latches, cl->cid);
+    const uint32_t tried = atomic_load(&latch->tried);
 
     if (cl->kind == CLUSTER_DEFERRED)
         return OK;
@@ -382,13 +342,12 @@ static int check_clusters(struct channi_checking *c)
     size_t n = 0;
     int rc = OK;
 
-    for (uint32_t cid = 0; rc == OK && cid < l->n_clusters; cid++) {
-        if (!l->clusters[cid])
-            continue;
-        n++;
-        rc = check_one(c, cid);
-    }
-    if (rc == OK && !l->routes && (n != 1 || !l->clusters[0] || c->s->top))
+    for (uint32_t cid = 0; rc == OK && cid < l->n_clusters; cid++)
+        if (l->clusters[cid]) {
+            n++;
+            rc = check_one(c, cid);
+        }
+    if (rc == OK && !l->routes && (n != 1 || !l->clusters[0]))
         rc = BROKEN(c, "%zu clusters before the build, when there is but cluster 0", n);
     if (rc == OK && c->live != channi_live(c->s))
         rc = BROKEN(c, "%zu live rows, but %zu ids have a place", c->live, channi_live(c->s));
@@ -415,28 +374,7 @@ static int check_ood(const struct channi_checking *c)
     return OK;
 }
 
-static int check_pins(const struct channi_checking *c)
-{
-    const struct channi *s = c->s;
-
-    for (size_t i = 0; i < s->n_snapshots; i++)
-        if (s->snapshots[i].version > c->version ||
-            s->snapshots[i].view->version != s->snapshots[i].version || s->snapshots[i].times == 0)
-            return BROKEN(c, "pin %zu: of version %" PRIu64 ", its view is of %" PRIu64, i,
-                          s->snapshots[i].version, s->snapshots[i].view->version);
-    return OK;
-}
-
 /* -------------------------------------------------------------------------- routability */
-
-/* A row that is not in the answer may have been displaced by others at distance 0. */
-static bool is_found(uint64_t id, const uint64_t *ids, const float *distances, size_t k)
-{
-    for (size_t i = 0; i < k; i++)
-        if (ids[i] == id)
-            return true;
-    return distances[k - 1] == 0;
-}
 
 static int report_routability(const struct channi_checking *c, struct stat_sink *sink)
 {
@@ -455,8 +393,13 @@ static int report_routability(const struct channi_checking *c, struct stat_sink 
     param_defaults(c->s->base.ops->knobs, &knobs);
     if (c->n_samples > 0)
         rc = channi_search(&c->s->base, &request, &result);
-    for (size_t i = 0; rc == OK && i < c->n_samples; i++)
-        found += is_found(c->ids[i], ids + i * K, distances + i * K, K);
+    for (size_t i = 0; rc == OK && i < c->n_samples; i++) {
+        /* A row that is not in the answer may have been displaced by others at distance 0. */
+        bool is_found = distances[i * K + K - 1] == 0;
+        for (size_t j = 0; j < K; j++)
+            is_found |= ids[i * K + j] == c->ids[i];
+        found += is_found;
+    }
     if (rc == OK && c->n_samples > 0)
         sink->value(sink->to, "routability", (double)found / (double)c->n_samples);
     return rc;
@@ -493,6 +436,7 @@ static int walk(struct channi_checking *c, struct stat_sink *sink)
     const size_t live = channi_live(s);
     int rc = OK;
 
+    idmap_init(&c->phashes, mem);
     c->every = live / CHECK_SAMPLES + 1;
     c->rows = mem_array(mem, CHECK_SAMPLES, s->row_bytes);
     if (!c->rows)
@@ -503,20 +447,25 @@ static int walk(struct channi_checking *c, struct stat_sink *sink)
         rc = check_clusters(c);
     if (rc == OK)
         rc = check_ood(c);
-    if (rc == OK)
-        rc = check_pins(c);
+    for (size_t i = 0; rc == OK && i < s->n_snapshots; i++) {
+        const struct channi_snapshot *pin = &s->snapshots[i];
+
+        if (pin->version > c->version || pin->view->version != pin->version || pin->times == 0)
+            rc = BROKEN(c, "pin %zu: of version %" PRIu64 ", its view is of %" PRIu64, i,
+                        pin->version, pin->view->version);
+    }
     if (rc == OK)
         rc = check_files(c);
     if (rc == OK)
         rc = channi_cache_check(s->cache);
     if (rc == OK && sink) {
         sink->value(sink->to, "dead_rows", (double)c->dead);
-        sink->value(sink->to, "void_rows", (double)c->voids);
         sink->value(sink->to, "largest_cluster", (double)c->largest);
         sink->value(sink->to, "clusters_not_splittable", (double)c->refused);
         sink->value(sink->to, "most_routes_to_a_cluster", (double)c->most_routes);
         rc = report_routability(c, sink);
     }
+    idmap_free(&c->phashes);
     mem_free(mem, c->rows);
     return rc;
 }

@@ -11,20 +11,6 @@ struct numbering {
     uint32_t *number; /* by cid; CID_NONE: retired */
 };
 
-static int assign_ids(const struct numbering *n, const struct cluster_request *request,
-                      uint64_t *cluster)
-{
-    for (size_t i = 0; i < request->n; i++) {
-        struct channi_place place;
-
-        if (!channi_place_of(n->c, request->ids[i], &place))
-            return fail(n->c->base.env.error, ERR_UNKNOWN_ID, "channi: id %llu is not stored",
-                        (unsigned long long)request->ids[i]);
-        cluster[i] = n->number[place.cid];
-    }
-    return OK;
-}
-
 static int assign_vectors(const struct numbering *n, struct vectors v, uint64_t *cluster)
 {
     struct channi *c = n->c;
@@ -46,33 +32,31 @@ static int assign_vectors(const struct numbering *n, struct vectors v, uint64_t 
     return rc;
 }
 
-static int report_roots(const struct numbering *n, struct cluster_result *result)
-{
-    const struct channi_cluster *cl;
-    struct channi_place place;
-    int rc = OK;
-
-    for (uint32_t next = 0; rc == OK && (cl = channi_layout_next(n->layout, &next));)
-        if (cl->site && channi_place_of(n->c, cl->root_id, &place) && place.cid == cl->cid)
-            rc = result->medoid(result->to, n->number[cl->cid], cl->root_id);
-    return rc;
-}
-
 /* `write` is held: places and layout do not change. */
 static int cluster_locked(struct numbering *n, const struct cluster_request *request,
                           struct cluster_result *result)
 {
+    const struct channi_cluster *cl;
+    struct channi_place place;
     uint32_t next = 0;
+    int rc = OK;
 
     for (uint32_t cid = 0; cid < n->layout->n_clusters; cid++)
         n->number[cid] = n->layout->clusters[cid] ? next++ : CID_NONE;
     result->levels = 1;
     result->level = 0;
     result->clusters = next;
-    int rc = assign_ids(n, request, result->of_ids);
-    if (rc == OK)
-        rc = assign_vectors(n, request->vectors, result->of_vectors);
-    return rc == OK ? report_roots(n, result) : rc;
+    for (size_t i = 0; i < request->n; i++) {
+        if (!channi_place_of(n->c, request->ids[i], &place))
+            return fail(n->c->base.env.error, ERR_UNKNOWN_ID, "channi: id %llu is not stored",
+                        (unsigned long long)request->ids[i]);
+        result->of_ids[i] = n->number[place.cid];
+    }
+    rc = assign_vectors(n, request->vectors, result->of_vectors);
+    for (next = 0; rc == OK && (cl = channi_layout_next(n->layout, &next));)
+        if (cl->site && channi_place_of(n->c, cl->root_id, &place) && place.cid == cl->cid)
+            rc = result->medoid(result->to, n->number[cl->cid], cl->root_id);
+    return rc;
 }
 
 int channi_cluster(struct index *index, const struct cluster_request *request,

@@ -58,8 +58,8 @@ static int open_parts(struct channi *s)
 
     s->taken_bytes_most = cache.budget_bytes / JOBS_SHARE;
     s->epoch = epoch_create(env->mem);
-    s->top_epoch = epoch_create(env->mem);
-    if (!s->epoch || !s->top_epoch)
+    s->graph_epoch = epoch_create(env->mem);
+    if (!s->epoch || !s->graph_epoch)
         return no_memory(env);
     rc = channi_cache_create(&s->cache, env, &cache);
     return rc == OK ? first_view(s) : rc;
@@ -72,13 +72,11 @@ static void begin(struct channi *s, const struct index_env *env, const struct ch
     durable_init(&s->durable, env, opening->fault, (uint64_t)p->checkpoint_mb << 20);
     s->row_bytes = index_row_bytes(env->element, env->dim);
     s->first_free = UINT32_MAX;
-    s->rng = rng_at(env->seed, UINT64_C(0x6368616e6e69));
     pthread_mutex_init(&s->write, NULL);
     scratch_pool_init(&s->scratch, &channi_scratch_kind, env->mem, s);
     pthread_mutex_init(&s->snapshot_lock, NULL);
     pthread_mutex_init(&s->stop_lock, NULL);
     slot_table_init(&s->table, env->mem);
-    idmap_init(&s->by_phash, env->mem);
     segmented_init(&s->route_rows, env->mem, s->row_bytes);
     segmented_init(&s->route_phash, env->mem, sizeof(uint64_t));
     segmented_init(&s->latches, env->mem, sizeof(struct channi_latch));
@@ -186,14 +184,13 @@ void channi_destroy(struct index *index)
     epoch_destroy(s->epoch);
     channi_manifest_close(s);
     graph_destroy(s->top);
-    epoch_destroy(s->top_epoch);
+    epoch_destroy(s->graph_epoch);
     channi_cache_destroy(s->cache);
     if (s->quantizer)
         quantizer_destroy(&index->env, s->quantizer);
     segmented_free(&s->latches);
     segmented_free(&s->route_phash);
     segmented_free(&s->route_rows);
-    idmap_free(&s->by_phash);
     slot_table_free(&s->table);
     mem_free(mem, s->ids);
     mem_free(mem, s->places);

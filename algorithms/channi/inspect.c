@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "algorithms/channi/index.h"
-#include "algorithms/channi/stats/stats.h"
 #include "algorithms/common/structure/structure.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
@@ -57,12 +56,19 @@ static void show_cluster(const struct channi *c, const struct channi_cluster *cl
     sink->leave(sink->to);
 }
 
-static void show(struct channi *c, const struct channi_view *view, struct grouped *g,
-                 const struct structure_sink *sink)
+/* Holds `write`, so that no job publishes another version meanwhile. */
+int channi_inspect(const struct index *index, const struct structure_sink *sink)
 {
-    const struct channi_layout *layout = view->layout;
+    struct channi *c = channi_of(index);
+    struct grouped g = { .memory.mem = c->base.env.mem };
     const struct channi_cluster *cl;
+    int rc = OK;
 
+    if (!sink->enter(sink->to, "channi", 0))
+        return OK;
+    pthread_mutex_lock(&c->write);
+    const struct channi_view *view = atomic_load(&c->now);
+    const struct channi_layout *layout = view->layout;
     sink->number(sink->to, "rows", (double)channi_live(c));
     sink->number(sink->to, "version", (double)view->version);
     sink->number(sink->to, "routes", layout->routes ? layout->routes->n : 0);
@@ -70,25 +76,10 @@ static void show(struct channi *c, const struct channi_view *view, struct groupe
         channi_health_report(c, layout, sink->number, sink->to);
         sink->leave(sink->to);
     }
-    for (uint32_t next = 0; (cl = channi_layout_next(layout, &next));)
-        show_cluster(c, cl, g, sink);
-}
-
-/* Holds `write`, so that no job publishes another version meanwhile. */
-int channi_inspect(const struct index *index, const struct structure_sink *sink)
-{
-    struct channi *c = channi_of(index);
-    struct grouped g = { .memory.mem = c->base.env.mem };
-    int rc = OK;
-
-    if (!sink->enter(sink->to, "channi", 0))
-        return OK;
-    pthread_mutex_lock(&c->write);
-    const struct channi_view *view = atomic_load(&c->now);
-    if (group(c, &g))
-        show(c, view, &g, sink);
-    else
+    if (!group(c, &g))
         rc = CHANNI_NO_MEMORY(&c->base.env, ", cannot inspect");
+    for (uint32_t next = 0; rc == OK && (cl = channi_layout_next(layout, &next));)
+        show_cluster(c, cl, &g, sink);
     pthread_mutex_unlock(&c->write);
     mem_group_free(&g.memory);
     sink->leave(sink->to);

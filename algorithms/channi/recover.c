@@ -21,20 +21,6 @@ struct loading {
     const struct channi_manifest_cluster *clusters;
 };
 
-/* After OK the manifest's file is open. */
-static int find_manifest(struct loading *l, const char *dir, const char *name)
-{
-    const struct store_identity identity = channi_manifest_identity(l->env);
-    int rc = store_open(&l->r, dir, name, &identity, l->env->error);
-
-    if (rc != OK)
-        return rc;
-    rc = channi_manifest_meta_of(&l->r, channi_params, &l->meta, &l->clusters);
-    if (rc != OK)
-        store_close(&l->r);
-    return rc;
-}
-
 /* Opens an empty index with the manifest's options and attributes; env says as many of these, or none. */
 static int open_empty(struct channi **out, const struct loading *l)
 {
@@ -57,35 +43,6 @@ static void unlink_all(const struct index_env *env)
     if (!folder_has(env->dir, MANIFEST_RUNNING))
         (void)channi_folder_clear(env, env->dir, NULL, 0, NULL);
     (void)error_divert(before);
-}
-
-static int load_saved(void *to)
-{
-    struct loading *l = to;
-    const struct index_env *env = l->env;
-    const struct file_fault *fault = l->opening.fault;
-    struct channi *s = NULL;
-    int rc = find_manifest(l, l->dir, MANIFEST_SAVED);
-
-    if (rc != OK)
-        return rc;
-    if ((rc = open_empty(&s, l)) == OK && (rc = channi_folder_begin(env, fault)) == OK &&
-        (rc = channi_folder_link(env, l->dir, l->meta->saved, l->clusters, l->meta->n_clusters,
-                                 true, fault)) == OK)
-        rc = channi_manifest_read(s, &l->r, l->meta, l->clusters);
-    store_close(&l->r);
-    if (rc == OK) { /* the files go with the index, unless it gets a manifest */
-        s->manifest = 0;
-        channi_manifest_release(s);
-        rc = channi_start(s);
-    } else if (s) {
-        unlink_all(env);
-    }
-    if (rc == OK)
-        *l->out = s;
-    else
-        channi_destroy(s ? &s->base : NULL);
-    return rc;
 }
 
 struct redo_state {
@@ -127,10 +84,8 @@ static int go_on(struct channi *s, uint64_t snapshot_lsn)
     const struct index_env *env = &s->base.env;
     struct redo_state p = { .s = s };
     uint64_t last = 0, torn = 0;
-    int rc = channi_manifest_retain(s);
+    int rc = wal_replay(env, env->dir, snapshot_lsn, redo, &p, &last, &torn);
 
-    if (rc == OK)
-        rc = wal_replay(env, env->dir, snapshot_lsn, redo, &p, &last, &torn);
     channi_changes_free(&p.changes, env->mem);
     if (rc == OK)
         rc = channi_open_wal(s, last, snapshot_lsn);
@@ -139,30 +94,55 @@ static int go_on(struct channi *s, uint64_t snapshot_lsn)
     return rc;
 }
 
-static int recover(void *to, int *claim)
+/* claim: on the folder of an index that ran; NULL: loads a saved copy. */
+static int open_from(struct loading *l, int *claim)
 {
-    struct loading *l = to;
     const struct index_env *env = l->env;
+    const struct file_fault *fault = l->opening.fault;
     struct channi *s = NULL;
-    int rc = find_manifest(l, env->dir, MANIFEST_RUNNING);
+    const struct store_identity identity = channi_manifest_identity(env);
+    int rc = claim ? store_open(&l->r, env->dir, MANIFEST_RUNNING, &identity, env->error)
+                   : store_open(&l->r, l->dir, MANIFEST_SAVED, &identity, env->error);
 
     if (rc != OK)
         return rc;
     l->opening.claim = claim;
-    rc = channi_folder_clear(env, env->dir, l->clusters, l->meta->n_clusters, l->opening.fault);
+    rc = channi_manifest_meta_of(&l->r, channi_params, &l->meta, &l->clusters);
+    if (rc == OK && claim)
+        rc = channi_folder_clear(env, env->dir, l->clusters, l->meta->n_clusters, fault);
     if (rc == OK)
         rc = open_empty(&s, l);
+    if (rc == OK && !claim && (rc = channi_folder_begin(env, fault)) == OK)
+        rc = channi_folder_link(env, l->dir, l->meta->saved, l->clusters, l->meta->n_clusters, true,
+                                fault);
     if (rc == OK)
         rc = channi_manifest_read(s, &l->r, l->meta, l->clusters);
-    const uint64_t lsn = l->meta->lsn;
+    const uint64_t lsn = rc == OK ? l->meta->lsn : 0;
     store_close(&l->r);
-    if (rc == OK)
+    if (rc == OK && claim) {
         rc = go_on(s, lsn);
+    } else if (rc == OK) { /* the files go with the index, unless it gets a manifest */
+        s->manifest = 0;
+        channi_manifest_release(s);
+        rc = channi_start(s);
+    } else if (s && !claim) {
+        unlink_all(env);
+    }
     if (rc == OK)
         *l->out = s;
     else
         channi_destroy(s ? &s->base : NULL);
     return rc;
+}
+
+static int load_saved(void *to)
+{
+    return open_from(to, NULL);
+}
+
+static int recover(void *to, int *claim)
+{
+    return open_from(to, claim);
 }
 
 int channi_load_from(struct channi **out, const struct index_env *env, const char *dir,

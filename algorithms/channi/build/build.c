@@ -73,19 +73,6 @@ static int no_memory(const struct building *b)
     return CHANNI_NO_MEMORY(&b->c->base.env, ", cannot build clusters of %zu rows", b->w.members.n);
 }
 
-/* `write` is held. Only the build drops deleted rows, so it does not wait for live rows alone: a
-   workload that replaces rows may never have enough, and every search scans the deleted ones. */
-static bool is_due(struct channi *c)
-{
-    const struct channi_layout *layout = atomic_load(&c->now)->layout;
-    const size_t live = channi_live(c);
-
-    if (layout->routes || live == 0)
-        return false;
-    const size_t all = channi_delta_count(&layout->clusters[0]->delta);
-    return live >= c->build_at || (all >= c->build_at && all - live > live);
-}
-
 /* ------------------------------------------------------------------------------ primaries */
 
 static int draw_subset(struct building *b)
@@ -172,7 +159,7 @@ static int make_top(struct building *b)
     const struct index_env *env = &c->base.env;
     const struct graph_options options = channi_top_options(c);
     unsigned char *rows = mem_array(env->mem, b->k, c->row_bytes);
-    int rc = rows ? graph_create(&b->top, env, c->top_epoch, &options) : no_memory(b);
+    int rc = rows ? graph_create(&b->top, env, c->graph_epoch, &options) : no_memory(b);
 
     for (size_t i = 0; rc == OK && i < b->k; i++)
         memcpy(rows + i * c->row_bytes, b->w.members.rows[b->primaries[i]], c->row_bytes);
@@ -204,19 +191,6 @@ static int assign_block(void *arg, size_t first, size_t end, size_t worker)
     }
     scratch_pool_give(&c->scratch, x);
     channi_count(&c->counters.build_assigning, (uint64_t)checked);
-    return rc;
-}
-
-static int assign(struct building *b)
-{
-    struct pool *pool = b->c->base.env.pool;
-
-    b->of = mem_group_array(&b->memory, b->w.members.n, sizeof *b->of);
-    if (!b->of)
-        return no_memory(b);
-    const int rc = parallel_for(pool, pool_threads(pool), b->w.members.n, BLOCK, assign_block, b);
-    for (size_t i = 0; i < b->k; i++)
-        b->of[b->primaries[i]] = (uint32_t)i;
     return rc;
 }
 
@@ -265,29 +239,21 @@ static int build(struct building *b)
         rc = train(b);
     if (rc == OK)
         rc = make_top(b);
-    if (rc == OK)
-        rc = assign(b);
+    struct pool *pool = b->c->base.env.pool;
+    if (rc == OK) {
+        b->of = mem_group_array(&b->memory, b->w.members.n, sizeof *b->of);
+        rc = b->of ? parallel_for(pool, pool_threads(pool), b->w.members.n, BLOCK, assign_block, b)
+                   : no_memory(b);
+    }
+    for (size_t i = 0; rc == OK && i < b->k; i++)
+        b->of[b->primaries[i]] = (uint32_t)i;
     if (rc == OK)
         rc = make_parts(b);
     mem_group_free(&b->memory); /* what is left is the input of the replacement */
-    const struct channi_replacement r = { .parts = b->parts,
-                                          .n_parts = b->k,
-                                          .threads = pool_threads(b->c->base.env.pool),
-                                          .top = &b->top };
+    const struct channi_replacement r = {
+        .parts = b->parts, .n_parts = b->k, .threads = pool_threads(pool), .top = b->top
+    };
     return rc == OK ? channi_replace(b->c, &b->w, &r) : rc;
-}
-
-/* Random primaries leave some clusters many times too large. */
-static void queue_large(struct channi *c)
-{
-    unsigned ticket;
-    const struct channi_layout *layout = channi_enter(c, &ticket)->layout;
-    struct channi_cluster *cl;
-
-    for (uint32_t next = 0; (cl = channi_layout_next(layout, &next));)
-        if (atomic_load(&cl->live) > c->split_max)
-            channi_queue(c, cl->cid);
-    channi_leave(c, ticket);
 }
 
 int channi_build_if_due(struct channi *c)
@@ -295,24 +261,35 @@ int channi_build_if_due(struct channi *c)
     struct building b = { .c = c,
                           .rng = rng_at(c->base.env.seed, BUILD_STREAM),
                           .memory.mem = c->base.env.mem };
-    const uint32_t all = 0;
-    bool due;
+    const uint32_t first = 0;
     int rc = OK;
 
     pthread_mutex_lock(&c->write);
-    due = is_due(c);
+    const struct channi_layout *now = atomic_load(&c->now)->layout;
+    const size_t live = channi_live(c),
+                 all = now->routes ? 0 : channi_delta_count(&now->clusters[0]->delta);
     pthread_mutex_unlock(&c->write);
-    if (!due)
+    /* Only the build drops deleted rows, so it does not wait for live rows alone: a workload that
+       replaces rows may never have enough, and every search scans the deleted ones. */
+    if (all == 0 || live == 0 || (live < c->build_at && (all < c->build_at || all - live <= live)))
         return OK;
-    if (!channi_take(c, &all, 1, &b.w))
+    if (!channi_take(c, &first, 1, &b.w))
         return OK; /* another thread builds */
     /* Another thread may have built while this one waited for the latch. */
-    due = !b.w.view->layout->routes;
+    const bool due = !b.w.view->layout->routes;
     if (due)
         rc = build(&b);
     end(&b);
     if (rc == OK && due) {
-        queue_large(c);
+        unsigned ticket;
+        const struct channi_layout *layout = channi_enter(c, &ticket)->layout;
+        struct channi_cluster *cl;
+
+        /* Random primaries leave some clusters many times too large. */
+        for (uint32_t next = 0; (cl = channi_layout_next(layout, &next));)
+            if (atomic_load(&cl->live) > c->split_max)
+                channi_queue(c, cl->cid);
+        channi_leave(c, ticket);
         epoch_collect(c->epoch); /* frees the old cluster, a third of the memory in use */
         channi_trim(c);
     }

@@ -37,7 +37,6 @@ struct sample {
     size_t n, k, row_bytes;
     uint32_t *out; /* n_out chosen so far */
     size_t n_out;
-    bool *taken;          /* by row */
     struct idmap by_hash; /* hash -> the first taken row with that hash */
     double checked;
 };
@@ -47,31 +46,18 @@ static const unsigned char *row_of(const struct sample *s, size_t i)
     return s->rows + i * s->row_bytes;
 }
 
-/* Computes the squared distances of n <= CHUNK rows from one row. */
-static void measure(const struct sample *s, const void *from, const unsigned char *rows, size_t n,
-                    float *out)
-{
-    uint32_t whole[CHUNK];
-
-    rows_distances(s->env, from, rows, n, whole, out);
-}
-
 /* -------------------------------------------------------------------------------- taking */
 
-/* Takes the row unless it is taken, or equal to a taken one. Different rows with the same hash
-   are both taken. */
+/* Takes the row unless it is taken, or equal to a taken one. */
 static bool take(struct sample *s, uint32_t i)
 {
     const uint64_t hash = XXH3_64bits(row_of(s, i), s->row_bytes) & (UINT64_MAX >> 1);
     uint64_t other;
 
-    if (s->taken[i])
-        return false;
     if (idmap_get(&s->by_hash, hash, &other) &&
         memcmp(row_of(s, i), row_of(s, other), s->row_bytes) == 0)
         return false;
     (void)idmap_put(&s->by_hash, hash, i); /* reserved */
-    s->taken[i] = true;
     s->out[s->n_out++] = i;
     return true;
 }
@@ -107,9 +93,10 @@ static int spread_chunk(void *arg, size_t first, size_t end, size_t worker)
     const struct spread *x = arg;
     const size_t chunk = first / CHUNK;
     float distances[CHUNK];
+    uint32_t whole[CHUNK];
 
     (void)worker;
-    measure(x->s, x->chosen, row_of(x->s, first), end - first, distances);
+    rows_distances(x->s->env, x->chosen, row_of(x->s, first), end - first, whole, distances);
     x->sums[chunk] = 0;
     x->farthest[chunk] = (uint32_t)first;
     for (size_t i = first; i < end; i++) {
@@ -211,6 +198,7 @@ static int density_chunk(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct density *d = arg;
     float distances[CHUNK];
+    uint32_t whole[CHUNK];
 
     (void)worker;
     for (size_t i = first; i < end; i++) {
@@ -221,7 +209,8 @@ static int density_chunk(void *arg, size_t first, size_t end, size_t worker)
         for (size_t at = 0; at < d->n_subset; at += CHUNK) {
             const size_t m = d->n_subset - at < CHUNK ? d->n_subset - at : CHUNK;
 
-            measure(d->s, row_of(d->s, i), d->subset + at * d->s->row_bytes, m, distances);
+            rows_distances(d->s->env, row_of(d->s, i), d->subset + at * d->s->row_bytes, m, whole,
+                           distances);
             for (size_t j = 0; j < m; j++)
                 if (distances[j] < topk_limit(&nearest))
                     topk_push(&nearest, distances[j], at + j);
@@ -305,16 +294,14 @@ static int take_kmeans(struct sample *s)
         .k = s->k, .iterations = ROUNDS, .init = KMEANS_RANDOM, .seed = rng_u64(s->rng)
     };
     float *centroids = mem_group_array(&g, s->k, dim * sizeof *centroids);
-    float *copy =
-        s->env->element == INDEX_U8 ? mem_group_array(&g, s->n, dim * sizeof *copy) : NULL;
-    const float *rows = copy ? copy : (const float *)(const void *)s->rows;
+    float *rows = mem_group_array(&g, s->n, dim * sizeof *rows);
     size_t made = 0;
     int rc = g.failed ? ERR_NO_MEMORY : OK;
 
-    if (rc == OK && copy)
-        rows_to_floats(s->env, s->rows, s->n, copy);
-    if (rc == OK)
+    if (rc == OK) {
+        rows_to_floats(s->env, s->rows, s->n, rows);
         rc = kmeans_train(s->env, &options, rows, s->n, centroids, &made);
+    }
     if (rc == OK)
         rc = take_nearest(s, rows, centroids, made);
     s->checked += (double)s->n * (double)s->k * (ROUNDS + 1);
@@ -337,8 +324,7 @@ int channi_sample(const struct index_env *env, enum channi_sampling kind, struct
     int rc = OK;
 
     idmap_init(&s.by_hash, env->mem);
-    s.taken = mem_zalloc(env->mem, n ? n : 1);
-    if (!s.taken || !idmap_reserve(&s.by_hash, s.k))
+    if (!idmap_reserve(&s.by_hash, s.k))
         rc = ERR_NO_MEMORY;
     if (rc == OK && s.k > 0 && (kind == SAMPLE_DISTANT || kind == SAMPLE_FARTHEST))
         rc = take_spread(&s, kind == SAMPLE_FARTHEST);
@@ -348,7 +334,6 @@ int channi_sample(const struct index_env *env, enum channi_sampling kind, struct
         rc = take_kmeans(&s);
     if (rc == OK)
         rc = fill_up(&s);
-    mem_free(env->mem, s.taken);
     idmap_free(&s.by_hash);
     *checked += s.checked;
     if (rc != OK)

@@ -1,5 +1,7 @@
 /* cache.c - opens the cache, adds and removes files, reports. */
 
+#include <sys/resource.h>
+
 #include "algorithms/channi/cache/internal.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
@@ -15,6 +17,7 @@ int channi_cache_create(struct channi_cache **out, const struct index_env *env,
     const char *why = "";
     const bool uring = options->io != CACHE_IO_PREAD && read_queue_uring_usable(&why);
     struct channi_cache *c;
+    struct rlimit limit;
 
     *out = NULL;
     if (options->io == CACHE_IO_URING && !uring)
@@ -26,7 +29,13 @@ int channi_cache_create(struct channi_cache **out, const struct index_env *env,
     c->env = *env;
     c->options = *options;
     c->budget = options->budget_bytes;
-    c->files_max = channi_cache_files_limit(options->files_max);
+    c->files_max = options->files_max;
+    if (c->files_max == 0) { /* the other half is for the program, the log and io_uring */
+        const bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0;
+        const size_t half = known ? (size_t)limit.rlim_cur / 2 : 512;
+
+        c->files_max = half < 1 ? 1 : half < 65536 ? half : 65536;
+    }
     c->uring = uring;
     atomic_init(&c->direct, options->direct);
     c->threads = read_threads_create(env->mem);

@@ -61,7 +61,7 @@ bool channi_fetch_ready(const struct channi_fetch *);
 void channi_fetch_done(struct channi_fetch *);
 
 /* 3. Single rows: copies n rows of a file with cold rows to `out`, one after another, with parallel
-   reads. ERR_IO; ERR_CORRUPT: a row past the end, or a wrong checksum. */
+   reads. ERR_IO; ERR_CORRUPT: a wrong checksum. */
 int channi_cache_rows(struct channi_cache *, struct channi_fetch *, const struct channi_base *,
                       const uint32_t *rows, size_t n, void *out);
 

@@ -5,21 +5,6 @@
 
 /* ---- the clock. The lock is held. */
 
-/* Blocks to be freed after the lock is released; linked through their first bytes. */
-struct spare {
-    struct spare *next;
-};
-
-static void free_spare(struct channi_cache *c, struct spare *spare)
-{
-    while (spare) {
-        struct spare *next = spare->next;
-
-        mem_free(c->env.mem, spare);
-        spare = next;
-    }
-}
-
 static size_t charged(const struct channi_cache *c)
 {
     return atomic_load_explicit(&((struct channi_cache *)(uintptr_t)c)->charged,
@@ -52,10 +37,8 @@ unsigned char *channi_cache_expel(struct channi_cache *c, struct channi_cache_sl
 
 /* Evicts until `more` bytes fit or the hand has gone round twice: all remaining slots
    are pinned. */
-static struct spare *sweep(struct channi_cache *c, size_t more)
+static void sweep(struct channi_cache *c, size_t more)
 {
-    struct spare *spare = NULL;
-
     for (size_t steps = 2 * c->n_clock;
          steps > 0 && c->n_clock > 0 && charged(c) + more > c->budget; steps--) {
         struct channi_cache_slot *s = TAILQ_FIRST(&c->clock);
@@ -70,11 +53,8 @@ static struct spare *sweep(struct channi_cache *c, size_t more)
             continue;
         channi_cache_count(&c->evictions, 1);
         channi_cache_count(&c->evicted_bytes, s->charge);
-        struct spare *block = (void *)channi_cache_expel(c, s);
-        block->next = spare;
-        spare = block;
+        mem_free(c->env.mem, channi_cache_expel(c, s));
     }
-    return spare;
 }
 
 /* Image and block are set before the bit: from then on the slot can be pinned. */
@@ -94,14 +74,11 @@ static void make_resident(struct channi_cache *c, struct channi_cache_slot *s, u
 
 void channi_cache_trim(struct channi_cache *c)
 {
-    struct spare *spare;
-
     if (charged(c) <= c->budget)
         return;
     (void)pthread_mutex_lock(&c->lock);
-    spare = sweep(c, 0);
+    sweep(c, 0);
     (void)pthread_mutex_unlock(&c->lock);
-    free_spare(c, spare);
 }
 
 void channi_cache_resize(struct channi_cache *c, size_t budget_bytes)
@@ -114,14 +91,11 @@ void channi_cache_resize(struct channi_cache *c, size_t budget_bytes)
 
 bool channi_cache_block_take(struct channi_cache *c, size_t n, struct channi_cache_block *b)
 {
-    struct spare *spare;
-
     b->charge = n + (c->options.direct ? CLUSTER_PAGE : 0);
     (void)pthread_mutex_lock(&c->lock);
-    spare = sweep(c, b->charge);
+    sweep(c, b->charge);
     charge(c, b->charge);
     (void)pthread_mutex_unlock(&c->lock);
-    free_spare(c, spare);
     b->block = mem_alloc(c->env.mem, b->charge);
     if (!b->block) {
         channi_cache_block_drop(c, b);
@@ -159,16 +133,13 @@ void channi_cache_install(struct channi_cache *c, struct channi_cache_slot *s,
 bool channi_cache_keep(struct channi_cache *c, struct channi_cache_slot *s, unsigned char *block,
                        size_t n, const struct channi_image *image)
 {
-    struct spare *spare;
-
     (void)pthread_mutex_lock(&c->lock);
-    spare = sweep(c, n);
+    sweep(c, n);
     const bool fits = charged(c) + n <= c->budget;
     if (fits) {
         charge(c, n);
         make_resident(c, s, block, n, image, 0);
     }
     (void)pthread_mutex_unlock(&c->lock);
-    free_spare(c, spare);
     return fits;
 }

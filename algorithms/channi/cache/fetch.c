@@ -26,12 +26,6 @@ void channi_fetch_destroy(struct channi_fetch *f)
         return;
     mem = f->cache->env.mem;
     channi_fetch_done(f);
-    while (f->unused) {
-        struct channi_load *next = f->unused->next;
-
-        mem_free(mem, f->unused);
-        f->unused = next;
-    }
     read_queue_destroy(f->queue);
     mem_free(mem, f->buffer);
     mem_free(mem, f->ready);
@@ -48,48 +42,21 @@ struct read_queue *channi_fetch_queue(struct channi_fetch *f)
     return f->queue;
 }
 
-void *channi_fetch_buffer(struct channi_fetch *f, size_t bytes)
-{
-    if (bytes > f->buffer_bytes) {
-        void *buffer = mem_alloc(f->cache->env.mem, bytes + bytes / 2);
-
-        if (!buffer)
-            return NULL;
-        mem_free(f->cache->env.mem, f->buffer);
-        f->buffer = buffer;
-        f->buffer_bytes = bytes + bytes / 2;
-    }
-    return f->buffer;
-}
-
 /* ---- reads under way: verified on arrival */
 
 /* Prepares a read of the file's hot part. NULL: out of memory. */
 static struct channi_load *load_take(struct channi_fetch *f, const struct channi_base *b)
 {
-    struct channi_load *l = f->unused;
+    struct channi_load *l = mem_alloc(f->cache->env.mem, sizeof *l);
 
-    if (l)
-        f->unused = l->next;
-    else
-        l = mem_alloc(f->cache->env.mem, sizeof *l);
     if (!l)
         return NULL;
     if (!channi_cache_block_take(f->cache, b->hot_bytes, &l->block)) {
-        l->next = f->unused;
-        f->unused = l;
+        mem_free(f->cache->env.mem, l);
         return NULL;
     }
     l->request = (struct read_request){ .to = l->block.bytes, .bytes = b->hot_bytes, .tag = l };
     return l;
-}
-
-static void load_drop(struct channi_fetch *f, struct channi_load *l)
-{
-    if (l->block.block)
-        channi_cache_block_drop(f->cache, &l->block);
-    l->next = f->unused;
-    f->unused = l;
 }
 
 /* The want's state is final: if requested, it can be returned. */
@@ -105,50 +72,40 @@ static void load_failed(struct channi_fetch *f, struct channi_load *l)
     struct channi_want *w = f->wants + l->want;
 
     channi_cache_block_drop(f->cache, &l->block);
-    l->next = f->failed;
-    f->failed = l;
     w->state = WANT_FAILED;
     w->failed = l;
     want_ready(f, w);
 }
 
-/* The read has ended: opens the bytes as `image`, or sets the load's error. */
-static int load_open(struct channi_fetch *f, struct channi_load *l, struct channi_image *image)
+/* The read has ended: verifies the bytes and gives them to the slot, or sets the load's error. */
+static void load_done(struct channi_fetch *f, struct channi_load *l)
 {
     struct channi_cache *c = f->cache;
-    struct channi_cache_slot *s = f->wants[l->want].slot;
-    struct error *outer;
+    struct channi_want *w = f->wants + l->want;
+    struct channi_cache_slot *s = w->slot;
+    struct channi_image image;
     int rc;
 
+    channi_cache_file_give(c, s);
     l->error.code = OK;
-    outer = error_divert(&l->error);
+    struct error *outer = error_divert(&l->error);
     if (l->request.error) {
         rc = channi_cache_read_failed(c, s, l->request.at + l->request.done, l->request.error);
     } else {
         channi_cache_count(&c->reads, 1);
         channi_cache_count(&c->read_bytes, l->request.done);
-        rc = channi_image_open(image, &c->env, s->base, l->block.bytes, l->request.bytes,
+        rc = channi_image_open(&image, &c->env, s->base, l->block.bytes, l->request.bytes,
                                IMAGE_HASH);
         if (rc == ERR_CORRUPT)
             channi_cache_damage(c, s, l->error.text);
     }
     (void)error_divert(outer);
-    return rc;
-}
-
-/* The read has ended: verifies the bytes and gives them to the slot. */
-static void load_done(struct channi_fetch *f, struct channi_load *l)
-{
-    struct channi_want *w = f->wants + l->want;
-    struct channi_image image;
-
-    channi_cache_file_give(f->cache, w->slot);
-    if (load_open(f, l, &image) != OK) {
+    if (rc != OK) {
         load_failed(f, l);
         return;
     }
-    channi_cache_install(f->cache, w->slot, &l->block, &image);
-    load_drop(f, l);
+    channi_cache_install(c, s, &l->block, &image);
+    mem_free(c->env.mem, l);
     w->state = WANT_PINNED;
     want_ready(f, w);
 }
@@ -210,16 +167,6 @@ struct read_request *channi_fetch_await(struct channi_fetch *f, const void *tag)
 
 /* ---- requests */
 
-static struct channi_want *find_ahead(struct channi_fetch *f, const struct channi_cache_slot *s)
-{
-    if (f->n_ahead == 0)
-        return NULL;
-    for (size_t i = f->n; i-- > 0;)
-        if (f->wants[i].asked == NOT_ASKED && f->wants[i].slot == s)
-            return f->wants + i;
-    return NULL;
-}
-
 /* Pins the slot, or starts to read it. false: out of memory, nothing is added. */
 static bool want(struct channi_fetch *f, struct channi_cache_slot *s)
 {
@@ -241,18 +188,6 @@ static bool want(struct channi_fetch *f, struct channi_cache_slot *s)
     return true;
 }
 
-/* Marks a want as requested: it is returned as soon as it is ready. */
-static void ask(struct channi_fetch *f, struct channi_want *w, bool ahead)
-{
-    w->asked = (uint32_t)f->n_asked++;
-    f->n_ahead -= ahead;
-    f->hits += !w->was_read;
-    f->misses += w->was_read;
-    f->prefetch_used += w->was_read && ahead;
-    if (w->state != WANT_READING)
-        want_ready(f, w);
-}
-
 static int want_all(struct channi_fetch *f, struct channi_base *const *bases, size_t n, bool ahead)
 {
     struct mem *mem = f->cache->env.mem;
@@ -260,14 +195,29 @@ static int want_all(struct channi_fetch *f, struct channi_base *const *bases, si
                  mem_grow(mem, &f->ready, &f->ready_capacity, f->n + n, sizeof *f->ready);
 
     for (size_t i = 0; ready && i < n; i++) {
-        struct channi_want *known = find_ahead(f, bases[i]->slot);
+        struct channi_want *w = NULL; /* prefetched and not requested yet */
 
-        ready = known || want(f, bases[i]->slot);
-        if (ready && !ahead) {
-            ask(f, known ? known : f->wants + f->n - 1, known != NULL);
-        } else if (ready && !known) {
+        for (size_t j = f->n; f->n_ahead > 0 && !w && j-- > 0;)
+            if (f->wants[j].asked == NOT_ASKED && f->wants[j].slot == bases[i]->slot)
+                w = f->wants + j;
+        const bool known = w != NULL;
+        if (!known) {
+            ready = want(f, bases[i]->slot);
+            if (!ready)
+                break;
+            w = f->wants + f->n - 1;
+        }
+        if (!ahead) { /* it is returned as soon as it is ready */
+            w->asked = (uint32_t)f->n_asked++;
+            f->n_ahead -= known;
+            f->hits += !w->was_read;
+            f->misses += w->was_read;
+            f->prefetch_used += w->was_read && known;
+            if (w->state != WANT_READING)
+                want_ready(f, w);
+        } else if (!known) {
             f->n_ahead++;
-            f->prefetched += f->wants[f->n - 1].was_read;
+            f->prefetched += w->was_read;
         }
     }
     if (f->queue)
@@ -317,15 +267,11 @@ void channi_fetch_done(struct channi_fetch *f)
     struct channi_cache *c = f->cache;
 
     channi_fetch_drain(f);
-    while (f->failed) {
-        struct channi_load *l = f->failed;
-
-        f->failed = l->next;
-        load_drop(f, l);
-    }
-    for (size_t i = 0; i < f->n; i++)
+    for (size_t i = 0; i < f->n; i++) {
         if (f->wants[i].state == WANT_PINNED)
             channi_slot_unpin(f->wants[i].slot);
+        mem_free(c->env.mem, f->wants[i].failed);
+    }
     f->n = f->n_asked = f->n_ready = f->n_handed = f->n_ahead = 0;
     channi_cache_count(&c->hits, f->hits);
     channi_cache_count(&c->misses, f->misses);

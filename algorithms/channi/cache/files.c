@@ -12,19 +12,6 @@
 #include "algorithms/channi/cache/internal.h"
 #include "src/core/error.h"
 
-/* Half of the process's limit. The other half is for the program, the log and io_uring. */
-size_t channi_cache_files_limit(size_t asked)
-{
-    struct rlimit limit;
-    size_t most = 512;
-
-    if (asked > 0)
-        return asked;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        most = limit.rlim_cur / 2 < 65536 ? (size_t)(limit.rlim_cur / 2) : 65536;
-    return most > 0 ? most : 1;
-}
-
 void channi_cache_file_close(struct channi_cache *c, struct channi_cache_slot *s)
 {
     if (s->fd < 0)
@@ -67,18 +54,6 @@ static int open_file(struct channi_cache *c, const char *path)
         atomic_store(&c->direct, false);
     }
     return open(path, O_RDONLY | O_CLOEXEC);
-}
-
-static int no_descriptor(struct channi_cache *c, const char *path)
-{
-    struct rlimit limit = { 0 };
-
-    (void)getrlimit(RLIMIT_NOFILE, &limit);
-    return fail(c->env.error, ERR_IO,
-                "channi: cannot open %s: no descriptor is free: the process may have %" PRIu64
-                " (RLIMIT_NOFILE), the cache has %zu open and may have %zu; raise the limit "
-                "(ulimit -n)",
-                path, (uint64_t)limit.rlim_cur, c->n_open, c->files_max);
 }
 
 /* Opens the slot's file. The lock is held. FILE_LATER: no descriptor is left, and none of ours can
@@ -135,7 +110,14 @@ enum channi_file_answer channi_cache_file_take(struct channi_cache *c, struct ch
         answer = take(c, s, path, wait);
     const int why = errno;
     if (answer == FILE_LATER && wait) {
-        *rc = no_descriptor(c, path);
+        struct rlimit limit = { 0 };
+
+        (void)getrlimit(RLIMIT_NOFILE, &limit);
+        *rc = fail(c->env.error, ERR_IO,
+                   "channi: cannot open %s: no descriptor is free: the process may have %" PRIu64
+                   " (RLIMIT_NOFILE), the cache has %zu open and may have %zu; raise the limit "
+                   "(ulimit -n)",
+                   path, (uint64_t)limit.rlim_cur, c->n_open, c->files_max);
         answer = FILE_FAILED;
     }
     (void)pthread_mutex_unlock(&c->lock);
@@ -188,17 +170,4 @@ int channi_cache_read_failed(struct channi_cache *c, struct channi_cache_slot *s
     return fail_errno(c->env.error, ERR_IO,
                       "channi: cannot read the cluster file %s/%s at %" PRIu64, c->env.dir,
                       name.text, at);
-}
-
-int channi_cache_read(struct channi_cache *c, struct channi_cache_slot *s, uint64_t at, void *to,
-                      size_t n)
-{
-    int rc;
-
-    if (channi_cache_file_take(c, s, true, &rc) != FILE_OPEN)
-        return rc;
-    const size_t done = file_read_at(s->fd, to, n, at, c->options.fault);
-    const int error = done == n ? 0 : errno ? errno : READ_SHORT;
-    channi_cache_file_give(c, s);
-    return error ? channi_cache_read_failed(c, s, at + done, error) : OK;
 }

@@ -130,15 +130,11 @@ enum channi_file_answer channi_cache_file_take(struct channi_cache *, struct cha
 void channi_cache_file_give(struct channi_cache *, struct channi_cache_slot *);
 /* The lock is held, and the file has no users. */
 void channi_cache_file_close(struct channi_cache *, struct channi_cache_slot *);
-size_t channi_cache_files_limit(size_t asked);
 /* Reports a failed read of the slot's file. error: as in struct read_request. Returns the code. */
 int channi_cache_read_failed(struct channi_cache *, struct channi_cache_slot *, uint64_t at,
                              int error);
 /* Marks the file as damaged; logs `what` the first time. */
 void channi_cache_damage(struct channi_cache *, struct channi_cache_slot *, const char *what);
-/* Reads n bytes at `at` in the calling thread. */
-int channi_cache_read(struct channi_cache *, struct channi_cache_slot *, uint64_t at, void *to,
-                      size_t n);
 
 /* ---- fetch.c */
 
@@ -149,7 +145,6 @@ enum channi_want_state { WANT_PINNED, WANT_READING, WANT_FAILED };
 /* A read of one hot part. */
 struct channi_load {
     struct read_request request;
-    struct channi_load *next; /* in the list of failed or unused loads */
     struct channi_cache_block block;
     uint32_t want;
     /* Why it failed. Reported when the cluster is returned: a prefetched one may never be. */
@@ -160,8 +155,8 @@ struct channi_want {
     struct channi_cache_slot *slot;
     uint32_t asked; /* order of its request; NOT_ASKED: prefetched only */
     enum channi_want_state state;
-    bool was_read; /* read by this fetch */
-    struct channi_load *failed;
+    bool was_read;              /* read by this fetch */
+    struct channi_load *failed; /* owned */
 };
 
 struct channi_fetch {
@@ -171,8 +166,7 @@ struct channi_fetch {
     size_t n, capacity, ready_capacity;
     size_t n_asked, n_ready, n_handed, n_ahead; /* ahead: prefetched, not requested yet */
     struct read_queue *queue;
-    struct channi_load *failed, *unused;
-    void *buffer;
+    unsigned char *buffer; /* for a list of rows */
     size_t buffer_bytes;
     uint64_t hits, misses, prefetched, prefetch_used;
 };
@@ -184,7 +178,5 @@ struct read_queue *channi_fetch_queue(struct channi_fetch *);
 struct read_request *channi_fetch_await(struct channi_fetch *, const void *tag);
 /* Waits until the fetch has nothing in flight; then it uses no descriptor. */
 void channi_fetch_drain(struct channi_fetch *);
-/* A buffer for a list of rows, owned and reused by the fetch. NULL: out of memory. */
-void *channi_fetch_buffer(struct channi_fetch *, size_t bytes);
 
 #endif

@@ -1,73 +1,35 @@
 /* rows.c - reads single rows, and whole files.
  *
  * A row is read directly into the output and compared with its checksum in the hot part.
- * With O_DIRECT whole pages are read, adjacent ones with one read. All reads of a call are
- * in flight together. */
+ * With O_DIRECT its whole pages are read. All reads of a call are in flight together. */
 #define _GNU_SOURCE /* preadv2 */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 
 #include "algorithms/channi/cache/internal.h"
 #include "algorithms/common/concurrency/throttle.h"
 #include "src/core/error.h"
+#include "src/core/mem.h"
 
 /* ---- rows */
 
-/* One read, and the rows in it: picks[first .. first + n). */
-struct run {
+struct row_read {
     struct read_request request;
-    uint64_t at, bytes; /* within the rows section */
-    size_t first, n;
-};
-
-struct pick {
-    uint32_t row, at; /* at: its index in `out` */
+    const unsigned char *row; /* within what is read */
 };
 
 struct row_work {
     struct channi_cache *cache;
     struct channi_fetch *fetch;
     struct channi_cache_slot *slot;
-    const struct channi_image *image;
-    size_t row_bytes, n, n_runs;
-    bool paged; /* O_DIRECT: whole pages are read, to `pages` */
-    struct pick *picks;
-    struct run *runs;
-    unsigned char *pages, *out;
+    const uint32_t *rows;
+    size_t row_bytes, n;
+    bool paged; /* O_DIRECT: whole pages are read, to a buffer */
+    struct row_read *reads;
+    unsigned char *out;
 };
-
-static int by_row(const void *a, const void *b)
-{
-    const struct pick *x = a, *y = b;
-
-    return x->row != y->row ? (x->row > y->row ? 1 : -1) : (x->at > y->at) - (x->at < y->at);
-}
-
-/* Plans a read for each row, or those of pages in ascending order. */
-static void plan(struct row_work *w)
-{
-    const uint64_t grain = w->paged ? CLUSTER_PAGE : 1;
-
-    if (w->paged)
-        qsort(w->picks, w->n, sizeof *w->picks, by_row);
-    for (size_t i = 0; i < w->n; i++) {
-        const uint64_t at = (uint64_t)w->picks[i].row * w->row_bytes;
-        const uint64_t first = at / grain * grain,
-                       end = channi_cluster_round(at + w->row_bytes, grain);
-        struct run *r = w->paged && w->n_runs > 0 ? w->runs + w->n_runs - 1 : NULL;
-
-        if (!r || first > r->at + r->bytes) {
-            r = w->runs + w->n_runs++;
-            *r = (struct run){ .at = first, .first = i };
-        }
-        r->n++;
-        if (end > r->at + r->bytes)
-            r->bytes = end - r->at;
-    }
-}
 
 /* Reads with one call if the row is in the page cache; that takes a quarter of the time of the
    queue. false: it must be read from the device. */
@@ -82,100 +44,81 @@ static bool read_at_once(struct read_request *r)
     return true;
 }
 
-/* Returns the number of reads in flight. */
-static size_t begin_runs(struct row_work *w)
+/* Begins to read row i. Returns whether the read is in flight. */
+static bool begin_read(struct row_work *w, size_t i, unsigned char *to)
 {
-    struct channi_cache *c = w->cache;
-    struct read_queue *q = channi_fetch_queue(w->fetch);
-    unsigned char *to = w->paged ? w->pages : w->out;
-    size_t n = 0;
+    const uint64_t grain = w->paged ? CLUSTER_PAGE : 1,
+                   at = w->slot->base->rows_at + (uint64_t)w->rows[i] * w->row_bytes,
+                   first = at / grain * grain;
+    struct read_request *r = &w->reads[i].request;
 
-    for (size_t i = 0; i < w->n_runs; i++) {
-        struct run *r = w->runs + i;
-
-        r->request = (struct read_request){ .fd = w->slot->fd,
-                                            .to = to,
-                                            .at = w->slot->base->rows_at + r->at,
-                                            .bytes = r->bytes,
-                                            .tag = w };
-        to += r->bytes;
-        if (file_faulted(c->options.fault, "read")) {
-            r->request.error = errno;
-            continue;
-        }
-        if (!w->paged && read_at_once(&r->request))
-            continue;
-        read_queue_add(q, &r->request, w->paged);
-        n++;
+    w->reads[i].row = to + (at - first);
+    *r = (struct read_request){ .fd = w->slot->fd,
+                                .to = to,
+                                .at = first,
+                                .bytes = channi_cluster_round(at + w->row_bytes, grain) - first,
+                                .tag = w };
+    if (file_faulted(w->cache->options.fault, "read")) {
+        r->error = errno;
+        return false;
     }
-    if (n > 0)
-        read_queue_submit(q);
-    return n;
+    if (!w->paged && read_at_once(r))
+        return false;
+    read_queue_add(w->fetch->queue, r, w->paged);
+    return true;
 }
 
-static int finish_run(const struct row_work *w, const struct run *r)
+static int finish_read(const struct row_work *w, size_t i)
 {
+    const struct row_read *r = &w->reads[i];
+
     if (r->request.error)
         return channi_cache_read_failed(w->cache, w->slot, r->request.at + r->request.done,
                                         r->request.error);
-    for (size_t i = r->first; i < r->first + r->n; i++) {
-        const struct pick p = w->picks[i];
-        const unsigned char *row = r->request.to + ((uint64_t)p.row * w->row_bytes - r->at);
-
-        if (channi_cluster_row_sum(row, w->row_bytes) != w->image->row_sums[p.row]) {
-            channi_cache_damage(w->cache, w->slot, "a checksum of its rows does not fit");
-            return fail(w->cache->env.error, ERR_CORRUPT,
-                        "channi: %s/%s: section \"rows\": row %" PRIu32
-                        ": its checksum does not match; the file is damaged",
-                        w->cache->env.dir, channi_base_name(w->slot->base).text, p.row);
-        }
-        if (w->paged)
-            memcpy(w->out + p.at * w->row_bytes, row, w->row_bytes);
+    if (channi_cluster_row_sum(r->row, w->row_bytes) != w->slot->image.row_sums[w->rows[i]]) {
+        channi_cache_damage(w->cache, w->slot, "a checksum of its rows does not fit");
+        return fail(w->cache->env.error, ERR_CORRUPT,
+                    "channi: %s/%s: section \"rows\": row %" PRIu32
+                    ": its checksum does not match; the file is damaged",
+                    w->cache->env.dir, channi_base_name(w->slot->base).text, w->rows[i]);
     }
+    if (w->paged)
+        memcpy(w->out + i * w->row_bytes, r->row, w->row_bytes);
     return OK;
 }
 
-/* Called with the slot's file open. */
-static int read_runs(struct row_work *w)
+/* Called with the slot's file open. A row of b pages, rounded up, touches at most b + 1. */
+static int read_open(struct row_work *w)
 {
+    const size_t most = (w->row_bytes + CLUSTER_PAGE - 1) / CLUSTER_PAGE + 1,
+                 each = w->paged ? most * CLUSTER_PAGE : 0;
+    struct channi_fetch *f = w->fetch;
+    size_t in_flight = 0, bytes = 0;
     int rc = OK;
-    size_t bytes = 0;
 
-    for (size_t n = begin_runs(w); n > 0; n--)
-        (void)channi_fetch_await(w->fetch, w);
-    for (size_t i = 0; i < w->n_runs; i++) {
-        const int one = finish_run(w, w->runs + i);
+    if (!channi_fetch_queue(f) || !mem_grow(w->cache->env.mem, &f->buffer, &f->buffer_bytes,
+                                            CLUSTER_PAGE + w->n * (each + sizeof *w->reads), 1))
+        return CHANNI_NO_MEMORY(&w->cache->env, ", cannot read %zu rows", w->n);
+    unsigned char *pages = f->buffer + (-(uintptr_t)f->buffer & (CLUSTER_PAGE - 1));
+    w->reads = (struct row_read *)(void *)(w->paged ? pages + w->n * each : f->buffer);
+    for (size_t i = 0; i < w->n; i++)
+        in_flight += begin_read(w, i, w->paged ? pages + i * each : w->out + i * w->row_bytes);
+    if (in_flight > 0)
+        read_queue_submit(f->queue);
+    for (; in_flight > 0; in_flight--)
+        (void)channi_fetch_await(f, w);
+    for (size_t i = 0; i < w->n; i++) {
+        const int one = finish_read(w, i);
 
         rc = rc != OK ? rc : one;
-        bytes += w->runs[i].request.done;
+        bytes += w->reads[i].request.done;
     }
     channi_cache_count(&w->cache->row_reads, w->n);
     channi_cache_count(&w->cache->row_read_bytes, bytes);
     return rc;
 }
 
-/* Allocates the buffers. A row of b pages, rounded up, touches at most b + 1. */
-static int lay_out(struct row_work *w, const uint32_t *rows)
-{
-    const size_t each = (w->row_bytes + CLUSTER_PAGE - 1) / CLUSTER_PAGE + 1;
-    const size_t pages = w->paged ? w->n * each * CLUSTER_PAGE : 0;
-    unsigned char *buffer =
-        channi_fetch_queue(w->fetch)
-            ? channi_fetch_buffer(w->fetch, pages + CLUSTER_PAGE + w->n * sizeof *w->runs +
-                                                w->n * sizeof *w->picks)
-            : NULL;
-
-    if (!buffer)
-        return CHANNI_NO_MEMORY(&w->cache->env, ", cannot read %zu rows", w->n);
-    w->pages = buffer + (w->paged ? -(uintptr_t)buffer & (CLUSTER_PAGE - 1) : 0);
-    w->runs = (struct run *)(void *)(w->pages + pages);
-    w->picks = (struct pick *)(void *)(w->runs + w->n);
-    for (size_t i = 0; i < w->n; i++)
-        w->picks[i] = (struct pick){ rows[i], (uint32_t)i };
-    return OK;
-}
-
-static int read_rows(struct row_work *w, const uint32_t *rows)
+static int read_rows(struct row_work *w)
 {
     int rc = OK;
     enum channi_file_answer answer = channi_cache_file_take(w->cache, w->slot, false, &rc);
@@ -187,11 +130,7 @@ static int read_rows(struct row_work *w, const uint32_t *rows)
     if (answer != FILE_OPEN)
         return rc;
     w->paged = atomic_load(&w->cache->direct); /* known once a file is open */
-    rc = lay_out(w, rows);
-    if (rc == OK) {
-        plan(w);
-        rc = read_runs(w);
-    }
+    rc = read_open(w);
     channi_cache_file_give(w->cache, w->slot);
     return rc;
 }
@@ -202,17 +141,12 @@ int channi_cache_rows(struct channi_cache *c, struct channi_fetch *f, const stru
     struct row_work w = { .cache = c,
                           .fetch = f,
                           .slot = b->slot,
+                          .rows = rows,
                           .row_bytes = index_row_bytes(c->env.element, c->env.dim),
                           .n = n,
                           .out = out };
     int rc = OK;
 
-    for (size_t i = 0; i < n; i++)
-        if (rows[i] >= b->n)
-            return fail(c->env.error, ERR_CORRUPT,
-                        "channi: %s/%s: section \"rows\": row %" PRIu32
-                        " was requested, the section has %" PRIu32,
-                        c->env.dir, channi_base_name(b).text, rows[i], b->n);
     if (n == 0)
         return OK;
     if (!channi_slot_pin(w.slot)) {
@@ -221,13 +155,7 @@ int channi_cache_rows(struct channi_cache *c, struct channi_fetch *f, const stru
         if (rc != OK)
             return rc;
     }
-    w.image = &w.slot->image;
-    if (w.image->rows)
-        for (size_t i = 0; i < n; i++)
-            memcpy((unsigned char *)out + i * w.row_bytes, w.image->rows + rows[i] * w.row_bytes,
-                   w.row_bytes);
-    else
-        rc = read_rows(&w, rows);
+    rc = read_rows(&w);
     channi_slot_unpin(w.slot);
     channi_cache_trim(c);
     return rc;
@@ -245,7 +173,13 @@ static int read_verified(struct channi_cache *c, struct channi_cache_slot *s, si
     if (!channi_cache_block_take(c, n, b))
         return CHANNI_NO_MEMORY(&c->env, ", cannot read a cluster of %" PRIu32 " rows (%zu bytes)",
                                 s->base->n, n);
-    rc = channi_cache_read(c, s, 0, b->bytes, n);
+    if (channi_cache_file_take(c, s, true, &rc) == FILE_OPEN) {
+        const size_t done = file_read_at(s->fd, b->bytes, n, 0, c->options.fault);
+        const int error = done == n ? 0 : errno ? errno : READ_SHORT;
+
+        channi_cache_file_give(c, s);
+        rc = error ? channi_cache_read_failed(c, s, done, error) : OK;
+    }
     throttle_charge(n);
     if (rc == OK) {
         rc = channi_image_open(image, &c->env, s->base, b->bytes, n, check);

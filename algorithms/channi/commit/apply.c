@@ -36,10 +36,11 @@ struct commit_plan {
     size_t n_dels;
     uint32_t *touched; /* clusters: the changed ones; later only those that need a job */
     size_t n_touched;
-    bool several;             /* an id may be there more than once */
-    struct idmap fate;        /* if so: id -> fate, see resolve() */
+    struct idmap fate;        /* id -> fate, see resolve() */
     struct channi_view *view; /* the view used for routing, referenced */
     size_t ef;
+    const struct channi_layout *layout; /* in which rows are routed */
+    bool again;                         /* only those for which is_stale() */
 };
 
 /* -------------------------------------------------------------------------------- the plan */
@@ -58,33 +59,6 @@ static void plan_free(struct commit_plan *p)
     channi_view_unref(p->s, p->view);
     *p = (struct commit_plan){ .s = p->s };
     idmap_init(&p->fate, p->s->base.env.mem);
-}
-
-static bool plan_reserve(struct commit_plan *p, const struct channi_change *changes, size_t n)
-{
-    struct mem_group *g = &p->memory;
-    size_t puts = 0, dels = 0;
-
-    g->mem = p->s->base.env.mem;
-    for (size_t i = 0; i < n; i++)
-        *(changes[i].op == CHANGE_PUT ? &puts : &dels) += changes[i].n;
-    p->puts = mem_group_array(g, puts, sizeof *p->puts);
-    p->ids = mem_group_array(g, puts, sizeof *p->ids);
-    p->dels = mem_group_array(g, dels, sizeof *p->dels);
-    p->del_places = mem_group_array(g, dels, sizeof *p->del_places);
-    p->touched = mem_array(g->mem, puts + dels, sizeof *p->touched);
-    return !g->failed && p->touched && (!p->several || idmap_reserve(&p->fate, puts + dels));
-}
-
-static void plan_put(struct commit_plan *p, const struct channi_change *c, size_t i)
-{
-    const size_t order = p->n_puts++, n_fields = p->s->base.env.n_attributes;
-
-    p->puts[order] =
-        (struct put){ .row = c->rows + i * p->s->row_bytes,
-                      .id = c->ids[i],
-                      .attributes = c->attributes ? c->attributes + i * n_fields : NULL,
-                      .order = order };
 }
 
 static int is_there(const struct commit_plan *p, uint64_t id)
@@ -112,7 +86,12 @@ static int resolve(struct commit_plan *p, const struct channi_change *c, size_t 
     if (c->op == CHANGE_PUT) {
         if (put)
             return is_there(p, id);
-        plan_put(p, c, i);
+        const size_t order = p->n_puts++, n_fields = p->s->base.env.n_attributes;
+        p->puts[order] =
+            (struct put){ .row = c->rows + i * p->s->row_bytes,
+                          .id = id,
+                          .attributes = c->attributes ? c->attributes + i * n_fields : NULL,
+                          .order = order };
         (void)idmap_put(&p->fate, id, (fate & FATE_DELETED) | p->n_puts);
         return OK;
     }
@@ -128,18 +107,22 @@ static int resolve(struct commit_plan *p, const struct channi_change *c, size_t 
 
 static int plan_make(struct commit_plan *p, const struct channi_change *changes, size_t n)
 {
-    /* Nothing has checked the ids of a log that is replayed; it is not open for writing yet. */
-    p->several = n > 1 || (p->s->params.wal != CHANNI_NO_WAL && !p->s->durable.wal);
-    int rc = plan_reserve(p, changes, n) ? OK : no_memory(p);
+    struct mem_group *g = &p->memory;
+    size_t puts = 0, dels = 0;
 
+    g->mem = p->s->base.env.mem;
+    for (size_t i = 0; i < n; i++)
+        *(changes[i].op == CHANGE_PUT ? &puts : &dels) += changes[i].n;
+    p->puts = mem_group_array(g, puts, sizeof *p->puts);
+    p->ids = mem_group_array(g, puts, sizeof *p->ids);
+    p->dels = mem_group_array(g, dels, sizeof *p->dels);
+    p->del_places = mem_group_array(g, dels, sizeof *p->del_places);
+    p->touched = mem_array(g->mem, puts + dels, sizeof *p->touched);
+    const bool fits = !g->failed && p->touched && idmap_reserve(&p->fate, puts + dels);
+    int rc = fits ? OK : no_memory(p);
     for (size_t c = 0; c < n && rc == OK; c++)
         for (size_t i = 0; i < changes[c].n && rc == OK; i++)
-            if (p->several)
-                rc = resolve(p, &changes[c], i);
-            else if (changes[c].op == CHANGE_PUT)
-                plan_put(p, &changes[c], i);
-            else
-                p->dels[p->n_dels++] = changes[c].ids[i];
+            rc = resolve(p, &changes[c], i);
     size_t kept = 0; /* of the rows that are put and not deleted again */
     for (size_t i = 0; i < p->n_puts; i++)
         if (p->puts[i].row) {
@@ -162,24 +145,17 @@ static bool is_stale(const struct commit_plan *p, const struct channi_layout *no
     return was != is && (!is || is->kind != was->kind || is->root_id != was->root_id);
 }
 
-struct routing {
-    struct commit_plan *plan;
-    const struct channi_layout *layout;
-    bool again; /* only rows for which is_stale() */
-};
-
 static int route_some(void *arg, size_t first, size_t end, size_t worker)
 {
-    const struct routing *r = arg;
-    struct commit_plan *p = r->plan;
+    struct commit_plan *p = arg;
     struct channi_scratch *scratch = scratch_pool_take(&p->s->scratch);
     double checked = 0;
     int rc = scratch ? OK : no_memory(p);
 
     (void)worker;
     for (size_t i = first; i < end && rc == OK; i++)
-        if (!r->again || is_stale(p, r->layout, p->puts[i].cid))
-            rc = channi_route(p->s, scratch, r->layout, p->puts[i].row, p->ef, &p->puts[i].cid,
+        if (!p->again || is_stale(p, p->layout, p->puts[i].cid))
+            rc = channi_route(p->s, scratch, p->layout, p->puts[i].row, p->ef, &p->puts[i].cid,
                               &checked);
     scratch_pool_give(&p->s->scratch, scratch);
     return rc;
@@ -189,10 +165,11 @@ static int route_some(void *arg, size_t first, size_t end, size_t worker)
 static int route_in(struct commit_plan *p, const struct channi_layout *layout, bool again)
 {
     const struct index_env *env = &p->s->base.env;
-    struct routing r = { p, layout, again };
 
+    p->layout = layout;
+    p->again = again;
     return parallel_for(env->pool, again ? 1 : pool_threads(env->pool), p->n_puts, ROUTE_CHUNK,
-                        route_some, &r);
+                        route_some, p);
 }
 
 /* ----------------------------------------------------- memory. `write` is held from here on. */

@@ -18,20 +18,6 @@ void channi_manifest_close(struct channi *s)
     s->n_retained = s->retained_capacity = 0;
 }
 
-/* Makes space in the list for the layout's files. */
-static int grow_retained(struct channi *s, const struct channi_layout *l)
-{
-    const struct channi_cluster *cl;
-    size_t n = s->n_retained;
-
-    for (uint32_t next = 0; (cl = channi_layout_next(l, &next));)
-        n += cl->base != NULL;
-    if (mem_grow(s->base.env.mem, &s->retained, &s->retained_capacity, n,
-                 sizeof(struct channi_base *)))
-        return OK;
-    return CHANNI_NO_MEMORY(&s->base.env, ", cannot keep %zu files", n);
-}
-
 /* Adds the layout's files that are not retained yet. The list has space for them. */
 static void retain_more(struct channi *s, const struct channi_layout *l)
 {
@@ -66,23 +52,9 @@ static void retain_these(struct channi *s, const struct channi_layout *l)
 
 void channi_manifest_release(struct channi *s)
 {
-    struct channi_cluster *cl;
-
-    for (uint32_t next = 0; (cl = channi_layout_next(atomic_load(&s->now)->layout, &next));)
-        if (cl->base)
-            atomic_store(&cl->base->in_manifest, false);
-}
-
-int channi_manifest_retain(struct channi *s)
-{
-    const struct channi_layout *l = atomic_load(&s->now)->layout;
-    const int rc = grow_retained(s, l);
-
-    if (rc == OK) {
-        channi_manifest_release(s);
-        retain_more(s, l);
-    }
-    return rc;
+    for (size_t i = 0; i < s->n_retained; i++)
+        atomic_store(&s->retained[i]->in_manifest, false);
+    channi_manifest_close(s);
 }
 
 /* Files that the manifest will name must be durable before the manifest is. */
@@ -119,9 +91,10 @@ static int write_manifest(void *to, struct store_writer *w, uint64_t *lsn)
     if (rc != OK)
         return rc;
     *lsn = c->capture.meta.lsn;
-    rc = grow_retained(s, c->capture.view->layout);
-    if (rc == OK)
-        rc = sync_files(s, c->capture.view->layout);
+    if (!mem_grow(s->base.env.mem, &s->retained, &s->retained_capacity,
+                  s->n_retained + c->capture.meta.n_clusters, sizeof(struct channi_base *)))
+        return CHANNI_NO_MEMORY(&s->base.env, " for a checkpoint");
+    rc = sync_files(s, c->capture.view->layout);
     return rc == OK ? channi_manifest_write(s, &c->capture, w) : rc;
 }
 

@@ -136,21 +136,22 @@ static int copy(const struct index_env *env, const char *from, const char *to,
                 const struct file_fault *fault)
 {
     const int in = open(from, O_RDONLY | O_CLOEXEC);
-    int out = -1, rc = OK;
+    const int out = in < 0 || file_faulted(fault, "open")
+                        ? -1
+                        : open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    bool done = out >= 0 && file_copy(in, out, fault);
+    int why = errno;
 
-    if (in < 0)
-        rc = fail_errno(env->error, ERR_IO, "channi: cannot open %s", from);
-    if (rc == OK && !file_faulted(fault, "open"))
-        out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (rc == OK && (out < 0 || !file_copy(in, out, fault)))
-        rc = fail_errno(env->error, ERR_IO, "channi: cannot copy %s to %s", from, to);
     if (in >= 0)
         (void)close(in);
-    if (out >= 0 && close(out) != 0 && rc == OK)
-        rc = fail_errno(env->error, ERR_IO, "channi: cannot copy %s to %s", from, to);
-    if (out >= 0 && rc != OK)
+    if (out >= 0 && close(out) != 0 && done) {
+        done = false;
+        why = errno;
+    }
+    if (out >= 0 && !done)
         (void)unlink(to);
-    return rc;
+    errno = why;
+    return done ? OK : fail_errno(env->error, ERR_IO, "channi: cannot copy %s to %s", from, to);
 }
 
 static int link_file(const struct index_env *env, const char *old, const char *new,

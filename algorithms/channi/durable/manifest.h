@@ -22,6 +22,7 @@
 #include "algorithms/channi/versions/view.h"
 #include "algorithms/common/durable/folder_claim.h"
 #include "algorithms/common/durable/wal.h"
+#include "src/core/idmap.h"
 
 enum { MANIFEST_VERSION = 6 };
 #define MANIFEST_RUNNING "channi.manifest"
@@ -32,7 +33,7 @@ enum { MANIFEST_VERSION = 6 };
 
 struct channi_manifest_meta {
     struct channi_params params;
-    struct rng rng;
+    struct rng unused;                        /* 0; other releases wrote a state here */
     uint64_t number, version, layouts, files; /* as in struct channi */
     uint64_t lsn;                             /* of the last log record that it includes */
     uint64_t saved;                           /* in a saved manifest: N of its files' names */
@@ -98,7 +99,8 @@ int channi_manifest_fields(struct store_fields *, const struct channi *,
 /* -------------------------------------------------------------------------- reading */
 
 /* Restores the state into an index that was just opened with the manifest's options, without log
-   and threads. The manifest's files are in env.dir. */
+   and threads. The manifest's files are in env.dir; they are retained: they stay there until the
+   next manifest is durable, also if this fails. */
 int channi_manifest_read(struct channi *, const struct store_reader *,
                          const struct channi_manifest_meta *,
                          const struct channi_manifest_cluster *);
@@ -106,10 +108,8 @@ int channi_manifest_read(struct channi *, const struct store_reader *,
 int channi_manifest_meta_of(const struct store_reader *, const struct param *options,
                             const struct channi_manifest_meta **,
                             const struct channi_manifest_cluster **);
-/* Retains the files that channi_manifest_read() read, for an index that goes on in its folder: they
-   stay on disk until the next manifest is durable. */
-int channi_manifest_retain(struct channi *);
-/* Marks the files as named by no manifest: each is removed with its last reference. */
+/* For an index that does not go on in its folder: the files that channi_manifest_read() retained
+   are named by no manifest, and each is removed with its last reference. */
 void channi_manifest_release(struct channi *);
 
 /* -------------------------------------------------------------------------- folders */

@@ -13,9 +13,6 @@ struct reading {
     const struct store_reader *r;
     struct channi_sections x;
     struct channi_layout *layout;
-    uint64_t *live; /* the live ids of one cluster, and their rows */
-    uint32_t *rows;
-    size_t capacity, rows_capacity;
 };
 
 static int no_memory(const struct reading *x)
@@ -25,27 +22,40 @@ static int no_memory(const struct reading *x)
 
 /* -------------------------------------------------------------------------------- clusters */
 
+/* A place for the id of a live row; reserved. */
+static int place(const struct reading *x, uint64_t id, uint32_t cid, uint32_t row)
+{
+    if (channi_place_of(x->s, id, NULL))
+        return store_corrupt(x->r, "an id is live twice");
+    channi_place_add(x->s, id, (struct channi_place){ cid, row });
+    return OK;
+}
+
 static int read_deltas(struct reading *x, const struct channi_manifest_cluster *m,
                        struct channi_cluster *cl)
 {
     struct channi_sections *t = &x->x;
     const size_t n_fields = t->meta->n_attributes;
-    uint32_t dead = 0;
+    uint32_t live = 0;
+    int rc = channi_delta_reserve(&cl->delta, m->n_delta)
+                 ? channi_places_reserve(x->s, t->ids, m->n_delta)
+                 : no_memory(x);
 
-    if (!channi_delta_reserve(&cl->delta, m->n_delta))
-        return no_memory(x);
-    for (uint32_t i = 0; i < m->n_delta; i++) {
+    for (uint32_t i = 0; rc == OK && i < m->n_delta; i++) {
         if (t->ids[i] == INDEX_NO_ID || t->born[i] > t->meta->version ||
             t->dead[i] > t->meta->version)
             return store_corrupt(x->r, "a row of a later version than the manifest's");
         (void)channi_delta_append(&cl->delta, t->rows + i * x->s->row_bytes, t->ids[i],
                                   (struct channi_record){ t->attributes + i * n_fields, 1 },
                                   t->born[i], t->dead[i]);
-        dead += t->dead[i] > 0;
+        if (t->dead[i] > 0)
+            continue;
+        rc = place(x, t->ids[i], m->cid, cl->base_n + i);
+        live++;
     }
-    atomic_store(&cl->live, m->n_delta - dead);
-    atomic_store(&cl->n_dead, dead);
-    return OK;
+    (void)atomic_fetch_add(&cl->live, live);
+    (void)atomic_fetch_add(&cl->n_dead, m->n_delta - live);
+    return rc;
 }
 
 static int read_deaths(struct reading *x, const struct channi_manifest_cluster *m,
@@ -117,40 +127,21 @@ static int join_file(struct reading *x, const struct channi_manifest_cluster *m,
                   "channi: %s: its file %016" PRIx64 ".%016" PRIx64
                   ".clu has %u rows and root %u, not %u and %u",
                   x->r->path, m->phash, m->file_version, base->n, base->root, m->n, m->root);
-    if (rc == OK) {
-        atomic_init(&base->refs, 1);
+    if (rc == OK && !mem_grow(env->mem, &s->retained, &s->retained_capacity, s->n_retained + 1,
+                              sizeof(struct channi_base *)))
+        rc = no_memory(x);
+    if (rc == OK)
         rc = channi_cache_join(s->cache, base, NULL);
-    }
     if (rc != OK) {
         mem_free(env->mem, base);
         return rc;
     }
     cl->base = base;
     cl->base_n = base->n;
-    /* Until the index is open: an error before then must not remove a file. */
-    atomic_store(&base->in_manifest, true);
+    atomic_init(&base->refs, 2);
+    atomic_init(&base->in_manifest, true);
+    s->retained[s->n_retained++] = base;
     return OK;
-}
-
-static bool lists_fit(struct reading *x, size_t n)
-{
-    struct mem *mem = x->s->base.env.mem;
-
-    return mem_grow(mem, &x->live, &x->capacity, n, sizeof *x->live) &&
-           mem_grow(mem, &x->rows, &x->rows_capacity, n, sizeof *x->rows);
-}
-
-/* Sets the places of the n listed rows. */
-static int place(struct reading *x, const struct channi_cluster *cl, size_t n)
-{
-    int rc = channi_places_reserve(x->s, x->live, n);
-
-    for (size_t i = 0; rc == OK && i < n; i++) {
-        if (channi_place_of(x->s, x->live[i], NULL))
-            return store_corrupt(x->r, "an id is live twice");
-        channi_place_add(x->s, x->live[i], (struct channi_place){ cl->cid, x->rows[i] });
-    }
-    return rc;
 }
 
 /* Counts the file's rows, and places the live ones. */
@@ -158,37 +149,20 @@ static int place_file(struct reading *x, struct channi_cluster *cl,
                       const struct channi_image *image)
 {
     const uint64_t version = x->x.meta->version;
-    size_t n = 0;
+    uint32_t live = 0;
+    int rc = channi_places_reserve(x->s, image->ids, image->n);
 
-    if (!lists_fit(x, image->n))
-        return no_memory(x);
-    for (uint32_t i = 0; i < image->n; i++) {
+    for (uint32_t i = 0; rc == OK && i < image->n; i++) {
         if ((image->born && image->born[i] > version) || image->ids[i] == INDEX_NO_ID)
             return store_corrupt(x->r, "a file of it has rows of a later version");
-        x->live[n] = image->ids[i];
-        x->rows[n] = i;
-        n += channi_cluster_base_dead(cl, image, i) == 0;
+        if (channi_cluster_base_dead(cl, image, i) != 0)
+            continue;
+        rc = place(x, image->ids[i], cl->cid, i);
+        live++;
     }
-    (void)atomic_fetch_add(&cl->live, (uint32_t)n);
-    (void)atomic_fetch_add(&cl->n_dead, image->n - (uint32_t)n);
-    return place(x, cl, n);
-}
-
-static int place_delta(struct reading *x, const struct channi_cluster *cl)
-{
-    const uint32_t all = channi_delta_count(&cl->delta);
-    size_t n = 0;
-
-    if (!lists_fit(x, all))
-        return no_memory(x);
-    for (uint32_t i = 0; i < all; i++) {
-        const struct channi_delta_row d = channi_delta_at(&cl->delta, i);
-
-        x->live[n] = d.id;
-        x->rows[n] = cl->base_n + i;
-        n += atomic_load(d.dead) == 0;
-    }
-    return place(x, cl, n);
+    (void)atomic_fetch_add(&cl->live, live);
+    (void)atomic_fetch_add(&cl->n_dead, image->n - live);
+    return rc;
 }
 
 /* Reads the whole file and verifies its hashes, so that damage is found before any search. */
@@ -229,12 +203,14 @@ static int read_cluster(struct reading *x, const struct channi_manifest_cluster 
 {
     struct channi_cluster *cl = make(x, m);
     struct channi_latch *latch = segmented_at(&x->s->latches, m->cid);
-    int rc = cl ? read_deltas(x, m, cl) : no_memory(x);
+    int rc = cl ? OK : no_memory(x);
 
     if (rc == OK && x->x.meta->built)
         rc = read_aliases(x, m, cl);
     if (rc == OK && m->has_file)
         rc = read_file(x, m, cl);
+    if (rc == OK)
+        rc = read_deltas(x, m, cl);
     if (rc != OK) {
         channi_cluster_unref(x->s, cl);
         return rc;
@@ -243,6 +219,7 @@ static int read_cluster(struct reading *x, const struct channi_manifest_cluster 
     atomic_store(&latch->retained_dead, m->retained_dead);
     atomic_store(&latch->made, m->made);
     atomic_store(&latch->retained_at, x->x.meta->version);
+    channi_delta_encode(x->s, cl);
     channi_layout_set(x->s, x->layout, m->cid, cl);
     advance(x, m);
     return OK;
@@ -252,7 +229,6 @@ static int read_clusters(struct reading *x)
 {
     struct channi *s = x->s;
     const struct channi_manifest_meta *m = x->x.meta;
-    struct channi_cluster *cl;
     int rc = OK;
 
     if (!channi_layout_reserve(s, x->layout, m->n_cids))
@@ -260,10 +236,6 @@ static int read_clusters(struct reading *x)
     channi_layout_set(s, x->layout, m->n_cids - 1, NULL);
     for (uint32_t i = 0; rc == OK && i < m->n_clusters; i++)
         rc = read_cluster(x, &x->x.clusters[i]);
-    for (uint32_t next = 0; rc == OK && (cl = channi_layout_next(x->layout, &next));) {
-        rc = place_delta(x, cl);
-        channi_delta_encode(s, cl);
-    }
     return rc;
 }
 
@@ -306,10 +278,10 @@ int channi_manifest_meta_of(const struct store_reader *r, const struct param *op
 
     if (rc == OK && !param_possible(options, &m->params))
         rc = store_corrupt(r, "its options are out of their ranges");
-    if (rc == OK &&
-        (m->built > 1 || m->n_clusters > m->n_cids || m->n_cids >= CID_NONE || m->n_clusters == 0 ||
-         m->n_routes >= CID_NONE || (m->built && m->n_routes == 0) || m->n_delta >= ROW_VOID / 2 ||
-         m->split_max == 0 || m->n_attributes > INDEX_ATTRIBUTES_MAX))
+    if (rc == OK && (m->built > 1 || m->n_clusters > m->n_cids || m->n_cids >= CID_NONE ||
+                     m->n_clusters == 0 || m->n_routes >= CID_NONE ||
+                     (m->built && m->n_routes == 0) || m->n_delta >= UINT64_MAX / 2 ||
+                     m->split_max == 0 || m->n_attributes > INDEX_ATTRIBUTES_MAX))
         rc = store_corrupt(r, "its counts are inconsistent");
     if (rc == OK)
         rc = store_need_array(r, "clusters", m->n_clusters, sizeof **clusters, clusters);
@@ -321,60 +293,41 @@ int channi_manifest_meta_of(const struct store_reader *r, const struct param *op
 
 /* ------------------------------------------------------------------------------- the whole */
 
-static int read_quantizer(struct reading *x)
+int channi_manifest_read(struct channi *s, const struct store_reader *r,
+                         const struct channi_manifest_meta *meta,
+                         const struct channi_manifest_cluster *clusters)
 {
-    struct channi *s = x->s;
-    const int rc = quantizer_field(&(struct store_fields){ .r = x->r }, "quantizer", &s->base.env,
-                                   &s->quantizer);
-
-    return rc == OK && !s->quantizer && s->params.cluster_index == INSIDE_CODES
-               ? store_corrupt(x->r, "an index of codes without a quantizer")
-               : rc;
-}
-
-static int read_all(struct reading *x)
-{
-    struct channi *s = x->s;
+    struct reading *x =
+        &(struct reading){ .s = s, .r = r, .x = { .meta = meta, .clusters = clusters } };
     const struct channi_layout none = { .number = 0 };
-    int rc = channi_manifest_fields(&(struct store_fields){ .r = x->r }, s, NULL, &x->x);
+    int rc = channi_manifest_fields(&(struct store_fields){ .r = r }, s, NULL, &x->x);
 
     if (rc != OK)
         return rc;
-    const struct channi_manifest_meta *m = x->x.meta;
-    s->rng = m->rng;
-    s->manifest = m->number;
-    s->layouts = m->layouts;
-    s->files = m->files;
-    s->build_at = (size_t)m->build_at;
-    s->split_max = m->split_max;
-    s->merge_min = m->merge_min;
-    s->ood_cap = m->ood_cap;
+    s->manifest = meta->number;
+    s->layouts = meta->layouts;
+    s->files = meta->files;
+    s->build_at = (size_t)meta->build_at;
+    s->split_max = meta->split_max;
+    s->merge_min = meta->merge_min;
+    s->ood_cap = meta->ood_cap;
     x->layout = channi_layout_copy(s, &none);
     if (!x->layout)
         return no_memory(x);
-    if (m->built)
-        rc = channi_routes_load(s, &x->x.routes, m->n_routes, x->r->path, &x->layout->routes);
-    if (rc == OK && m->built)
-        rc = read_quantizer(x);
+    if (meta->built)
+        rc = channi_routes_load(s, &x->x.routes, meta->n_routes, r->path, &x->layout->routes);
+    if (rc == OK && meta->built)
+        rc = quantizer_field(&(struct store_fields){ .r = r }, "quantizer", &s->base.env,
+                             &s->quantizer);
+    if (rc == OK && meta->built && !s->quantizer && s->params.cluster_index == INSIDE_CODES)
+        rc = store_corrupt(r, "an index of codes without a quantizer");
     if (rc == OK)
         rc = read_clusters(x);
     if (rc == OK && !channi_layout_find_ood(s, x->layout))
         rc = no_memory(x);
     if (rc == OK)
-        rc = channi_publish(s, m->version, x->layout);
+        rc = channi_publish(s, meta->version, x->layout);
     if (rc != OK)
         channi_layout_unref(s, x->layout);
-    return rc;
-}
-
-int channi_manifest_read(struct channi *s, const struct store_reader *r,
-                         const struct channi_manifest_meta *meta,
-                         const struct channi_manifest_cluster *clusters)
-{
-    struct reading x = { .s = s, .r = r, .x = { .meta = meta, .clusters = clusters } };
-    const int rc = read_all(&x);
-
-    mem_free(s->base.env.mem, x.live);
-    mem_free(s->base.env.mem, x.rows);
     return rc;
 }

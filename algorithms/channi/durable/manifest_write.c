@@ -66,12 +66,15 @@ static int capture_clusters(struct channi *s, struct channi_capture *c)
     return OK;
 }
 
-static void capture_meta(struct channi *s, struct channi_capture *c)
+int channi_capture_take(struct channi *s, struct channi_capture *c, bool rotate)
 {
     struct channi_manifest_meta *m = &c->meta;
 
+    memset(c, 0, sizeof *c); /* padding too: it is written to the file */
+    pthread_mutex_lock(&s->write);
+    c->view = channi_view_now(s);
+    c->horizon = channi_horizon(s);
     m->params = s->params;
-    m->rng = s->rng;
     m->number = s->manifest + 1;
     m->version = c->view->version;
     m->layouts = s->layouts;
@@ -84,18 +87,7 @@ static void capture_meta(struct channi *s, struct channi_capture *c)
     m->n_cids = c->view->layout->n_clusters;
     m->n_attributes = (uint32_t)s->base.env.n_attributes;
     m->n_routes = m->built ? c->view->layout->routes->n : 0;
-}
-
-int channi_capture_take(struct channi *s, struct channi_capture *c, bool rotate)
-{
-    int rc = OK;
-
-    memset(c, 0, sizeof *c); /* padding too: it is written to the file */
-    pthread_mutex_lock(&s->write);
-    c->view = channi_view_now(s);
-    c->horizon = channi_horizon(s);
-    capture_meta(s, c);
-    rc = capture_clusters(s, c);
+    int rc = capture_clusters(s, c);
     if (rc == OK && rotate)
         rc = wal_rotate(s->durable.wal, &c->meta.lsn);
     pthread_mutex_unlock(&s->write);
@@ -128,8 +120,6 @@ static bool is_kept(const struct channi_capture *c, const struct channi_delta_ro
     const uint64_t born = atomic_load_explicit(row->born, memory_order_acquire);
     const uint64_t dead = atomic_load_explicit(row->dead, memory_order_acquire);
 
-    if (born == ROW_VOID)
-        return false;
     *out = (struct kept_row){ row->id, born, dead > c->meta.version ? 0 : dead, row->record.numbers,
                               row->row };
     return out->dead == 0 || (c->meta.params.history > 0 && out->dead > c->horizon);

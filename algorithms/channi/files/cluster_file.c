@@ -1,4 +1,5 @@
-/* cluster_file.c - names of cluster files, their heads, and the images of their hot parts. */
+/* cluster_file.c - names of cluster files, their heads, the images of their hot parts; makes a file
+ * in memory, and writes it. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <xxhash.h>
 
 #include "algorithms/channi/files/cluster_file.h"
+#include "algorithms/common/io/files.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
 #include "src/core/path_print.h"
@@ -91,6 +93,21 @@ size_t channi_cluster_section_end(const struct channi_cluster_head *h,
     return section + 1 == SECTIONS ? h->file_bytes : h->sections[section + 1].at;
 }
 
+void channi_cluster_lay_out(struct channi_cluster_head *h)
+{
+    uint64_t at = CLUSTER_HEAD;
+
+    for (unsigned i = 0; i < SECTIONS; i++) {
+        if (i == SECTION_ROWS && h->cold_rows)
+            h->hot_bytes = at = channi_cluster_round(at, CLUSTER_PAGE);
+        h->sections[i].at = at;
+        at = channi_cluster_round(at + h->sections[i].bytes, CLUSTER_ALIGN);
+    }
+    h->file_bytes = channi_cluster_round(at, CLUSTER_PAGE);
+    if (!h->cold_rows)
+        h->hot_bytes = h->file_bytes;
+}
+
 static int wrong(const struct index_env *env, const char *name, const char *part, const char *what)
 {
     return fail(env->error, ERR_CORRUPT, "channi: %s/%s: %s: %s; the file is damaged", env->dir,
@@ -107,46 +124,36 @@ static uint64_t section_bytes(const struct index_env *env, const struct channi_c
                               enum channi_cluster_section section)
 {
     const uint64_t n = h->n;
-    const uint64_t rows = n * index_row_bytes(env->element, env->dim);
 
     switch (section) {
-        case SECTION_IDS: return n * sizeof(uint64_t);
-        case SECTION_ATTRIBUTES: return n * env->n_attributes * sizeof(int64_t);
+        case SECTION_IDS:
         case SECTION_BORN:
         case SECTION_DEAD: return n * sizeof(uint64_t);
+        case SECTION_ATTRIBUTES: return n * env->n_attributes * sizeof(int64_t);
         case SECTION_SUMS: return n * sizeof(uint32_t);
-        case SECTION_ROWS: return rows;
-        case SECTION_GRAPH:
-        case SECTION_CODES:
-        case SECTION_CENTRE:
-        case SECTIONS: break;
+        case SECTION_ROWS: return n * index_row_bytes(env->element, env->dim);
+        default: return UINT64_MAX;
     }
-    return UINT64_MAX;
 }
 
 static int check_sections(const struct index_env *env, const struct channi_cluster_head *h,
                           const char *name)
 {
     const uint32_t both = UINT32_C(1) << SECTION_BORN | UINT32_C(1) << SECTION_DEAD;
-    uint64_t at = CLUSTER_HEAD;
+    struct channi_cluster_head right = *h;
 
     for (unsigned i = 0; i < SECTIONS; i++) {
         const uint64_t bytes = section_bytes(env, h, i);
 
-        if (i == SECTION_ROWS && h->cold_rows)
-            at = channi_cluster_round(at, CLUSTER_PAGE);
-        if (i == SECTION_ROWS && h->hot_bytes != (h->cold_rows ? at : h->file_bytes))
-            return wrong(env, name, "head", "the hot part's length is not that of its sections");
-        if (h->sections[i].at != at || h->sections[i].bytes > h->file_bytes ||
-            h->sections[i].bytes > h->file_bytes - at ||
+        if (h->sections[i].bytes > h->file_bytes ||
             (has(h, i) ? bytes != UINT64_MAX && h->sections[i].bytes != bytes
                        : h->sections[i].bytes > 0))
             return wrong(env, name, channi_cluster_section_name(i),
-                         "the head says it lies, or is as long, as it cannot");
-        at = channi_cluster_round(at + h->sections[i].bytes, CLUSTER_ALIGN);
+                         "it is not as long as the head says");
     }
-    if (channi_cluster_round(at, CLUSTER_PAGE) != h->file_bytes)
-        return wrong(env, name, "head", "the file's length is not that of its sections");
+    channi_cluster_lay_out(&right);
+    if (memcmp(&right, h, sizeof right) != 0)
+        return wrong(env, name, "head", "its sections do not lie where they have to");
     if (!has(h, SECTION_IDS) || !has(h, SECTION_ROWS) ||
         ((h->has & both) != 0 && (h->has & both) != both) ||
         has(h, SECTION_SUMS) != (h->cold_rows != 0))
@@ -196,31 +203,6 @@ static int check_head(const struct index_env *env, const struct channi_cluster_h
     return check_sections(env, h, name);
 }
 
-/* Reads the head and checks that the file has the length recorded there. */
-static int read_head(const struct index_env *env, const char *path, struct channi_cluster_head *h)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st = { 0 };
-    int rc = OK;
-
-    if (fd < 0)
-        return fail_errno(env->error, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
-                          "channi: cannot open the cluster file %s", path);
-    const size_t n = file_read_at(fd, h, sizeof *h, 0, NULL);
-    if ((n < sizeof *h && errno != 0) || fstat(fd, &st) != 0)
-        rc = fail_errno(env->error, ERR_IO, "channi: cannot read the cluster file %s", path);
-    else if (n < sizeof *h)
-        rc = fail(env->error, ERR_CORRUPT,
-                  "channi: %s: head: the file has %zu bytes, less than %zu", path, n, sizeof *h);
-    (void)close(fd);
-    if (rc == OK && h->magic == CLUSTER_MAGIC && (uint64_t)st.st_size != h->file_bytes &&
-        channi_cluster_hash(h, offsetof(struct channi_cluster_head, hash)) == h->hash)
-        rc = fail(env->error, ERR_CORRUPT,
-                  "channi: %s: the file has %jd bytes, expected %" PRIu64 "; it is damaged", path,
-                  (intmax_t)st.st_size, h->file_bytes);
-    return rc;
-}
-
 struct channi_base *channi_base_create(const struct index_env *env)
 {
     struct channi_base *base =
@@ -252,30 +234,35 @@ int channi_cluster_file_head(const struct index_env *env, uint64_t phash, uint64
                              struct channi_base *out)
 {
     char path[PATH_MAX];
-    struct channi_cluster_head *h;
+    struct channi_cluster_head h;
+    struct stat st = { 0 };
     int rc = channi_cluster_file_path(env, phash, version, path);
 
     if (rc != OK)
         return rc;
-    h = mem_alloc(env->mem, sizeof *h);
-    if (!h)
-        return CHANNI_NO_MEMORY(env, ", cannot read %s", path);
-    rc = read_head(env, path, h);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(env->error, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
+                          "channi: cannot open the cluster file %s", path);
+    const size_t n = file_read_at(fd, &h, sizeof h, 0, NULL);
+    if ((n < sizeof h && errno != 0) || fstat(fd, &st) != 0)
+        rc = fail_errno(env->error, ERR_IO, "channi: cannot read the cluster file %s", path);
+    else if (n < sizeof h)
+        rc = fail(env->error, ERR_CORRUPT,
+                  "channi: %s: head: the file has %zu bytes, less than %zu", path, n, sizeof h);
+    else
+        rc = check_head(env, &h, phash, version);
+    (void)close(fd);
+    if (rc == OK && (uint64_t)st.st_size != h.file_bytes)
+        rc = fail(env->error, ERR_CORRUPT,
+                  "channi: %s: the file has %jd bytes, expected %" PRIu64 "; it is damaged", path,
+                  (intmax_t)st.st_size, h.file_bytes);
     if (rc == OK)
-        rc = check_head(env, h, phash, version);
-    if (rc == OK)
-        channi_cluster_head_base(h, out);
-    mem_free(env->mem, h);
+        channi_cluster_head_base(&h, out);
     return rc;
 }
 
-/* ---------------------------------------------------------------------------------------- images */
-
-static int wrong_image(const struct index_env *env, const struct channi_base *base,
-                       const char *section, const char *what)
-{
-    return wrong(env, channi_base_name(base).text, section, what);
-}
+/* ---- images */
 
 /* Checks the hashes of all sections within the n_bytes. */
 static int check_hashes(const struct index_env *env, const struct channi_base *base,
@@ -286,8 +273,8 @@ static int check_hashes(const struct index_env *env, const struct channi_base *b
         const size_t at = h->sections[i].at, end = channi_cluster_section_end(h, i);
 
         if (end <= n_bytes && channi_cluster_hash(bytes + at, end - at) != h->sections[i].hash)
-            return wrong_image(env, base, channi_cluster_section_name(i),
-                               "its checksum does not fit it");
+            return wrong(env, channi_base_name(base).text, channi_cluster_section_name(i),
+                         "its checksum does not fit it");
     }
     return OK;
 }
@@ -297,11 +284,11 @@ static int check_numbers(const struct index_env *env, const struct channi_base *
 {
     for (size_t f = 0; image->attributes && f < h->n_columns; f++)
         if (!channi_summary_fits(&h->columns[f], image->attributes + f * image->n, image->n))
-            return wrong_image(env, base, "attributes",
-                               "a column does not fit its summary in the head");
+            return wrong(env, channi_base_name(base).text, "attributes",
+                         "a column does not fit its summary in the head");
     for (uint32_t i = 0; image->born && i < image->n; i++)
         if (image->dead[i] && image->dead[i] < image->born[i])
-            return wrong_image(env, base, "dead", "a row died before it was born");
+            return wrong(env, channi_base_name(base).text, "dead", "a row died before it was born");
     return OK;
 }
 
@@ -319,7 +306,8 @@ static int open_graph(struct channi_image *image, const struct index_env *env,
         return rc;
     image->has_graph = true;
     if (image->graph.n != image->n)
-        return wrong_image(env, base, "graph", "it has not as many nodes as the file has rows");
+        return wrong(env, channi_base_name(base).text, "graph",
+                     "it has not as many nodes as the file has rows");
     return OK;
 }
 
@@ -331,11 +319,12 @@ int channi_image_open(struct channi_image *image, const struct index_env *env,
     int rc;
 
     if (n_bytes < sizeof *h)
-        return wrong_image(env, base, "head", "the file ends within it");
+        return wrong(env, channi_base_name(base).text, "head", "the file ends within it");
     rc = check_head(env, h, base->phash, base->version);
     if (rc == OK && (h->n != base->n || h->hot_bytes != base->hot_bytes ||
                      h->file_bytes != base->file_bytes || n_bytes < h->hot_bytes))
-        rc = wrong_image(env, base, "head", "it is not the one that the index was opened with");
+        rc = wrong(env, channi_base_name(base).text, "head",
+                   "it is not the one that the index was opened with");
     if (rc == OK && check >= IMAGE_HASH)
         rc = check_hashes(env, base, h, bytes, n_bytes);
     if (rc != OK)
@@ -359,4 +348,132 @@ int channi_image_open(struct channi_image *image, const struct index_env *env,
     if (rc == OK && has(h, SECTION_GRAPH))
         rc = open_graph(image, env, base, bytes, check);
     return rc;
+}
+
+/* ---- writing */
+
+/* What a section has, and its bytes. NULL: the file has no such section. */
+struct content {
+    const void *from;
+    size_t bytes;
+};
+
+static void list_contents(const struct index_env *env, const struct channi_cluster_contents *c,
+                          struct content of[SECTIONS])
+{
+    const size_t n = c->n;
+
+    of[SECTION_IDS] = (struct content){ c->ids, n * sizeof *c->ids };
+    of[SECTION_ATTRIBUTES] =
+        (struct content){ c->attributes, n * env->n_attributes * sizeof *c->attributes };
+    of[SECTION_BORN] = (struct content){ c->born, n * sizeof *c->born };
+    of[SECTION_DEAD] = (struct content){ c->born ? c->dead : NULL, n * sizeof *c->dead };
+    of[SECTION_GRAPH] = (struct content){ c->graph, c->graph ? graph_image_bytes(c->graph) : 0 };
+    of[SECTION_CODES] = (struct content){ c->codes, c->codes_bytes };
+    of[SECTION_CENTRE] = (struct content){ c->centre, c->centre_bytes };
+    of[SECTION_SUMS] = (struct content){ c->cold_rows ? c->rows : NULL, n * sizeof(uint32_t) };
+    of[SECTION_ROWS] = (struct content){ c->rows, n * index_row_bytes(env->element, env->dim) };
+}
+
+/* Copies the contents to their places in a block of zeros. */
+static void fill(const struct index_env *env, const struct channi_cluster_head *h,
+                 const struct content of[SECTIONS], unsigned char *block)
+{
+    const size_t row_bytes = index_row_bytes(env->element, env->dim);
+
+    for (unsigned i = 0; i < SECTIONS; i++) {
+        unsigned char *to = block + h->sections[i].at;
+
+        if (h->sections[i].bytes == 0)
+            continue;
+        if (i == SECTION_GRAPH) {
+            graph_image_write(of[i].from, to);
+        } else if (i == SECTION_SUMS) {
+            const unsigned char *row = of[i].from;
+            uint32_t *sums = (uint32_t *)(void *)to;
+
+            for (size_t r = 0; r < h->n; r++, row += row_bytes)
+                sums[r] = channi_cluster_row_sum(row, row_bytes);
+        } else {
+            memcpy(to, of[i].from, h->sections[i].bytes);
+        }
+    }
+}
+
+int channi_cluster_block_make(const struct index_env *env, const struct channi_cluster_contents *c,
+                              struct channi_cluster_block *out)
+{
+    struct content of[SECTIONS];
+    struct channi_cluster_head h = { .magic = CLUSTER_MAGIC,
+                                     .format = CLUSTER_FORMAT,
+                                     .cold_rows = c->cold_rows,
+                                     .phash = c->phash,
+                                     .version = c->version,
+                                     .dim = env->dim,
+                                     .element = (uint32_t)env->element,
+                                     .metric = (uint32_t)env->metric,
+                                     .n = c->n,
+                                     .root = c->root,
+                                     .n_columns = (uint32_t)env->n_attributes,
+                                     .code_error = c->code_error };
+
+    list_contents(env, c, of);
+    h.has = UINT32_C(1) << SECTION_IDS | UINT32_C(1) << SECTION_ROWS;
+    for (unsigned i = 0; i < SECTIONS; i++) {
+        h.has |= (uint32_t)(of[i].from != NULL) << i;
+        h.sections[i].bytes = of[i].from ? of[i].bytes : 0;
+    }
+    channi_cluster_lay_out(&h);
+    *out = (struct channi_cluster_block){ .hot_bytes = h.hot_bytes, .file_bytes = h.file_bytes };
+    int64_t *scratch = c->attributes ? mem_array(env->mem, c->n, sizeof *scratch) : NULL;
+    for (size_t f = 0; scratch && f < h.n_columns; f++)
+        channi_summary_make(&h.columns[f], c->attributes + f * c->n, c->n, scratch);
+    if (scratch || !c->attributes)
+        out->bytes = mem_zalloc(env->mem, h.file_bytes);
+    mem_free(env->mem, scratch);
+    if (!out->bytes)
+        return CHANNI_NO_MEMORY(env, " for the file of a cluster of %" PRIu32 " rows (%zu bytes)",
+                                c->n, out->file_bytes);
+    fill(env, &h, of, out->bytes);
+    for (unsigned i = 0; i < SECTIONS; i++)
+        h.sections[i].hash = channi_cluster_hash(
+            out->bytes + h.sections[i].at, channi_cluster_section_end(&h, i) - h.sections[i].at);
+    h.hash = channi_cluster_hash(&h, offsetof(struct channi_cluster_head, hash));
+    memcpy(out->bytes, &h, sizeof h);
+    return OK;
+}
+
+int channi_cluster_block_write(const struct index_env *env, const struct channi_cluster_contents *c,
+                               const struct channi_cluster_block *block, bool durable,
+                               const struct file_fault *fault)
+{
+    char path[PATH_MAX];
+    const int rc = channi_cluster_file_path(env, c->phash, c->version, path);
+
+    if (rc != OK)
+        return rc;
+    const int fd = file_faulted(fault, "open")
+                       ? -1
+                       : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    const char *failed = /* the step that did */
+        fd < 0                                                                       ? "create"
+        : file_write(fd, block->bytes, block->file_bytes, fault) < block->file_bytes ? "write"
+        : durable && !file_sync(fd, fault)                                           ? "sync"
+                                                                                     : NULL;
+    int why = errno;
+    if (fd >= 0) {
+        const bool refused = file_faulted(fault, "close");
+        if ((close(fd) != 0 || refused) && !failed) {
+            failed = "close";
+            why = errno;
+        }
+        if (failed)
+            (void)unlink(path);
+    }
+    if (!failed)
+        return OK;
+    errno = why;
+    return fail_errno(
+        env->error, ERR_IO, "channi: cannot %s the cluster file %s%s", failed, path,
+        why == ENOSPC || why == EDQUOT ? ": the disk is full; free disk space and try again" : "");
 }

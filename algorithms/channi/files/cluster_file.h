@@ -191,6 +191,8 @@ int channi_cluster_file_path(const struct index_env *, uint64_t phash, uint64_t 
                              char path[PATH_MAX]);
 /* Fills *base from the head; it has no references yet. Its array of columns, or NULL, stays. */
 void channi_cluster_head_base(const struct channi_cluster_head *, struct channi_base *);
+/* Places the sections one after another, by their lengths; sets those of hot part and file. */
+void channi_cluster_lay_out(struct channi_cluster_head *);
 uint64_t channi_cluster_hash(const void *bytes, size_t n);
 uint32_t channi_cluster_row_sum(const void *row, size_t n);
 /* End of the bytes that a section's hash covers: where the next section begins. */

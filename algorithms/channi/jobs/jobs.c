@@ -7,13 +7,6 @@
 /* Fewer changed rows than this do not justify a rewrite. */
 enum { COMPACT_LEAST = 16, OVERDUE_LEAST = 256 };
 
-static bool root_died(const struct channi_cluster *cl)
-{
-    if (cl->root >= cl->base_n)
-        return atomic_load(channi_delta_at(&cl->delta, cl->root - cl->base_n).dead) != 0;
-    return channi_cluster_base_dead(cl, NULL, cl->root) != 0;
-}
-
 /* Rows of the delta, or dead rows that a compaction would drop, whichever are more. It keeps those that the last
    one kept for old versions, while these may be searched. */
 static uint32_t changed_rows(struct channi *c, const struct channi_cluster *cl,
@@ -35,7 +28,11 @@ static bool compaction_is_due(struct channi *c, const struct channi_cluster *cl,
 
     if (atomic_load(&cl->live) == 0)
         return false;
-    return channi_shape_of(cl) == SHAPE_LEFT || root_died(cl) ||
+    const bool root_died =
+        cl->root >= cl->base_n
+            ? atomic_load(channi_delta_at(&cl->delta, cl->root - cl->base_n).dead) != 0
+            : channi_cluster_base_dead(cl, NULL, cl->root) != 0;
+    return channi_shape_of(cl) == SHAPE_LEFT || root_died ||
            (changed >= COMPACT_LEAST && (double)changed > c->compact_share * (double)cl->base_n);
 }
 
@@ -149,28 +146,20 @@ void channi_jobs_queue_all(struct channi *c)
     channi_leave(c, ticket);
 }
 
-/* The job that the cluster needs if it is overdue; else JOB_KINDS. */
-static enum channi_job_kind overdue(struct channi *c, uint32_t cid)
-{
-    enum channi_job_kind kind = JOB_KINDS;
-    unsigned ticket;
-
-    const struct channi_layout *layout = channi_enter(c, &ticket)->layout;
-    const struct channi_cluster *cl = cid < layout->n_clusters ? layout->clusters[cid] : NULL;
-    if (cl && is_overdue(c, cl))
-        kind = channi_needs(c, cl);
-    channi_leave(c, ticket);
-    return kind;
-}
-
 bool channi_catch_up_overdue(struct channi *c, uint32_t cid)
 {
     struct job_queue *q = &c->jobs.queue;
-    struct channi_job job = { .cid = cid };
     bool was = false;
 
     for (unsigned tries = 0; tries < OVERDUE_TRIES; tries++) {
-        job.kind = overdue(c, cid);
+        struct channi_job job = { .kind = JOB_KINDS, .cid = cid };
+        unsigned ticket;
+        const struct channi_layout *layout = channi_enter(c, &ticket)->layout;
+        const struct channi_cluster *cl = cid < layout->n_clusters ? layout->clusters[cid] : NULL;
+
+        if (cl && is_overdue(c, cl))
+            job.kind = channi_needs(c, cl);
+        channi_leave(c, ticket);
         if (job.kind == JOB_KINDS)
             break;
         if (was) /* another job has one of its latches */

@@ -7,31 +7,6 @@
 #include "algorithms/channi/maintenance/internal.h"
 #include "algorithms/channi/maintenance/maintenance.h"
 
-static int compact_members(struct channi *c, struct channi_taken *w, double *cost)
-{
-    const struct channi_members *m = &w->members;
-    const struct channi_cluster *cl = w->clusters[0];
-    struct channi_part part = { .kind = cl->kind,
-                                .routes_of = 1,
-                                .reroutes = true,
-                                .stays = channi_shape_of(cl) != SHAPE_LEFT };
-    uint32_t live;
-    int rc = OK;
-
-    *cost += 2 * (double)m->n; /* one pass is for the route */
-    if (!part.stays) {
-        rc = channi_choose_root(c, m, &part.root, cost);
-    } else {
-        channi_find_roots(c, w, &part.root, &live);
-        *cost += m->row[part.root] == cl->root ? 0 : (double)live;
-    }
-    if (rc == OK)
-        rc = channi_replace_by_one(c, w, &part);
-    if (rc == OK)
-        channi_count(&c->counters.compactions, 1);
-    return rc;
-}
-
 int channi_compact(struct channi *c, uint32_t cid, double *cost, bool *busy)
 {
     struct channi_taken w;
@@ -40,9 +15,24 @@ int channi_compact(struct channi *c, uint32_t cid, double *cost, bool *busy)
 
     if (!channi_rewrite_begin(c, cid, JOB_COMPACT, &w, busy, &rc))
         return rc;
-    if (rc == OK && w.members.n_live > 0) {
-        moved = channi_shape_of(w.clusters[0]) == SHAPE_LEFT;
-        rc = compact_members(c, &w, cost);
+    const struct channi_members *m = &w.members;
+    const struct channi_cluster *cl = w.clusters[0];
+    if (rc == OK && m->n_live > 0) {
+        struct channi_part part = { .kind = cl->kind, .routes_of = 1, .reroutes = true };
+        uint32_t live;
+
+        moved = channi_shape_of(cl) == SHAPE_LEFT;
+        part.stays = !moved;
+        *cost += 2 * (double)m->n; /* one pass is for the route */
+        if (moved) {
+            rc = channi_choose_root(c, m, &part.root, cost);
+        } else {
+            channi_find_roots(c, &w, &part.root, &live);
+            *cost += m->row[part.root] == cl->root ? 0 : (double)live;
+        }
+        if (rc == OK)
+            rc = channi_replace_by_one(c, &w, &part);
+        channi_count(&c->counters.compactions, rc == OK);
     }
     channi_give(c, &w);
     if (rc == OK && moved)

@@ -62,7 +62,7 @@ int channi_cloud_make(struct channi_cloud *x, const struct channi *c,
     x->member = mem_group_array(&x->memory, m->n_live, sizeof *x->member);
     x->scratch = mem_group_array(&x->memory, m->n_live, sizeof *x->scratch);
     if (x->memory.failed) {
-        channi_cloud_free(x);
+        mem_group_free(&x->memory);
         return CHANNI_NO_MEMORY(&c->base.env, ", cannot convert %zu rows", m->n_live);
     }
     for (size_t i = 0; i < m->n && x->n < m->n_live; i++)
@@ -71,11 +71,6 @@ int channi_cloud_make(struct channi_cloud *x, const struct channi *c,
             x->member[x->n++] = (uint32_t)i;
         }
     return OK;
-}
-
-void channi_cloud_free(struct channi_cloud *x)
-{
-    mem_group_free(&x->memory);
 }
 
 /* Works in chunks of dimensions, so that the sums in double fit on the stack. */
@@ -131,7 +126,7 @@ int channi_choose_root(const struct channi *c, const struct channi_members *m, u
     } else {
         rc = CHANNI_NO_MEMORY(&c->base.env, ", cannot choose a root");
     }
-    channi_cloud_free(&x);
+    mem_group_free(&x.memory);
     return rc;
 }
 

@@ -27,7 +27,7 @@ int channi_replace_by_one(struct channi *, struct channi_taken *, struct channi_
 void channi_find_roots(const struct channi *, const struct channi_taken *, uint32_t *roots,
                        uint32_t *live);
 
-/* Live members as floats, one block. */
+/* Live members as floats; the caller frees `memory`. */
 struct channi_cloud {
     float *rows;      /* n x dim */
     uint32_t *member; /* n: index of the member, ascending */
@@ -36,7 +36,6 @@ struct channi_cloud {
     struct mem_group memory;
 };
 int channi_cloud_make(struct channi_cloud *, const struct channi *, const struct channi_members *);
-void channi_cloud_free(struct channi_cloud *);
 
 /* Mean of rows[0 .. n-1] (NULL: all) of the cloud, dim floats. */
 void channi_cloud_mean(const struct channi_cloud *, const uint32_t *rows, size_t n, float *mean);
@@ -51,8 +50,7 @@ enum { CUT_PARTS = 64, CUT_TEMPORARY = 32 };
 
 struct channi_cut {
     const struct channi *c;
-    struct mem_group memory;
-    struct channi_cloud x;
+    struct channi_cloud x; /* its memory also holds what follows */
     struct batch_kmeans temporary;
     float *centres; /* CUT_TEMPORARY x dim: centres of the groups */
     float *point;   /* dim: scratch */

@@ -80,45 +80,35 @@ static void find_outliers(struct channi *c, const struct channi_view *view,
     }
 }
 
-/* Called inside the epoch. */
-static int find_in(struct channi *c, const struct channi_view *view,
-                   const struct channi_cluster *cl, uint32_t *partner, double *cost)
-{
-    const size_t all = view->layout->n_clusters;
-    int rc = OK;
-
-    if (is_young(cl, view->version) && channi_cluster_live(cl) > 0) {
-        find_outliers(c, view, cl, partner, cost);
-        return OK;
-    }
-    struct channi_scratch *x = scratch_pool_take(&c->scratch);
-    if (!x)
-        return CHANNI_NO_MEMORY(&c->base.env, ", cannot find a cluster's partner");
-    rc = find_by_route(c, x, view, cl, all < PARTNERS ? all : PARTNERS, partner, cost);
-    if (rc == OK && *partner == CID_NONE && channi_cluster_live(cl) == 0 && all > PARTNERS)
-        rc = find_by_route(c, x, view, cl, all, partner, cost);
-    scratch_pool_give(&c->scratch, x);
-    return rc;
-}
-
 /* *partner CID_NONE: no merge is needed, or no partner was found; the latch then records that. */
 static int find_partner(struct channi *c, uint32_t cid, uint32_t *partner, double *cost)
 {
+    struct channi_scratch *x = scratch_pool_take(&c->scratch);
     unsigned ticket;
     int rc = OK;
 
     *partner = CID_NONE;
+    if (!x)
+        return CHANNI_NO_MEMORY(&c->base.env, ", cannot find a cluster's partner");
     const struct channi_view *view = channi_enter(c, &ticket);
-    const struct channi_cluster *cl =
-        cid < view->layout->n_clusters ? view->layout->clusters[cid] : NULL;
+    const size_t all = view->layout->n_clusters;
+    const struct channi_cluster *cl = cid < all ? view->layout->clusters[cid] : NULL;
     if (cl && channi_needs(c, cl) == JOB_MERGE) {
-        rc = find_in(c, view, cl, partner, cost);
+        const bool empty = channi_cluster_live(cl) == 0;
+
+        if (is_young(cl, view->version) && !empty)
+            find_outliers(c, view, cl, partner, cost);
+        else
+            rc = find_by_route(c, x, view, cl, all < PARTNERS ? all : PARTNERS, partner, cost);
+        if (rc == OK && *partner == CID_NONE && empty && all > PARTNERS)
+            rc = find_by_route(c, x, view, cl, all, partner, cost);
         if (rc == OK && *partner == CID_NONE) {
             struct channi_latch *latch = segmented_at(&c->latches, cid);
             atomic_store(&latch->alone, channi_stamp(view));
         }
     }
     channi_leave(c, ticket);
+    scratch_pool_give(&c->scratch, x);
     return rc;
 }
 

@@ -22,60 +22,28 @@
 #define OOD_SHARE .2
 enum { OOD_LEAST = 16 };
 
-/* Mean and standard deviation of the rows' distances to the nearest temporary centroid. */
-static void moments(const struct channi_cut *k, double *mean, double *sd)
-{
-    const size_t n = k->x.n;
-    double sum = 0, squares = 0;
-
-    for (size_t i = 0; i < n; i++)
-        sum += sqrt((double)k->temporary.distance[i]);
-    *mean = sum / (double)n;
-    for (size_t i = 0; i < n; i++) {
-        const double from = sqrt((double)k->temporary.distance[i]) - *mean;
-        squares += from * from;
-    }
-    *sd = sqrt(squares / (double)n);
-}
-
 static void unflag(struct channi_cut *k)
 {
     memset(k->flagged, 0, k->x.n * sizeof *k->flagged);
     k->n_flagged = 0;
 }
 
-/* Maximum number of flagged rows: a share of all, and what fits into the parts of a split. */
-static size_t flags_most(const struct channi_cut *k)
-{
-    const size_t share = (size_t)(OOD_SHARE * (double)k->x.n);
-    const size_t fit = (CUT_PARTS - 8) * (size_t)k->c->ood_cap;
-
-    return share < fit ? share : fit;
-}
-
-/* Keeps the flags of the `most` farthest rows. */
-static void keep_farthest(struct channi_cut *k, size_t most)
-{
-    size_t n = 0;
-
-    for (uint32_t i = 0; i < k->x.n; i++)
-        if (k->flagged[i])
-            k->keys[n++] = order_key_f32(-k->temporary.distance[i], i);
-    qsort(k->keys, n, sizeof *k->keys, order_u64);
-    for (size_t i = most; i < n; i++)
-        k->flagged[(uint32_t)k->keys[i]] = false;
-    k->n_flagged = n < most ? n : most;
-}
-
 void channi_cut_flag(struct channi_cut *k)
 {
     const size_t percent = k->x.n / 100, least = percent > OOD_LEAST ? percent : OOD_LEAST;
-    double beyond = 0, mean, sd;
+    double sum = 0, squares = 0, beyond = 0;
 
     unflag(k);
     if (!k->c->params.ood)
         return;
-    moments(k, &mean, &sd);
+    for (size_t i = 0; i < k->x.n; i++)
+        sum += sqrt((double)k->temporary.distance[i]);
+    const double mean = sum / (double)k->x.n;
+    for (size_t i = 0; i < k->x.n; i++) {
+        const double from = sqrt((double)k->temporary.distance[i]) - mean;
+        squares += from * from;
+    }
+    const double sd = sqrt(squares / (double)k->x.n);
     const double mark = mean + k->c->params.ood_sigma * sd;
     for (size_t i = 0; i < k->x.n; i++) {
         const double e = sqrt((double)k->temporary.distance[i]);
@@ -85,8 +53,20 @@ void channi_cut_flag(struct channi_cut *k)
     }
     /* The flagged rows are more than a tail. */
     const bool far = beyond >= k->c->params.ood_excess * sd * (double)k->n_flagged;
-    if (k->n_flagged > flags_most(k))
-        keep_farthest(k, flags_most(k));
+    /* Flagged rows are at most a share of all, and what fits into the parts of a split. */
+    const size_t share = (size_t)(OOD_SHARE * (double)k->x.n),
+                 fit = (CUT_PARTS - 8) * (size_t)k->c->ood_cap, most = share < fit ? share : fit;
+    if (k->n_flagged > most) { /* the farthest keep their flags */
+        size_t n = 0;
+
+        for (uint32_t i = 0; i < k->x.n; i++)
+            if (k->flagged[i])
+                k->keys[n++] = order_key_f32(-k->temporary.distance[i], i);
+        qsort(k->keys, n, sizeof *k->keys, order_u64);
+        for (size_t i = most; i < n; i++)
+            k->flagged[(uint32_t)k->keys[i]] = false;
+        k->n_flagged = most;
+    }
     if (!far || k->n_flagged < least)
         unflag(k);
 }

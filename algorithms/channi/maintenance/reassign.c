@@ -106,31 +106,6 @@ static void reassign_row(struct reassignment *s, uint32_t i, double *cost)
     s->moved++;
 }
 
-static int reassign_rows(struct reassignment *s, double *cost)
-{
-    s->part = mem_array(s->c->base.env.mem, 2 * s->w.members.n, sizeof *s->part);
-    if (!s->part)
-        return CHANNI_NO_MEMORY(&s->c->base.env, ", cannot reassign %zu rows", s->w.members.n);
-    for (uint32_t i = 0; i < s->w.members.n; i++) {
-        reassign_row(s, i, cost);
-        if (i % YIELD_ROWS == 0)
-            throttle_wait();
-    }
-    return OK;
-}
-
-/* Lists rows that stay first, in file order, so that the file's graph can be extended. */
-static size_t list_part(const struct reassignment *s, uint32_t part, uint32_t *to)
-{
-    size_t n = 0;
-
-    for (int arrived = 0; arrived < 2; arrived++)
-        for (uint32_t i = 0; i < s->w.members.n; i++)
-            if (s->part[i] == part && (s->w.members.from[i] != part) == arrived)
-                to[n++] = i;
-    return n;
-}
-
 static int carry_out(struct reassignment *s)
 {
     struct channi_part parts[WORK_MOST];
@@ -138,15 +113,22 @@ static int carry_out(struct reassignment *s)
     uint32_t *at = s->part + s->w.members.n;
 
     for (uint32_t i = 0; i < s->w.n; i++) {
+        size_t n = 0;
+
+        /* Rows that stay come first, in file order, so that the file's graph can be extended. */
+        for (int arrived = 0; arrived < 2; arrived++)
+            for (uint32_t j = 0; j < s->w.members.n; j++)
+                if (s->part[j] == i && (s->w.members.from[j] != i) == arrived)
+                    at[n++] = j;
         parts[i] = (struct channi_part){ .rows = at,
-                                         .n = list_part(s, i, at),
+                                         .n = n,
                                          .root = s->root[i],
                                          .kind = s->w.clusters[i]->kind,
                                          .successor_of = i,
                                          .routes_of = UINT32_C(1) << i,
                                          .stays = true,
                                          .go_on = true };
-        at += parts[i].n;
+        at += n;
     }
     const int rc = channi_replace(s->c, &s->w, &r);
     if (rc == OK)
@@ -155,31 +137,35 @@ static int carry_out(struct reassignment *s)
 }
 
 /* Does nothing if a cluster has no live row. */
-static int reassign_taken(struct reassignment *s, double *cost)
-{
-    int rc = channi_gather(s->c, &s->w);
-    bool all = rc == OK;
-
-    if (rc == OK)
-        channi_find_roots(s->c, &s->w, s->root, s->size);
-    for (size_t i = 0; i < s->w.n; i++)
-        all = all && s->size[i] > 0;
-    if (all)
-        rc = reassign_rows(s, cost);
-    if (all && rc == OK && s->moved > s->w.members.n_live / WORTH)
-        rc = carry_out(s);
-    mem_free(s->c->base.env.mem, s->part);
-    return rc;
-}
-
 static int reassign(struct reassignment *s, double *cost)
 {
-    if (s->n < 2 || !channi_take(s->c, s->cids, s->n, &s->w))
+    struct channi *c = s->c;
+    const struct channi_members *m = &s->w.members;
+
+    if (s->n < 2 || !channi_take(c, s->cids, s->n, &s->w))
         return OK;
-    const int rc = reassign_taken(s, cost);
-    channi_give(s->c, &s->w);
+    int rc = channi_gather(c, &s->w);
+    bool all = rc == OK;
+    if (all)
+        channi_find_roots(c, &s->w, s->root, s->size);
+    for (size_t i = 0; i < s->w.n; i++)
+        all = all && s->size[i] > 0;
+    if (all) {
+        s->part = mem_array(c->base.env.mem, 2 * m->n, sizeof *s->part);
+        if (!s->part)
+            rc = CHANNI_NO_MEMORY(&c->base.env, ", cannot reassign %zu rows", m->n);
+        for (uint32_t i = 0; s->part && i < m->n; i++) {
+            reassign_row(s, i, cost);
+            if (i % YIELD_ROWS == 0)
+                throttle_wait();
+        }
+    }
+    if (rc == OK && s->moved > m->n_live / WORTH)
+        rc = carry_out(s);
+    mem_free(c->base.env.mem, s->part);
+    channi_give(c, &s->w);
     for (uint32_t i = 0; rc == OK && i < s->n; i++)
-        channi_queue(s->c, s->cids[i]);
+        channi_queue(c, s->cids[i]);
     return rc;
 }
 

@@ -28,35 +28,31 @@ enum { APART = 4 }; /* see are_apart() */
 
 /* ----------------------------------------------------------------------------------- memory */
 
-static void cut_close(struct channi_cut *k)
-{
-    channi_cloud_free(&k->x);
-    mem_group_free(&k->memory);
-}
-
 static int cut_open(struct channi_cut *k, const struct channi *c, const struct channi_members *m,
                     uint64_t seed)
 {
-    int rc;
+    struct mem_group *g = &k->x.memory;
+    const size_t dim = c->base.env.dim, n = m->n_live;
 
-    *k = (struct channi_cut){ .c = c, .seed = seed, .memory.mem = c->base.env.mem };
-    if ((rc = channi_cloud_make(&k->x, c, m)) != OK)
+    *k = (struct channi_cut){ .c = c, .seed = seed };
+    const int rc = channi_cloud_make(&k->x, c, m);
+    if (rc != OK)
         return rc;
-    const size_t n = k->x.n, dim = k->x.dim;
-    k->temporary.centroids = mem_group_array(&k->memory, CUT_TEMPORARY, dim * sizeof(float));
-    k->temporary.count = mem_group_array(&k->memory, CUT_TEMPORARY, sizeof(uint32_t));
-    k->temporary.label = mem_group_array(&k->memory, n, sizeof(uint32_t));
-    k->temporary.distance = mem_group_array(&k->memory, n, sizeof(float));
-    k->centres = mem_group_array(&k->memory, CUT_TEMPORARY, dim * sizeof(float));
-    k->point = mem_group_array(&k->memory, dim, sizeof(float));
-    k->part = mem_group_array(&k->memory, n, sizeof(uint32_t));
-    k->list = mem_group_array(&k->memory, n, sizeof(uint32_t));
-    k->keys = mem_group_array(&k->memory, n, sizeof(uint64_t));
-    k->flagged = mem_group_array(&k->memory, n, sizeof(bool));
-    if (!k->memory.failed)
-        return OK;
-    cut_close(k);
-    return CHANNI_NO_MEMORY(&c->base.env, ", cannot split %zu rows", n);
+    k->temporary.centroids = mem_group_array(g, CUT_TEMPORARY, dim * sizeof(float));
+    k->temporary.count = mem_group_array(g, CUT_TEMPORARY, sizeof(uint32_t));
+    k->temporary.label = mem_group_array(g, n, sizeof(uint32_t));
+    k->temporary.distance = mem_group_array(g, n, sizeof(float));
+    k->centres = mem_group_array(g, CUT_TEMPORARY + 1, dim * sizeof(float));
+    k->part = mem_group_array(g, n, sizeof(uint32_t));
+    k->list = mem_group_array(g, n, sizeof(uint32_t));
+    k->keys = mem_group_array(g, n, sizeof(uint64_t));
+    k->flagged = mem_group_array(g, n, sizeof(bool));
+    if (g->failed) {
+        mem_group_free(g);
+        return CHANNI_NO_MEMORY(&c->base.env, ", cannot split %zu rows", n);
+    }
+    k->point = k->centres + CUT_TEMPORARY * dim;
+    return OK;
 }
 
 /* ------------------------------------------------------------------------------------- steps */
@@ -137,16 +133,26 @@ static size_t choose_successor(const struct channi_cut *k, const struct channi_c
     return predecessor;
 }
 
-/* Dead rows that old versions still see go to the part with the nearest root. */
-static void place_dead(const struct channi_cut *k, const struct channi_members *m,
-                       uint32_t *part_of)
+/* Lists the rows of each part. */
+static int fill_plan(const struct channi_cut *k, const struct channi_cluster *cl,
+                     const struct channi_members *m, struct channi_split_plan *plan)
 {
+    const size_t predecessor = choose_successor(k, cl, m);
+    uint32_t *block = plan->block = mem_array(k->c->base.env.mem, 2 * m->n, sizeof *block);
+
+    if (!block)
+        return CHANNI_NO_MEMORY(&k->c->base.env, ", cannot split %zu rows", m->n);
+    uint32_t *part_of = block + m->n, *at = block;
+    plan->n_normal = k->n_groups;
+    plan->n_parts = k->n_groups + k->n_ood;
+    memset(part_of, 0, m->n * sizeof *part_of);
+    for (size_t i = 0; i < k->x.n; i++)
+        part_of[k->x.member[i]] = k->part[i];
     for (size_t i = 0; i < m->n; i++) {
         float least = INFINITY;
 
-        if (m->dead[i] == 0)
-            continue;
-        for (size_t p = 0; p < k->n_groups + k->n_ood; p++) {
+        /* Dead rows that old versions still see go to the part with the nearest root. */
+        for (size_t p = 0; p < plan->n_parts && m->dead[i] != 0; p++) {
             const float d =
                 rows_distance(&k->c->base.env, m->rows[i], m->rows[k->x.member[k->roots[p]]]);
             if (d < least) {
@@ -155,50 +161,22 @@ static void place_dead(const struct channi_cut *k, const struct channi_members *
             }
         }
     }
-}
-
-static int list_parts(const struct channi_cut *k, const struct channi_members *m,
-                      struct channi_split_plan *plan)
-{
-    uint32_t *block = mem_array(k->c->base.env.mem, 2 * m->n, sizeof *block);
-
-    if (!block)
-        return CHANNI_NO_MEMORY(&k->c->base.env, ", cannot split %zu rows", m->n);
-    uint32_t *part_of = block + m->n, *at = block;
-    memset(part_of, 0, m->n * sizeof *part_of);
-    for (size_t i = 0; i < k->x.n; i++)
-        part_of[k->x.member[i]] = k->part[i];
-    place_dead(k, m, part_of);
     for (size_t p = 0; p < plan->n_parts; p++) {
-        plan->parts[p].rows = at;
+        const bool takes_routes = p == predecessor && k->c->params.reuse;
+        const uint32_t *rows = at;
+
         for (size_t i = 0; i < m->n; i++)
             if (part_of[i] == p)
                 *at++ = (uint32_t)i;
-        plan->parts[p].n = (size_t)(at - plan->parts[p].rows);
-    }
-    plan->block = block;
-    return OK;
-}
-
-static int fill_plan(struct channi_cut *k, const struct channi_cluster *cl,
-                     const struct channi_members *m, struct channi_split_plan *plan)
-{
-    const size_t predecessor = choose_successor(k, cl, m);
-    int rc;
-
-    plan->n_normal = k->n_groups;
-    plan->n_parts = k->n_groups + k->n_ood;
-    if ((rc = list_parts(k, m, plan)) != OK)
-        return rc;
-    for (size_t p = 0; p < plan->n_parts; p++) {
-        struct channi_part *part = &plan->parts[p];
-
-        part->root = k->x.member[k->roots[p]];
-        part->kind = p < k->n_groups ? CLUSTER_NORMAL : CLUSTER_OOD;
-        part->successor_of = p == predecessor ? 0 : UINT32_MAX;
-        part->routes_of = p == predecessor && k->c->params.reuse;
-        part->reroutes = part->routes_of > 0;
-        part->new_route = !part->reroutes;
+        plan->parts[p] =
+            (struct channi_part){ .rows = rows,
+                                  .n = (size_t)(at - rows),
+                                  .root = k->x.member[k->roots[p]],
+                                  .kind = p < k->n_groups ? CLUSTER_NORMAL : CLUSTER_OOD,
+                                  .successor_of = p == predecessor ? 0 : SUCCESSOR_NONE,
+                                  .routes_of = takes_routes,
+                                  .reroutes = takes_routes,
+                                  .new_route = !takes_routes };
     }
     return OK;
 }
@@ -240,7 +218,7 @@ int channi_plan_split(struct channi *c, const struct channi_cluster *cl,
         rc = fill_plan(&k, cl, m, plan);
     }
     *cost += k.cost;
-    cut_close(&k);
+    mem_group_free(&k.x.memory);
     return rc;
 }
 

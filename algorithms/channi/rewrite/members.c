@@ -24,50 +24,26 @@ static void release_latches(const struct channi *c, const uint32_t *cids, size_t
         atomic_store(&latch_of(c, cids[i])->busy, false);
 }
 
-/* Never waits, so two jobs that need the same clusters cannot deadlock. */
-static bool take_latches(const struct channi *c, const uint32_t *sorted, size_t n)
+/* References the clusters, and counts their bytes. The latches are held, so they cannot be
+   replaced. */
+static bool refer(struct channi *c, const uint32_t *cids, size_t n, struct channi_taken *w)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (atomic_exchange(&latch_of(c, sorted[i])->busy, true)) {
-            release_latches(c, sorted, i);
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Counts the bytes of the clusters. false: with those of other jobs they are too many. */
-static bool reserve_bytes(struct channi *c, const struct channi_layout *layout,
-                          const uint32_t *cids, size_t n, struct channi_taken *w)
-{
+    const struct channi_layout *layout = atomic_load(&c->now)->layout;
     size_t bytes = 0;
 
     for (size_t i = 0; i < n; i++) {
-        struct channi_cluster *cl = layout->clusters[cids[i]];
+        struct channi_cluster *cl = w->clusters[i] = layout->clusters[cids[i]];
 
+        if (!cl)
+            return false;
         bytes += (cl->base ? cl->base->file_bytes : 0) + atomic_load(&cl->delta.bytes);
     }
     if (c->taken_bytes > 0 && c->taken_bytes + bytes > c->taken_bytes_most)
-        return false;
-    w->bytes = bytes;
-    c->taken_bytes += bytes;
-    return true;
-}
-
-/* References the clusters. The latches are held, so they cannot be replaced. */
-static bool refer(struct channi *c, const uint32_t *cids, size_t n, struct channi_taken *w)
-{
-    struct channi_view *now = atomic_load(&c->now);
-
+        return false; /* with those of other jobs they are too many */
     for (size_t i = 0; i < n; i++)
-        if (!now->layout->clusters[cids[i]])
-            return false;
-    if (!reserve_bytes(c, now->layout, cids, n, w))
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        w->clusters[i] = now->layout->clusters[cids[i]];
         channi_cluster_ref(w->clusters[i]);
-    }
+    c->taken_bytes += bytes;
+    w->bytes = bytes;
     w->view = channi_view_now(c);
     w->n = n;
     return true;
@@ -76,18 +52,23 @@ static bool refer(struct channi *c, const uint32_t *cids, size_t n, struct chann
 bool channi_take(struct channi *c, const uint32_t *cids, size_t n, struct channi_taken *w)
 {
     uint32_t sorted[WORK_MOST];
-    bool taken = false;
+    size_t held = 0;
+    bool taken;
 
     *w = (struct channi_taken){ .members.memory.mem = c->base.env.mem };
     memcpy(sorted, cids, n * sizeof *sorted);
     qsort(sorted, n, sizeof *sorted, order_u32);
     /* `now` keeps its view while `write` is held. */
     pthread_mutex_lock(&c->write);
-    if (sorted[n - 1] < atomic_load(&c->now)->layout->n_clusters && take_latches(c, sorted, n)) {
-        taken = refer(c, cids, n, w);
-        if (!taken)
-            release_latches(c, sorted, n);
+    taken = sorted[n - 1] < atomic_load(&c->now)->layout->n_clusters;
+    /* Never waits, so two jobs that need the same clusters cannot deadlock. */
+    while (taken && held < n) {
+        taken = !atomic_exchange(&latch_of(c, sorted[held])->busy, true);
+        held += taken;
     }
+    taken = taken && refer(c, cids, n, w);
+    if (!taken)
+        release_latches(c, sorted, held);
     pthread_mutex_unlock(&c->write);
     channi_count(&c->counters.conflicts, !taken);
     return taken;
@@ -120,21 +101,6 @@ void channi_give(struct channi *c, struct channi_taken *w)
 
 /* ------------------------------------------------------------------------------- members */
 
-static bool reserve(struct channi_members *m, size_t n, size_t n_clusters)
-{
-    n = n ? n : 1;
-    m->rows = mem_group_array(&m->memory, n, sizeof *m->rows);
-    m->ids = mem_group_array(&m->memory, n, sizeof *m->ids);
-    m->born = mem_group_array(&m->memory, n, sizeof *m->born);
-    m->dead = mem_group_array(&m->memory, n, sizeof *m->dead);
-    m->records = mem_group_array(&m->memory, n, sizeof *m->records);
-    m->from = mem_group_array(&m->memory, n, sizeof *m->from);
-    m->row = mem_group_array(&m->memory, n, sizeof *m->row);
-    m->wholes = mem_group_zalloc(&m->memory, n_clusters, sizeof *m->wholes);
-    m->n_wholes = m->wholes ? n_clusters : 0;
-    return !m->memory.failed;
-}
-
 /* The version to gather: marks of a commit under way do not count yet. */
 struct gather_moment {
     uint64_t version, horizon;
@@ -144,8 +110,6 @@ struct gather_moment {
 static void gather_row(struct channi_members *m, const struct gather_moment *at, uint32_t from,
                        uint32_t row, const struct channi_delta_row *r, uint64_t born, uint64_t dead)
 {
-    if (born == ROW_VOID)
-        return;
     dead = dead > at->version ? 0 : dead;
     if (dead && !(at->history && dead > at->horizon))
         return;
@@ -189,7 +153,7 @@ int channi_gather(struct channi *c, struct channi_taken *w)
     size_t most = 0;
     int rc = OK;
 
-    /* No commit is under way, so every appended row is committed or void. */
+    /* No commit is under way, so every appended row is committed. */
     pthread_mutex_lock(&c->write);
     at.version = atomic_load(&c->now)->version;
     at.horizon = channi_horizon(c);
@@ -199,7 +163,16 @@ int channi_gather(struct channi *c, struct channi_taken *w)
     }
     pthread_mutex_unlock(&c->write);
     free_members(c, m);
-    if (!reserve(m, most, w->n))
+    m->rows = mem_group_array(&m->memory, most, sizeof *m->rows);
+    m->ids = mem_group_array(&m->memory, most, sizeof *m->ids);
+    m->born = mem_group_array(&m->memory, most, sizeof *m->born);
+    m->dead = mem_group_array(&m->memory, most, sizeof *m->dead);
+    m->records = mem_group_array(&m->memory, most, sizeof *m->records);
+    m->from = mem_group_array(&m->memory, most, sizeof *m->from);
+    m->row = mem_group_array(&m->memory, most, sizeof *m->row);
+    m->wholes = mem_group_zalloc(&m->memory, w->n, sizeof *m->wholes);
+    m->n_wholes = m->wholes ? w->n : 0;
+    if (m->memory.failed)
         rc = CHANNI_NO_MEMORY(&c->base.env, ", cannot gather the %zu rows of %zu clusters", most,
                               w->n);
     for (size_t i = 0; rc == OK && i < w->n; i++) {

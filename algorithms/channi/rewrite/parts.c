@@ -22,67 +22,60 @@ struct draft {
     struct channi_cluster_contents contents;
     struct mem_group memory;
     unsigned char *rows;
-    uint64_t *ids, *born, *dead;
-    int64_t *attributes; /* columns */
     struct graph *graph;
 };
 
 /* -------------------------------------------------------------------------------- drafts */
 
-static bool draft_reserve(const struct channi_replacing *x, const struct channi_part *part,
-                          struct draft *d)
-{
-    struct mem_group *g = &d->memory;
-
-    g->mem = x->c->base.env.mem;
-    d->rows = mem_group_array(g, part->n, x->c->row_bytes);
-    d->ids = mem_group_array(g, part->n, sizeof *d->ids);
-    d->attributes =
-        mem_group_array(g, part->n * x->c->base.env.n_attributes, sizeof *d->attributes);
-    if (x->c->params.history > 0) {
-        d->born = mem_group_array(g, part->n, sizeof *d->born);
-        d->dead = mem_group_array(g, part->n, sizeof *d->dead);
-    }
-    return !g->failed;
-}
-
-static void draft_fill(const struct channi_replacing *x, const struct channi_making *p,
+/* false: out of memory. */
+static bool draft_fill(const struct channi_replacing *x, const struct channi_making *p,
                        struct draft *d)
 {
     const struct channi_members *m = x->m;
-    const size_t n_fields = x->c->base.env.n_attributes;
-    struct channi_cluster_contents *out = &d->contents;
+    const struct channi_params *params = &x->c->params;
+    const size_t n = p->part->n, row_bytes = x->c->row_bytes,
+                 n_fields = x->c->base.env.n_attributes;
+    struct mem_group *g = &d->memory;
     bool attributes = false;
 
-    *out =
+    g->mem = x->c->base.env.mem;
+    uint64_t *ids = mem_group_array(g, n, sizeof *ids), *born = NULL, *dead = NULL;
+    int64_t *columns = mem_group_array(g, n * n_fields, sizeof *columns);
+    d->rows = mem_group_array(g, n, row_bytes);
+    if (params->history > 0) {
+        born = mem_group_array(g, n, sizeof *born);
+        dead = mem_group_array(g, n, sizeof *dead);
+    }
+    if (g->failed)
+        return false;
+    d->contents =
         (struct channi_cluster_contents){ .phash = p->file_phash,
                                           .version = p->file_version,
-                                          .n = (uint32_t)p->part->n,
-                                          .ids = d->ids,
+                                          .n = (uint32_t)n,
+                                          .ids = ids,
                                           .rows = d->rows,
-                                          .born = d->born,
-                                          .dead = d->dead,
-                                          .cold_rows = x->c->params.cluster_index == INSIDE_CODES &&
-                                                       x->c->params.cold_rows };
-    for (size_t i = 0; i < p->part->n; i++) {
+                                          .born = born,
+                                          .dead = dead,
+                                          .cold_rows = params->cluster_index == INSIDE_CODES &&
+                                                       params->cold_rows };
+    for (size_t i = 0; i < n; i++) {
         const uint32_t at = p->part->rows[i];
 
-        memcpy(d->rows + i * x->c->row_bytes, m->rows[at], x->c->row_bytes);
-        d->ids[i] = m->ids[at];
+        memcpy(d->rows + i * row_bytes, m->rows[at], row_bytes);
+        ids[i] = m->ids[at];
         for (size_t f = 0; f < n_fields; f++) {
-            const int64_t number = channi_record_at(m->records[at], f);
-
-            d->attributes[f * p->part->n + i] = number;
-            attributes |= number != INDEX_ATTRIBUTE_NONE;
+            columns[f * n + i] = channi_record_at(m->records[at], f);
+            attributes |= columns[f * n + i] != INDEX_ATTRIBUTE_NONE;
         }
-        if (d->born) {
-            d->born[i] = m->born[at];
-            d->dead[i] = m->dead[at];
+        if (born) {
+            born[i] = m->born[at];
+            dead[i] = m->dead[at];
         }
         if (at == p->part->root)
-            out->root = (uint32_t)i;
+            d->contents.root = (uint32_t)i;
     }
-    out->attributes = attributes ? d->attributes : NULL;
+    d->contents.attributes = attributes ? columns : NULL;
+    return true;
 }
 
 /* -------------------------------------------------------------------------------- graphs */
@@ -171,7 +164,7 @@ static int make_graph(const struct channi_replacing *x, const struct channi_maki
                                            /* Levels are drawn from the seed by row number,
                                               and numbers repeat. */
                                            .seed = kept ? rng_mix(seed, p->file_version) : seed };
-    int rc = graph_create(&d->graph, &x->env, x->c->top_epoch, &options);
+    int rc = graph_create(&d->graph, &x->env, x->c->graph_epoch, &options);
 
     if (rc == OK)
         rc = kept ? go_on(x, p, kept, d)
@@ -183,63 +176,47 @@ static int make_graph(const struct channi_replacing *x, const struct channi_maki
 
 /* --------------------------------------------------------------------------------- files */
 
-/* On success the cache owns the block. */
-static int write_block(const struct channi_replacing *x, const struct draft *d,
-                       struct channi_cluster_block *block, struct channi_cluster *cl)
-{
-    struct channi *c = x->c;
-    struct channi_base *base = channi_base_create(&c->base.env);
-    int rc = base ? channi_cluster_block_write(&c->base.env, &d->contents, block,
-                                               c->params.wal == CHANNI_SYNCED, c->durable.fault)
-                  : channi_replacing_no_memory(x);
-
-    if (rc == OK) {
-        channi_cluster_head_base((const void *)block->bytes, base);
-        atomic_init(&base->refs, 1);
-        /* The cache gets the hot part. */
-        if (base->hot_bytes < base->file_bytes &&
-            !mem_fit(c->base.env.mem, &block->bytes, base->hot_bytes, 1))
-            rc = channi_replacing_no_memory(x);
-        if (rc == OK)
-            rc = channi_cache_join(c->cache, base, block->bytes);
-        if (rc != OK)
-            (void)channi_cluster_file_remove(&c->base.env, base, NULL);
-    }
-    if (rc != OK) {
-        mem_free(c->base.env.mem, base);
-        return rc;
-    }
-    block->bytes = NULL;
-    cl->base = base;
-    cl->base_n = base->n;
-    throttle_charge(base->file_bytes);
-    channi_count(&c->counters.files_written, 1);
-    channi_count(&c->counters.bytes_written, base->file_bytes);
-    return OK;
-}
-
 static int write_file(const struct channi_replacing *x, const struct channi_making *p)
 {
-    const struct channi_params *params = &x->c->params;
+    struct channi *c = x->c;
+    const struct index_env *env = &c->base.env;
     const size_t n = p->part->n;
     struct draft d = { 0 };
     struct channi_cluster_block block = { 0 };
-    int rc = draft_reserve(x, p->part, &d) ? OK : channi_replacing_no_memory(x);
+    struct channi_base *base = channi_base_create(env);
+    int rc = base && draft_fill(x, p, &d) ? OK : channi_replacing_no_memory(x);
 
+    if (rc == OK && c->params.cluster_index == INSIDE_GRAPH && n > (size_t)c->params.flat_below)
+        rc = make_graph(x, p, &d);
+    else if (rc == OK && c->params.cluster_index == INSIDE_CODES)
+        rc = channi_codes_make(c, d.rows, n, &d.memory, &d.contents);
+    if (rc == OK)
+        rc = channi_cluster_block_make(env, &d.contents, &block);
+    if (rc == OK)
+        rc = channi_cluster_block_write(env, &d.contents, &block, c->params.wal == CHANNI_SYNCED,
+                                        c->durable.fault);
     if (rc == OK) {
-        draft_fill(x, p, &d);
-        if (params->cluster_index == INSIDE_GRAPH && n > (size_t)params->flat_below)
-            rc = make_graph(x, p, &d);
-        else if (params->cluster_index == INSIDE_CODES)
-            rc = channi_codes_make(x->c, d.rows, n, &d.memory, &d.contents);
+        channi_cluster_head_base((const void *)block.bytes, base);
+        atomic_init(&base->refs, 1);
+        if (base->hot_bytes < base->file_bytes && /* the cache gets the hot part */
+            !mem_fit(env->mem, &block.bytes, base->hot_bytes, 1))
+            rc = channi_replacing_no_memory(x);
+        if (rc == OK)
+            rc = channi_cache_join(c->cache, base, block.bytes); /* which owns the block then */
+        if (rc != OK)
+            (void)channi_cluster_file_remove(env, base, NULL);
     }
-    if (rc == OK)
-        rc = channi_cluster_block_make(&x->c->base.env, &d.contents, &block);
-    if (rc == OK)
-        rc = write_block(x, &d, &block, p->cl);
-    if (rc == OK)
-        p->cl->root = d.contents.root;
-    mem_free(x->c->base.env.mem, block.bytes);
+    if (rc == OK) {
+        p->cl->base = base;
+        p->cl->base_n = base->n;
+        p->cl->root = base->root;
+        throttle_charge(base->file_bytes);
+        channi_count(&c->counters.files_written, 1);
+        channi_count(&c->counters.bytes_written, base->file_bytes);
+    } else {
+        mem_free(env->mem, block.bytes);
+        mem_free(env->mem, base);
+    }
     graph_destroy(d.graph);
     mem_group_free(&d.memory);
     return rc;

@@ -30,25 +30,21 @@
  * nearest root, deletions are repeated. `write` is held, so no commit is half done. Only unpublished
  * clusters are changed. */
 
-static uint64_t dead_now(const struct channi_replacing *x, uint32_t member)
-{
-    const uint32_t from = x->m->from[member], row = x->m->row[member];
-    const struct channi_cluster *old = x->w->clusters[from];
-
-    if (row < old->base_n)
-        return channi_cluster_base_dead(old, &x->m->wholes[from].image, row);
-    return atomic_load_explicit(channi_delta_at(&old->delta, row - old->base_n).dead,
-                                memory_order_acquire);
-}
-
 static bool catch_up_deaths(const struct channi_replacing *x, const struct channi_making *p)
 {
     uint32_t n_dead = 0;
 
     for (size_t i = 0; i < p->part->n; i++) {
-        const uint32_t member = p->part->rows[i];
-        const uint64_t before = x->m->dead[member], now = before ? before : dead_now(x, member);
+        const uint32_t member = p->part->rows[i], row = x->m->row[member];
+        const struct channi_cluster *old = x->w->clusters[x->m->from[member]];
+        const uint64_t before = x->m->dead[member];
+        uint64_t now = before;
 
+        if (!before && row < old->base_n)
+            now = channi_cluster_base_dead(old, &x->m->wholes[x->m->from[member]].image, row);
+        else if (!before)
+            now = atomic_load_explicit(channi_delta_at(&old->delta, row - old->base_n).dead,
+                                       memory_order_acquire);
         n_dead += now != 0;
         if (now == before)
             continue;
@@ -78,23 +74,6 @@ static struct channi_cluster *nearest_part(const struct channi_replacing *x, con
     return best;
 }
 
-static bool catch_up_row(const struct channi_replacing *x, const struct channi_delta_row *r)
-{
-    const uint64_t born = atomic_load_explicit(r->born, memory_order_acquire);
-    const uint64_t dead = atomic_load_explicit(r->dead, memory_order_acquire);
-    struct channi_cluster *to;
-
-    if (born == ROW_VOID || (dead && !(x->c->params.history > 0 && dead > x->horizon)))
-        return true;
-    to = nearest_part(x, r->row);
-    if (!channi_delta_reserve(&to->delta, 1))
-        return false;
-    (void)channi_delta_append(&to->delta, r->row, r->id, r->record, born, dead);
-    (void)atomic_fetch_add(dead ? &to->n_dead : &to->live, 1);
-    channi_count(&x->c->counters.caught_up, 1);
-    return true;
-}
-
 /* Adds the deletions and rows since the gathering to the new clusters; sets live and
    n_dead. `write` is held. */
 static int catch_up(struct channi_replacing *x)
@@ -109,9 +88,17 @@ static int catch_up(struct channi_replacing *x)
 
         for (uint32_t row = x->w->seen[i]; row < n; row++) {
             const struct channi_delta_row r = channi_delta_at(delta, row);
+            const uint64_t born = atomic_load_explicit(r.born, memory_order_acquire),
+                           dead = atomic_load_explicit(r.dead, memory_order_acquire);
 
-            if (!catch_up_row(x, &r))
+            if (dead && !(x->c->params.history > 0 && dead > x->horizon))
+                continue;
+            struct channi_cluster *to = nearest_part(x, r.row);
+            if (!channi_delta_reserve(&to->delta, 1))
                 return channi_replacing_no_memory(x);
+            (void)channi_delta_append(&to->delta, r.row, r.id, r.record, born, dead);
+            (void)atomic_fetch_add(dead ? &to->n_dead : &to->live, 1);
+            channi_count(&x->c->counters.caught_up, 1);
         }
     }
     for (size_t i = 0; i < x->r->n_parts; i++)
@@ -180,21 +167,16 @@ static void drop_surplus(const struct channi *c, struct channi_cluster *cl, cons
 
 /* ---------------------------------------------------------------------------------- names */
 
-static const uint32_t *first_route(const struct channi_replacing *x, const struct channi_part *part)
-{
-    for (size_t i = 0; i < x->w->n; i++)
-        if (takes_routes(part, i) && x->w->clusters[i]->n_routes > 0)
-            return x->w->clusters[i]->routes;
-    return NULL;
-}
-
 /* A file is named after a route to it: one that it has, or the one that it gets. */
 static int name_part(struct channi_replacing *x, struct channi_making *p)
 {
     struct channi *c = x->c;
     const struct channi_part *part = p->part;
-    const uint32_t *route = first_route(x, part);
+    const uint32_t *route = NULL;
 
+    for (size_t i = 0; i < x->w->n && !route; i++)
+        if (takes_routes(part, i) && x->w->clusters[i]->n_routes > 0)
+            route = x->w->clusters[i]->routes;
     p->file_version = ++c->files;
     if (p->new_route)
         p->route_phash =
@@ -220,7 +202,7 @@ static int begin_parts(struct channi_replacing *x)
     if (!x->parts)
         return channi_replacing_no_memory(x);
     for (size_t i = 0; i < x->r->n_parts; i++) {
-        const struct channi_part *part = &x->r->parts[i];
+        const struct channi_part *part = x->parts[i].part = &x->r->parts[i];
 
         x->parts[i].new_route =
             part->n > 0 && (part->new_route || (part->reroutes && wants_route(x, part)));
@@ -230,7 +212,6 @@ static int begin_parts(struct channi_replacing *x)
     for (size_t i = 0; rc == OK && i < x->r->n_parts; i++) {
         struct channi_making *p = &x->parts[i];
 
-        p->part = &x->r->parts[i];
         p->predecessor =
             p->part->successor_of == SUCCESSOR_NONE ? NULL : x->w->clusters[p->part->successor_of];
         p->cl =
@@ -248,36 +229,30 @@ static int begin_parts(struct channi_replacing *x)
 
 /* --------------------------------------------------------------------------------- layout */
 
-static bool has_successor(const struct channi_replacing *x, size_t i)
-{
-    for (size_t j = 0; j < x->r->n_parts; j++)
-        if (x->r->parts[j].successor_of == i)
-            return true;
-    return false;
-}
-
-/* Assigns cids to the new parts: first those of removed clusters, of this replacement too,
-   then new ones. */
-static int give_cids(struct channi_replacing *x, struct channi_layout *layout)
+/* Puts the parts in place of the taken clusters. New ones get cids: first those of removed
+   clusters, of this replacement too, then new ones. */
+static int set_clusters(struct channi_replacing *x, struct channi_layout *layout)
 {
     struct channi *c = x->c;
     uint32_t next = 0;
 
+    if (!channi_layout_reserve(c, layout, layout->n_clusters + (uint32_t)x->r->n_parts))
+        return channi_replacing_no_memory(x);
     for (size_t i = 0; i < x->w->n; i++)
-        if (!has_successor(x, i))
-            channi_layout_set(c, layout, x->w->clusters[i]->cid, NULL);
-    for (size_t i = 0; i < x->r->n_parts; i++) {
-        struct channi_cluster *cl = x->parts[i].cl;
+        channi_layout_set(c, layout, x->w->clusters[i]->cid, NULL);
+    for (int new = 0; new < 2; new ++)
+        for (size_t i = 0; i < x->r->n_parts; i++) {
+            struct channi_cluster *cl = x->parts[i].cl;
 
-        if (x->parts[i].predecessor)
-            continue;
-        while (next < layout->n_clusters && layout->clusters[next])
-            next++;
-        cl->cid = next++;
-    }
-    return channi_layout_reserve(c, layout, next > layout->n_clusters ? next : layout->n_clusters)
-               ? OK
-               : channi_replacing_no_memory(x);
+            if ((x->parts[i].predecessor == NULL) != new)
+                continue;
+            while (new &&next < layout->n_clusters && layout->clusters[next])
+                next++;
+            cl->cid = new ? next : cl->cid;
+            channi_cluster_ref(cl); /* the layout's reference; ours is released at the end */
+            channi_layout_set(c, layout, cl->cid, cl);
+        }
+    return OK;
 }
 
 /* Collects a part's routes, and sorts them. If it gets a new route, that is number `next`, greater than all
@@ -322,22 +297,17 @@ static void redirect(const struct channi_replacing *x, struct channi_routes *rou
 }
 
 /* Whether no route changes, as in a compaction; then they need not be copied. */
-static bool routes_stay(const struct channi_replacing *x, const struct channi_routes *routes)
+static bool routes_stay(const struct channi_replacing *x)
 {
-    size_t before = 0, after = 0;
-
-    for (size_t i = 0; i < x->w->n; i++)
-        before += x->w->clusters[i]->n_routes;
     for (size_t i = 0; i < x->r->n_parts; i++) {
-        const struct channi_cluster *cl = x->parts[i].cl;
+        const struct channi_making *p = &x->parts[i];
 
-        if (x->parts[i].new_route)
+        if (p->new_route || !p->predecessor ||
+            p->part->routes_of != UINT32_C(1) << p->part->successor_of ||
+            p->cl->n_routes != p->predecessor->n_routes)
             return false;
-        for (uint32_t j = 0; j < cl->n_routes; j++, after++)
-            if (routes->cid[cl->routes[j]] != cl->cid)
-                return false;
     }
-    return before == after;
+    return x->r->n_parts == x->w->n;
 }
 
 static int next_routes(struct channi_replacing *x, struct channi_layout *layout)
@@ -356,7 +326,7 @@ static int next_routes(struct channi_replacing *x, struct channi_layout *layout)
         if (p->new_route)
             new[n++] = (struct channi_new_route){ p->cl->site, p->route_phash, p->cl->cid };
     }
-    if (rc == OK && !(layout->routes && routes_stay(x, layout->routes))) {
+    if (rc == OK && !(layout->routes && routes_stay(x))) {
         struct channi_routes *routes;
 
         rc = channi_routes_add(x->c, layout->routes, new, n, x->r->top, &routes);
@@ -429,7 +399,7 @@ static int publish(struct channi_replacing *x)
 {
     struct channi *c = x->c;
     const struct channi_view *now = atomic_load(&c->now);
-    const struct channi_routes *old = now->layout->routes;
+    const uint32_t n_routes = c->n_routes;
     struct channi_layout *layout = NULL;
     struct channi_view *view = NULL;
     int rc = catch_up(x);
@@ -437,22 +407,16 @@ static int publish(struct channi_replacing *x)
     if (rc != OK)
         return rc;
     layout = channi_layout_copy(c, now->layout);
-    rc = layout ? give_cids(x, layout) : channi_replacing_no_memory(x);
+    rc = layout ? set_clusters(x, layout) : channi_replacing_no_memory(x);
     if (rc == OK)
         rc = next_routes(x, layout);
     if (rc == OK) {
-        for (size_t i = 0; i < x->r->n_parts; i++) {
-            struct channi_cluster *cl = x->parts[i].cl;
-
-            channi_cluster_ref(cl); /* the layout's reference; ours is released at the end */
-            channi_layout_set(c, layout, cl->cid, cl);
-        }
         view = channi_layout_find_ood(c, layout) ? channi_view_make(c) : NULL;
         rc = view ? OK : channi_replacing_no_memory(x);
     }
     if (rc != OK) {
         channi_layout_unref(c, layout);
-        channi_routes_undo(c, old);
+        c->n_routes = n_routes;
         return rc;
     }
     for (size_t i = 0; i < x->r->n_parts; i++)

@@ -68,9 +68,8 @@ struct channi_replacement {
     const struct channi_part *parts;
     size_t n_parts;
     size_t threads;
-    uint32_t *cids; /* NULL, or set to the n_parts cids */
-    struct graph *
-        *top; /* of the first routes: a graph of the parts' roots, which is taken over. Else NULL */
+    uint32_t *cids;          /* NULL, or set to the n_parts cids */
+    const struct graph *top; /* of the first routes: a graph of the parts' roots; else NULL */
 };
 int channi_replace(struct channi *, struct channi_taken *, const struct channi_replacement *);
 

@@ -54,17 +54,6 @@ static void look(const struct channi_replacing *x, const struct channi_making *p
     s->n = s->n_before + n_since;
 }
 
-/* The sum of squares about the mean is that about the site, less n times the squared shift of the
-   mean. */
-static bool have_left(const struct shape *s, size_t dim, double to_site)
-{
-    double shift = 0;
-
-    for (size_t j = 0; j < dim; j++)
-        shift += s->shift[j] * s->shift[j];
-    return to_site > LEFT * (to_site - shift / (double)s->n);
-}
-
 static bool may_be_apart(struct shape *s, size_t merge_min)
 {
     size_t far = 0;
@@ -81,27 +70,27 @@ static float median(float *values, size_t n)
     return values[n / 2];
 }
 
-static bool lie_beyond(struct shape *s)
-{
-    const size_t n = s->n_before, n_since = s->n - n;
-
-    return n >= BEYOND_LEAST && n_since >= BEYOND_LEAST &&
-           median(s->squared + n, n_since) > BEYOND * median(s->squared, n);
-}
-
 static void judge(const struct channi_replacing *x, struct channi_cluster *cl, struct shape *s)
 {
-    double sum = 0, squares = 0;
+    const size_t n = s->n_before, n_since = s->n - n;
+    double sum = 0, squares = 0, shift = 0;
 
     for (size_t i = 0; i < s->n; i++) {
         sum += sqrt((double)s->squared[i]);
         squares += (double)s->squared[i];
     }
+    for (size_t j = 0; j < x->env.dim; j++)
+        shift += s->shift[j] * s->shift[j];
     cl->mean_d = (float)(sum / (double)s->n);
-    atomic_store(&cl->shape, have_left(s, x->env.dim, squares)  ? SHAPE_LEFT
-                             : lie_beyond(s)                    ? SHAPE_BEYOND
-                             : may_be_apart(s, x->c->merge_min) ? SHAPE_APART
-                                                                : SHAPE_USUAL);
+    /* The sum of squares about the mean is that about the site, less n times the squared shift of
+       the mean. */
+    if (squares > LEFT * (squares - shift / (double)s->n))
+        atomic_store(&cl->shape, SHAPE_LEFT);
+    else if (n >= BEYOND_LEAST && n_since >= BEYOND_LEAST &&
+             median(s->squared + n, n_since) > BEYOND * median(s->squared, n))
+        atomic_store(&cl->shape, SHAPE_BEYOND);
+    else
+        atomic_store(&cl->shape, may_be_apart(s, x->c->merge_min) ? SHAPE_APART : SHAPE_USUAL);
 }
 
 int channi_measure(const struct channi_replacing *x, const struct channi_making *p)

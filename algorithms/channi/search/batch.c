@@ -41,28 +41,6 @@ struct batch {
 
 /* ------------------------------------------------------------------------ 1. choosing clusters */
 
-static int choose_one(struct batch *b, struct channi_scratch *x, uint32_t i,
-                      struct channi_search_counts *counts)
-{
-    const struct channi_query q = channi_batch_query(b->b, b->view, b->first + i);
-    struct channi_query_context s;
-    size_t n = 0, n_ood = 0;
-    bool all;
-    int rc = channi_context_begin(&s, &q, x, &x->work, NULL);
-
-    if (rc == OK)
-        rc = channi_query_choose(&s, &n, &n_ood, &all);
-    if (rc != OK)
-        return rc;
-    n += n_ood;
-    memcpy(b->cids + i * b->width, s.w->cids, n * sizeof *b->cids);
-    b->n_cids[i] = (uint32_t)n;
-    b->order[i] = (uint64_t)(n > 0 ? s.w->cids[0] : UINT32_MAX) << 32 | i;
-    s.counts.queries++;
-    channi_search_counts_add(counts, &s.counts);
-    return OK;
-}
-
 static int choose(void *arg, size_t first, size_t end, size_t worker)
 {
     struct batch *b = arg;
@@ -71,8 +49,24 @@ static int choose(void *arg, size_t first, size_t end, size_t worker)
     int rc = x ? OK : channi_search_no_memory(b->b->c);
 
     (void)worker;
-    for (size_t i = first; rc == OK && i < end; i++)
-        rc = choose_one(b, x, (uint32_t)i, &counts);
+    for (size_t i = first; rc == OK && i < end; i++) {
+        const struct channi_query q = channi_batch_query(b->b, b->view, b->first + i);
+        struct channi_query_context s;
+        size_t n = 0, n_ood = 0;
+        bool all;
+
+        rc = channi_context_begin(&s, &q, x, &x->work, NULL);
+        if (rc == OK)
+            rc = channi_query_choose(&s, &n, &n_ood, &all);
+        if (rc != OK)
+            break;
+        n += n_ood;
+        memcpy(b->cids + i * b->width, s.w->cids, n * sizeof *b->cids);
+        b->n_cids[i] = (uint32_t)n;
+        b->order[i] = (uint64_t)(n > 0 ? s.w->cids[0] : UINT32_MAX) << 32 | i;
+        s.counts.queries++;
+        channi_search_counts_add(&counts, &s.counts);
+    }
     scratch_pool_give(&b->b->c->scratch, x);
     channi_batch_report(b->b, &counts);
     return rc;
@@ -80,15 +74,14 @@ static int choose(void *arg, size_t first, size_t end, size_t worker)
 
 /* ---------------------------------------------------------------- 3. a part, query by query */
 
-/* Whether query i goes on: it has fewer than k answers, and there are more clusters. */
-static bool is_short(const struct batch *b, uint32_t i, const struct topk *top)
+/* Ends query i. It goes on alone if it has fewer than k answers and there are more clusters. */
+static int end_one(const struct batch *b, struct channi_query_context *s, struct channi_scratch *x,
+                   uint32_t i, struct channi_search_counts *counts)
 {
-    return top->n < top->k && b->n_cids[i] < b->view->layout->n_clusters;
-}
-
-static int run_alone(const struct batch *b, struct channi_scratch *x, uint32_t i,
-                     struct channi_search_counts *counts)
-{
+    topk_sort(&s->top);
+    channi_search_counts_add(counts, &s->counts);
+    if (s->top.n == s->top.k || b->n_cids[i] >= b->view->layout->n_clusters)
+        return OK;
     const struct channi_query q = channi_batch_query(b->b, b->view, b->first + i);
     const struct topk top = channi_batch_answers(b->b, b->first + i);
     const double queries = counts->queries;
@@ -109,13 +102,11 @@ static int run_singly(struct batch *b, struct channi_scratch *x, size_t first, s
         const struct topk top = channi_batch_answers(b->b, b->first + i);
         struct channi_query_context s;
 
-        if ((rc = channi_context_begin(&s, &q, x, &x->work, &top)) != OK)
-            break;
-        rc = channi_query_scan(&s, b->cids + i * b->width, b->n_cids[i]);
-        topk_sort(&s.top);
-        channi_search_counts_add(counts, &s.counts);
-        if (rc == OK && is_short(b, i, &s.top))
-            rc = run_alone(b, x, i, counts);
+        rc = channi_context_begin(&s, &q, x, &x->work, &top);
+        if (rc == OK)
+            rc = channi_query_scan(&s, b->cids + i * b->width, b->n_cids[i]);
+        if (rc == OK)
+            rc = end_one(b, &s, x, i, counts);
     }
     return rc;
 }
@@ -254,15 +245,11 @@ static int run_grouped(struct batch *b, struct channi_scratch *x, size_t first, 
     }
     for (size_t i = 0; i < p.n; i++) {
         struct member *m = &p.members[i];
-        const uint32_t of = (uint32_t)b->order[first + i];
 
-        if (rc == OK) {
+        if (rc == OK)
             rc = channi_scan_candidates(&m->s);
-            topk_sort(&m->s.top);
-        }
-        channi_search_counts_add(counts, &m->s.counts);
-        if (rc == OK && is_short(b, of, &m->s.top))
-            rc = run_alone(b, x, of, counts);
+        if (rc == OK)
+            rc = end_one(b, &m->s, x, (uint32_t)b->order[first + i], counts);
         channi_search_work_free(mem, &m->w);
     }
     mem_free(mem, p.members);

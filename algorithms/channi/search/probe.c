@@ -1,4 +1,5 @@
-/* probe.c - one query: chooses the clusters to scan, and stops when there are enough. */
+/* probe.c - one query: chooses the clusters to scan, and stops when there are enough; how many rows
+ * a filter allows. */
 #include <math.h>
 
 #include "algorithms/channi/search/route.h"
@@ -10,6 +11,49 @@ enum { RANKED_BESIDES = 4 };
 
 /* If the filter allows a smaller share of rows, all clusters are scanned. */
 #define FILTER_EXACT 0.01
+
+/* ------------------------------------------------------------------------------------ filters */
+
+/* The share of the files' rows that pass, by the summaries of their attributes, as if conditions
+   were independent. */
+static double attribute_share(const struct attribute_filter *where,
+                              const struct channi_layout *layout)
+{
+    const struct channi_cluster *cl;
+    double rows = 0, allowed = 0;
+
+    for (uint32_t next = 0; (cl = channi_layout_next(layout, &next));) {
+        double share = 1;
+
+        for (size_t i = 0; cl->base && i < where->n; i++) {
+            const struct attribute_condition *c = &where->conditions[i];
+
+            share *=
+                channi_summary_share(&cl->base->columns[c->field], cl->base->n, c, where->values);
+        }
+        rows += cl->base_n;
+        allowed += cl->base_n * share;
+    }
+    return rows > 0 ? allowed / rows : 1;
+}
+
+void channi_allowed_begin(struct channi_allowed *a, struct channi *c,
+                          const struct channi_view *view)
+{
+    unsigned ticket;
+    const struct channi_view *now = channi_enter(c, &ticket);
+    const struct channi_layout *layout = view ? view->layout : now->layout;
+
+    if (a->where) {
+        a->share = attribute_share(a->where, layout);
+    } else {
+        const double live = (double)channi_layout_live(layout);
+
+        a->share = live > 0 ? (double)index_filter_count(a->ids, SIZE_MAX) / live : 1;
+    }
+    a->share = a->share < 1 ? a->share : 1;
+    channi_leave(c, ticket);
+}
 
 /* ------------------------------------------------------------------------- choice of clusters */
 
@@ -25,16 +69,6 @@ static bool see(struct channi_search_work *w, uint32_t cid)
     const size_t before = w->seen.n;
 
     return key_set_add(&w->seen, cid) == before;
-}
-
-/* Whether there are at most n clusters. Stops soon after n. */
-static bool has_at_most(const struct channi_layout *layout, size_t n)
-{
-    size_t found = 0;
-
-    for (uint32_t cid = 0; cid < layout->n_clusters && found <= n; cid++)
-        found += layout->clusters[cid] != NULL;
-    return found <= n;
 }
 
 /* Appends all clusters not seen to w->cids, from *n on. */
@@ -59,9 +93,11 @@ static int list_nearest(struct channi_query_context *s, size_t want, size_t *n, 
 {
     const struct channi_layout *layout = s->q->view->layout;
     struct channi_search_work *w = s->w;
-    size_t ef = (size_t)s->q->knobs->top_ef, found = 0;
+    size_t ef = (size_t)s->q->knobs->top_ef, found = 0, there = 0;
 
-    *all = has_at_most(layout, want);
+    for (uint32_t cid = 0; cid < layout->n_clusters && there <= want; cid++)
+        there += layout->clusters[cid] != NULL;
+    *all = there <= want;
     if (*all) { /* there are at least as many routes as clusters */
         want = layout->n_clusters;
         ef = layout->routes->n;
@@ -120,19 +156,6 @@ static int list_ood(struct channi_query_context *s, size_t n, size_t *n_ood)
 }
 
 /* ------------------------------------------------------------------------------------ a query */
-
-/* Scans n clusters in order of their routes, then n_ood more. */
-static int scan_listed(struct channi_query_context *s, size_t n, size_t n_ood)
-{
-    const struct channi_search_work *w = s->w;
-    const bool in_order = s->q->knobs->eps > 0 || s->q->knobs->early_stop_clusters > 0 ||
-                          s->q->stop_score || s->q->trace;
-
-    if (!in_order || s->q->hits)
-        return channi_scan_clusters(s, w->cids, n + n_ood);
-    const int rc = channi_scan_clusters_until(s, w->cids, w->routes, n);
-    return rc == OK ? channi_scan_clusters(s, w->cids + n, n_ood) : rc;
-}
 
 /* Whether more clusters must be scanned, after n clusters with the last route at `farthest`: there
    are fewer than k answers, or a filter leaves too few rows in them. The nearest allowed row is as
@@ -199,8 +222,14 @@ static int run_routed(struct channi_query_context *s)
     rc = channi_query_choose(s, &n, &n_ood, &all);
     if (rc == OK && n > 0)
         farthest = s->w->routes[n - 1];
+    const struct channi_knobs *knobs = s->q->knobs;
+    const bool in_order = !s->q->hits && (knobs->eps > 0 || knobs->early_stop_clusters > 0 ||
+                                          s->q->stop_score || s->q->trace);
+    if (rc == OK && in_order)
+        rc = channi_scan_clusters_until(s, s->w->cids, s->w->routes, n);
     if (rc == OK)
-        rc = scan_listed(s, n, n_ood);
+        rc = in_order ? channi_scan_clusters(s, s->w->cids + n, n_ood)
+                      : channi_scan_clusters(s, s->w->cids, n + n_ood);
     return rc == OK && !all && !s->q->hits ? scan_further(s, &before, farthest) : rc;
 }
 

@@ -163,22 +163,6 @@ static void scan_all(struct channi_query_context *s, const struct channi_cluster
 
 /* -------------------------------------------------------------------------------- the graph */
 
-/* Moves the visible and allowed nodes of the beam to the front; returns their number. */
-static size_t keep_taken(struct channi_query_context *s, const struct channi_cluster *cl,
-                         const struct channi_image *image, size_t n)
-{
-    struct channi_scratch *x = s->x;
-    size_t kept = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        if (!channi_scan_takes(s, cl, image, x->nodes[i]))
-            continue;
-        x->nodes[kept] = x->nodes[i];
-        x->distances[kept++] = x->distances[i];
-    }
-    return kept;
-}
-
 /* Runs one beam. *n: nodes that count. *more: a wider beam may find more of them. */
 static int beam(struct channi_query_context *s, const struct channi_cluster *cl,
                 const struct channi_image *image, bool judged, size_t ef, size_t *n, bool *more)
@@ -205,8 +189,16 @@ static int beam(struct channi_query_context *s, const struct channi_cluster *cl,
     s->counts.scanned += checked;
     s->counts.bytes += checked * (double)c->row_bytes;
     const bool all_within = *n == ef && !(s->x->distances[ef - 1] > s->beams_limit);
-    if (rc == OK && judged)
-        *n = keep_taken(s, cl, image, *n);
+    if (rc == OK && judged) { /* the visible and allowed nodes move to the front */
+        size_t kept = 0;
+
+        for (size_t i = 0; i < *n; i++)
+            if (channi_scan_takes(s, cl, image, s->x->nodes[i])) {
+                s->x->nodes[kept] = s->x->nodes[i];
+                s->x->distances[kept++] = s->x->distances[i];
+            }
+        *n = kept;
+    }
     s->in_vain = limit.distance < INFINITY && !(*n > 0 && s->x->distances[0] <= s->beams_limit);
     *more = judged && *n < s->q->k && (all_within || s->beams_limit == INFINITY);
     return rc;

@@ -3,11 +3,13 @@
  * Clusters are scanned in steps. The files of a step are requested at once, and deltas are scanned
  * while they are read. With `eps`, early_stop_clusters or target_recall a step is one cluster,
  * because each may be the last; the next ones are prefetched. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "algorithms/channi/search/search.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/core/parallel.h"
 
 /* Clusters per step; their files are pinned together. */
@@ -22,6 +24,21 @@ enum { FEW_NEW = 4 };
 
 /* --------------------------------------------------------------------------- some clusters */
 
+/* Whether the cluster's file may hold an allowed row; if not, it need not be read. For ids no
+   summary helps: a cluster of some hundred rows has ids from the whole range, and a filter that
+   allows one row in a thousand allows one in nearly every cluster. So neither the range of ids nor
+   a Bloom filter would save a read. */
+static bool may_allow(const struct channi_allowed *a, const struct channi_cluster *cl)
+{
+    for (size_t i = 0; a->where && i < a->where->n; i++) {
+        const struct attribute_condition *c = &a->where->conditions[i];
+
+        if (!channi_summary_may(&cl->base->columns[c->field], cl->base->n, c, a->where->values))
+            return false;
+    }
+    return true;
+}
+
 /* Appends the files of n clusters to w->bases. */
 static int list_files(struct channi_query_context *s, const uint32_t *cids, size_t n)
 {
@@ -34,7 +51,7 @@ static int list_files(struct channi_query_context *s, const uint32_t *cids, size
     for (size_t i = 0; i < n; i++) {
         const struct channi_cluster *cl = channi_context_cluster(s, cids[i]);
 
-        if (cl->base && s->q->allowed && !channi_allowed_may(s->q->allowed, cl)) {
+        if (cl->base && s->q->allowed && !may_allow(s->q->allowed, cl)) {
             s->counts.clusters_skipped++;
         } else if (cl->base) {
             w->of[w->n_bases] = cids[i];
@@ -65,11 +82,9 @@ static int await(struct channi_query_context *s, size_t at)
 
     while (rc == OK && (!w->images[at] || channi_fetch_ready(s->x->fetch))) {
         const struct channi_image *image = NULL;
-        size_t i;
+        size_t i = at;
 
-        if (!channi_fetch_next(s->x->fetch, &i, &image, &rc))
-            return fail(s->q->c->base.env.error, ERR_INVARIANT,
-                        "channi: a requested cluster was not read");
+        (void)channi_fetch_next(s->x->fetch, &i, &image, &rc); /* there is one: `at` at least */
         w->images[i] = image;
     }
     return rc;
@@ -81,17 +96,6 @@ static bool deltas_wait(const struct channi_query_context *s)
     return channi_beams_share(s->q) && !s->q->allowed;
 }
 
-/* Counts the rows that this version sees, so that answers from a snapshot do not change when
-   the delta grows. */
-static bool is_small(const struct channi_query_context *s, const struct channi_cluster *cl)
-{
-    const uint32_t most = cl->base_n / FEW_NEW;
-
-    return channi_delta_count(&cl->delta) <= most ||
-           atomic_load_explicit(channi_delta_at(&cl->delta, most).born, memory_order_acquire) >
-               s->q->view->version;
-}
-
 int channi_scan_file(struct channi_query_context *s, const struct channi_cluster *cl,
                      const struct channi_image *image)
 {
@@ -99,7 +103,13 @@ int channi_scan_file(struct channi_query_context *s, const struct channi_cluster
     const int rc = channi_scan_image(s, cl, image);
     if (rc != OK || !deltas_wait(s))
         return rc;
-    if (!s->in_vain || !is_small(s, cl))
+    /* Counts the rows that this version sees, so that answers from a snapshot do not change when
+       the delta grows. */
+    const uint32_t few = cl->base_n / FEW_NEW;
+    const bool is_small = channi_delta_count(&cl->delta) <= few ||
+                          atomic_load_explicit(channi_delta_at(&cl->delta, few).born,
+                                               memory_order_acquire) > s->q->view->version;
+    if (!s->in_vain || !is_small)
         channi_scan_delta(s, cl);
     return s->rc;
 }
@@ -302,14 +312,6 @@ static int scan_step(struct channi_query_context *s, const uint32_t *cids, size_
 
 /* ---------------------------------------------------------------------------------- a list */
 
-/* Whether the route is too far for an answer, by `eps`. */
-static bool too_far(const struct channi_query_context *s, float route)
-{
-    const double eps = s->q->knobs->eps, limit = (double)channi_context_limit(s);
-
-    return eps > 0 && limit < INFINITY && (double)route > (1 + eps) * (1 + eps) * limit;
-}
-
 static int read_ahead(struct channi_query_context *s, const uint32_t *cids, size_t n)
 {
     struct channi_base *bases[CHANNI_PREFETCH_MAX];
@@ -322,14 +324,43 @@ static int read_ahead(struct channi_query_context *s, const uint32_t *cids, size
     return m > 0 ? channi_fetch_ahead(s->x->fetch, bases, m) : OK;
 }
 
-/* After a cluster, before the one whose route is `next`: whether target_recall is reached. */
+size_t channi_stop_keep(struct channi_stop_trace *t, const float *distances, const uint64_t *ids,
+                        size_t n)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] != INDEX_NO_ID && ids[i] != t->self &&
+            (ids[i] * UINT64_C(0x9e3779b97f4a7c15)) >> 63)
+            t->kept[kept++] = distances[i];
+    qsort(t->kept, kept, sizeof *t->kept, order_f32);
+    return kept;
+}
+
+/* After a cluster, before the one whose route is `next`: whether target_recall is reached, by the
+   score with the weights that dynamic IVF begins with. For learning, notes the score and the
+   answers found. */
 static int judge(struct channi_query_context *s, struct stop_state *stop, float next, bool *enough)
 {
-    if (s->q->trace)
-        return channi_stop_trace(s, stop, next, enough);
-    if (s->q->stop_score)
-        *enough =
-            stop_after(stop_weights, stop, channi_context_limit(s), next) >= *s->q->stop_score;
+    struct channi_stop_trace *t = s->q->trace;
+
+    if (!t) {
+        if (s->q->stop_score)
+            *enough =
+                stop_after(stop_weights, stop, channi_context_limit(s), next) >= *s->q->stop_score;
+        return OK;
+    }
+    const float limit = t->true_kth * (1 + 1e-5F); /* kernels round differently */
+    const int rc = channi_scan_candidates(s);
+    if (rc != OK || t->n == CHANNI_STOP_STEPS)
+        return rc;
+    const size_t kept = channi_stop_keep(t, s->top.distances, s->top.ids, s->top.n);
+    t->score[t->n] =
+        stop_after(stop_weights, stop, kept < t->k ? INFINITY : t->kept[t->k - 1], next);
+    t->found[t->n] = 0;
+    while (t->found[t->n] < t->k && t->found[t->n] < kept && t->kept[t->found[t->n]] <= limit)
+        t->found[t->n]++;
+    *enough = t->found[t->n++] == t->k;
     return OK;
 }
 
@@ -340,6 +371,7 @@ int channi_scan_clusters_until(struct channi_query_context *s, const uint32_t *c
 {
     const size_t patience =
         s->q->knobs->early_stop_clusters > 0 ? (size_t)s->q->knobs->early_stop_clusters : SIZE_MAX;
+    const double eps = s->q->knobs->eps;
     struct stop_state stop = stop_begin(n > 0 ? routes[0] : 0);
     bool enough = false;
     size_t idle = 0;
@@ -347,8 +379,10 @@ int channi_scan_clusters_until(struct channi_query_context *s, const uint32_t *c
 
     for (size_t i = 0; rc == OK && i < n; i++) {
         const float limit = channi_context_limit(s);
+        const bool too_far = eps > 0 && limit < INFINITY &&
+                             (double)routes[i] > (1 + eps) * (1 + eps) * (double)limit;
 
-        if (enough || too_far(s, routes[i]) || idle >= patience) {
+        if (enough || too_far || idle >= patience) {
             s->counts.stopped_early++;
             n = i;
             break;

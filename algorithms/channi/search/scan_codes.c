@@ -58,22 +58,6 @@ static bool takes(struct channi_query_context *s, const struct channi_cluster *c
     return channi_delta_sees(r.born, r.dead, s->q->view->version);
 }
 
-/* Adds a candidate; capacity is reserved. Prefetches its id, which is read after the whole file
-   has been scanned. */
-static void keep(struct channi_query_context *s, const struct channi_image *image, uint32_t row,
-                 float estimate, struct quantizer_bounds b)
-{
-    struct channi_search_work *w = s->w;
-
-    if (!image->rows && image->ids)
-        __builtin_prefetch(image->ids + row);
-    w->candidates[w->n_candidates++] = (struct channi_candidate){
-        .lower = b.lower, .estimate = estimate, .source = (uint32_t)w->n_sources - 1, .row = row
-    };
-    if (!s->q->hits && b.upper <= topk_limit(&s->uppers))
-        topk_push(&s->uppers, b.upper, 0); /* the id is not needed */
-}
-
 /* Computes bounds from the whole code and from the scanned part, and takes the greater of each, so
    that early and late exclusion agree. false: the row is excluded. */
 static bool judge(struct channi_query_context *s, const unsigned char *block, unsigned i,
@@ -150,6 +134,8 @@ static void scan_step(const struct channi_query_context *s, const struct channi_
 static void judge_near(struct channi_query_context *s, const struct channi_cluster *cl,
                        const struct channi_image *image, bool all, struct block_scan *scan)
 {
+    struct channi_search_work *w = s->w;
+
     for (; scan->near; scan->near &= scan->near - 1) {
         const unsigned i = (unsigned)__builtin_ctzll(scan->near);
         const uint32_t row = scan->first + i;
@@ -158,8 +144,17 @@ static void judge_near(struct channi_query_context *s, const struct channi_clust
 
         if (!judge(s, scan->block, i, limit, &scan->estimate[i], &b))
             continue;
-        if (!(b.lower > limit) && (all || takes(s, cl, image, row)))
-            keep(s, image, row, scan->estimate[i], b);
+        if (b.lower > limit || !(all || takes(s, cl, image, row)))
+            continue;
+        if (!image->rows && image->ids) /* read after the whole file has been scanned */
+            __builtin_prefetch(image->ids + row);
+        w->candidates[w->n_candidates++] =
+            (struct channi_candidate){ .lower = b.lower,
+                                       .estimate = scan->estimate[i],
+                                       .source = (uint32_t)w->n_sources - 1,
+                                       .row = row };
+        if (!s->q->hits && b.upper <= topk_limit(&s->uppers))
+            topk_push(&s->uppers, b.upper, 0); /* the id is not needed */
     }
 }
 
@@ -240,12 +235,10 @@ static void seed_limit(struct channi_query_context *s, const struct channi_clust
 
 void channi_scan_codes_ahead(const struct quantizer *z, const struct channi_image *image)
 {
-    enum { MOST = FETCHED };
-
     if (!image->codes)
         return;
-    fetch(image->centre, z->work_dim * sizeof *image->centre, MOST);
-    fetch(image->codes, z->refines ? scanned_bytes(z) : z->block_bytes, MOST);
+    fetch(image->centre, z->work_dim * sizeof *image->centre, FETCHED);
+    fetch(image->codes, z->refines ? scanned_bytes(z) : z->block_bytes, FETCHED);
 }
 
 /* all: every row is visible and allowed. */
@@ -302,20 +295,6 @@ int channi_scan_delta_codes(struct channi_query_context *s, const struct channi_
 }
 
 /* --------------------------------------------------------------------------- exact distances */
-
-/* Makes w->order a heap, by smallest estimate, of the candidates still within the limit. */
-static size_t heap_candidates(struct channi_query_context *s)
-{
-    struct channi_search_work *w = s->w;
-    const float limit = channi_context_limit(s);
-    size_t n = 0;
-
-    for (size_t i = 0; i < w->n_candidates; i++)
-        if (!(w->candidates[i].lower > limit))
-            w->order[n++] = order_key_f32(w->candidates[i].estimate, (uint32_t)i);
-    key_heap_make(w->order, n);
-    return n;
-}
 
 static inline bool in_memory(const struct channi_row_source *from)
 {
@@ -426,7 +405,13 @@ int channi_scan_candidates(struct channi_query_context *s)
     if (!CHANNI_WORK_FIT(w, order, w->n_candidates) ||
         !CHANNI_WORK_FIT(w, rows, BATCH * c->row_bytes))
         return channi_search_no_memory(c);
-    size_t left = heap_candidates(s), most = BATCH;
+    /* A heap, by smallest estimate, of the candidates still within the limit. */
+    const float limit = channi_context_limit(s);
+    size_t left = 0, most = BATCH;
+    for (size_t i = 0; i < w->n_candidates; i++)
+        if (!(w->candidates[i].lower > limit))
+            w->order[left++] = order_key_f32(w->candidates[i].estimate, (uint32_t)i);
+    key_heap_make(w->order, left);
     if (c->params.cold_rows) /* reads are slow: first the k that are needed, then few at a time */
         most = s->q->k < COLD_BATCH ? COLD_BATCH : s->q->k < BATCH ? s->q->k : BATCH;
     for (size_t n = 1; rc == OK && n > 0;) {

@@ -14,7 +14,7 @@
 #include "algorithms/channi/versions/view.h"
 #include "src/core/topk.h"
 
-/* 1. Filters (filter.c) */
+/* 1. Filters (probe.c) */
 
 struct channi_allowed {
     const struct id_filter *ids;          /* NULL: any id */
@@ -25,12 +25,10 @@ struct channi_allowed {
 /* Estimates `share` in a referenced view (NULL: the newest one) from the filter's bits and the
    files' summaries of attributes. Called outside the epoch. */
 void channi_allowed_begin(struct channi_allowed *, struct channi *, const struct channi_view *);
-/* Whether the cluster's file may hold an allowed row; if not, it need not be read. */
-bool channi_allowed_may(const struct channi_allowed *, const struct channi_cluster *);
 
 /* 2. Queries and their contexts */
 
-/* target_recall: a query of the sample: its score, and the answers found, after each cluster (stop.c). */
+/* target_recall: a query of the sample: its score, and the answers found, after each cluster. */
 enum { CHANNI_STOP_STEPS = 64 };
 struct channi_stop_trace {
     uint64_t self; /* id of the row that is the query */
@@ -233,10 +231,8 @@ int channi_scan_candidates(struct channi_query_context *);
 bool channi_batch_pays(const struct channi_search_batch *);
 int channi_batch_run(struct channi_search_batch *, size_t threads);
 
-/* stop.c. trace: adds a cluster to the
-   query's trace; *all: all answers are found. keep: puts the distances of the answers that count
-   for a trace into its `kept`, ascending; returns their number. */
-int channi_stop_trace(struct channi_query_context *, struct stop_state *, float next, bool *all);
+/* scan_clusters.c: puts the distances of the answers that count for a trace into its `kept`,
+   ascending; returns their number. */
 size_t channi_stop_keep(struct channi_stop_trace *, const float *distances, const uint64_t *ids,
                         size_t n);
 /* target.c: the score at which a search with the request's target_recall stops. Learns it if no

@@ -1,4 +1,4 @@
-/* target.c - target_recall: learns at which score (stop.c) a query stops.
+/* target.c - target_recall: learns at which score (scan_clusters.c) a query stops.
  *
  * The scores are learnt from the index itself: stored rows are searched in all near clusters, and
  * after each cluster the share of the final answers found so far is noted. Stopping at a score
@@ -84,31 +84,23 @@ static int sample_cluster(struct learning *l, const struct channi_cluster *cl)
     return rc;
 }
 
-/* Draws a cluster with a probability in proportion to its rows. NULL: none has a file. */
-static const struct channi_cluster *draw(struct learning *l)
+/* Draws clusters with a probability in proportion to their rows. */
+static int sample(struct learning *l)
 {
     const struct channi_layout *layout = l->view->layout;
     const struct channi_cluster *cl;
-    uint64_t total = 0, below = 0, at;
+    uint64_t total = 0;
+    int rc = OK;
 
     for (uint32_t next = 0; (cl = channi_layout_next(layout, &next));)
         total += cl->base_n;
-    at = total > 0 ? rng_below(&l->rng, total) : 0;
-    for (uint32_t next = 0; (cl = channi_layout_next(layout, &next));)
-        if (at < (below += cl->base_n))
-            return cl;
-    return NULL;
-}
+    for (size_t i = 0; rc == OK && total > 0 && i < SAMPLE / PER_CLUSTER; i++) {
+        uint64_t at = rng_below(&l->rng, total);
+        uint32_t next = 0;
 
-static int sample(struct learning *l)
-{
-    int rc = OK;
-
-    for (size_t i = 0; rc == OK && i < SAMPLE / PER_CLUSTER; i++) {
-        const struct channi_cluster *cl = draw(l);
-
-        if (cl)
-            rc = sample_cluster(l, cl);
+        while ((cl = channi_layout_next(layout, &next)) && at >= cl->base_n)
+            at -= cl->base_n;
+        rc = sample_cluster(l, cl);
     }
     return rc;
 }
@@ -167,18 +159,6 @@ static double score_for(const struct channi_stop *stop, double target)
 
 /* ------------------------------------------------------------------------------- learning */
 
-/* The knobs that the scores depend on. */
-static struct channi_knobs knobs_of(const struct channi_knobs *asked)
-{
-    struct channi_knobs knobs = *asked;
-
-    knobs.nprobe = STEPS;
-    knobs.target_recall = 0;
-    knobs.eps = 0;
-    knobs.early_stop_clusters = 0;
-    return knobs;
-}
-
 /* For stop->knobs and stop->k. Called inside the epoch. */
 static int learn_anew(struct channi *c, const struct channi_view *view, struct channi_stop *stop)
 {
@@ -224,10 +204,15 @@ static bool fits(const struct channi_stop *stop, const struct channi_knobs *knob
 
 int channi_stop_score(struct channi *c, const struct search_request *request, double *score)
 {
-    const struct channi_knobs *asked = request->knobs, knobs = knobs_of(asked);
+    const struct channi_knobs *asked = request->knobs;
+    struct channi_knobs knobs = *asked; /* those that the scores depend on */
     struct channi_stop *stop = &c->stop;
     unsigned ticket;
     int rc = OK;
+
+    knobs.nprobe = STEPS;
+    knobs.target_recall = knobs.eps = 0;
+    knobs.early_stop_clusters = 0;
 
     *score = INFINITY;
     pthread_mutex_lock(&c->stop_lock);

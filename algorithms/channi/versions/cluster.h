@@ -14,8 +14,6 @@
 
 struct channi;
 
-#define ROW_VOID UINT64_MAX /* value of born: never committed */
-
 enum { DELTA_FIRST = 16, DELTA_CHUNKS = 28 };
 
 /* Row i is in chunk c = floor(log2(i / 16 + 1)), whose first row is 16 (2^c - 1). */

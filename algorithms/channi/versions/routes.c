@@ -4,8 +4,8 @@
  * image of it, and an array with the cluster of each route. Rows and phashes are appended and
  * shared by all layouts; an older image refers to fewer of them.
  *
- * If an addition fails half-way, the growing graph is destroyed, and the next addition rebuilds it
- * from the newest image. The same happens after a load, which reads images only. */
+ * An addition that finds no growing graph, or one of other routes, makes it anew from the newest
+ * image: after the build, after a load, and after an addition that failed. */
 #include "algorithms/channi/versions/view.h"
 
 #include <inttypes.h>
@@ -44,37 +44,6 @@ void channi_routes_unref(struct channi *c, struct channi_routes *r)
     mem_free(mem, r);
 }
 
-void channi_routes_undo(struct channi *c, const struct channi_routes *old)
-{
-    const uint32_t n = old ? old->n : 0;
-
-    while (c->n_routes > n) {
-        const uint64_t phash = *(const uint64_t *)segmented_at(&c->route_phash, --c->n_routes);
-
-        (void)idmap_remove(&c->by_phash, phash, NULL);
-    }
-    if (c->top && graph_capacity(c->top) != n) {
-        graph_destroy(c->top);
-        c->top = NULL;
-    }
-}
-
-/* Makes the growing graph hold exactly the routes of `old`. */
-static int thaw(struct channi *c, const struct channi_routes *old)
-{
-    const struct graph_options options = channi_top_options(c);
-    int rc;
-
-    if (c->top && graph_capacity(c->top) == (old ? old->n : 0))
-        return OK;
-    graph_destroy(c->top);
-    c->top = NULL;
-    rc = graph_create(&c->top, &c->base.env, c->top_epoch, &options);
-    if (rc == OK && old && old->n > 0)
-        rc = graph_image_thaw(&old->graph, &old->rows, c->top);
-    return rc;
-}
-
 static int no_memory(struct channi *c, size_t n)
 {
     return CHANNI_NO_MEMORY(&c->base.env, " for %zu routes beside %" PRIu32, n, c->n_routes);
@@ -110,7 +79,7 @@ static bool reserve(struct channi *c, size_t n)
     const size_t sum = c->n_routes + n;
 
     return sum < CID_NONE && segmented_grow(&c->route_rows, sum) &&
-           segmented_grow(&c->route_phash, sum) && idmap_reserve(&c->by_phash, c->by_phash.n + n);
+           segmented_grow(&c->route_phash, sum);
 }
 
 /* Readers never read past the routes of their image, so rows and phashes need not be atomic. */
@@ -120,46 +89,73 @@ static void append(struct channi *c, const void *row, uint64_t phash)
 
     memcpy(segmented_at(&c->route_rows, route), row, c->row_bytes);
     *(uint64_t *)segmented_at(&c->route_phash, route) = phash;
-    (void)idmap_put(&c->by_phash, phash, route); /* reserved */
 }
 
-/* Makes an image of the growing graph. */
-static int freeze(struct channi *c, uint32_t n, struct channi_routes **out)
+/* Makes routes with a copy of the image, whose clusters are not set yet. */
+static int copy(struct channi *c, uint32_t n, const void *image, size_t bytes, const char *name,
+                struct channi_routes **out)
 {
-    const size_t bytes = graph_image_bytes(c->top);
-    struct channi_routes *r = make(c, n, bytes);
+    struct channi_routes *r = *out = make(c, n, bytes);
 
-    *out = r;
     if (!r)
         return no_memory(c, n);
-    graph_image_write(c->top, r->block);
-    return graph_image_open(&r->graph, r->block, bytes, "the routes", c->base.env.error);
+    memcpy(r->block, image, bytes);
+    return graph_image_open(&r->graph, r->block, bytes, name, c->base.env.error);
+}
+
+/* Makes routes of the graph's nodes. */
+static int freeze(struct channi *c, const struct graph *graph, uint32_t n,
+                  struct channi_routes **out)
+{
+    struct channi_routes *r = *out = make(c, n, graph_image_bytes(graph));
+
+    if (!r)
+        return no_memory(c, n);
+    graph_image_write(graph, r->block);
+    return graph_image_open(&r->graph, r->block, r->block_bytes, "the routes", c->base.env.error);
+}
+
+/* Makes the old routes and n more, whose clusters are not set yet. */
+static int grow(struct channi *c, const struct channi_routes *old,
+                const struct channi_new_route *new, size_t n, struct channi_routes **out)
+{
+    const struct graph_options options = channi_top_options(c);
+    const uint32_t n_old = old ? old->n : 0;
+    uint32_t node;
+    int rc = OK;
+
+    if (old && n == 0)
+        return copy(c, n_old, old->block, old->block_bytes, "the routes", out);
+    if (!c->top || graph_capacity(c->top) != n_old) {
+        graph_destroy(c->top);
+        c->top = NULL;
+        rc = graph_create(&c->top, &c->base.env, c->graph_epoch, &options);
+        if (rc == OK && n_old > 0)
+            rc = graph_image_thaw(&old->graph, &old->rows, c->top);
+    }
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = graph_add(c->top, new[i].row, &node);
+    if (rc == OK)
+        rc = freeze(c, c->top, n_old + (uint32_t)n, out);
+    if (rc != OK) {
+        graph_destroy(c->top);
+        c->top = NULL;
+    }
+    return rc;
 }
 
 int channi_routes_add(struct channi *c, const struct channi_routes *old,
-                      const struct channi_new_route *new, size_t n, struct graph **first,
+                      const struct channi_new_route *new, size_t n, const struct graph *first,
                       struct channi_routes **out)
 {
     const uint32_t n_old = old ? old->n : 0;
     struct channi_routes *r = NULL;
-    uint32_t node;
     int rc = reserve(c, n) ? OK : no_memory(c, n);
 
-    if (rc == OK && first) {
-        graph_destroy(c->top);
-        c->top = *first;
-        *first = NULL;
-    } else if (rc == OK) {
-        rc = thaw(c, old);
-        for (size_t i = 0; rc == OK && i < n; i++)
-            rc = graph_add(c->top, new[i].row, &node);
-    }
     if (rc == OK)
-        rc = freeze(c, n_old + (uint32_t)n, &r);
+        rc = first ? freeze(c, first, (uint32_t)n, &r) : grow(c, old, new, n, &r);
     if (rc != OK) {
         channi_routes_unref(c, r);
-        graph_destroy(c->top);
-        c->top = NULL;
         return rc;
     }
     if (n_old > 0)
@@ -175,22 +171,16 @@ int channi_routes_add(struct channi *c, const struct channi_routes *old,
 int channi_routes_load(struct channi *c, const struct channi_stored_routes *from, uint32_t n,
                        const char *name, struct channi_routes **out)
 {
-    struct error *error = c->base.env.error;
-    struct channi_routes *r = reserve(c, n) ? make(c, n, from->bytes) : NULL;
+    const int rc =
+        reserve(c, n) ? copy(c, n, from->image, from->bytes, name, out) : no_memory(c, n);
 
-    *out = r;
-    if (!r)
-        return no_memory(c, n);
-    memcpy(r->block, from->image, from->bytes);
-    memcpy(r->cid, from->cid, n * sizeof *r->cid);
-    for (uint32_t i = 0; i < n; i++) {
-        if (from->phash[i] == UINT64_MAX || idmap_get(&c->by_phash, from->phash[i], NULL))
-            return fail(error, ERR_CORRUPT, "channi: %s: a route occurs twice", name);
+    if (rc != OK)
+        return rc;
+    memcpy((*out)->cid, from->cid, n * sizeof *from->cid);
+    for (uint32_t i = 0; i < n; i++)
         append(c, from->rows + i * c->row_bytes, from->phash[i]);
-    }
-    const int rc = graph_image_open(&r->graph, r->block, from->bytes, name, error);
-    return rc == OK && r->graph.n != n
-               ? fail(error, ERR_CORRUPT, "channi: %s: %u routes, but %u nodes in their graph",
-                      name, n, r->graph.n)
-               : rc;
+    return (*out)->graph.n == n ? OK
+                                : fail(c->base.env.error, ERR_CORRUPT,
+                                       "channi: %s: %u routes, but %u nodes in their graph", name,
+                                       n, (*out)->graph.n);
 }

@@ -38,10 +38,10 @@ struct channi_new_route {
     uint32_t cid;
 };
 /* Makes the next routes: those of `old` (NULL: none) and n more. Appends the rows and phashes of
-   the new ones; copies the cids of the old ones. first: of the first routes, a graph of their rows, which
-   is taken over; else NULL. ERR_NO_MEMORY: unchanged. */
+   the new ones; copies the cids of the old ones. first: of the first routes, a graph of their rows;
+   else NULL. ERR_NO_MEMORY: unchanged. If it is not published, the caller sets c->n_routes back. */
 int channi_routes_add(struct channi *, const struct channi_routes *old,
-                      const struct channi_new_route *, size_t n, struct graph **first,
+                      const struct channi_new_route *, size_t n, const struct graph *first,
                       struct channi_routes **);
 /* Routes in a file: arrays of n, and the image of their graph. */
 struct channi_stored_routes {
@@ -51,12 +51,10 @@ struct channi_stored_routes {
     const void *image;
     size_t bytes;
 };
-/* Makes the first routes of an index that is loaded; their graph grows again when one is added. name: of
-   the file, for messages. ERR_NO_MEMORY, ERR_CORRUPT. */
+/* Makes the first routes of an index that is loaded. name: of the file, for messages.
+   ERR_NO_MEMORY, ERR_CORRUPT. */
 int channi_routes_load(struct channi *, const struct channi_stored_routes *, uint32_t n,
                        const char *name, struct channi_routes **);
-/* Removes the routes after those of `old` (NULL: all), if their addition was not published. */
-void channi_routes_undo(struct channi *, const struct channi_routes *old);
 /* The phash of a row: of (id, row), and a number, as a row may become a route again. Never UINT64_MAX. */
 uint64_t channi_phash(const struct channi *, uint64_t id, const void *row, uint64_t number);
 struct graph_options channi_top_options(const struct channi *);

@@ -21,6 +21,9 @@
 #include "src/core/param.h"
 #include "src/core/topk.h"
 
+/* Version of a search that sees the newest. */
+#define BOOK_NEWEST UINT64_MAX
+
 typedef struct channi_params book_params;
 #include "tests/support/book.h"
 
@@ -105,7 +108,7 @@ struct book_answer {
     size_t n, k;
 };
 
-/* version ROW_VOID: the newest. Returns the code. Checks that answers are distinct and in order. */
+/* version BOOK_NEWEST: the newest. Returns the code. Checks that answers are distinct, in order. */
 static inline int book_search_at(struct book *b, uint64_t version, const void *row, size_t k,
                                  const struct channi_knobs *knobs, struct book_answer *a)
 {
@@ -117,7 +120,7 @@ static inline int book_search_at(struct book *b, uint64_t version, const void *r
     assert_true(k <= 64);
     a->k = k;
     a->n = 0;
-    const int rc = version == ROW_VOID
+    const int rc = version == BOOK_NEWEST
                        ? channi_ops.search(b->index, &request, &result)
                        : channi_ops.txn->search_as_of(b->index, version, &request, &result);
     for (; rc == OK && a->n < k && a->ids[a->n] != INDEX_NO_ID; a->n++) {
@@ -185,7 +188,7 @@ static inline void book_expect_at(struct book *b, uint64_t version, const bool *
 static inline void book_expect(struct book *b, size_t queries, size_t k)
 {
     for (size_t i = 0; i < queries; i++)
-        book_expect_at(b, ROW_VOID, b->stored, book_row(b, rng_below(&b->rng, b->capacity)), k);
+        book_expect_at(b, BOOK_NEWEST, b->stored, book_row(b, rng_below(&b->rng, b->capacity)), k);
 }
 
 /* Mean recall@k of searches for `queries` random rows. */
@@ -198,7 +201,7 @@ static inline double book_recall(struct book *b, size_t queries, size_t k,
         const void *row = book_row(b, rng_below(&b->rng, b->capacity));
         struct book_answer a;
 
-        assert_ok(book_search_at(b, ROW_VOID, row, k, knobs, &a), &b->bench.error);
+        assert_ok(book_search_at(b, BOOK_NEWEST, row, k, knobs, &a), &b->bench.error);
         sum += (double)book_right(b, b->stored, row, &a);
     }
     return sum / ((double)queries * (double)(k < b->n ? k : b->n));

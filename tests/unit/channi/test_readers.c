@@ -22,7 +22,7 @@ static void *read_on(void *arg)
         struct book_answer a;
         const void *row = book_row(r->b, rng_below(&rng, r->b->capacity));
 
-        assert_ok(book_search_at(r->b, ROW_VOID, row, 10, &knobs, &a), &r->b->bench.error);
+        assert_ok(book_search_at(r->b, BOOK_NEWEST, row, 10, &knobs, &a), &r->b->bench.error);
         assert_true(a.n > 0);
         for (size_t i = 0; i < a.n; i++) {
             const double d = book_distance(r->b, row, book_row(r->b, a.ids[i]));

@@ -1,7 +1,6 @@
 /* test_stats.c - an index's reports: sizes, counters, memory, clusters. */
 #include "algorithms/channi/index.h"
 #include "algorithms/channi/rewrite/replace.h"
-#include "algorithms/channi/stats/stats.h"
 #include "tests/unit/channi/build.h"
 
 static void test_sizes(void **state)

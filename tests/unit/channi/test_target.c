@@ -32,13 +32,13 @@ static double recall_at(struct ledger *l, size_t first, double target, double *c
 
     l->knobs.target_recall = target;
     /* The first search learns. */
-    assert_ok(book_search_at(&l->b, ROW_VOID, book_row(&l->b, first), K, &l->knobs, &a),
+    assert_ok(book_search_at(&l->b, BOOK_NEWEST, book_row(&l->b, first), K, &l->knobs, &a),
               &l->b.bench.error);
     const uint64_t before = atomic_load(&n->clusters_touched);
     for (size_t i = 0; i < ASKED; i++) {
         const void *query = book_row(&l->b, first + i);
 
-        assert_ok(book_search_at(&l->b, ROW_VOID, query, K, &l->knobs, &a), &l->b.bench.error);
+        assert_ok(book_search_at(&l->b, BOOK_NEWEST, query, K, &l->knobs, &a), &l->b.bench.error);
         right += book_right(&l->b, l->b.stored, query, &a);
     }
     *clusters = (double)(atomic_load(&n->clusters_touched) - before) / ASKED;
@@ -155,7 +155,8 @@ static void test_nothing_to_learn(void **state)
     ledger_open(&l, p, INDEX_F32, 8, STORED + ASKED, 1);
     ledger_insert(&l, 5);
     l.knobs.target_recall = .5;
-    assert_ok(book_search_at(&l.b, ROW_VOID, book_row(&l.b, 9), K, &l.knobs, &a), &l.b.bench.error);
+    assert_ok(book_search_at(&l.b, BOOK_NEWEST, book_row(&l.b, 9), K, &l.knobs, &a),
+              &l.b.bench.error);
     assert_int_equal(a.n, 5);
     ledger_insert(&l, STORED - 5);
     assert_true(recall_at(&l, STORED, .9, &clusters) > .8); /* learnt after the build */
@@ -173,7 +174,7 @@ static void test_out_of_memory(void **state)
     for (size_t at = 1; !done; at += 1 + at / 2) {
         book_channi(&l.b)->stop.learnt = false;
         test_fail_allocation(&l.b.bench.mem, at, false);
-        const int rc = book_search_at(&l.b, ROW_VOID, book_row(&l.b, STORED), K, &l.knobs, &a);
+        const int rc = book_search_at(&l.b, BOOK_NEWEST, book_row(&l.b, STORED), K, &l.knobs, &a);
         done = !test_allocations_succeed(&l.b.bench.mem);
         if (rc != OK)
             assert_code(rc, ERR_NO_MEMORY, &l.b.bench.error);

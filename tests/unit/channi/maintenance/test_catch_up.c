@@ -148,33 +148,12 @@ static void test_routes_append_only(void **state)
     book_close(&b);
 }
 
-/* Without the growing graph, as after a load, the next addition rebuilds it from the image. */
-static void test_routes_thawed(void **state)
-{
-    struct book b;
-    struct plan plan = { .n = 1, .n_parts = 3, .successor = true, .seed = test_seed() };
-
-    open_built(&b, book_defaults(), INDEX_F32, 500);
-    struct channi *c = book_channi(&b);
-    graph_destroy(c->top);
-    c->top = NULL;
-    const uint32_t n = layout_of(&b)->routes->n;
-    largest(&b, plan.cids, 1);
-    assert_ok(replace(&b, &plan), &b.bench.error);
-    assert_int_equal(layout_of(&b)->routes->n, n + 2);
-    assert_int_equal(graph_live(c->top), n + 2);
-    book_check(&b);
-    book_expect(&b, 20, 10);
-    book_close(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_carry_over),
         cmocka_unit_test(test_carried_to_the_nearest),
         cmocka_unit_test(test_routes_append_only),
-        cmocka_unit_test(test_routes_thawed),
     };
     return test_run("channi_carry", tests);
 }

@@ -68,7 +68,7 @@ static void expect_reach(struct book *b, double reach)
             within += l->ood[o] != nearest && sqrt(d) <= (1 + reach) * sqrt(least) * (1 + 1e-5);
         }
         const uint64_t before = book_counter(b, ood_touched);
-        assert_ok(book_search_at(b, ROW_VOID, row, 5, &knobs, &answer), &b->bench.error);
+        assert_ok(book_search_at(b, BOOK_NEWEST, row, 5, &knobs, &answer), &b->bench.error);
         touched += book_counter(b, ood_touched) - before;
     }
     assert_true(all > 0);
@@ -311,7 +311,7 @@ static void test_other_model(void **state)
         const void *row = book_row(&b, N + MOVED + i);
         struct book_answer a;
 
-        assert_ok(book_search_at(&b, ROW_VOID, row, 10, &knobs, &a), &b.bench.error);
+        assert_ok(book_search_at(&b, BOOK_NEWEST, row, 10, &knobs, &a), &b.bench.error);
         right += book_right(&b, b.stored, row, &a);
     }
     print_message("recall of the other model %.4f\n", (double)right / (10 * QUERIES));

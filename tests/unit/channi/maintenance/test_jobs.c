@@ -4,7 +4,6 @@
 
 #include "algorithms/channi/index.h"
 #include "algorithms/channi/jobs/jobs.h"
-#include "algorithms/channi/stats/stats.h"
 #include "algorithms/channi/versions/cluster.h"
 #include "tests/unit/channi/maintenance/maintenance.h"
 

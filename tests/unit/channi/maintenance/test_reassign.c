@@ -5,7 +5,6 @@
 #include "algorithms/channi/maintenance/maintenance.h"
 #include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/search/route.h"
-#include "algorithms/channi/stats/stats.h"
 #include "tests/unit/channi/maintenance/maintenance.h"
 
 enum { FIRST = 200, ROWS = 1600, STEP = 100 };

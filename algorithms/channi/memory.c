@@ -6,7 +6,6 @@
 
 #include "algorithms/channi/index.h"
 #include "algorithms/channi/search/scratch.h"
-#include "algorithms/channi/stats/stats.h"
 #include "algorithms/common/quantizer/quantizer.h"
 
 /* Composition of the hot parts of all files. */
@@ -51,26 +50,6 @@ static void add_layout(const struct channi *c, const struct channi_layout *layou
                       layout->routes->n * sizeof *layout->routes->cid;
 }
 
-static void add_cache(const struct channi *c, const struct byte_shares *shares,
-                      struct memory_use *use)
-{
-    struct channi_cache_counts n = { 0 };
-    const double hot = shares->hot ? (double)shares->hot : 1;
-
-    channi_cache_counts(c->cache, &n);
-    const uint64_t rows = (uint64_t)((double)n.resident_bytes * ((double)shares->rows / hot));
-    const uint64_t ids = (uint64_t)((double)n.resident_bytes * ((double)shares->ids / hot));
-    const uint64_t rest = n.resident_bytes - rows - ids;
-    use->vectors += rows;
-    use->ids += ids;
-    if (c->params.cluster_index == INSIDE_GRAPH)
-        use->graph += rest;
-    else if (c->params.cluster_index == INSIDE_CODES)
-        use->codes += rest;
-    else
-        use->other += rest;
-}
-
 /* All files in the folder: clusters, also those of snapshots or of the manifest only,
    log and manifest. */
 static uint64_t disk_bytes(const struct channi *c)
@@ -95,6 +74,7 @@ int channi_memory(const struct index *index, struct memory_use *use)
     struct channi *c = channi_of(index);
     struct channi_view *view = channi_view_now(c);
     struct byte_shares shares = { 0 };
+    struct channi_cache_counts n;
 
     *use = (struct memory_use){ .disk = disk_bytes(c) };
     add_layout(c, view->layout, NULL, &shares, use);
@@ -106,16 +86,20 @@ int channi_memory(const struct index *index, struct memory_use *use)
             add_layout(c, c->snapshots[i].view->layout, view->layout, &shares, use);
     pthread_mutex_unlock(&c->snapshot_lock);
     channi_view_unref(c, view);
-    add_cache(c, &shares, use);
+    channi_cache_counts(c->cache, &n);
+    const double hot = shares.hot ? (double)shares.hot : 1;
+    const uint64_t rows = (uint64_t)((double)n.resident_bytes * ((double)shares.rows / hot)),
+                   ids = (uint64_t)((double)n.resident_bytes * ((double)shares.ids / hot));
+    use->vectors += rows;
+    use->ids += ids;
+    *(c->params.cluster_index == INSIDE_GRAPH   ? &use->graph
+      : c->params.cluster_index == INSIDE_CODES ? &use->codes
+                                                : &use->other) += n.resident_bytes - rows - ids;
     pthread_mutex_lock(&c->write);
     use->ids += channi_places_bytes(c);
-    use->vectors += segmented_bytes(&c->route_rows);
-    if (c->top) {
-        use->vectors += graph_row_bytes(c->top);
-        use->graph += graph_edge_bytes(c->top);
-    }
-    use->other += segmented_bytes(&c->route_phash) + idmap_bytes(&c->by_phash) +
-                  segmented_bytes(&c->latches) + sizeof *c;
+    use->vectors += segmented_bytes(&c->route_rows) + (c->top ? graph_row_bytes(c->top) : 0);
+    use->graph += c->top ? graph_edge_bytes(c->top) : 0;
+    use->other += segmented_bytes(&c->route_phash) + segmented_bytes(&c->latches) + sizeof *c;
     if (c->quantizer)
         use->codes += quantizer_bytes(c->quantizer);
     pthread_mutex_unlock(&c->write);

@@ -228,24 +228,6 @@ static inline int crash_stream(struct crash *c, size_t steps, bool fresh)
     return rc;
 }
 
-/* Runs the stream in a child. Returns true if it finished, false if it was killed. delay_us: kill
-   it after that time. */
-static inline bool crash_child(struct crash *c, size_t steps, bool fresh, useconds_t delay_us)
-{
-    memset(c->log, 0, sizeof *c->log);
-    const pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        crash_bench(c);
-        const int rc = crash_stream(c, steps, fresh);
-        if (rc)
-            fprintf(stderr, "child: %s: %s\n", error_name(rc), c->bench.error.text);
-        /* Not destroyed: durability must not depend on it. */
-        _exit(rc ? 3 : 0);
-    }
-    return faults_wait(&c->faults, child, delay_us, c->seed);
-}
-
 /* Learns what the child acknowledged. Ids of an operation in flight may be stored or not. */
 static inline void crash_learn(struct crash *c)
 {
@@ -282,15 +264,15 @@ static inline void crash_expect(struct crash *c, const char *when)
 {
     const int rc = spfresh_check(&c->s->base, NULL);
     if (rc)
-        fail_msg("%s: %s (kill_at %zu, fail_at %zu, seed %" PRIu64 ")", when, c->bench.error.text,
-                 c->faults.kill_at, c->faults.fail_at, c->seed);
+        fail_msg("%s: %s (fail_at %zu, seed %" PRIu64 ")", when, c->bench.error.text,
+                 c->faults.fail_at, c->seed);
     for (size_t id = 0; id < CRASH_IDS; id++) {
         const bool there = spfresh_slot_of(c->s, id, NULL);
         if (c->doubtful[id])
             c->stored[id] = there;
         else if (there != c->stored[id])
-            fail_msg("%s: id %zu is %s (kill_at %zu, fail_at %zu, seed %" PRIu64 ")", when, id,
-                     there ? "back" : "lost", c->faults.kill_at, c->faults.fail_at, c->seed);
+            fail_msg("%s: id %zu is %s (fail_at %zu, seed %" PRIu64 ")", when, id,
+                     there ? "back" : "lost", c->faults.fail_at, c->seed);
     }
     memset(c->doubtful, 0, sizeof c->doubtful);
     for (size_t id = 0; id < CRASH_IDS; id++) {

@@ -1,7 +1,5 @@
-/* test_recovery.c - after a kill at any system call the index holds what it acknowledged and
- * nothing else; saved indexes; logs that are lost. Kills at any time and in recovery are
- * contract/test_crash. */
-#include "tests/support/fault_steps.h"
+/* test_recovery.c - saved indexes; logs that are lost. Processes that are killed are
+   contract/test_crash. */
 #include "tests/unit/spfresh/crash.h"
 
 struct row {
@@ -37,33 +35,6 @@ static struct spfresh_params params_of(const struct row *row)
     if (row->live)
         p.background_threads = 2;
     return p;
-}
-
-/* Runs the same stream killed at call 1, 2, 3, ... until it finishes. */
-static void kill_at_every_call(const struct row *row, size_t steps)
-{
-    static struct crash c;
-    bool finished = false;
-    size_t i = 1;
-
-    for (; !finished; i = test_sampled_fault(i)) {
-        crash_begin(&c, row->live, params_of(row));
-        c.faults.kill_at = i;
-        finished = crash_child(&c, steps, true, 0);
-        crash_learn(&c);
-        crash_recover(&c);
-        crash_end(&c);
-    }
-    print_message("           %s: killed at calls up to %zu\n", row->name, i);
-    assert_true(i > 40);
-}
-
-/* RocksDB's system calls cannot be intercepted. */
-static void test_every_call(void **state)
-{
-    for (size_t i = 0; i < ROWS; i++)
-        if (rows[i].maintenance != SPFRESH_BACKGROUND && rows[i].store != POSTING_ROCKSDB)
-            kill_at_every_call(&rows[i], 8);
 }
 
 /* --------------------------------------------------------------------------- save and load */
@@ -195,7 +166,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_save_elsewhere),
         cmocka_unit_test(test_no_wal),
-        cmocka_unit_test(test_every_call),
         cmocka_unit_test(test_log_lost),
     };
     return test_run("spfresh_recovery", tests);

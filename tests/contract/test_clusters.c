@@ -135,7 +135,7 @@ static void expect_levels(struct world *w)
 static void clustered_step(struct world *w)
 {
     bool more;
-    switch (rng_below(&w->rng, 6)) {
+    switch (rng_below(&w->rng, 7)) {
         case 0: world_insert(w, 1); break;
         case 1:
             if (w->ops->remove)
@@ -146,6 +146,7 @@ static void clustered_step(struct world *w)
                 world_ok(w, index_maintain(&w->index, 0, &more));
             break;
         case 3: (void)world_reload(w); break;
+        case 4: world_train_again(w); break;
         default: world_insert(w, 1 + rng_below(&w->rng, 100));
     }
 }

@@ -20,7 +20,7 @@ static void recover(struct world *w, int rc, const char *doing)
     error_clear(&w->bench.error);
     mem->fail_at = 0;
     mem->limit_bytes = 0; /* check() needs memory of its own */
-    if (w->index.index)
+    if (w->index.index && !w->index.in_transaction)
         world_check(w);
 }
 
@@ -170,6 +170,16 @@ static void start_afresh(struct world *w)
     test_dir_clear(w->saved);
 }
 
+/* The at-th allocation from now on fails, and if persistent every later one. */
+static void arm(struct world *w, size_t at, bool persistent)
+{
+    struct mem *mem = &w->bench.mem;
+    atomic_store(&mem->calls, 0);
+    atomic_store(&mem->failed, false);
+    mem->fail_at = at;
+    mem->fail_after = persistent;
+}
+
 /* The at-th allocation fails, and if persistent every later one of that operation; whether it was
    asked for at all. */
 static bool life_with_fault(struct world *w, size_t at, bool persistent)
@@ -178,10 +188,7 @@ static bool life_with_fault(struct world *w, size_t at, bool persistent)
     w->step = at;
     w->calls_failed = 0;
     w->rng = rng_at(test_seed(), 7);
-    atomic_store(&mem->calls, 0);
-    atomic_store(&mem->failed, false);
-    mem->fail_at = at;
-    mem->fail_after = persistent;
+    arm(w, at, persistent);
     life(w);
     mem->fail_at = 0;
     start_afresh(w);
@@ -209,6 +216,84 @@ static void test_allocator(struct world *w)
         print_message("           %s asks env.mem for nothing: skipped\n", w->ops->name);
     else
         world_expect(w, w->step > 1, "no allocation was ever asked of env.mem");
+}
+
+/* ---- transactions */
+
+/* A commit that failed has done nothing: the state is as before it, and it may be tried again or
+   taken back. */
+static void commit_through(struct world *w, struct past *before, bool again)
+{
+    const int rc = index_commit(&w->index, NULL);
+    if (rc == OK)
+        return;
+    recover(w, rc, "commit");
+    world_search_past(w, before, 9);
+    if (again)
+        world_ok(w, index_commit(&w->index, NULL));
+    else
+        world_rollback(w, before);
+}
+
+static void live_transaction(struct world *w, bool again)
+{
+    enum { QUERIES = 6, K = 9 };
+    uint64_t ids[QUERIES * K];
+    float distances[QUERIES * K];
+    uint64_t version = 0;
+    int rc = index_begin(&w->index);
+    struct past before = world_past(w);
+    if (rc != OK) {
+        recover(w, rc, "begin");
+        world_ok(w, index_begin(&w->index));
+    }
+    insert_through(w, 30);
+    remove_through(w, 20);
+    commit_through(w, &before, again);
+    if ((rc = index_snapshot(&w->index, &version)) != OK) {
+        recover(w, rc, "snapshot");
+        world_ok(w, index_snapshot(&w->index, &version));
+    }
+    void *queries = world_rows(w, QUERIES);
+    const struct search_request request = { world_vectors(w, queries, QUERIES), K, w->knobs, NULL,
+                                            1 };
+    struct search_result result = { .ids = ids, .distances = distances };
+    if ((rc = index_search_as_of(&w->index, version, &request, &result)) != OK) {
+        recover(w, rc, "search as of a snapshot");
+        world_ok(w, index_search_as_of(&w->index, version, &request, &result));
+    }
+    world_expect_answers(w, queries, QUERIES, K, NULL, ids, distances);
+    world_ok(w, index_release(&w->index, version));
+    free(queries);
+    world_forget(&before);
+    w->bench.mem.fail_at = 0;
+    world_check(w);
+    world_search(w, 2, K, NULL, 1);
+}
+
+/* From begin() to the release of a snapshot. */
+static void test_transactions(struct world *w)
+{
+    if (!w->ops->txn || (w->flags & BASELINE) || (w->dim != 7 && w->dim != 64) ||
+        (w->space.metric != INDEX_L2SQ && w->dim != 64))
+        return;
+    bool hit = true;
+    for (size_t i = 1; hit; i = world_next_fault(w, i)) {
+        hit = false;
+        for (int persistent = 0; persistent < 2; persistent++) {
+            struct mem *mem = &w->bench.mem;
+            w->step = i;
+            w->rng = rng_at(test_seed(), 7);
+            world_ok(w, world_open(w));
+            world_train(w);
+            world_insert(w, 60);
+            arm(w, i, persistent);
+            live_transaction(w, (i + (size_t)persistent) % 2);
+            hit |= atomic_load(&mem->failed);
+            start_afresh(w);
+        }
+    }
+    world_expect(w, w->step > 1, "no allocation was ever asked of env.mem");
 }
 
 /* A limit instead of a count: the index must stay whole when it is full. */
@@ -416,9 +501,9 @@ static void test_save_nowhere(struct world *w)
 
 int main(void)
 {
-    static const char *const names[] = { "allocator", "memory limit", "damaged files",
-                                         "save nowhere" };
-    static world_test *const tests[] = { test_allocator, test_memory_limit, test_damaged_files,
-                                         test_save_nowhere };
+    static const char *const names[] = { "allocator", "transactions", "memory limit",
+                                         "damaged files", "save nowhere" };
+    static world_test *const tests[] = { test_allocator, test_transactions, test_memory_limit,
+                                         test_damaged_files, test_save_nowhere };
     return world_run("faults", names, tests, sizeof tests / sizeof *tests);
 }

@@ -50,17 +50,6 @@ static void set_some(struct world *w)
     free(was);
 }
 
-/* A method may refuse a second training. */
-static void train_again(struct world *w)
-{
-    const size_t n = 200;
-    void *sample = world_rows(w, n);
-    const int rc = w->ops->train ? index_train(&w->index, world_vectors(w, sample, n)) : OK;
-    world_expect(w, rc == OK || rc == ERR_ARGUMENT, "train: %s", w->bench.error.text);
-    error_clear(&w->bench.error);
-    free(sample);
-}
-
 static void random_step(struct world *w)
 {
     bool more;
@@ -75,7 +64,7 @@ static void random_step(struct world *w)
                 world_ok(w, index_maintain(&w->index, rng_below(&w->rng, 2) ? 0 : 5000, &more));
             break;
         case 3: (void)(rng_below(&w->rng, 2) == 0 && world_reload(w)); break;
-        case 4: train_again(w); break;
+        case 4: world_train_again(w); break;
         default: world_insert(w, 1 + rng_below(&w->rng, 120)); break;
     }
 }

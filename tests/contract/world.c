@@ -130,14 +130,25 @@ int world_open(struct world *w)
     return index_open(&w->index, w->ops, &w->bench.env, w->params);
 }
 
-void world_train(struct world *w)
+static int train(struct world *w)
 {
-    if (!w->ops->train)
-        return;
     const size_t n = 200;
     void *sample = world_rows(w, n);
-    world_ok(w, index_train(&w->index, world_vectors(w, sample, n)));
+    const int rc = w->ops->train ? index_train(&w->index, world_vectors(w, sample, n)) : OK;
     free(sample);
+    return rc;
+}
+
+void world_train(struct world *w)
+{
+    world_ok(w, train(w));
+}
+
+void world_train_again(struct world *w)
+{
+    const int rc = train(w);
+    world_expect(w, rc == OK || rc == ERR_ARGUMENT, "train: %s", w->bench.error.text);
+    error_clear(&w->bench.error);
 }
 
 /* ---- the truth */

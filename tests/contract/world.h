@@ -107,6 +107,7 @@ void world_refused(struct world *, int code, int rc, const char *call, const cha
 /* Opens the index on the bench's env; trains it where the method can. */
 int world_open(struct world *);
 void world_train(struct world *);
+void world_train_again(struct world *); /* a method may refuse it */
 struct vectors world_vectors(const struct world *, const void *rows, size_t n);
 /* n random rows of the space, near one another, some equal to live ones. The caller frees. */
 void *world_rows(struct world *, size_t n);

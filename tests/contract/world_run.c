@@ -86,11 +86,15 @@ static const struct setting settings[] = {
     { "channi", "wal=none", "", 0 },
     { "channi", SMALL_CLUSTERS "cluster_index=graph,wal=none,history=4", ALL_CLUSTERS,
       EXHAUSTIVE | COMPARES_ALL },
-    { "channi", SMALL_CLUSTERS "cluster_index=scan,target_cluster=30,split_max=60", ALL_CLUSTERS,
-      EXHAUSTIVE | COMPARES_ALL },
+    { "channi",
+      SMALL_CLUSTERS
+      "cluster_index=scan,target_cluster=30,split_max=60,parts=3,reuse=false,alias_max=2",
+      ALL_CLUSTERS, EXHAUSTIVE | COMPARES_ALL },
     /* A bound so wide that it does not fail. */
-    { "channi", SMALL_CLUSTERS "cluster_index=codes,eps0=12,cold_rows=true,history=2", ALL_CLUSTERS,
-      EXHAUSTIVE | COMPARES_ALL },
+    { "channi",
+      SMALL_CLUSTERS
+      "cluster_index=codes,eps0=12,cold_rows=true,history=2,alias=false,ood_sigma=1,ood_excess=0",
+      ALL_CLUSTERS, EXHAUSTIVE | COMPARES_ALL },
     { "channi", SMALL_CLUSTERS "cluster_index=codes,maintenance=explicit,wal=synced",
       "nprobe=2,in_ef=12", 0 },
     { "channi", SMALL_CLUSTERS "cluster_index=graph,wal=none", "nprobe=2,in_ef=12", 0 },
@@ -105,7 +109,7 @@ static const struct setting settings[] = {
     { "asteria",
       "rotation=identity,code=none,address_bits=6,vantages=learned,lrsq_pca=false,bits=6",
       "mode=certified,nprobe=4194304", EXHAUSTIVE },
-    { "asteria", "rotation=opq,code=golay,address_bits=7,storage=tiered,cache_mb=0",
+    { "asteria", "rotation=opq,code=golay,address_bits=7,storage=tiered,cache_mb=1",
       "mode=certified,nprobe=4194304", EXHAUSTIVE },
     { "asteria",
       FEW_STEPS ",code=bch,caprg=true,link_policy=insert,leaf_cap=8,retrain_share=.5,wal=written",

@@ -202,84 +202,50 @@ static struct asteria_bucket *fullest(const struct asteria_world *w)
     return most;
 }
 
-static void narrow_box(struct asteria *a, struct asteria_bucket *b)
-{
-    b->high[0] = b->low[0] + (b->high[0] - b->low[0]) / 2;
-}
-static void narrow_ball(struct asteria *a, struct asteria_bucket *b)
-{
-    b->far *= .9F;
-}
-static void narrow_angles(struct asteria *a, struct asteria_bucket *b)
-{
-    b->angle_min += .5F * (b->angle_max - b->angle_min);
-}
-static void flip_bit(struct asteria *a, struct asteria_bucket *b)
-{
-    b->words[1] ^= 1;
-}
-static void other_slot(struct asteria *a, struct asteria_bucket *b)
-{
-    b->slots[0] = b->slots[1];
-}
-static void other_place(struct asteria *a, struct asteria_bucket *b)
-{
-    a->places[b->slots[0]].position++;
-}
-static void one_alive_more(struct asteria *a, struct asteria_bucket *b)
-{
-    b->live++;
-}
-static void one_row_more(struct asteria *a, struct asteria_bucket *b)
-{
-    a->live++;
-}
-static void free_one_that_lives(struct asteria *a, struct asteria_bucket *b)
-{
-    a->free[0] = b->slots[0];
-}
-static void forget_a_free_one(struct asteria *a, struct asteria_bucket *b)
-{
-    a->n_free--;
-}
-static void same_id(struct asteria *a, struct asteria_bucket *b)
-{
-    a->ids[b->slots[0]] = a->ids[b->slots[1]];
-}
-static void other_code(struct asteria *a, struct asteria_bucket *b)
+enum bug {
+    BOX,
+    BALL,
+    ANGLES,
+    WORD,
+    SLOT,
+    PLACE,
+    ALIVE,
+    LIVE,
+    FREE,
+    LOST_SLOT,
+    ID,
+    SHORT_CODE,
+    ADDRESS,
+    BUGS
+};
+
+static void plant(enum bug bug, struct asteria *a, struct asteria_bucket *b)
 {
     struct asteria_generation *g = a->generations[a->now];
 
-    memcpy(segmented_at(&g->codes, b->slots[0]), segmented_at(&g->codes, b->slots[1]),
-           g->model->lrsq->code_bytes);
-}
-static void other_address(struct asteria *a, struct asteria_bucket *b)
-{
-    b->address ^= 1;
+    switch (bug) {
+        case BOX: b->high[0] = b->low[0] + (b->high[0] - b->low[0]) / 2; break;
+        case BALL: b->far *= .9F; break;
+        case ANGLES: b->angle_min += .5F * (b->angle_max - b->angle_min); break;
+        case WORD: b->words[1] ^= 1; break;
+        case SLOT: b->slots[0] = b->slots[1]; break;
+        case PLACE: a->places[b->slots[0]].position++; break;
+        case ALIVE: b->live++; break;
+        case LIVE: a->live++; break;
+        case FREE: a->free[0] = b->slots[0]; break;
+        case LOST_SLOT: a->n_free--; break;
+        case ID: a->ids[b->slots[0]] = a->ids[b->slots[1]]; break;
+        case SHORT_CODE:
+            memcpy(segmented_at(&g->codes, b->slots[0]), segmented_at(&g->codes, b->slots[1]),
+                   g->model->lrsq->code_bytes);
+            break;
+        default: b->address ^= 1;
+    }
 }
 
 static void test_check_finds(void **state)
 {
-    static const struct {
-        const char *name;
-        void (*plant)(struct asteria *, struct asteria_bucket *);
-    } bugs[] = {
-        { "box", narrow_box },
-        { "ball", narrow_ball },
-        { "angles", narrow_angles },
-        { "word", flip_bit },
-        { "slot", other_slot },
-        { "place", other_place },
-        { "alive", one_alive_more },
-        { "live", one_row_more },
-        { "free", free_one_that_lives },
-        { "lost slot", forget_a_free_one },
-        { "id", same_id },
-        { "short code", other_code },
-        { "address", other_address },
-    };
-
-    for (size_t i = 0; i < sizeof bugs / sizeof *bugs; i++) {
+    for (enum bug bug = BOX; bug < BUGS; bug++) {
         struct asteria_world w;
 
         asteria_world_open(&w, "address_bits=2,caprg=false", INDEX_F32, 24, 500, 1);
@@ -290,10 +256,10 @@ static void test_check_finds(void **state)
         asteria_world_maintain_all(&w);
         asteria_world_check(&w);
         assert_true(a->n_free > 0);
-        bugs[i].plant(a, fullest(&w));
+        plant(bug, a, fullest(&w));
         const int rc = asteria_ops.check(w.index, NULL);
         if (rc != ERR_INVARIANT)
-            fail_msg("check() finds no fault with a wrong %s", bugs[i].name);
+            fail_msg("check() does not find bug %d", bug);
         error_clear(&w.bench.error);
         asteria_world_close(&w);
     }

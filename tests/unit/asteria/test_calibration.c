@@ -1,5 +1,5 @@
 /* test_calibration.c - calibration: quantiles cover new pairs as often as promised and not more.
- * Vantages are orthonormal and lose less than coordinates. Rows are encoded by the model.
+ * Vantages are orthonormal and lose less than coordinates.
  */
 #include "tests/unit/asteria/model.h"
 
@@ -266,82 +266,17 @@ static void test_vantages_of_anything(void **state)
             mem_free(&b.mem, v);
             free(z);
         }
-    for (size_t i = 1;; i++) { /* allocations come before the steps: the failing runs are short */
-        float *v = NULL;
-        test_fail_allocation(&b.mem, i, false);
-        const int rc = asteria_vantage_learn(&v, &b.env, 6, D, rows, rows, 40, 1, NULL);
-        b.mem.fail_at = 0;
-        assert_code(rc, b.mem.failed ? ERR_NO_MEMORY : OK, &b.error);
-        assert_true((v == NULL) == b.mem.failed);
-        mem_free(&b.mem, v);
-        assert_int_equal(mem_live(&b.mem), 0);
-        if (!b.mem.failed)
-            break;
-    }
     test_bench_end(&b);
     free(rows);
-}
-
-/* ---------------------------------------------------------------------------------- encoding */
-
-static void test_encode(void **state)
-{
-    enum { N = 150 };
-    struct rng r = rng_at(test_seed(), 5);
-    static const size_t dims[] = { 3, 20 };
-    for (int bytes = 0; bytes < 2; bytes++)
-        for (size_t d = 0; d < 2; d++) {
-            const size_t dim = dims[d];
-            struct test_bench b;
-            struct asteria_params p;
-            test_bench_begin(&b, bytes ? INDEX_U8 : INDEX_F32, INDEX_COS, dim, 3);
-            param_defaults(asteria_ops.params, &p);
-            p.rotation = ROTATION_HADAMARD;
-            float *rows = rows_around(&r, N, dim, 5, .5), *units = malloc(N * dim * sizeof *units);
-            uint8_t *u8 = malloc(N * dim);
-            test_fill_u8(&r, u8, N, dim, 5, .5);
-            const void *stored = bytes ? (const void *)u8 : rows;
-            struct asteria_model *model = fitted(&b, &p, 5, rows, N, NULL);
-            const size_t out_dim = model->rotation->out_dim;
-            float *z = mem_array(&b.mem, N * out_dim, sizeof *z);
-            float *hashes = mem_array(&b.mem, N * model->m, sizeof *hashes);
-            struct asteria_encoding out[N];
-            struct asteria a = { .base.env = b.env };
-            assert_ok(asteria_encode(&a, model, stored, N, units, z, hashes, out), &b.error);
-            for (size_t i = 0; i < N; i++) {
-                const struct asteria_encoding *e = out + i;
-                double norm = 0, distance = 0;
-                assert_ptr_equal(e->unit, bytes ? units + i * dim : rows + i * dim);
-                for (size_t j = 0; j < dim; j++)
-                    norm += (double)e->unit[j] * e->unit[j];
-                assert_true(fabs(norm - 1) < 1e-5);
-                assert_ptr_equal(e->z, z + i * out_dim);
-                assert_true(e->word == word_of(&b, model, e->unit));
-                assert_true(e->word == asteria_ecc_word(&model->ecc, e->p));
-                assert_int_equal(e->address, asteria_ecc_decode(&model->ecc, e->p));
-                for (size_t j = 0; j < dim; j++)
-                    distance += pow((double)e->unit[j] - out[0].unit[j], 2);
-                const float said = asteria_distance(
-                    &b.env, stored, (const char *)stored + i * dim * (bytes ? 1 : 4));
-                assert_true(fabs(distance - (double)said) < 1e-5);
-            }
-            mem_free(&b.mem, z);
-            mem_free(&b.mem, hashes);
-            asteria_model_destroy(&b.env, model);
-            assert_int_equal(mem_live(&b.mem), 0);
-            test_bench_end(&b);
-            free(rows);
-            free(units);
-            free(u8);
-        }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_coverage), cmocka_unit_test(test_few_pairs),
-        cmocka_unit_test(test_vantages), cmocka_unit_test(test_vantages_of_anything),
-        cmocka_unit_test(test_encode),
+        cmocka_unit_test(test_coverage),
+        cmocka_unit_test(test_few_pairs),
+        cmocka_unit_test(test_vantages),
+        cmocka_unit_test(test_vantages_of_anything),
     };
-    return test_run("asteria: calibration, vantages, encoding", tests);
+    return test_run("asteria: calibration, vantages", tests);
 }

@@ -375,6 +375,35 @@ static void test_distances_are_few(void **state)
     asteria_world_close(&w);
 }
 
+static int count_found(void *to, size_t query, uint64_t id, float distance)
+{
+    ++*(size_t *)to;
+    return OK;
+}
+
+/* Bounds save work of a range search and change no answer. */
+static void test_bounds_spare_distances(void **state)
+{
+    struct asteria_world w;
+    struct asteria_knobs knobs = world_knobs();
+    struct work work[2];
+    size_t n[2] = { 0 };
+    world_open(&w, world_defaults(), INDEX_F32, 32, 1000, 1);
+    asteria_world_train(&w, 0, 1000);
+    asteria_world_insert(&w, 0, 1000);
+    for (int all = 0; all < 2; all++) {
+        const struct range_request request = { rows_from(&w, 0, 8), .05, &knobs, NULL, 1 };
+        struct range_result result = { .found = count_found, .to = &n[all] };
+        knobs.use_b1 = knobs.use_b2 = knobs.use_b3 = !all;
+        assert_ok(asteria_ops.range(w.index, &request, &result), &w.bench.error);
+        work[all] = result.work;
+    }
+    assert_true(n[0] >= 8 && n[0] == n[1]);
+    assert_true(work[1].distances >= 8 * 1000);
+    assert_true(work[0].distances < work[1].distances / 4);
+    asteria_world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_two_generations),
         cmocka_unit_test(test_threads_and_repeats),
         cmocka_unit_test(test_distances_are_few),
+        cmocka_unit_test(test_bounds_spare_distances),
     };
     return test_run("asteria_search", tests);
 }

@@ -2,6 +2,7 @@
  * afterwards; files with wrong values, of another kind or of other versions are refused. Damaged
  * files are contract/test_faults. */
 #include "tests/unit/asteria/saved.h"
+#include "tests/unit/asteria/sections.h"
 
 /* Applies the same calls to both. */
 static void live_together(struct asteria_world *x, struct asteria_world *y, size_t steps)
@@ -72,48 +73,21 @@ static void refused(struct asteria_world *s, const char *dir, const char *what, 
     assert_code(rc, rc, &s->bench.error);
 }
 
-/* A saved file, split into sections. */
-struct apart {
-    struct bytes all;
-    struct store_entry entries[STORE_SECTIONS_MAX];
-    size_t n;
-    char path[PATH_MAX];
-};
+static struct part_file file;
 
-static void take_apart(struct asteria_world *s, const char *dir, struct apart *x)
+/* Keeps the saved file, whose sections are changed from now on. */
+static void take_apart(struct asteria_world *s, const char *dir)
 {
-    static struct store_reader r;
-    const struct store_identity identity = saved_identity(s);
-
-    assert_ok(store_open(&r, dir, SAVED, &identity, &s->bench.error), &s->bench.error);
-    (void)snprintf(x->path, sizeof x->path, "%s", r.path);
-    x->all = bytes_read(x->path);
-    x->n = r.n_entries;
-    memcpy(x->entries, r.entries, r.n_entries * sizeof *r.entries);
-    store_close(&r);
+    file = (struct part_file){ .error = &s->bench.error,
+                               .name = SAVED,
+                               .identity = saved_identity(s) };
+    (void)snprintf(file.dir, sizeof file.dir, "%s", dir);
+    part_file_keep(&file);
 }
 
-/* Writes the file again with correct checksums: with `less` bytes fewer in a section, or with n
-   bytes at `at` replaced. */
-static void write_again(struct asteria_world *s, const struct apart *x, const char *dir,
-                        size_t section, size_t less, size_t at, const void *instead, size_t n)
+static void change(const char *tag, size_t at, const void *value, size_t n)
 {
-    static struct store_writer w;
-    const struct store_identity identity = saved_identity(s);
-
-    assert_ok(store_begin(&w, dir, SAVED, &identity, NULL, &s->bench.error), &s->bench.error);
-    for (size_t i = 0; i < x->n; i++) {
-        const struct store_entry *e = &x->entries[i];
-        unsigned char *bytes = malloc(e->bytes + 1);
-        assert_non_null(bytes);
-        memcpy(bytes, x->all.at + e->offset, e->bytes);
-        if (i == section && n > 0)
-            memcpy(bytes + at, instead, n);
-        store_section(&w, e->tag);
-        store_write(&w, bytes, e->bytes - (i == section ? less : 0));
-        free(bytes);
-    }
-    assert_ok(store_commit(&w), &s->bench.error);
+    part_file_change(&file, &(struct section_change){ tag, at, value, n, 0, false });
 }
 
 /* Correct checksums, but wrong values: refused, or an index that does not crash. Shorter sections
@@ -121,7 +95,6 @@ static void write_again(struct asteria_world *s, const struct apart *x, const ch
 static void test_nonsense(void **state)
 {
     struct asteria_world s;
-    static struct apart x;
     static struct small_answers answers;
     struct rng rng = rng_at(test_seed(), 32);
     char saved[PATH_MAX];
@@ -129,23 +102,23 @@ static void test_nonsense(void **state)
 
     begin_saved(&s, &kinds[0], HALFWAY, saved);
     small_close(&s);
-    take_apart(&s, saved, &x);
-    for (size_t i = 0; i < x.n; i++) {
-        const struct store_entry *e = &x.entries[i];
+    take_apart(&s, saved);
+    for (size_t i = 0; i < file.sound.n_entries; i++) {
+        const struct store_entry *e = &file.sound.entries[i];
         const bool numbers = strncmp(e->tag, "meta", 4) == 0 || strncmp(e->tag, "params", 6) == 0 ||
                              strncmp(e->tag, "ids", 3) == 0 || strncmp(e->tag, "places", 6) == 0 ||
                              strncmp(e->tag, "free", 4) == 0 ||
                              strncmp(e->tag, "buckets", 7) == 0 ||
                              strncmp(e->tag, "slots", 5) == 0 || strncmp(e->tag, "alive", 5) == 0;
         if (e->bytes > 0) {
-            write_again(&s, &x, saved, i, 1, 0, NULL, 0);
+            part_file_change(&file, &(struct section_change){ .tag = e->tag, .more = -1 });
             refused(&s, saved, "a byte less", e->tag);
         }
         for (size_t trial = 0; numbers && e->bytes >= 4 && trial < 60; trial++) {
             const uint32_t odd[] = { 0,        1,          UINT32_MAX, (uint32_t)rng_u64(&rng),
                                      1U << 31, STORE_ROWS, 3,          0x7f800000 };
             const size_t at = rng_below(&rng, e->bytes / 4) * 4;
-            write_again(&s, &x, saved, i, 0, at, &odd[rng_below(&rng, 8)], 4);
+            change(e->tag, at, &odd[rng_below(&rng, 8)], 4);
             const int rc = small_load(&s, saved);
             if (rc == OK && state_of(&s)->trained)
                 small_search(&s, 2, &answers);
@@ -156,25 +129,14 @@ static void test_nonsense(void **state)
         }
     }
     assert_true(refusals > 100);
-    free(x.all.at);
+    store_close(&file.sound);
     end_saved(&s, saved);
-}
-
-static size_t section_of(const struct apart *x, const char *tag)
-{
-    size_t i = 0;
-
-    while (i < x->n && strcmp(x->entries[i].tag, tag) != 0)
-        i++;
-    assert_true(i < x->n);
-    return i;
 }
 
 /* Values that would make computations meaningless. */
 static void test_impossible(void **state)
 {
     struct asteria_world s;
-    static struct apart x;
     char saved[PATH_MAX];
     const float wild = 3e30F;
     const int64_t none = -1;
@@ -182,7 +144,7 @@ static void test_impossible(void **state)
 
     begin_saved(&s, &kinds[0], HALFWAY, saved);
     small_close(&s);
-    take_apart(&s, saved, &x);
+    take_apart(&s, saved);
     const struct {
         const char *tag;
         size_t at;
@@ -198,11 +160,10 @@ static void test_impossible(void **state)
         { "params", offsetof(struct asteria_params, address_bits), &(const int64_t){ 13 }, 8 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        write_again(&s, &x, saved, section_of(&x, cases[i].tag), 0, cases[i].at, cases[i].instead,
-                    cases[i].n);
+        change(cases[i].tag, cases[i].at, cases[i].instead, cases[i].n);
         assert_code(small_load(&s, saved), ERR_CORRUPT, &s.bench.error);
     }
-    free(x.all.at);
+    store_close(&file.sound);
     end_saved(&s, saved);
 }
 
@@ -210,8 +171,8 @@ static void test_impossible(void **state)
 static void test_slots(void **state)
 {
     struct asteria_world s;
-    static struct apart x;
     char saved[PATH_MAX];
+    const void *free_slots;
 
     begin_saved(&s, &kinds[0], FULL, saved);
     asteria_world_remove(&s, 0, 100, 1);
@@ -219,43 +180,30 @@ static void test_slots(void **state)
     assert_true(state_of(&s)->n_free > 1);
     assert_ok(asteria_ops.save(s.index, saved), &s.bench.error);
     small_close(&s);
-    take_apart(&s, saved, &x);
-    const size_t section = section_of(&x, "free");
-    write_again(&s, &x, saved, section, 0, 4, x.all.at + x.entries[section].offset, 4);
+    take_apart(&s, saved);
+    assert_ok(store_need(&file.sound, "free", SIZE_MAX, &free_slots, NULL), &s.bench.error);
+    change("free", 4, free_slots, 4);
     assert_code(small_load(&s, saved), ERR_CORRUPT, &s.bench.error);
-    free(x.all.at);
+    store_close(&file.sound);
     end_saved(&s, saved);
 }
 
 static void test_others(void **state)
 {
     struct asteria_world s;
-    static struct apart x;
     char saved[PATH_MAX];
 
     begin_saved(&s, &kinds[0], HALFWAY, saved);
     small_close(&s);
-    take_apart(&s, saved, &x);
-    const struct index_env env = s.bench.env;
-    s.bench.env.dim = STORE_DIM + 1;
-    assert_code(small_load(&s, saved), ERR_DIMENSION, &s.bench.error);
-    s.bench.env = env;
-    s.bench.env.element = INDEX_U8;
-    assert_code(small_load(&s, saved), ERR_DIMENSION, &s.bench.error);
-    s.bench.env = env;
-    s.bench.env.metric = INDEX_L2SQ;
-    assert_code(small_load(&s, saved), ERR_DIMENSION, &s.bench.error);
-    s.bench.env = env;
+    take_apart(&s, saved);
     assert_code(small_load(&s, s.dir), ERR_NOT_FOUND, &s.bench.error);
 
     /* Written by a later version of the program. */
-    static struct store_writer w;
-    struct store_identity identity = saved_identity(&s);
-    identity.version++;
-    assert_ok(store_begin(&w, saved, SAVED, &identity, NULL, &s.bench.error), &s.bench.error);
-    assert_ok(store_commit(&w), &s.bench.error);
+    file.identity.version++;
+    (void)part_file_write(&file);
+    part_file_written(&file);
     assert_code(small_load(&s, saved), ERR_VERSION, &s.bench.error);
-    free(x.all.at);
+    store_close(&file.sound);
     end_saved(&s, saved);
 }
 

@@ -69,6 +69,26 @@ static void change(struct asteria_world *w)
     }
 }
 
+static void begin_readers(struct reader readers[READERS], const struct asteria_world *w,
+                          atomic_bool *done)
+{
+    for (unsigned i = 0; i < READERS; i++) {
+        readers[i] = (struct reader){ .w = w, .done = done, .number = i };
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, search_on, &readers[i]), 0);
+    }
+}
+
+static void end_readers(struct reader readers[READERS])
+{
+    atomic_store(readers[0].done, true);
+    for (size_t i = 0; i < READERS; i++) {
+        assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
+        assert_int_equal(readers[i].rc, OK);
+        assert_int_equal(readers[i].wrong, 0);
+        assert_true(readers[i].searches > 0);
+    }
+}
+
 /* threads: for the changes. */
 static void search_beside(const char *settings, size_t threads)
 {
@@ -79,18 +99,9 @@ static void search_beside(const char *settings, size_t threads)
     asteria_world_open(&w, settings, INDEX_F32, 24, ROWS, threads);
     asteria_world_train(&w, 0, 300);
     asteria_world_insert(&w, 0, STAY);
-    for (unsigned i = 0; i < READERS; i++) {
-        readers[i] = (struct reader){ .w = &w, .done = &done, .number = i };
-        assert_int_equal(pthread_create(&readers[i].thread, NULL, search_on, &readers[i]), 0);
-    }
+    begin_readers(readers, &w, &done);
     change(&w);
-    atomic_store(&done, true);
-    for (size_t i = 0; i < READERS; i++) {
-        assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
-        assert_int_equal(readers[i].rc, OK);
-        assert_int_equal(readers[i].wrong, 0);
-        assert_true(readers[i].searches > 0);
-    }
+    end_readers(readers);
     asteria_world_check(&w);
     asteria_world_maintain_all(&w);
     asteria_world_check(&w);
@@ -98,15 +109,11 @@ static void search_beside(const char *settings, size_t threads)
     asteria_world_close(&w);
 }
 
+/* Of few buckets; and of many: threads add the rows of a batch to different buckets, many of them
+   new. */
 static void test_searches_beside_changes(void **state)
 {
     search_beside("address_bits=4,eps0=12", 1);
-}
-
-/* The same with many buckets: threads add the rows of a batch to different buckets, many
-   of them new. */
-static void test_searches_beside_changes_of_many(void **state)
-{
     search_beside("code=none,address_bits=18,eps0=12", 4);
 }
 
@@ -218,10 +225,7 @@ static void update_beside(const char *settings)
     asteria_world_insert(&w, 0, STAY);
     saver.done = &done;
     assert_int_equal(pthread_create(&saver.thread, NULL, save_on, &saver), 0);
-    for (unsigned i = 0; i < READERS; i++) {
-        readers[i] = (struct reader){ .w = &w, .done = &done, .number = i };
-        assert_int_equal(pthread_create(&readers[i].thread, NULL, search_on, &readers[i]), 0);
-    }
+    begin_readers(readers, &w, &done);
     for (unsigned i = 0; i < UPDATERS; i++) {
         updaters[i] = (struct updater){ .w = &w, .number = i };
         assert_int_equal(pthread_create(&updaters[i].thread, NULL, update_on, &updaters[i]), 0);
@@ -231,15 +235,10 @@ static void update_beside(const char *settings)
         assert_int_equal(updaters[i].rc, OK);
         note_updates(&updaters[i]);
     }
-    atomic_store(&done, true);
+    end_readers(readers);
     assert_int_equal(pthread_join(saver.thread, NULL), 0);
     assert_int_equal(saver.rc, OK);
     assert_true(saver.made > 0);
-    for (size_t i = 0; i < READERS; i++) {
-        assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
-        assert_int_equal(readers[i].rc, OK);
-        assert_int_equal(readers[i].wrong, 0);
-    }
     asteria_world_check(&w);
     asteria_ops.destroy(w.index);
     assert_ok(asteria_ops.load(&w.index, &w.bench.env, w.dir), &w.bench.error);
@@ -467,7 +466,6 @@ static void test_link_beside_other_models(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_searches_beside_changes),
-                                        cmocka_unit_test(test_searches_beside_changes_of_many),
                                         cmocka_unit_test(test_updates_beside_training),
                                         cmocka_unit_test(test_updates_beside_checkpoints),
                                         cmocka_unit_test(test_searches_while_a_file_is_written),

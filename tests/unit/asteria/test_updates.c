@@ -1,78 +1,6 @@
-/* test_updates.c - histories of changes: inserts, removals, changes of the model.
- * check() holds after each step, and certified searches are exact all the time.
- */
+/* test_updates.c - rows that move from model to model, slots that are used again, links. Histories
+ * of changes are contract/test_contract, with training among them contract/test_set. */
 #include "tests/unit/asteria/support.h"
-
-/* --------------------------------------------------------------------------------- histories */
-
-static void random_step(struct asteria_world *w)
-{
-    const size_t at = rng_below(&w->rng, w->capacity);
-    size_t n = 0;
-
-    switch (rng_below(&w->rng, 8)) {
-        case 0:
-        case 1:
-        case 2: /* rows from `at` on that are not stored, sometimes many */
-            while (at + n < w->capacity && !w->stored[at + n] &&
-                   n < (rng_below(&w->rng, 2) ? 1000U : 3U))
-                n++;
-            asteria_world_insert(w, at, n);
-            break;
-        case 3: asteria_world_remove(w, at, w->capacity - at, 1 + rng_below(&w->rng, 7)); break;
-        case 4: asteria_world_remove(w, at, 1, 1); break;
-        case 5: (void)asteria_world_maintain(w, 0); break;
-        case 6: (void)asteria_world_maintain(w, 1 + rng_below(&w->rng, 300)); break;
-        default:
-            if (rng_below(&w->rng, 4) == 0)
-                asteria_world_train(w, at / 2, w->capacity / 2);
-    }
-}
-
-static void live_history(const char *settings, enum element element, size_t dim, size_t steps)
-{
-    struct asteria_world w;
-
-    asteria_world_open(&w, settings, element, dim, 900, 2);
-    asteria_world_check(&w);
-    asteria_world_train(&w, 0, 300);
-    for (w.step = 0; w.step < steps; w.step++) {
-        random_step(&w);
-        asteria_world_check(&w);
-        asteria_world_search(&w, 2);
-    }
-    asteria_world_maintain_all(&w);
-    asteria_world_check(&w);
-    asteria_world_search(&w, 5);
-    asteria_world_close(&w);
-}
-
-static void test_histories(void **state)
-{
-    live_history("", INDEX_F32, 24, 60);
-    live_history("address_bits=5,compact_share=.1", INDEX_U8, 24, 60);
-    live_history("code=none,address_bits=18,degree=4", INDEX_F32, 64, 60);
-    live_history("code=none,address_bits=3,caprg=false", INDEX_U8, 7, 60);
-    live_history("rotation=pca,code=hamming,address_bits=6,link_policy=insert", INDEX_F32, 20, 40);
-    live_history("code=bch,address_bits=9,retrain_share=.4", INDEX_F32, 33, 60);
-}
-
-static void test_equal_rows(void **state)
-{
-    struct asteria_world w;
-
-    asteria_world_open(&w, "", INDEX_F32, 16, 1500, 1);
-    for (size_t i = 1; i < w.capacity; i++)
-        memcpy(w.rows + i * w.row_bytes, w.rows, w.row_bytes);
-    asteria_world_train(&w, 0, 300);
-    asteria_world_insert(&w, 0, 1500);
-    asteria_world_check(&w);
-    asteria_world_remove(&w, 0, 1500, 3);
-    asteria_world_maintain_all(&w);
-    asteria_world_check(&w);
-    asteria_world_search(&w, 3);
-    asteria_world_close(&w);
-}
 
 /* ------------------------------------------------------------------------------ bad input */
 
@@ -113,7 +41,6 @@ static void refuse(const char *settings)
 
 static void test_refused(void **state)
 {
-    refuse("code=hamming,address_bits=12");
     refuse("code=hamming,address_bits=12");
     refuse("storage=tiered"); /* without a folder */
     refuse("wal=written");
@@ -342,8 +269,6 @@ static void test_codes_of_centres(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_equal_rows),
         cmocka_unit_test(test_untrained),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_reencoding),

@@ -90,16 +90,6 @@ static inline void book_open(struct book *b, struct channi_params params, enum e
     book_create(b);
 }
 
-/* Returns a random id that is not stored; there is at least one. */
-static inline uint64_t book_new(struct book *b)
-{
-    size_t id = rng_below(&b->rng, b->capacity);
-
-    while (b->stored[id])
-        id = (id + 1) % b->capacity;
-    return id;
-}
-
 /* --------------------------------------------------------------------------------- answers */
 
 struct book_answer {

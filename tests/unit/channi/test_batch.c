@@ -12,8 +12,7 @@ struct replies {
 };
 
 /* How many queries a search has at a time. */
-static int search_by(struct ledger *l, size_t at_a_time, size_t threads, uint64_t version,
-                     struct replies *a)
+static int search_by(struct ledger *l, size_t at_a_time, size_t threads, struct replies *a)
 {
     int rc = OK;
 
@@ -24,9 +23,7 @@ static int search_by(struct ledger *l, size_t at_a_time, size_t threads, uint64_
         const struct search_request request = { queries, K, &l->knobs, NULL, threads };
         struct search_result result = { .ids = a->ids + i * K, .distances = a->distances + i * K };
 
-        rc = version == UINT64_MAX
-                 ? channi_ops.search(l->b.index, &request, &result)
-                 : channi_ops.txn->search_as_of(l->b.index, version, &request, &result);
+        rc = channi_ops.search(l->b.index, &request, &result);
         a->work.distances += result.work.distances;
         a->work.estimates += result.work.estimates;
         a->work.scanned += result.work.scanned;
@@ -92,9 +89,9 @@ static void test_same(void **state)
         l.knobs.nprobe = t->nprobe;
         l.knobs.early_stop_steps = t->early_stop_steps;
         l.knobs.rerank = t->rerank;
-        assert_ok(search_by(&l, 1, 1, UINT64_MAX, &single), &l.b.bench.error);
+        assert_ok(search_by(&l, 1, 1, &single), &l.b.bench.error);
         for (size_t threads = 1; threads <= 3; threads++) {
-            assert_ok(search_by(&l, MANY, threads, UINT64_MAX, &batch), &l.b.bench.error);
+            assert_ok(search_by(&l, MANY, threads, &batch), &l.b.bench.error);
             expect_same(&single, &batch);
             if (t->inside ==
                 INSIDE_GRAPH) { /* elsewhere the work depends on the order of arrival */
@@ -104,29 +101,6 @@ static void test_same(void **state)
         }
         ledger_close(&l);
     }
-}
-
-/* Of an old version. */
-static void test_as_of(void **state)
-{
-    struct channi_params p = ledger_params();
-    struct replies before, single, batch;
-    struct ledger l;
-    uint64_t version;
-
-    p.target_cluster = 40;
-    p.expected_n = 2000;
-    ledger_open(&l, p, INDEX_F32, DIM, ROWS, 2);
-    ledger_insert(&l, 2000);
-    assert_ok(channi_ops.txn->snapshot(l.b.index, &version), &l.b.bench.error);
-    assert_ok(search_by(&l, MANY, 2, UINT64_MAX, &before), &l.b.bench.error);
-    ledger_insert(&l, 2000);
-    assert_ok(search_by(&l, MANY, 2, version, &batch), &l.b.bench.error);
-    assert_ok(search_by(&l, 1, 1, version, &single), &l.b.bench.error);
-    expect_same(&single, &batch);
-    expect_same(&before, &batch);
-    assert_ok(channi_ops.txn->release(l.b.index, version), &l.b.bench.error);
-    ledger_close(&l);
 }
 
 /* With a cache smaller than the data, each file is read at most once per round. 10 clusters of graphs
@@ -139,11 +113,11 @@ static void test_reads(void **state)
 
     p.target_cluster = 150;
     open_mixed(&l, p, INDEX_F32);
-    assert_ok(search_by(&l, 1, 1, UINT64_MAX, &a), &l.b.bench.error);
+    assert_ok(search_by(&l, 1, 1, &a), &l.b.bench.error);
     const uint64_t before = reads(&l);
-    assert_ok(search_by(&l, 1, 1, UINT64_MAX, &a), &l.b.bench.error);
+    assert_ok(search_by(&l, 1, 1, &a), &l.b.bench.error);
     const uint64_t singly = reads(&l) - before;
-    assert_ok(search_by(&l, MANY, 1, UINT64_MAX, &a), &l.b.bench.error);
+    assert_ok(search_by(&l, MANY, 1, &a), &l.b.bench.error);
     const uint64_t grouped = reads(&l) - before - singly;
     assert_true(singly > 100);
     assert_true(grouped * 2 < singly);
@@ -161,14 +135,14 @@ static void test_out_of_memory(void **state)
 
     p.target_cluster = 40;
     open_mixed(&l, p, INDEX_F32);
-    assert_ok(search_by(&l, 1, 1, UINT64_MAX, &single), &l.b.bench.error);
+    assert_ok(search_by(&l, 1, 1, &single), &l.b.bench.error);
     for (size_t at = 1; !done; at += 1 + at / 4) {
         test_fail_allocation(&l.b.bench.mem, at, false);
-        const int rc = search_by(&l, MANY, 1, UINT64_MAX, &batch);
+        const int rc = search_by(&l, MANY, 1, &batch);
         done = !test_allocations_succeed(&l.b.bench.mem);
         if (rc != OK)
             assert_code(rc, ERR_NO_MEMORY, &l.b.bench.error);
-        assert_ok(search_by(&l, MANY, 1, UINT64_MAX, &batch), &l.b.bench.error);
+        assert_ok(search_by(&l, MANY, 1, &batch), &l.b.bench.error);
         expect_same(&single, &batch);
     }
     assert_ok(channi_cache_check(book_channi(&l.b)->cache), &l.b.bench.error);
@@ -225,7 +199,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same),
-        cmocka_unit_test(test_as_of),
         cmocka_unit_test(test_reads),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_little_is_not_shared),

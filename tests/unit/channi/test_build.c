@@ -1,5 +1,5 @@
 /* test_build.c - CHANNI's build: when it runs, where rows go, equal results with any number of
- * threads, its memory, and its codes. */
+ * threads, its memory, and codes, of deltas too. */
 #include <limits.h>
 
 #include "algorithms/channi/build/build.h"
@@ -263,6 +263,49 @@ static void test_codes(void **state)
     book_close(&b);
 }
 
+/* With codes a search compares few rows of a delta exactly, one at a time as in one commit, in an
+   index that was saved and read as in the one that was. Deleted rows are no answers. */
+static void test_coded_deltas(void **state)
+{
+    enum { N = 600, WIDE = 64, QUERIES = 40 };
+    struct channi_params p = book_defaults();
+    struct channi_knobs knobs = book_knobs();
+    struct book b;
+    char saved[PATH_MAX];
+
+    p.cluster_index = INSIDE_CODES;
+    p.target_cluster = 50;
+    p.split_max = p.merge_min = 0;
+    p.compact_share = 16;
+    p.maintenance = CHANNI_EXPLICIT;
+    p.expected_n = N;
+    p.defer_fraction = .5;
+    book_open(&b, p, INDEX_F32, WIDE, N, 1);
+    book_fill(&b, 0, N, 8, .3);
+    assert_ok(book_insert(&b, 0, N / 2), &b.bench.error);
+    for (size_t i = N / 2; i < 3 * N / 4; i++)
+        assert_ok(book_insert(&b, i, 1), &b.bench.error);
+    assert_ok(book_insert(&b, 3 * N / 4, N / 4), &b.bench.error);
+    for (size_t i = 0; i < N; i += 5)
+        assert_ok(book_remove(&b, i), &b.bench.error);
+    book_check(&b);
+    test_dir_make(saved);
+    assert_ok(channi_ops.save(b.index, saved), &b.bench.error);
+    for (int loaded = 0; loaded < 2; loaded++) {
+        const uint64_t before = book_counter(&b, delta_distances);
+        assert_true(book_recall(&b, QUERIES, 10, &knobs) > .98);
+        const uint64_t distances = book_counter(&b, delta_distances) - before;
+        assert_true(distances < DELTA_CODED_LEAST * QUERIES);
+        if (loaded)
+            break;
+        b.ops->destroy(b.index);
+        assert_ok(channi_ops.load(&b.index, &b.bench.env, saved), &b.bench.error);
+        book_check(&b);
+    }
+    book_close(&b);
+    test_dir_remove(saved);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_same_at_any_threads),
         cmocka_unit_test(test_list_goes_before_splits),
         cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_coded_deltas),
     };
     return test_run("channi_build", tests);
 }

@@ -152,8 +152,6 @@ static void test_knobs(void **state)
     l.knobs.eps = .5;
     struct answers stopped = ledger_ask(&l, queries, QUERIES, 10, 1, NULL);
     assert_true(atomic_load(&c->counters.stopped_early) > QUERIES / 2);
-    print_message("eps: %.0f rows of %.0f, recall %.3f of %.3f\n", stopped.work.scanned, scanned,
-                  answers_recall(&truth, &stopped), recall);
     assert_true(stopped.work.scanned < scanned / 2);
     assert_true(answers_recall(&truth, &stopped) > recall - .1);
     l.knobs.eps = 0;
@@ -186,8 +184,6 @@ static void test_idle(void **state)
         l.knobs.early_stop_clusters = 12;
         asked_of(&l, queries, NULL, &idle);
         some = (double)atomic_load(&c->counters.clusters_touched) - all;
-        print_message("%s: %.0f clusters of %.0f, recall %.3f of %.3f\n", insides[which], some, all,
-                      idle, recall);
         assert_true(some < .75 * all);
         assert_true(some >= 12 * QUERIES);
         assert_true(atomic_load(&c->counters.stopped_early) > QUERIES / 2);
@@ -196,12 +192,6 @@ static void test_idle(void **state)
         ledger_close(&l);
     }
 }
-
-struct found {
-    const struct ledger *l;
-    const unsigned char *queries;
-    size_t *times; /* by query and id */
-};
 
 static void damage(const struct ledger *l, char *name)
 {

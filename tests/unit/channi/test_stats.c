@@ -135,8 +135,6 @@ static void test_memory_and_clusters(void **state)
     assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
     assert_ok(channi_ops.memory(b.index, &use), &b.bench.error);
     const uint64_t sum = use.vectors + use.codes + use.graph + use.ids + use.other;
-    print_message("told %" PRIu64 " of %zu bytes, %" PRIu64 " on disk\n", sum,
-                  mem_live(&b.bench.mem), use.disk);
     assert_true(sum <= mem_live(&b.bench.mem) && 2 * sum > mem_live(&b.bench.mem));
     assert_true(use.disk > ROWS * (DIM * 4 + 8));
     assert_true(use.vectors >= ROWS * DIM * 4); /* all clusters are in the cache */

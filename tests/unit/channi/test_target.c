@@ -8,7 +8,6 @@ static const double targets[] = { .8, .9, .95 };
 static const double slack = .06, mean_slack = .02;
 
 struct target_set {
-    const char *name;
     enum channi_inside inside;
     enum element element;
     size_t dim, clusters;
@@ -16,11 +15,11 @@ struct target_set {
 };
 
 static const struct target_set sets[] = {
-    { "graphs, few clusters", INSIDE_GRAPH, INDEX_F32, 16, 12, .5 },
-    { "graphs, one cloud", INSIDE_GRAPH, INDEX_F32, 12, 1, 1 },
-    { "graphs, bytes", INSIDE_GRAPH, INDEX_U8, 24, 40, .5 },
-    { "scans, many clusters", INSIDE_SCAN, INDEX_F32, 32, 200, .6 },
-    { "codes", INSIDE_CODES, INDEX_F32, 24, 20, .5 },
+    { INSIDE_GRAPH, INDEX_F32, 16, 12, .5 }, /* graphs, few clusters */
+    { INSIDE_GRAPH, INDEX_F32, 12, 1, 1 },   /* graphs, one cloud */
+    { INSIDE_GRAPH, INDEX_U8, 24, 40, .5 },  /* graphs, bytes */
+    { INSIDE_SCAN, INDEX_F32, 32, 200, .6 }, /* scans, many clusters */
+    { INSIDE_CODES, INDEX_F32, 24, 20, .5 }, /* codes */
 };
 
 /* Mean recall of the queries in rows `first` on, which are not stored; *clusters: searched per query. */
@@ -73,9 +72,6 @@ static void test_reached(void **state)
         (void)recall_at(&l, STORED, 0, &clusters[3]);
         for (size_t j = 0; j < 3; j++) {
             recall = recall_at(&l, STORED, targets[j], &clusters[j]);
-            if (getenv("DRIFTLINE_SHOW"))
-                print_message("%-24s target %.2f recall %.3f clusters %.1f of %.1f\n", sets[i].name,
-                              targets[j], recall, clusters[j], clusters[3]);
             assert_true(recall >= targets[j] - slack);
             assert_true(clusters[j] < .9 * clusters[3]);
             below[j] += targets[j] - recall;
@@ -97,16 +93,12 @@ static void maintain(struct ledger *l)
 }
 
 /* Adds what recall is short of the targets. */
-static void add_below(struct ledger *l, size_t first, const char *set, const char *when,
-                      double below[3])
+static void add_below(struct ledger *l, size_t first, double below[3])
 {
     for (size_t j = 0; j < 3; j++) {
         double clusters;
         const double recall = recall_at(l, first, targets[j], &clusters);
 
-        if (getenv("DRIFTLINE_SHOW"))
-            print_message("%-24s %-9s target %.2f recall %.3f clusters %.1f\n", set, when,
-                          targets[j], recall, clusters);
         assert_true(recall >= targets[j] - slack);
         below[j] += targets[j] - recall;
     }
@@ -126,7 +118,7 @@ static void test_changed(void **state)
         (void)recall_at(&l, STORED, .9, &clusters);
         ledger_insert(&l, STORED / 2);
         maintain(&l);
-        add_below(&l, STORED, sets[i].name, "doubled", doubled);
+        add_below(&l, STORED, doubled);
         book_fill(&l.b, OTHERS, OTHERS, 1, .3);
         l.n_given = OTHERS;
         for (size_t gone = 0; gone < STORED;) {
@@ -135,7 +127,7 @@ static void test_changed(void **state)
             ledger_insert(&l, STORED / 10);
         }
         maintain(&l);
-        add_below(&l, OTHERS + STORED, sets[i].name, "replaced", replaced);
+        add_below(&l, OTHERS + STORED, replaced);
         ledger_close(&l);
     }
     for (size_t j = 0; j < 3; j++) {

@@ -1,161 +1,23 @@
-/* test_txn.c - transactions and history, compared with a model; and concurrent readers, who see each
- * transaction as a whole or not at all. Histories, snapshots and memory failures are contract/test_versions
- * and contract/test_version_faults. */
+/* test_txn.c - transactions that are refused, and concurrent readers, who see each transaction as
+ * a whole or not at all. Histories, snapshots and memory failures are contract/test_versions and
+ * contract/test_faults; past versions are files/test_recovery. */
 #include <pthread.h>
 
 #include "tests/unit/channi/support.h"
-
-/* ----------------------------------------------------------------------------------- model */
-
-/* The content that must be stored at one moment; b->rows and b->stored are of the last commit. */
-struct moment {
-    uint64_t version;
-    unsigned char *rows;
-    bool *stored;
-    size_t n;
-};
-
-static struct moment moment_of(const struct book *b, uint64_t version)
-{
-    struct moment m = { .version = version, .n = b->n };
-
-    m.rows = malloc(b->capacity * b->row_bytes);
-    m.stored = malloc(b->capacity * sizeof *m.stored);
-    assert_true(m.rows && m.stored);
-    memcpy(m.rows, b->rows, b->capacity * b->row_bytes);
-    memcpy(m.stored, b->stored, b->capacity * sizeof *m.stored);
-    return m;
-}
-
-static void moment_free(struct moment *m)
-{
-    free(m->rows);
-    free(m->stored);
-    *m = (struct moment){ 0 };
-}
-
-/* Makes the moment the book's content. */
-static void become(struct book *b, const struct moment *m)
-{
-    memcpy(b->rows, m->rows, b->capacity * b->row_bytes);
-    memcpy(b->stored, m->stored, b->capacity * sizeof *m->stored);
-    b->n = m->n;
-}
-
-/* Searches as of the moment's version must return its content. */
-static void expect_moment(struct book *b, const struct moment *m, size_t queries)
-{
-    unsigned char *rows = b->rows;
-
-    b->rows = m->rows;
-    for (size_t i = 0; i < queries; i++)
-        book_expect_at(b, m->version, m->stored, book_row(b, rng_below(&b->rng, b->capacity)), 10);
-    b->rows = rows;
-}
-
-static void new_row(struct book *b, struct moment *m, uint64_t id)
-{
-    unsigned char *row = m->rows + id * b->row_bytes;
-
-    if (b->bench.env.element == INDEX_U8)
-        test_fill_u8(&b->rng, row, 1, b->dim, 0, 1);
-    else
-        test_fill_f32(&b->rng, (float *)(void *)row, 1, b->dim, 0, 1);
-}
-
-static uint64_t pick(struct book *b, const struct moment *m, bool stored)
-{
-    uint64_t id = rng_below(&b->rng, b->capacity);
-
-    while (m->stored[id] != stored)
-        id = (id + 1) % b->capacity;
-    return id;
-}
-
-static int put(struct book *b, struct moment *m, uint64_t id)
-{
-    size_t done = 0;
-
-    new_row(b, m, id);
-    const struct vectors row = { m->rows + id * b->row_bytes, 1, b->dim, b->bench.env.element };
-    const int rc = channi_ops.insert(b->index, row, &id, &done);
-    if (rc == OK) {
-        m->stored[id] = true;
-        m->n++;
-    }
-    return rc;
-}
-
-static int del(struct book *b, struct moment *m, uint64_t id)
-{
-    size_t done = 0;
-    const int rc = channi_ops.remove(b->index, &id, 1, &done);
-
-    if (rc == OK) {
-        m->stored[id] = false;
-        m->n--;
-    }
-    return rc;
-}
-
-/* Makes one to `most` changes in the open transaction: insertions, deletions, replacements, also
-   several of one id. `recent`: ids just changed. */
-static void change_some(struct book *b, struct moment *m, size_t most)
-{
-    uint64_t recent = pick(b, m, false);
-
-    for (size_t i = 1 + rng_below(&b->rng, most); i > 0; i--) {
-        const bool again = rng_below(&b->rng, 3) == 0, room = m->n < b->capacity * 3 / 4;
-        const bool dies = m->n > 0 && (!room || rng_below(&b->rng, 5) == 0);
-        const uint64_t id = again                   ? recent
-                            : dies || !room         ? pick(b, m, true)
-                            : rng_below(&b->rng, 4) ? pick(b, m, false)
-                                                    : pick(b, m, m->n > 0);
-        if (m->stored[id])
-            assert_ok(del(b, m, id), &b->bench.error);
-        else
-            assert_ok(put(b, m, id), &b->bench.error);
-        if (!dies && !again && !m->stored[id]) /* an update */
-            assert_ok(put(b, m, id), &b->bench.error);
-        recent = id;
-    }
-}
-
-static void begin(struct book *b)
-{
-    assert_ok(channi_ops.txn->begin(b->index), &b->bench.error);
-}
-
-static uint64_t commit(struct book *b, const struct moment *m)
-{
-    uint64_t version = 0;
-    const uint64_t before = book_version(b);
-
-    assert_ok(channi_ops.txn->commit(b->index, &version), &b->bench.error);
-    assert_true(version == before || version == before + 1);
-    assert_int_equal(version, book_version(b));
-    become(b, m);
-    return version;
-}
-
-/* --------------------------------------------------------------------------------- settings */
 
 enum { IDS = 400, DIM = 6 };
 
 struct world {
     const char *name;
-    enum element element;
     bool built; /* built soon; else deferred for ever */
     int64_t history, maintenance;
 };
 
 static const struct world worlds[] = {
-    { "deferred", INDEX_F32, false, 0, CHANNI_INLINE },
-    { "deferred, bytes, history", INDEX_U8, false, 6, CHANNI_INLINE },
-    { "built", INDEX_F32, true, 0, CHANNI_INLINE },
-    { "built, bytes, history", INDEX_U8, true, 6, CHANNI_INLINE },
-    { "built, explicit", INDEX_F32, true, 3, CHANNI_EXPLICIT },
-    { "built, background", INDEX_F32, true, 4, CHANNI_BACKGROUND },
+    { "deferred", false, 0, CHANNI_INLINE },
+    { "built", true, 0, CHANNI_INLINE },
+    { "built, explicit", true, 3, CHANNI_EXPLICIT },
+    { "built, background", true, 4, CHANNI_BACKGROUND },
 };
 
 static void open_world(struct book *b, const struct world *w, size_t threads)
@@ -165,55 +27,12 @@ static void open_world(struct book *b, const struct world *w, size_t threads)
     params.expected_n = w->built ? 40 : 1 << 20;
     params.history = w->history;
     params.maintenance = w->maintenance;
-    print_message("           %s\n", w->name);
-    book_open(b, params, w->element, DIM, IDS, threads);
+    book_open(b, params, INDEX_F32, DIM, IDS, threads);
 }
 
-#define FOR_WORLDS(w) \
-    for (const struct world *w = worlds; w < worlds + sizeof worlds / sizeof *worlds; w++)
-
-/* --------------------------------------------------------------------------------- one thread */
-
-/* The last versions can be searched without a snapshot, earlier ones cannot. */
-static void test_history(void **state)
+static void begin(struct book *b)
 {
-    FOR_WORLDS(w)
-    {
-        enum { LAST = 60 };
-        struct moment past[LAST + 1] = { 0 };
-        struct channi_knobs knobs = book_exhaustive();
-        struct book_answer a;
-        struct book b;
-
-        open_world(&b, w, 1);
-        past[0] = moment_of(&b, 0);
-        for (uint64_t v = 1; v <= LAST; v++) {
-            struct moment m = moment_of(&b, 0);
-
-            begin(&b);
-            do
-                change_some(&b, &m, 8);
-            while (m.n < 10);
-            if (commit(&b, &m) < v) /* no effect, so no version */
-                assert_int_equal(book_version(&b), --v);
-            else
-                past[v] = moment_of(&b, v);
-            moment_free(&m);
-            const uint64_t oldest = v > (uint64_t)w->history ? v - (uint64_t)w->history : 0;
-            for (uint64_t at = oldest; at <= v; at++)
-                if (past[at].rows)
-                    expect_moment(&b, &past[at], 1);
-            if (oldest > 0)
-                assert_code(book_search_at(&b, oldest - 1, b.rows, 3, &knobs, &a), ERR_NOT_FOUND,
-                            &b.bench.error);
-            assert_code(book_search_at(&b, v + 1, b.rows, 3, &knobs, &a), ERR_NOT_FOUND,
-                        &b.bench.error);
-        }
-        book_check(&b);
-        for (size_t v = 0; v <= LAST; v++)
-            moment_free(&past[v]);
-        book_close(&b);
-    }
+    assert_ok(channi_ops.txn->begin(b->index), &b->bench.error);
 }
 
 static void test_misuse(void **state)
@@ -326,41 +145,39 @@ static void *read_snapshots(void *arg)
     return NULL;
 }
 
+static void insert_pair(struct book *b, uint64_t first)
+{
+    book_fill(b, first, 2, 0, 1);
+    assert_ok(book_insert(b, first, 2), &b->bench.error);
+}
+
 static void write_pairs(struct book *b, size_t commits)
 {
     for (size_t i = 0; i < commits; i++) {
         const uint64_t first = rng_below(&b->rng, IDS / 2) * 2, other = (first + 34) % IDS;
+        const bool both = b->stored[first] && !b->stored[other]; /* in one transaction */
 
-        if (b->stored[first] && !b->stored[other]) { /* replaces a pair in one transaction */
-            struct moment m = moment_of(b, 0);
-
+        if (both)
             begin(b);
-            for (uint64_t j = 0; j < 2; j++) {
-                assert_ok(del(b, &m, first + j), &b->bench.error);
-                assert_ok(put(b, &m, other + j), &b->bench.error);
-            }
-            (void)commit(b, &m);
-            moment_free(&m);
-        } else if (b->stored[first]) {
+        if (b->stored[first])
             assert_ok(book_remove_some(b, (const uint64_t[]){ first + 1, first }, 2),
                       &b->bench.error);
-        } else {
-            book_fill(b, first, 2, 0, 1);
-            assert_ok(book_insert(b, first, 2), &b->bench.error);
+        else
+            insert_pair(b, first);
+        if (both) {
+            insert_pair(b, other);
+            assert_ok(channi_ops.txn->commit(b->index, &(uint64_t){ 0 }), &b->bench.error);
         }
     }
 }
 
 static void test_readers(void **state)
 {
-    FOR_WORLDS(w)
-    {
+    for (const struct world *w = worlds; w < worlds + sizeof worlds / sizeof *worlds; w++) {
         struct together t = { 0 };
         pthread_t readers[3];
         struct book b;
 
-        if (w->element != INDEX_F32)
-            continue;
         open_world(&b, w, 2);
         t.b = &b;
         for (size_t i = 0; i < 3; i++)
@@ -381,7 +198,6 @@ static void test_readers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_history),
         cmocka_unit_test(test_misuse),
         cmocka_unit_test(test_readers),
     };

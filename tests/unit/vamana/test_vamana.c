@@ -229,10 +229,8 @@ static void test_one_row_is_always_there(void **state)
     beside_one_row(&vamana_ops, "degree=8;build_list=16;deletes=in-place", "search_list=16");
 }
 
-static void test_files(void **state)
+static void test_no_memory(void **state)
 {
-    baseline_try_files(&vamana_ops, "", "search_list=20");
-    baseline_try_files(&vamana_ops, "deletes=in-place", "search_list=20");
     baseline_try_no_memory(&vamana_ops);
 }
 
@@ -251,7 +249,7 @@ int main(void)
         cmocka_unit_test(test_any_thread_count),
         cmocka_unit_test(test_beside_changes),
         cmocka_unit_test(test_one_row_is_always_there),
-        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_no_memory),
     };
     return test_run("vamana", tests);
 }

@@ -1,5 +1,6 @@
 /* test_caprg_search.c - beam search in CAPRG, and the graph in a file. */
 #include "tests/unit/asteria/graph/caprg.h"
+#include "tests/unit/asteria/sections.h"
 
 /* Recall of the 10 nearest from a few random seeds; queries are rows that were moved. *scored: mean
    number of rows scored. */
@@ -184,29 +185,22 @@ static void test_scratch_grows(void **state)
     bed_close(&b);
 }
 
-#define NAME "caprg.index"
+static struct part_file file;
 
-static void write_graph(struct bed *b, const struct asteria_caprg *g, const char *dir)
+static void write_graph(const struct asteria_caprg *g)
 {
-    static struct store_writer w;
-    const struct store_identity id = store_identity_of(&b->bench.env, "tester", 1);
-
-    assert_ok(store_begin(&w, dir, NAME, &id, NULL, &b->bench.error), &b->bench.error);
-    asteria_caprg_write(g, &w);
-    assert_ok(store_commit(&w), &b->bench.error);
+    asteria_caprg_write(g, part_file_write(&file));
+    part_file_written(&file);
 }
 
-static int read_graph(struct bed *b, struct asteria_caprg **g, size_t degree, const char *dir)
+static int read_graph(struct bed *b, struct asteria_caprg **g, size_t degree)
 {
-    static struct store_reader r;
-    const struct store_identity id = store_identity_of(&b->bench.env, "tester", 1);
-    int rc;
+    struct store_reader *r = part_file_read(&file);
+    int rc = asteria_caprg_create(g, &b->bench.env, degree, &b->rows);
 
-    assert_ok(store_open(&r, dir, NAME, &id, &b->bench.error), &b->bench.error);
-    rc = asteria_caprg_create(g, &b->bench.env, degree, &b->rows);
-    if (rc == OK && (rc = asteria_caprg_read(*g, &r)) != OK)
+    if (rc == OK && (rc = asteria_caprg_read(*g, r)) != OK)
         asteria_caprg_destroy(*g);
-    store_close(&r);
+    store_close(r);
     return rc;
 }
 
@@ -263,23 +257,22 @@ static void compare(struct bed *b, const struct asteria_caprg *a, const struct a
 /* What is read equals what was written, and behaves the same. */
 static void test_files(void **state)
 {
-    char dir[PATH_MAX];
     struct bed b;
     struct asteria_caprg *read = NULL;
     bool more;
 
-    test_dir_make(dir);
     bed_open(&b, 300, 6, 5, 8);
-    write_graph(&b, b.graph, dir); /* with nothing in it */
-    assert_ok(read_graph(&b, &read, 5, dir), &b.bench.error);
+    part_file_begin(&file, &b.bench);
+    write_graph(b.graph); /* with nothing in it */
+    assert_ok(read_graph(&b, &read, 5), &b.bench.error);
     asteria_caprg_destroy(read);
     b.x[5] = b.x[4];
     make_all_kinds(&b);
-    write_graph(&b, b.graph, dir);
-    assert_code(read_graph(&b, &read, 6, dir), ERR_CORRUPT, &b.bench.error);
+    write_graph(b.graph);
+    assert_code(read_graph(&b, &read, 6), ERR_CORRUPT, &b.bench.error);
     for (size_t i = 1;; i++) {
         test_fail_allocation(&b.bench.mem, i, false);
-        const int rc = read_graph(&b, &read, 5, dir);
+        const int rc = read_graph(&b, &read, 5);
         b.bench.mem.fail_at = 0;
         if (rc == OK)
             break;
@@ -293,20 +286,19 @@ static void test_files(void **state)
     compare(&b, b.graph, read);
     assert_int_equal(asteria_caprg_pending(read), asteria_caprg_pending(b.graph));
     asteria_caprg_destroy(read);
+    part_file_end(&file);
     bed_close(&b);
-    test_dir_remove(dir);
 }
 
 /* Deferred back-links to rows removed since, in the last slots: the graph can still be read. */
 static void test_files_of_deferred(void **state)
 {
-    char dir[PATH_MAX];
     struct bed b;
     struct asteria_caprg *read = NULL;
     bool more = true;
 
-    test_dir_make(dir);
     bed_open(&b, 300, 6, 5, 8);
+    part_file_begin(&file, &b.bench);
     bed_build(&b);
     for (uint32_t x = 200; x < b.n; x++) {
         assert_ok(remove_node(b.graph, x), &b.bench.error);
@@ -317,25 +309,24 @@ static void test_files_of_deferred(void **state)
     assert_int_equal(b.n_gone, 100);
     assert_true(asteria_caprg_count(b.graph).deferred > 0);
     bed_check(&b);
-    write_graph(&b, b.graph, dir);
-    assert_ok(read_graph(&b, &read, 5, dir), &b.bench.error);
+    write_graph(b.graph);
+    assert_ok(read_graph(&b, &read, 5), &b.bench.error);
     assert_ok(asteria_caprg_reserve(read, b.graph->n_slots), &b.bench.error);
     compare(&b, b.graph, read);
     asteria_caprg_destroy(read);
+    part_file_end(&file);
     bed_close(&b);
-    test_dir_remove(dir);
 }
 
 /* A damaged graph is refused, whatever part is damaged. */
 static void test_damaged_files(void **state)
 {
-    char dir[PATH_MAX];
     struct bed b;
     struct asteria_caprg *read;
     struct asteria_caprg *g;
 
-    test_dir_make(dir);
     bed_open(&b, 300, 6, 5, 8);
+    part_file_begin(&file, &b.bench);
     make_all_kinds(&b);
     g = b.graph;
     const size_t cursor = g->cursor;
@@ -345,12 +336,12 @@ static void test_damaged_files(void **state)
         x++;
     uint32_t *links = caprg_links(g, x), keep[5];
     memcpy(keep, links, sizeof keep);
-#define REFUSED(set, undo)                                                       \
-    do {                                                                         \
-        set;                                                                     \
-        write_graph(&b, g, dir);                                                 \
-        assert_code(read_graph(&b, &read, 5, dir), ERR_CORRUPT, &b.bench.error); \
-        undo;                                                                    \
+#define REFUSED(set, undo)                                                  \
+    do {                                                                    \
+        set;                                                                \
+        write_graph(g);                                                     \
+        assert_code(read_graph(&b, &read, 5), ERR_CORRUPT, &b.bench.error); \
+        undo;                                                               \
     } while (0)
     REFUSED(links[0] = x, links[0] = keep[0]);
     REFUSED(links[0] = keep[1], links[0] = keep[0]);
@@ -374,11 +365,11 @@ static void test_damaged_files(void **state)
             g->deferred[g->first_deferred[y]].x = first_deferred);
     REFUSED(g->deferred[g->first_deferred[y]].x = 4000,
             g->deferred[g->first_deferred[y]].x = first_deferred);
-    write_graph(&b, g, dir);
-    assert_ok(read_graph(&b, &read, 5, dir), &b.bench.error);
+    write_graph(g);
+    assert_ok(read_graph(&b, &read, 5), &b.bench.error);
     asteria_caprg_destroy(read);
+    part_file_end(&file);
     bed_close(&b);
-    test_dir_remove(dir);
 }
 
 int main(void)

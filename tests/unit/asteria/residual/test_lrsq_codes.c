@@ -1,5 +1,5 @@
 /* test_lrsq_codes.c - LRSQ apart from its bounds (test_lrsq.c): allocation of bits, quality of
- * estimates, check(), memory failures, and whether rounding errors are independent, as
+ * estimates, check(), and whether rounding errors are independent, as
  * Proposition 1 assumes.
  */
 #include "tests/unit/asteria/residual/lrsq.h"
@@ -418,34 +418,6 @@ static void test_rounding(void **state)
     }
 }
 
-static void test_no_memory(void **state)
-{
-    enum { N = 60, DIM = 20 };
-    struct rng r = rng_at(test_seed(), 11);
-    float *rows = rows_make(&r, ROWS_ANISOTROPIC, N, DIM);
-    for (unsigned pca = 0; pca < 2; pca++) {
-        const struct asteria_lrsq_options o = { 10, 4, 6, pca, 1 };
-        struct test_bench b;
-        struct asteria_lrsq *l = NULL;
-        test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
-        size_t i = 0;
-        for (int rc = !OK; rc != OK;) {
-            b.mem.fail_at = atomic_load(&b.mem.calls) + ++i;
-            rc = asteria_lrsq_train(&l, &b.env, &o, rows, N, DIM);
-            if (rc != OK) {
-                assert_code(rc, ERR_NO_MEMORY, &b.error);
-                assert_null(l);
-                assert_int_equal(mem_live(&b.mem), 0);
-            }
-        }
-        assert_true(i > 10);
-        asteria_lrsq_destroy(&b.env, l);
-        assert_int_equal(mem_live(&b.mem), 0);
-        test_bench_end(&b);
-    }
-    free(rows);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,7 +427,6 @@ int main(void)
         cmocka_unit_test(test_recall_embedded), cmocka_unit_test(test_ways),
         cmocka_unit_test(test_small),           cmocka_unit_test(test_halves),
         cmocka_unit_test(test_check),           cmocka_unit_test(test_rounding),
-        cmocka_unit_test(test_no_memory),
     };
     return test_run("asteria_lrsq_codes", tests);
 }

@@ -2,9 +2,8 @@
 #include <math.h>
 
 #include "algorithms/asteria/residual/pca_code.h"
-#include "algorithms/common/durable/store_file.h"
 #include "kernels/kernels.h"
-#include "tests/support/testing.h"
+#include "tests/unit/asteria/sections.h"
 
 enum { DIM = 60, RANK = 12, ROWS = 500, QUERIES = 50 };
 
@@ -102,26 +101,22 @@ static void test_axes(void **state)
 static void test_files(void **state)
 {
     static struct case_of c;
-    static struct store_writer w;
-    struct store_reader r;
+    static struct part_file file;
     struct asteria_pca_code *o = NULL, *again = NULL;
     float x[RANK + 1], y[RANK + 1];
-    char dir[PATH_MAX];
 
     begin(&c);
-    test_dir_make(dir);
+    part_file_begin(&file, &c.bench);
     assert_ok(asteria_pca_code_fit(&o, &c.bench.env, RANK, c.rows[0], ROWS), &c.bench.error);
-    const struct store_identity identity = store_identity_of(&c.bench.env, "outline", 1);
     for (int damaged = 0; damaged < 2; damaged++) {
         if (damaged)
             o->axes[1] += .5F;
-        assert_ok(store_begin(&w, dir, "file", &identity, NULL, &c.bench.error), &c.bench.error);
-        asteria_pca_code_write(o, &w, '1');
-        assert_ok(store_commit(&w), &c.bench.error);
-        assert_ok(store_open(&r, dir, "file", &identity, &c.bench.error), &c.bench.error);
+        asteria_pca_code_write(o, part_file_write(&file), '1');
+        part_file_written(&file);
         again = NULL;
-        assert_int_equal(asteria_pca_code_read(&again, &c.bench.env, &r, RANK, '1'),
-                         damaged ? ERR_CORRUPT : OK);
+        assert_int_equal(
+            asteria_pca_code_read(&again, &c.bench.env, part_file_read(&file), RANK, '1'),
+            damaged ? ERR_CORRUPT : OK);
         if (!damaged) {
             const float rest =
                 asteria_pca_code_make(o, c.bench.env.kernels, c.rows[7], PCA_CODE_ROW, x);
@@ -130,13 +125,13 @@ static void test_files(void **state)
             assert_memory_equal(x, y, sizeof x);
         }
         asteria_pca_code_destroy(&c.bench.env, again);
-        store_close(&r);
+        store_close(&file.reader);
         error_clear(&c.bench.error);
     }
     asteria_pca_code_destroy(&c.bench.env, o);
     assert_int_equal(mem_live(&c.bench.mem), 0);
+    part_file_end(&file);
     test_bench_end(&c.bench);
-    test_dir_remove(dir);
 }
 
 int main(void)

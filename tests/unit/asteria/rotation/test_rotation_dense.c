@@ -221,64 +221,12 @@ static void test_opq(void **state)
     test_bench_end(&b);
 }
 
-/* ---------------------------------------------------------------------- repeatability, failures */
-
-static void test_repeats(void **state)
-{
-    struct rng r = rng_at(test_seed(), 5);
-    for (size_t k = 0; k < KINDS; k++) {
-        struct asteria_rotation *t[2];
-        struct test_bench b[2];
-        float *rows = malloc(N * DIM * sizeof *rows);
-        const struct asteria_rotation_options o = options_of(kinds[k], DIM, M);
-        fill(&r, CLUSTERED, rows, N, DIM);
-        for (int i = 0; i < 2; i++) {
-            test_bench_begin(&b[i], INDEX_F32, INDEX_COS, DIM, i ? 3 : 1);
-            t[i] = trained(&b[i], &o, rows, N);
-        }
-        assert_memory_equal(t[0]->matrix, t[1]->matrix, DIM * DIM * sizeof(float));
-        for (int i = 0; i < 2; i++) {
-            asteria_rotation_destroy(&b[i].env, t[i]);
-            test_bench_end(&b[i]);
-        }
-        free(rows);
-    }
-}
-
-static void test_failures(void **state)
-{
-    enum { ROWS = 60, FEW = 10 };
-    struct rng r = rng_at(test_seed(), 6);
-    float rows[ROWS * FEW];
-    fill(&r, GAUSSIAN, rows, ROWS, FEW);
-    for (size_t k = 0; k < KINDS; k++)
-        for (int after = 0; after < 2; after++) {
-            struct test_bench b;
-            const struct asteria_rotation_options o = options_of(kinds[k], FEW, 5);
-            bool hit = true;
-            size_t i = 1;
-            test_bench_begin(&b, INDEX_F32, INDEX_COS, FEW, 1);
-            for (; hit; i++) {
-                struct asteria_rotation *t = NULL;
-                test_fail_allocation(&b.mem, i, after);
-                const int rc = asteria_rotation_train(&t, &b.env, &o, rows, ROWS, NULL);
-                hit = test_allocations_succeed(&b.mem);
-                assert_code(rc, hit ? ERR_NO_MEMORY : OK, &b.error);
-                assert_true((t == NULL) == hit);
-                asteria_rotation_destroy(&b.env, t);
-                assert_int_equal(mem_live(&b.mem), 0);
-            }
-            assert_true(i > 5);
-            test_bench_end(&b);
-        }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_isometry), cmocka_unit_test(test_pca),
-        cmocka_unit_test(test_opq),      cmocka_unit_test(test_repeats),
-        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_isometry),
+        cmocka_unit_test(test_pca),
+        cmocka_unit_test(test_opq),
     };
     return test_run("asteria: dense rotations", tests);
 }

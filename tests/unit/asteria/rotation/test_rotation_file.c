@@ -1,35 +1,18 @@
 /* test_rotation_file.c - rotations as sections of a file: written and read; damaged ones
    are refused. */
 #include "tests/unit/asteria/rotation/rotation.h"
+#include "tests/unit/asteria/sections.h"
 
 struct filed {
     struct test_bench bench;
-    struct store_identity identity;
-    char dir[PATH_MAX];
+    struct part_file file;
     struct asteria_rotation *rotation;
-    struct store_reader reader;
 };
 
-static void write_section(struct filed *f, const void *bytes, size_t n)
+static int read_again(struct filed *f, struct asteria_rotation **t)
 {
-    static struct store_writer w;
-    assert_ok(store_begin(&w, f->dir, "turn.index", &f->identity, NULL, &f->bench.error),
-              &f->bench.error);
-    if (bytes) {
-        store_section(&w, "turn3");
-        store_write(&w, bytes, n);
-    } else {
-        asteria_rotation_write(f->rotation, &w, '3');
-    }
-    assert_ok(store_commit(&w), &f->bench.error);
-}
-
-static int read_section(struct filed *f, struct asteria_rotation **t)
-{
-    assert_ok(store_open(&f->reader, f->dir, "turn.index", &f->identity, &f->bench.error),
-              &f->bench.error);
-    const int rc = asteria_rotation_read(t, &f->bench.env, &f->reader, '3');
-    store_close(&f->reader);
+    const int rc = asteria_rotation_read(t, &f->bench.env, part_file_read(&f->file), '3');
+    store_close(&f->file.reader);
     return rc;
 }
 
@@ -39,10 +22,11 @@ static void filed_begin(struct filed *f, enum asteria_rotation_kind kind, size_t
     float *rows = some_rows(50, 20, test_seed());
     o.passes = passes;
     test_bench_begin(&f->bench, INDEX_F32, INDEX_COS, 20, 1);
-    f->identity = store_identity_of(&f->bench.env, "asteria", 1);
-    test_dir_make_in_memory(f->dir);
+    part_file_begin(&f->file, &f->bench);
     assert_ok(asteria_rotation_train(&f->rotation, &f->bench.env, &o, rows, 50, NULL),
               &f->bench.error);
+    asteria_rotation_write(f->rotation, part_file_write(&f->file), '3');
+    part_file_written(&f->file);
     free(rows);
 }
 
@@ -50,7 +34,7 @@ static void filed_end(struct filed *f)
 {
     asteria_rotation_destroy(&f->bench.env, f->rotation);
     assert_int_equal(mem_live(&f->bench.mem), 0);
-    test_dir_remove(f->dir);
+    part_file_end(&f->file);
     test_bench_end(&f->bench);
 }
 
@@ -62,22 +46,13 @@ static void test_file(void **state)
             struct asteria_rotation *t = NULL;
             float *row = some_rows(1, 20, 3), *z = floats(64), *y = floats(64);
             filed_begin(&f, KINDS[k], passes);
-            write_section(&f, NULL, 0);
-            assert_ok(read_section(&f, &t), &f.bench.error);
+            assert_ok(read_again(&f, &t), &f.bench.error);
             assert_int_equal(t->kind, KINDS[k]);
             assert_int_equal(asteria_rotation_bytes(t), asteria_rotation_bytes(f.rotation));
             assert_int_equal(t->out_dim, f.rotation->out_dim);
             asteria_rotation_apply(f.rotation, f.bench.env.kernels, row, z);
             asteria_rotation_apply(t, f.bench.env.kernels, row, y);
             assert_memory_equal(z, y, t->out_dim * sizeof *z);
-            asteria_rotation_destroy(&f.bench.env, t);
-            bool failed = true;
-            for (size_t at = 1; failed; at++) {
-                test_fail_allocation(&f.bench.mem, at, false);
-                const int rc = read_section(&f, &t);
-                failed = test_allocations_succeed(&f.bench.mem);
-                assert_code(rc, failed ? ERR_NO_MEMORY : OK, &f.bench.error);
-            }
             asteria_rotation_destroy(&f.bench.env, t);
             filed_end(&f);
             free(row);
@@ -110,38 +85,25 @@ static const struct {
     { "half a head", 0, ROTATION_BOR, -(int)(16 + 32 + 80 + 32) * 4 + 30 },
 };
 
-/* Sections with correct checksums that are no rotation. `word` counts 4-byte words
-   from the start. */
+/* `word` counts 4-byte words from the start. */
 static void test_damage(void **state)
 {
     static struct filed f;
-    filed_begin(&f, ROTATION_BOR, 1);
-    write_section(&f, NULL, 0);
-    assert_ok(store_open(&f.reader, f.dir, "turn.index", &f.identity, &f.bench.error),
-              &f.bench.error);
     size_t n = 0;
-    const void *section = store_find(&f.reader, "turn3", &n);
+    filed_begin(&f, ROTATION_BOR, 1);
+    part_file_keep(&f.file);
+    assert_non_null(store_find(&f.file.sound, "turn3", &n));
     assert_int_equal(n, (16 + 32 + 80 + 32) * 4);
-    uint32_t *good = malloc(n), *bad = calloc(1, n + 4);
-    assert_true(section && good && bad);
-    memcpy(good, section, n);
-    store_close(&f.reader);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct asteria_rotation *t = NULL;
-        memcpy(bad, good, n);
-        bad[cases[i].word] = cases[i].value;
-        write_section(&f, bad, (size_t)((int64_t)n + cases[i].longer));
-        const int rc = read_section(&f, &t);
+        const struct section_change c = { "turn3", 4 * cases[i].word, &cases[i].value,
+                                          4,       cases[i].longer,   false };
+        part_file_change(&f.file, &c);
+        const int rc = read_again(&f, &t);
         if (rc != ERR_CORRUPT || t)
             fail_msg("%s: %s", cases[i].name, error_name(rc));
         assert_code(rc, ERR_CORRUPT, &f.bench.error);
     }
-    struct asteria_rotation *t = NULL;
-    write_section(&f, good, n);
-    assert_ok(read_section(&f, &t), &f.bench.error);
-    asteria_rotation_destroy(&f.bench.env, t);
-    free(good);
-    free(bad);
     filed_end(&f);
 }
 

@@ -1,31 +1,23 @@
 /* test_bec_file.c - a tree read from a file behaves like the one written, a damaged one is refused;
  * asteria_bec_check() finds errors, and memory failures leave the tree valid.
  */
-#include "algorithms/common/durable/store_file.h"
+#include "tests/unit/asteria/sections.h"
 #include "tests/unit/asteria/tree/bec.h"
 
-static const struct store_identity identity = { "asteria", 1, DIM, INDEX_F32, INDEX_COS };
+static struct part_file file;
 
-static int write_tree(const struct asteria_bec *b, const char *dir, struct error *error)
+static void write_tree(const struct asteria_bec *b)
 {
-    static struct store_writer w;
-    int rc = store_begin(&w, dir, "tree", &identity, NULL, error);
-
-    if (rc != OK)
-        return rc;
-    asteria_bec_write(b, &w);
-    return store_commit(&w);
+    asteria_bec_write(b, part_file_write(&file));
+    part_file_written(&file);
 }
 
-static int read_tree(struct forest *f, const char *dir, struct asteria_bec **b)
+static int read_tree(struct forest *f, struct asteria_bec **b)
 {
-    static struct store_reader r;
-    int rc = store_open(&r, dir, "tree", &identity, &f->bench.error);
+    const int rc =
+        asteria_bec_read(b, &f->bench.env, &f->model, &f->options, part_file_read(&file));
 
-    if (rc != OK)
-        return rc;
-    rc = asteria_bec_read(b, &f->bench.env, &f->model, &f->options, &r);
-    store_close(&r);
+    store_close(&file.reader);
     return rc;
 }
 
@@ -33,20 +25,19 @@ static void test_what_was_written_goes_on(void **state)
 {
     struct forest f;
     struct asteria_bec *again;
-    char dir[PATH_MAX];
     bool more;
     unsigned midway = 0;
 
-    test_dir_make(dir);
     forest_open(&f, ECC_GOLAY, 10, 60, 9, 0.5, 0, 70);
+    part_file_begin(&file, &f.bench);
     for (unsigned round = 0; round < 4; round++) {
         if (round > 0)
             forest_add_all(&f, (round - 1) * 1000, round * 1000);
         for (uint32_t slot = 0; slot < 1000 && round == 3; slot++)
             forest_take(&f, slot);
         assert_ok(asteria_bec_maintain(f.bec, 2500, &more), &f.bench.error);
-        assert_ok(write_tree(f.bec, dir, &f.bench.error), &f.bench.error);
-        assert_ok(read_tree(&f, dir, &again), &f.bench.error);
+        write_tree(f.bec);
+        assert_ok(read_tree(&f, &again), &f.bench.error);
         assert_ok(asteria_bec_check(again, &f.bench.error), &f.bench.error);
         assert_int_equal(again->state.round, f.bec->state.round);
         assert_int_equal(again->state.cursor, f.bec->state.cursor);
@@ -75,8 +66,8 @@ static void test_what_was_written_goes_on(void **state)
             asteria_bec_remove(f.bec, slot);
     }
     assert_true(midway > 0);
+    part_file_end(&file);
     forest_close(&f);
-    test_dir_remove(dir);
 }
 
 /* Bytes of the tree's arrays are changed before writing: the file is refused, or gives a
@@ -84,12 +75,11 @@ static void test_what_was_written_goes_on(void **state)
 static void test_damage_is_refused(void **state)
 {
     struct forest f;
-    char dir[PATH_MAX];
     unsigned refused = 0;
     enum { TRIES = 600 };
 
-    test_dir_make_in_memory(dir);
     forest_open(&f, ECC_GOLAY, 7, 30, 9, 0.5, 0, 71);
+    part_file_begin(&file, &f.bench);
     forest_add_all(&f, 0, 400);
     forest_maintain_all(&f);
     for (uint32_t slot = 0; slot < 200; slot++)
@@ -106,9 +96,9 @@ static void test_damage_is_refused(void **state)
         unsigned char *at = arrays[which] + rng_below(&f.rng, bytes[which]);
         const unsigned char was = *at;
         *at ^= (unsigned char)(1U << rng_below(&f.rng, 8));
-        assert_ok(write_tree(b, dir, &f.bench.error), &f.bench.error);
+        write_tree(b);
         *at = was;
-        const int rc = read_tree(&f, dir, &again);
+        const int rc = read_tree(&f, &again);
         if (rc == OK) {
             assert_ok(asteria_bec_check_shape(again, &f.bench.error), &f.bench.error);
             asteria_bec_destroy(again);
@@ -118,25 +108,24 @@ static void test_damage_is_refused(void **state)
         }
     }
     assert_true(refused > TRIES / 4);
+    part_file_end(&file);
     forest_close(&f);
-    test_dir_remove(dir);
 }
 
 static void test_another_models_tree_is_refused(void **state)
 {
     struct forest f, other;
     struct asteria_bec *b;
-    char dir[PATH_MAX];
 
-    test_dir_make(dir);
     forest_open(&f, ECC_GOLAY, 7, 30, 9, 0.5, 0, 72);
     forest_open(&other, ECC_GOLAY, 8, 30, 9, 0.5, 0, 73);
-    assert_ok(write_tree(f.bec, dir, &f.bench.error), &f.bench.error);
-    assert_code(read_tree(&other, dir, &b), ERR_CORRUPT, &other.bench.error);
+    part_file_begin(&file, &other.bench);
+    write_tree(f.bec);
+    assert_code(read_tree(&other, &b), ERR_CORRUPT, &other.bench.error);
     assert_null(b);
+    part_file_end(&file);
     forest_close(&f);
     forest_close(&other);
-    test_dir_remove(dir);
 }
 
 static void test_check_finds_what_is_wrong(void **state)
@@ -167,15 +156,14 @@ static void test_check_finds_what_is_wrong(void **state)
 
 static void test_no_memory(void **state)
 {
-    char dir[PATH_MAX];
     bool done = false;
 
-    test_dir_make_in_memory(dir);
     for (size_t at = 1; !done; at++) {
         struct forest f;
         struct asteria_bec *again = NULL;
         bool more = true;
         forest_open(&f, ECC_GOLAY, 8, 20, 9, 0.5, 0, 75);
+        part_file_begin(&file, &f.bench);
         f.bench.mem.fail_at = atomic_load(&f.bench.mem.calls) + at;
         f.bench.mem.fail_after = at % 2;
         int rc = asteria_bec_reserve(f.bec, 500);
@@ -183,10 +171,12 @@ static void test_no_memory(void **state)
             forest_add(&f, slot);
         while (rc == OK && more)
             rc = asteria_bec_maintain(f.bec, 300, &more);
+        if (rc == OK) {
+            asteria_bec_write(f.bec, part_file_write(&file));
+            rc = store_commit(&file.writer);
+        }
         if (rc == OK)
-            rc = write_tree(f.bec, dir, &f.bench.error);
-        if (rc == OK)
-            rc = read_tree(&f, dir, &again);
+            rc = read_tree(&f, &again);
         if (rc == OK)
             asteria_bec_destroy(again);
         done = !atomic_load(&f.bench.mem.failed);
@@ -196,6 +186,7 @@ static void test_no_memory(void **state)
             assert_code(rc, ERR_NO_MEMORY, &f.bench.error);
         forest_check(&f);
         forest_maintain_all(&f); /* and it goes on */
+        part_file_end(&file);
         forest_close(&f);
     }
     for (size_t at = 1; at <= 6; at++) {
@@ -208,7 +199,6 @@ static void test_no_memory(void **state)
         assert_null(b);
         forest_close(&f);
     }
-    test_dir_remove(dir);
 }
 
 int main(void)

@@ -1,5 +1,5 @@
-/* test_clusters.c - clusters by cluster(), for rows that are inserted, removed,
-   and re-encoded. */
+/* test_clusters.c - clusters by cluster(): how many, of which vectors. For rows that come, go and
+   are re-encoded they are contract/test_clusters. */
 #include "tests/unit/asteria/support.h"
 
 struct medoids {
@@ -38,90 +38,6 @@ static struct cluster_result count(struct asteria_world *w, size_t level, size_t
     assert_ok(ask(w, (struct cluster_request){ .level = level, .target = target }, &result, &m),
               &w->bench.error);
     return result;
-}
-
-/* Each stored row has one cluster below the count, inside one of the next level. Medoids are rows
-   of their clusters; a cluster has none exactly if it has no rows of the tree. */
-static void expect_clusters(struct asteria_world *w)
-{
-    struct error *error = &w->bench.error;
-    uint64_t *ids = calloc(w->live + 1, sizeof *ids), *fine = calloc(w->live + 1, sizeof *fine),
-             *coarse = calloc(w->live + 1, sizeof *coarse),
-             *medoids = calloc(w->live + 1024, sizeof *medoids);
-    struct medoids m = { medoids, w->live + 1024 };
-    const size_t levels = count(w, 0, 0).levels;
-    struct cluster_result result = { .of_ids = fine }, up = { .of_ids = coarse };
-    size_t n = 0;
-
-    for (size_t id = 0; id < w->capacity; id++)
-        if (w->stored[id])
-            ids[n++] = id;
-    assert_int_equal(n, w->live);
-    for (size_t level = 0; level < levels; level++) {
-        assert_ok(
-            ask(w, (struct cluster_request){ .level = level + 1, .ids = ids, .n = n }, &up, &m),
-            error);
-        assert_ok(
-            ask(w, (struct cluster_request){ .level = level, .ids = ids, .n = n }, &result, &m),
-            error);
-        assert_int_equal(result.level, level);
-        assert_true(up.clusters <= result.clusters);
-        uint64_t *parent = calloc(result.clusters, sizeof *parent);
-        for (size_t i = 0; i < n; i++) {
-            assert_true(fine[i] < result.clusters && coarse[i] < up.clusters);
-            assert_true(parent[fine[i]] == 0 || parent[fine[i]] == coarse[i] + 1);
-            parent[fine[i]] = coarse[i] + 1;
-            if (medoids[fine[i]] == ids[i])
-                medoids[fine[i]] = INDEX_NO_ID;
-        }
-        /* What is left is the medoid of no row's cluster. */
-        for (size_t c = 0; c < m.n; c++)
-            assert_true(medoids[c] == INDEX_NO_ID);
-        free(parent);
-    }
-    assert_int_equal(result.clusters, 1);
-    free(ids);
-    free(fine);
-    free(coarse);
-    free(medoids);
-}
-
-static void history(const char *settings, enum element element, size_t dim)
-{
-    struct asteria_world w;
-
-    asteria_world_open(&w, settings, element, dim, 1500, 1);
-    asteria_world_train(&w, 0, 600);
-    expect_clusters(&w);
-    asteria_world_insert(&w, 0, 1000);
-    expect_clusters(&w);
-    asteria_world_maintain_all(&w);
-    expect_clusters(&w);
-    asteria_world_remove(&w, 0, 700, 2);
-    asteria_world_insert(&w, 1000, 500);
-    expect_clusters(&w);
-    /* A newer model: its clusters are split before the rows are moved to it, a few at a time. */
-    asteria_world_train(&w, 0, 1500);
-    for (size_t id = 0; id < 700; id += 2)
-        asteria_world_insert(&w, id, 1);
-    for (bool more = true; more;)
-        assert_ok(asteria_bec_maintain(state_of(&w)->bec, 0, &more), &w.bench.error);
-    expect_clusters(&w);
-    for (w.step = 0; w.step < 200 && asteria_world_maintain(&w, 60); w.step++)
-        if (w.step % 5 == 0)
-            expect_clusters(&w);
-    asteria_world_maintain_all(&w);
-    expect_clusters(&w);
-    asteria_world_check(&w);
-    asteria_world_close(&w);
-}
-
-static void test_rows_have_clusters(void **state)
-{
-    history("leaf_cap=20", INDEX_F32, 32);
-    history("leaf_cap=50,code=none,address_bits=6", INDEX_U8, 20);
-    history("leaf_cap=10,leaf_penalty=2,address_bits=8", INDEX_F32, 64);
-    history("leaf_cap=30", INDEX_F32, 1);
 }
 
 static void test_leaves_make_clusters(void **state)
@@ -211,7 +127,6 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows_have_clusters),
         cmocka_unit_test(test_leaves_make_clusters),
         cmocka_unit_test(test_vectors_are_where_they_would_be),
         cmocka_unit_test(test_what_is_not_there_is_refused),

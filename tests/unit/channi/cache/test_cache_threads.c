@@ -160,8 +160,6 @@ static void test_pin_against_eviction(void **state)
     channi_cache_trim(s.cache);
     c = counts_of(&s);
     assert_true(c.evictions > 0 && c.evictions <= c.reads);
-    print_message("%zu and %zu side by side\n", atomic_load(&hammers[0].lost),
-                  atomic_load(&hammers[1].lost));
     assert_int_equal(c.resident_bytes, 0);
     shelf_end(&s);
 }

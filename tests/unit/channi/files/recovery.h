@@ -39,13 +39,6 @@ static inline void expect_same(struct crash *c, const struct answers *before, co
         fail_msg("%s: answers differ (seed %" PRIu64 ")", when, c->seed);
 }
 
-static inline void reopen(struct crash *c)
-{
-    crash_close(c);
-    crash_bench(c);
-    assert_ok(crash_load(c), &c->bench.error);
-}
-
 static inline struct channi_params params_of(size_t kind)
 {
     struct channi_params p = crash_params();

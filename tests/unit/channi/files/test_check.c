@@ -363,7 +363,6 @@ static void test_routability(void **state)
     struct stat_sink sink = { test_stat_value, test_stat_cell, &share };
 
     assert_ok(channi_ops.check(b.index, &sink), &b.bench.error);
-    print_message("           routability %.3f\n", share.value);
     assert_true(share.value > .9 && share.value <= 1);
     book_close(&b);
 }

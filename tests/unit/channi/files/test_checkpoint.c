@@ -1,6 +1,8 @@
-/* test_checkpoint.c - checkpoints and saves during commits, searches and maintenance: each captures
- * one moment, and log and files stay bounded. */
+/* test_checkpoint.c - checkpoints and saves during commits, searches and maintenance: each
+ * captures one moment, and log and files stay bounded; those that fail leave the one before, or
+ * the new one. */
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "tests/unit/channi/files/crash.h"
 
@@ -53,7 +55,6 @@ static void beside(int64_t maintenance, int64_t inside)
     p.cluster_index = inside;
     p.history = inside == INSIDE_SCAN ? 9 : 0;
     crash_begin(&c, p);
-    crash_bench(&c);
     assert_ok(crash_create(&c), &c.bench.error);
     assert_int_equal(pthread_create(&threads[0], NULL, checkpoints, &b), 0);
     assert_int_equal(pthread_create(&threads[1], NULL, searches, &b), 0);
@@ -74,12 +75,9 @@ static void beside(int64_t maintenance, int64_t inside)
     crash_expect(&c, "beside");
     const uint64_t version = crash_version(&c);
     /* Maintenance after the last manifest is not in it; the commits are in the log. */
-    crash_close(&c);
-    crash_bench(&c);
-    assert_ok(crash_load(&c), &c.bench.error);
+    crash_reopen(&c);
     assert_int_equal(crash_version(&c), version);
     crash_expect(&c, "opened again");
-    crash_close(&c);
     crash_end(&c);
 }
 
@@ -119,7 +117,6 @@ static void test_due(void **state)
 
     p.checkpoint_mb = 1;
     crash_begin(&c, p);
-    crash_bench(&c);
     assert_ok(crash_create(&c), &c.bench.error);
     for (size_t i = 0; i < 500; i++) {
         struct crash_op op = crash_pick(&c, &r, 1 + rng_below(&r, 60));
@@ -141,12 +138,106 @@ static void test_due(void **state)
         assert_true(bytes <= needed + 4 * DUE);
         assert_true(bytes_of(c.dir, "journal.", &files) <= 4 * DUE);
     }
-    print_message("           %zu checkpoints, %zu files at most\n",
-                  (size_t)atomic_load(&c.s->counters.checkpoints), most);
     assert_true(atomic_load(&c.s->counters.checkpoints) > 3);
     crash_expect(&c, "at the end");
-    crash_close(&c);
     crash_end(&c);
+}
+
+/* ------------------------------------------------------------------------------ failing calls */
+
+static struct channi_params logged(int64_t inside)
+{
+    struct channi_params p = crash_params();
+
+    p.cluster_index = inside;
+    p.wal = CHANNI_WRITTEN;
+    return p;
+}
+
+static bool is_said(const struct crash *c, int rc)
+{
+    return rc == ERR_IO && c->bench.error.code == ERR_IO && c->bench.error.text[0];
+}
+
+/* A failed checkpoint leaves the one before, or has replaced it. No other checkpoint follows here,
+   so the files of both are needed. */
+static void test_failing_checkpoint(void **state)
+{
+    static struct crash c;
+    bool finished = false;
+    size_t i = 1;
+
+    for (; !finished; i++) {
+        struct rng r = rng_at(test_seed(), 4);
+        crash_begin(&c, logged(INSIDE_GRAPH));
+        assert_ok(crash_stream(&c, 14, NULL), &c.bench.error);
+        c.faults.fail_at = atomic_load(&c.calls) + i;
+        c.faults.fail_on = i % 2;
+        const int rc = channi_checkpoint(c.s);
+        finished = atomic_load(&c.calls) < c.faults.fail_at;
+        assert_true(rc == OK || is_said(&c, rc));
+        assert_true(rc == OK || !finished);
+        error_clear(&c.bench.error);
+        c.faults.fail_at = 0;
+        for (size_t k = 0; k < 12; k++) {
+            const struct crash_op op = crash_pick(&c, &r, 60);
+            assert_ok(crash_apply(&c, op), &c.bench.error);
+            crash_note(&c, op);
+        }
+        crash_expect(&c, c.faults.failed);
+        crash_reopen(&c);
+        crash_expect(&c, c.faults.failed);
+        /* The next one removes what is left over. */
+        assert_ok(channi_checkpoint(c.s), &c.bench.error);
+        crash_expect(&c, "the next");
+        crash_end(&c);
+    }
+    assert_true(i > 12);
+}
+
+/* A failed save leaves either the earlier saved index or the new one. */
+static void test_failing_save(void **state)
+{
+    static struct crash c;
+    bool finished = false;
+    size_t i = 1, new_ones = 0;
+
+    for (; !finished; i++) {
+        char aside[PATH_MAX], other[PATH_MAX];
+        bool before[CRASH_IDS], now[CRASH_IDS];
+        crash_begin(&c, logged(INSIDE_SCAN));
+        test_dir_make_in_memory(aside);
+        test_dir_make_in_memory(other);
+        assert_ok(crash_stream(&c, 8, NULL), &c.bench.error);
+        assert_ok(channi_save(&c.s->base, aside), &c.bench.error);
+        memcpy(before, c.stored, sizeof before);
+        crash_go_on(&c, 6);
+        memcpy(now, c.stored, sizeof now);
+        c.faults.fail_at = atomic_load(&c.calls) + i;
+        c.faults.fail_on = i % 2;
+        const int rc = channi_save(&c.s->base, aside);
+        finished = atomic_load(&c.calls) < c.faults.fail_at;
+        c.faults.fail_at = 0;
+        assert_true(rc == OK || is_said(&c, rc));
+        error_clear(&c.bench.error);
+        crash_expect(&c, c.faults.failed);
+        crash_close(&c);
+        crash_bench(&c);
+        c.bench.env.dir = other;
+        assert_ok(crash_load_from(&c, aside), &c.bench.error);
+        bool is_new = true;
+        for (size_t id = 0; id < CRASH_IDS; id++)
+            is_new = is_new && crash_is_there(&c, id) == now[id];
+        assert_true(is_new || rc != OK);
+        memcpy(c.stored, is_new ? now : before, sizeof now);
+        new_ones += is_new;
+        crash_expect(&c, "saved");
+        crash_close(&c);
+        test_dir_remove(aside);
+        test_dir_remove(other);
+        crash_end(&c);
+    }
+    assert_true(new_ones < i - 2 && new_ones > 0);
 }
 
 int main(void)
@@ -154,6 +245,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_beside),
         cmocka_unit_test(test_due),
+        cmocka_unit_test(test_failing_checkpoint),
+        cmocka_unit_test(test_failing_save),
     };
     return test_run("channi_checkpoint", tests);
 }

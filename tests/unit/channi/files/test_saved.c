@@ -1,5 +1,7 @@
 /* test_saved.c - an index saved and loaded: in another folder, in its own, by copies; and folders
    without an index. */
+#include <errno.h>
+
 #include "tests/unit/channi/files/recovery.h"
 
 static void test_saved(void **state)
@@ -14,11 +16,10 @@ static void test_saved(void **state)
             if (quiet)
                 p.wal = CHANNI_NO_WAL;
             crash_begin(&c, p);
-            crash_bench(&c);
             test_dir_make_in_memory(aside);
             test_dir_make_in_memory(other);
             test_dir_make_in_memory(third);
-            assert_ok(crash_stream(&c, 40, true, aside), &c.bench.error);
+            assert_ok(crash_stream(&c, 40, aside), &c.bench.error);
             assert_ok(channi_save(&c.s->base, aside), &c.bench.error);
             assert_ok(channi_save(&c.s->base, aside), &c.bench.error); /* replaces the old one */
             crash_expect(&c, "saved");
@@ -71,10 +72,9 @@ static void test_saved_by_copying(void **state)
     struct channi *copy = NULL;
 
     crash_begin(&c, crash_params());
-    crash_bench(&c);
     test_dir_make_in_memory(aside);
     test_dir_make_in_memory(other);
-    assert_ok(crash_stream(&c, 40, true, NULL), &c.bench.error);
+    assert_ok(crash_stream(&c, 40, NULL), &c.bench.error);
     ask(&c, &a);
     c.s->durable.fault = &fault;
     assert_ok(channi_save(&c.s->base, aside), &c.bench.error);
@@ -107,12 +107,10 @@ static void test_rubbish(void **state)
         (void)snprintf(path, sizeof path, "%.3000s/%s", c.dir, names[i]);
         bytes_write(path, (const unsigned char *)"rubbish", 7);
     }
-    crash_bench(&c);
     assert_ok(crash_create(&c), &c.bench.error);
     assert_ok(crash_step(&c, (struct crash_op){ .first = 0, .n = 200, .put = true }),
               &c.bench.error);
     crash_expect(&c, "created");
-    crash_close(&c);
     crash_end(&c);
 }
 
@@ -125,8 +123,7 @@ static void test_saved_at_home(void **state)
 
     p.wal = CHANNI_NO_WAL;
     crash_begin(&c, p);
-    crash_bench(&c);
-    assert_ok(crash_stream(&c, 40, true, NULL), &c.bench.error);
+    assert_ok(crash_stream(&c, 40, NULL), &c.bench.error);
     assert_ok(channi_save(&c.s->base, c.dir), &c.bench.error);
     ask(&c, &a);
     bool saved[CRASH_IDS];
@@ -134,13 +131,12 @@ static void test_saved_at_home(void **state)
     crash_go_on(&c, 20);
     crash_expect(&c, "gone on");
     for (size_t i = 0; i < 2; i++) {
-        reopen(&c);
+        crash_reopen(&c);
         memcpy(c.stored, saved, sizeof saved);
         crash_expect(&c, "as it was saved");
         expect_same(&c, &a, "as it was saved");
         crash_go_on(&c, 5);
     }
-    crash_close(&c);
     crash_end(&c);
 }
 
@@ -152,10 +148,9 @@ static void test_folders(void **state)
     char aside[PATH_MAX], empty[PATH_MAX];
 
     crash_begin(&c, crash_params());
-    crash_bench(&c);
     test_dir_make_in_memory(aside);
     test_dir_make_in_memory(empty);
-    assert_ok(crash_stream(&c, 10, true, NULL), &c.bench.error);
+    assert_ok(crash_stream(&c, 10, NULL), &c.bench.error);
     /* The folder is open in this process. */
     assert_int_equal(channi_load_from(&other, &c.bench.env, c.dir, &o), ERR_IO);
     assert_non_null(strstr(c.bench.error.text, "in use by this process"));

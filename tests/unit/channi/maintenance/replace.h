@@ -5,7 +5,7 @@
 #include "algorithms/channi/channi.h"
 #include "algorithms/channi/rewrite/replace.h"
 #include "algorithms/channi/versions/view.h"
-#include "tests/unit/channi/support.h"
+#include "tests/unit/channi/maintenance/maintenance.h"
 
 enum { DIM = 6, ROWS = 600 };
 
@@ -26,16 +26,6 @@ static inline void open_built(struct book *b, struct channi_params params, enum 
     book_check(b);
 }
 
-static inline struct channi_cluster *cluster_of(const struct book *b, uint32_t cid)
-{
-    return layout_of(b)->clusters[cid];
-}
-
-static inline uint32_t live_of(const struct book *b, uint32_t cid)
-{
-    return atomic_load(&cluster_of(b, cid)->live);
-}
-
 /* Finds the n largest clusters. */
 static inline void largest(const struct book *b, uint32_t *cids, size_t n)
 {
@@ -46,20 +36,12 @@ static inline void largest(const struct book *b, uint32_t *cids, size_t n)
 
             for (size_t j = 0; j < i; j++)
                 is_new &= cids[j] != cid;
-            if (is_new && (cids[i] == CID_NONE || live_of(b, cid) > live_of(b, cids[i])))
+            if (is_new && (cids[i] == CID_NONE ||
+                           live_of(cluster_of(b, cid)) > live_of(cluster_of(b, cids[i]))))
                 cids[i] = cid;
         }
         assert_int_not_equal(cids[i], CID_NONE);
     }
-}
-
-static inline size_t count_clusters(const struct book *b)
-{
-    size_t n = 0;
-
-    for (uint32_t cid = 0; cid < layout_of(b)->n_clusters; cid++)
-        n += cluster_of(b, cid) != NULL;
-    return n;
 }
 
 static inline size_t count_files(const struct book *b)

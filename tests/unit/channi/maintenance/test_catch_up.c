@@ -49,7 +49,6 @@ static void carry_over(int64_t history, enum channi_inside inside)
 
 static void test_carry_over(void **state)
 {
-    print_message("seed %" PRIu64 "\n", test_seed());
     carry_over(0, INSIDE_GRAPH);
     carry_over(0, INSIDE_CODES);
     carry_over(50, INSIDE_SCAN);
@@ -75,7 +74,7 @@ static void test_carried_to_the_nearest(void **state)
         struct channi_place place;
         const uint64_t carried = book_counter(&b, caught_up);
 
-        plan.n = count_clusters(&b) < 4 ? count_clusters(&b) : 4;
+        plan.n = clusters_of(&b) < 4 ? clusters_of(&b) : 4;
         largest(&b, plan.cids, plan.n);
         assert_ok(replace(&b, &plan), &b.bench.error);
         if (book_counter(&b, caught_up) == carried)

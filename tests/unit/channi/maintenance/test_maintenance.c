@@ -5,8 +5,6 @@
 #include "algorithms/channi/versions/cluster.h"
 #include "tests/unit/channi/maintenance/maintenance.h"
 
-/* --------------------------------------------------------------------------------- growth */
-
 /* ------------------------------------------------------------------------------- one split */
 
 /* Inserts rows around the centre of one cluster until it is past its limit. Returns its cid. */

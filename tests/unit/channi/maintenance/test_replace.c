@@ -2,7 +2,7 @@
  * system calls that fail, which change nothing. */
 #include <errno.h>
 
-#include "src/core/idmap.h"
+#include "tests/support/index_folder.h"
 #include "tests/unit/channi/maintenance/replace.h"
 
 /* ---------------------------------------------------------------------------------- latches */
@@ -34,81 +34,6 @@ static void test_seats(void **state)
 
 /* -------------------------------------------------------------------------- ids and names */
 
-/* Freed cids are reused first. */
-static void expect_cids_again(struct book *b, struct plan *plan)
-{
-    const uint32_t n_cids = layout_of(b)->n_clusters;
-    plan->n = 1;
-    plan->n_parts = 3;
-    assert_ok(replace(b, plan), &b->bench.error);
-    assert_int_equal(layout_of(b)->n_clusters, n_cids);
-}
-
-/* Each part but the first has a file and a route of its own. Returns the number of live rows. */
-static uint32_t expect_new_parts(struct book *b, struct plan *plan, uint32_t n_routes)
-{
-    uint32_t sum = live_of(b, plan->cids[0]);
-    for (uint32_t r = n_routes; r < n_routes + 3; r++) {
-        const uint32_t cid = layout_of(b)->routes->cid[r];
-        const uint64_t name = *(uint64_t *)segmented_at(&book_channi(b)->route_phash, r);
-
-        assert_int_equal(cluster_of(b, cid)->base->phash, name);
-        assert_true(cluster_of(b, cid)->drift == 0);
-        sum += live_of(b, cid);
-        plan->cids[r - n_routes + 1] = cid;
-    }
-    return sum;
-}
-
-static void test_split_and_merge(void **state)
-{
-    struct book b;
-    struct plan plan = { .n = 1, .n_parts = 4, .successor = true, .seed = test_seed() };
-
-    open_built(&b, book_defaults(), INDEX_F32, 500);
-    largest(&b, plan.cids, 1);
-    const struct channi_cluster *old = cluster_of(&b, plan.cids[0]);
-    const uint64_t phash = old->base->phash, version = old->base->version;
-    const uint32_t route = old->routes[0], live = live_of(&b, plan.cids[0]);
-    const uint32_t n_routes = layout_of(&b)->routes->n;
-    const size_t clusters = count_clusters(&b);
-
-    /* A split: one part keeps cid, name and route; each other part has a new file and one route. */
-    assert_ok(replace(&b, &plan), &b.bench.error);
-    book_check(&b);
-    const struct channi_cluster *successor = cluster_of(&b, plan.cids[0]);
-    assert_int_equal(successor->base->phash, phash);
-    assert_true(successor->base->version > version);
-    assert_int_equal(successor->n_routes, 1);
-    assert_int_equal(successor->routes[0], route);
-    assert_int_equal(layout_of(&b)->routes->n, n_routes + 3);
-    assert_int_equal(count_clusters(&b), clusters + 3);
-    assert_int_equal(count_files(&b), clusters + 3);
-    assert_int_equal(layout_of(&b)->n_ood, 1);
-    assert_int_equal(expect_new_parts(&b, &plan, n_routes), live);
-    book_expect(&b, 20, 10);
-
-    /* A merge of all four: four routes lead to one file with the old name; no route is dropped. */
-    plan.n = 4;
-    plan.n_parts = 1;
-    assert_ok(replace(&b, &plan), &b.bench.error);
-    book_check(&b);
-    successor = cluster_of(&b, plan.cids[0]);
-    assert_int_equal(successor->base->phash, phash);
-    assert_int_equal(successor->n_routes, 4);
-    assert_int_equal(live_of(&b, plan.cids[0]), live);
-    assert_int_equal(layout_of(&b)->routes->n, n_routes + 3);
-    assert_int_equal(count_clusters(&b), clusters);
-    assert_int_equal(count_files(&b), clusters);
-    for (size_t i = 0; i < successor->n_routes; i++)
-        assert_int_equal(layout_of(&b)->routes->cid[successor->routes[i]], plan.cids[0]);
-    book_expect(&b, 20, 10);
-
-    expect_cids_again(&b, &plan);
-    book_check(&b);
-    book_close(&b);
-}
-
 /* Mean, deviation and drift match the rows. */
 static void test_measures(void **state)
 {
@@ -130,36 +55,21 @@ static void test_measures(void **state)
             continue;
         sum += sqrt(book_distance(&b, book_row(&b, i), cl->site));
     }
-    const double n = live_of(&b, plan.cids[0]), mean = sum / n;
+    const double n = live_of(cluster_of(&b, plan.cids[0])), mean = sum / n;
     assert_float_equal(cl->mean_d, mean, 1e-4 * mean);
     assert_float_equal(cl->drift, book_distance(&b, route, cl->site), 1e-4);
     assert_memory_equal(cl->site, book_row(&b, cl->root_id), b.row_bytes);
     book_close(&b);
 }
 
-/* The bytes of a cluster's file from its graph on. */
-static unsigned char *file_of(const struct book *b, uint32_t cid, size_t *n)
+static struct bytes file_of(const struct book *b, uint32_t cid)
 {
-    char path[PATH_MAX + CLUSTER_NAME_MAX], name[CLUSTER_NAME_MAX];
+    char path[PATH_MAX];
     const struct channi_base *base = cluster_of(b, cid)->base;
 
-    channi_cluster_file_name(base->phash, base->version, name);
-    (void)snprintf(path, sizeof path, "%s/%s", b->dir, name);
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    *n = base->file_bytes - CLUSTER_HEAD;
-    unsigned char *bytes = malloc(*n);
-    assert_non_null(bytes);
-    assert_int_equal(fseek(f, CLUSTER_HEAD, SEEK_SET), 0);
-    assert_int_equal(fread(bytes, 1, *n, f), *n);
-    (void)fclose(f);
-    return bytes;
+    assert_int_equal(channi_cluster_file_path(&b->bench.env, base->phash, base->version, path), OK);
+    return bytes_read(path);
 }
-
-struct folded {
-    unsigned char *first, *second, *third;
-    size_t n_first, n_second, n_third;
-};
 
 /* Removes every second row of the file, more than an extended graph may lose. */
 static void remove_half(struct book *b, uint32_t cid)
@@ -173,14 +83,15 @@ static void remove_half(struct book *b, uint32_t cid)
             assert_ok(book_remove(b, i), &b->bench.error);
 }
 
-static struct folded fold_one(bool go_on)
+/* The cluster's file after its delta is added; after a row is replaced; after half of it is
+   removed. */
+static void fold_one(bool go_on, struct bytes files[3])
 {
     struct book b;
     struct plan plan = {
         .n = 1, .n_parts = 1, .successor = true, .go_on = go_on, .seed = test_seed()
     };
     struct channi_place before[ROWS], after;
-    struct folded f;
 
     open_built(&b, book_defaults(), INDEX_U8, 400);
     largest(&b, plan.cids, 1);
@@ -200,43 +111,40 @@ static struct folded fold_one(bool go_on)
     }
     book_check(&b);
     book_expect(&b, 20, 10);
-    f.first = file_of(&b, plan.cids[0], &f.n_first);
+    files[0] = file_of(&b, plan.cids[0]);
     /* One row of the file is replaced by another. */
     const uint64_t root = cluster_of(&b, plan.cids[0])->root_id;
     assert_ok(book_remove(&b, root), &b.bench.error);
     assert_ok(book_insert(&b, root, 1), &b.bench.error);
     assert_ok(replace(&b, &plan), &b.bench.error);
     assert_int_equal(cluster_of(&b, plan.cids[0])->base_n, base_n + delta);
-    f.second = file_of(&b, plan.cids[0], &f.n_second);
+    files[1] = file_of(&b, plan.cids[0]);
     book_check(&b);
     book_expect(&b, 20, 10);
     remove_half(&b, plan.cids[0]);
     assert_ok(replace(&b, &plan), &b.bench.error);
-    f.third = file_of(&b, plan.cids[0], &f.n_third);
+    files[2] = file_of(&b, plan.cids[0]);
     book_check(&b);
     book_expect(&b, 20, 10);
     book_close(&b);
-    return f;
 }
 
 /* A graph that extends the file's is as good as a new one but different, and its rows keep their
    positions; also if a row of the file is gone. If too many are gone, a new graph is built. */
 static void test_go_on(void **state)
 {
-    const struct folded on = fold_one(true), anew = fold_one(false);
+    struct bytes on[3], anew[3];
 
-    assert_int_equal(on.n_first, anew.n_first);
-    assert_memory_not_equal(on.first, anew.first, on.n_first);
-    assert_int_equal(on.n_second, anew.n_second);
-    assert_memory_not_equal(on.second, anew.second, on.n_second);
-    assert_int_equal(on.n_third, anew.n_third);
-    assert_memory_equal(on.third, anew.third, on.n_third);
-    free(on.first);
-    free(on.second);
-    free(on.third);
-    free(anew.first);
-    free(anew.second);
-    free(anew.third);
+    fold_one(true, on);
+    fold_one(false, anew);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(on[i].n, anew[i].n);
+        assert_int_equal(
+            memcmp(on[i].at + CLUSTER_HEAD, anew[i].at + CLUSTER_HEAD, on[i].n - CLUSTER_HEAD) == 0,
+            i == 2);
+        free(on[i].at);
+        free(anew[i].at);
+    }
 }
 
 /* ------------------------------------------------------------------------------ gathering */
@@ -253,7 +161,7 @@ static void test_gather_committed(void **state)
     struct channi *c = book_channi(&b);
     largest(&b, &cid, 1);
     const struct channi_cluster *cl = cluster_of(&b, cid);
-    const uint32_t live = live_of(&b, cid);
+    const uint32_t live = live_of(cluster_of(&b, cid));
     assert_true(channi_delta_count(&cl->delta) > 1);
     atomic_store(channi_delta_at(&cl->delta, 0).dead, book_version(&b) + 1);
     atomic_store(channi_delta_at(&cl->delta, 1).dead, book_version(&b));
@@ -303,7 +211,7 @@ static struct trace trace_of(const struct book *b)
                            .layout = layout_of(b)->number,
                            .files = count_files(b),
                            .routes = c->n_routes,
-                           .clusters = count_clusters(b),
+                           .clusters = clusters_of(b),
                            .retained = count_retained(b) };
 }
 
@@ -375,11 +283,8 @@ static void test_files_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_seats),
-        cmocka_unit_test(test_split_and_merge),
-        cmocka_unit_test(test_measures),
-        cmocka_unit_test(test_go_on),
-        cmocka_unit_test(test_gather_committed),
+        cmocka_unit_test(test_seats),      cmocka_unit_test(test_measures),
+        cmocka_unit_test(test_go_on),      cmocka_unit_test(test_gather_committed),
         cmocka_unit_test(test_files_fail),
     };
     return test_run("channi_replace", tests);

@@ -37,46 +37,12 @@ static void exact_in(const struct index_ops *ops, const char *params, const char
     baseline_end(&t);
 }
 
-static void test_flat_is_exact(void **state)
-{
-    for (int m = INDEX_L2SQ; m <= INDEX_COS; m++)
-        exact_in(&faiss_flat_ops, "", "", (enum metric)m);
-}
-
-static void test_ivf_with_all_lists_is_exact(void **state)
-{
-    for (int m = INDEX_L2SQ; m <= INDEX_COS; m++) {
-        exact_in(&faiss_ivf_flat_ops, "clusters=20", "nprobe=20", (enum metric)m);
-        exact_in(&faiss_ivf_flat_ops, "clusters=20;direct_map=hashtable", "nprobe=99",
-                 (enum metric)m);
-    }
-}
-
 static void test_factory_flats_are_exact(void **state)
 {
     exact_in(&faiss_factory_ops, "", "", INDEX_IP);
     exact_in(&faiss_factory_ops, "factory=IVF20,Flat", "nprobe=20", INDEX_L2SQ);
     exact_in(&faiss_factory_ops, "factory=RR24,IVF10,Flat", "nprobe=10", INDEX_L2SQ);
     exact_in(&faiss_factory_ops, "factory=IDMap2,Flat", "", INDEX_L2SQ);
-}
-
-static void test_ids_have_64_bits(void **state)
-{
-    const struct index_ops *methods[] = { &faiss_flat_ops, &faiss_ivf_flat_ops };
-    for (size_t m = 0; m < 2; m++) {
-        const char *knobs = m == 1 ? "nprobe=99" : "";
-        struct baseline_test t;
-        baseline_begin(&t, methods[m], "", INDEX_F32, INDEX_L2SQ, DIM, 400);
-        baseline_spread_ids(&t);
-        if (methods[m]->train)
-            assert_ok(methods[m]->train(t.index, baseline_rows(&t, 0, 400)), &t.bench.error);
-        baseline_insert(&t, 0, 400);
-        baseline_remove(&t, 20, 90);
-        baseline_expect_exact(&t, knobs, NULL);
-        baseline_expect_range(&t, knobs, NULL);
-        baseline_expect_same_after_reload(&t, knobs);
-        baseline_end(&t);
-    }
 }
 
 /* Equal rows, and answers at exactly the radius. */
@@ -219,15 +185,7 @@ static void test_hnsw(void **state)
     }
 }
 
-/* ------------------------------------------------------------------- files, memory, churn */
-
-static void test_saved_files(void **state)
-{
-    baseline_try_files(&faiss_flat_ops, "", "");
-    baseline_try_files(&faiss_ivf_flat_ops, "clusters=9;direct_map=hashtable", "nprobe=3");
-    baseline_try_files(&faiss_hnsw_ops, "", "ef_search=20");
-    baseline_try_files(&faiss_factory_ops, "factory=IVF9,SQ8", "nprobe=3");
-}
+/* -------------------------------------------------------------------------- files, memory */
 
 static void test_untrained_is_saved_too(void **state)
 {
@@ -276,37 +234,6 @@ static void test_no_memory(void **state)
     baseline_try_no_memory(&faiss_factory_ops);
 }
 
-static void test_churn(void **state)
-{
-    baseline_churn(&faiss_flat_ops, "", "", 1);
-    baseline_churn(&faiss_ivf_flat_ops, "clusters=12", "nprobe=12", 1);
-    baseline_churn(&faiss_ivf_flat_ops, "clusters=12;direct_map=hashtable", "nprobe=12", 1);
-    baseline_churn(&faiss_factory_ops, "factory=SQ8", "", .9);
-}
-
-static void test_empty(void **state)
-{
-    const struct index_ops *methods[] = { &faiss_flat_ops, &faiss_ivf_flat_ops, &faiss_hnsw_ops,
-                                          &faiss_factory_ops };
-    for (size_t m = 0; m < 4; m++) {
-        struct baseline_test t;
-        uint64_t ids[3] = { 0 };
-        float distances[3] = { 0 };
-        baseline_begin(&t, methods[m], "", INDEX_F32, INDEX_IP, DIM, 10);
-        struct work w = baseline_search(&t, t.f32, 1, 3, "", NULL, ids, distances);
-        assert_float_equal(w.distances, 0, 0);
-        for (size_t i = 0; i < 3; i++)
-            assert_true(ids[i] == INDEX_NO_ID && isinf(distances[i]));
-        if (methods[m]->train)
-            assert_ok(methods[m]->train(t.index, baseline_rows(&t, 0, 10)), &t.bench.error);
-        baseline_insert(&t, 0, 2);
-        baseline_search(&t, t.f32, 1, 3, methods[m] == &faiss_ivf_flat_ops ? "nprobe=99" : "", NULL,
-                        ids, distances);
-        assert_true(ids[1] != INDEX_NO_ID && ids[2] == INDEX_NO_ID && isinf(distances[2]));
-        baseline_end(&t);
-    }
-}
-
 /* FAISS answers row 0 at infinity where k = 1 and no row passes. */
 static void nothing_passes(const struct index_ops *ops, const char *params, enum metric metric)
 {
@@ -343,21 +270,15 @@ static void test_a_filter_that_no_row_passes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flat_is_exact),
-        cmocka_unit_test(test_ivf_with_all_lists_is_exact),
         cmocka_unit_test(test_factory_flats_are_exact),
-        cmocka_unit_test(test_ids_have_64_bits),
         cmocka_unit_test(test_ties_and_the_radius_are_ours),
         cmocka_unit_test(test_work_is_counted),
         cmocka_unit_test(test_training),
         cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_hnsw),
-        cmocka_unit_test(test_saved_files),
         cmocka_unit_test(test_untrained_is_saved_too),
         cmocka_unit_test(test_memory_is_told),
         cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_churn),
-        cmocka_unit_test(test_empty),
         cmocka_unit_test(test_a_filter_that_no_row_passes),
     };
     return test_run("faiss", tests);

@@ -49,11 +49,6 @@ static void test_ids_come_back(void **state)
     baseline_end(&t);
 }
 
-static void test_ids_have_64_bits(void **state)
-{
-    baseline_try_ids_of_64_bits(&hnswlib_ops, "ef_search=600");
-}
-
 /* Slots are reused, so the graph keeps its size; rows that are only marked stay in it. */
 static void test_replace_keeps_its_size(void **state)
 {
@@ -153,12 +148,6 @@ static void test_seeds(void **state)
     assert_true(fabs(links[0] - links[1]) > 0);
 }
 
-static void test_files(void **state)
-{
-    baseline_try_files(&hnswlib_ops, "", "ef_search=20");
-    baseline_try_files(&hnswlib_ops, "deletes=replace;M=5", "ef_search=20");
-}
-
 static void test_no_memory(void **state)
 {
     baseline_try_no_memory(&hnswlib_ops);
@@ -170,11 +159,6 @@ static void test_churn(void **state)
     baseline_churn(&hnswlib_ops, "deletes=replace", "ef_search=200", .9);
 }
 
-static void test_empty(void **state)
-{
-    baseline_try_empty(&hnswlib_ops, "ef_search=100");
-}
-
 int main(void)
 {
     test_any_order_of_locks();
@@ -182,17 +166,14 @@ int main(void)
         cmocka_unit_test(test_finds_neighbours),
         cmocka_unit_test(test_exhaustive_is_exact),
         cmocka_unit_test(test_ids_come_back),
-        cmocka_unit_test(test_ids_have_64_bits),
         cmocka_unit_test(test_replace_keeps_its_size),
         cmocka_unit_test(test_an_id_comes_back),
         cmocka_unit_test(test_grows),
         cmocka_unit_test(test_work_is_counted),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_files),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_churn),
-        cmocka_unit_test(test_empty),
     };
     return test_run("hnswlib", tests);
 }

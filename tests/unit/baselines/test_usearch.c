@@ -35,11 +35,6 @@ static void test_exhaustive_is_exact(void **state)
     baseline_try_exact(&usearch_ops, "connectivity=32;metric_impl=usearch", knobs);
 }
 
-static void test_ids_have_64_bits(void **state)
-{
-    baseline_try_ids_of_64_bits(&usearch_ops, "expansion_search=600");
-}
-
 /* Keys map to ids one to one, also for the id whose key would be usearch's value
    for an empty slot. */
 static void test_keys(void **state)
@@ -249,17 +244,6 @@ static void test_threads(void **state)
     }
 }
 
-static void test_files(void **state)
-{
-    baseline_try_files(&usearch_ops, "", "expansion_search=20");
-    baseline_try_files(&usearch_ops, "scalar=bf16;connectivity=5", "expansion_search=20");
-}
-
-static void test_empty(void **state)
-{
-    baseline_try_empty(&usearch_ops, "expansion_search=100");
-}
-
 static void test_no_memory(void **state)
 {
     baseline_try_no_memory(&usearch_ops);
@@ -277,7 +261,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finds_neighbours),
         cmocka_unit_test(test_exhaustive_is_exact),
-        cmocka_unit_test(test_ids_have_64_bits),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_removal_does_not_scan),
         cmocka_unit_test(test_half_floats),
@@ -288,8 +271,6 @@ int main(void)
         cmocka_unit_test(test_grows),
         cmocka_unit_test(test_work_is_counted),
         cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_empty),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_churn),
     };

@@ -224,7 +224,7 @@ static void test_odd_arguments(struct world *w)
     float distances[5];
     world_expect(w, odd, "no memory");
     for (size_t i = 0; i < n; i++)
-        ids[i] = i < 10 ? (UINT64_C(1) << 62) + i : i;
+        ids[i] = i < 10 ? INDEX_NO_ID - 1 - i : i;
     memcpy(odd + 1, rows, n * w->row_bytes);
     size_t done;
     world_ok(w, index_insert(&w->index, world_vectors(w, odd + 1, n), ids, &done));

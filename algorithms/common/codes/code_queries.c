@@ -13,9 +13,6 @@
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
-#define FIRST_RADIUS 2
-#define RADIUS_STEP  3
-
 /* State of a worker, kept from group to group. */
 struct worker {
     void *scratch;
@@ -269,44 +266,6 @@ int code_range(struct index *index, const struct range_request *request,
 
 /* ------------------------------------------------------------------------ the k nearest */
 
-/* Searches by ranges. Queries with k answers within the radius are done; the others are repeated
-   with a greater radius. */
-static int nearest_by_ranges(const struct code_request *a, struct code_group *group,
-                             struct topk *nearest)
-{
-    uint64_t pending[CODE_GROUP * INDEX_CODE_WORDS_MAX];
-    const size_t words = a->words, bytes = words * sizeof *pending;
-    const unsigned bits = 64 * (unsigned)words;
-    size_t of[CODE_GROUP];
-    struct code_group rest = *group;
-    struct code_answers *answers = group->answers;
-    int rc = OK;
-    memcpy(pending, group->queries, group->n * bytes);
-    rest.queries = pending;
-    for (size_t i = 0; i < group->n; i++)
-        of[i] = i;
-    for (unsigned radius = FIRST_RADIUS; rc == OK && rest.n > 0; radius += RADIUS_STEP) {
-        const unsigned most = radius < bits ? radius : bits;
-        for (size_t i = 0; i < rest.n; i++)
-            answers[i].n = 0;
-        rc = a->ops->range(a->index, &rest, most, answers);
-        size_t left = 0;
-        for (size_t i = 0; rc == OK && i < rest.n; i++) {
-            const struct code_answers *found = &answers[i];
-            if (found->n < a->k && most < bits) {
-                memmove(pending + left * words, pending + i * words, bytes);
-                of[left++] = of[i];
-                continue;
-            }
-            for (size_t j = 0; j < found->n; j++)
-                topk_push(&nearest[of[i]], (float)found->distances[j], found->ids[j]);
-        }
-        rest.n = left;
-    }
-    group->work = rest.work;
-    return rc;
-}
-
 static int search_group(struct code_request *a, size_t g, size_t w)
 {
     uint64_t copy[CODE_GROUP * INDEX_CODE_WORDS_MAX];
@@ -317,8 +276,7 @@ static int search_group(struct code_request *a, size_t g, size_t w)
         const size_t at = (g * a->group + i) * a->k;
         nearest[i] = topk_begin(a->k, a->result->distances + at, a->result->ids + at);
     }
-    const int rc = a->ops->nearest ? a->ops->nearest(a->index, &group, nearest)
-                                   : nearest_by_ranges(a, &group, nearest);
+    const int rc = a->ops->nearest(a->index, &group, nearest);
     for (size_t i = 0; i < n; i++)
         topk_sort(&nearest[i]);
     work_add(&a->works[w], &group.work);

@@ -96,8 +96,7 @@ struct code_ops {
        query that the filter allows, each id once, in any order. */
     int (*range)(const struct index *, struct code_group *, unsigned radius,
                  struct code_answers *answers);
-    /* Offers to nearest[query] at least its k nearest. NULL: uses ranges of radius 2, 5, 8, ...
-       until one holds k (range() must then be exact). */
+    /* Offers to nearest[query] at least its k nearest. */
     int (*nearest)(const struct index *, struct code_group *, struct topk *nearest);
     /* The device of an index, or NULL; may be NULL itself. It takes no request with a filter. */
     struct code_device *(*device)(const struct index *);

@@ -37,21 +37,6 @@ static void exact_in(const struct index_ops *ops, const char *params, const char
     baseline_end(&t);
 }
 
-static void test_flat_is_exact(void **state)
-{
-    for (int m = INDEX_L2SQ; m <= INDEX_COS; m++)
-        exact_in(&faiss_flat_ops, "", "", (enum metric)m);
-}
-
-static void test_ivf_with_all_lists_is_exact(void **state)
-{
-    for (int m = INDEX_L2SQ; m <= INDEX_COS; m++) {
-        exact_in(&faiss_ivf_flat_ops, "clusters=20", "nprobe=20", (enum metric)m);
-        exact_in(&faiss_ivf_flat_ops, "clusters=20;direct_map=hashtable", "nprobe=99",
-                 (enum metric)m);
-    }
-}
-
 static void test_factory_flats_are_exact(void **state)
 {
     exact_in(&faiss_factory_ops, "", "", INDEX_IP);
@@ -200,7 +185,7 @@ static void test_hnsw(void **state)
     }
 }
 
-/* ------------------------------------------------------------------- files, memory, churn */
+/* -------------------------------------------------------------------------- files, memory */
 
 static void test_untrained_is_saved_too(void **state)
 {
@@ -249,14 +234,6 @@ static void test_no_memory(void **state)
     baseline_try_no_memory(&faiss_factory_ops);
 }
 
-static void test_churn(void **state)
-{
-    baseline_churn(&faiss_flat_ops, "", "", 1);
-    baseline_churn(&faiss_ivf_flat_ops, "clusters=12", "nprobe=12", 1);
-    baseline_churn(&faiss_ivf_flat_ops, "clusters=12;direct_map=hashtable", "nprobe=12", 1);
-    baseline_churn(&faiss_factory_ops, "factory=SQ8", "", .9);
-}
-
 /* FAISS answers row 0 at infinity where k = 1 and no row passes. */
 static void nothing_passes(const struct index_ops *ops, const char *params, enum metric metric)
 {
@@ -293,8 +270,6 @@ static void test_a_filter_that_no_row_passes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flat_is_exact),
-        cmocka_unit_test(test_ivf_with_all_lists_is_exact),
         cmocka_unit_test(test_factory_flats_are_exact),
         cmocka_unit_test(test_ties_and_the_radius_are_ours),
         cmocka_unit_test(test_work_is_counted),
@@ -304,7 +279,6 @@ int main(void)
         cmocka_unit_test(test_untrained_is_saved_too),
         cmocka_unit_test(test_memory_is_told),
         cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_churn),
         cmocka_unit_test(test_a_filter_that_no_row_passes),
     };
     return test_run("faiss", tests);

@@ -1,6 +1,5 @@
-/* test_code_queries.c - code_range() and code_search() over a method that is a plain
- * loop: every query's answers for any number of queries and threads, with and without
- * a filter, and failures. */
+/* test_code_queries.c - code_range() over a method that is a plain loop: every query's answers for any
+ * number of queries and threads, with and without a filter, and failures. */
 #include "tests/support/testing.h"
 
 #include "algorithms/common/codes/code_queries.h"
@@ -132,43 +131,6 @@ static void test_ranges(void **state)
     test_bench_end(&bench);
 }
 
-/* The k nearest, found by range searches, against a sort of all distances. */
-static void test_nearest(void **state)
-{
-    struct loop l;
-    struct test_bench bench;
-    begin(&l, &bench);
-    unsigned char unaligned[MOST_QUERIES * 8 + 1];
-    uint64_t ids[MOST_QUERIES * K], bits[1] = { 0x1234 }, best_ids[K];
-    float distances[MOST_QUERIES * K], best[K];
-    struct rng r = rng_at(test_seed(), 4);
-    for (size_t i = 0; i < MOST_QUERIES; i++) {
-        const uint64_t query = i % 2 ? rng_u64(&r) : l.codes[i] ^ 3;
-        memcpy(unaligned + 1 + i * 8, &query, 8);
-    }
-    const struct id_filter few = { bits, 64 };
-    for (size_t i = 0; i < 6; i++) {
-        const struct id_filter *filter = i < 3 ? NULL : &few;
-        struct search_result result = { .ids = ids, .distances = distances };
-        const struct search_request request = {
-            { unaligned + 1, MOST_QUERIES, 64, INDEX_B64 }, K, NULL, filter, i % 3 + 1
-        };
-        assert_ok(code_search(&l.base, &request, &result, &ops), &bench.error);
-        for (size_t q = 0; q < MOST_QUERIES; q++) {
-            struct topk nearest = topk_begin(K, best, best_ids);
-            uint64_t query;
-            memcpy(&query, unaligned + 1 + q * 8, 8);
-            for (size_t j = 0; j < ROWS; j++)
-                if (index_filter_allows(filter, j))
-                    topk_push(&nearest, (float)__builtin_popcountll(query ^ l.codes[j]), j);
-            topk_sort(&nearest);
-            assert_memory_equal(best_ids, ids + q * K, sizeof best_ids);
-            assert_memory_equal(best, distances + q * K, sizeof best);
-        }
-    }
-    test_bench_end(&bench);
-}
-
 static void test_failures(void **state)
 {
     struct loop l;
@@ -212,7 +174,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_failures),
     };
     return test_run("code_queries", tests);

@@ -217,27 +217,7 @@ static void test_nearest_ties(void **state)
         }
 }
 
-/* ------------------------------------------------------------------------ threads, work */
-
-static void test_threads(void **state)
-{
-    enum { NQ = 150, K = 7 };
-    for (int mode = 0; mode < 2; mode++) {
-        struct code_tree w;
-        hf_open_trie(&w, modes[mode], 4, 32, 240);
-        hf_insert(&w, HF_CLUSTERED, 20000);
-        static uint64_t queries[NQ], ids[2][NQ * K];
-        static float distances[2][NQ * K];
-        for (size_t i = 0; i < NQ; i++)
-            queries[i] = hf_code(&w, HF_CLUSTERED);
-        const struct work one = search(&w, queries, NQ, K, NULL, 1, ids[0], distances[0]);
-        const struct work two = search(&w, queries, NQ, K, NULL, 2, ids[1], distances[1]);
-        assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
-        assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
-        assert_true(one.distances == two.distances && one.distances > 0);
-        tree_end(&w);
-    }
-}
+/* ------------------------------------------------------------------------ work */
 
 static struct work range_work(struct code_tree *w, uint64_t query, unsigned radius)
 {
@@ -350,7 +330,6 @@ int main(void)
         cmocka_unit_test(test_fast_loses),
         cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_nearest_ties),
-        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_together),
         cmocka_unit_test(test_work),
         cmocka_unit_test(test_equal_codes_are_one),

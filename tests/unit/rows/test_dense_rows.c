@@ -1,4 +1,4 @@
-/* test_dense_rows.c - rows under ids against a plain list; freed memory; a damaged file. */
+/* test_dense_rows.c - rows under ids: freed memory, a damaged file. */
 #include "tests/support/testing.h"
 
 #include "algorithms/common/durable/store_file.h"
@@ -73,28 +73,6 @@ static size_t bytes(const struct dense_rows *s)
     return dense_rows_bytes(s) + dense_rows_ids_bytes(s);
 }
 
-static void test_history(void **state)
-{
-    struct world w;
-    begin(&w);
-    for (size_t step = 0; step < 40000; step++) {
-        const uint64_t id = rng_below(&w.rng, IDS);
-        const bool growing = step / 10000 % 2 == 0;
-        if (!w.in[id] && rng_below(&w.rng, 10) < (growing ? 9U : 2U))
-            assert_true(add(&w, id));
-        else if (w.in[id] && rng_below(&w.rng, 10) < (growing ? 2U : 9U))
-            take(&w, id);
-        if (step % 4000 == 3999)
-            expect_equal(&w);
-    }
-    for (uint64_t id = 0; id < IDS; id++)
-        if (w.in[id])
-            take(&w, id);
-    expect_equal(&w);
-    assert_int_equal(bytes(&w.store), 0);
-    end(&w);
-}
-
 /* While a full store is emptied, it takes less than twice the memory that it needs, and keeps
    to the size hint. */
 static void test_memory_comes_back(void **state)
@@ -114,26 +92,6 @@ static void test_memory_comes_back(void **state)
         take(&w, id);
     assert_true(bytes(&w.store) < full / 2);
     expect_equal(&w);
-    end(&w);
-}
-
-static void test_out_of_memory(void **state)
-{
-    struct world w;
-    begin(&w);
-    for (size_t i = 1;; i++) {
-        w.mem.fail_at = atomic_load(&w.mem.calls) + i;
-        uint64_t id = 0;
-        while (id < IDS && (w.in[id] || add(&w, id)))
-            id++;
-        w.mem.fail_at = 0;
-        expect_equal(&w);
-        for (id = 0; id < IDS; id += 3)
-            if (w.in[id])
-                take(&w, id);
-        if (w.n > IDS / 2 && i > 40)
-            break;
-    }
     end(&w);
 }
 
@@ -189,9 +147,7 @@ static void test_saved(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_history),
         cmocka_unit_test(test_memory_comes_back),
-        cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_saved),
     };
     return test_run("dense_rows", tests);

@@ -290,12 +290,6 @@ static void test_codes_follow_the_rows(void **state)
 
 /* ---------------------------------------------------------------------------- and the rest */
 
-static void test_metrics(void **state)
-{
-    baseline_try_recall(&here, "merge_rows=1;pq_groups=0", 16, "search_list=60");
-    baseline_try_exact(&here, "merge_rows=100", "search_list=4000");
-}
-
 /* The same answers for any number of threads. */
 static void test_threads(void **state)
 {
@@ -391,11 +385,6 @@ static void test_stats_beside_a_merge(void **state)
     baseline_end(&t);
 }
 
-static void test_no_memory(void **state)
-{
-    baseline_try_no_memory(&here);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -409,13 +398,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_folder_after_a_crash, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_turnover, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_codes_follow_the_rows, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_metrics, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_beside_changes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_row_is_always_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_own_folder, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stats_beside_a_merge, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
     };
     return test_run("vamana_disk", tests);
 }

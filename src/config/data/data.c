@@ -283,7 +283,7 @@ static struct source *open_path(lua_State *L, struct script_place at, const char
     return source;
 }
 
-static int offset_field(const struct fields *f)
+int lua_offset_field(const struct fields *f)
 {
     const double add = fields_real(f, "add", 0, -1000, 1000);
     if (add != (double)(int)add)
@@ -302,7 +302,7 @@ static int lua_file(lua_State *L)
         .format = fields_text(&f, "format", NULL),
         .dataset = fields_text(&f, "dataset", NULL),
         .element = fields_text(&f, "element", NULL),
-        .add = offset_field(&f),
+        .add = lua_offset_field(&f),
         .dim = (size_t)fields_count(&f, "dim", 0, 1, 1 << 20),
         .id_column = fields_has(&f, "id") && !id ? FILE_NO_ID : id,
         .header = !fields_has(&f, "header")          ? 0

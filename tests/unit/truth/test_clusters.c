@@ -92,34 +92,6 @@ static void sizes(void **state)
     assert_true(s.count == 0 && isnan(s.gini) && isnan(s.median));
 }
 
-/* Two pairs on a line, a row alone, equal rows, one cluster. */
-static void silhouettes(void **state)
-{
-    static const struct {
-        size_t m;
-        float rows[5];
-        uint64_t clusters[5];
-        double want;
-    } cases[] = {
-        { 4, { 0, 1, 10, 11 }, { 7, 7, 3, 3 }, (9.5 / 10.5 + 8.5 / 9.5) / 2 },
-        { 4, { 0, 11, 1, 10 }, { 7, 7, 3, 3 }, (2 * (5.5 - 11) / 11 + 2 * (5.5 - 9) / 9) / 4 },
-        { 3, { 0, 1, 10 }, { 0, 0, 1 }, (9. / 10 + 8. / 9 + 0) / 3 },
-        { 5, { 0, 1, 10, 11, 99 }, { 0, 0, 1, 1, 2 }, (9.5 / 10.5 + 8.5 / 9.5) * 2 / 5 },
-        { 4, { 2, 2, 2, 2 }, { 0, 0, 1, 1 }, 0 },
-    };
-    struct error err = { 0 };
-    double got;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_ok(score_silhouette_of(cases[i].rows, cases[i].m, 1, cases[i].clusters, &got, &err),
-                  &err);
-        close_to(got, cases[i].want);
-    }
-    assert_ok(score_silhouette_of(cases[0].rows, 2, 1, cases[0].clusters, &got, &err), &err);
-    assert_true(isnan(got));
-    assert_ok(score_silhouette_of(cases[0].rows, 0, 1, cases[0].clusters, &got, &err), &err);
-    assert_true(isnan(got));
-}
-
 /* ---- scores of answers */
 
 enum { ROWS = 60, QUERIES = 9, DIM = 3, OP = 3 };
@@ -247,7 +219,6 @@ static void clusters_are_scored(void **state)
     assert_true(field(step, "count") == 3 && field(step, "empty") == 0 &&
                 field(step, "noise") == 0);
     assert_true(field(step, "within") > 0 && field(step, "within") < 1);
-    assert_true(fabs(field(step, "silhouette")) < 1);
     assert_null(json_object_get(step, "recall"));
     json_decref(step);
     world_end(&w);
@@ -334,7 +305,6 @@ int main(void)
         cmocka_unit_test(known_tables),
         cmocka_unit_test(symmetric_and_chance),
         cmocka_unit_test(sizes),
-        cmocka_unit_test(silhouettes),
         cmocka_unit_test(labels_follow_updates),
         cmocka_unit_test(clusters_are_scored),
         cmocka_unit_test(within_is_the_share_of_squares),

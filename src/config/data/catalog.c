@@ -88,6 +88,14 @@ static void read_origin(const struct fields *f, struct dataset_origin *o)
     o->insecure = fields_bool(f, "insecure", false);
 }
 
+int lua_offset_field(const struct fields *f)
+{
+    const double add = fields_real(f, "add", 0, -1000, 1000);
+    if (add != (double)(int)add)
+        fields_fail(f, "add", "\"add\" must be a whole number");
+    return (int)add;
+}
+
 static void read_part(const struct fields *f, struct dataset_part *p)
 {
     static const char *const of_origin[] = { "url",     "debian", "npm",     "recipe",

@@ -283,14 +283,6 @@ static struct source *open_path(lua_State *L, struct script_place at, const char
     return source;
 }
 
-int lua_offset_field(const struct fields *f)
-{
-    const double add = fields_real(f, "add", 0, -1000, 1000);
-    if (add != (double)(int)add)
-        fields_fail(f, "add", "\"add\" must be a whole number");
-    return (int)add;
-}
-
 static int lua_file(lua_State *L)
 {
     const char *name;

@@ -17,7 +17,6 @@ static void put_change(void *to, size_t rank, struct wire *w)
         return;
     const struct row_origin *from = c->in_file->from;
     wire_put_text(w, from->path);
-    wire_put_text(w, from->dataset);
     wire_put(w, from->offset);
     wire_put(w, from->stride);
     wire_put(w, c->hash(r->rows, r->n * c->row_bytes));

@@ -15,11 +15,11 @@ enum request_kind {
     REQUEST_DROP,       /* the copy, and its files */
     REQUEST_TRAIN, /* Changes: in_file, a record (copy/log.h) of that kind, of a removal from MARK to
                            DISCARD. */
-    REQUEST_INSERT, /* in_file: the record has no rows, and path, dataset, offset, stride, hash, and
-                           numbers of the rows follow */
-    REQUEST_MARK,   /* -> found */
-    REQUEST_UNMARK, /* the record of the mark */
-    REQUEST_FLUSH,  /* alone: marked rows leave the log and the index */
+    REQUEST_INSERT,  /* in_file: the record has no rows, and path, offset, stride, hash, and numbers
+                           of the rows follow */
+    REQUEST_MARK,    /* -> found */
+    REQUEST_UNMARK,  /* the record of the mark */
+    REQUEST_FLUSH,   /* alone: marked rows leave the log and the index */
     REQUEST_DISCARD, /* rows that are there or are not */
     REQUEST_RELABEL,
     REQUEST_MAINTAIN, /* budget -> more */

@@ -15,13 +15,12 @@ int server_insert_from_file(struct server *s, struct shard_copy *c, struct wire_
     const size_t n = record.n;
     struct row_origin from = { 0 };
     struct row_request request = { .from = &from, .n = n, .row_bytes = copy_row_bytes(c) };
-    const char *path = wire_take_text(r), *dataset = wire_take_text(r);
+    const char *path = wire_take_text(r);
     from.offset = wire_take(r);
     from.stride = wire_take(r);
     request.hash = wire_take(r);
     request.numbers = wire_take_array(r, n, sizeof *request.numbers);
-    if (r->failed || snprintf(from.path, sizeof from.path, "%s", path) >= (int)sizeof from.path ||
-        snprintf(from.dataset, sizeof from.dataset, "%s", dataset) >= (int)sizeof from.dataset)
+    if (r->failed || snprintf(from.path, sizeof from.path, "%s", path) >= (int)sizeof from.path)
         return server_damaged(s);
     const struct row_files *files = s->env.shards->files;
     void *rows = mem_array(c->env.mem, n + 1, copy_row_bytes(c));

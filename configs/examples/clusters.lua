@@ -29,7 +29,7 @@ experiment {
   },
 
   figures = {
-    { "bars", y = { "nmi", "ari", "purity", "within", "silhouette" }, x = "label", where = { tag = "about four" }, title = "Agreement with the years" },
+    { "bars", y = { "nmi", "ari", "purity", "within" }, x = "label", where = { tag = "about four" }, title = "Agreement with the years" },
     { "bars", y = { "clusters", "smallest_cluster", "median_cluster", "largest_cluster", "size_gini", "empty_clusters", "noise" }, x = "label", where = { tag = "finest" }, title = "Sizes of the clusters" },
     { "bars", y = "query_agreement", x = "label", where = { tag = "finest" }, title = "Queries in the cluster of their nearest row" },
   },

@@ -1,5 +1,5 @@
 -- Vectors from files of several formats, with queries and parts. --set from=codes selects another file.
-local from = option("from", "table", "table, numbers, archive, codes or signed")
+local from = option("from", "table", "table, numbers, hdf5, codes or signed")
 local sets = {
   -- Text. The first line is a header, the first column an id. Each row has a time and a label in files of their own.
   table = file { "data/stations.csv", queries = "data/stations_asked.csv", time = "data/stations.i64",
@@ -7,7 +7,7 @@ local sets = {
   -- Raw numbers: the config gives the number of columns.
   numbers = file { "data/points.f32", dim = 4 },
   -- One of several data sets in a file.
-  archive = file { "data/vectors.npz", dataset = "second", queries = "data/vectors.npz" },
+  hdf5 = file { "data/vectors.hdf5", dataset = "second", queries = "data/vectors.hdf5" },
   -- Eight bytes per row become 64-bit codes. The file's name does not give the format.
   codes = file { "data/codes.bin", format = "u8bin", element = "b64" },
   -- Signed bytes become bytes with the same distances.

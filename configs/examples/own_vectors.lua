@@ -1,6 +1,6 @@
 -- Vectors of your own: ./harness configs/examples/own_vectors.lua --set data=/path/to/vectors.fbin
 --
--- The file is HDF5, fvecs, bvecs, fbin, u8bin, npy, npz, idx or text. Its last rows are the queries: a tenth, at most 200. Half of
+-- The file is HDF5, fvecs, bvecs, fbin, u8bin, npy, idx or text. Its last rows are the queries: a tenth, at most 200. Half of
 -- the others are loaded, then the rest arrive: does the index that was trained on the first half hold its recall?
 local path = option("data", "", "a file with vectors; without it, synthetic ones")
 local data = path ~= "" and file(path) or synthetic { kind = "drift", rows = 10200, dim = 32 }

@@ -269,8 +269,7 @@ static int command_completion(struct app *app, struct error *error)
 /* Not exit(): MPI's handlers would wait for ranks that have ended. */
 static int command_rank(struct app *app, struct error *error)
 {
-    struct file_rows rows;
-    file_rows_begin(&rows);
+    struct file_rows rows = { .fd = -1 };
     const struct row_files files = { .hash = file_rows_hash, .read = file_rows_read, .to = &rows };
     const int rc = cluster_serve(&app->registry, app->kernels, &files, error);
     file_rows_end(&rows);

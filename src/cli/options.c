@@ -311,8 +311,8 @@ static const struct flag flags[] = {
     { "add", "N", "convert", "add N to every integer: -1 for ids counted from 1; 128 for i8 as u8",
       READS, AN_OTHER(take_add, "a whole number from -1000 to 1000") },
     { "dataset", "NAME", "convert",
-      "HDF5, npz: name of the data set in the file; Parquet: a column of lists, or columns of "
-      "numbers separated by commas",
+      "HDF5: name of the data set in the file; Parquet: a column of lists, or columns of numbers "
+      "separated by commas",
       READS, A_TEXT(in.dataset) },
     { "different", NULL, "compare",
       "compare results that differ in data, k, metric, threads, seed or workload", MEASURES,

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "src/core/mem.h"
-#include "src/core/rng.h"
 #include "src/workload/gather.h"
 
 /* ---- 1. agreement with labels */
@@ -235,119 +234,5 @@ int score_within(const struct live_state *now, const uint64_t *ids, const uint64
     }
     *share = rc == OK ? spread_share(&s) : NAN;
     spread_close(&s);
-    return rc;
-}
-
-/* ---- 4. silhouette */
-
-/* The silhouette of row i. of: each row's cluster, numbered from 0; sums, counts: n_clusters. */
-static double silhouette_at(const float *rows, size_t m, size_t dim, size_t i, const uint32_t *of,
-                            size_t n_clusters, double *sums, double *counts)
-{
-    double b = INFINITY;
-
-    memset(sums, 0, n_clusters * sizeof *sums);
-    memset(counts, 0, n_clusters * sizeof *counts);
-    for (size_t j = 0; j < m; j++) {
-        double square = 0;
-
-        if (j == i)
-            continue;
-        for (size_t d = 0; d < dim; d++) {
-            const double apart = (double)rows[i * dim + d] - (double)rows[j * dim + d];
-            square += apart * apart;
-        }
-        sums[of[j]] += sqrt(square);
-        counts[of[j]]++;
-    }
-    if (!(counts[of[i]] > 0))
-        return 0;
-    const double a = sums[of[i]] / counts[of[i]];
-    for (size_t c = 0; c < n_clusters; c++)
-        if (c != of[i])
-            b = fmin(b, sums[c] / counts[c]);
-    return fmax(a, b) > 0 ? (b - a) / fmax(a, b) : 0;
-}
-
-int score_silhouette_of(const float *rows, size_t m, size_t dim, const uint64_t *clusters,
-                        double *mean, struct error *err)
-{
-    struct mem_group g = { 0 };
-    uint64_t *distinct = mem_group_array(&g, m, sizeof *distinct);
-    uint32_t *of = mem_group_array(&g, m, sizeof *of);
-    double *sums = mem_group_array(&g, 2 * m, sizeof *sums), total = 0;
-    size_t n = 0;
-    const int rc =
-        g.failed ? fail(err, ERR_NO_MEMORY, "clusters: out of memory for a silhouette") : OK;
-
-    if (rc == OK) {
-        memcpy(distinct, clusters, m * sizeof *distinct);
-        qsort(distinct, m, sizeof *distinct, order_u64);
-        for (size_t i = 0; i < m; i++)
-            if (n == 0 || distinct[i] != distinct[n - 1])
-                distinct[n++] = distinct[i];
-        for (size_t i = 0; i < m; i++)
-            of[i] = (uint32_t)((uint64_t *)bsearch(&clusters[i], distinct, n, sizeof *distinct,
-                                                   order_u64) -
-                               distinct);
-        for (size_t i = 0; n > 1 && i < m; i++)
-            total += silhouette_at(rows, m, dim, i, of, n, sums, sums + m);
-        *mean = n > 1 ? total / (double)m : NAN;
-    }
-    mem_group_free(&g);
-    return rc;
-}
-
-/* Draws m of the n rows, of those that are in a cluster: their places. */
-static void draw_clustered(const uint64_t *clusters, size_t n, size_t count, size_t m,
-                           uint64_t seed, uint64_t *places)
-{
-    struct rng rng = rng_at(seed, 0x511);
-    size_t left = m, there = count, drawn = 0;
-
-    /* Each of the rows with equal probability (Knuth's algorithm S). */
-    for (size_t i = 0; i < n && left > 0; i++) {
-        if (clusters[i] == INDEX_NO_CLUSTER || rng_below(&rng, there--) >= left)
-            continue;
-        places[drawn++] = i;
-        left--;
-    }
-}
-
-int score_silhouette(const struct live_state *now, const uint64_t *ids, const uint64_t *clusters,
-                     size_t n, uint64_t seed, double *mean, struct error *err)
-{
-    const size_t dim = now->list->dim;
-    size_t count = 0;
-
-    *mean = NAN;
-    for (size_t i = 0; i < n; i++)
-        count += clusters[i] != INDEX_NO_CLUSTER;
-    const size_t m = count < SILHOUETTE_ROWS ? count : SILHOUETTE_ROWS;
-    uint64_t *places = mem_array(NULL, 3 * m + 1, sizeof *places);
-    float *rows = mem_array(NULL, m * dim + 1, sizeof *rows);
-    struct spread s;
-    int rc = spread_open(&s, dim, 0, err);
-
-    if (rc == OK && (!places || !rows))
-        rc = fail(err, ERR_NO_MEMORY, "clusters: out of memory for a silhouette");
-    if (rc == OK)
-        draw_clustered(clusters, n, count, m, seed, places);
-    for (size_t i = 0; rc == OK && i < m; i++) {
-        places[m + i] = ids[places[i]];
-        places[2 * m + i] = clusters[places[i]];
-    }
-    for (size_t first = 0; rc == OK && first < m; first += BLOCK_ROWS) {
-        const size_t some = m - first < BLOCK_ROWS ? m - first : BLOCK_ROWS;
-
-        rc = spread_read(&s, now, places + m + first, some, err);
-        if (rc == OK)
-            memcpy(rows + first * dim, s.floats.bytes, some * dim * sizeof *rows);
-    }
-    if (rc == OK)
-        rc = score_silhouette_of(rows, m, dim, places + 2 * m, mean, err);
-    spread_close(&s);
-    mem_free(NULL, places);
-    mem_free(NULL, rows);
     return rc;
 }

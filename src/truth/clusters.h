@@ -36,20 +36,4 @@ void score_sizes(uint64_t *sizes, size_t n, struct score_sizes *);
 int score_within(const struct live_state *, const uint64_t *ids, const uint64_t *clusters, size_t n,
                  size_t n_clusters, double *share, struct error *);
 
-/* The mean over a sample of rows i of (Rousseeuw 1987)
- *
- *   s(i) = (b - a) / max(a, b),   0 if i is alone in its cluster, or a = b
- *   a      mean distance of i to the other sampled rows of its cluster
- *   b      the least, over the other clusters, of the mean distance of i to their sampled rows
- *
- * The sample has SILHOUETTE_ROWS of the rows that are in a cluster, or all of them. Distances are
- * as for score_within(), and not squared. NAN: the sample has fewer than two clusters.
- * ERR_NO_MEMORY, or a read error. */
-enum { SILHOUETTE_ROWS = 1000 };
-int score_silhouette(const struct live_state *, const uint64_t *ids, const uint64_t *clusters,
-                     size_t n, uint64_t seed, double *mean, struct error *);
-/* The same for all of m rows of dim floats, all in a cluster. ERR_NO_MEMORY. */
-int score_silhouette_of(const float *rows, size_t m, size_t dim, const uint64_t *clusters,
-                        double *mean, struct error *);
-
 #endif

@@ -43,7 +43,7 @@ static int note_members(struct scorer *s, const struct answers *a, struct error 
 struct cluster_scores {
     struct score_sizes sizes;
     struct score_agreement agreement;
-    double within, noise, silhouette;
+    double within, noise;
 };
 
 /* memory: space for 2 live.n + a->n numbers. */
@@ -64,21 +64,17 @@ static int score(const struct scorer *s, const struct answers *a, uint64_t *memo
     out->agreement = (struct score_agreement){ NAN, NAN, NAN };
     if (op->labels && n == op->n)
         rc = score_agreement(op->labels, clusters, n, &out->agreement, err);
-    if (rc == OK)
-        rc = score_within(&s->now, ids, clusters, n, a->n, &out->within, err);
-    return rc == OK ? score_silhouette(&s->now, ids, clusters, n, s->seed, &out->silhouette, err)
-                    : rc;
+    return rc == OK ? score_within(&s->now, ids, clusters, n, a->n, &out->within, err) : rc;
 }
 
 static json_t *scores_json(const struct answers *a, const struct cluster_scores *of)
 {
-    return json_pack("{s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:n}}",
-                     "clusters", "count", json_number(of->sizes.count), "empty",
+    return json_pack("{s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:n}}", "clusters",
+                     "count", json_number(of->sizes.count), "empty",
                      json_number((double)a->n - of->sizes.count), "smallest",
                      json_number(of->sizes.smallest), "median", json_number(of->sizes.median),
                      "largest", json_number(of->sizes.largest), "gini", json_number(of->sizes.gini),
-                     "noise", json_number(of->noise), "within", json_number(of->within),
-                     "silhouette", json_number(of->silhouette), "nmi",
+                     "noise", json_number(of->noise), "within", json_number(of->within), "nmi",
                      json_number(of->agreement.nmi), "ari", json_number(of->agreement.ari),
                      "purity", json_number(of->agreement.purity), "query_agreement");
 }
@@ -86,7 +82,7 @@ static json_t *scores_json(const struct answers *a, const struct cluster_scores 
 static int take_members(struct scorer *s, const struct answers *a, struct error *err)
 {
     struct scored *to = &s->scored[PASS_SINGLE];
-    struct cluster_scores of = { .within = NAN, .silhouette = NAN };
+    struct cluster_scores of = { .within = NAN };
     int rc = note_members(s, a, err);
 
     if (rc != OK)

@@ -192,47 +192,47 @@ void op_order_free(struct op_order *o)
 
 /* 3. Whose operations they are */
 
-/* Walks the sequences until each operation of the order is met. at: its position, by number; SIZE_MAX:
-   none. */
+/* Walks the sequences until each operation of the order is met, whose position `at` has. */
 static void plan_all(const struct op *op, const uint64_t *changes, const size_t *starts,
-                     const size_t *at, size_t n_numbers, struct op_planned *planned)
+                     const struct idmap *at, size_t n_numbers, struct op_planned *planned)
 {
     for (size_t t = 0; t < op->threads; t++) {
         struct op_sequence s = op_sequence_begin(op, t);
         struct op_planned p;
+        uint64_t i;
 
         s.changes = changes + starts[t];
         s.n_changes = starts[t + 1] - starts[t];
         while (op_sequence_next(&s, &p) && p.number < n_numbers)
-            if (at[p.number] != SIZE_MAX)
-                planned[at[p.number]] = p;
+            if (idmap_get(at, p.number, &i))
+                planned[i] = p;
     }
 }
 
 int op_order_plan(const struct op *op, struct op_planned **planned, struct error *err)
 {
     size_t n_numbers = 0;
+    struct idmap at;
 
-    for (size_t i = 0; i < op->n_order; i++)
-        n_numbers = op->order[i] >= n_numbers ? op->order[i] + 1 : n_numbers;
-    size_t *at = mem_array(NULL, n_numbers + 1, sizeof *at);
+    idmap_init(&at, NULL);
+    const bool reserved = idmap_reserve(&at, op->n_order);
     uint64_t *changes = mem_array(NULL, op_changes(op) + 1, sizeof *changes);
     size_t *starts = mem_array(NULL, op->threads + 1, sizeof *starts);
     *planned = mem_array(NULL, op->n_order + 1, sizeof **planned);
     int rc =
-        at && changes && starts && *planned
+        reserved && changes && starts && *planned
             ? op_sequence_deal(op, changes, starts, err)
             : fail(err, ERR_NO_MEMORY, "out of memory for an order of %zu operations", op->n_order);
 
     if (rc == OK) {
-        memset(at, 0xff, n_numbers * sizeof *at);
-        for (size_t i = op->n_order; i-- > 0;) {
+        for (size_t i = op->n_order; i-- > 0;) { /* the first of a number stays */
             (*planned)[i].number = SIZE_MAX;
-            at[op->order[i]] = i;
+            (void)idmap_put(&at, op->order[i], i);
+            n_numbers = op->order[i] >= n_numbers ? op->order[i] + 1 : n_numbers;
         }
-        plan_all(op, changes, starts, at, n_numbers, *planned);
+        plan_all(op, changes, starts, &at, n_numbers, *planned);
     }
-    mem_free(NULL, at);
+    idmap_free(&at);
     mem_free(NULL, changes);
     mem_free(NULL, starts);
     return rc;

@@ -53,7 +53,7 @@ for kind in gaussian drift sphere uniform codes; do
     run "$examples/synthetic.lua" --set kind=$kind
     check "synthetic.lua: $kind" '[ $status = 0 ]'
 done
-for from in numbers archive codes signed; do
+for from in numbers codes signed; do
     run "$examples/files.lua" --set from=$from
     check "files.lua: $from" '[ $status = 0 ]'
 done

@@ -36,11 +36,6 @@ run convert rows.fbin rows.fvecs
 run convert rows.fbin rows.npy
 run convert rows.fbin rows.fbin.gz
 formats="rows.fbin rows.fvecs rows.npy rows.u8bin"
-if run convert rows.fbin rows.hdf5 && [ "$status" = 0 ]; then
-    formats="$formats rows.hdf5"
-else
-    echo "ok - ranks that read HDF5 # SKIP $(tail -n 1 err)"
-fi
 
 # Loads in a few calls, in order and shuffled, with changes between them.
 cat >load.lua <<'LUA'

@@ -120,141 +120,116 @@ void lua_check_metric(lua_State *L, struct script_place at, const char *what, co
 
 /* 2. Tags */
 
-static int unknown_tag(const struct experiment *ex, int line, const char *what, const char *tag,
-                       struct error *err)
+static void check_tag(lua_State *L, struct script_place at, const char *what, const char *tag)
 {
     const char *names[NAMES_MAX];
-    const size_t n = workload_tags(ex, names);
-    if (lua_is_one_of(tag, names, n))
-        return OK;
-    return fail(err, ERR_CONFIG, "%s:%d: %s: no operation of the workload has the tag \"%s\"%s",
-                ex->config_path, line, what, tag, error_hint(tag, names, n).text);
-}
-
-void lua_check_tag(lua_State *L, struct script_place at, const char *what, const char *metric)
-{
-    const struct experiment *ex = script_of(L)->experiment;
-    const char *names[NAMES_MAX];
-    char name[100], tag[100];
-    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
-    tag[strcspn(tag, "#")] = '\0';
-    const size_t n = workload_tags(ex, names);
-    if (*tag && !lua_is_one_of(tag, names, n))
+    const size_t n = workload_tags(script_of(L)->experiment, names);
+    if (!lua_is_one_of(tag, names, n))
         script_fail_at(L, at, ERR_CONFIG, "%s: no operation of the workload has the tag \"%s\"%s",
                        what, tag, script_hint(L, tag, names, n));
 }
 
-/* A new list of the strings of a key: it has one, several or none. */
-static json_t *strings_of(const json_t *object, const char *key)
+void lua_check_tag(lua_State *L, struct script_place at, const char *what, const char *metric)
 {
-    json_t *value = json_object_get(object, key);
-    return json_is_array(value) ? json_incref(value) : json_pack("[O*]", value);
+    char name[100], tag[100];
+    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
+    tag[strcspn(tag, "#")] = '\0';
+    if (*tag)
+        check_tag(L, at, what, tag);
 }
 
-static int check_figure(const struct script *s, const json_t *figure, struct error *err)
-{
-    const struct experiment *ex = s->experiment;
-    json_t *const lists[] = { strings_of(json_object_get(figure, "where"), "tag"),
-                              strings_of(figure, "x"), strings_of(figure, "y") };
-    int rc = OK;
-    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
-        size_t i;
-        json_t *string;
-        json_array_foreach(lists[l], i, string) {
-            const char *given = json_string_value(string);
-            const char *slash = strchr(given, '/'); /* an axis may be METRIC/TAG */
-            if (!rc && (l == 0 || slash))
-                rc =
-                    unknown_tag(ex, s->experiment_line, "figures", l == 0 ? given : slash + 1, err);
-        }
-        json_decref(lists[l]);
-    }
-    return rc;
-}
-
-static int check_figures(const struct script *s, struct error *err)
+/* A string, or each of an array of them: tags, or axes, which may be METRIC/TAG. */
+static void check_figure_tags(lua_State *L, struct script_place at, const json_t *strings,
+                              bool tags)
 {
     size_t i;
-    json_t *figure;
-    json_array_foreach(s->experiment->figures, i, figure) {
-        const int rc = check_figure(s, figure, err);
-        if (rc)
-            return rc;
-    }
-    return OK;
+    json_t *string;
+    json_array_foreach(strings, i, string)
+        check_figure_tags(L, at, string, tags);
+    const char *text = json_string_value(strings), *slash = text ? strchr(text, '/') : NULL;
+    if (text && (tags || slash))
+        check_tag(L, at, "figures", tags ? text : slash + 1);
 }
 
 /* Checks TAG or TAG#i, where i counts the operations of that tag from 1. */
-static int check_compared(const struct experiment *ex, const struct comparison *c, const char *text,
-                          struct error *err)
+static void check_compared(lua_State *L, struct script_place at, const char *text)
 {
+    const struct op_list *ops = script_of(L)->experiment->ops;
     const size_t length = strcspn(text, "#");
-    char tag[100];
+    char tag[100], *end;
     size_t n = 0;
     (void)snprintf(tag, sizeof tag, "%.*s", (int)length, text);
-    const int rc = unknown_tag(ex, c->line, "compare", tag, err);
-    if (rc || !text[length])
-        return rc;
-    for (size_t i = 0; i < ex->ops->n; i++)
-        n += strcmp(op_tag(&ex->ops->ops[i]), tag) == 0;
-    char *end;
+    check_tag(L, at, "compare", tag);
+    if (!text[length])
+        return;
+    for (size_t i = 0; i < ops->n; i++)
+        n += strcmp(op_tag(&ops->ops[i]), tag) == 0;
     const unsigned long number = strtoul(text + length + 1, &end, 10);
     if (*end || number < 1 || number > n)
-        return fail(err, ERR_CONFIG, "%s:%d: compare: \"%s\": the tag has operations #1 to #%zu",
-                    ex->config_path, c->line, text, n);
-    return OK;
+        script_fail_at(L, at, ERR_CONFIG, "compare: \"%s\": the tag has operations #1 to #%zu",
+                       text, n);
 }
 
-/* Whether each operation of the tag is of this kind. */
-static bool tag_is_of(const struct experiment *ex, const char *tag, enum op_kind kind)
+static void check_policies(lua_State *L, struct script_place at, const struct method_spec *m)
 {
-    for (size_t i = 0; i < ex->ops->n; i++)
-        if (strcmp(op_tag(&ex->ops->ops[i]), tag) == 0 && ex->ops->ops[i].kind != kind)
-            return false;
-    return true;
-}
-
-static int check_policies(const struct experiment *ex, const struct method_spec *m,
-                          struct error *err)
-{
+    const struct op_list *ops = script_of(L)->experiment->ops;
     const struct maintain_policy *p = &m->maintain;
-    int rc = m->rebuild ? unknown_tag(ex, m->line, "rebuild", m->rebuild, err) : OK;
-    if (!rc && p->tag)
-        rc = unknown_tag(ex, m->line, "maintain", p->tag, err);
-    if (!rc && p->probe)
-        rc = unknown_tag(ex, m->line, "maintain", p->probe, err);
-    if (!rc && p->tag && !tag_is_of(ex, p->tag, OP_MAINTAIN))
-        rc = fail(err, ERR_CONFIG,
-                  "%s:%d: maintain: not every operation with the tag \"%s\" is a w:maintain; give "
-                  "those a tag of their own",
-                  ex->config_path, m->line, p->tag);
-    for (size_t i = 0; !rc && p->probe && i < ex->ops->n; i++) {
-        const struct op *op = &ex->ops->ops[i];
-        if (strcmp(op_tag(op), p->probe) == 0 &&
+    if (m->rebuild)
+        check_tag(L, at, "rebuild", m->rebuild);
+    if (p->tag)
+        check_tag(L, at, "maintain", p->tag);
+    if (p->probe)
+        check_tag(L, at, "maintain", p->probe);
+    for (size_t i = 0; i < ops->n; i++) {
+        const struct op *op = &ops->ops[i];
+        if (p->tag && strcmp(op_tag(op), p->tag) == 0 && op->kind != OP_MAINTAIN)
+            script_fail_at(L, at, ERR_CONFIG,
+                           "maintain: not every operation with the tag \"%s\" is a w:maintain; "
+                           "give those a tag of their own",
+                           p->tag);
+        if (p->probe && strcmp(op_tag(op), p->probe) == 0 &&
             (op->kind != OP_SEARCH || op->filter_bits || op->as_of))
-            rc = fail(err, ERR_CONFIG,
-                      "%s:%d: maintain: the probe \"%s\" must be a w:search of all live rows, "
-                      "without a filter, conditions or a snapshot",
-                      ex->config_path, m->line, p->probe);
+            script_fail_at(L, at, ERR_CONFIG,
+                           "maintain: the probe \"%s\" must be a w:search of all live rows, "
+                           "without a filter, conditions or a snapshot",
+                           p->probe);
     }
-    return rc;
+}
+
+static int check_names(lua_State *L)
+{
+    const struct script *s = script_of(L);
+    const struct experiment *ex = s->experiment;
+    struct script_place at = { ex->config_path, 0 };
+    size_t i;
+    json_t *tag, *figure;
+    for (size_t m = 0; m < ex->n_methods; m++) {
+        at.line = ex->methods[m].line;
+        check_policies(L, at, &ex->methods[m]);
+    }
+    for (size_t c = 0; c < ex->n_compare; c++) {
+        at.line = ex->compare[c].line;
+        json_array_foreach(ex->compare[c].tags, i, tag)
+            check_compared(L, at, json_string_value(tag));
+    }
+    for (size_t p = 0; p < ex->n_paper; p++) {
+        char name[100], tag_of[100];
+        result_metric_split(ex->paper[p].metric, name, sizeof name, tag_of, sizeof tag_of);
+        tag_of[strcspn(tag_of, "#")] = '\0';
+        at.line = ex->paper[p].line;
+        check_tag(L, at, "paper", tag_of);
+    }
+    at.line = s->experiment_line;
+    json_array_foreach(ex->figures, i, figure) {
+        check_figure_tags(L, at, json_object_get(json_object_get(figure, "where"), "tag"), true);
+        check_figure_tags(L, at, json_object_get(figure, "x"), false);
+        check_figure_tags(L, at, json_object_get(figure, "y"), false);
+    }
+    return 0;
 }
 
 int script_check_names(struct script *s, struct error *err)
 {
-    const struct experiment *ex = s->experiment;
-    int rc = OK;
-    for (size_t i = 0; !rc && i < ex->n_methods; i++)
-        rc = check_policies(ex, &ex->methods[i], err);
-    for (size_t i = 0; !rc && i < ex->n_compare; i++)
-        for (size_t t = 0; !rc && t < json_array_size(ex->compare[i].tags); t++)
-            rc = check_compared(ex, &ex->compare[i],
-                                json_string_value(json_array_get(ex->compare[i].tags, t)), err);
-    for (size_t i = 0; !rc && i < ex->n_paper; i++) {
-        char name[100], tag[100];
-        result_metric_split(ex->paper[i].metric, name, sizeof name, tag, sizeof tag);
-        tag[strcspn(tag, "#")] = '\0';
-        rc = unknown_tag(ex, ex->paper[i].line, "paper", tag, err);
-    }
-    return rc ? rc : check_figures(s, err);
+    lua_pushcfunction(s->L, check_names);
+    return script_call(s, 0, 0, err);
 }

@@ -1,136 +1,79 @@
 /* catalog.c - reads datasets/catalog.lua.
  *
- * 1 reading fields   2 entries   3 loading   4 the catalog's names
+ * 1 fields   2 entries   3 loading   4 the catalog's names
  *
  * All strings and arrays belong to Lua. The catalog keeps its Lua state, whose registry keeps the
  * tables that hold the strings, and the arrays.
  */
 #include "src/config/data/catalog.h"
 
-#include <lauxlib.h>
 #include <limits.h>
-#include <lua.h>
 #include <lualib.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "src/config/script/fail.h"
+#include "src/config/data/internal.h"
 #include "src/core/order.h"
 
 enum { ENTRIES_MAX = 10000 };
 
 struct catalog {
+    struct script script; /* of its Lua state: without files */
     lua_State *L;
     struct catalog_entry *entries;
     const char **names;
     size_t n;
-    const char *where; /* the entry being read, for messages */
     char path[PATH_MAX];
 };
 
-/* 1. Reading fields of the table on top of the stack, without metamethods */
+/* 1. Fields. A string belongs to its table. */
 
-static _Noreturn void refuse(lua_State *L, const struct catalog *c, const char *key,
-                             const char *why)
+static const char *needed_text(const struct fields *f, const char *key)
 {
-    luaL_error(L, "data set \"%s\": \"%s\" %s", c->where, key, why);
-    abort(); /* luaL_error() does not return, but is not declared so */
-}
-
-static const char *text_field(lua_State *L, const struct catalog *c, const char *key, bool needed)
-{
-    lua_pushstring(L, key);
-    const int type = lua_rawget(L, -2);
-    if (type != LUA_TSTRING && (type != LUA_TNIL || needed))
-        refuse(L, c, key, "must be a string");
-    const char *text = lua_tostring(L, -1); /* the table anchors it */
-    lua_pop(L, 1);
+    const char *text = fields_text(f, key, NULL);
+    if (!text)
+        fields_fail(f, key, "\"%s\" is missing", key);
     return text;
 }
 
-/* A whole number from least to most; 0: the key is missing. */
-static lua_Integer whole_field(lua_State *L, const struct catalog *c, const char *key,
-                               lua_Integer least, lua_Integer most, const char *must_be)
+static size_t count(const struct fields *f, const char *key)
 {
-    lua_pushstring(L, key);
-    const int type = lua_rawget(L, -2);
-    int whole = 1;
-    const lua_Integer value = type == LUA_TNIL ? 0 : lua_tointegerx(L, -1, &whole);
-    if (!whole || value < least || value > most || type == LUA_TSTRING)
-        refuse(L, c, key, must_be);
-    lua_pop(L, 1);
-    return value;
+    return (size_t)fields_count(f, key, 0, 0, INT64_MAX);
 }
 
-static size_t count_field(lua_State *L, const struct catalog *c, const char *key)
+/* Pushes and opens the list `key`; returns a zeroed array of *n items of `bytes` each, which lasts as
+   long as the catalog. */
+static void *open_list(const struct fields *f, const char *key, size_t bytes, struct fields *list,
+                       size_t *n)
 {
-    return (size_t)whole_field(L, c, key, 0, INT64_MAX, "must be a whole number");
+    *list = fields_table(f, key, "a list of tables");
+    *n = (size_t)lua_rawlen(f->L, list->at);
+    return script_keep_items(f->L, *n, bytes);
 }
 
-static bool bool_field(lua_State *L, const struct catalog *c, const char *key)
+/* Pushes and opens item i of the list `key`, whose keys are these n names. */
+static struct fields open_item(const struct fields *list, const char *key, size_t i,
+                               const char *const *names, size_t n)
 {
-    lua_pushstring(L, key);
-    const int type = lua_rawget(L, -2);
-    if (type != LUA_TNIL && type != LUA_TBOOLEAN)
-        refuse(L, c, key, "must be true or false");
-    const bool value = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return value;
-}
-
-static void only_fields(lua_State *L, const struct catalog *c, const char *const *keys)
-{
-    size_t n = 0;
-    while (keys[n])
-        n++;
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING)
-            refuse(L, c, keys[0], "is in a table with values that have no name");
-        bool known = false;
-        for (size_t i = 0; i < n && !known; i++)
-            known = strcmp(keys[i], lua_tostring(L, -2)) == 0;
-        if (!known) {
-            const char *key = lua_tostring(L, -2);
-            refuse(
-                L, c, key,
-                lua_pushfstring(L, "is not a field of a catalog%s", error_hint(key, keys, n).text));
-        }
-    }
-}
-
-/* Pushes the list `key`; returns a zeroed array of *n items of `bytes` each, owned
-   by the catalog. */
-static void *list_field(lua_State *L, const struct catalog *c, const char *key, size_t bytes,
-                        size_t *n)
-{
-    lua_pushstring(L, key);
-    if (lua_rawget(L, -2) != LUA_TTABLE)
-        refuse(L, c, key, "must be a list");
-    *n = (size_t)lua_rawlen(L, -1);
-    if (*n > ENTRIES_MAX)
-        refuse(L, c, key, "is too long");
-    return script_keep_items(L, *n, bytes);
-}
-
-static void push_item(lua_State *L, const struct catalog *c, const char *key, size_t i)
-{
-    if (lua_rawgeti(L, -1, (lua_Integer)i + 1) != LUA_TTABLE)
-        refuse(L, c, key, "must be a list of tables");
-    luaL_checkstack(L, 10, "catalog");
+    lua_State *L = list->L;
+    if (lua_rawgeti(L, list->at, (lua_Integer)i + 1) != LUA_TTABLE)
+        fields_fail(list, key, "\"%s\" must be a list of tables", key);
+    luaL_checkstack(L, 20, "catalog");
+    const struct fields item = { L, lua_gettop(L), list->what, list->call, 0 };
+    fields_only_names(&item, names, n, 0);
+    return item;
 }
 
 /* 2. Entries */
 
-static void read_origin(lua_State *L, const struct catalog *c, struct dataset_origin *o)
+#define N_NAMES(names) (sizeof(names) / sizeof *(names))
+
+static void read_origin(const struct fields *f, struct dataset_origin *o)
 {
     /* in the order of enum origin_kind */
     static const char *const kinds[] = { "url", "debian", "npm", "recipe" };
-    static const char *const keys[] = { "url",     "debian", "npm",      "recipe",
-                                        "version", "path",   "insecure", NULL };
-    only_fields(L, c, keys);
     int given = 0;
     for (int i = 0; i < 4; i++) {
-        const char *address = text_field(L, c, kinds[i], false);
+        const char *address = fields_text(f, kinds[i], NULL);
         if (!address)
             continue;
         given++;
@@ -138,80 +81,91 @@ static void read_origin(lua_State *L, const struct catalog *c, struct dataset_or
         o->address = address;
     }
     if (given != 1)
-        refuse(L, c, "sources", "need exactly one of url, debian, npm and recipe each");
-    o->version = text_field(L, c, "version", o->kind == ORIGIN_NPM);
-    o->member = text_field(L, c, "path", o->kind == ORIGIN_DEBIAN || o->kind == ORIGIN_NPM);
-    o->insecure = bool_field(L, c, "insecure");
+        fields_fail(f, NULL, "\"sources\" need exactly one of url, debian, npm and recipe each");
+    const bool npm = o->kind == ORIGIN_NPM, packed = npm || o->kind == ORIGIN_DEBIAN;
+    o->version = npm ? needed_text(f, "version") : fields_text(f, "version", NULL);
+    o->member = packed ? needed_text(f, "path") : fields_text(f, "path", NULL);
+    o->insecure = fields_bool(f, "insecure", false);
 }
 
-static void read_part(lua_State *L, struct catalog *c, struct dataset_part *p)
+int lua_offset_field(const struct fields *f)
 {
-    static const char *const keys[] = { "part",       "file",    "sha256",   "format", "rows",
-                                        "dataset",    "element", "dim",      "bytes",  "plain",
-                                        "first_only", "sources", "unpinned", "add",    NULL };
-    only_fields(L, c, keys);
-    p->part = text_field(L, c, "part", true);
-    p->file = text_field(L, c, "file", true);
-    p->sha256 = text_field(L, c, "sha256", false);
-    p->format = text_field(L, c, "format", false);
-    p->dataset = text_field(L, c, "dataset", false);
-    p->element = text_field(L, c, "element", false);
-    p->rows = count_field(L, c, "rows");
-    p->dim = count_field(L, c, "dim");
-    p->add =
-        (int)whole_field(L, c, "add", -1000, 1000, "must be a whole number from -1000 to 1000");
-    p->bytes = count_field(L, c, "bytes");
-    p->plain = bool_field(L, c, "plain");
-    p->first_only = bool_field(L, c, "first_only");
-    p->unpinned = bool_field(L, c, "unpinned");
-    struct dataset_origin *origins = list_field(L, c, "sources", sizeof *origins, &p->n_origins);
+    const double add = fields_real(f, "add", 0, -1000, 1000);
+    if (add != (double)(int)add)
+        fields_fail(f, "add", "\"add\" must be a whole number");
+    return (int)add;
+}
+
+static void read_part(const struct fields *f, struct dataset_part *p)
+{
+    static const char *const of_origin[] = { "url",     "debian", "npm",     "recipe",
+                                             "version", "path",   "insecure" };
+    lua_State *L = f->L;
+    struct fields list;
+    p->part = needed_text(f, "part");
+    p->file = needed_text(f, "file");
+    p->sha256 = fields_text(f, "sha256", NULL);
+    p->format = fields_text(f, "format", NULL);
+    p->dataset = fields_text(f, "dataset", NULL);
+    p->element = fields_text(f, "element", NULL);
+    p->rows = count(f, "rows");
+    p->dim = count(f, "dim");
+    p->add = lua_offset_field(f);
+    p->bytes = count(f, "bytes");
+    p->plain = fields_bool(f, "plain", false);
+    p->first_only = fields_bool(f, "first_only", false);
+    p->unpinned = fields_bool(f, "unpinned", false);
+    struct dataset_origin *origins = open_list(f, "sources", sizeof *origins, &list, &p->n_origins);
     for (size_t i = 0; i < p->n_origins; i++) {
-        push_item(L, c, "sources", i);
-        read_origin(L, c, &origins[i]);
+        const struct fields origin = open_item(&list, "sources", i, of_origin, N_NAMES(of_origin));
+        read_origin(&origin, &origins[i]);
         lua_pop(L, 1);
     }
     p->origins = origins;
     lua_pop(L, 1);
-    struct error err = { 0 };
-    if (fetch_check_trust(p, &err))
-        luaL_error(L, "data set \"%s\": part \"%s\": %s", c->where, p->part, err.text);
+    if (fetch_check_trust(p, script_error(L)))
+        fields_fail(f, NULL, "part \"%s\": %s", p->part, script_of(L)->error.text);
 }
 
-static enum metric read_metric(lua_State *L, const struct catalog *c, const struct dataset_entry *e)
+/* Reads the table on top of the stack. */
+static void read_entry(lua_State *L, const char *name, struct catalog_entry *out)
 {
-    enum metric metric;
-    if (e->metric && index_metric_named(e->metric, &metric))
-        return metric;
-    for (size_t i = 0; i < e->n_parts; i++)
-        if (e->metric || !e->parts[i].plain)
-            refuse(L, c, "metric", "must be \"l2\", \"ip\", \"cosine\" or \"hamming\"");
-    return INDEX_L2SQ; /* only plain parts such as runbooks: not used */
-}
-
-static void read_entry(lua_State *L, struct catalog *c, struct catalog_entry *out)
-{
-    static const char *const keys[] = { "about", "metric",  "licence", "note",  "rows",
-                                        "dim",   "element", "minutes", "files", NULL };
+    static const char *const keys[] = { "about", "metric",  "licence", "note", "rows",
+                                        "dim",   "element", "minutes", "files" },
+                             *const of_part[] = { "part",     "file",    "sha256",     "format",
+                                                  "rows",     "dataset", "element",    "dim",
+                                                  "bytes",    "plain",   "first_only", "sources",
+                                                  "unpinned", "add" };
     struct dataset_entry *e = &out->entry;
-    e->name = c->where;
-    only_fields(L, c, keys);
-    e->about = text_field(L, c, "about", true);
-    e->metric = text_field(L, c, "metric", false);
-    e->licence = text_field(L, c, "licence", true);
-    e->note = text_field(L, c, "note", false);
-    e->element = text_field(L, c, "element", false);
-    e->rows = count_field(L, c, "rows");
-    e->dim = count_field(L, c, "dim");
-    e->minutes = count_field(L, c, "minutes");
-    struct dataset_part *parts = list_field(L, c, "files", sizeof *parts, &e->n_parts);
+    struct fields f = { .L = L, .at = lua_gettop(L), .call = { "", 0 } }, list;
+    bool rows = false;
+    f.what = lua_pushfstring(L, "data set \"%s\"", name);
+    if (!lua_istable(L, f.at))
+        fields_fail(&f, NULL, "it must be a table, not %s", script_shown(L, f.at));
+    fields_only_names(&f, keys, N_NAMES(keys), 0);
+    e->name = name;
+    e->about = needed_text(&f, "about");
+    e->metric = fields_text(&f, "metric", NULL);
+    e->licence = needed_text(&f, "licence");
+    e->note = fields_text(&f, "note", NULL);
+    e->element = fields_text(&f, "element", NULL);
+    e->rows = count(&f, "rows");
+    e->dim = count(&f, "dim");
+    e->minutes = count(&f, "minutes");
+    struct dataset_part *parts = open_list(&f, "files", sizeof *parts, &list, &e->n_parts);
     for (size_t i = 0; i < e->n_parts; i++) {
-        push_item(L, c, "files", i);
-        read_part(L, c, &parts[i]);
+        const struct fields part = open_item(&list, "files", i, of_part, N_NAMES(of_part));
+        read_part(&part, &parts[i]);
+        rows |= !parts[i].plain;
         lua_pop(L, 1);
     }
     e->parts = parts;
-    lua_pop(L, 1);
-    out->metric = read_metric(L, c, e);
+    /* Parts without rows, such as runbooks, have no metric. */
+    const int metric = fields_choice(&f, "metric", rows ? -1 : INDEX_L2SQ, index_metric_names);
+    if (metric < 0)
+        fields_fail(&f, NULL, "\"metric\" is missing");
+    out->metric = (enum metric)metric;
+    lua_pop(L, 2);
 }
 
 /* 3. Loading */
@@ -247,11 +201,8 @@ static int load_catalog(lua_State *L)
     const size_t n = name_entries(L, c);
     c->entries = script_keep_items(L, n, sizeof *c->entries);
     for (size_t i = 0; i < n; i++) {
-        c->where = c->names[i];
         lua_getfield(L, -1, c->names[i]);
-        if (!lua_istable(L, -1))
-            refuse(L, c, c->names[i], "must be a table");
-        read_entry(L, c, &c->entries[i]);
+        read_entry(L, c->names[i], &c->entries[i]);
         lua_pop(L, 1);
     }
     c->n = n;
@@ -271,6 +222,7 @@ int catalog_open(struct catalog **out, const struct run_options *options, struct
     }
     (void)snprintf(c->path, sizeof c->path, "%s/datasets/catalog.lua",
                    options->root ? options->root : ".");
+    memcpy(lua_getextraspace(c->L), &(struct script *){ &c->script }, sizeof(struct script *));
     lua_pushcfunction(c->L, load_catalog);
     lua_pushlightuserdata(c->L, c);
     lua_pushstring(c->L, c->path);

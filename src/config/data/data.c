@@ -283,14 +283,6 @@ static struct source *open_path(lua_State *L, struct script_place at, const char
     return source;
 }
 
-static int offset_field(const struct fields *f)
-{
-    const double add = fields_real(f, "add", 0, -1000, 1000);
-    if (add != (double)(int)add)
-        fields_fail(f, "add", "\"add\" must be a whole number");
-    return (int)add;
-}
-
 static int lua_file(lua_State *L)
 {
     const char *name;
@@ -302,7 +294,7 @@ static int lua_file(lua_State *L)
         .format = fields_text(&f, "format", NULL),
         .dataset = fields_text(&f, "dataset", NULL),
         .element = fields_text(&f, "element", NULL),
-        .add = offset_field(&f),
+        .add = lua_offset_field(&f),
         .dim = (size_t)fields_count(&f, "dim", 0, 1, 1 << 20),
         .id_column = fields_has(&f, "id") && !id ? FILE_NO_ID : id,
         .header = !fields_has(&f, "header")          ? 0

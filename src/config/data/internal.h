@@ -3,6 +3,7 @@
 #define DRIFTLINE_CONFIG_DATA_INTERNAL_H
 
 #include "src/config/data/data.h"
+#include "src/config/script/fields.h"
 
 #define VIEW_NAME "driftline.view"
 
@@ -14,5 +15,7 @@ void lua_source_keep(lua_State *, struct source *take, const char *name, const c
 /* Pushes a view of all rows of the set. Raises ERR_DIMENSION unless they are vectors that the set's
    metric applies to. */
 void lua_set_push(lua_State *, struct data_set *);
+/* The key `add` of a file, and of a part in the catalog. */
+int lua_offset_field(const struct fields *);
 
 #endif

@@ -5,7 +5,7 @@
 #include "src/config/run_options.h"
 #include "src/data/files/file.h"
 
-/* Opens FILE, with the options; FILE:DATASET, of an HDF5 or npz file; or NAME:PART of the catalog,
+/* Opens FILE, with the options; FILE:DATASET, of an HDF5 file; or NAME:PART of the catalog,
    such as sift1m:query. The caller closes *out with source_close(). ERR_NOT_FOUND: neither a file nor a data
    set; errors of reading are passed on. */
 int catalog_rows_open(const char *given, const struct file_options *, const struct run_options *,

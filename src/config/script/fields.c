@@ -80,11 +80,9 @@ void fields_fail(const struct fields *f, const char *key, const char *format, ..
     script_fail_at(f->L, key ? fields_place(f, key) : f->call, ERR_CONFIG, "%s: %s", f->what, text);
 }
 
-static void fail_key(const struct fields *f, enum lua_call call, size_t positions)
+static void fail_key(const struct fields *f, const char *const *names, size_t n, size_t positions)
 {
     lua_State *L = f->L;
-    const char *names[LUA_KEYS_MAX + 1];
-    const size_t n = lua_keys(call, names);
     if (lua_type(L, -2) == LUA_TSTRING) {
         const char *key = lua_tostring(L, -2);
         fields_fail(f, key, "unknown key \"%.60s\"%s", key, script_hint(L, key, names, n));
@@ -99,17 +97,24 @@ static void fail_key(const struct fields *f, enum lua_call call, size_t position
 
 void fields_only(const struct fields *f, enum lua_call call, size_t positions)
 {
+    const char *names[LUA_KEYS_MAX + 1];
+    fields_only_names(f, names, lua_keys(call, names), positions);
+}
+
+void fields_only_names(const struct fields *f, const char *const *names, size_t n, size_t positions)
+{
     lua_State *L = f->L;
     for (lua_pushnil(L); lua_next(L, f->at); lua_pop(L, 1)) {
         bool known = false;
         if (lua_type(L, -2) == LUA_TSTRING) {
-            known = lua_has_key(call, lua_tostring(L, -2));
+            for (size_t i = 0; i < n && !known; i++)
+                known = strcmp(names[i], lua_tostring(L, -2)) == 0;
         } else if (lua_isinteger(L, -2)) {
             const lua_Integer i = lua_tointeger(L, -2);
             known = i >= 1 && (lua_Unsigned)i <= positions;
         }
         if (!known)
-            fail_key(f, call, positions);
+            fail_key(f, names, n, positions);
     }
 }
 

@@ -26,6 +26,8 @@ struct fields {
 struct fields fields_open(lua_State *, int index, const char *what);
 /* Raises unless each key is one that the call has, or a position 1 .. positions. */
 void fields_only(const struct fields *, enum lua_call, size_t positions);
+/* The same for one of n names. */
+void fields_only_names(const struct fields *, const char *const *names, size_t n, size_t positions);
 struct script_place fields_place(const struct fields *, const char *key);
 /* Raises ERR_CONFIG at the key, or at the call if key is NULL. */
 _Noreturn void fields_fail(const struct fields *, const char *key, const char *format, ...)

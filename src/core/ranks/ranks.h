@@ -56,10 +56,9 @@ struct ranks {
     size_t started; /* ranks, by all groups so far; of the implementation */
 };
 
-/* A file that several processes can read, and where its rows are. */
+/* A file that several processes can read, and where its rows are: row i at offset + i * stride. */
 struct row_origin {
     char path[3072];
-    char dataset[256];       /* of an HDF5 file; "": row i is at offset + i * stride */
     uint64_t offset, stride; /* bytes */
 };
 

@@ -33,7 +33,7 @@ struct dataset_origin {
     bool insecure; /* allows http and ftp, which others can change on the way */
 };
 
-/* One file, or one data set inside an HDF5 or npz file. */
+/* One file, or one data set inside an HDF5 file. */
 struct dataset_part {
     const char *part; /* "base", "query", "truth", "labels", "time", "words", "runbook" ... */
     /* name as delivered; may have folders, which DRIFTLINE_DATA is searched with */

@@ -65,7 +65,7 @@ static int choose_shape(struct writer *w, const struct source *s, const char *pa
     if (is(w, "truth"))
         return fail(err, ERR_UNSUPPORTED,
                     "%s: truth files are only read; write ids as ivecs, ibin or npy", path);
-    if (is(w, "f16bin") || is(w, "npz") || is(w, "multivec"))
+    if (is(w, "f16bin") || w->format->unpack)
         return fail(err, ERR_UNSUPPORTED, "%s: %s is only read; write npy", path, w->format->name);
     if (is(w, "idx") && w->element == ELEMENT_I64)
         return fail(err, ERR_UNSUPPORTED, "%s: idx has no 64-bit integers; use npy", path);
@@ -214,15 +214,6 @@ static int begin_gzip(struct writer *w, struct error *err)
     return fail(err, ERR_NO_MEMORY, "%s: out of memory", w->file.path);
 }
 
-/* The HDF5 library opens files by name, so it writes the temporary file itself. */
-static int write_hdf5(struct writer *w, const struct source *s,
-                      const struct data_progress *progress, struct error *err)
-{
-    if (w->gzip)
-        return fail(err, ERR_UNSUPPORTED, "%s: HDF5 is not written gzipped", w->file.path);
-    return hdf5_write(s, w->file.temporary, progress, err);
-}
-
 static int write_source(const struct source *s, const char *path,
                         const struct data_progress *progress, struct data_written *written,
                         struct error *err)
@@ -240,21 +231,17 @@ static int write_source(const struct source *s, const char *path,
         rc = atomic_file_begin(&w.file, path, err);
     if (rc)
         return rc;
-    if (is(&w, "hdf5")) {
-        rc = write_hdf5(&w, s, progress, err);
-    } else {
-        if (w.gzip)
-            rc = begin_gzip(&w, err);
-        if (!rc)
-            rc = write_header(&w, err);
-        if (!rc)
-            rc = write_rows(&w, s, progress, err);
-        if (!rc && w.gzip)
-            rc = put_gzip(&w, NULL, 0, Z_FINISH, err);
-        if (w.gzip)
-            deflateEnd(&w.z);
-        free(w.packed);
-    }
+    if (w.gzip)
+        rc = begin_gzip(&w, err);
+    if (!rc)
+        rc = write_header(&w, err);
+    if (!rc)
+        rc = write_rows(&w, s, progress, err);
+    if (!rc && w.gzip)
+        rc = put_gzip(&w, NULL, 0, Z_FINISH, err);
+    if (w.gzip)
+        deflateEnd(&w.z);
+    free(w.packed);
     if (!rc)
         rc = atomic_file_commit(&w.file, err);
     atomic_file_abandon(&w.file);

@@ -158,15 +158,12 @@ static const void *rows_in_place(const struct source *s)
     return stored_as_read(s) && packed && (uintptr_t)at % width == 0 ? at : NULL;
 }
 
-/* The file from which other processes can read the rows: the one that is mapped, or the HDF5 file whose
-   dataset was copied to a scratch file. is_file: the block was the file before that. */
-static const struct row_origin *origin_of(const struct source *s, bool is_file)
+/* The file from which other processes can read the rows: the one that is mapped. */
+static const struct row_origin *origin_of(const struct source *s)
 {
     struct file_state *f = s->state;
-    const bool in_dataset = is_file && *f->origin.dataset;
     char path[PATH_MAX];
-    if ((!f->bytes.is_file && !in_dataset) || f->layout.owned || !stored_as_read(s) ||
-        !realpath(f->path, path) ||
+    if (!f->bytes.is_file || f->layout.owned || !stored_as_read(s) || !realpath(f->path, path) ||
         snprintf(f->origin.path, sizeof f->origin.path, "%s", path) >= (int)sizeof f->origin.path)
         return NULL;
     f->origin.offset = f->layout.offset;
@@ -185,8 +182,6 @@ static int unpack(struct source *s, const struct format *format, const struct fi
         return rc;
     append_text(s->name, sizeof s->name, "", "[%.64s]", names.dataset);
     memcpy(s->metric, names.metric, sizeof s->metric);
-    if (format->unpack == reader_hdf5)
-        memcpy(f->origin.dataset, names.dataset, sizeof names.dataset);
     return OK;
 }
 
@@ -198,11 +193,10 @@ static int open_layout(struct source *s, const struct format *format,
         return fail(err, ERR_ARGUMENT, "%s: id and header are for text, this is %s", s->name,
                     format->name);
     if (!format->unpack && options->dataset)
-        return fail(err, ERR_ARGUMENT, "%s: dataset is for HDF5 and npz, this is %s", s->name,
+        return fail(err, ERR_ARGUMENT, "%s: dataset is for HDF5, this is %s", s->name,
                     format->name);
     if (format->element)
         data_element_named(format->element, &f->layout.stored);
-    const bool is_file = f->bytes.is_file;
     int rc = format->read ? format->read(&f->bytes, options, &f->layout, err)
                           : unpack(s, format, options, err);
     if (!rc && f->layout.by_columns)
@@ -216,7 +210,7 @@ static int open_layout(struct source *s, const struct format *format,
     s->numbers = options->numbers;
     memcpy(s->note, f->layout.note, sizeof s->note);
     s->rows = rows_in_place(s);
-    s->origin = origin_of(s, is_file);
+    s->origin = origin_of(s);
     s->read = file_read;
     return source_scan(s, err);
 }
@@ -285,7 +279,7 @@ bool file_holds_sets(const char *path, const struct file_options *options)
 {
     struct error ignored = { 0 };
     const struct format *format = format_named(path, options, &ignored);
-    return format && (format->unpack == reader_hdf5 || format->unpack == reader_npz);
+    return format && format->unpack == reader_hdf5;
 }
 
 int file_open_block(const char *name, const void *block, size_t size,

@@ -9,15 +9,15 @@
  *   truth  *.truth                  u32 rows, u32 k, then rows * k u32 ids, then as many f32
  *                                   distances; only the ids are read
  *   npy    *.npy                    versions 1 to 3; f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8
- *   npz    *.npz                    a zip of npy files, stored or deflated
- *   hdf5   *.hdf5 *.h5              files of ann-benchmarks, or other datasets of rows and columns
+ *   hdf5   *.hdf5 *.h5              files of ann-benchmarks, or other datasets of rows and columns; only
+ *                                   read, as are f16bin, truth and multivec
  *   multivec *.multivec             big-ann-benchmarks' multi-vector format: the vectors of the
  *                                   documents that have exactly one
  *   text   *.txt *.csv *.tsv *.vec  numbers, one row per line; see id_column and header below
  *   raw    *.u8 *.i64 *.i32 *.f32 *.f64
  *                                   only the values; one column unless the options state more
  *
- * Any of them may be compressed by gzip, except that HDF5 is not written so. f16, f64, i16 and u16 are
+ * Any of them may be compressed by gzip. f16, f64, i16 and u16 are
  * read as f32, but f64 as they are if the rows are numbers; u32 and u64 as i64, but one column of u64 as
  * codes unless the rows are numbers.
  */
@@ -34,7 +34,7 @@ enum { FILE_NO_ID = -1 };
 /* All zero: each is decided from the file. */
 struct file_options {
     const char *format;  /* a name from the list above; NULL: by the file's name */
-    const char *dataset; /* HDF5, npz: name of the data set; NULL: "train", else the only one */
+    const char *dataset; /* HDF5: name of the data set; NULL: "train", else the only one */
     /* element of the rows: "f32" from any number, "b64" from 8 columns of u8
        for each 64 bits; NULL: as stored, but
        see above. Codes have 64 bits: longer ones are ERR_UNSUPPORTED */
@@ -69,8 +69,8 @@ int file_open(const char *path, const struct file_options *, struct source **out
 /* Whether the end of the name states a format. */
 bool file_name_states_format(const char *path);
 
-/* Whether the file has a format that holds several data sets by name, HDF5 or npz, by options->format
-   or by its own name. */
+/* Whether the file is HDF5, which holds several data sets by name, by options->format or by its own
+   name. */
 bool file_holds_sets(const char *path, const struct file_options *);
 
 /* As file_open(), from a block in memory, which is borrowed until the source is closed. The name
@@ -94,7 +94,7 @@ struct data_written {
 
 /* Reads `in` and writes `out`, whole or not at all. The name of out decides its format; ".gz"
    compresses it. A value that the format cannot hold is ERR_DIMENSION, such as 300 in a u8bin.
-   The one dataset of an HDF5 file is "train". written may be NULL; it is filled on success. */
+   written may be NULL; it is filled on success. */
 int data_convert(const char *in, const struct file_options *in_options, const char *out,
                  const struct data_progress *, struct data_written *, struct error *);
 

@@ -16,13 +16,10 @@ struct file_rows {
     int fd; /* -1: none */
     size_t size;
     char path[sizeof((struct row_origin *)0)->path];
-    struct hdf5_rows *hdf5;
-    uint64_t opened, read_bytes; /* files but HDF5, and bytes read from all, so far */
+    uint64_t opened, read_bytes; /* files opened and bytes read so far */
 };
 
-/* Starts a child process for HDF5, so the sooner the better (hdf5_rows.h). */
-void file_rows_begin(struct file_rows *);
-void file_rows_end(struct file_rows *);
+void file_rows_end(struct file_rows *); /* closes it */
 
 /* row_files.hash */
 uint64_t file_rows_hash(const void *rows, size_t bytes);

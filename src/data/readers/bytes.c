@@ -51,7 +51,6 @@ int bytes_put(int fd, const void *block, size_t n)
 }
 
 struct inflation {
-    const char *kind; /* "gzip", for messages */
     z_stream z;
     const uint8_t *end; /* of the input */
     size_t done, limit; /* bytes inflated, and the most allowed */
@@ -66,14 +65,14 @@ static int inflate_fault(const struct bytes *b, const struct inflation *f, int s
     if (status == Z_MEM_ERROR)
         return fail(err, ERR_NO_MEMORY, "%s: out of memory inflating", b->name);
     if (status == Z_DATA_ERROR)
-        return fail(err, ERR_CORRUPT, "%s: %s data damaged near byte %zu of %zu: %s", b->name,
-                    f->kind, at, b->size, f->z.msg ? f->z.msg : "unknown");
+        return fail(err, ERR_CORRUPT, "%s: gzip data damaged near byte %zu of %zu: %s", b->name, at,
+                    b->size, f->z.msg ? f->z.msg : "unknown");
     return fail(err, ERR_CORRUPT,
-                "%s: %s data end early, after %zu bytes inflated to %zu; the file is truncated",
-                b->name, f->kind, b->size, f->done);
+                "%s: gzip data end early, after %zu bytes inflated to %zu; the file is truncated",
+                b->name, b->size, f->done);
 }
 
-/* Inflates one gzip member or one zip entry; leaves z.next_in after it. */
+/* Inflates one gzip member; leaves z.next_in after it. */
 static int inflate_member(const struct bytes *b, struct inflation *f, struct error *err)
 {
     int status = Z_OK;
@@ -86,8 +85,9 @@ static int inflate_member(const struct bytes *b, struct inflation *f, struct err
         size_t n = OUT_BYTES - f->z.avail_out;
         f->done += n;
         if (f->done > f->limit)
-            return fail(err, ERR_CORRUPT, "%s: %s data inflate to more than the %zu bytes allowed",
-                        b->name, f->kind, f->limit);
+            return fail(err, ERR_CORRUPT,
+                        "%s: gzip data inflate to more than the %zu bytes allowed", b->name,
+                        f->limit);
         if (bytes_put(f->fd, f->out, n))
             return fail_errno(err, ERR_IO, "%s: cannot store the inflated data", b->name);
         if (status != Z_OK && status != Z_STREAM_END)
@@ -115,58 +115,32 @@ static int inflate_gzip(const struct bytes *b, struct inflation *f, struct error
     }
 }
 
-static int inflate_zip(const struct bytes *b, struct inflation *f, struct error *err)
+/* Replaces the block of b by the inflated data. */
+static int inflate_whole(struct bytes *b, const char *scratch_dir, size_t limit, struct error *err)
 {
-    int rc = inflate_member(b, f, err);
-    if (!rc && (f->done != f->limit || f->z.next_in != f->end))
-        rc = fail(err, ERR_CORRUPT, "%s: zip data inflate to %zu bytes, %zu were announced",
-                  b->name, f->done, f->limit);
-    return rc;
-}
-
-/* Replaces the block of b by the inflated data of the part that f describes. */
-static int inflate_block(struct bytes *b, struct inflation *f, const char *scratch_dir,
-                         struct error *err)
-{
-    const bool gzip = !strcmp(f->kind, "gzip");
+    struct inflation inflation = { .z.next_in = b->at,
+                                   .end = b->at + b->size,
+                                   .limit = limit ? limit : BYTES_LIMIT },
+                     *f = &inflation;
     f->fd = bytes_scratch(scratch_dir);
     if (f->fd < 0)
         return fail_errno(err, ERR_IO, "%s: cannot make a temporary file in %s", b->name,
                           scratch_dir ? scratch_dir : "memory");
-    int rc = inflateInit2(&f->z, gzip ? 16 + MAX_WBITS : -MAX_WBITS) == Z_OK
+    int rc = inflateInit2(&f->z, 16 + MAX_WBITS) == Z_OK
                  ? OK
                  : fail(err, ERR_NO_MEMORY, "%s: out of memory inflating", b->name);
     if (!rc) {
-        rc = gzip ? inflate_gzip(b, f, err) : inflate_zip(b, f, err);
+        rc = inflate_gzip(b, f, err);
         inflateEnd(&f->z);
     }
     if (!rc && !f->done)
-        rc = fail(err, ERR_CORRUPT, "%s: the %s data are empty", b->name, f->kind);
+        rc = fail(err, ERR_CORRUPT, "%s: the gzip data are empty", b->name);
     if (!rc)
         rc = bytes_replace(b, f->fd, err);
     if (rc)
         close(f->fd);
-    b->was_gzip |= gzip && !rc;
+    b->was_gzip |= !rc;
     return rc;
-}
-
-static int inflate_whole(struct bytes *b, const char *scratch_dir, size_t limit, struct error *err)
-{
-    struct inflation f = { .kind = "gzip",
-                           .z.next_in = b->at,
-                           .end = b->at + b->size,
-                           .limit = limit ? limit : BYTES_LIMIT };
-    return inflate_block(b, &f, scratch_dir, err);
-}
-
-int bytes_inflate(struct bytes *b, size_t at, size_t packed_bytes, size_t plain_bytes,
-                  const char *scratch_dir, struct error *err)
-{
-    struct inflation f = { .kind = "zip",
-                           .z.next_in = b->at + at,
-                           .end = b->at + at + packed_bytes,
-                           .limit = plain_bytes };
-    return inflate_block(b, &f, scratch_dir, err);
 }
 
 static bool is_gzip(const struct bytes *b)

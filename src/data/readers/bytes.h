@@ -36,11 +36,6 @@ int bytes_open(struct bytes *, const char *path, const char *scratch_dir, size_t
 int bytes_borrow(struct bytes *, const char *name, const void *block, size_t size,
                  size_t limit_bytes, struct error *);
 
-/* Replaces the block by the inflated data of packed_bytes of it at `at`, a zip's deflated data,
-   which must have exactly plain_bytes. ERR_CORRUPT, ERR_IO, ERR_NO_MEMORY. */
-int bytes_inflate(struct bytes *, size_t at, size_t packed_bytes, size_t plain_bytes,
-                  const char *scratch_dir, struct error *);
-
 /* Opens a regular file that is not empty. Returns its descriptor, or the error's code below 0. */
 int bytes_open_file(const char *path, size_t *size, struct error *);
 /* Opens an unlinked file in the folder, or in memory if it is NULL; -1 with errno set. */

@@ -14,9 +14,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { TICK_MS = 100, READ_BYTES = 1 << 16 };
@@ -107,59 +105,28 @@ static int judge(const struct child_process *c, int status, struct error *err)
                 sigabbrev_np(number) ? sigabbrev_np(number) : "?");
 }
 
-int child_begin(struct child_process *c, int *socket, struct error *err)
+int child_run(struct child_process *c, struct error *err)
 {
     int ends[2];
     const pid_t parent = getpid();
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
-        return fail_errno(err, ERR_IO, "cannot get a socket");
-    c->pid = fork();
-    if (c->pid == 0) {
-        close(ends[0]);
-        be_child(c, ends[1], parent);
-    }
-    const int rc = c->pid < 0 ? fail_errno(err, ERR_IO, "cannot be forked") : OK;
-    close(ends[1]);
-    if (rc)
-        close(ends[0]);
-    *socket = ends[0];
-    return rc;
-}
-
-int child_run(struct child_process *c, struct error *err)
-{
-    int socket;
     c->output = NULL;
     c->output_bytes = 0;
     c->status = 0;
-    int rc = child_begin(c, &socket, err);
-    if (rc)
-        return rc;
-    rc = follow(c, socket, err);
-    close(socket);
-    if (rc)
-        (void)kill(c->pid, SIGKILL);
-    while (waitpid(c->pid, &c->status, 0) < 0 && errno == EINTR)
+    if (pipe2(ends, O_CLOEXEC))
+        return fail_errno(err, ERR_IO, "cannot get a pipe");
+    const pid_t pid = fork();
+    if (pid == 0) {
+        close(ends[0]);
+        be_child(c, ends[1], parent);
+    }
+    int rc = pid < 0 ? fail_errno(err, ERR_IO, "cannot be forked") : OK;
+    close(ends[1]);
+    if (!rc)
+        rc = follow(c, ends[0], err);
+    close(ends[0]);
+    if (pid > 0 && rc)
+        (void)kill(pid, SIGKILL);
+    while (pid > 0 && waitpid(pid, &c->status, 0) < 0 && errno == EINTR)
         continue;
     return rc ? rc : judge(c, c->status, err);
-}
-
-int child_end(struct child_process *c, int socket, struct error *err)
-{
-    enum { WAIT_MS = 1000 };
-    const struct timespec pause = { .tv_nsec = 1000000 };
-    int status = 0;
-    pid_t ended = 0;
-    close(socket);
-    for (int ms = 0; ended == 0 && ms < WAIT_MS; ms++) {
-        ended = waitpid(c->pid, &status, WNOHANG);
-        if (ended == 0)
-            (void)nanosleep(&pause, NULL);
-    }
-    if (ended == 0) {
-        (void)kill(c->pid, SIGKILL);
-        while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
-            continue;
-    }
-    return judge(c, status, err);
 }

@@ -25,7 +25,6 @@ struct child_process {
     char *output; /* followed by a zero byte; the caller frees it with mem_free(NULL, ...) */
     size_t output_bytes;
     int status; /* wait status after child_run(); 0: also if there was no child */
-    pid_t pid;  /* of child_begin() */
 };
 
 enum { CHILD_OUTPUT_BYTES_MAX = 64 << 20 };
@@ -35,12 +34,5 @@ enum { CHILD_OUTPUT_BYTES_MAX = 64 << 20 };
    ERR_IO. The message is a clause without a subject: "crashed (SIGSEGV)", "took more than 10
    s of processor time". */
 int child_run(struct child_process *, struct error *);
-
-/* A child for several requests: `out` is a socket, and work() should return when the other end, *socket,
-   is closed. tick and output are not used. ERR_IO. */
-int child_begin(struct child_process *, int *socket, struct error *);
-/* Closes the socket and waits; kills a child that does not end at once. OK: it ended by itself, else
-   as child_run(). */
-int child_end(struct child_process *, int socket, struct error *);
 
 #endif

@@ -19,7 +19,6 @@ static const struct format formats[] = {
     { "truth", ".truth", "i32", reader_truth, NULL },
     { "npy", ".npy", NULL, reader_npy, NULL },
     { "hdf5", ".hdf5 .h5", NULL, NULL, reader_hdf5 },
-    { "npz", ".npz", NULL, NULL, reader_npz },
     { "multivec", ".multivec", "f32", NULL, reader_multivec },
     { "text", ".txt .csv .tsv .vec", NULL, reader_text, NULL },
     { "raw", ".u8", "u8", reader_raw, NULL },
@@ -77,6 +76,11 @@ const struct format *format_named(const char *path, const struct file_options *o
              path, path);
         return NULL;
     }
+    if (has_suffix(path, ".npz")) {
+        fail(err, ERR_UNSUPPORTED,
+             "%s: npz is not read; save one array of it by numpy.save(), as npy", path);
+        return NULL;
+    }
     char list[256] = "";
     for (size_t i = 0; i < FORMATS && *formats[i].suffixes; i++)
         append_text(list, sizeof list, " ", "%s", formats[i].suffixes);
@@ -92,8 +96,6 @@ static const char *strong_magic(const struct bytes *b)
         return "npy";
     if (b->size >= 8 && !memcmp(b->at, "\x89HDF\r\n\x1a\n", 8))
         return "hdf5";
-    if (b->size >= 4 && !memcmp(b->at, "PK\3\4", 4))
-        return "npz";
     return NULL;
 }
 
@@ -119,8 +121,7 @@ const struct format *format_of(const char *path, const struct file_options *opti
         fail(err, unknown.code, "%s", unknown.text);
         return NULL;
     }
-    bool says_magic =
-        named->unpack == reader_hdf5 || named->unpack == reader_npz || named->read == reader_npy;
+    bool says_magic = named->unpack == reader_hdf5 || named->read == reader_npy;
     if (magic && strcmp(magic, named->name)) {
         fail(err, ERR_CORRUPT, "%s: expected %s by its name, but it begins like %s", path,
              named->name, magic);

@@ -35,12 +35,9 @@ const struct format *format_named(const char *path, const struct file_options *,
 /* ERR_CORRUPT, ERR_ARGUMENT, ERR_UNSUPPORTED; npy also ERR_VERSION; text also ERR_NOT_FINITE,
    ERR_DIMENSION and ERR_NO_MEMORY. */
 file_reader reader_idx, reader_vecs, reader_bin, reader_truth, reader_npy, reader_text, reader_raw;
-file_unpacker reader_multivec, reader_npz;
+file_unpacker reader_multivec;
 /* Reads HDF5 by its library in a child process, and replaces the block by the dataset's rows.
  * ERR_UNSUPPORTED in a build without the library, and for rows that are in another file. */
 file_unpacker reader_hdf5;
-/* Creates the file with one dataset, "train": the rows of s. */
-int hdf5_write(const struct source *, const char *path, const struct data_progress *,
-               struct error *);
 
 #endif

@@ -5,7 +5,7 @@
  * external and soft links, virtual datasets, filter plugins. The parent checks the reported shape
  * against the size of the rows.
  *
- * 1 the child   2 the parent
+ * 1 the library   2 the child   3 the parent
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -30,9 +30,10 @@ int reader_hdf5(struct bytes *b, const struct file_options *options, struct row_
 
 #else
 
-#include "src/data/readers/hdf5_dataset.h"
+#include <hdf5.h>
+#include <sys/stat.h>
 
-enum { BLOCK_BYTES = 16 << 20 };
+enum { BLOCK_BYTES = 16 << 20, REASON_BYTES = 200 };
 static const size_t MEMORY_BYTES = (size_t)4 << 30;
 
 /* Report of the child: all that the parent gets besides the rows. */
@@ -54,7 +55,151 @@ struct hdf5_job {
     char name[SOURCE_NAME_BYTES + 80]; /* for messages: "base.hdf5[train]" */
 };
 
-/* 1. The child */
+/* 1. The library */
+
+/* Of a failed system call the library writes lines of times and addresses, and in them the system's
+   message in quotes. */
+static herr_t innermost(unsigned depth, const H5E_error2_t *e, void *out)
+{
+    static const char before[] = "error message = '";
+    (void)depth;
+    if (!e->desc || !*e->desc)
+        return 0;
+    const char *system = strstr(e->desc, before);
+    if (system)
+        snprintf(out, REASON_BYTES, "%.*s", (int)strcspn(system + strlen(before), "'"),
+                 system + strlen(before));
+    else
+        snprintf(out, REASON_BYTES, "%s", e->desc);
+    return 1; /* stops the walk at the first cause */
+}
+
+/* The innermost message of the library's error stack, in text. */
+static const char *reason(char text[REASON_BYTES])
+{
+    snprintf(text, REASON_BYTES, "no reason given");
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, text);
+    return text;
+}
+
+/* Opens the file of a descriptor for reading; the library then loads no plugins and follows no links to
+   other files. Below 0: it cannot be opened; reason() says why. */
+static hid_t open_file(int fd)
+{
+    char path[64];
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* else it prints its errors to stderr */
+    H5PLset_loading_state(0);
+    H5Lunregister(H5L_TYPE_EXTERNAL);
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    struct stat st;
+    /* The default driver asks for the real path behind the link, which an inflated file has not. */
+    if (!fstat(fd, &st) && !st.st_nlink)
+        H5Pset_fapl_stdio(access);
+    else
+        H5Pset_fapl_sec2(access);
+    /* By the descriptor: the name may have become that of another file, and an inflated file has
+       none. */
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    /* `access` stays open until the process ends: a later call would clear the reason of a failure. */
+    return H5Fopen(path, H5F_ACC_RDONLY, access);
+}
+
+/* ERR_UNSUPPORTED unless each part of the path is a hard link. `name` is for messages. */
+static int check_links(hid_t file, const char *path, const char *name, struct error *err)
+{
+    char part[SOURCE_NAME_BYTES];
+    for (size_t end = 0; path[end];) {
+        end += strspn(path + end, "/");
+        end += strcspn(path + end, "/");
+        H5L_info_t info;
+        snprintf(part, sizeof part, "%.*s", (int)end, path);
+        if (H5Lget_info(file, part, &info, H5P_DEFAULT) >= 0 && info.type != H5L_TYPE_HARD)
+            return fail(err, ERR_UNSUPPORTED,
+                        "%s: \"%s\" is %s link; links can lead to other files and are not followed",
+                        name, part, info.type == H5L_TYPE_SOFT ? "a soft" : "an external");
+    }
+    return OK;
+}
+
+/* ERR_UNSUPPORTED if the rows are stored outside this file; ERR_CORRUPT. */
+static int check_storage(hid_t dataset, const char *name, struct error *err)
+{
+    const hid_t properties = H5Dget_create_plist(dataset);
+    const bool outside = properties >= 0 && H5Pget_external_count(properties) != 0;
+    const H5D_layout_t layout = properties < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(properties);
+    if (properties >= 0)
+        H5Pclose(properties);
+    if (outside || layout == H5D_VIRTUAL)
+        return fail(err, ERR_UNSUPPORTED,
+                    "%s: its rows lie in other files (%s), which are not read", name,
+                    outside ? "external raw storage" : "a virtual dataset");
+    if (layout == H5D_LAYOUT_ERROR)
+        return fail(err, ERR_CORRUPT, "%s: does not state how its rows are stored", name);
+    return OK;
+}
+
+/* The element of the rows and its type in memory; false for other numbers than floats and integers of
+   1, 2, 4 or 8 bytes. wide: floats of 8 bytes and more are F64, else F32. */
+static bool element_of(hid_t dataset, bool wide, enum element *element, hid_t *memory_type)
+{
+    const hid_t stored = H5Dget_type(dataset);
+    const size_t bytes = H5Tget_size(stored);
+    const H5T_class_t class = H5Tget_class(stored);
+    const bool is_signed = class == H5T_INTEGER && H5Tget_sign(stored) == H5T_SGN_2;
+    H5Tclose(stored);
+    *memory_type = H5T_NATIVE_FLOAT;
+    *element = INDEX_F32;
+    if (class == H5T_FLOAT && wide && bytes >= sizeof(double))
+        *element = ELEMENT_F64, *memory_type = H5T_NATIVE_DOUBLE;
+    if (class == H5T_FLOAT)
+        return true;
+    if (class != H5T_INTEGER)
+        return false;
+    if (bytes == 1 && !is_signed)
+        *element = INDEX_U8, *memory_type = H5T_NATIVE_UINT8;
+    else if (bytes == 1)
+        *element = ELEMENT_I8, *memory_type = H5T_NATIVE_INT8;
+    else if (bytes == 4 && is_signed)
+        *element = ELEMENT_I32, *memory_type = H5T_NATIVE_INT32;
+    else if (bytes == 4 || (bytes == 8 && is_signed))
+        *element = ELEMENT_I64, *memory_type = H5T_NATIVE_INT64;
+    else if (bytes == 8)
+        *element = ELEMENT_U64, *memory_type = H5T_NATIVE_UINT64;
+    return *element != INDEX_F32 || bytes == 2;
+}
+
+/* Number of dimensions, and the rows and columns of 1 or 2 of them; extent[1] of 1 is 1. */
+static int shape_of(hid_t dataset, hsize_t extent[2])
+{
+    const hid_t space = H5Dget_space(dataset);
+    const int rank = H5Sget_simple_extent_ndims(space);
+    extent[0] = extent[1] = 1;
+    if (rank == 1 || rank == 2)
+        H5Sget_simple_extent_dims(space, extent, NULL);
+    H5Sclose(space);
+    return rank;
+}
+
+/* Reads rows first .. first + n - 1 of a dataset of 1 or 2 dimensions, which has them, into out. */
+static int read_rows(hid_t dataset, hid_t memory_type, size_t first, size_t n, void *out,
+                     const char *name, struct error *err)
+{
+    char text[REASON_BYTES];
+    hsize_t extent[2];
+    const int rank = shape_of(dataset, extent);
+    const hsize_t start[2] = { first, 0 }, count[2] = { n, extent[1] };
+    const hid_t space = H5Dget_space(dataset), memory = H5Screate_simple(rank, count, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+    int rc = OK;
+    if (H5Dread(dataset, memory_type, memory, space, H5P_DEFAULT, out) < 0)
+        rc = fail(err, ERR_CORRUPT, "%s: rows %zu to %zu cannot be read: %s", name, first + 1,
+                  first + n, reason(text));
+    H5Sclose(memory);
+    H5Sclose(space);
+    return rc;
+}
+
+/* 2. The child */
 
 /* The datasets of numbers in a group and the groups below it, with one number of dimensions. */
 struct name_list {
@@ -91,7 +236,7 @@ static herr_t collect(hid_t group, const char *name, const H5L_info_t *info, voi
     const hid_t object = H5Oopen(group, name, H5P_DEFAULT);
     if (object >= 0 && H5Iget_type(object) == H5I_DATASET && is_numeric(object)) {
         hsize_t extent[2];
-        list_add(context, name, hdf5_shape_of(object, extent), extent);
+        list_add(context, name, shape_of(object, extent), extent);
     }
     if (object >= 0)
         H5Oclose(object);
@@ -156,7 +301,7 @@ static int name_dataset(struct hdf5_job *job, hid_t file, struct error *err)
     if (strlen(name) >= sizeof names->dataset)
         return fail(err, ERR_ARGUMENT, "%s: a dataset's name of more than %zu bytes", job->name,
                     sizeof names->dataset - 1);
-    int rc = hdf5_check_links(file, name, job->name, err);
+    int rc = check_links(file, name, job->name, err);
     if (rc)
         return rc;
     const H5I_type_t type = type_of(file, name);
@@ -182,7 +327,7 @@ static int choose_dataset(struct hdf5_job *job, hid_t file, struct error *err)
     if (job->dataset < 0)
         return fail(err, ERR_CORRUPT, "%s: dataset \"%s\" cannot be opened", job->name, name);
     append_text(job->name, sizeof job->name, "", "[%.64s]", name);
-    return hdf5_check_storage(job->dataset, job->name, err);
+    return check_storage(job->dataset, job->name, err);
 }
 
 /* h5py stores booleans as an enumeration. Codes of ann-benchmarks are such, a column per bit. */
@@ -223,7 +368,7 @@ static int refuse_sets(const struct hdf5_job *job, hid_t file, struct error *err
     const char *name = job->found.names.dataset + strspn(job->found.names.dataset, "/");
     hsize_t extent[2];
     (void)snprintf(sizes, sizeof sizes, "size_%s", name);
-    if (strchr(name, '/') || hdf5_shape_of(job->dataset, extent) != 1 ||
+    if (strchr(name, '/') || shape_of(job->dataset, extent) != 1 ||
         H5Lexists(file, sizes, H5P_DEFAULT) <= 0)
         return OK;
     return fail(
@@ -237,7 +382,7 @@ static int settle_shape(struct hdf5_job *job, struct error *err)
 {
     struct found *f = &job->found;
     hsize_t extent[2];
-    const int rank = hdf5_shape_of(job->dataset, extent);
+    const int rank = shape_of(job->dataset, extent);
     if (rank != 1 && rank != 2)
         return fail(err, ERR_DIMENSION, "%s: has %d dimensions, rows and columns were expected",
                     job->name, rank);
@@ -246,8 +391,7 @@ static int settle_shape(struct hdf5_job *job, struct error *err)
                     "%s: holds booleans, codes of %llu bits; only codes of 64 bits are supported. "
                     "As u8 columns of 0 and 1 their L2 distances are the Hamming distances",
                     job->name, (unsigned long long)extent[1]);
-    if (!hdf5_element_of(job->dataset, layout_is_wide(job->options), &f->element,
-                         &job->memory_type))
+    if (!element_of(job->dataset, layout_is_wide(job->options), &f->element, &job->memory_type))
         return fail(err, ERR_UNSUPPORTED,
                     "%s: holds neither floats nor integers of 1, 4 or 8 bytes", job->name);
     struct row_layout l = { .stored = f->element, .dim = (size_t)extent[1] };
@@ -285,7 +429,7 @@ static int copy_block(const struct hdf5_job *job, size_t first, size_t n, void *
 {
     const struct found *f = &job->found;
     const size_t bytes = n * data_row_bytes(f->element, f->dim);
-    const int rc = hdf5_read_rows(job->dataset, job->memory_type, first, n, block, job->name, err);
+    const int rc = read_rows(job->dataset, job->memory_type, first, n, block, job->name, err);
     if (rc)
         return rc;
     if (bytes_put(job->rows, block, bytes))
@@ -309,10 +453,10 @@ static int copy_rows(const struct hdf5_job *job, struct error *err)
 
 static int unpack(struct hdf5_job *job, struct error *err)
 {
-    char text[HDF5_REASON_BYTES];
-    const hid_t file = hdf5_open_file(job->file->fd);
+    char text[REASON_BYTES];
+    const hid_t file = open_file(job->file->fd);
     if (file < 0)
-        return fail(err, ERR_CORRUPT, "%s: HDF5 cannot open it: %s", job->name, hdf5_reason(text));
+        return fail(err, ERR_CORRUPT, "%s: HDF5 cannot open it: %s", job->name, reason(text));
     int rc = choose_dataset(job, file, err);
     if (!rc)
         rc = refuse_sets(job, file, err);
@@ -334,7 +478,7 @@ static void unpack_and_tell(void *context, int out)
     (void)bytes_put(out, &job->found, sizeof job->found);
 }
 
-/* 2. The parent */
+/* 3. The parent */
 
 /* A crafted file may control what the child reports. */
 static int check_found(struct found *f, const struct bytes *b, struct error *err)

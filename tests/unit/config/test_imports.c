@@ -224,7 +224,8 @@ static void test_catalog(void **state)
     desk_write(d, "datasets/catalog.lua", CATALOG("add = 0"));
     desk_refuses(d, config, "row 1, column 1 does not fit u8");
     desk_write(d, "datasets/catalog.lua", CATALOG("add = 'one'"));
-    desk_refuses(d, config, "\"add\" must be a whole number from -1000 to 1000");
+    desk_refuses(d, config,
+                 "data set \"space\": \"add\" must be a number -1000 .. 1000, not \"one\"");
 }
 
 #ifdef HAVE_HDF5

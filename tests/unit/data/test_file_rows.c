@@ -4,25 +4,12 @@
 #include "tests/unit/data/data_files.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "src/data/files/file_rows.h"
 #include "tests/support/index_folder.h"
 
-#ifdef HAVE_HDF5
-#include "tests/unit/data/hdf5_files.h"
-#endif
-
 enum { ROWS = 5000 };
-
-static struct file_rows files_of_rank(void)
-{
-    struct file_rows files;
-    file_rows_begin(&files);
-    return files;
-}
 
 /* A file of random values under this name, by conversion from raw ones. */
 static struct source *make_file(struct scratch *s, const char *name, enum element stored,
@@ -70,7 +57,7 @@ static void expect_rows(struct file_rows *files, const struct source *s, const c
 
 static void expect_every_order(const struct source *s, const char *name)
 {
-    struct file_rows files = files_of_rank();
+    struct file_rows files = { .fd = -1 };
     struct rng r = rng_at(test_seed(), 3);
     uint64_t numbers[ROWS];
     expect_rows(&files, s, name, numbers, 0);
@@ -104,9 +91,6 @@ static void reads_every_format(void **state)
         { "o.fvecs", INDEX_F32, { 0 } }, { "o.bvecs", INDEX_U8, { 0 } },
         { "o.npy", INDEX_F32, { 0 } },   { "p.npy", INDEX_U8, { 0 } },
         { "o.idx", INDEX_U8, { 0 } },
-#ifdef HAVE_HDF5
-        { "o.hdf5", INDEX_F32, { 0 } },  { "o.h5", INDEX_U8, { 0 } },
-#endif
     };
     static const size_t dims[] = { 1, 7, 13, 64, 129 };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -116,7 +100,6 @@ static void reads_every_format(void **state)
             if (!s->origin)
                 fail_msg("%s: no origin", cases[i].name);
             assert_int_equal(s->origin->path[0], '/');
-            assert_int_equal(*s->origin->dataset != '\0', strchr(cases[i].name, 'h') != NULL);
             expect_every_order(s, cases[i].name);
             source_close(s);
         }
@@ -130,7 +113,7 @@ static void reads_codes_and_first_rows(void **state)
     assert_int_equal(s->element, INDEX_B64);
     expect_every_order(s, "codes");
     source_close(s);
-    struct file_rows files = files_of_rank();
+    struct file_rows files = { .fd = -1 };
     const struct file_options first = { .first_rows = 10 };
     s = make_file(*state, "first.fbin", INDEX_F32, 9, &first);
     assert_int_equal(s->n, 10);
@@ -157,9 +140,6 @@ static void has_no_origin_unless_the_bytes_are_the_rows(void **state)
     expect_no_origin(make_file(*state, "o.idx", INDEX_F32, 5, NULL), "big-endian floats");
     expect_no_origin(make_file(*state, "o.u8bin", INDEX_U8, 5, &wide), "widened");
     expect_no_origin(make_file(*state, "o.ibin", INDEX_U8, 5, &sums), "sums");
-#ifdef HAVE_HDF5
-    expect_no_origin(make_file(*state, "o.hdf5", INDEX_U8, 5, &wide), "HDF5, widened");
-#endif
     const float values[6] = { 1, 2, 3, 4, 5, 6 };
     struct blob b = npy_bytes(1, "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }\n",
                               values, sizeof values);
@@ -174,7 +154,7 @@ static void has_no_origin_unless_the_bytes_are_the_rows(void **state)
 static void touches_only_the_rows_it_needs(void **state)
 {
     enum { DIM = 257, EACH = 50 };
-    struct file_rows files = files_of_rank();
+    struct file_rows files = { .fd = -1 };
     struct source *s = make_file(*state, "o.fvecs", INDEX_F32, DIM, NULL);
     const size_t row_bytes = source_row_bytes(s);
     uint64_t numbers[EACH];
@@ -209,7 +189,7 @@ static void expect_replaced(struct scratch *s, const char *name, const struct ro
 {
     char new[PATH_MAX + 256];
     struct error err = { 0 };
-    struct file_rows files = files_of_rank();
+    struct file_rows files = { .fd = -1 };
     snprintf(new, sizeof new, "%s", scratch_write(s, "new", bytes, n));
     assert_int_equal(rename(new, scratch_path(s, name)), 0);
     const int rc = read_row(&files, from, row, row_bytes, 3, &err);
@@ -222,12 +202,8 @@ static void expect_replaced(struct scratch *s, const char *name, const struct ro
 
 static void refuses_files_of_other_rows(void **state)
 {
-    static const char *const names[] = { "o.fbin", "o.fvecs",
-#ifdef HAVE_HDF5
-                                         "o.hdf5"
-#endif
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names && names[i]; i++) {
+    static const char *const names[] = { "o.fbin", "o.fvecs" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct source *s = make_file(*state, names[i], INDEX_F32, 11, NULL);
         const size_t row_bytes = source_row_bytes(s);
         struct error err = { 0 };
@@ -255,7 +231,7 @@ static void refuses_files_of_other_rows(void **state)
 static void opens_a_file_anew_after_an_error(void **state)
 {
     struct source *s = make_file(*state, "o.fbin", INDEX_F32, 11, NULL);
-    struct file_rows files = files_of_rank();
+    struct file_rows files = { .fd = -1 };
     struct error err = { 0 };
     char row[64], kept[PATH_MAX + 256];
     assert_ok(source_read(s, 3, 1, row, &err), &err);
@@ -289,7 +265,7 @@ static void opens_a_file_anew_after_an_error(void **state)
 static void refuses_numbers_beyond_the_file(void **state)
 {
     struct source *s = make_file(*state, "o.fbin", INDEX_F32, 11, NULL);
-    struct file_rows files = files_of_rank();
+    struct file_rows files = { .fd = -1 };
     struct error err = { 0 };
     struct row_origin from = *s->origin;
     char row[64] = { 0 };
@@ -311,93 +287,6 @@ static void refuses_numbers_beyond_the_file(void **state)
     file_rows_end(&files);
 }
 
-/* ---- HDF5 */
-
-#ifndef HAVE_HDF5
-
-static void reads_packed_chunks_in_a_group(void **state)
-{
-    skip();
-}
-
-static void survives_the_end_of_the_child(void **state)
-{
-    skip();
-}
-
-#else
-
-static void make_chunks(const char *path, hsize_t chunk)
-{
-    enum { DIM = 10 };
-    int *values = malloc(ROWS * DIM * sizeof *values);
-    for (int i = 0; i < ROWS * DIM; i++)
-        values[i] = i % 1000;
-    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    const hid_t group = H5Gcreate2(file, "deep", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    const hid_t packed = H5Pcreate(H5P_DATASET_CREATE);
-    H5Pset_chunk(packed, 2, (hsize_t[]){ chunk, 4 });
-    H5Pset_deflate(packed, 4);
-    /* Doubles, which become floats in memory. */
-    put_dataset(group, "rows", H5T_IEEE_F64BE, ROWS, DIM, packed, H5T_NATIVE_INT, values);
-    H5Pclose(packed);
-    H5Gclose(group);
-    assert_true(H5Fclose(file) >= 0);
-    free(values);
-}
-
-static void reads_packed_chunks_in_a_group(void **state)
-{
-    static const hsize_t chunks[] = { 7, ROWS };
-    for (size_t i = 0; i < 2; i++) {
-        struct source *s = NULL;
-        struct error err = { 0 };
-        make_chunks(scratch_path(*state, "chunks.h5"), chunks[i]);
-        assert_ok(file_open(scratch_path(*state, "chunks.h5"), NULL, &s, &err), &err);
-        assert_string_equal(s->origin->dataset, "deep/rows");
-        expect_every_order(s, "chunks.h5");
-        source_close(s);
-    }
-}
-
-static pid_t only_child(void)
-{
-    char path[64], text[64] = "";
-    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-    FILE *f = fopen(path, "r");
-    assert_non_null(f);
-    assert_non_null(fgets(text, sizeof text, f));
-    fclose(f);
-    return (pid_t)strtol(text, NULL, 10);
-}
-
-/* As where the library crashes on a file that has changed. */
-static void survives_the_end_of_the_child(void **state)
-{
-    struct source *s = make_file(*state, "o.hdf5", INDEX_F32, 11, NULL);
-    struct source *plain = make_file(*state, "o.fbin", INDEX_F32, 11, NULL);
-    struct file_rows files = files_of_rank();
-    struct error err = { 0 };
-    char row[64];
-    assert_ok(source_read(s, 3, 1, row, &err), &err);
-    assert_ok(read_row(&files, s->origin, row, 44, 3, &err), &err);
-    assert_int_equal(read_row(&files, s->origin, row, 40, 3, &err), ERR_CORRUPT);
-    expect_text("shorter rows", &err, "has rows of 44 bytes, not 40");
-    assert_int_equal(read_row(&files, s->origin, row, 44, ROWS, &err), ERR_CORRUPT);
-    expect_text("a row too many", &err, "o.hdf5[train]: row 5001 of 5000");
-    assert_int_equal(kill(only_child(), SIGSEGV), 0);
-    assert_int_equal(read_row(&files, s->origin, row, 44, 3, &err), ERR_CORRUPT);
-    expect_text("the call that notices", &err, "o.hdf5|SIGSEGV");
-    assert_int_equal(read_row(&files, s->origin, row, 44, 3, &err), ERR_UNSUPPORTED);
-    assert_ok(read_row(&files, plain->origin, row, 44, 3, &err), &err);
-    file_rows_end(&files);
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-    source_close(s);
-    source_close(plain);
-}
-
-#endif
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,8 +297,6 @@ int main(void)
         WITH_SCRATCH(refuses_files_of_other_rows),
         WITH_SCRATCH(opens_a_file_anew_after_an_error),
         WITH_SCRATCH(refuses_numbers_beyond_the_file),
-        WITH_SCRATCH(reads_packed_chunks_in_a_group),
-        WITH_SCRATCH(survives_the_end_of_the_child),
     };
     return test_run("data_file_rows", tests);
 }

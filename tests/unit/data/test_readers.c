@@ -198,7 +198,7 @@ static void names_options_that_do_not_fit(void **state)
         { { .element = "f33" }, ERR_ARGUMENT, "unknown element \"f33\"" },
         { { .format = "fbni" }, ERR_ARGUMENT, "unknown format \"fbni\"; did you mean \"fbin\"?" },
         { { .format = "raw" }, ERR_ARGUMENT, "which element?" },
-        { { .dataset = "train" }, ERR_ARGUMENT, "dataset is for HDF5 and npz, this is fbin" },
+        { { .dataset = "train" }, ERR_ARGUMENT, "dataset is for HDF5, this is fbin" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         expect_refused(path, &cases[i].options, cases[i].code, cases[i].expected);
@@ -292,9 +292,6 @@ static void refuses_lengths_outside_f32(void **state)
     };
     static const char *const names[] = {
         "l.fbin", "l.fvecs", "l.npy", "l.f32", "l.csv", "l.txt", "l.tsv", "l.npy.gz", "l.idx",
-#ifdef HAVE_HDF5
-        "l.hdf5",
-#endif
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (size_t f = 0; f < sizeof names / sizeof *names; f++) {

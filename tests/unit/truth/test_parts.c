@@ -234,29 +234,14 @@ static void test_a_wrong_part_is_refused(void **state)
         op_list_free(lists[i]);
 }
 
-static void test_ids_of_parts(void **state)
-{
-    for (size_t parts = 1; parts <= MOST_PARTS; parts++)
-        for (size_t n = 0; n < 9 * ORACLE_PART_CHUNK; n += 777) {
-            size_t all = 0;
-
-            for (size_t part = 0; part < parts; part++) {
-                size_t mine = 0;
-                for (uint64_t id = 0; id < n; id++)
-                    mine += oracle_part_has(part, parts, id);
-                assert_int_equal(oracle_part_ids(part, parts, n), mine);
-                all += mine;
-            }
-            assert_int_equal(all, n);
-        }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ids_of_parts),   cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_k_above_a_part), cmocka_unit_test(test_distances_below_a_float),
-        cmocka_unit_test(test_cache),          cmocka_unit_test(test_a_wrong_part_is_refused),
+        cmocka_unit_test(test_histories),
+        cmocka_unit_test(test_k_above_a_part),
+        cmocka_unit_test(test_distances_below_a_float),
+        cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_a_wrong_part_is_refused),
     };
     return test_run("parts", tests);
 }

@@ -298,36 +298,12 @@ static void test_replacements(void **state)
     view_drop(more);
 }
 
-/* A row cannot be removed and written in one step; removals may not be fewer than writes. */
-static void test_replacements_are_refused(void **state)
-{
-    const struct id_selector oldest = { .oldest = 5 }, too_few = { .oldest = 4 };
-    const struct op_options note = { 0 };
-
-    for (int i = 0; i < 2; i++) {
-        struct error err = { 0 };
-        struct recorder *r;
-        struct source *s = make_source(0, 40, INDEX_F32);
-
-        assert_ok(recorder_new(&r, &err), &err);
-        assert_ok(recorder_source_take(r, s, "set", "", &err), &err);
-        struct view *first = view_range(s, INDEX_L2SQ, 0, 20);
-        struct view *written = view_range(s, INDEX_L2SQ, i ? 20 : 0, 5);
-        assert_ok(record_insert(r, &note, first, &err), &err);
-        const struct op_options churn = { .rows = first, .writes = written, .writers = 1, .k = 3 };
-        assert_code(record_concurrent(r, &churn, i ? &too_few : &oldest, &err), ERR_CONFIG, &err);
-        recorder_free(r);
-        view_drop(first);
-        view_drop(written);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recorder),     cmocka_unit_test(test_ids_return),
         cmocka_unit_test(test_updates),      cmocka_unit_test(test_elements_mix),
-        cmocka_unit_test(test_replacements), cmocka_unit_test(test_replacements_are_refused),
+        cmocka_unit_test(test_replacements),
     };
     return test_run("record", tests);
 }

@@ -28,3 +28,12 @@ run() { # ARGUMENT...: output in `out` and `err`
     "$program" "$@" >out 2>err
     status=$?
 }
+
+keeps_to_schema() { # FOLDER: of a result
+    python3 - "$root/results/schema.json" "$1/result.json" >out 2>err <<'PY'
+import json, sys, jsonschema
+jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))
+PY
+    status=$?
+    check "$1 keeps to the schema" '[ $status = 0 ]'
+}

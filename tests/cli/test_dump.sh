@@ -8,11 +8,6 @@ set -u
 . tests/cli/checks.sh
 own_program
 
-run() {
-    timeout -k 5 600 "$program" "$@" >out 2>err
-    status=$?
-}
-
 # divf[nprobe=2] reads 12694.08 bytes a query: seven digits
 cat >pages.lua <<'LUA'
 local data = synthetic { kind = "mixture", rows = 3000, dim = 8 }

@@ -28,7 +28,6 @@ void atomic_file_abandon(struct atomic_file *);
 /* Begins, writes n bytes and commits; abandons the file on an error. */
 int atomic_file_write(const char *path, const void *bytes, size_t n, struct error *);
 
-
 /* A file that is gathered in memory. */
 struct atomic_text {
     FILE *out; /* write the content here */

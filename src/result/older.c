@@ -78,8 +78,8 @@ static int keep_files(const char *from, const char *to, bool (*wanted)(const cha
     int rc = OK;
     for (struct dirent *e; !rc && all && (e = readdir(all));) {
         struct stat st;
-        if (wanted(e->d_name) &&
-            fstatat(dirfd(all), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+        if (wanted(e->d_name) && fstatat(dirfd(all), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode))
             rc = keep_file(from, to, e->d_name, err);
     }
     if (all)

@@ -314,27 +314,9 @@ for format in csv fvecs fbin npy hdf5 csv.gz; do
     run --no-plots --out r --set path=own.$format own.lua
     check "a config over one's own $format" '[ $status = 0 ] && grep -q "^flat *1.0000" out'
 done
-python3 - <<'PY'
-import struct, zipfile
-def npy(columns):
-    head = "{'descr': '>f4', 'fortran_order': True, 'shape': (%d, 2), }\n" % len(columns[0])
-    return b"\x93NUMPY\1\0" + struct.pack("<H", len(head)) + head.encode() + b"".join(struct.pack(">%df" % len(c), *c) for c in columns)
-for name, packing in ("own.npz", 0), ("packed.npz", 8):
-    with zipfile.ZipFile(name, "w", packing) as z:
-        for member, columns in ("train", ((1, 3, 5, 7, 1, 7), (2, 4, 6, 8, 2.5, 9))), ("test", ((1, 7), (2.5, 9))):
-            with z.open(member + ".npy", "w", force_zip64=True) as f: f.write(npy(columns))
-PY
 printf 'id,x,y\n7,1,2\n9,3,4\n3,5,6\n2,7,8\n5,1,2.5\n8,7,9\n' >named.csv
 run --no-plots --out r --set path=named.csv own.lua
 check "what a reader decides is said" '[ $status = 0 ] && grep -qx "named.csv: line 1 is a header, skipped; column 1 holds ids, left out" err'
-for name in own packed; do
-    run --no-plots --out r --set path=$name.npz own.lua
-    check "a config over one's own npz ($name), as numpy writes it" '[ $status = 0 ] && grep -q "^flat *1.0000" out'
-    run convert --force --dataset test $name.npz test.csv
-    check "and one array of it" '[ $status = 0 ] && [ "$(paste -sd" " test.csv)" = "1,2.5 7,9" ]'
-done
-run convert --force --dataset tset own.npz test.csv
-check "one that is not there: what there is" '[ $status = 2 ] && grep -q "no array \"tset\"; the file has train, test" err'
 head -c 60 own.hdf5 >torn.hdf5
 run --no-plots --out r --set path=torn.hdf5 own.lua
 check "a torn HDF5 file" '[ $status = 2 ] && grep -q "torn.hdf5" err'

@@ -1,5 +1,5 @@
 # checks.sh - shared by the scripts of tests/cli: a scratch folder, and checks that print TAP lines.
-# shellcheck shell=bash disable=SC2034  # sourced; its variables are used in conditions given to check
+# shellcheck shell=bash disable=SC2016,SC2034  # sourced; variables are used in conditions, which check evaluates
 
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT

@@ -268,8 +268,6 @@ sed 's/name = "small"/name = "second"/' small.lua >paper/configs/second.lua
 printf 'toy configs/small.lua\ntoy configs/second.lua\nother configs/nothere.lua\n' >paper/configs/papers.txt
 root=$DRIFTLINE_ROOT
 DRIFTLINE_ROOT=$work/paper
-run reproduce tyo
-check "a misspelt paper" '[ $status = 2 ] && grep -q "did you mean \"toy\"" err'
 run reproduce --quick toy
 page=paper/results/reproduce-toy.html
 check "reproduce counts its configs" 'grep -qE "^1 of 2: configs/" err && grep -qE "^2 of 2: configs/.*, after [0-9.]+ (s|min)$" err && grep -qE "^2 of 2 configs in [0-9.]+ (s|min)$" err'

@@ -42,9 +42,5 @@ run run --in-process --out fresh --no-plots small.lua
 check "no cell is stored for --resume" '[ $status = 0 ] && [ ! -e fresh/small/cells ] && [ ! -e fresh/small/scratch ]'
 run compare apart results/small
 check "compare refuses it" '[ $status = 2 ] && grep -q "results/small: its cells ran in the harness.s process" err'
-run run --in-process --timeout 5 small.lua
-check "a limit is refused" '[ $status = 2 ] && grep -q "in-process cannot be used with --timeout" err'
-run reproduce --in-process
-check "it is an option of run alone" '[ $status = 2 ] && grep -q "in-process is not an option of reproduce" err'
 
 exit $failed

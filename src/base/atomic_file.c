@@ -92,6 +92,39 @@ int atomic_file_write(const char *path, const void *bytes, size_t n, struct erro
     return rc;
 }
 
+int atomic_text_begin(struct atomic_text *t, struct error *err)
+{
+    *t = (struct atomic_text){ 0 };
+    t->out = open_memstream(&t->text, &t->bytes);
+    return t->out ? OK : fail(err, ERR_NO_MEMORY, "out of memory for a file");
+}
+
+int atomic_text_end(struct atomic_text *t, struct error *err)
+{
+    const bool whole = t->out && fclose(t->out) == 0;
+
+    t->out = NULL;
+    return whole ? OK : fail(err, ERR_NO_MEMORY, "out of memory for a file");
+}
+
+int atomic_text_write(struct atomic_text *t, const char *path, struct error *err)
+{
+    int rc = t->out ? atomic_text_end(t, err) : OK;
+
+    if (rc == OK)
+        rc = atomic_file_write(path, t->text, t->bytes, err);
+    atomic_text_free(t);
+    return rc;
+}
+
+void atomic_text_free(struct atomic_text *t)
+{
+    if (t->out)
+        (void)fclose(t->out);
+    free(t->text);
+    *t = (struct atomic_text){ 0 };
+}
+
 /* True for the name PATH.PID.tmp if no process has the id PID. */
 static bool is_left(const char *name)
 {

@@ -9,6 +9,7 @@
 
 #include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "src/core/error.h"
 
@@ -26,6 +27,20 @@ void atomic_file_abandon(struct atomic_file *);
 
 /* Begins, writes n bytes and commits; abandons the file on an error. */
 int atomic_file_write(const char *path, const void *bytes, size_t n, struct error *);
+
+/* A file that is gathered in memory. */
+struct atomic_text {
+    FILE *out; /* write the content here */
+    char *text;
+    size_t bytes;
+};
+
+int atomic_text_begin(struct atomic_text *, struct error *); /* ERR_NO_MEMORY */
+/* Ends the content: text[bytes] is 0. ERR_NO_MEMORY: it is not whole. */
+int atomic_text_end(struct atomic_text *, struct error *);
+/* Ends it, writes it to path and frees it, also after an error. */
+int atomic_text_write(struct atomic_text *, const char *path, struct error *);
+void atomic_text_free(struct atomic_text *);
 
 /* Removes the temporary files of processes that no longer exist from a folder. */
 void atomic_file_sweep(const char *dir);

@@ -1,7 +1,6 @@
 /* cuda.c - `bench cuda`: opens the device, prints its limits, and measures its kernels in turn. */
 #include "src/bench/bench.h"
 
-#include <cblas.h>
 #include <limits.h>
 
 #include "src/bench/cuda_internal.h"
@@ -76,7 +75,7 @@ static int print_all(struct bench_cuda *b)
                                                            bench_cuda_bounds, bench_cuda_encode,
                                                            bench_cuda_train };
     int rc = OK;
-    table_begin(&b->table, "kernel|work|per call|per second|% of limit|limit|x one core");
+    table_begin(&b->table, "kernel|work|per call|per second|% of limit|limit");
     for (size_t i = 0; rc == OK && i < sizeof kernels / sizeof *kernels; i++)
         rc = kernels[i](b);
     table_end(&b->table, b->out); /* what was measured before an error, too */
@@ -86,24 +85,23 @@ static int print_all(struct bench_cuda *b)
                 "what a call\n"
                 "would take longest alone. A Hamming scan of many queries shares its reading, and "
                 "can pass\n"
-                "that limit. One core: SGEMM and the nearest, the scan of rows or codes, or their "
-                "products,\n"
-                "by this processor.\n",
+                "that limit.\n",
                 BENCH_CUDA_REPEATS);
     return rc;
 }
 
 static int allocate(struct bench_cuda *b)
 {
+    enum { ROWS_LEAST = 4096 };
     const struct bench_cuda_sizes *s = b->sizes;
     const size_t candidates = s->queries * (8 * s->k + 64) * sizeof(struct device_candidate);
     const size_t matches = s->code_queries * BENCH_CODE_CAPACITY * sizeof(struct device_match);
     struct rng r = rng_at(1, 1);
     const size_t nearest = s->assigned * sizeof(uint32_t);
-    b->n_floats = (s->queries > BENCH_HOST_ROWS ? s->queries : BENCH_HOST_ROWS) * 16 * s->dim;
-    b->n_codes = BENCH_HOST_CODES;
+    b->n_floats = (s->queries > ROWS_LEAST ? s->queries : ROWS_LEAST) * 16 * s->dim;
+    b->n_codes = 1 << 20;
     b->floats = mem_group_array(&b->memory, b->n_floats, sizeof *b->floats);
-    b->scores = mem_group_array(&b->memory, BENCH_HOST_CODES, sizeof *b->scores);
+    b->terms = mem_group_array(&b->memory, s->queries, sizeof *b->terms);
     b->codes = mem_group_array(&b->memory, b->n_codes, sizeof *b->codes);
     b->answers =
         mem_group_array(&b->memory, (candidates > matches ? candidates : matches) + nearest, 1);
@@ -138,16 +136,13 @@ static int open_device(struct bench_cuda *b)
 int bench_cuda(FILE *out, struct error *error)
 {
     struct bench_cuda b = { .out = out, .error = error };
-    const int threads = openblas_get_num_threads();
     int rc = open_device(&b);
-    openblas_set_num_threads(1);
     if (rc == OK)
         rc = allocate(&b);
     if (rc == OK) {
         print_device(&b);
         rc = print_all(&b);
     }
-    openblas_set_num_threads(threads);
     mem_group_free(&b.memory);
     if (b.session)
         b.library.ops->session_destroy(b.session);

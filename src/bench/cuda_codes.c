@@ -1,5 +1,4 @@
 /* cuda_codes.c - scans of 64-bit codes, and bounds of codes of a byte per component. */
-#include "kernels/kernels.h"
 #include "src/bench/cuda_internal.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
@@ -11,14 +10,6 @@ struct code_run {
     size_t queries, k; /* k = 0: a range of `radius` */
     unsigned radius;
 };
-
-static void host_codes(struct bench_cuda *b)
-{
-    volatile size_t within = kernels_select(kernels_best_isa())
-                                 ->hamming_b64_within(b->codes[1], b->codes, BENCH_HOST_CODES, 8,
-                                                      (uint32_t *)(void *)b->scores);
-    (void)within;
-}
 
 static int run_codes(struct bench_cuda *b, void *with)
 {
@@ -36,19 +27,14 @@ static int measure_code_run(struct bench_cuda *b, struct code_run *r)
 {
     const struct bench_cuda_sizes *s = b->sizes;
     const double pairs = (double)s->codes * (double)r->queries;
-    char shape[96];
-    (void)snprintf(shape, sizeof shape, "%zu codes, %zu quer%s, %s %zu", s->codes, r->queries,
-                   r->queries == 1 ? "y" : "ies", r->k ? "k =" : "radius",
-                   r->k ? r->k : (size_t)r->radius);
     const struct bench_cuda_item item = { .name = "Hamming scan",
-                                          .shape = shape,
                                           .work = { .pairs = pairs,
                                                     .memory_bytes = pairs * sizeof(uint64_t) },
                                           .run = run_codes,
-                                          .with = r,
-                                          .host = host_codes,
-                                          .host_pairs = BENCH_HOST_CODES };
-    return bench_cuda_measure(b, &item);
+                                          .with = r };
+    return bench_cuda_measure(b, &item, "%zu codes, %zu quer%s, %s %zu", s->codes, r->queries,
+                              r->queries == 1 ? "y" : "ies", r->k ? "k =" : "radius",
+                              r->k ? r->k : (size_t)r->radius);
 }
 
 int bench_cuda_hamming(struct bench_cuda *b)
@@ -77,36 +63,16 @@ int bench_cuda_hamming(struct bench_cuda *b)
 
 /* asteria's default; codes at a time; a squared length that no product passes, so that a bound is
    seldom 0 and few rows are candidates, as among rows of data */
-enum { BOUND_DIM = 96, HOST_BOUNDS = 65536, BOUND_WHOLE = 4 };
-
-/* Products of one query with the codes. */
-static void host_bounds(struct bench_cuda *b)
-{
-    const struct kernels *kernels = kernels_select(kernels_best_isa());
-    const int8_t *weights = (const int8_t *)b->floats;
-    const struct mixed_weights w = { weights, weights + 128,
-                                     (const int16_t *)(const void *)b->floats };
-    volatile int32_t last = 0;
-    for (size_t first = 0; first < HOST_BOUNDS; first += 16) {
-        const uint8_t *at[16];
-        int32_t sums[16];
-        for (size_t i = 0; i < 16; i++)
-            at[i] = (const uint8_t *)b->codes + (first + i) * BOUND_DIM;
-        kernels->ip_mixed_n(&w, at, 16, BOUND_DIM, 0, sums);
-        last = sums[0];
-    }
-    (void)last;
-}
+enum { BOUND_DIM = 96, PUT_ROWS = 65536, BOUND_WHOLE = 4 };
 
 static int run_bounds(struct bench_cuda *b, void *bounds)
 {
     const struct bench_cuda_sizes *s = b->sizes;
     const int8_t *weights = (const int8_t *)b->floats;
-    struct device_bound_query *terms = (void *)b->scores;
     for (size_t q = 0; q < s->queries; q++)
-        terms[q] = (struct device_bound_query){ .whole = BOUND_WHOLE, .unit = 0x1p-28f };
+        b->terms[q] = (struct device_bound_query){ .whole = BOUND_WHOLE, .unit = 0x1p-28f };
     const struct device_bound_queries queries = { s->queries, weights,
-                                                  weights + s->queries * BOUND_DIM, terms };
+                                                  weights + s->queries * BOUND_DIM, b->terms };
     return b->library.ops->bounds->candidates(bounds, s->bounded, &queries, s->code_k, 0,
                                               8 * s->code_k + 64, b->found, b->answers);
 }
@@ -117,10 +83,10 @@ static int put_bounds(struct bench_cuda *b, struct device_bounds *bounds)
 {
     const size_t rows = b->sizes->bounded;
     struct rng r = rng_at(1, 2);
-    struct device_bound_row *terms = mem_zalloc(NULL, HOST_BOUNDS * sizeof *terms);
+    struct device_bound_row *terms = mem_zalloc(NULL, PUT_ROWS * sizeof *terms);
     int rc = terms ? OK : bench_cuda_no_memory(b);
-    for (size_t first = 0; rc == OK && first < rows; first += HOST_BOUNDS) {
-        const size_t n = rows - first < HOST_BOUNDS ? rows - first : HOST_BOUNDS;
+    for (size_t first = 0; rc == OK && first < rows; first += PUT_ROWS) {
+        const size_t n = rows - first < PUT_ROWS ? rows - first : PUT_ROWS;
         for (size_t i = 0; i < n; i++)
             terms[i].norm = (float)(rng_u64(&r) >> 40) * 0x1p-24f;
         rc = bench_cuda_check(
@@ -136,27 +102,22 @@ int bench_cuda_bounds(struct bench_cuda *b)
     const struct device_bound_ops *ops = b->library.ops->bounds;
     const double pairs = (double)s->bounded * (double)s->queries;
     struct device_bounds *bounds;
-    char shape[96];
     int rc = bench_cuda_check(b, ops->create(b->session, BOUND_DIM, &bounds));
     if (rc != OK)
         return rc;
     rc = put_bounds(b, bounds);
-    (void)snprintf(shape, sizeof shape, "%zu x %d bytes, %zu queries, k = %zu", s->bounded,
-                   BOUND_DIM, s->queries, s->code_k);
     const struct bench_cuda_item item = {
         .name = "bounds of codes",
-        .shape = shape,
         .work = { .pairs = pairs,
                   .memory_bytes =
                       (double)s->bounded * (BOUND_DIM + (double)sizeof(struct device_bound_row)),
                   .int8_ops = 2 * 2 * pairs * BOUND_DIM }, /* of the high bytes, and of the low */
         .run = run_bounds,
-        .with = bounds,
-        .host = host_bounds,
-        .host_pairs = HOST_BOUNDS
+        .with = bounds
     };
     if (rc == OK)
-        rc = bench_cuda_measure(b, &item);
+        rc = bench_cuda_measure(b, &item, "%zu x %d bytes, %zu queries, k = %zu", s->bounded,
+                                BOUND_DIM, s->queries, s->code_k);
     ops->destroy(bounds);
     return rc;
 }

@@ -22,15 +22,8 @@ struct bench_cuda_sizes {
     size_t train_batch; /* rows of a step of training */
 };
 
-enum { BENCH_CUDA_REPEATS = 5 };
-
-/* What one core does at a time, and matches of a query. */
-enum {
-    BENCH_HOST_ROWS = 4096,
-    BENCH_HOST_QUERIES = 64,
-    BENCH_HOST_CODES = 1 << 20,
-    BENCH_CODE_CAPACITY = 1024
-};
+/* Calls of a kernel; and matches of a query. */
+enum { BENCH_CUDA_REPEATS = 5, BENCH_CODE_CAPACITY = 1024 };
 
 struct bench_cuda {
     FILE *out;
@@ -43,8 +36,9 @@ struct bench_cuda {
     struct table table;
     struct mem_group memory; /* of the arrays below */
     size_t n_floats, n_codes;
-    float *floats, *scores; /* 0 to 1; scores: BENCH_HOST_CODES, more than one core's products */
-    uint64_t *codes;        /* random bits */
+    float *floats;                    /* 0 to 1 */
+    uint64_t *codes;                  /* random bits */
+    struct device_bound_query *terms; /* of each query, for bounds */
     void *answers;
     uint32_t *found;
 };
@@ -58,19 +52,18 @@ struct bench_cuda_work {
 };
 
 struct bench_cuda_item {
-    const char *name, *shape;
+    const char *name;
     struct bench_cuda_work work;
     int (*run)(struct bench_cuda *, void *with); /* an error of the device, or 0 */
     void *with;
-    void (*host)(struct bench_cuda *); /* a part of the work by one core; NULL: not compared */
-    double host_pairs;                 /* of a call of host() */
 };
 
 /* OK, or the device's error in b->error. */
 int bench_cuda_check(struct bench_cuda *, int rc);
 int bench_cuda_no_memory(struct bench_cuda *);
-/* Adds a line to the table. */
-int bench_cuda_measure(struct bench_cuda *, const struct bench_cuda_item *);
+/* Adds a line to the table. shape: of what the item works on. */
+int bench_cuda_measure(struct bench_cuda *, const struct bench_cuda_item *, const char *shape, ...)
+    __attribute__((format(printf, 3, 4)));
 
 int bench_cuda_rows(struct bench_cuda *);
 int bench_cuda_assign(struct bench_cuda *);

@@ -6,12 +6,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/kernels.h"
 #include "src/bench/cuda_internal.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
 
-enum { DISTINCT_ROWS = 65536, DISTINCT_ROWS_EMULATED = 1024, HOST_BLOCKS = 1024 };
+enum { DISTINCT_ROWS = 65536, DISTINCT_ROWS_EMULATED = 1024 };
 
 struct lists_load {
     struct device_rows *rows;
@@ -165,15 +164,6 @@ static int put_rows(struct bench_cuda *b, struct lists_load *l, struct device_ra
 
 /* ------------------------------------------------------------------------ by distances */
 
-/* Queries with rows, one query after the other. */
-static void host_lists(struct bench_cuda *b)
-{
-    const struct kernels *kernels = kernels_select(kernels_best_isa());
-    const size_t dim = b->sizes->listed_dim;
-    for (size_t q = 0; q < BENCH_HOST_QUERIES; q++)
-        kernels->l2sq_f32_1n(b->floats + q * dim, b->floats, BENCH_HOST_ROWS, dim, b->scores);
-}
-
 static int run_lists(struct bench_cuda *b, void *with)
 {
     const struct lists_load *l = with;
@@ -187,45 +177,23 @@ static int measure_lists(struct bench_cuda *b, struct lists_load *l)
 {
     const struct bench_cuda_sizes *s = b->sizes;
     const double pairs = n_pairs(b, l);
-    char shape[96];
-    (void)snprintf(shape, sizeof shape, "%zu x %zu rows, %zu queries, %zu of %zu lists, k = %zu",
-                   l->n, l->dim, l->queries, s->nprobe, s->lists, s->code_k);
-    const struct bench_cuda_item item = {
-        .name = "list scan",
-        .shape = shape,
-        .work = { .pairs = pairs,
-                  .memory_bytes = (double)l->n * (double)l->dim * sizeof(float),
-                  .flops = 2 * pairs * (double)l->dim },
-        .run = run_lists,
-        .with = l,
-        .host = host_lists,
-        .host_pairs = (double)BENCH_HOST_QUERIES * BENCH_HOST_ROWS
-    };
+    const struct bench_cuda_item item = { .name = "list scan",
+                                          .work = { .pairs = pairs,
+                                                    .memory_bytes = (double)l->n * (double)l->dim *
+                                                                    sizeof(float),
+                                                    .flops = 2 * pairs * (double)l->dim },
+                                          .run = run_lists,
+                                          .with = l };
     draw_rows(l, 4);
     draw_queries(b, l, 4);
     const int rc = put_rows(b, l, NULL);
-    return rc == OK ? bench_cuda_measure(b, &item) : rc;
+    return rc == OK ? bench_cuda_measure(b, &item,
+                                         "%zu x %zu rows, %zu queries, %zu of %zu lists, k = %zu",
+                                         l->n, l->dim, l->queries, s->nprobe, s->lists, s->code_k)
+                    : rc;
 }
 
 /* ------------------------------------------------------------------------ by codes */
-
-/* The scan of 1-bit codes, with which the processor's begins for codes of more bits, too. */
-static void host_codes(struct bench_cuda *b)
-{
-    const struct kernels *kernels = kernels_select(kernels_best_isa());
-    const size_t lines = b->sizes->listed_dim / 8;
-    const struct code_terms terms = {
-        .add = b->floats, .scale = b->floats + 64, .error = b->floats + 128, .slope = 1
-    };
-    volatile uint64_t last = 0;
-    for (size_t block = 0; block < HOST_BLOCKS; block++) {
-        _Alignas(64) uint32_t sums[64];
-        kernels->fastscan_64((const uint8_t *)b->codes + block * lines * 64,
-                             (const uint8_t *)b->codes, lines, sums);
-        last = kernels->bound_64(&terms, sums, 0, b->scores);
-    }
-    (void)last;
-}
 
 struct rabitq_run {
     struct lists_load *load;
@@ -254,21 +222,14 @@ static int measure_rabitq(struct bench_cuda *b, struct lists_load *l, unsigned b
     const struct bench_cuda_sizes *s = b->sizes;
     const double pairs = n_pairs(b, l), dim = (double)l->dim;
     struct rabitq_run r = { .load = l };
-    char shape[112];
-    (void)snprintf(shape, sizeof shape,
-                   "%zu x %zu of %u bit%s, %zu queries, %zu of %zu lists, k = %zu", l->n, l->dim,
-                   bits, bits == 1 ? "" : "s", l->queries, s->nprobe, s->lists, s->code_k);
     const struct bench_cuda_item item = {
         .name = "RaBitQ scan",
-        .shape = shape,
         .work = { .pairs = pairs,
                   .memory_bytes =
                       (double)l->n * (dim * bits / 8 + (double)sizeof(struct device_rabitq_row)),
                   .int8_ops = 2 * 2 * pairs * dim }, /* of the high bytes, and of the low */
         .run = run_rabitq,
-        .with = &r,
-        .host = host_codes,
-        .host_pairs = HOST_BLOCKS * 64
+        .with = &r
     };
     int rc =
         bench_cuda_check(b, b->library.ops->rabitq->create(b->session, l->dim, bits, &r.codes));
@@ -278,7 +239,9 @@ static int measure_rabitq(struct bench_cuda *b, struct lists_load *l, unsigned b
     draw_queries(b, l, bits);
     rc = put_rows(b, l, r.codes);
     if (rc == OK)
-        rc = bench_cuda_measure(b, &item);
+        rc = bench_cuda_measure(
+            b, &item, "%zu x %zu of %u bit%s, %zu queries, %zu of %zu lists, k = %zu", l->n, l->dim,
+            bits, bits == 1 ? "" : "s", l->queries, s->nprobe, s->lists, s->code_k);
     b->library.ops->rabitq->destroy(r.codes);
     return rc;
 }

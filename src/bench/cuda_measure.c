@@ -2,8 +2,10 @@
  *
  * Times are those of whole calls, of the median run: arguments are copied to the device and answers
  * back, but for the rows, which are there before. The limit of a call is what would take longest
- * alone: its memory traffic, its arithmetic, or its copies. One core of the processor does a part
- * of the same work, alternating with the device, and is compared by the time of a pair. */
+ * alone: its memory traffic, its arithmetic, or its copies. configs/gpu compare whole methods on the
+ * device and on the processor. */
+
+#include <stdarg.h>
 
 #include "src/base/clock.h"
 #include "src/base/stats.h"
@@ -58,41 +60,39 @@ static int count_copies(struct bench_cuda *b, const struct bench_cuda_item *item
     return rc;
 }
 
-static void add_line(struct bench_cuda *b, const struct bench_cuda_item *item, struct limit limit,
-                     double seconds, double host_seconds)
+static void add_line(struct bench_cuda *b, const struct bench_cuda_item *item, const char *shape,
+                     struct limit limit, double seconds)
 {
     const struct bench_cuda_work *work = &item->work;
     char text[32];
     table_add(&b->table, "%s", item->name);
-    table_add(&b->table, "%s", item->shape);
+    table_add(&b->table, "%s", shape);
     table_seconds(seconds, text, sizeof text);
     table_add(&b->table, "%s", text);
     table_number((work->pairs + work->rows) / seconds, text, sizeof text);
     table_add(&b->table, "%s %s", text, work->rows > 0 ? "rows" : "pairs");
     table_add(&b->table, "%.0f", 100 * limit.seconds / seconds);
     table_add(&b->table, "%s", limit.name);
-    if (item->host)
-        table_add(&b->table, "%.1f", work->pairs / seconds / (item->host_pairs / host_seconds));
-    else
-        table_add(&b->table, "-");
 }
 
-int bench_cuda_measure(struct bench_cuda *b, const struct bench_cuda_item *item)
+int bench_cuda_measure(struct bench_cuda *b, const struct bench_cuda_item *item, const char *shape,
+                       ...)
 {
-    double device[BENCH_CUDA_REPEATS], host[BENCH_CUDA_REPEATS];
+    double seconds[BENCH_CUDA_REPEATS];
+    char text[112];
+    va_list args;
     struct device_traffic copied;
     int rc = count_copies(b, item, &copied);
     for (size_t i = 0; rc == OK && i < BENCH_CUDA_REPEATS; i++) {
         const uint64_t start = clock_ns();
         rc = bench_cuda_check(b, item->run(b, item->with));
-        const uint64_t middle = clock_ns();
-        if (item->host)
-            item->host(b);
-        device[i] = clock_seconds(middle - start);
-        host[i] = clock_seconds(clock_ns() - middle);
+        seconds[i] = clock_seconds(clock_ns() - start);
     }
+    va_start(args, shape);
+    (void)vsnprintf(text, sizeof text, shape, args);
+    va_end(args);
     if (rc == OK)
-        add_line(b, item, limit_of(b, &item->work, &copied),
-                 stats_median(device, BENCH_CUDA_REPEATS), stats_median(host, BENCH_CUDA_REPEATS));
+        add_line(b, item, text, limit_of(b, &item->work, &copied),
+                 stats_median(seconds, BENCH_CUDA_REPEATS));
     return rc;
 }

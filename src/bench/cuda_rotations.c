@@ -86,23 +86,20 @@ static struct bench_cuda_work encoding_work(const struct device_butterfly *shape
 static int measure_encoding(struct bench_cuda *b, const struct device_butterfly *shape,
                             struct encoding *e)
 {
-    char text[96];
     size_t rows = 0;
-    (void)snprintf(text, sizeof text, "%zu x %zu rows to %zu outputs, %d bits", e->n, e->dim,
-                   shape->size, BITS);
     struct bench_cuda_item item = { .name = "rotation and signs",
-                                    .shape = text,
                                     .work = encoding_work(shape, e->n),
                                     .run = run_encode,
                                     .with = e };
-    int rc = bench_cuda_measure(b, &item);
+    int rc = bench_cuda_measure(b, &item, "%zu x %zu rows to %zu outputs, %d bits", e->n, e->dim,
+                                shape->size, BITS);
     if (rc == OK)
         rc = bench_cuda_check(b, b->library.ops->encoders->encode_again(e->encoder, 0, &rows));
-    (void)snprintf(text, sizeof text, "%zu times %zu x %zu rows on the device", b->sizes->again,
-                   rows, e->dim);
     item.work = encoding_work(shape, b->sizes->again * rows);
     item.run = run_again;
-    return rc == OK ? bench_cuda_measure(b, &item) : rc;
+    return rc == OK ? bench_cuda_measure(b, &item, "%zu times %zu x %zu rows on the device",
+                                         b->sizes->again, rows, e->dim)
+                    : rc;
 }
 
 static int measure_dim(struct bench_cuda *b, size_t dim)
@@ -162,19 +159,16 @@ static int measure_training(struct bench_cuda *b, struct training *t)
 {
     const struct device_butterfly *shape = &t->butterfly->shape;
     const double batch = (double)t->batch;
-    char text[96];
-    (void)snprintf(text, sizeof text, "%zu x %d rows, %zu angles, %d outputs", t->batch, SHORT_DIM,
-                   n_angles(shape), BITS);
     const struct bench_cuda_item item = {
         .name = "step of training",
-        .shape = text,
         .work = { .rows = batch,
                   .memory_bytes = batch * SHORT_DIM * sizeof(float),
                   .flops = batch * (PAIR_FLOPS + PAIR_BACK_FLOPS) * (double)n_angles(shape) },
         .run = run_train,
         .with = t
     };
-    return bench_cuda_measure(b, &item);
+    return bench_cuda_measure(b, &item, "%zu x %d rows, %zu angles, %d outputs", t->batch,
+                              SHORT_DIM, n_angles(shape), BITS);
 }
 
 static int training_make(struct bench_cuda *b, const struct butterfly *r, struct training *t)

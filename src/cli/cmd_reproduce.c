@@ -159,32 +159,31 @@ static int write_board(struct app *app, const struct reproduced *of)
 {
     const struct ranking_wish wish = { .batches = app->options.threads > 1 };
     struct result *results = app_allocate((of->n + 1) * sizeof *results);
-    char *text = NULL;
-    size_t n = 0, bytes = 0;
+    struct atomic_text text;
+    size_t n = 0;
     struct error error = { 0 };
-    int rc = OK;
+    int rc = atomic_text_begin(&text, &error);
     for (size_t i = 0; !rc && i < of->n; i++) {
         const char *slash = strrchr(of->dirs[i], '/');
         if (!strncmp(slash ? slash + 1 : of->dirs[i], "leaderboard_", 12))
             rc = app_result_load(of->dirs[i], &results[n++], &error);
     }
-    FILE *out = app_made(open_memstream(&text, &bytes));
-    rc = rc ? rc : ranking_print_board(results, n, "after", &wish, out, &error);
-    fclose(out);
-    if (!rc && bytes) {
+    rc = rc ? rc : ranking_print_board(results, n, "after", &wish, text.out, &error);
+    rc = rc ? rc : atomic_text_end(&text, &error);
+    if (!rc && text.bytes) {
         char *path =
             app_path(app->options.out ? app->options.out : app->options.results, "leaderboard.md");
-        rc = atomic_file_write(path, text, bytes, &error);
         putchar('\n');
-        quote_terminal(stdout, text);
+        quote_terminal(stdout, text.text);
+        rc = atomic_text_write(&text, path, &error);
         free(path);
     }
+    atomic_text_free(&text);
     if (rc)
         app_error(app, &error);
     while (n > 0)
         result_close(&results[--n]);
     free(results);
-    free(text);
     return rc ? EXIT_SOME_FAILED : EXIT_OK;
 }
 

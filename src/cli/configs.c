@@ -30,32 +30,30 @@ static void free_entries(struct dirent **entries, int n)
         free(entries);
 }
 
-/* Calls visit for each config of a folder, "" or one below ROOT/configs, until it returns true. */
-static bool visit_folder(const struct app *app, const char *folder,
-                         bool (*visit)(void *context, const char *folder, const char *file),
+/* Calls visit for each config of a folder, "" or one below ROOT/configs. */
+static void visit_folder(const struct app *app, const char *folder,
+                         void (*visit)(void *context, const char *folder, const char *file),
                          void *context)
 {
     char dir[4096];
     (void)snprintf(dir, sizeof dir, "%s/configs/%s", app->options.root, folder);
     struct dirent **entries;
     const int n = scandir(dir, &entries, lua_files, alphasort);
-    bool done = false;
-    for (int i = 0; i < n && !done; i++)
-        done = visit(context, folder, entries[i]->d_name);
+    for (int i = 0; i < n; i++)
+        visit(context, folder, entries[i]->d_name);
     free_entries(entries, n);
-    return done;
 }
 
 static void visit_all(const struct app *app,
-                      bool (*visit)(void *context, const char *folder, const char *file),
+                      void (*visit)(void *context, const char *folder, const char *file),
                       void *context)
 {
-    bool done = visit_folder(app, "", visit, context);
+    visit_folder(app, "", visit, context);
     char *dir = app_path(app->options.root, "configs");
     struct dirent **entries;
     const int n = scandir(dir, &entries, config_folders, alphasort);
-    for (int i = 0; i < n && !done; i++)
-        done = visit_folder(app, entries[i]->d_name, visit, context);
+    for (int i = 0; i < n; i++)
+        visit_folder(app, entries[i]->d_name, visit, context);
     free_entries(entries, n);
     free(dir);
 }
@@ -80,7 +78,7 @@ struct listing {
     const char *root;
 };
 
-static bool list_one(void *context, const char *folder, const char *file)
+static void list_one(void *context, const char *folder, const char *file)
 {
     struct listing *listing = context;
     char title[200], path[4096];
@@ -88,7 +86,6 @@ static bool list_one(void *context, const char *folder, const char *file)
     config_title(path, title, sizeof title);
     table_add(&listing->table, "configs/%s%s%s", folder, *folder ? "/" : "", file);
     table_add(&listing->table, "%s", title);
-    return false;
 }
 
 void configs_list(const struct app *app)
@@ -101,72 +98,39 @@ void configs_list(const struct app *app)
 
 enum { CONFIGS_MAX = 256 };
 
-struct search_by_name {
-    char wanted[256];
-    char found[640];          /* below ROOT; "" none */
-    char *names[CONFIGS_MAX]; /* FOLDER/STEM of the configs visited, for the error's hint */
+struct names {
+    char *at[CONFIGS_MAX]; /* FOLDER/STEM */
     size_t n;
 };
 
-/* Configs once lay in one folder and had longer names: asteria/static was asteria_static,
-   hftrie/ablation was ablation_hftrie, targets/hnsw was bars_hnsw. All old names have an
-   underscore, so "drift.lua" is an error and does not find asteria/drift. */
-static bool has_name(void *context, const char *folder, const char *file)
+static void add_name(void *context, const char *folder, const char *file)
 {
-    struct search_by_name *search = context;
-    char stem[256], names[4][600], path[600];
-    (void)snprintf(stem, sizeof stem, "%.*s", (int)strlen(file) - 4, file);
-    (void)snprintf(names[0], sizeof names[0], "%s", stem);
-    (void)snprintf(names[1], sizeof names[1], "%s_%s", folder, stem);
-    (void)snprintf(names[2], sizeof names[2], "%s_%s", stem, folder);
-    (void)snprintf(names[3], sizeof names[3], "bars_%s", stem);
-    (void)snprintf(path, sizeof path, "%s%s%s", folder, *folder ? "/" : "", stem);
-    for (int i = 0; i < (strcmp(folder, "targets") ? 3 : 4); i++)
-        if (strchr(names[i], '_') && !strcmp(names[i], search->wanted)) {
-            (void)snprintf(search->found, sizeof search->found, "configs/%s.lua", path);
-            return true;
-        }
-    if (search->n < CONFIGS_MAX)
-        search->names[search->n++] = app_copy(path);
-    return false;
-}
-
-/* "configs/drift.lua", "drift.lua" and "drift" give the same name. */
-static void take_name(const char *path, bool with_folder, char *name, size_t bytes)
-{
-    const char *slash = strrchr(path, '/');
-    const char *from = slash && !with_folder ? slash + 1 : path;
-    if (!strncmp(from, "configs/", 8))
-        from += 8;
-    (void)snprintf(name, bytes, "%.*s", (int)(strlen(from) - (path_ends(from, ".lua") ? 4 : 0)),
-                   from);
+    struct names *names = context;
+    char name[600];
+    (void)snprintf(name, sizeof name, "%s%s%.*s", folder, *folder ? "/" : "", (int)strlen(file) - 4,
+                   file);
+    if (names->n < CONFIGS_MAX)
+        names->at[names->n++] = app_copy(name);
 }
 
 int configs_find(const struct app *app, const char *given, char *path, size_t bytes,
                  struct error *error)
 {
-    struct search_by_name search = { .found = "" };
-    int rc = OK;
+    struct names names = { .n = 0 };
+    char stem[600];
     (void)snprintf(path, bytes, "%s", given);
     if (!access(given, F_OK))
         return OK;
     (void)snprintf(path, bytes, "%s/%s", app->options.root, given);
     if (!access(path, F_OK))
         return OK;
-    take_name(given, false, search.wanted, sizeof search.wanted);
-    if (!strcmp(search.wanted, "tune_peers"))
-        strcpy(search.wanted, "tune_baselines");
-    visit_all(app, has_name, &search);
-    if (*search.found) {
-        app_warn(app, "%s: using %s, which has this name", given, search.found);
-        (void)snprintf(path, bytes, "%s/%s", app->options.root, search.found);
-    } else {
-        take_name(given, true, search.wanted, sizeof search.wanted);
-        rc = fail(error, ERR_NOT_FOUND,
-                  "%s: no such file, nor a config of that name%s  (./harness list configs)", given,
-                  error_hint(search.wanted, (const char *const *)search.names, search.n).text);
-    }
-    for (size_t i = 0; i < search.n; i++)
-        free(search.names[i]);
-    return rc;
+    const char *name = strncmp(given, "configs/", 8) ? given : given + 8;
+    (void)snprintf(stem, sizeof stem, "%.*s",
+                   (int)(strlen(name) - (path_ends(name, ".lua") ? 4 : 0)), name);
+    visit_all(app, add_name, &names);
+    (void)fail(error, ERR_NOT_FOUND, "%s: no such file%s  (./harness list configs)", given,
+               error_hint(stem, (const char *const *)names.at, names.n).text);
+    for (size_t i = 0; i < names.n; i++)
+        free(names.at[i]);
+    return error->code;
 }

@@ -11,9 +11,8 @@ struct app;
 /* Prints each config's path and title on stdout. */
 void configs_list(const struct app *);
 
-/* Writes to `path`: `given` if it is a file; else the config that formerly had this name
-   ("asteria_static", "configs/asteria_static.lua", "bars_hnsw"), with a warning that names it.
-   ERR_NOT_FOUND suggests a similar name. */
+/* Writes to `path`: `given` if it is a file, here or below ROOT. ERR_NOT_FOUND suggests a similar
+   config of the project. */
 int configs_find(const struct app *, const char *given, char *path, size_t bytes, struct error *);
 
 #endif

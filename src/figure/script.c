@@ -14,29 +14,12 @@
 #include "src/figure/gnuplot.h"
 #include "src/figure/plot.h"
 
-/* A file that is gathered in memory. */
-struct text {
-    char *data;
-    size_t bytes;
-    FILE *out;
-};
-
-static int text_begin(struct text *t, struct error *error)
-{
-    *t = (struct text){ 0 };
-    t->out = open_memstream(&t->data, &t->bytes);
-    return t->out ? OK : fail(error, ERR_NO_MEMORY, "out of memory writing a figure");
-}
-
-static int text_write(struct text *t, const char *dir, const char *file, const char *extension,
-                      struct error *error)
+static int write_text(struct atomic_text *t, const char *dir, const char *file,
+                      const char *extension, struct error *error)
 {
     char path[4096];
-    fclose(t->out);
     snprintf(path, sizeof path, "%s/%s.%s", dir, file, extension);
-    int rc = atomic_file_write(path, t->data, t->bytes, error);
-    free(t->data);
-    return rc;
+    return atomic_text_write(t, path, error);
 }
 
 static void csv_text(FILE *out, const char *text)
@@ -104,8 +87,8 @@ static size_t place_in(const json_t *list, const char *value)
    and it selects rows by the numbers of panel and series. */
 static int write_csv(const struct figure *f, const char *dir, struct error *error)
 {
-    struct text t;
-    int rc = text_begin(&t, error);
+    struct atomic_text t;
+    int rc = atomic_text_begin(&t, error);
     if (rc)
         return rc;
     const bool values = f->kind->traits & FIGURE_HAS_VALUES,
@@ -134,7 +117,7 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
     }
     json_decref(panels);
     json_decref(series);
-    return text_write(&t, dir, f->file, "csv", error);
+    return write_text(&t, dir, f->file, "csv", error);
 }
 
 /* The script of a figure. SVG has all letters; for PNG and PDF draw.gp runs PRINTED, assignments of
@@ -443,8 +426,8 @@ static int write_script(const struct figure *f, const json_t *result, const char
                         const char *plots, enum figure_style style, json_t *letters,
                         struct error *error)
 {
-    struct text t;
-    int rc = text_begin(&t, error);
+    struct atomic_text t;
+    int rc = atomic_text_begin(&t, error);
     if (rc)
         return rc;
     json_t *panels = distinct(f, offsetof(struct plot_point, panel));
@@ -476,7 +459,7 @@ static int write_script(const struct figure *f, const json_t *result, const char
     json_decref(panels);
     json_decref(series);
     json_decref(x_labels);
-    return text_write(&t, dir, f->file, "gp", error);
+    return write_text(&t, dir, f->file, "gp", error);
 }
 
 int figure_write(const struct figure *f, const json_t *result, const char *dir, const char *plots,

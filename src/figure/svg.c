@@ -66,12 +66,12 @@ static const char *replace_script(FILE *out, const struct figure *f, const char 
 
 int figure_mend_svg(const struct figure *f, const char *dir, const char *name, struct error *error)
 {
-    char *svg, *mended = NULL, path[PATH_MAX];
-    size_t bytes, mended_bytes;
+    char *svg, path[PATH_MAX];
+    size_t bytes;
+    struct atomic_text mended = { 0 };
     int rc = path_read_file(dir, name, &svg, &bytes, error);
-    if (rc)
-        return rc;
-    FILE *out = open_memstream(&mended, &mended_bytes);
+    rc = rc ? rc : atomic_text_begin(&mended, error);
+    FILE *out = rc ? NULL : mended.out;
     for (const char *at = svg, *end = svg + bytes; out && at < end;) {
         const char *next = *at == ' ' ? replace_script(out, f, at, end) : NULL;
         if (next) {
@@ -83,13 +83,8 @@ int figure_mend_svg(const struct figure *f, const char *dir, const char *name, s
             fputc(*at++, out);
         }
     }
-    if (out && fclose(out) == 0) {
-        snprintf(path, sizeof path, "%s/%s", dir, name);
-        rc = atomic_file_write(path, mended, mended_bytes, error);
-    } else {
-        rc = fail(error, ERR_NO_MEMORY, "out of memory writing a figure");
-    }
-    free(mended);
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    rc = rc ? rc : atomic_text_write(&mended, path, error);
     free(svg);
     return rc;
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/json.h"
 #include "src/base/quote.h"
 #include "src/base/result_metrics.h"
 #include "src/base/table.h"
@@ -59,13 +60,12 @@ static void print_value(const json_t *value, FILE *out)
 
 static bool is_default(const struct param *row, const void *defaults, const json_t *value)
 {
-    char scratch[PARAM_TEXT_BYTES];
-    const struct param_value d = param_get(row, defaults, scratch);
-    if (d.kind == VALUE_TEXT)
-        return json_is_string(value) && !strcmp(json_string_value(value), d.text ? d.text : "");
-    if (d.kind == VALUE_BOOL)
-        return json_is_boolean(value) && json_is_true(value) == d.boolean;
-    return json_is_number(value) && json_number_value(value) == d.number;
+    json_t *otherwise = json_of_param(row, defaults);
+    const bool same = json_is_number(value)
+                          ? json_number_value(value) == json_number_value(otherwise)
+                          : json_equal(value, otherwise);
+    json_decref(otherwise);
+    return same;
 }
 
 /* `, NAME = { a = 1, b = "c" }` with the values that differ from the defaults; nothing if none does. */

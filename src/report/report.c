@@ -333,21 +333,19 @@ int report_write_many(const char *const *dirs, size_t n, const char *const *fail
                       const char *title, const char *path, struct error *error)
 {
     struct result *results = calloc(n ? n : 1, sizeof *results);
-    char *page = NULL;
-    size_t bytes = 0;
-    FILE *out = results ? open_memstream(&page, &bytes) : NULL;
-    int rc = out ? load_all(dirs, n, results, error)
-                 : fail(error, ERR_NO_MEMORY, "out of memory writing %s", path);
+    struct atomic_text page = { 0 };
+    int rc = results ? atomic_text_begin(&page, error)
+                     : fail(error, ERR_NO_MEMORY, "out of memory writing %s", path);
     if (!rc)
-        write_page(out, results, dirs, n, failed, title);
-    if (out)
-        fclose(out);
-    if (!rc)
-        rc = atomic_file_write(path, page, bytes, error);
+        rc = load_all(dirs, n, results, error);
+    if (!rc) {
+        write_page(page.out, results, dirs, n, failed, title);
+        rc = atomic_text_write(&page, path, error);
+    }
+    atomic_text_free(&page);
     for (size_t i = 0; results && i < n; i++)
         result_close(&results[i]);
     free(results);
-    free(page);
     return rc;
 }
 

@@ -81,24 +81,39 @@ static void claim_table(FILE *out, const struct result *result, bool published, 
         fputs("</tbody></table></div>\n", out);
 }
 
+/* How many claims there are, how many were measured, and how many of those hold. */
+struct claim_count {
+    size_t all, measured, hold;
+};
+
+/* Counts the result's claims: those of the publication, or with `own` the config's. */
+static void count_claims(struct claim_count *count, const json_t *result, bool published, bool own)
+{
+    size_t i;
+    json_t *claim;
+    json_array_foreach(json_object_get(result, "claims"), i, claim) {
+        const json_t *holds = json_object_get(claim, "holds");
+        if (!(claim_is_published(claim) ? published : own))
+            continue;
+        count->all++;
+        count->measured += json_is_boolean(holds);
+        count->hold += json_is_true(holds);
+    }
+}
+
 void html_verdicts(FILE *out, const json_t *result)
 {
-    const json_t *claims = json_object_get(result, "claims");
-    const size_t n = json_array_size(claims);
-    size_t i, held = 0, failed = 0;
-    json_t *claim;
-    json_array_foreach(claims, i, claim) {
-        held += json_is_true(json_object_get(claim, "holds"));
-        failed += json_is_false(json_object_get(claim, "holds"));
-    }
-    if (n == 0)
+    struct claim_count n = { 0 };
+    count_claims(&n, result, true, true);
+    const size_t failed = n.measured - n.hold;
+    if (n.all == 0)
         return;
-    fprintf(out, "<p><b class=\"%s\">%zu of %zu claim%s hold%s</b>", failed ? "bad" : "good", held,
-            n, n == 1 ? "" : "s", held == 1 ? "s" : "");
+    fprintf(out, "<p><b class=\"%s\">%zu of %zu claim%s hold%s</b>", failed ? "bad" : "good",
+            n.hold, n.all, n.all == 1 ? "" : "s", n.hold == 1 ? "s" : "");
     if (failed)
         fprintf(out, ", %zu do%s not", failed, failed == 1 ? "es" : "");
-    if (n - held - failed)
-        fprintf(out, ", %zu not measured", n - held - failed);
+    if (n.all > n.measured)
+        fprintf(out, ", %zu not measured", n.all - n.measured);
     fputs(".</p>\n", out);
 }
 
@@ -150,28 +165,6 @@ void html_published(FILE *out, const json_t *result)
     fputs("</tbody></table></div>\n", out);
 }
 
-/* How many claims of one kind there are, how many were measured, and how many of those hold. */
-struct claim_count {
-    size_t all, measured, hold;
-};
-
-static struct claim_count count_claims(const struct result *results, size_t n, bool published)
-{
-    struct claim_count count = { 0 };
-    size_t i;
-    json_t *claim;
-    for (size_t r = 0; r < n; r++)
-        json_array_foreach(json_object_get(results[r].json, "claims"), i, claim) {
-            const json_t *holds = json_object_get(claim, "holds");
-            if (claim_is_published(claim) != published)
-                continue;
-            count.all++;
-            count.measured += json_is_boolean(holds);
-            count.hold += json_is_true(holds);
-        }
-    return count;
-}
-
 static void overview_rows(FILE *out, const json_t *result, size_t number)
 {
     const json_t *experiment = json_object_get(result, "experiment");
@@ -193,8 +186,11 @@ static void overview_rows(FILE *out, const json_t *result, size_t number)
 
 void html_overview(FILE *out, const struct result *results, size_t n)
 {
-    const struct claim_count published = count_claims(results, n, true),
-                             own = count_claims(results, n, false);
+    struct claim_count published = { 0 }, own = { 0 };
+    for (size_t i = 0; i < n; i++) {
+        count_claims(&published, results[i].json, true, false);
+        count_claims(&own, results[i].json, false, true);
+    }
     fprintf(
         out,
         "<p>%zu experiments. Of %zu published claims %zu are measured here and %zu reproduced; of "

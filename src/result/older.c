@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "src/base/atomic_file.h"
 #include "src/base/json.h"
 #include "src/base/path.h"
 #include "src/core/append_text.h"
@@ -29,44 +30,22 @@ enum { NAMES_BYTES = 400 };
 
 /* 1. Copying */
 
-static int copy_bytes(int from, int to)
-{
-    char block[1 << 16];
-    ssize_t n;
-    while ((n = read(from, block, sizeof block)) > 0)
-        for (ssize_t at = 0; at < n;) {
-            const ssize_t written = write(to, block + at, (size_t)(n - at));
-            if (written < 0)
-                return -1;
-            at += written;
-        }
-    return n < 0 ? -1 : fsync(to);
-}
-
-static int copy_file(const char *from, const char *to)
-{
-    const int in = open(from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    const int out = in < 0 ? -1 : open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    int rc = out < 0 ? -1 : copy_bytes(in, out);
-    const int why = errno;
-    if (in >= 0)
-        (void)close(in);
-    if (out >= 0 && close(out) != 0)
-        rc = -1;
-    else if (rc)
-        errno = why;
-    return rc;
-}
-
 /* Makes a hard link, or a copy if the file system has no links. A link suffices because results
    are replaced by rename(), which leaves the linked file unchanged. */
-static int keep_file(const char *from, const char *to, struct error *err)
+static int keep_file(const char *from, const char *to, const char *name, struct error *err)
 {
-    if (link(from, to) == 0)
+    char source[PATH_MAX], kept[PATH_MAX], *bytes;
+    size_t n;
+    (void)path_print(source, NULL, "%s/%s", from, name);
+    (void)path_print(kept, NULL, "%s/%s", to, name);
+    if (link(source, kept) == 0)
         return OK;
-    if (errno != ENOSPC && errno != EDQUOT && copy_file(from, to) == 0)
-        return OK;
-    return fail_errno(err, ERR_IO, "%s: cannot be kept as %s", from, to);
+    if (errno == ENOSPC || errno == EDQUOT)
+        return fail_errno(err, ERR_IO, "%s: cannot be kept as %s", source, kept);
+    int rc = path_read_file(from, name, &bytes, &n, err);
+    rc = rc ? rc : atomic_file_write(kept, bytes, n, err);
+    free(bytes);
+    return rc;
 }
 
 /* 2. Files to keep: those that a run writes. All other files in the folder belong to the user. */
@@ -98,12 +77,10 @@ static int keep_files(const char *from, const char *to, bool (*wanted)(const cha
     DIR *all = opendir(from);
     int rc = OK;
     for (struct dirent *e; !rc && all && (e = readdir(all));) {
-        char source[PATH_MAX], kept[PATH_MAX];
         struct stat st;
-        (void)path_print(source, NULL, "%s/%s", from, e->d_name);
-        (void)path_print(kept, NULL, "%s/%s", to, e->d_name);
-        if (wanted(e->d_name) && lstat(source, &st) == 0 && S_ISREG(st.st_mode))
-            rc = keep_file(source, kept, err);
+        if (wanted(e->d_name) && fstatat(dirfd(all), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode))
+            rc = keep_file(from, to, e->d_name, err);
     }
     if (all)
         (void)closedir(all);

@@ -1,5 +1,5 @@
 # checks.sh - shared by the scripts of tests/cli: a scratch folder, and checks that print TAP lines.
-# shellcheck shell=bash disable=SC2034  # sourced; its variables are used in conditions given to check
+# shellcheck shell=bash disable=SC2016,SC2034  # sourced; variables are used in conditions, which check evaluates
 
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -27,4 +27,13 @@ own_program() { # $program: a copy of the program, as others may be linking it; 
 run() { # ARGUMENT...: output in `out` and `err`
     "$program" "$@" >out 2>err
     status=$?
+}
+
+keeps_to_schema() { # FOLDER: of a result
+    python3 - "$root/results/schema.json" "$1/result.json" >out 2>err <<'PY'
+import json, sys, jsonschema
+jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))
+PY
+    status=$?
+    check "$1 keeps to the schema" '[ $status = 0 ]'
 }

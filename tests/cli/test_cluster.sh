@@ -11,8 +11,6 @@ export TMPDIR=$work
 
 run run --part 3/2 --no-plots --out results "$root/configs/cluster/sweep.lua"
 check "a part beyond the last is refused" '[ $status = 2 ] && grep -q "^error: --part 3/2: expected I/N" err'
-run run --part 2 --no-plots --out results "$root/configs/cluster/sweep.lua"
-check "and one of no number" '[ $status = 2 ] && grep -q "^error: --part 2: expected I/N" err'
 
 if [ ! -e "$root/build/libdriftline_mpi.so" ] || ! command -v mpirun >/dev/null; then
     run run --mpi --no-plots --out results "$root/configs/cluster/sweep.lua"

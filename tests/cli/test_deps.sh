@@ -119,7 +119,7 @@ check "scripts name what they need" '[ "$(echo $groups)" = "browser network parq
 # shellcheck disable=SC2086  # a list of groups
 run DRIFTLINE_NO_INSTALL=1 "$deps" $groups
 check "and deps.sh knows it" '[ $status != 2 ] && says "python3-jsonschema" && says "slurmctld" && says "chromium" && says "iproute2"'
-bare=$(cd "$scripts" && grep -lE 'jsonschema|same_result|hosts\.sh|slurmctld|chromium' test_*.sh | grep -v test_deps | xargs grep -L '^# Needs: ')
+bare=$(cd "$scripts" && grep -lE 'jsonschema|keeps_to_schema|same_result|hosts\.sh|slurmctld|chromium' test_*.sh | grep -v test_deps | xargs grep -L '^# Needs: ')
 check "no script needs what it does not name" '[ -z "$bare" ]'
 
 run "$deps" tests

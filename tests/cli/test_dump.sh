@@ -8,11 +8,6 @@ set -u
 . tests/cli/checks.sh
 own_program
 
-run() {
-    timeout -k 5 600 "$program" "$@" >out 2>err
-    status=$?
-}
-
 # divf[nprobe=2] reads 12694.08 bytes a query: seven digits
 cat >pages.lua <<'LUA'
 local data = synthetic { kind = "mixture", rows = 3000, dim = 8 }
@@ -153,8 +148,6 @@ run plot part/pages
 check "and plot" '[ $status = 0 ] && grep -q "part/pages: the run has not finished: 2 of 4 cells" err'
 run report r/pages
 check "but not of a whole run" '[ $status = 0 ] && [ ! -s err ]'
-run report nowhere
-check "what does not exist is named" '[ $status = 2 ] && grep -q "nowhere does not exist; expected the folder of a run" err'
 run export part/pages --out part.jsonl
 check "so does export" '[ $status = 0 ] && grep -q "part/pages: the run has not finished: 2 of 4 cells" err'
 run export r/duel --out exported
@@ -198,9 +191,5 @@ run export r/duel --out none
 check "and cannot be exported to ann-benchmarks" '[ $status = 2 ] && [ ! -e none ] && grep -qE "no search has stored answers|HDF5 is left out" err'
 run export r/duel --out none.jsonl
 check "but to JSON Lines" '[ $status = 0 ] && [ -s none.jsonl ]'
-run export nowhere --out none2.jsonl
-check "a result that is not there is named" '[ $status = 2 ] && grep -q nowhere err && [ ! -e none2.jsonl ]'
-run dump nowhere
-check "nor has a folder that is not there" '[ $status = 2 ] && grep -q nowhere err'
 
 exit $failed

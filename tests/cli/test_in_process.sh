@@ -37,19 +37,10 @@ check "so does the report" 'grep -q "Not the run that the config describes: --in
 check "its claims are not measured" 'grep -q "^not measured *the scan is exact" out'
 check "pairs are not measured" 'result "\"--in-process\" in r[\"compare\"][0][\"verdict\"]"'
 check "answers are scored" 'grep -q "^ *a  *1.0000" out'
-python3 - "$DRIFTLINE_ROOT/results/schema.json" results/small/result.json >out 2>err <<'PY'
-import json, sys, jsonschema
-jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))
-PY
-status=$?
-check "the result keeps to the schema" '[ $status = 0 ]'
+keeps_to_schema results/small
 run run --in-process --out fresh --no-plots small.lua
 check "no cell is stored for --resume" '[ $status = 0 ] && [ ! -e fresh/small/cells ] && [ ! -e fresh/small/scratch ]'
 run compare apart results/small
 check "compare refuses it" '[ $status = 2 ] && grep -q "results/small: its cells ran in the harness.s process" err'
-run run --in-process --timeout 5 small.lua
-check "a limit is refused" '[ $status = 2 ] && grep -q "in-process cannot be used with --timeout" err'
-run reproduce --in-process
-check "it is an option of run alone" '[ $status = 2 ] && grep -q "in-process is not an option of reproduce" err'
 
 exit $failed

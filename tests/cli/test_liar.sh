@@ -144,13 +144,7 @@ run() { # NAME SECONDS OPTION...: results in r/NAME, what it prints in r/NAME.ou
 }
 run main 800
 check "cells that fail do not end the run" '[ $status = 1 ] && [ -s r/main/result.json ]'
-python3 - "$root/results/schema.json" >out 2>&1 <<'PY'
-import json, jsonschema, sys
-for e in jsonschema.Draft7Validator(json.load(open(sys.argv[1]))).iter_errors(json.load(open("r/main/result.json"))):
-    sys.exit(f"{list(e.absolute_path)}: {e.message[:300]}")
-PY
-status=$?
-check "the result is as the schema says" '[ $status = 0 ]'
+keeps_to_schema r/main
 run live 400
 run paced 400
 run repeated 400

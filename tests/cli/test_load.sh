@@ -54,6 +54,4 @@ run load no_such.fvecs
 check "a missing file is refused" '[ $status = 2 ] && grep -q "^error: no_such.fvecs: No such file" err'
 run load mine.fvecs --method no_such
 check "an unknown method is refused" '[ $status = 2 ] && grep -q "no_such" err'
-run load mine.fvecs --rate 0
-check "a rate of 0 is refused" '[ $status = 2 ] && grep -q -- "--rate" err'
 exit $failed

@@ -119,7 +119,7 @@ run --repeats 2 long.lua
 cp r/long/result.json whole.json
 stop_with INT '[ "$(ls r/long/cells/*.json | wc -l)" -ge 6 ]'
 check "Ctrl-C: the finished one is kept beside what there is, and where is said" \
-    '[ $status = 1 ] && finished && grep -q "^the finished result of an earlier run is kept in r/long/older/" out && grep -q "of 2000 cells have run" out'
+    '[ $status = 1 ] && finished && grep -q "^the finished result of an earlier run is kept in r/long/older/" out && grep -q "of 2000 cells have run" out && grep -q -- --resume err && python3 -m json.tool r/long/result.json >/dev/null'
 run --resume --repeats 6 long.lua
 check "what the older run measured is kept by --resume all the same" '[ $status = 0 ] && grep -q "cells were kept" out && finished'
 rm -rf r/long
@@ -175,5 +175,6 @@ if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=4m,nr_inodes=100 tmpfs full 2>/d
     status=$?
     check "a disk that fills half-way: the finished one is beside, and where is said" \
         '[ $status != 0 ] && grep -qi "space" err && grep -q "finished result of an earlier run is kept in full/small/older/" err && cmp -s full/small/older/*/result.json saved/result.json'
+    check "what was measured is printed all the same" 'grep -q "recall@" out && ! grep -q "^results:" out'
 fi
 exit $failed

@@ -19,10 +19,6 @@ leave() {
 seconds=$((100000 + $$))
 ours() { pgrep -f "^$program" || pgrep -f "^sleep $seconds$"; }
 kill_ours() { for pid in $(ours); do kill -KILL "$pid" 2>/dev/null; done; }
-run() {
-    timeout 600 "$program" "$@" >out 2>err
-    status=$?
-}
 wait_for() { # CONDITION: up to a minute
     for _ in $(seq 1200); do
         eval "$1" && return 0
@@ -63,9 +59,7 @@ stray 224 --no-plots
 check "files that were closed again are named as new: large ones, and those with its number" '[ $status = 0 ] &&
     result "c[\"warnings\"]" | grep -q "new temporary files.*/tmp/driftline-stray-[0-9]*-closed" &&
     result "c[\"warnings\"]" | grep -q "/dev/shm/driftline-stray-large" && ! result "c[\"warnings\"]" | grep -q stray-small'
-check "the result is as the schema says" 'python3 -c "
-import json, jsonschema
-jsonschema.validate(json.load(open(\"r/stray/result.json\")), json.load(open(\"$root/results/schema.json\")))"'
+keeps_to_schema r/stray
 stray 17 --no-plots --timeout 1
 check "so it is when the cell is stopped at a limit" \
     '[ $status = 1 ] && ! ours && [ "$(result "c[\"status\"]")" = timeout ] && result "c[\"warnings\"]" | grep -q "sleep $seconds"'
@@ -152,34 +146,6 @@ ended KILL
 wait_for '! ours >/dev/null'
 stray 0 --no-plots
 check "the folder is free once the run is dead" '[ $status = 0 ]'
-
-# ---- Ctrl-C while the exact truth is computed
-cat >truth.lua <<'LUA'
-local s = synthetic { kind = "gaussian", rows = 200000, dim = 64 }
-experiment {
-  name = "truth", k = 10,
-  workload = function(w) w:insert { s }; w:search { s:queries(30000) } end,
-  methods = { method { "flat" } },
-}
-LUA
-begin_truth() {
-    : >err # what is read there tells that it has begun
-    "$program" --no-plots --out r truth.lua >out 2>err &
-    pid=$!
-    wait_for 'grep -q "results in r/truth" err'
-    sleep 0.3
-}
-ended_soon INT begin_truth
-check "SIGINT ends a run at once while the truth is computed" \
-    "$soon"' && [ $status = 1 ] && grep -q "interrupted: 0 of 1 cells" err && [ ! -e r/truth/result.json ]'
-
-begin_bench() {
-    "$program" bench kernels >out 2>err &
-    pid=$!
-    sleep 0.5
-}
-ended_soon INT begin_bench
-check "SIGINT ends a command that has nothing to finish" "$soon"' && [ $status != 0 ]'
 
 # ---- Ctrl-C while gnuplot runs
 mkdir bin

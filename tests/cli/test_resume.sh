@@ -98,12 +98,7 @@ r = json.load(open(\"r/two/result.json\"))
 assert r[\"environment\"][\"identity\"][\"plugin_sha256\"] is None
 assert all((\"identity\" in c) == (c[\"method\"] == \"plug\") for c in r[\"cells\"])
 "'
-python3 - "$DRIFTLINE_ROOT/results/schema.json" r/two/result.json >out 2>err <<'PY'
-import json, sys, jsonschema
-jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))
-PY
-status=$?
-check "the result keeps to the schema" '[ $status = 0 ]'
+keeps_to_schema r/two
 run --plugin ./plug.so --resume two.lua
 check "the same again: all is kept, and marked" \
     '[ $status = 0 ] && [ "$(field "[c[\"kept\"] for c in r[\"cells\"]].count(True)")" = 6 ] && grep -q "^6 of 6 cells were kept from an earlier run of this program" out'
@@ -182,6 +177,10 @@ config=killed
 run --resume killed.lua
 check "the last run keeps them all, and does the rest" \
     '[ $status = 0 ] && [ "$(field "r[\"run\"][\"kept\"]")" = "$(wc -l <before)" ] && [ "$(field "[c[\"status\"] for c in r[\"cells\"]].count(\"ok\")")" = 100 ]'
+
+echo '{"broken' >r/killed/cells/7.json
+run --resume killed.lua
+check "a damaged cell is measured again" '[ $status = 0 ] && [ "$(field "r[\"run\"][\"kept\"]")" = 99 ] && grep -q "is measured again: its file is damaged" err'
 
 # What a config reads is its own.
 mkdir -p lib

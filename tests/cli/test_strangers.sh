@@ -13,11 +13,6 @@ mkdir "$work/run" "$work/home" && cd "$work/run" || exit 1
 # Fonts are looked up once; what that writes is not to be found below.
 export HOME=$work/home XDG_CACHE_HOME=$work/fonts
 
-run() {
-    timeout 600 "$program" "$@" >out 2>err
-    status=$?
-}
-
 # ---- a config whose texts are commands
 cat >config.lua <<'LUA'
 local s = synthetic { kind = "gaussian", rows = 300, dim = 8 }

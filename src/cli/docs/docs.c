@@ -92,12 +92,12 @@ static int rewrite_page(const struct docs_program *program, const char *folder, 
 {
     char *text;
     size_t bytes;
-    struct docs_page page;
+    struct atomic_text page;
     if (path_read_file(folder, name, &text, &bytes, error))
         return error->code;
-    int rc = docs_begin(&page, error);
+    int rc = atomic_text_begin(&page, error);
     if (!rc && (rc = write_blocks(program, text, page.out, error)))
-        docs_abandon(&page);
+        atomic_text_free(&page);
     else if (!rc)
         rc = docs_finish(&page, folder, name, error);
     free(text);
@@ -129,7 +129,7 @@ int docs_write(const struct docs_program *program, const char *folder, struct er
 {
     static const char *const below[] = { "", "/methods", "/results" };
     char path[PATH_MAX];
-    struct docs_page page;
+    struct atomic_text page;
     int rc = OK;
     for (size_t i = 0; !rc && i < sizeof below / sizeof *below; i++) {
         (void)snprintf(path, sizeof path, "%s%s", folder, below[i]);
@@ -137,7 +137,7 @@ int docs_write(const struct docs_program *program, const char *folder, struct er
     }
     docs_results_end();
     if (!rc)
-        rc = docs_begin(&page, error);
+        rc = atomic_text_begin(&page, error);
     if (rc)
         return rc;
     docs_man(program, page.out);

@@ -5,21 +5,14 @@
 #include <dirent.h>
 #include <stdio.h>
 
+#include "src/base/atomic_file.h"
 #include "src/cli/docs/docs.h"
 #include "src/core/param.h"
 
-/* page.c: a file that is gathered in memory */
+/* page.c */
 
-struct docs_page {
-    FILE *out; /* write the file's content here */
-    char *text;
-    size_t bytes;
-};
-
-int docs_begin(struct docs_page *, struct error *);
 /* Writes FOLDER/NAME unless the file already has this content. Frees the page, also on failure. */
-int docs_finish(struct docs_page *, const char *folder, const char *name, struct error *);
-void docs_abandon(struct docs_page *);
+int docs_finish(struct atomic_text *page, const char *folder, const char *name, struct error *);
 /* Writes a cell of a Markdown table; escapes '|' and '<'. */
 void docs_cell(FILE *, const char *text);
 /* "100", "2^22", "1e9" */

@@ -1,40 +1,24 @@
-/* page.c - a generated file: gathered in memory, and written if it differs from the present one. */
+/* page.c - a generated file, written if it differs from the present one; its cells. */
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/base/atomic_file.h"
 #include "src/base/path.h"
 #include "src/cli/docs/internal.h"
 
-int docs_begin(struct docs_page *page, struct error *error)
-{
-    *page = (struct docs_page){ 0 };
-    page->out = open_memstream(&page->text, &page->bytes);
-    return page->out ? OK : fail(error, ERR_NO_MEMORY, "out of memory for a document");
-}
-
-void docs_abandon(struct docs_page *page)
-{
-    fclose(page->out);
-    free(page->text);
-}
-
-int docs_finish(struct docs_page *page, const char *folder, const char *name, struct error *error)
+int docs_finish(struct atomic_text *page, const char *folder, const char *name, struct error *error)
 {
     char *before = NULL, path[PATH_MAX];
-    size_t bytes_before = 0;
+    size_t bytes = 0;
     struct error absent = { 0 };
-    int rc = OK;
-    if (fflush(page->out))
-        rc = fail(error, ERR_NO_MEMORY, "out of memory for %s/%s", folder, name);
+    int rc = atomic_text_end(page, error);
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    (void)path_read_file(folder, name, &before, &bytes_before, &absent);
-    if (!rc && (!before || bytes_before != page->bytes || memcmp(before, page->text, page->bytes)))
-        rc = atomic_file_write(path, page->text, page->bytes, error);
+    (void)path_read_file(folder, name, &before, &bytes, &absent);
+    if (!rc && (!before || bytes != page->bytes || memcmp(before, page->text, bytes)))
+        rc = atomic_text_write(page, path, error);
     free(before);
-    docs_abandon(page);
+    atomic_text_free(page);
     return rc;
 }
 

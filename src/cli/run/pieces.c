@@ -1,4 +1,5 @@
-#include "src/cli/run/pieces_internal.h"
+/* pieces.c - see internal.h. */
+#include "src/cli/run/internal.h"
 
 #include <string.h>
 #include <sys/random.h>

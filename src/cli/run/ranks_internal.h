@@ -4,7 +4,6 @@
 #define DRIFTLINE_CLI_RUN_RANKS_INTERNAL_H
 
 #include "src/cli/run/internal.h"
-#include "src/cli/run/pieces_internal.h"
 
 enum { NO_CELL = -1, NO_PART = -1 };
 

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "src/base/path.h"
-#include "src/cli/run/pieces_internal.h"
 #include "src/core/mem.h"
 
 /* A message: this, the text of a JSON object { cells, identity, key }, and for each file its size,

@@ -135,14 +135,6 @@ static void print_config(const struct study *s, FILE *out)
     (void)fputs("}\n", out);
 }
 
-static int write_text(const struct study *s, const char *name, const char *text, size_t bytes,
-                      struct error *err)
-{
-    char path[PATH_MAX];
-    const int rc = path_print(path, err, "%s/%s", s->dir, name);
-    return rc ? rc : atomic_file_write(path, text, bytes, err);
-}
-
 static void print_days_config(const struct study *s, FILE *out)
 {
     const struct advise_options *o = &s->app->advise;
@@ -161,36 +153,35 @@ static void print_days_config(const struct study *s, FILE *out)
 static int write_config(const struct study *s, const char *name,
                         void (*print)(const struct study *, FILE *), struct error *err)
 {
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *out = open_memstream(&text, &bytes);
-    if (!out)
-        return fail(err, ERR_NO_MEMORY, "out of memory for %s", name);
-    print(s, out);
-    (void)fclose(out);
-    const int rc = write_text(s, name, text, bytes, err);
-    free(text);
-    return rc;
+    struct atomic_text text;
+    char path[PATH_MAX];
+    int rc = path_print(path, err, "%s/%s", s->dir, name);
+    rc = rc ? rc : atomic_text_begin(&text, err);
+    if (rc)
+        return rc;
+    print(s, text.out);
+    return atomic_text_write(&text, path, err);
 }
 
 int app_advice_give(const struct study *s, struct error *err)
 {
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *out = open_memstream(&text, &bytes);
-    if (!out)
-        return fail(err, ERR_NO_MEMORY, "out of memory for advice.md");
-    int rc = print_advice(s, out, err);
-    (void)fclose(out);
-    rc = rc ? rc : write_text(s, "advice.md", text, bytes, err);
+    struct atomic_text text;
+    char path[PATH_MAX];
+    int rc = path_print(path, err, "%s/advice.md", s->dir);
+    rc = rc ? rc : atomic_text_begin(&text, err);
+    if (rc)
+        return rc;
+    rc = print_advice(s, text.out, err);
+    rc = rc ? rc : atomic_text_end(&text, err);
+    rc = rc ? rc : atomic_file_write(path, text.text, text.bytes, err);
     rc = rc ? rc : write_config(s, "advice.lua", print_config, err);
     if (!rc && s->life.json)
         rc = write_config(s, "days.lua", print_days_config, err);
     if (!rc) {
         putchar('\n');
-        quote_terminal(stdout, text);
+        quote_terminal(stdout, text.text);
         fflush(stdout);
     }
-    free(text);
+    atomic_text_free(&text);
     return rc;
 }

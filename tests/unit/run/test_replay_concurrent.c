@@ -90,24 +90,6 @@ static void test_alone(void **state)
     stage_close(&s);
 }
 
-/* Rows that are not replaced within the time are replaced after it. */
-static void test_replacing_is_finished(void **state)
-{
-    struct op_list *list = replacing_list(0);
-    struct stage s;
-
-    list->ops[1].seconds = .01;
-    list->ops[1].rate = 500; /* about 5 of 50 rows per writer */
-    stage_begin(&s, list);
-    assert_ok(stage_run(&s), &s.err);
-    const json_t *step = step_at(&s, 1);
-    assert_string_equal(text_at(step, "status"), "ok");
-    assert_true(number_at(step, "stats", "writes_after") > 0);
-    assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
-    assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
-    stage_close(&s);
-}
-
 /* Without a removal operation the new rows are inserted all the same, and deleted rows count as
    wrong. A rebuild, by policy or at a named step, corrects the live set. */
 static void test_replacing_without_removal(void **state)
@@ -136,8 +118,9 @@ static void test_replacing_without_removal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_concurrent_step),         cmocka_unit_test(test_writers_replace),
-        cmocka_unit_test(test_replacing_is_finished),     cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_a_concurrent_step),
+        cmocka_unit_test(test_writers_replace),
+        cmocka_unit_test(test_alone),
         cmocka_unit_test(test_replacing_without_removal),
     };
     return test_run("replay_concurrent", tests);

@@ -155,25 +155,6 @@ static void take_lock(const char *dir)
         _exit(1);
 }
 
-static void test_a_lock_names_its_owner_and_ends_with_it(void **state)
-{
-    char dir[PATH_MAX], words[64];
-    struct error err = { 0 };
-    int lock;
-
-    test_dir_make(dir);
-    const pid_t owner = fork_ready(take_lock, dir);
-    assert_int_equal(folder_lock(dir, &lock, &err), ERR_IO);
-    snprintf(words, sizeof words, "process %ld is writing results here", (long)owner);
-    assert_non_null(strstr(err.text, words));
-    error_clear(&err);
-    kill(owner, SIGKILL);
-    assert_int_equal(waitpid(owner, NULL, 0), owner);
-    assert_ok(folder_lock(dir, &lock, &err), &err);
-    close(lock);
-    test_dir_remove(dir);
-}
-
 static void fork_only(const char *dir) {}
 
 /* A process forked while the lock was held does not hold it. */
@@ -231,7 +212,6 @@ int main(void)
         cmocka_unit_test(test_only_what_has_no_owner_is_removed),
         cmocka_unit_test(test_links_are_not_followed),
         cmocka_unit_test(test_marked_processes_are_ended),
-        cmocka_unit_test(test_a_lock_names_its_owner_and_ends_with_it),
         cmocka_unit_test(test_a_lock_is_not_inherited),
         cmocka_unit_test(test_processes_with_odd_names),
     };

@@ -129,31 +129,22 @@ static double rate_of(const struct timing *t, const struct timed_pass *pass)
     return pass->ns > 0 ? (double)t->queries / (double)pass->ns * 1e9 : NAN;
 }
 
-/* Copies one value of each counted pass to `values`; returns how many are known. */
-static size_t rates(const struct timing *t, double *values)
+/* Copies the rate, or the median time of a call, of each counted pass; returns how many are known. */
+static size_t counted(const struct timing *t, bool rates, double *values)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < t->n_counted; i++)
-        if (t->passes[i].ns > 0)
-            values[n++] = rate_of(t, &t->passes[i]);
-    return n;
-}
-
-static size_t medians(const struct timing *t, double *values)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < t->n_counted; i++)
-        if (!isnan(t->passes[i].p50_ns))
-            values[n++] = t->passes[i].p50_ns;
+    for (size_t i = 0; i < t->n_counted; i++) {
+        values[n] = rates ? rate_of(t, &t->passes[i]) : t->passes[i].p50_ns;
+        n += isnan(values[n]) ? 0 : 1;
+    }
     return n;
 }
 
 double timing_rate(const struct timing *t)
 {
     double values[MOST_PASSES];
-    const size_t n = rates(t, values);
+    const size_t n = counted(t, true, values);
 
     return n > 0 ? stats_median(values, n) : NAN;
 }
@@ -174,8 +165,8 @@ json_t *timing_json(const struct timing *t)
         ns += (double)t->passes[i].ns;
         waited += (double)t->passes[i].ns * t->passes[i].waited;
     }
-    json_t *per_second = interval(values, rates(t, values));
-    json_t *p50 = interval(values, medians(t, values));
+    json_t *per_second = interval(values, counted(t, true, values));
+    json_t *p50 = interval(values, counted(t, false, values));
     return json_pack("{s:I, s:I, s:f, s:o, s:o, s:o, s:{s:o, s:o}}", "passes",
                      (json_int_t)t->n_counted, "calls", (json_int_t)(t->n_counted * t->queries),
                      "seconds", ns * 1e-9, "waited", json_number(waited / ns), "per_second",

@@ -1,9 +1,7 @@
-/* baseline_checks.h - tests that every baseline passes: saving and loading, damaged files, failing
- * allocations, rows that come and go. */
+/* baseline_checks.h - tests that every baseline passes: saving and loading, failing allocations, rows that
+ * come and go. */
 #ifndef DRIFTLINE_TESTS_SUPPORT_BASELINE_CHECKS_H
 #define DRIFTLINE_TESTS_SUPPORT_BASELINE_CHECKS_H
-
-#include <dirent.h>
 
 #include "tests/support/baselines.h"
 
@@ -34,72 +32,6 @@ static inline void baseline_expect_same_after_reload(struct baseline_test *t, co
     baseline_probe(t, knobs, ids[1], distances[1]);
     assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
     assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
-    test_dir_remove(dir);
-}
-
-static inline void baseline_flip_byte(const char *path, double where)
-{
-    FILE *file = fopen(path, "r+b");
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    const long at = (long)(where * (double)ftell(file));
-    fseek(file, at, SEEK_SET);
-    const int byte = fgetc(file);
-    fseek(file, at, SEEK_SET);
-    fputc(byte ^ 0x10, file);
-    fclose(file);
-}
-
-/* A flipped byte anywhere, a cut file, another dimension, another method and no file are errors of
-   load(); undone, the index loads. */
-static inline void baseline_try_files(const struct index_ops *ops, const char *params,
-                                      const char *knobs)
-{
-    struct baseline_test t;
-    struct index *loaded = NULL;
-    char dir[PATH_MAX], path[2 * PATH_MAX];
-    test_dir_make(dir);
-    baseline_begin(&t, ops, params, INDEX_F32, INDEX_L2SQ, 12, 300);
-    struct error *err = &t.bench.error;
-    struct index_env *env = &t.bench.env;
-    assert_code(ops->load(&loaded, env, dir), ERR_NOT_FOUND, err);
-    if (ops->train)
-        assert_ok(ops->train(t.index, baseline_rows(&t, 0, 300)), err);
-    baseline_insert(&t, 0, 300);
-    baseline_expect_same_after_reload(&t, knobs);
-    assert_ok(ops->save(t.index, dir), err);
-
-    DIR *folder = opendir(dir);
-    size_t files = 0;
-    for (struct dirent *entry; (entry = readdir(folder));) {
-        if (entry->d_name[0] == '.')
-            continue;
-        files++;
-        (void)snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
-        for (size_t i = 0; i < 12; i++) {
-            const double where = rng_unit(&t.rng);
-            baseline_flip_byte(path, where);
-            const int rc = ops->load(&loaded, env, dir);
-            if (rc == OK)
-                print_error("a flipped byte of %s at %.4f was not noticed\n", path, where);
-            assert_true(rc == ERR_CORRUPT || rc == ERR_VERSION);
-            error_clear(err);
-            baseline_flip_byte(path, where);
-        }
-    }
-    closedir(folder);
-    assert_true(files >= 1);
-    env->dim = 13;
-    assert_code(ops->load(&loaded, env, dir), ERR_DIMENSION, err);
-    env->dim = 12;
-    env->metric = INDEX_IP;
-    assert_code(ops->load(&loaded, env, dir), ERR_DIMENSION, err);
-    env->metric = INDEX_L2SQ;
-    assert_ok(ops->load(&loaded, env, dir), err);
-    ops->destroy(loaded);
-    assert_int_equal(truncate(path, 100), 0);
-    assert_code(ops->load(&loaded, env, dir), ERR_CORRUPT, err);
-    baseline_end(&t);
     test_dir_remove(dir);
 }
 

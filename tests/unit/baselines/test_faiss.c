@@ -221,14 +221,6 @@ static void test_hnsw(void **state)
 
 /* ------------------------------------------------------------------- files, memory, churn */
 
-static void test_saved_files(void **state)
-{
-    baseline_try_files(&faiss_flat_ops, "", "");
-    baseline_try_files(&faiss_ivf_flat_ops, "clusters=9;direct_map=hashtable", "nprobe=3");
-    baseline_try_files(&faiss_hnsw_ops, "", "ef_search=20");
-    baseline_try_files(&faiss_factory_ops, "factory=IVF9,SQ8", "nprobe=3");
-}
-
 static void test_untrained_is_saved_too(void **state)
 {
     struct baseline_test t;
@@ -352,7 +344,6 @@ int main(void)
         cmocka_unit_test(test_training),
         cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_hnsw),
-        cmocka_unit_test(test_saved_files),
         cmocka_unit_test(test_untrained_is_saved_too),
         cmocka_unit_test(test_memory_is_told),
         cmocka_unit_test(test_no_memory),

@@ -153,12 +153,6 @@ static void test_seeds(void **state)
     assert_true(fabs(links[0] - links[1]) > 0);
 }
 
-static void test_files(void **state)
-{
-    baseline_try_files(&hnswlib_ops, "", "ef_search=20");
-    baseline_try_files(&hnswlib_ops, "deletes=replace;M=5", "ef_search=20");
-}
-
 static void test_no_memory(void **state)
 {
     baseline_try_no_memory(&hnswlib_ops);
@@ -189,7 +183,6 @@ int main(void)
         cmocka_unit_test(test_work_is_counted),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_files),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_churn),
         cmocka_unit_test(test_empty),

@@ -249,12 +249,6 @@ static void test_threads(void **state)
     }
 }
 
-static void test_files(void **state)
-{
-    baseline_try_files(&usearch_ops, "", "expansion_search=20");
-    baseline_try_files(&usearch_ops, "scalar=bf16;connectivity=5", "expansion_search=20");
-}
-
 static void test_empty(void **state)
 {
     baseline_try_empty(&usearch_ops, "expansion_search=100");
@@ -288,7 +282,6 @@ int main(void)
         cmocka_unit_test(test_grows),
         cmocka_unit_test(test_work_is_counted),
         cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_files),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_churn),

@@ -229,13 +229,6 @@ static void test_one_row_is_always_there(void **state)
     beside_one_row(&vamana_ops, "degree=8;build_list=16;deletes=in-place", "search_list=16");
 }
 
-static void test_files(void **state)
-{
-    baseline_try_files(&vamana_ops, "", "search_list=20");
-    baseline_try_files(&vamana_ops, "deletes=in-place", "search_list=20");
-    baseline_try_no_memory(&vamana_ops);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,7 +244,6 @@ int main(void)
         cmocka_unit_test(test_any_thread_count),
         cmocka_unit_test(test_beside_changes),
         cmocka_unit_test(test_one_row_is_always_there),
-        cmocka_unit_test(test_files),
     };
     return test_run("vamana", tests);
 }

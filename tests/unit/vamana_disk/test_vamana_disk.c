@@ -393,12 +393,6 @@ static void test_stats_beside_a_merge(void **state)
     baseline_end(&t);
 }
 
-static void test_files(void **state)
-{
-    baseline_try_files(&here, "merge_rows=100", "search_list=20");
-    baseline_try_no_memory(&here);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,7 +412,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_row_is_always_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_own_folder, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stats_beside_a_merge, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_files, set_up, tear_down),
     };
     return test_run("vamana_disk", tests);
 }

@@ -110,7 +110,6 @@ int sharded_report(struct sharded *s, size_t shard, size_t rank, struct shard_re
     if (rc == OK) {
         struct wire_reader *r = &call.reply;
         out->rows = wire_take(r);
-        out->sequence = wire_take(r);
         wire_take_struct(r, &out->memory, sizeof out->memory);
         const uint64_t *own = wire_take_array(r, n, sizeof *own);
         for (size_t i = 0; own && i < n; i++)

@@ -33,7 +33,7 @@ enum request_kind {
                            n, records */
     REQUEST_APPLY,   /* n, records -> sequence */
     REQUEST_SAVE,    /* folder */
-    REQUEST_REPORT,  /* n_buckets -> rows, sequence, memory, log bytes, rows of each bucket */
+    REQUEST_REPORT,  /* n_buckets -> rows, memory, rows of each bucket */
     REQUEST_CHECK,   /* -> digest, n, ids, buckets */
     REQUEST_DIGEST,  /* -> digest */
     REQUEST_PING,

@@ -156,7 +156,6 @@ int server_report(struct shard_copy *c, struct wire_reader *r, struct wire *repl
     if (rc != OK)
         return rc;
     wire_put(reply, c->live.n);
-    wire_put(reply, c->sequence);
     use.ids += idmap_bytes(&c->live) + idmap_bytes(&c->leaving);
     use.other += sizeof *c + c->sample_capacity;
     use.disk += log_bytes(&c->log);

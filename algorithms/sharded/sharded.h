@@ -238,7 +238,7 @@ int sharded_split_buckets(struct sharded *, const struct bucket_split *, size_t 
 int sharded_split_shard(struct sharded *, size_t shard, const uint64_t *counts, size_t *moved);
 
 struct shard_report {
-    uint64_t rows, sequence;
+    uint64_t rows;
     struct memory_use memory;
 };
 /* Of the shard's replica on `rank`; counts: rows of each of n_buckets, added; NULL: not wanted. */

@@ -13,7 +13,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/blocking.h"
+#include "kernels/lanes.h"
 
 enum { LANES = 16 };
 
@@ -67,9 +67,7 @@ INLINE float pair(enum distance_form form, const uint16_t *a, const uint16_t *b,
     if (d < dim)
         chunk(form, load_first(a + d, dim - d), load_first(b + d, dim - d), y);
     __m256 sum = _mm256_add_ps(_mm256_add_ps(x[0], x[1]), _mm256_add_ps(y[0], y[1]));
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
-    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    return sum_f32(sum);
 }
 
 float avx2_l2sq_bf16(const uint16_t *a, const uint16_t *b, size_t dim)

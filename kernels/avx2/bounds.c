@@ -12,7 +12,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/blocking.h"
+#include "kernels/lanes.h"
 
 enum { LANES = 8, COLUMNS = 16, PANEL_FLOATS = 4 * COLUMNS, HALF = 2, ROWS = 4 };
 
@@ -77,13 +77,6 @@ void avx2_bounds_s8(const int8_t *codes, const struct code_row *rows, size_t n, 
     }
 }
 
-INLINE float total(__m256 v)
-{
-    __m128 x = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
-    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
-}
-
 /* 8 components less the middle; 0 past the end. */
 INLINE __m256 component(const float *row, const float *middle, size_t dim, size_t at)
 {
@@ -107,7 +100,7 @@ void avx2_code_s8(const float *row, const float *middle, size_t dim, int8_t *cod
     _mm256_storeu_ps(lane, most);
     for (size_t i = 1; i < LANES; i++)
         lane[0] = lane[i] > lane[0] ? lane[i] : lane[0];
-    code_row_begin(to, lane[0], total(norm));
+    code_row_begin(to, lane[0], sum_f32(norm));
     const __m256 scale = _mm256_set1_ps(to->scale), inverse = _mm256_set1_ps(code_inverse(to));
     const size_t end = (dim + 3) / 4 * 4;
     int32_t sum = 0;
@@ -123,7 +116,7 @@ void avx2_code_s8(const float *row, const float *middle, size_t dim, int8_t *cod
             sum += whole[i];
         }
     }
-    code_row_end(to, sum, total(error));
+    code_row_end(to, sum, sum_f32(error));
 }
 
 #endif

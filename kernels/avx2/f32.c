@@ -14,13 +14,9 @@
 
 #include <immintrin.h>
 
-#include "kernels/blocking.h"
+#include "kernels/lanes.h"
 
 enum { LANES = 8, ROWS = 4, BLOCK_A = 2, BLOCK_B = 3 };
-
-/* Keeps the compiler from interleaving the loads of neighbouring rows: memory is read fastest
- * in order. */
-#define IN_ORDER __asm__ volatile("" ::: "memory")
 
 INLINE __m256 step(enum distance_form form, __m256 a, __m256 b, __m256 sum)
 {
@@ -34,24 +30,12 @@ INLINE __m256i first_lanes(size_t n)
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane);
 }
 
-INLINE __m128 halves(__m256 v)
-{
-    return _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-}
-
 INLINE __m128 sum_4(const __m256 v[4])
 {
-    __m128 a = halves(v[0]), b = halves(v[1]), c = halves(v[2]), d = halves(v[3]);
+    __m128 a = halves_f32(v[0]), b = halves_f32(v[1]), c = halves_f32(v[2]), d = halves_f32(v[3]);
     __m128 ab = _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
     __m128 cd = _mm_add_ps(_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
     return _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab));
-}
-
-INLINE float sum_1(__m256 v)
-{
-    __m128 x = halves(v);
-    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
-    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
 
 /* na x nb pairs of rows over one chunk; `half` is 0 for an even chunk. Without `partial` all
@@ -106,7 +90,7 @@ INLINE float one_to_one(enum distance_form form, const float *a, const float *b,
 {
     __m256 total;
     accumulate(form, a, 1, b, 1, dim, &total);
-    return sum_1(total);
+    return sum_f32(total);
 }
 
 INLINE void one_to_many(enum distance_form form, const float *query, const float *rows, size_t n,

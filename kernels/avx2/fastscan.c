@@ -13,8 +13,7 @@
 #include <immintrin.h>
 #include <stdbool.h>
 
-#include "kernels/blocking.h"
-#include "kernels/kernels.h"
+#include "kernels/lanes.h"
 
 enum { LOOKUPS_IN_16_BITS = 256, LINES_IN_16_BITS = LOOKUPS_IN_16_BITS / 2 };
 
@@ -152,13 +151,6 @@ uint64_t avx2_bound_64(const struct code_terms *t, const uint32_t *sums, float l
                         : bound(t, false, sums, limit, estimate);
 }
 
-INLINE float sum_8(__m256 x)
-{
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
-}
-
 uint32_t avx2_estimate_32(const uint8_t *codes, const uint8_t *lut, size_t lines,
                           const struct code_terms *t, float limit, float *estimate)
 {
@@ -198,7 +190,7 @@ float avx2_ip_f32_u1(const float *query, const uint8_t *code, size_t dim)
             sum[h] = _mm256_add_ps(sum[h], _mm256_and_ps(keep, _mm256_loadu_ps(query + d + 8 * h)));
         }
     }
-    return sum_8(_mm256_add_ps(sum[0], sum[1]));
+    return sum_f32(_mm256_add_ps(sum[0], sum[1]));
 }
 
 /* sum + the dot product of 16 numbers. */
@@ -210,21 +202,15 @@ INLINE __m256 add_16(__m256 sum, const float *query, __m128i numbers)
     return _mm256_fmadd_ps(_mm256_loadu_ps(query + 8), high, sum);
 }
 
-INLINE __m128i bytes_16(const uint8_t *code)
-{
-    return _mm_loadu_si128((const __m128i *)(const void *)code);
-}
-
 float avx2_ip_f32_u4(const float *query, const uint8_t *code, size_t dim)
 {
-    const __m128i nibble = _mm_set1_epi8(15);
     __m256 sum = _mm256_setzero_ps(), sum2 = sum;
     for (size_t d = 0; d < dim; d += 32) {
         __m128i both = bytes_16(code + d / 2);
-        sum = add_16(sum, query + d, _mm_and_si128(both, nibble));
-        sum2 = add_16(sum2, query + d + 16, _mm_and_si128(_mm_srli_epi16(both, 4), nibble));
+        sum = add_16(sum, query + d, low_nibbles(both));
+        sum2 = add_16(sum2, query + d + 16, high_nibbles(both));
     }
-    return sum_8(_mm256_add_ps(sum, sum2));
+    return sum_f32(_mm256_add_ps(sum, sum2));
 }
 
 float avx2_ip_f32_u8(const float *query, const uint8_t *code, size_t dim)
@@ -234,7 +220,7 @@ float avx2_ip_f32_u8(const float *query, const uint8_t *code, size_t dim)
         sum = add_16(sum, query + d, bytes_16(code + d));
         sum2 = add_16(sum2, query + d + 16, bytes_16(code + d + 16));
     }
-    return sum_8(_mm256_add_ps(sum, sum2));
+    return sum_f32(_mm256_add_ps(sum, sum2));
 }
 
 /* sum + the dot product of 8 numbers, of which those selected by `which` are increased by `top`. */
@@ -250,12 +236,11 @@ INLINE __m256 add_split(__m256 sum, const float *query, __m128i numbers, unsigne
 float avx2_ip_f32_u1u4(const float *query, const uint8_t *lines, float top, const uint8_t *code,
                        size_t dim)
 {
-    const __m128i nibble = _mm_set1_epi8(15);
     const __m256 tops = _mm256_set1_ps(top);
     __m256 sum = _mm256_setzero_ps(), sum2 = sum;
     for (size_t d = 0; d < dim; d += 32) {
-        __m128i both = bytes_16(code + d / 2), low = _mm_and_si128(both, nibble);
-        __m128i high = _mm_and_si128(_mm_srli_epi16(both, 4), nibble);
+        __m128i both = bytes_16(code + d / 2), low = low_nibbles(both);
+        __m128i high = high_nibbles(both);
         const uint8_t *line = lines + 8 * d;
         sum = add_split(sum, query + d, low, line[0], tops);
         if (d + 8 < dim)
@@ -265,7 +250,7 @@ float avx2_ip_f32_u1u4(const float *query, const uint8_t *lines, float top, cons
         if (d + 24 < dim)
             sum2 = add_split(sum2, query + d + 24, _mm_srli_si128(high, 8), line[192], tops);
     }
-    return sum_8(_mm256_add_ps(sum, sum2));
+    return sum_f32(_mm256_add_ps(sum, sum2));
 }
 
 /* Two accumulators for each sum, because the latency of an addition is the limit. */
@@ -284,8 +269,8 @@ float avx2_grid_f32(const float *a, size_t dim, float t, float most, float *norm
             sum[h] = _mm256_fmadd_ps(v, v, sum[h]);
         }
     }
-    *norm_sq = sum_8(_mm256_add_ps(sum[0], sum[1]));
-    return sum_8(_mm256_add_ps(product[0], product[1]));
+    *norm_sq = sum_f32(_mm256_add_ps(sum[0], sum[1]));
+    return sum_f32(_mm256_add_ps(product[0], product[1]));
 }
 
 struct residual avx2_residual_f32(const float *row, const float *centroid, size_t dim,
@@ -304,7 +289,7 @@ struct residual avx2_residual_f32(const float *row, const float *centroid, size_
         _mm256_storeu_ps(magnitudes + d, magnitude);
         signs[d / 8] = (uint8_t)_mm256_movemask_ps(positive);
     }
-    return (struct residual){ sum_8(norm_sq), sum_8(size), sum_8(along) };
+    return (struct residual){ sum_f32(norm_sq), sum_f32(size), sum_f32(along) };
 }
 
 #endif

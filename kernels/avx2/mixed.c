@@ -11,20 +11,9 @@
 
 #include <immintrin.h>
 
-#include "kernels/blocking.h"
-#include "kernels/kernels.h"
+#include "kernels/lanes.h"
 
 enum { LANES = 16 };
-
-INLINE __m128i sixteen(const uint8_t *code)
-{
-    return _mm_loadu_si128((const __m128i *)(const void *)code);
-}
-
-INLINE __m128i eight(const uint8_t *code)
-{
-    return _mm_loadl_epi64((const __m128i *)(const void *)code);
-}
 
 INLINE __m256i add(__m256i sum, __m128i codes, const int16_t *weights)
 {
@@ -39,16 +28,6 @@ INLINE __m256i add_8(__m256i sum, __m128i codes, const int16_t *weights)
     return _mm256_add_epi32(sum, _mm256_zextsi128_si256(products));
 }
 
-INLINE __m128i low_halves(__m128i both)
-{
-    return _mm_and_si128(both, _mm_set1_epi8(15));
-}
-
-INLINE __m128i high_halves(__m128i both)
-{
-    return _mm_and_si128(_mm_srli_epi16(both, 4), _mm_set1_epi8(15));
-}
-
 int32_t avx2_ip_mixed(const struct mixed_weights *w, const uint8_t *code, size_t bytes,
                       size_t nibbles)
 {
@@ -57,27 +36,24 @@ int32_t avx2_ip_mixed(const struct mixed_weights *w, const uint8_t *code, size_t
     __m256i a = _mm256_setzero_si256(), b = a;
     size_t at = 0;
     for (; at + 2 * LANES <= bytes; at += 2 * LANES) {
-        a = add(a, sixteen(code + at), k + at);
-        b = add(b, sixteen(code + at + LANES), k + at + LANES);
+        a = add(a, bytes_16(code + at), k + at);
+        b = add(b, bytes_16(code + at + LANES), k + at + LANES);
     }
     for (; at + LANES <= bytes; at += LANES)
-        a = add(a, sixteen(code + at), k + at);
+        a = add(a, bytes_16(code + at), k + at);
     if (at < bytes)
-        b = add_8(b, eight(code + at), k + at);
+        b = add_8(b, bytes_8(code + at), k + at);
     for (at = bytes; at + LANES <= end; at += LANES) {
-        const __m128i both = sixteen(code + at);
-        a = add(a, low_halves(both), k + at);
-        b = add(b, high_halves(both), k + at + half);
+        const __m128i both = bytes_16(code + at);
+        a = add(a, low_nibbles(both), k + at);
+        b = add(b, high_nibbles(both), k + at + half);
     }
     if (at < end) {
-        const __m128i both = eight(code + at);
-        a = add_8(a, low_halves(both), k + at);
-        b = add_8(b, high_halves(both), k + at + half);
+        const __m128i both = bytes_8(code + at);
+        a = add_8(a, low_nibbles(both), k + at);
+        b = add_8(b, high_nibbles(both), k + at + half);
     }
-    a = _mm256_add_epi32(a, b);
-    __m128i x = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-    x = _mm_add_epi32(x, _mm_unpackhi_epi64(x, x));
-    return _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0x55)));
+    return (int32_t)sum_of_4(halves_i32(_mm256_add_epi32(a, b)));
 }
 
 void avx2_ip_mixed_n(const struct mixed_weights *w, const uint8_t *const *codes, size_t n,
@@ -102,20 +78,17 @@ float avx2_l2sq_mixed(const float *scale, const uint8_t *a, const uint8_t *b, si
     __m256 x = _mm256_setzero_ps(), y = x;
     size_t at = 0;
     for (; at + LANES <= bytes; at += LANES) {
-        x = add_square(x, eight(a + at), eight(b + at), scale + at);
-        y = add_square(y, eight(a + at + 8), eight(b + at + 8), scale + at + 8);
+        x = add_square(x, bytes_8(a + at), bytes_8(b + at), scale + at);
+        y = add_square(y, bytes_8(a + at + 8), bytes_8(b + at + 8), scale + at + 8);
     }
     if (at < bytes)
-        x = add_square(x, eight(a + at), eight(b + at), scale + at);
+        x = add_square(x, bytes_8(a + at), bytes_8(b + at), scale + at);
     for (at = bytes; at < end; at += 8) {
-        const __m128i p = eight(a + at), q = eight(b + at);
-        x = add_square(x, low_halves(p), low_halves(q), scale + at);
-        y = add_square(y, high_halves(p), high_halves(q), scale + at + half);
+        const __m128i p = bytes_8(a + at), q = bytes_8(b + at);
+        x = add_square(x, low_nibbles(p), low_nibbles(q), scale + at);
+        y = add_square(y, high_nibbles(p), high_nibbles(q), scale + at + half);
     }
-    x = _mm256_add_ps(x, y);
-    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
-    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+    return sum_f32(_mm256_add_ps(x, y));
 }
 
 #endif

@@ -16,7 +16,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/blocking.h"
+#include "kernels/lanes.h"
 
 enum { LANES = 32, ROWS = 4, BLOCK_A = 2, BLOCK_B = 3 };
 
@@ -57,18 +57,6 @@ INLINE __m256i step(enum distance_form form, __m256i a, __m256i b, __m256i sum)
     return add_products(d, d, sum);
 }
 
-INLINE __m128i halves(__m256i v)
-{
-    return _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-}
-
-INLINE uint32_t sum_1(__m256i v)
-{
-    __m128i x = halves(v);
-    x = _mm_add_epi32(x, _mm_unpackhi_epi64(x, x));
-    return (uint32_t)_mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0x55)));
-}
-
 INLINE uint32_t one_to_one(enum distance_form form, const uint8_t *a, const uint8_t *b, size_t dim)
 {
     __m256i sum = _mm256_setzero_si256(), odd = sum;
@@ -83,7 +71,7 @@ INLINE uint32_t one_to_one(enum distance_form form, const uint8_t *a, const uint
     }
     if (at < dim)
         odd = step(form, load_first(a + at, dim - at), load_first(b + at, dim - at), odd);
-    return sum_1(_mm256_add_epi32(sum, odd));
+    return sum_of_4(halves_i32(_mm256_add_epi32(sum, odd)));
 }
 
 static uint32_t norm(const uint8_t *row, size_t dim)
@@ -175,7 +163,7 @@ static void block_ip(const uint8_t *a, const uint8_t *b, size_t dim, uint32_t *o
     for (size_t i = 0; i < BLOCK_A; i++) {
         UNROLL
         for (size_t j = 0; j < BLOCK_B; j++)
-            out[i * ld + j] = sum_1(sum[i][j]);
+            out[i * ld + j] = sum_of_4(halves_i32(sum[i][j]));
     }
 }
 

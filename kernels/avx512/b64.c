@@ -20,7 +20,7 @@
 
 #include <immintrin.h>
 
-#include "kernels/blocking.h"
+#include "kernels/lanes.h"
 
 enum { CODES = 8, ROUND = 64 };
 
@@ -295,17 +295,12 @@ void avx512_hamming_b64_mn(const uint64_t *a, size_t na, const uint64_t *b, size
     }
 }
 
-INLINE __mmask16 first_lanes(size_t n)
-{
-    return (__mmask16)(n >= 16 ? 0xffffu : (1u << n) - 1);
-}
-
 size_t avx512_at_most_f32(const float *value, size_t n, float limit, uint32_t *out)
 {
     __m512 most = _mm512_set1_ps(limit);
     size_t found = 0;
     for (size_t i = 0; i < n; i += 16) {
-        __mmask16 mask = first_lanes(n - i);
+        __mmask16 mask = first_16(n - i);
         __m512 x = _mm512_maskz_loadu_ps(mask, value + i);
         __mmask16 chosen = _mm512_mask_cmp_ps_mask(mask, x, most, _CMP_LE_OQ);
         if (chosen)
@@ -319,7 +314,7 @@ size_t avx512_at_most_u8(const uint8_t *value, size_t n, uint8_t limit, uint32_t
     __m512i most = _mm512_set1_epi8((char)limit);
     size_t found = 0;
     for (size_t i = 0; i < n; i += 64) {
-        __mmask64 mask = n - i >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << (n - i)) - 1;
+        __mmask64 mask = first_64(n - i);
         __m512i x = _mm512_maskz_loadu_epi8(mask, value + i);
         __mmask64 chosen = _mm512_mask_cmple_epu8_mask(mask, x, most);
         for (size_t at = i; chosen; chosen >>= 16, at += 16)
@@ -338,7 +333,7 @@ INLINE float least_f32(const float *value, size_t n)
         low2 = _mm512_min_ps(_mm512_loadu_ps(value + i + 16), low2);
     }
     for (; i < n; i += 16)
-        low = _mm512_min_ps(_mm512_mask_loadu_ps(infinity, first_lanes(n - i), value + i), low);
+        low = _mm512_min_ps(_mm512_mask_loadu_ps(infinity, first_16(n - i), value + i), low);
     return _mm512_reduce_min_ps(_mm512_min_ps(low, low2));
 }
 
@@ -346,7 +341,7 @@ size_t avx512_argmin_f32(const float *value, size_t n)
 {
     __m512 low = _mm512_set1_ps(least_f32(value, n));
     for (size_t i = 0; i < n; i += 16) {
-        __mmask16 mask = first_lanes(n - i);
+        __mmask16 mask = first_16(n - i);
         __m512 x = _mm512_maskz_loadu_ps(mask, value + i);
         __mmask16 equal = _mm512_mask_cmp_ps_mask(mask, x, low, _CMP_EQ_OQ);
         if (equal)

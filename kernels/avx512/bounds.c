@@ -16,18 +16,11 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/blocking.h"
+#include "kernels/lanes.h"
 
 enum { LANES = 16, PANEL_FLOATS = 4 * LANES, ROWS = 6, PANELS = 4 };
 /* Rows are mostly contiguous, and the hardware prefetcher does not cross a page. */
 enum { AHEAD_BYTES = 4096 };
-
-INLINE __m512i four_bytes(const int8_t *bytes)
-{
-    int32_t four;
-    memcpy(&four, bytes, sizeof four);
-    return _mm512_set1_epi32(four);
-}
 
 /* As _mm512_dpbusd_epi32(), for which gcc copies the sums between registers and to memory. */
 INLINE __m512i add_products(__m512i sum, __m512i unsigned_bytes, __m512i signed_bytes)
@@ -114,11 +107,6 @@ void avx512_bounds_s8(const int8_t *codes, const struct code_row *rows, size_t n
               out + p * LANES, ld);
 }
 
-INLINE __mmask16 first_lanes(size_t n)
-{
-    return (__mmask16)(n < LANES ? (1u << n) - 1 : 0xffff);
-}
-
 /* 16 components less the middle; 0 where the mask is 0. */
 INLINE __m512 component(const float *row, const float *middle, __mmask16 mask)
 {
@@ -152,7 +140,7 @@ void avx512_code_s8(const float *row, const float *middle, size_t dim, int8_t *c
     struct sums s = { _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                       _mm512_setzero_si512() };
     const size_t whole = dim - dim % LANES;
-    const __mmask16 left = first_lanes(dim - whole);
+    const __mmask16 left = first_16(dim - whole);
     for (size_t at = 0; at < whole; at += LANES) {
         _mm_prefetch((const char *)(row + at) + AHEAD_BYTES, _MM_HINT_T0);
         size_up(component(row + at, middle + at, 0xffff), &s);
@@ -165,7 +153,7 @@ void avx512_code_s8(const float *row, const float *middle, size_t dim, int8_t *c
         encode(component(row + at, middle + at, 0xffff), scale, inverse, 0xffff, codes + at, &s);
     if (left)
         encode(component(row + whole, middle + whole, left), scale, inverse,
-               first_lanes((dim + 3) / 4 * 4 - whole), codes + whole, &s);
+               first_16((dim + 3) / 4 * 4 - whole), codes + whole, &s);
     code_row_end(to, _mm512_reduce_add_epi32(s.codes), _mm512_reduce_add_ps(s.error));
 }
 

@@ -16,16 +16,9 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/blocking.h"
+#include "kernels/lanes.h"
 
 enum { LANES = 16, VECTORS = 64, PARTS = VECTORS / LANES, GROUP_BYTES = 256 };
-
-INLINE __m512i four_bytes(const int8_t *bytes)
-{
-    int32_t four;
-    memcpy(&four, bytes, sizeof four);
-    return _mm512_set1_epi32(four);
-}
 
 /* High halves are not shifted: their sums are 16 times too large and divided once at the end. */
 void avx512_nibbles_64(const uint8_t *codes, const int8_t *weights, size_t groups, uint32_t start,

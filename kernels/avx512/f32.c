@@ -26,14 +26,10 @@
 #include <immintrin.h>
 #include <stdbool.h>
 
-#include "kernels/blocking.h"
+#include "kernels/lanes.h"
 
 enum { LANES = 16, ROWS = 8, FOLD_AT = 6, SHORT_CHUNKS = 16, FAR_APART = 2048 };
 enum { BLOCK_A = 3, BLOCK_B = 4 };
-
-/* Keeps the compiler from interleaving the loads of neighbouring rows, which costs half the
- * memory bandwidth. */
-#define IN_ORDER __asm__ volatile("" ::: "memory")
 
 /* Keeps the compiler from reloading v at each use after every IN_ORDER. */
 #define IN_REGISTER(v) __asm__("" : "+v"(v))
@@ -90,14 +86,6 @@ INLINE __m256 sum_8(const __m256 half[ROWS])
     return _mm256_add_ps(_mm256_shuffle_ps(x, y, 0x44), _mm256_shuffle_ps(x, y, 0xee));
 }
 
-INLINE float sum_1(__m512 v)
-{
-    __m256 y = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
-    __m128 x = _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
-    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
-    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
-}
-
 /* na x nb pairs of rows over one chunk; `half` is 0 for an even chunk. */
 INLINE void chunk(enum distance_form form, const float *a, size_t na, const float *b, size_t nb,
                   size_t dim, size_t at, __mmask16 mask, __m512 sum[][2], size_t half)
@@ -145,7 +133,7 @@ INLINE float one_to_one(enum distance_form form, const float *a, const float *b,
 {
     __m512 total;
     accumulate(form, a, 1, b, 1, dim, &total);
-    return sum_1(total);
+    return sum_f32(sum_halves(total));
 }
 
 /* Even + odd, then halves. Multiplying by one is exact and moves work from the adders to the

@@ -18,8 +18,7 @@
 #include <immintrin.h>
 #include <stdbool.h>
 
-#include "kernels/blocking.h"
-#include "kernels/kernels.h"
+#include "kernels/lanes.h"
 
 enum {
     LOOKUPS_IN_16_BITS = 256,
@@ -219,19 +218,13 @@ INLINE __m512 floats(__m128i bytes)
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes));
 }
 
-INLINE __m128i bytes_16(const uint8_t *code)
-{
-    return _mm_loadu_si128((const __m128i *)(const void *)code);
-}
-
 float avx512_ip_f32_u4(const float *query, const uint8_t *code, size_t dim)
 {
-    const __m128i nibble = _mm_set1_epi8(15);
     __m512 sum = _mm512_setzero_ps(), sum2 = sum;
     for (size_t d = 0; d < dim; d += 32) {
         __m128i both = bytes_16(code + d / 2);
-        __m512 low = floats(_mm_and_si128(both, nibble));
-        __m512 high = floats(_mm_and_si128(_mm_srli_epi16(both, 4), nibble));
+        __m512 low = floats(low_nibbles(both));
+        __m512 high = floats(high_nibbles(both));
         sum = _mm512_fmadd_ps(_mm512_loadu_ps(query + d), low, sum);
         sum2 = _mm512_fmadd_ps(_mm512_loadu_ps(query + d + 16), high, sum2);
     }
@@ -261,18 +254,17 @@ INLINE __m512 add_split(__m512 sum, const float *query, __m128i numbers, unsigne
 float avx512_ip_f32_u1u4(const float *query, const uint8_t *lines, float top, const uint8_t *code,
                          size_t dim)
 {
-    const __m128i nibble = _mm_set1_epi8(15);
     const __m512 tops = _mm512_set1_ps(top);
     __m512 sum = _mm512_setzero_ps(), sum2 = sum;
     for (size_t d = 0; d < dim; d += 32) {
         __m128i both = bytes_16(code + d / 2);
-        __m128i high = _mm_and_si128(_mm_srli_epi16(both, 4), nibble);
+        __m128i high = high_nibbles(both);
         const uint8_t *line = lines + 8 * d;
         unsigned which = line[0], which2 = 0;
         which |= d + 8 < dim ? (unsigned)line[64] << 8 : 0;
         which2 |= d + 16 < dim ? line[128] : 0;
         which2 |= d + 24 < dim ? (unsigned)line[192] << 8 : 0;
-        sum = add_split(sum, query + d, _mm_and_si128(both, nibble), which, tops);
+        sum = add_split(sum, query + d, low_nibbles(both), which, tops);
         sum2 = add_split(sum2, query + d + 16, high, which2, tops);
     }
     return _mm512_reduce_add_ps(_mm512_add_ps(sum, sum2));

@@ -15,19 +15,13 @@
 
 #include <immintrin.h>
 
-#include "kernels/blocking.h"
-#include "kernels/kernels.h"
+#include "kernels/lanes.h"
 
 enum { LANES = 64, TOGETHER = 4 };
 
 struct sums {
     __m512i high, low;
 };
-
-INLINE __mmask64 first_lanes(size_t n)
-{
-    return n >= LANES ? ~(__mmask64)0 : ((__mmask64)1 << n) - 1;
-}
 
 INLINE __m512i load(const void *from, __mmask64 mask)
 {
@@ -76,19 +70,17 @@ INLINE void sums_of(struct sums *to, size_t n, const struct mixed_weights *w,
     for (; at + LANES <= bytes; at += LANES)
         add_bytes(to, n, w, at, codes, ~(__mmask64)0);
     if (at < bytes)
-        add_bytes(to, n, w, at, codes, first_lanes(bytes - at));
+        add_bytes(to, n, w, at, codes, first_64(bytes - at));
     for (at = bytes; at + LANES <= end; at += LANES)
         add_nibbles(to, n, w, at, half, codes, ~(__mmask64)0);
     if (at < end)
-        add_nibbles(to, n, w, at, half, codes, first_lanes(end - at));
+        add_nibbles(to, n, w, at, half, codes, first_64(end - at));
 }
 
 /* 256 high + low, as four partial sums. */
 INLINE __m128i parts(struct sums s)
 {
-    const __m512i v = _mm512_add_epi32(_mm512_slli_epi32(s.high, 8), s.low);
-    const __m256i y = _mm256_add_epi32(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
-    return _mm_add_epi32(_mm256_castsi256_si128(y), _mm256_extracti128_si256(y, 1));
+    return quarters_i32(_mm512_add_epi32(_mm512_slli_epi32(s.high, 8), s.low));
 }
 
 int32_t avx512_ip_mixed(const struct mixed_weights *w, const uint8_t *code, size_t bytes,
@@ -96,9 +88,7 @@ int32_t avx512_ip_mixed(const struct mixed_weights *w, const uint8_t *code, size
 {
     struct sums sums[1];
     sums_of(sums, 1, w, &code, bytes, nibbles);
-    __m128i x = parts(sums[0]);
-    x = _mm_add_epi32(x, _mm_unpackhi_epi64(x, x));
-    return _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0x55)));
+    return (int32_t)sum_of_4(parts(sums[0]));
 }
 
 void avx512_ip_mixed_n(const struct mixed_weights *w, const uint8_t *const *codes, size_t n,
@@ -133,26 +123,6 @@ INLINE __m512 add_square_8(__m512 sum, __m128i a, __m128i b, const float *scale)
     return _mm512_add_ps(sum, _mm512_zextps256_ps512(_mm256_mul_ps(x, x)));
 }
 
-INLINE __m128i sixteen(const uint8_t *code)
-{
-    return _mm_loadu_si128((const __m128i *)(const void *)code);
-}
-
-INLINE __m128i eight(const uint8_t *code)
-{
-    return _mm_loadl_epi64((const __m128i *)(const void *)code);
-}
-
-INLINE __m128i low_halves(__m128i both)
-{
-    return _mm_and_si128(both, _mm_set1_epi8(15));
-}
-
-INLINE __m128i high_halves(__m128i both)
-{
-    return _mm_and_si128(_mm_srli_epi16(both, 4), _mm_set1_epi8(15));
-}
-
 /* Two accumulators: a fused multiply-add takes 4 cycles, sixteen codes a little less. */
 float avx512_l2sq_mixed(const float *scale, const uint8_t *a, const uint8_t *b, size_t bytes,
                         size_t nibbles)
@@ -161,22 +131,22 @@ float avx512_l2sq_mixed(const float *scale, const uint8_t *a, const uint8_t *b, 
     __m512 x = _mm512_setzero_ps(), y = x;
     size_t at = 0;
     for (; at + 32 <= bytes; at += 32) {
-        x = add_square(x, sixteen(a + at), sixteen(b + at), scale + at);
-        y = add_square(y, sixteen(a + at + 16), sixteen(b + at + 16), scale + at + 16);
+        x = add_square(x, bytes_16(a + at), bytes_16(b + at), scale + at);
+        y = add_square(y, bytes_16(a + at + 16), bytes_16(b + at + 16), scale + at + 16);
     }
     for (; at + 16 <= bytes; at += 16)
-        x = add_square(x, sixteen(a + at), sixteen(b + at), scale + at);
+        x = add_square(x, bytes_16(a + at), bytes_16(b + at), scale + at);
     if (at < bytes)
-        y = add_square_8(y, eight(a + at), eight(b + at), scale + at);
+        y = add_square_8(y, bytes_8(a + at), bytes_8(b + at), scale + at);
     for (at = bytes; at + 16 <= end; at += 16) {
-        const __m128i p = sixteen(a + at), q = sixteen(b + at);
-        x = add_square(x, low_halves(p), low_halves(q), scale + at);
-        y = add_square(y, high_halves(p), high_halves(q), scale + at + half);
+        const __m128i p = bytes_16(a + at), q = bytes_16(b + at);
+        x = add_square(x, low_nibbles(p), low_nibbles(q), scale + at);
+        y = add_square(y, high_nibbles(p), high_nibbles(q), scale + at + half);
     }
     if (at < end) {
-        const __m128i p = eight(a + at), q = eight(b + at);
-        x = add_square_8(x, low_halves(p), low_halves(q), scale + at);
-        y = add_square_8(y, high_halves(p), high_halves(q), scale + at + half);
+        const __m128i p = bytes_8(a + at), q = bytes_8(b + at);
+        x = add_square_8(x, low_nibbles(p), low_nibbles(q), scale + at);
+        y = add_square_8(y, high_nibbles(p), high_nibbles(q), scale + at + half);
     }
     return _mm512_reduce_add_ps(_mm512_add_ps(x, y));
 }

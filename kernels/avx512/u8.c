@@ -22,31 +22,13 @@
 
 #include <immintrin.h>
 
-#include "kernels/blocking.h"
+#include "kernels/lanes.h"
 
 enum { LANES = 64, ROWS = 4, BLOCK_A = 4, BLOCK_B = 4 };
-
-/* Keeps the compiler from interleaving the loads of neighbouring rows: memory is read fastest
- * in order. */
-#define IN_ORDER __asm__ volatile("" ::: "memory")
 
 INLINE __m512i less_128(__m512i bytes)
 {
     return _mm512_xor_si512(bytes, _mm512_set1_epi8(-128));
-}
-
-INLINE __mmask64 first_lanes(size_t n)
-{
-    return n >= LANES ? ~(__mmask64)0 : ((__mmask64)1 << n) - 1;
-}
-
-INLINE uint32_t sum_1(__m512i v)
-{
-    /* Not _mm512_reduce_add_epi32: gcc implements it as signed addition, and these sums wrap. */
-    __m256i y = _mm256_add_epi32(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
-    __m128i x = _mm_add_epi32(_mm256_castsi256_si128(y), _mm256_extracti128_si256(y, 1));
-    x = _mm_add_epi32(x, _mm_unpackhi_epi64(x, x));
-    return (uint32_t)_mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0x55)));
 }
 
 /* The sums of four vectors. */
@@ -55,8 +37,7 @@ INLINE __m128i sum_4(__m512i a, __m512i b, __m512i c, __m512i d)
     __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
     __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
     __m512i x = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-    __m256i y = _mm256_add_epi32(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1));
-    return _mm_add_epi32(_mm256_castsi256_si128(y), _mm256_extracti128_si256(y, 1));
+    return quarters_i32(x);
 }
 
 /* Sums over the chunks of a row; with_self only where the form needs it. */
@@ -91,7 +72,7 @@ INLINE struct sums row_sums(enum distance_form form, const uint8_t *query, const
         chunk(form, _mm512_loadu_si512(query + at), _mm512_loadu_si512(row + at), ~(__mmask64)0,
               &sums);
     if (at < dim) {
-        __mmask64 mask = first_lanes(dim - at);
+        __mmask64 mask = first_64(dim - at);
         chunk(form, _mm512_maskz_loadu_epi8(mask, query + at),
               _mm512_maskz_loadu_epi8(mask, row + at), mask, &sums);
     }
@@ -102,7 +83,7 @@ INLINE uint32_t sum_of(const uint8_t *row, size_t dim)
 {
     __m512i sum = _mm512_setzero_si512();
     for (size_t at = 0; at < dim; at += LANES) {
-        __m512i x = _mm512_maskz_loadu_epi8(first_lanes(dim - at), row + at);
+        __m512i x = _mm512_maskz_loadu_epi8(first_64(dim - at), row + at);
         sum = _mm512_add_epi64(sum, _mm512_sad_epu8(x, _mm512_setzero_si512()));
     }
     return (uint32_t)_mm512_reduce_add_epi64(sum);
@@ -110,33 +91,34 @@ INLINE uint32_t sum_of(const uint8_t *row, size_t dim)
 
 static uint32_t norm(const uint8_t *row, size_t dim)
 {
-    return sum_1(row_sums(COS, row, row, dim).with_self);
+    return sum_of_4(quarters_i32(row_sums(COS, row, row, dim).with_self));
 }
 
 uint32_t avx512_l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim)
 {
     __m512i squares = _mm512_setzero_si512(), sum = _mm512_setzero_si512();
     for (size_t at = 0; at < dim; at += LANES) {
-        __mmask64 mask = first_lanes(dim - at);
+        __mmask64 mask = first_64(dim - at);
         __m512i x = _mm512_maskz_loadu_epi8(mask, a + at),
                 y = _mm512_maskz_loadu_epi8(mask, b + at);
         __m512i d = _mm512_or_si512(_mm512_subs_epu8(x, y), _mm512_subs_epu8(y, x));
         squares = _mm512_dpbusd_epi32(squares, d, less_128(d));
         sum = _mm512_dpbusd_epi32(sum, d, _mm512_set1_epi8(1));
     }
-    return sum_1(_mm512_add_epi32(squares, _mm512_slli_epi32(sum, 7)));
+    return sum_of_4(quarters_i32(_mm512_add_epi32(squares, _mm512_slli_epi32(sum, 7))));
 }
 
 uint32_t avx512_ip_u8(const uint8_t *a, const uint8_t *b, size_t dim)
 {
-    return sum_1(row_sums(IP, a, b, dim).with_query) + 128 * sum_of(a, dim);
+    return sum_of_4(quarters_i32(row_sums(IP, a, b, dim).with_query)) + 128 * sum_of(a, dim);
 }
 
 float avx512_cos_u8(const uint8_t *a, const uint8_t *b, size_t dim)
 {
     struct sums sums = row_sums(COS, a, b, dim);
-    uint32_t ip = sum_1(sums.with_query) + 128 * sum_of(a, dim);
-    return cosine_of_sums((double)ip, (double)norm(a, dim), (double)sum_1(sums.with_self));
+    uint32_t ip = sum_of_4(quarters_i32(sums.with_query)) + 128 * sum_of(a, dim);
+    return cosine_of_sums((double)ip, (double)norm(a, dim),
+                          (double)sum_of_4(quarters_i32(sums.with_self)));
 }
 
 /* The query's constant part of every row's result. */
@@ -239,7 +221,7 @@ static void block_ip(const uint8_t *a, const uint8_t *b, size_t dim, uint32_t *o
     for (; at + LANES <= dim; at += LANES)
         block_chunk(a, b, dim, at, ~(__mmask64)0, sum, sum_a);
     if (at < dim)
-        block_chunk(a, b, dim, at, first_lanes(dim - at), sum, sum_a);
+        block_chunk(a, b, dim, at, first_64(dim - at), sum, sum_a);
     __m128i bias = _mm_slli_epi32(sum_4(sum_a[0], sum_a[1], sum_a[2], sum_a[3]), 7);
     uint32_t biases[BLOCK_A];
     _mm_storeu_si128((__m128i *)biases, bias);

@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 #include <limits.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +10,7 @@
 
 /* Beside the program, or in a folder above: build/ for build/release/driftline. RTLD_GLOBAL is for Open
    MPI's own plugins. */
-const void *cluster_load(const char *symbol, const char *who, struct error *err)
+const struct mpi_library *cluster_load(const char *who, struct error *err)
 {
     char program[PATH_MAX - 64], path[PATH_MAX];
     void *handle = NULL;
@@ -32,10 +31,9 @@ const void *cluster_load(const char *symbol, const char *who, struct error *err)
              who);
         return NULL;
     }
-    /* Each table begins with its version. */
-    const uint32_t *abi = dlsym(handle, symbol);
-    if (abi && *abi == MPI_LIBRARY_ABI)
-        return abi;
+    const struct mpi_library *library = dlsym(handle, MPI_LIBRARY_SYMBOL);
+    if (library && library->abi == MPI_LIBRARY_ABI)
+        return library;
     fail(err, ERR_UNSUPPORTED, "%s: %s is of another version of the program; build again", who,
          path);
     return NULL;

@@ -4,8 +4,9 @@
 
 #include "src/core/error.h"
 
-/* The table that the symbol of src/cluster/mpi/library.h names. It stays loaded. NULL: ERR_UNSUPPORTED,
-   in a sentence that begins with `who`. */
-const void *cluster_load(const char *symbol, const char *who, struct error *);
+struct mpi_library;
+
+/* The library's table, which stays loaded. NULL: ERR_UNSUPPORTED, in a sentence that begins with `who`. */
+const struct mpi_library *cluster_load(const char *who, struct error *);
 
 #endif

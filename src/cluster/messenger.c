@@ -27,6 +27,7 @@ struct messenger {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int rank, ranks;
+    struct mpi_link **links; /* to each rank */
     struct message *first[BOXES], *last[BOXES];
     struct outgoing *queue; /* in order */
     uint64_t *heard_ns;     /* of each rank */
@@ -73,15 +74,15 @@ static void put_into_box(struct messenger *m, struct message *message)
 /* ------------------------------------------------------------------------------- the thread */
 
 /* A message that cannot be received leaves its sender silent, which is noticed. */
-static void receive(struct messenger *m)
+static void receive(struct messenger *m, int from)
 {
-    int from, tag;
+    int tag;
     size_t n;
-    while (m->mpi->is_waiting(&from, &tag, &n)) {
+    while (m->mpi->is_waiting(m->links[from], &tag, &n)) {
         char why[200];
         const bool kept = tag >= 0 && tag < MESSAGE_KINDS;
         struct message *message = message_new(from, kept ? (enum message_kind)tag : 0, n);
-        if (!message || m->mpi->take(from, tag, message->bytes, n, why, sizeof why)) {
+        if (!message || m->mpi->take(m->links[from], tag, message->bytes, n, why, sizeof why)) {
             message_free(message);
             return;
         }
@@ -104,8 +105,8 @@ static void send_queue(struct messenger *m)
         const int to = o->message->from;
         bool done = m->forgotten[to];
         if (!done && !o->send)
-            done = m->mpi->send(to, (int)o->message->kind, o->message->bytes, o->message->n,
-                                &o->send, why, sizeof why) != 0;
+            done = m->mpi->send(m->links[to], (int)o->message->kind, o->message->bytes,
+                                o->message->n, &o->send, why, sizeof why) != 0;
         if (!done && m->mpi->is_sent(o->send))
             done = true;
         if (!done) {
@@ -131,7 +132,7 @@ static void beat(struct messenger *m, struct mpi_send **beats)
         if (beats[to] && !m->mpi->is_sent(beats[to]))
             continue;
         beats[to] = NULL;
-        (void)m->mpi->send(to, TAG_ALIVE, &nothing, 0, &beats[to], why, sizeof why);
+        (void)m->mpi->send(m->links[to], TAG_ALIVE, &nothing, 0, &beats[to], why, sizeof why);
     }
 }
 
@@ -143,15 +144,18 @@ static bool is_over(const struct messenger *m)
 
 static bool start(struct messenger *m)
 {
-    const int rc = m->mpi->begin(&m->rank, &m->ranks, m->why, sizeof m->why);
+    const int rc = m->mpi->begin_world(&m->rank, &m->ranks, m->why, sizeof m->why);
     if (rc == 0) {
         m->heard_ns = mem_zalloc(NULL, (size_t)m->ranks * sizeof *m->heard_ns);
         m->forgotten = mem_zalloc(NULL, (size_t)m->ranks * sizeof *m->forgotten);
-        if (!m->heard_ns || !m->forgotten)
+        m->links = mem_zalloc(NULL, (size_t)m->ranks * sizeof *m->links);
+        if (!m->heard_ns || !m->forgotten || !m->links)
             (void)snprintf(m->why, sizeof m->why, "out of memory for %d ranks", m->ranks);
     }
-    for (int i = 0; !*m->why && i < m->ranks; i++)
+    for (int i = 0; !*m->why && i < m->ranks; i++) {
         m->heard_ns[i] = clock_ns();
+        (void)m->mpi->world(i, &m->links[i], m->why, sizeof m->why);
+    }
     (void)pthread_mutex_lock(&m->lock);
     m->started = true;
     (void)pthread_cond_broadcast(&m->changed);
@@ -166,7 +170,8 @@ static void *exchange(void *of)
     bool over = !start(m);
     struct mpi_send **beats = over ? NULL : mem_zalloc(NULL, (size_t)m->ranks * sizeof *beats);
     while (!over) {
-        receive(m);
+        for (int i = 0; i < m->ranks; i++)
+            receive(m, i);
         (void)pthread_mutex_lock(&m->lock);
         cluster_polled(&m->listening, clock_ns());
         send_queue(m);
@@ -192,7 +197,7 @@ int messenger_open(struct messenger **out, struct error *err)
     *out = NULL;
     if (!m)
         return fail(err, ERR_NO_MEMORY, "--mpi: out of memory");
-    m->mpi = cluster_load(MPI_LIBRARY_SYMBOL, "--mpi", err);
+    m->mpi = cluster_load("--mpi", err);
     if (!m->mpi) {
         mem_free(NULL, m);
         return ERR_UNSUPPORTED;
@@ -230,6 +235,9 @@ void messenger_close(struct messenger *m)
             next = at->next;
             message_free(at);
         }
+    for (int i = 0; m->links && i < m->ranks; i++)
+        m->mpi->unlink(m->links[i]);
+    mem_free(NULL, m->links);
     mem_free(NULL, m->heard_ns);
     mem_free(NULL, m->forgotten);
     (void)pthread_cond_destroy(&m->changed);

@@ -39,7 +39,7 @@ struct queued {
 struct group {
     struct rank_group base;
     struct cluster_ranks *of;
-    const struct mpi_processes *mpi;
+    const struct mpi_library *mpi;
     struct member *members; /* by rank; 0 is unused */
     size_t n;
     struct queued *first, *last;
@@ -239,7 +239,7 @@ static int await_hello(struct group *g, size_t first, size_t n, struct error *er
 
 /* Left to the thread that starts the rank if it does not return in time. */
 struct starting {
-    const struct mpi_processes *mpi;
+    const struct mpi_library *mpi;
     char program[PATH_MAX], why[500];
     struct mpi_link *link;
     int rc;
@@ -248,7 +248,7 @@ struct starting {
 static void *start_in_thread(void *of)
 {
     struct starting *s = of;
-    s->rc = s->mpi->start(s->program, CLUSTER_RANK_COMMAND, 1, &s->link, s->why, sizeof s->why);
+    s->rc = s->mpi->start(s->program, CLUSTER_RANK_COMMAND, &s->link, s->why, sizeof s->why);
     return NULL;
 }
 
@@ -301,8 +301,7 @@ static int group_start(struct rank_group *base, size_t first, size_t n, const ch
         members[i] = (struct member){ 0 };
     g->n = rc == OK ? all : g->n;
     for (size_t i = first; rc == OK && i < first + n; i++) {
-        if (members[i].link)
-            g->mpi->unlink(members[i].link);
+        g->mpi->unlink(members[i].link);
         members[i] = (struct member){ .heard_ns = clock_ns() };
     }
     for (size_t i = first; rc == OK && i < first + n; i++)
@@ -340,8 +339,7 @@ static void group_close(struct rank_group *base)
             (void)kill((pid_t)m->hello.pid, SIGKILL);
     }
     for (size_t i = 1; !g->stuck && i < g->n; i++)
-        if (g->members[i].link)
-            g->mpi->unlink(g->members[i].link);
+        g->mpi->unlink(g->members[i].link);
     for (struct queued *q = g->first, *next; q; q = next) {
         next = q->next;
         mem_free(NULL, q->message.bytes);
@@ -364,7 +362,7 @@ static int open_group(struct ranks *base, struct rank_group **out, struct error 
     if (!g)
         return fail(err, ERR_NO_MEMORY, "ranks: out of memory");
     *g = (struct group){ .base.ops = &group_ops, .of = of };
-    g->mpi = cluster_load(MPI_PROCESSES_SYMBOL, "ranks", err);
+    g->mpi = cluster_load("ranks", err);
     int rc = g->mpi ? OK : ERR_UNSUPPORTED;
     if (rc == OK && g->mpi->begin(why, sizeof why))
         rc = fail(err, ERR_UNSUPPORTED, "ranks: %s", why);
@@ -389,7 +387,7 @@ struct cluster_ranks cluster_ranks_of(const struct index_ops *ops, const struct 
 /* In a thread, for MPI may wait for ranks that have died. */
 static void *end_mpi(void *of)
 {
-    const struct mpi_processes *mpi = of;
+    const struct mpi_library *mpi = of;
     mpi->end();
     return NULL;
 }

@@ -11,14 +11,14 @@
 #include "src/core/registry.h"
 
 struct kernels;
-struct mpi_processes;
+struct mpi_library;
 
 struct cluster_ranks {
     struct ranks base;
     const struct index_ops *ops;     /* whose serve() they run */
     const struct registry *registry; /* its plugins are loaded by them, too */
     size_t threads;                  /* of each rank */
-    const struct mpi_processes *mpi; /* once it runs */
+    const struct mpi_library *mpi;   /* once it runs */
 };
 
 /* A source of groups for one method; nothing is started yet. `ops` and the registry are borrowed. */

@@ -25,7 +25,7 @@ enum { BEAT_US = 1000000 };
    while it does not. */
 struct rank {
     struct rank_group base;
-    const struct mpi_processes *mpi;
+    const struct mpi_library *mpi;
     struct mpi_link *parent;
     pid_t daemon; /* the process that started this one: it ends when rank 0 does */
     pthread_mutex_t lock;
@@ -205,7 +205,7 @@ int cluster_serve(struct registry *registry, const struct kernels *kernels,
     /* A rank ends when rank 0 does, not by what is typed there. */
     (void)signal(SIGINT, SIG_IGN);
     (void)prctl(PR_SET_TIMERSLACK, 1000);
-    r.mpi = cluster_load(MPI_PROCESSES_SYMBOL, "rank", err);
+    r.mpi = cluster_load("rank", err);
     if (!r.mpi)
         return ERR_UNSUPPORTED;
     if (!getenv("PMIX_RANK"))

@@ -1,61 +1,48 @@
 /* library.h - messages by MPI, in a library of its own that is loaded when it is needed, so that the program
  * needs no MPI and a run without it none of its start.
  *
- * All functions are called by one thread. Those that return int return 0, or another value with a sentence
- * in `why`. */
+ * All functions are called by one thread at a time. Those that return int return 0, or another value with a
+ * sentence in `why`. */
 #ifndef DRIFTLINE_CLUSTER_MPI_LIBRARY_H
 #define DRIFTLINE_CLUSTER_MPI_LIBRARY_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MPI_LIBRARY_ABI = 3 };
+enum { MPI_LIBRARY_ABI = 4 };
 
+struct mpi_link; /* another process */
 struct mpi_send; /* a message under way */
 
 struct mpi_library {
     uint32_t abi; /* MPI_LIBRARY_ABI */
-    /* Starts MPI. An error of it is returned from now on, and does not end the processes. */
-    int (*begin)(int *rank, int *ranks, char *why, size_t why_bytes);
-    void (*end)(void);
-    /* Begins to send; the bytes must stay until is_sent() returns 1, which frees *send. At most
-       2^31 - 1 bytes. */
-    int (*send)(int to, int tag, const void *bytes, size_t n, struct mpi_send **send, char *why,
-                size_t why_bytes);
-    int (*is_sent)(struct mpi_send *);
-    /* Whether a message waits: 1 with its sender, tag and bytes; else 0. */
-    int (*is_waiting)(int *from, int *tag, size_t *n);
-    int (*take)(int from, int tag, void *bytes, size_t n, char *why, size_t why_bytes);
-};
-
-/* Processes that a process starts by itself, without mpirun. They are linked with it, not with each
-   other. */
-struct mpi_link;
-
-struct mpi_processes {
-    uint32_t abi; /* MPI_LIBRARY_ABI */
-    /* Starts MPI in this process, for calls of one thread at a time; again: does nothing. Not
-       possible under mpirun. */
+    /* Starts MPI in a process of mpirun. An error of it is returned from now on, and does not end the
+       processes. */
+    int (*begin_world)(int *rank, int *ranks, char *why, size_t why_bytes);
+    /* Starts MPI without mpirun, for processes that start others; again: does nothing. */
     int (*begin)(char *why, size_t why_bytes);
     /* Ends MPI, so that its daemon ends and removes its files; nothing may be called after it. It can
        wait for processes that have died. */
     void (*end)(void);
-    /* Starts n processes of the program, which call begin() and parent(). */
-    int (*start)(const char *program, const char *argument, size_t n, struct mpi_link **links,
-                 char *why, size_t why_bytes);
+    /* Starts a process of the program, which calls begin() and parent(). It is linked with this one only. */
+    int (*start)(const char *program, const char *argument, struct mpi_link **, char *why,
+                 size_t why_bytes);
     /* The link to the process that started this one. */
     int (*parent)(struct mpi_link **, char *why, size_t why_bytes);
-    void (*unlink)(struct mpi_link *);
-    /* As above, by a link. */
+    /* The link to a rank of mpirun. */
+    int (*world)(int rank, struct mpi_link **, char *why, size_t why_bytes);
+    void (*unlink)(struct mpi_link *); /* NULL is ignored */
+    /* Begins to send; the bytes must stay until is_sent() returns 1, which frees *send. At most
+       2^31 - 1 bytes. */
     int (*send)(struct mpi_link *, int tag, const void *bytes, size_t n, struct mpi_send **send,
                 char *why, size_t why_bytes);
     int (*is_sent)(struct mpi_send *);
+    /* Whether a message waits: 1 with its tag and bytes; else 0. */
     int (*is_waiting)(struct mpi_link *, int *tag, size_t *n);
     int (*take)(struct mpi_link *, int tag, void *bytes, size_t n, char *why, size_t why_bytes);
 };
 
-#define MPI_LIBRARY          "libdriftline_mpi.so"
-#define MPI_PROCESSES_SYMBOL "driftline_mpi_processes"
-#define MPI_LIBRARY_SYMBOL   "driftline_mpi_library"
+#define MPI_LIBRARY        "libdriftline_mpi.so"
+#define MPI_LIBRARY_SYMBOL "driftline_mpi_library"
 
 #endif

@@ -281,6 +281,7 @@ static void recover(struct cluster *c)
     forget_damage();
     cluster_check(c);
     assert_int_equal(cluster_search(c, 3), 0);
+    cluster_range(c, 3);
     for (size_t i = 0; i < cluster_sharded(c)->n_shards; i++)
         rows += cluster_sharded(c)->shards[i].rows;
     assert_int_equal(rows, c->exact.live.n);

@@ -1,54 +1,5 @@
-/* test_ranks.c - indexes on several ranks: random histories with ranks that die, time-outs, recovery,
- * messages. */
+/* test_ranks.c - indexes on several ranks: ranks that die, time-outs, recovery, messages. */
 #include "tests/unit/sharded/cluster.h"
-
-/* ---- histories */
-
-static void random_step(struct cluster *c, size_t ranks)
-{
-    switch (rng_below(&c->rng, 9)) {
-        case 0:
-        case 1: cluster_insert(c, 1 + rng_below(&c->rng, 200), 0); break;
-        case 2: cluster_insert(c, 1, 0); break;
-        case 3: cluster_remove(c, 1 + rng_below(&c->rng, 80)); break;
-        case 4: cluster_remove(c, 1); break;
-        case 5: cluster_maintain(c); break;
-        case 6: cluster_range(c, 3); break;
-        case 7:
-            if (rng_below(&c->rng, 3) == 0)
-                cluster_reload(c);
-            break;
-        default: thread_ranks_kill(&c->ranks, 1 + rng_below(&c->rng, ranks - 1)); break;
-    }
-}
-
-/* With two replicas and one rank dead at a time, nothing is lost and no answer is partial. */
-static void history(const char *options)
-{
-    struct cluster c;
-    cluster_open(&c, options);
-    cluster_train(&c, 300);
-    cluster_insert(&c, 200, 0);
-    for (size_t i = 0; i < 60; i++) {
-        random_step(&c, (size_t)c.params.ranks);
-        size_t dead = 0;
-        for (size_t r = 1; r < (size_t)c.params.ranks; r++)
-            dead += c.ranks.ranks[r].killed;
-        assert_int_equal(cluster_search(&c, 1 + rng_below(&c.rng, 20)), 0);
-        if (dead > 0)
-            cluster_maintain(&c);
-        cluster_check(&c);
-    }
-    cluster_close(&c);
-}
-
-static void test_histories(void **state)
-{
-    history("shards=5,ranks=3,replicas=2,buckets=4,balance=1.05");
-    history("shards=4,ranks=4,replicas=2,buckets=6,placement=cluster,balance=1.05,split_rows=150,"
-            "checkpoint_rows=60");
-    history("shards=3,ranks=3,replicas=3,buckets=4,placement=range,balance=1.05,split_rows=200");
-}
 
 /* ---- lost ranks */
 
@@ -245,12 +196,15 @@ static void test_damaged_requests(void **state)
     const uint64_t ids[2] = { 9001, 9002 };
     const uint32_t buckets[2] = { 0, 1 };
     const float rows[2 * DIM] = { 1 };
-    wire_put(&call.request, 77);
-    wire_put(&call.request, 2);
-    wire_put_bytes(&call.request, ids, sizeof ids);
-    wire_put_bytes(&call.request, buckets, sizeof buckets);
-    wire_put(&call.request, 0);
-    wire_put_bytes(&call.request, rows, sizeof rows);
+    const struct log_record record = { .op = LOG_INSERT,
+                                       .sequence = 77,
+                                       .ends = true,
+                                       .n = 2,
+                                       .ids = ids,
+                                       .buckets = buckets,
+                                       .rows = rows };
+    wire_put(&call.request, 0); /* the rows are in the record */
+    log_put(&call.request, &record, sizeof rows / 2);
     for (size_t n = 0; n < call.request.n - 8; n += 8) {
         struct wire reply = { .mem = &c.bench.mem };
         server_execute(&s->local, call.request.bytes + 8, n, &reply);
@@ -306,7 +260,6 @@ static void test_refused_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),
         cmocka_unit_test(test_replicas_answer),
         cmocka_unit_test(test_recovery),
         cmocka_unit_test(test_insert_without_rank),

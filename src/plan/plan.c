@@ -273,9 +273,8 @@ static int check_only(const struct experiment *ex, const struct run_options *o, 
         }
         const struct hint_text hint = error_hint(o->only[i], names, n);
         if (!found)
-            return fail(err, ERR_CONFIG, "%s: no method has the label \"%s\"%s%s",
-                        ex->config_path, o->only[i], *hint.text ? hint.text : "; there are ",
-                        *hint.text ? "" : all);
+            return fail(err, ERR_CONFIG, "%s: no method has the label \"%s\"%s%s", ex->config_path,
+                        o->only[i], *hint.text ? hint.text : "; there are ", *hint.text ? "" : all);
     }
     return OK;
 }

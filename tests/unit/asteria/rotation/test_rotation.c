@@ -143,7 +143,6 @@ static void test_training(void **state)
     free(rows);
 }
 
-
 static void test_refusals(void **state)
 {
     enum { N = 20, DIM = 10 };
@@ -164,8 +163,10 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_isometry), cmocka_unit_test(test_centred),
-        cmocka_unit_test(test_training), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_isometry),
+        cmocka_unit_test(test_centred),
+        cmocka_unit_test(test_training),
+        cmocka_unit_test(test_refusals),
     };
     return test_run("asteria_rotation", tests);
 }

@@ -109,6 +109,8 @@ static int check_slots(const struct asteria *a)
     mem_free(mem, unused);
     if (rc == OK && (live != a->live || live != a->slots.n))
         rc = BROKEN(a, "%zu live slots, %zu counted, %zu ids", live, a->live, a->slots.n);
+    if (rc == OK && a->graph && asteria_caprg_count(a->graph).nodes != live)
+        rc = BROKEN(a, "the graph has nodes beyond the last of %zu slots", a->n_slots);
     return rc;
 }
 

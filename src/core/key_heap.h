@@ -30,16 +30,6 @@ static inline void key_heap_make(uint64_t *keys, size_t n)
         key_heap_sift(keys, n, i);
 }
 
-/* Adds a key to the heap of *n. */
-static inline void key_heap_push(uint64_t *keys, size_t *n, uint64_t key)
-{
-    size_t at = (*n)++;
-
-    for (; at > 0 && key < keys[(at - 1) / 2]; at = (at - 1) / 2)
-        keys[at] = keys[(at - 1) / 2];
-    keys[at] = key;
-}
-
 /* Removes the smallest key from the heap of *n > 0. */
 static inline uint64_t key_heap_pop(uint64_t *keys, size_t *n)
 {

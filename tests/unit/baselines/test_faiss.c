@@ -263,7 +263,7 @@ static void test_a_filter_that_no_row_passes(void **state)
         nothing_passes(&faiss_ivf_flat_ops, "clusters=5", (enum metric)m);
         nothing_passes(&faiss_factory_ops, "factory=Flat", (enum metric)m);
         nothing_passes(&faiss_factory_ops, "factory=SQ8", (enum metric)m);
-        nothing_passes(&faiss_factory_ops, "factory=IVF5,PQ4", (enum metric)m);
+        nothing_passes(&faiss_factory_ops, "factory=IVF5,PQ4x4", (enum metric)m);
     }
 }
 

@@ -156,8 +156,8 @@ static const struct param knobs[] = {
               "postings = sq8, pq, rabitq: exact distances per query, at most; 0: all that the "
               "bound cannot exclude"),
     PARAM_REAL(struct spfresh_knobs, latency_limit_ms, 0, 0, 1e6,
-               "store = file: postings that have not arrived by then are left out (LatencyLimit); "
-               "0: all are waited for",
+               "store = file, rocksdb: postings that have not arrived by then are left out "
+               "(LatencyLimit); 0: all are waited for",
                .paper = "2"),
     PARAM_END
 };

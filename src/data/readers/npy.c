@@ -118,10 +118,11 @@ static int read_descr(struct header *h, struct row_layout *l, struct error *err)
             l->stored = data_elements[i].element;
             return OK;
         }
-    return fail(err, ERR_UNSUPPORTED,
-                "%s: npy element type \"%s\"; known are f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8, as in "
-                "array.astype(\"float32\"); bits are bytes, as numpy.packbits(array, axis=1) has them",
-                h->name, descr);
+    return fail(
+        err, ERR_UNSUPPORTED,
+        "%s: npy element type \"%s\"; known are f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8, as in "
+        "array.astype(\"float32\"); bits are bytes, as numpy.packbits(array, axis=1) has them",
+        h->name, descr);
 }
 
 enum { SEEN_DESCR = 1, SEEN_ORDER = 2, SEEN_SHAPE = 4, SEEN_ALL = 7 };

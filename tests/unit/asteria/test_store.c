@@ -167,6 +167,22 @@ static void test_impossible(void **state)
     end_saved(&s, saved);
 }
 
+/* A node of the graph that is no row: a search would read beyond the rows. */
+static void test_node_beyond_slots(void **state)
+{
+    struct asteria_world s;
+    char saved[PATH_MAX];
+
+    begin_saved(&s, &kinds[0], HALFWAY, saved);
+    struct asteria *a = state_of(&s);
+    assert_ok(asteria_check(s.index, NULL), &s.bench.error);
+    assert_ok(asteria_caprg_reserve(a->graph, a->n_slots + 1), &s.bench.error);
+    asteria_caprg_queue(a->graph, (uint32_t)a->n_slots);
+    assert_code(asteria_check(s.index, NULL), ERR_INVARIANT, &s.bench.error);
+    small_close(&s);
+    end_saved(&s, saved);
+}
+
 /* A free slot is listed twice instead of another: it would be used for two rows. */
 static void test_slots(void **state)
 {
@@ -224,9 +240,10 @@ static void test_no_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_impossible),
-        cmocka_unit_test(test_slots),       cmocka_unit_test(test_nonsense),
-        cmocka_unit_test(test_others),      cmocka_unit_test(test_no_folder),
+        cmocka_unit_test(test_round_trips),       cmocka_unit_test(test_impossible),
+        cmocka_unit_test(test_node_beyond_slots), cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_nonsense),          cmocka_unit_test(test_others),
+        cmocka_unit_test(test_no_folder),
     };
     return test_run("asteria_store", tests);
 }

@@ -18,7 +18,7 @@ struct run {
     const struct channi_cluster *cl; /* rows of a file; NULL: a delta */
     const struct channi_image *image;
     _Atomic(uint64_t) *born, *dead; /* of a delta */
-    bool all_seen;
+    bool all_seen, few_seen;
 };
 
 /* Offers a row without a code: its distance is also its upper bound. */
@@ -67,7 +67,7 @@ static void scan_near(struct channi_query_context *s, const struct run *r)
     }
 }
 
-/* Measures only allowed rows; returns their number. */
+/* Measures only visible and allowed rows; returns their number. */
 static size_t scan_allowed(struct channi_query_context *s, const struct run *r)
 {
     const size_t row_bytes = s->q->c->row_bytes;
@@ -86,7 +86,7 @@ static size_t scan_allowed(struct channi_query_context *s, const struct run *r)
 
 static size_t scan_run(struct channi_query_context *s, const struct run *r)
 {
-    if (s->q->allowed)
+    if (s->q->allowed || r->few_seen)
         return scan_allowed(s, r);
     scan_near(s, r);
     return r->n;
@@ -121,6 +121,7 @@ void channi_scan_delta(struct channi_query_context *s, const struct channi_clust
     const size_t n_fields = cl->delta.n_fields;
     const struct channi_delta_codes *codes = channi_delta_codes(&cl->delta);
     const uint32_t coded = coded_rows(s, &cl->delta, codes);
+    const bool few_seen = s->coded && codes && !s->q->hits && coded == 0;
     size_t measured = 0;
 
     if (coded > 0 && s->rc == OK)
@@ -136,7 +137,8 @@ void channi_scan_delta(struct channi_query_context *s, const struct channi_clust
                                        .record_step = n_fields,
                                        .n = some,
                                        .born = chunk->born + offset,
-                                       .dead = chunk->dead + offset });
+                                       .dead = chunk->dead + offset,
+                                       .few_seen = few_seen });
     }
     s->counts.delta_distances += (double)measured;
     s->counts.scanned += n - coded;

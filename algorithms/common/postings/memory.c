@@ -102,11 +102,11 @@ static int memory_open(struct posting_store **store, const struct index_env *env
     return OK;
 }
 
-/* Growth by a quarter, not by doubling: there are many postings, and a quarter of spare capacity
-   means one copy in some ten appends. */
+/* Growth by an eighth, not by doubling: there are many postings, and an eighth of spare capacity means one
+   copy in some five appends, which take no measurable time beside filing. */
 static size_t capacity_for(size_t old_length, size_t length)
 {
-    return old_length == 0 ? length : length + length / 4;
+    return old_length == 0 ? length : length + length / 8;
 }
 
 static int memory_splice(struct posting_store *store, uint32_t posting, size_t keep,

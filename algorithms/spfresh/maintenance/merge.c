@@ -39,11 +39,13 @@ static size_t pages_of(const struct spfresh *s, size_t entries)
     return (spfresh_codec_bytes(s->codec, entries) + POSTING_PAGE - 1) / POSTING_PAGE;
 }
 
-/* Rewriting pays if a quarter of the entries is stale or a page is saved: searches
-   read whole pages. */
+/* Rewriting pays if a quarter of the entries is stale, in memory a sixteenth, or a page is saved:
+   searches read whole pages. */
 static bool is_worth_it(const struct spfresh *s, size_t entries, size_t kept)
 {
-    return 4 * (entries - kept) >= entries || pages_of(s, kept) < pages_of(s, entries);
+    const size_t share = s->params.store == POSTING_MEMORY ? 16 : 4;
+
+    return share * (entries - kept) >= entries || pages_of(s, kept) < pages_of(s, entries);
 }
 
 /* Examines the posting. *low: it must be merged; then its head's row is in w->rows. Otherwise

@@ -228,56 +228,6 @@ static void test_prefetch(void **state)
     }
 }
 
-/* ---- adding and removing files */
-
-static void test_join(void **state)
-{
-    for (unsigned with = 0; with <= WITH_COLD; with += WITH_COLD) {
-        struct files_fixture f;
-        struct error *err = &f.bench.error;
-        struct channi_cluster_block block;
-        struct channi_cache *cache;
-        struct channi_cache_counts c;
-        struct filed d;
-        struct channi_base base = { 0 };
-        struct channi_fetch *fetch;
-        const struct channi_image *image;
-        size_t i;
-        int rc;
-
-        files_begin(&f, INDEX_U8, 64);
-        assert_ok(channi_cache_create(&cache, &f.bench.env,
-                                      &(struct channi_cache_options){ .budget_bytes = 1 << 20 }),
-                  err);
-        filed_make(&d, &f, with | WITH_CODES, 9, 300);
-        assert_ok(channi_cluster_block_make(&f.bench.env, &d.contents, &block), err);
-        assert_ok(channi_cluster_block_write(&f.bench.env, &d.contents, &block, true, NULL), err);
-        assert_ok(channi_cluster_file_head(&f.bench.env, 9, d.contents.version, &base), err);
-        assert_ok(channi_cache_join(cache, &base, block.bytes), err);
-        fetch = channi_fetch_create(cache);
-        assert_ok(channi_fetch_ask(fetch, (struct channi_base *[]){ &base }, 1), err);
-        assert_true(channi_fetch_next(fetch, &i, &image, &rc));
-        assert_image(image, &d, &f, with == 0);
-        channi_cache_counts(cache, &c);
-        assert_int_equal(c.reads, 0);
-        assert_int_equal(c.hits, 0); /* not before it is through */
-        assert_int_equal(c.resident_bytes, base.hot_bytes);
-        channi_fetch_destroy(fetch);
-        channi_cache_leave(cache, &base);
-        assert_null(base.slot);
-        channi_cache_counts(cache, &c);
-        assert_int_equal(c.resident_bytes, 0);
-        assert_ok(channi_cache_join(cache, &base, NULL), err);
-        channi_cache_leave(cache, &base);
-        assert_true(channi_cluster_file_remove(&f.bench.env, &base, NULL));
-        assert_code(channi_cluster_file_head(&f.bench.env, 9, d.contents.version, &base),
-                    ERR_NOT_FOUND, err);
-        channi_cache_destroy(cache);
-        filed_free(&d, &f);
-        files_end(&f);
-    }
-}
-
 /* ---- rows */
 
 static void test_rows(void **state)
@@ -323,8 +273,7 @@ int main(void)
         cmocka_unit_test(test_reads),    cmocka_unit_test(test_memory_first),
         cmocka_unit_test(test_budget),   cmocka_unit_test(test_clock),
         cmocka_unit_test(test_pins),     cmocka_unit_test(test_smaller_than_a_cluster),
-        cmocka_unit_test(test_prefetch), cmocka_unit_test(test_join),
-        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_prefetch), cmocka_unit_test(test_rows),
     };
 
     return test_run("channi_cache", tests);

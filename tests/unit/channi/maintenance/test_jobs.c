@@ -9,30 +9,6 @@
 
 /* ------------------------------------------------------------------------------- threads */
 
-static void test_threads(void **state)
-{
-    for (size_t threads = 1; threads <= 4; threads += 3) {
-        struct channi_params p = twenty();
-        struct book b;
-
-        p.maintenance = CHANNI_EXPLICIT;
-        book_open(&b, p, INDEX_F32, 8, 4000, threads);
-        book_fill(&b, 0, 4000, 16, 0.3);
-        assert_ok(book_insert(&b, 0, 100), &b.bench.error);
-        assert_ok(book_insert(&b, 100, 900), &b.bench.error);
-        for (size_t round = 0; round < 3; round++) {
-            assert_ok(book_insert(&b, 1000 + 1000 * round, 1000), &b.bench.error);
-            starve_some(&b, 4);
-            work_off(&b, 0);
-            book_check(&b);
-            book_expect(&b, 10, 10);
-        }
-        assert_true(book_counter(&b, splits) > 10);
-        assert_true(book_counter(&b, merges) > 0);
-        book_close(&b);
-    }
-}
-
 static void set_all_busy(struct channi *c, uint32_t n_clusters, bool busy)
 {
     for (uint32_t cid = 0; cid < n_clusters; cid++) {
@@ -291,9 +267,9 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_in_vain),
-        cmocka_unit_test(test_budget),  cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_health),  cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_in_vain),   cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_full_disk), cmocka_unit_test(test_health),
+        cmocka_unit_test(test_memory),
     };
     return test_run("channi_jobs", tests);
 }

@@ -139,66 +139,27 @@ static void test_full_disk(void **state)
 
 /* ------------------------------------------------------------------------------ reports */
 
-/* What inspect() shows in the node "maintenance", and stats() under the same names. */
-struct reported {
-    bool in_node;
-    size_t nodes;
-    double pending, splits, running, over, under, backlog;
-};
-
-static void take_number(void *to, const char *name, double value)
-{
-    struct reported *r = to;
-
-    r->pending += strncmp(name, "pending_", 8) == 0 ? value : 0;
-    r->splits += strcmp(name, "pending_split") == 0 ? value : 0;
-    r->running += strncmp(name, "running_", 8) == 0 ? value : 0;
-    r->over += strcmp(name, "clusters_over_split_max") == 0 ? value : 0;
-    r->under += strcmp(name, "clusters_below_merge_min") == 0 ? value : 0;
-    r->backlog += strcmp(name, "backlog_bytes") == 0 ? value : 0;
-}
-
-static void take_shown(void *to, const char *name, double value)
-{
-    struct reported *r = to;
-
-    if (r->in_node)
-        take_number(to, name, value);
-}
-
 static bool enter_node(void *to, const char *kind, uint64_t number)
 {
-    struct reported *r = to;
-
-    r->in_node = strcmp(kind, "maintenance") == 0;
-    r->nodes += r->in_node;
-    return r->in_node || strcmp(kind, "channi") == 0;
+    *(bool *)to |= strcmp(kind, "maintenance") == 0;
+    return strcmp(kind, "channi") == 0;
 }
 
-static void leave_node(void *to)
-{
-    ((struct reported *)to)->in_node = false;
-}
+static void leave_node(void *to) {}
 
-static struct reported reports(const struct book *b)
-{
-    struct reported stats = { 0 }, shown = { 0 };
-    struct stat_sink sink = { .value = take_number, .cell = test_stat_cell, .to = &stats };
-    const struct structure_sink structure = {
-        .enter = enter_node, .leave = leave_node, .number = take_shown, .to = &shown
-    };
+static void ignore_number(void *to, const char *name, double value) {}
 
-    assert_ok(channi_ops.stats(b->index, &sink), &b->bench.error);
-    assert_ok(channi_ops.inspect(b->index, &structure), &b->bench.error);
-    assert_int_equal(shown.nodes, 1);
-    assert_float_equal(shown.pending, stats.pending, 0);
-    assert_float_equal(shown.backlog, stats.backlog, 0);
-    return shown;
-}
-
-/* Waiting jobs are counted by kind, with the bytes that they concern; afterwards there are none. */
+/* Waiting jobs are counted by kind, with the bytes that they concern; afterwards there are none.
+   inspect() has a node of the same numbers. */
 static void test_health(void **state)
 {
+    static const char *const none[] = { "pending_compact", "pending_split", "pending_merge",
+                                        "running_compact", "running_split", "running_merge",
+                                        "backlog_bytes" };
+    bool shown = false;
+    const struct structure_sink structure = {
+        .enter = enter_node, .leave = leave_node, .number = ignore_number, .to = &shown
+    };
     struct channi_params p = book_defaults();
     struct book b;
 
@@ -208,20 +169,25 @@ static void test_health(void **state)
     book_fill(&b, 0, 400, 8, 0.2);
     assert_ok(book_insert(&b, 0, 100), &b.bench.error);
     work_off(&b, 0);
+    assert_ok(channi_ops.inspect(b.index, &structure), &b.bench.error);
+    assert_true(shown);
     assert_ok(book_insert(&b, 100, 300), &b.bench.error);
-    const struct reported before = reports(&b);
-    assert_true(before.splits > 0);
-    assert_true(before.over > 0);
+    const double splits = test_stat(b.index, "pending_split"),
+                 over = test_stat(b.index, "clusters_over_split_max");
     size_t wanted = 0;
     for (uint32_t i = 0; i < layout_of(&b)->n_clusters; i++)
         wanted +=
             cluster_of(&b, i) && channi_needs(book_channi(&b), cluster_of(&b, i)) == JOB_SPLIT;
-    assert_float_equal(before.splits, (double)wanted, 0);
-    assert_float_equal(before.pending, (double)channi_queued(book_channi(&b)), 0);
-    assert_true(before.backlog >= before.over * (double)p.split_max * 8 * sizeof(float));
+    assert_true(splits > 0 && over > 0);
+    assert_float_equal(splits, (double)wanted, 0);
+    assert_float_equal(splits + test_stat(b.index, "pending_compact") +
+                           test_stat(b.index, "pending_merge"),
+                       (double)channi_queued(book_channi(&b)), 0);
+    assert_true(test_stat(b.index, "backlog_bytes") >=
+                over * (double)p.split_max * 8 * sizeof(float));
     work_off(&b, 0);
-    const struct reported after = reports(&b);
-    assert_float_equal(after.pending + after.running + after.backlog, 0, 0);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        assert_float_equal(test_stat(b.index, none[i]), 0, 0);
     book_close(&b);
 }
 

@@ -1,5 +1,6 @@
 /* test_reload.c - divf loaded without encoding again: codes are copied, vectors stay in the saved
- * file, which never changes. Damaged files are contract/test_faults. */
+ * file, which never changes. Allocations that fail in insertions of more rows than contract/test_faults
+ * has; damaged files are there. */
 #include "algorithms/common/durable/store_file.h"
 #include "tests/support/index_folder.h"
 #include "tests/unit/divf/support.h"
@@ -388,6 +389,80 @@ static void test_mapped_equals_memory(void **state)
     test_dir_remove(saved);
 }
 
+/* Every allocation of a script fails in turn, alone or together with all later ones. A refused call
+   leaves a sound index, and succeeds once memory is available. */
+static int script(struct stored_rows *w, const char *dir, size_t *at)
+{
+    uint64_t ids[200], found[30];
+    float distances[30];
+    struct divf_knobs knobs = { .nprobe = 4 };
+    struct search_request request = { stored_vectors(w, 0, 3), 10, &knobs, NULL, 2 };
+    struct search_result result = { .ids = found, .distances = distances };
+    int rc = OK;
+    if (*at == 0 && (rc = stored_insert(w, w->n, 40 - w->n)) == OK)
+        ++*at;
+    while (!rc && *at >= 1 && *at <= 4)
+        if ((rc = stored_insert(w, w->n, 40 + 340 * *at - w->n)) == OK)
+            ++*at;
+    if (!rc && *at == 5 && (rc = divf_ops.search(w->index, &request, &result)) == OK)
+        ++*at;
+    for (size_t i = 0; i < 200; i++)
+        ids[i] = i * 3;
+    if (!rc && *at == 6 && (rc = stored_remove(w, ids, 200)) == OK)
+        ++*at;
+    if (!rc && *at == 7 && (rc = divf_ops.train(w->index, stored_vectors(w, 0, 700))) == OK)
+        ++*at;
+    if (!rc && *at == 8 && (rc = divf_ops.save(w->index, dir)) == OK)
+        ++*at;
+    struct index *loaded = NULL;
+    if (!rc && *at == 9 && (rc = divf_ops.load(&loaded, &w->bench.env, dir)) == OK) {
+        divf_ops.destroy(w->index);
+        w->index = loaded;
+        ++*at;
+    }
+    return rc;
+}
+
+static void test_out_of_memory(void **state)
+{
+    char dir[PATH_MAX];
+    struct divf_params params = divf_defaults();
+    params.soft_k = 2;
+    params.split_threshold = 1.5;
+    params.clusters = 10;
+    test_dir_make(dir);
+    bool done = false;
+    size_t failures = 0;
+    for (size_t fault = 1; !done; fault = test_next_fault(fault)) {
+        for (int after = 0; after < 2; after++) {
+            struct stored_rows w;
+            size_t at = 0;
+            world_open(&w, params, 6, 1500, 2);
+            test_fill_f32(&w.rng, w.rows, 1500, 6, 10, 0.3);
+            w.bench.mem.fail_at =
+                mem_live(&w.bench.mem) ? atomic_load(&w.bench.mem.calls) + fault : fault;
+            w.bench.mem.fail_after = after;
+            int rc = script(&w, dir, &at);
+            if (rc) {
+                failures++;
+                assert_code(rc, ERR_NO_MEMORY, &w.bench.error);
+            }
+            done = !test_allocations_succeed(&w.bench.mem);
+            stored_check(&w);
+            while (rc) {
+                rc = script(&w, dir, &at);
+                assert_ok(rc, &w.bench.error);
+            }
+            assert_int_equal(at, 10);
+            stored_check(&w);
+            world_expect_exact(&w, w.rows, 20, NULL);
+            stored_close(&w);
+        }
+    }
+    assert_true(failures > 50 / test_scale());
+    test_dir_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_saved_size),
         cmocka_unit_test(test_empty_and_provisional),
         cmocka_unit_test(test_mapped_equals_memory),
+        cmocka_unit_test(test_out_of_memory),
     };
     return test_run("divf_reload", tests);
 }

@@ -11,8 +11,7 @@
 -- clusters, what is merged, and past versions, and sweeps vary what a search leaves out.
 --
 -- A choice changes the size of clusters, and so the cost of 8 of them. Recall is therefore compared at equal
--- distances (distances@recall=0.95, and the Pareto figures). tests/unit/channi/test_phantom.c compares the phantom
--- dimensions that cosdata filters by: they change the vectors themselves, which no view does.
+-- distances (distances@recall=0.95, and the Pareto figures).
 
 local channi  = require "channi"
 local sift    = require("datasets").stream "photo-sift"

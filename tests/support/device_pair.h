@@ -7,7 +7,7 @@
 #include "tests/support/device.h"
 #include "tests/support/testing.h"
 
-enum { PAIR_ROWS = 5000, PAIR_QUERIES = 430, PAIR_ANSWERS = 22200, PAIR_ROW_BYTES = 32 };
+enum { PAIR_ROWS = 5000, PAIR_QUERIES = 430, PAIR_ANSWERS = 22200, PAIR_ROW_BYTES = 96 };
 
 struct device_pair {
     struct test_bench bench;

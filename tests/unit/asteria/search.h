@@ -39,64 +39,9 @@ static inline void world_open(struct asteria_world *w, struct asteria_params par
     asteria_world_create(w);
 }
 
-static inline const void *world_row(const struct asteria_world *w, size_t i)
-{
-    return w->rows + i * w->row_bytes;
-}
-
 static inline struct asteria_counts *world_counts(struct asteria_world *w)
 {
     return &state_of(w)->counts;
-}
-
-/* All stored rows that the filter allows, nearest first; the caller frees. */
-static inline struct test_truth *world_truth(const struct asteria_world *w, const void *query,
-                                             const struct id_filter *filter, size_t *n)
-{
-    struct test_truth *t = calloc(w->capacity + 1, sizeof *t);
-    *n = 0;
-    for (uint64_t i = 0; i < w->capacity; i++)
-        if (w->stored[i] && index_filter_allows(filter, i))
-            t[(*n)++] =
-                (struct test_truth){ asteria_distance(&w->bench.env, query, world_row(w, i)), i };
-    qsort(t, *n, sizeof *t, test_truth_order);
-    return t;
-}
-
-static inline struct work world_search(struct asteria_world *w, const void *queries, size_t n,
-                                       size_t k, const struct asteria_knobs *knobs,
-                                       const struct id_filter *filter, size_t threads,
-                                       uint64_t *ids, float *distances)
-{
-    const struct search_request request = {
-        { queries, n, w->dim, w->bench.env.element }, k, knobs, filter, threads
-    };
-    struct search_result result = { .ids = ids, .distances = distances };
-    assert_ok(asteria_ops.search(w->index, &request, &result), &w->bench.error);
-    return result.work;
-}
-
-/* The answer equals the ground truth to the last bit, ties included. */
-static inline void world_expect_exact(struct asteria_world *w, const void *query, size_t k,
-                                      const struct asteria_knobs *knobs,
-                                      const struct id_filter *filter)
-{
-    uint64_t *ids = calloc(k, sizeof *ids);
-    float *distances = calloc(k, sizeof *distances);
-    size_t n = 0;
-    struct test_truth *t = world_truth(w, query, filter, &n);
-    world_search(w, query, 1, k, knobs, filter, 1, ids, distances);
-    for (size_t i = 0; i < k; i++)
-        if (ids[i] != (i < n ? t[i].id : INDEX_NO_ID) ||
-            (i < n ? distances[i] != t[i].distance : !isinf(distances[i])))
-            fail_msg("dim %zu, %zu rows, k %zu, order %d, mode %d: answer %zu is %" PRIu64
-                     " at %.9g, and should be %" PRIu64 " at %.9g",
-                     w->dim, w->live, k, (int)knobs->probe_order, (int)knobs->mode, i, ids[i],
-                     (double)distances[i], i < n ? t[i].id : INDEX_NO_ID,
-                     i < n ? (double)t[i].distance : INFINITY);
-    free(ids);
-    free(distances);
-    free(t);
 }
 
 /* Recall@k of n queries. */

@@ -190,54 +190,71 @@ static inline void asteria_world_maintain_all(struct asteria_world *w)
         assert_true(i < 100);
 }
 
-static inline double asteria_world_distance(const struct asteria_world *w, size_t a, size_t b)
+static inline const void *world_row(const struct asteria_world *w, size_t i)
 {
-    double aa = 0, bb = 0, ab = 0;
-
-    for (size_t i = 0; i < w->dim; i++) {
-        const bool bytes = w->bench.env.element == INDEX_U8;
-        const float *fa = (const float *)(const void *)(w->rows + a * w->row_bytes);
-        const float *fb = (const float *)(const void *)(w->rows + b * w->row_bytes);
-        const double x = bytes ? w->rows[a * w->dim + i] : fa[i];
-        const double y = bytes ? w->rows[b * w->dim + i] : fb[i];
-
-        aa += x * x;
-        bb += y * y;
-        ab += x * y;
-    }
-    return 2 - 2 * ab / sqrt(aa * bb);
+    return w->rows + i * w->row_bytes;
 }
 
-/* Certified searches for rows, stored or not, return the true nearest ones. */
+/* All stored rows that the filter allows, nearest first; the caller frees. */
+static inline struct test_truth *world_truth(const struct asteria_world *w, const void *query,
+                                             const struct id_filter *filter, size_t *n)
+{
+    struct test_truth *t = calloc(w->capacity + 1, sizeof *t);
+    *n = 0;
+    for (uint64_t i = 0; i < w->capacity; i++)
+        if (w->stored[i] && index_filter_allows(filter, i))
+            t[(*n)++] =
+                (struct test_truth){ asteria_distance(&w->bench.env, query, world_row(w, i)), i };
+    qsort(t, *n, sizeof *t, test_truth_order);
+    return t;
+}
+
+static inline struct work world_search(struct asteria_world *w, const void *queries, size_t n,
+                                       size_t k, const struct asteria_knobs *knobs,
+                                       const struct id_filter *filter, size_t threads,
+                                       uint64_t *ids, float *distances)
+{
+    const struct search_request request = {
+        { queries, n, w->dim, w->bench.env.element }, k, knobs, filter, threads
+    };
+    struct search_result result = { .ids = ids, .distances = distances };
+    assert_ok(asteria_ops.search(w->index, &request, &result), &w->bench.error);
+    return result.work;
+}
+
+/* The answer equals the ground truth to the last bit, ties included. */
+static inline void world_expect_exact(struct asteria_world *w, const void *query, size_t k,
+                                      const struct asteria_knobs *knobs,
+                                      const struct id_filter *filter)
+{
+    uint64_t *ids = calloc(k, sizeof *ids);
+    float *distances = calloc(k, sizeof *distances);
+    size_t n = 0;
+    struct test_truth *t = world_truth(w, query, filter, &n);
+    world_search(w, query, 1, k, knobs, filter, 1, ids, distances);
+    for (size_t i = 0; i < k; i++)
+        if (ids[i] != (i < n ? t[i].id : INDEX_NO_ID) ||
+            (i < n ? distances[i] != t[i].distance : !isinf(distances[i])))
+            fail_msg("step %zu, dim %zu, %zu rows, k %zu, order %d, mode %d: answer %zu is %" PRIu64
+                     " at %.9g, and should be %" PRIu64 " at %.9g",
+                     w->step, w->dim, w->live, k, (int)knobs->probe_order, (int)knobs->mode, i,
+                     ids[i], (double)distances[i], i < n ? t[i].id : INDEX_NO_ID,
+                     i < n ? (double)t[i].distance : INFINITY);
+    free(ids);
+    free(distances);
+    free(t);
+}
+
+/* Certified searches for rows, stored or not. */
 static inline void asteria_world_search(struct asteria_world *w, size_t queries)
 {
-    enum { NEAR = 5 };
     struct asteria_knobs knobs;
 
     param_defaults(asteria_ops.knobs, &knobs);
     knobs.mode = MODE_CERTIFIED;
     knobs.nprobe = 1 << 22;
-    for (size_t q = 0; q < queries; q++) {
-        const size_t row = rng_below(&w->rng, w->capacity);
-        uint64_t ids[NEAR];
-        float distances[NEAR];
-        const struct search_request request = { rows_from(w, row, 1), NEAR, &knobs, NULL, 1 };
-        struct search_result result = { .ids = ids, .distances = distances };
-
-        assert_ok(asteria_ops.search(w->index, &request, &result), &w->bench.error);
-        for (size_t i = 0; i < NEAR && i < w->live; i++) {
-            size_t nearer = 0;
-
-            assert_true(ids[i] < w->capacity && w->stored[ids[i]]);
-            const double at = asteria_world_distance(w, row, ids[i]);
-            assert_true(fabs(at - (double)distances[i]) < 1e-4);
-            for (size_t j = 0; j < w->capacity; j++)
-                nearer += w->stored[j] && asteria_world_distance(w, row, j) < at - 1e-5;
-            if (nearer > i)
-                fail_msg("step %zu: query %zu: answer %zu is id %zu at %g, %zu rows are nearer",
-                         w->step, row, i, (size_t)ids[i], at, nearer);
-        }
-    }
+    for (size_t q = 0; q < queries; q++)
+        world_expect_exact(w, world_row(w, rng_below(&w->rng, w->capacity)), 5, &knobs, NULL);
 }
 
 #endif

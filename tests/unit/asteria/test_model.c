@@ -215,13 +215,42 @@ static void test_check(void **state)
     free(rows);
 }
 
+/* Every allocation of a fit fails in turn, of a sample of the rows and with learned vantages too. */
+static void test_no_memory(void **state)
+{
+    enum { N = 60, DIM = 10 };
+    static const enum asteria_rotation_kind kinds[] = { ROTATION_BOR, ROTATION_OPQ,
+                                                        ROTATION_IDENTITY };
+    struct rng r = rng_at(test_seed(), 10);
+    float *rows = unit_rows(&r, N, DIM);
+    struct test_bench b;
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
+    for (size_t kind = 0; kind < 3; kind++) {
+        struct asteria_params p = params_of(kinds[kind], ECC_GOLAY);
+        p.train_rows = kind == 1 ? 40 : 50000;
+        p.vantages = kind == 2 ? VANTAGE_LEARNED : 0;
+        bool hit = true;
+        for (size_t i = 1; hit; i++) {
+            struct asteria_model *model = NULL;
+            test_fail_allocation(&b.mem, i, false);
+            const int rc = asteria_model_fit(&model, &b.env, &p, 6, rows, N, NULL, 1, NULL);
+            hit = test_allocations_succeed(&b.mem);
+            assert_code(rc, hit ? ERR_NO_MEMORY : OK, &b.error);
+            asteria_model_destroy(&b.env, model);
+            assert_int_equal(mem_live(&b.mem), 0);
+        }
+    }
+    test_bench_end(&b);
+    free(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_kind), cmocka_unit_test(test_word_lengths),
         cmocka_unit_test(test_few_rows),   cmocka_unit_test(test_flat_rows),
         cmocka_unit_test(test_threads),    cmocka_unit_test(test_from),
-        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_check),      cmocka_unit_test(test_no_memory),
     };
     return test_run("asteria: models", tests);
 }

@@ -307,38 +307,6 @@ static void test_estimated_distances(void **state)
     asteria_world_close(&w);
 }
 
-/* Re-encoding to a newer model bucket by bucket: answers are exact all the time. */
-static void test_two_generations(void **state)
-{
-    struct asteria_world w;
-    struct asteria_params params = world_defaults();
-    size_t both = 0;
-    params.eps0 = 12;
-    params.retrain_share = .2;
-    world_open(&w, params, INDEX_F32, 24, 2400, 1);
-    asteria_world_train(&w, 0, 800);
-    asteria_world_insert(&w, 0, 800);
-    asteria_world_insert(&w, 800, 1200);
-    bool more = true;
-    for (size_t step = 0; more && step < 4000; step++) {
-        const struct asteria *a = asteria_of(w.index);
-        const bool two = a->generations[0] && a->generations[1];
-        both += two;
-        if (two && both % 8 == 1) {
-            struct asteria_knobs knobs = world_knobs();
-            knobs.nprobe = EVERY;
-            knobs.probe_order = step % (ORDER_HYBRID + 1);
-            expect_exact_everywhere(&w, knobs);
-            knobs.mode = MODE_CERTIFIED;
-            expect_exact_everywhere(&w, knobs);
-            asteria_world_remove(&w, rng_below(&w.rng, 2000), 1, 1);
-        }
-        assert_ok(asteria_ops.maintain(w.index, 60, &more), &w.bench.error);
-    }
-    assert_true(both > 0);
-    asteria_world_close(&w);
-}
-
 static void test_threads_and_repeats(void **state)
 {
     enum { N = 64, K = 10 };
@@ -417,7 +385,6 @@ int main(void)
         cmocka_unit_test(test_beam_without_graph),
         cmocka_unit_test(test_heuristic_switches),
         cmocka_unit_test(test_estimated_distances),
-        cmocka_unit_test(test_two_generations),
         cmocka_unit_test(test_threads_and_repeats),
         cmocka_unit_test(test_distances_are_few),
         cmocka_unit_test(test_bounds_spare_distances),

@@ -32,8 +32,9 @@ static void search_row(struct reader *r, size_t row, const struct asteria_knobs 
 
     r->rc = asteria_ops.search(r->w->index, &request, &result);
     for (size_t i = 0; r->rc == OK && i < NEAR; i++)
-        r->wrong += ids[i] >= ROWS ||
-                    fabs(asteria_world_distance(r->w, row, ids[i]) - (double)distances[i]) > 1e-4;
+        r->wrong += ids[i] >= ROWS || fabsf(asteria_distance(&r->w->bench.env, world_row(r->w, row),
+                                                             world_row(r->w, ids[i])) -
+                                            distances[i]) > 1e-4F;
     r->wrong += r->rc == OK && !(distances[0] < 1e-5F);
     r->searches++;
 }

@@ -182,6 +182,8 @@ void shelf_open(struct shelf *s, struct channi_cache_options options)
     assert_ok(channi_cache_create(&s->cache, &s->f.bench.env, &options), &s->f.bench.error);
     for (size_t i = 0; i < FILES; i++)
         assert_ok(channi_cache_join(s->cache, s->bases + i, NULL), &s->f.bench.error);
+    s->fetch = channi_fetch_create(s->cache);
+    assert_non_null(s->fetch);
 }
 
 void shelf_begin(struct shelf *s, unsigned with, struct channi_cache_options options)
@@ -205,6 +207,7 @@ void shelf_begin(struct shelf *s, unsigned with, struct channi_cache_options opt
 
 void shelf_close(struct shelf *s)
 {
+    channi_fetch_destroy(s->fetch);
     assert_ok(channi_cache_check(s->cache), &s->f.bench.error);
     channi_cache_destroy(s->cache);
     s->cache = NULL;
@@ -226,20 +229,27 @@ struct channi_cache_counts counts_of(const struct shelf *s)
     return c;
 }
 
-void take_all(struct shelf *s, struct channi_fetch *f, const size_t *which, size_t n)
+void take_all(struct shelf *s, const size_t *which, size_t n)
 {
     bool came[FILES * 2] = { false };
     const struct channi_image *image;
     size_t i, taken = 0;
     int rc;
 
-    for (; channi_fetch_next(f, &i, &image, &rc); taken++) {
+    for (; channi_fetch_next(s->fetch, &i, &image, &rc); taken++) {
         assert_ok(rc, &s->f.bench.error);
         assert_true(i < n && !came[i]);
         came[i] = true;
         assert_image(image, &s->filed[which[i]], &s->f, !(s->with & WITH_COLD));
     }
     assert_int_equal(taken, n);
+}
+
+void take_run(struct shelf *s, size_t first, size_t n)
+{
+    assert_ok(channi_fetch_ask(s->fetch, s->list + first, n), &s->f.bench.error);
+    take_all(s, in_order + first, n);
+    channi_fetch_done(s->fetch);
 }
 
 const size_t in_order[FILES] = { 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,

@@ -59,7 +59,8 @@ struct shelf {
     struct filed filed[FILES];
     struct channi_base bases[FILES], *list[FILES];
     struct channi_cache *cache;
-    struct fault_plan plan; /* for the cache's calls */
+    struct channi_fetch *fetch; /* of the cache */
+    struct fault_plan plan;     /* for the cache's calls */
     struct file_fault fault;
     size_t hot_bytes, largest; /* of all files; of one file */
     unsigned with;
@@ -78,6 +79,8 @@ void make_cold(struct shelf *); /* drops the files from the page cache */
 struct channi_cache_counts counts_of(const struct shelf *);
 /* Takes all requested clusters. which[]: files in the order of requests. Each must arrive once,
    with its content. */
-void take_all(struct shelf *, struct channi_fetch *, const size_t *which, size_t n);
+void take_all(struct shelf *, const size_t *which, size_t n);
+/* Requests files first .. first + n - 1, takes them, and lets them go. */
+void take_run(struct shelf *, size_t first, size_t n);
 
 #endif

@@ -1,12 +1,10 @@
 /* test_build.c - CHANNI's build: when it runs, where rows go, equal results with any number of
- * threads, its memory, and codes, of deltas too. */
+ * threads, its memory, and the codes of deltas. */
 #include <limits.h>
 
 #include "algorithms/channi/build/build.h"
 #include "algorithms/channi/index.h"
-#include "algorithms/channi/rewrite/internal.h"
 #include "algorithms/channi/versions/view.h"
-#include "algorithms/common/quantizer/quantizer.h"
 #include "tests/unit/channi/build.h"
 
 /* -------------------------------------------------------------------------------- builds */
@@ -196,73 +194,6 @@ static void test_list_goes_before_splits(void **state)
 
 /* --------------------------------------------------------------------------------- codes */
 
-/* Checks that the codes of the first 100 rows bound their distances to row 500, the query. */
-static void expect_bounds(const struct book *b, const struct quantizer *q, const void *query,
-                          const struct channi_cluster_contents *codes)
-{
-    float estimate[QUANTIZER_BLOCK];
-
-    for (size_t block = 0; block < 2; block++) {
-        const unsigned char *at = (const unsigned char *)codes->codes + block * q->block_bytes;
-
-        (void)quantizer_scan(q, query, at, INFINITY, estimate);
-        for (unsigned i = 0; block * QUANTIZER_BLOCK + i < 100 && i < QUANTIZER_BLOCK; i++) {
-            if (q->refines)
-                (void)quantizer_refine(q, query, at, i, INFINITY, &estimate[i]);
-            const struct quantizer_bounds bounds = quantizer_bounds(q, query, at, i, estimate[i]);
-            const double d =
-                book_distance(b, book_row(b, 500), book_row(b, block * QUANTIZER_BLOCK + i));
-            assert_true((double)bounds.lower <= d * (1 + 1e-3) + 1);
-            assert_true((double)bounds.upper >= d * (1 - 1e-3) - 1);
-        }
-    }
-}
-
-static void test_codes(void **state)
-{
-    struct channi_params params = build_params();
-    struct book b;
-    struct channi_cluster_contents codes = { 0 };
-    struct mem_group memory;
-
-    params.cluster_index = INSIDE_CODES;
-    book_open(&b, params, INDEX_U8, DIM, ROWS, 1);
-    book_fill(&b, 0, ROWS, 30, .4);
-    struct channi *c = book_channi(&b);
-    memory = (struct mem_group){ .mem = c->base.env.mem };
-    assert_ok(channi_codes_make(c, b.rows, 100, &memory, &codes), &b.bench.error);
-    assert_null(codes.codes); /* there is no quantizer yet */
-    assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
-    const struct quantizer *q = c->quantizer;
-    assert_non_null(q);
-    assert_ok(channi_codes_make(c, b.rows, 100, &memory, &codes), &b.bench.error);
-    assert_int_equal(codes.codes_bytes, 2 * q->block_bytes);
-    assert_int_equal(codes.centre_bytes, q->work_dim * sizeof(float));
-
-    float row[DIM], mean[DIM] = { 0 };
-    float *work = calloc(q->work_dim, sizeof *work);
-    void *query = aligned_alloc(64, q->query_bytes);
-    assert_true(work && query);
-    for (size_t i = 0; i < 100; i++)
-        for (size_t j = 0; j < DIM; j++)
-            mean[j] += (float)b.rows[i * DIM + j] / 100;
-    quantizer_transform(q, mean, 1, work);
-    for (size_t j = 0; j < q->work_dim; j++)
-        assert_float_equal(work[j], codes.centre[j], 1e-2);
-    for (size_t j = 0; j < DIM; j++)
-        row[j] = b.rows[500 * DIM + j];
-    quantizer_transform(q, row, 1, work);
-    quantizer_query(q, work, query);
-    quantizer_query_certain(q, query);
-    quantizer_query_list(q, query, codes.centre, b.bench.env.kernels->l2sq_f32(row, mean, DIM),
-                         codes.code_error);
-    expect_bounds(&b, q, query, &codes);
-    free(work);
-    free(query);
-    mem_group_free(&memory);
-    book_close(&b);
-}
-
 /* With codes a search compares few rows of a delta exactly, one at a time as in one commit, in an
    index that was saved and read as in the one that was. Deleted rows are no answers, and where few are left
    they are not compared. */
@@ -320,7 +251,6 @@ int main(void)
         cmocka_unit_test(test_build_of_equal_rows),
         cmocka_unit_test(test_same_at_any_threads),
         cmocka_unit_test(test_list_goes_before_splits),
-        cmocka_unit_test(test_codes),
         cmocka_unit_test(test_coded_deltas),
     };
     return test_run("channi_build", tests);

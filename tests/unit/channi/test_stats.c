@@ -1,4 +1,5 @@
-/* test_stats.c - an index's reports: sizes, counters, memory, clusters. */
+/* test_stats.c - an index's reports: sizes, counters, memory. That clusters fit
+ * is contract/test_clusters. */
 #include "algorithms/channi/index.h"
 #include "algorithms/channi/rewrite/replace.h"
 #include "tests/unit/channi/build.h"
@@ -118,42 +119,6 @@ static void test_stats(void **state)
     book_close(&b);
 }
 
-static int take_medoid(void *to, uint64_t cluster, uint64_t id)
-{
-    ((uint64_t *)to)[cluster] = id;
-    return OK;
-}
-
-static void test_memory_and_clusters(void **state)
-{
-    struct book b;
-    struct memory_use use;
-    uint64_t ids[ROWS], numbers[ROWS], medoids[ROWS];
-
-    book_open(&b, build_params(), INDEX_F32, DIM, ROWS, 1);
-    book_fill(&b, 0, ROWS, 30, .2);
-    assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
-    assert_ok(channi_ops.memory(b.index, &use), &b.bench.error);
-    const uint64_t sum = use.vectors + use.codes + use.graph + use.ids + use.other;
-    assert_true(sum <= mem_live(&b.bench.mem) && 2 * sum > mem_live(&b.bench.mem));
-    assert_true(use.disk > ROWS * (DIM * 4 + 8));
-    assert_true(use.vectors >= ROWS * DIM * 4); /* all clusters are in the cache */
-
-    for (size_t i = 0; i < ROWS; i++)
-        ids[i] = medoids[i] = i;
-    struct cluster_request request = { .level = 1, .ids = ids, .n = ROWS };
-    struct cluster_result result = { .of_ids = numbers, .medoid = take_medoid, .to = medoids };
-    assert_ok(channi_ops.cluster(b.index, &request, &result), &b.bench.error);
-    assert_true(result.clusters == 24 && result.levels == 1 && result.level == 0);
-    for (size_t i = 0; i < ROWS; i++)
-        assert_true(numbers[i] < 24);
-    for (size_t i = 0; i < 24; i++)
-        assert_int_equal(numbers[medoids[i]], i);
-    assert_ok(book_remove(&b, 5), &b.bench.error);
-    assert_code(channi_ops.cluster(b.index, &request, &result), ERR_UNKNOWN_ID, &b.bench.error);
-    book_close(&b);
-}
-
 /* A delta has chunks of 16, 32 and 64 rows, so it is no larger than for 112 vectors. */
 static void test_attributes_are_no_vectors(void **state)
 {
@@ -176,7 +141,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_stats),
-        cmocka_unit_test(test_memory_and_clusters),
         cmocka_unit_test(test_attributes_are_no_vectors),
     };
     return test_run("channi_stats", tests);

@@ -189,46 +189,6 @@ static void test_memory(void **state)
     free(p);
 }
 
-static void replace(struct pair *p, struct twin *t, struct index *index)
-{
-    size_t done = 0;
-    assert_ok(divf_ops.remove(index, p->ids + HALF, 90, &done), &t->bench.error);
-    assert_ok(divf_ops.insert(index, rows_of(p, t, HALF, 90), p->ids + HALF, &done),
-              &t->bench.error);
-    assert_ok(divf_ops.check(index, NULL), &t->bench.error);
-}
-
-/* A saved index continues as the one that saved it, in memory and mapped. */
-static void test_reload(void **state)
-{
-    struct pair *p = pair_of_rows();
-    char dir[PATH_MAX], own[PATH_MAX];
-    test_dir_make(dir);
-    test_dir_make(own);
-    for (size_t kind = 0; kind < KINDS; kind++)
-        for (int64_t storage = DIVF_RAM; storage <= DIVF_MMAP; storage++) {
-            struct twin *t = &p->bytes;
-            struct index *loaded = NULL;
-            fill(p, t, INDEX_U8, own, params_of(&kinds[kind], storage));
-            expect_same(p, t, t->index, t, t->index); /* learns when to stop, which is saved */
-            assert_ok(divf_ops.save(t->index, dir), &t->bench.error);
-            assert_ok(divf_ops.load(&loaded, &t->bench.env, dir), &t->bench.error);
-            assert_ok(divf_ops.check(loaded, NULL), &t->bench.error);
-            expect_same(p, t, t->index, t, loaded);
-            replace(p, t, t->index);
-            replace(p, t, loaded);
-            expect_same(p, t, t->index, t, loaded);
-            divf_ops.destroy(loaded);
-            t->bench.env.element = INDEX_F32; /* not as floats */
-            assert_code(divf_ops.load(&loaded, &t->bench.env, dir), ERR_DIMENSION, &t->bench.error);
-            t->bench.env.element = INDEX_U8;
-            twin_close(t);
-        }
-    test_dir_remove(dir);
-    test_dir_remove(own);
-    free(p);
-}
-
 /* Sums of squares that a float cannot hold are rounded, and the codes exclude no row for that. */
 static void test_wide_rows(void **state)
 {
@@ -278,7 +238,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_as_floats),
                                         cmocka_unit_test(test_memory),
-                                        cmocka_unit_test(test_reload),
                                         cmocka_unit_test(test_wide_rows) };
     return test_run("divf, bytes", tests);
 }

@@ -1,5 +1,5 @@
-/* test_codes.c - divf with each quantizer: answers of a full scan, moved and
-   damaged codes, threads. */
+/* test_codes.c - divf with each quantizer: answers of a full scan, and damaged codes. Codes that move
+   with their vectors are contract/test_contract. */
 #include "tests/unit/divf/support.h"
 
 enum { DIM = 24, N = 3000, QUERIES = 120, K = 10 };
@@ -193,116 +193,6 @@ static void test_rabitq_recall(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------ moved codes */
-
-static size_t some_slots(struct stored_rows *w, size_t from, size_t to, uint32_t *slots)
-{
-    const struct divf_lists *lists = &divf_of(w->index)->lists;
-    size_t n = divf_list_slots(lists, from, slots), kept = 0;
-    assert_int_equal(n, lists->list[from]->live);
-    for (size_t i = 0; i < n; i++)
-        if (!divf_slot_in_list(lists, slots[i], to) && rng_below(&w->rng, 3) == 0)
-            slots[kept++] = slots[i];
-    return kept;
-}
-
-static void move(struct divf_lists *lists, size_t from, size_t to, const uint32_t *slots, size_t n)
-{
-    uint32_t was[N];
-    divf_list_move(lists, from, to, slots, n, was);
-    divf_list_bury(lists, from, was, n);
-}
-
-static void move_some(struct stored_rows *w)
-{
-    struct divf *d = divf_of(w->index);
-    uint32_t slots[N];
-    size_t from = rng_below(&w->rng, d->lists.n), to = rng_below(&w->rng, d->lists.n);
-    size_t n = from == to ? 0 : some_slots(w, from, to, slots);
-    assert_ok(divf_list_reserve(&d->lists, to, n), &w->bench.error);
-    move(&d->lists, from, to, slots, n);
-    for (size_t i = 0; i < n; i++)
-        assert_true(divf_slot_in_list(&d->lists, slots[i], to) &&
-                    !divf_slot_in_list(&d->lists, slots[i], from));
-}
-
-static void drop_some(struct stored_rows *w)
-{
-    struct divf *d = divf_of(w->index);
-    uint32_t slots[N];
-    size_t list = rng_below(&w->rng, d->lists.n), n = divf_list_slots(&d->lists, list, slots);
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t *places = divf_slot_places(&d->lists, slots[i]);
-        if (d->lists.soft_k > 1 && places[1] != PLACE_NONE && rng_below(&w->rng, 4) == 0)
-            slots[kept++] = slots[i];
-    }
-    divf_list_drop(&d->lists, list, slots, kept);
-}
-
-static void move_centroid(struct stored_rows *w)
-{
-    struct divf *d = divf_of(w->index);
-    float centroid[DIM];
-    test_fill_f32(&w->rng, centroid, 1, DIM, 1, 0.5);
-    divf_centroid_set(&d->lists, rng_below(&w->rng, d->lists.n), centroid);
-}
-
-/* Empties a list into another one and removes it. */
-static void dissolve(struct stored_rows *w)
-{
-    struct divf *d = divf_of(w->index);
-    uint32_t slots[N];
-    if (d->lists.n < 4)
-        return;
-    size_t from = rng_below(&w->rng, d->lists.n), to = (from + 1) % d->lists.n;
-    size_t n = divf_list_slots(&d->lists, from, slots), twice = 0, once = 0;
-    uint32_t both[N];
-    for (size_t i = 0; i < n; i++) {
-        if (divf_slot_in_list(&d->lists, slots[i], to))
-            both[twice++] = slots[i];
-        else
-            slots[once++] = slots[i];
-    }
-    assert_ok(divf_list_reserve(&d->lists, to, once), &w->bench.error);
-    divf_list_drop(&d->lists, from, both, twice);
-    move(&d->lists, from, to, slots, once);
-    assert_int_equal(d->lists.list[from]->live, 0);
-    divf_list_remove(&d->lists, from);
-}
-
-static void add_list(struct stored_rows *w)
-{
-    struct divf *d = divf_of(w->index);
-    float centroid[DIM];
-    test_fill_f32(&w->rng, centroid, 1, DIM, 1, 0.5);
-    assert_ok(divf_list_add(&d->lists, centroid, 7), &w->bench.error);
-}
-
-static void test_moved_codes(void **state)
-{
-    static void (*const changes[])(struct stored_rows *) = { move_some, move_some,     drop_some,
-                                                             add_list,  move_centroid, dissolve };
-    for (size_t kind = 0; kind < KINDS; kind++) {
-        for (int64_t soft_k = 1; soft_k <= 3; soft_k += 2) {
-            struct stored_rows w;
-            open_filled(&w, params_of(&kinds[kind], 12, soft_k), 1);
-            for (int step = 0; step < 40; step++) {
-                assert_ok(divf_lists_detach(divf_of(w.index)), &w.bench.error);
-                changes[rng_below(&w.rng, sizeof changes / sizeof *changes)](&w);
-                divf_lists_publish(divf_of(w.index));
-                if (rng_below(&w.rng, 4) == 0)
-                    divf_list_compact(divf_of(w.index),
-                                      rng_below(&w.rng, divf_of(w.index)->lists.n));
-                stored_check(&w);
-            }
-            for (size_t q = 0; q < 20; q++)
-                world_expect_exact(&w, w.rows + q * 31 * DIM, 12, NULL);
-            stored_close(&w);
-        }
-    }
-}
-
 /* A code of another vector, or encoded for another list, is detected. */
 static void test_check_finds_damage(void **state)
 {
@@ -330,38 +220,6 @@ static void test_check_finds_damage(void **state)
 }
 
 /* -------------------------------------------------------------------------- threads */
-
-/* Compares all chunks of all lists byte for byte. */
-static void expect_same_chunks(const struct stored_rows *a, const struct stored_rows *b)
-{
-    const struct divf_lists *x = &divf_of(a->index)->lists, *y = &divf_of(b->index)->lists;
-    assert_int_equal(x->n, y->n);
-    for (size_t i = 0; i < x->n; i++) {
-        assert_int_equal(x->list[i]->rows, y->list[i]->rows);
-        assert_true(!(x->list[i]->error < y->list[i]->error) &&
-                    !(x->list[i]->error > y->list[i]->error));
-        for (uint32_t c = 0; c < x->list[i]->n_chunks; c++) {
-            const struct divf_chunk *p = divf_chunk_at(x->chunks, x->list[i]->chunks[c]);
-            const struct divf_chunk *q = divf_chunk_at(y->chunks, y->list[i]->chunks[c]);
-            assert_true(divf_chunk_live(x->chunks, x->list[i]->chunks[c]) ==
-                        divf_chunk_live(y->chunks, y->list[i]->chunks[c]));
-            assert_memory_equal(p->slots, q->slots, sizeof p->slots);
-            assert_memory_equal(p->block, q->block, x->chunks->block_bytes);
-        }
-    }
-}
-
-static void test_threads_leave_no_trace(void **state)
-{
-    for (size_t kind = 0; kind < KINDS; kind++) {
-        struct stored_rows one, many;
-        open_filled(&one, params_of(&kinds[kind], 30, 2), 1);
-        open_filled(&many, params_of(&kinds[kind], 30, 2), 4);
-        expect_same_chunks(&one, &many);
-        stored_close(&one);
-        stored_close(&many);
-    }
-}
 
 /* Training while vectors are stored, in a provisional list at first: codes exist
    once the codebook does. */
@@ -395,9 +253,7 @@ int main(void)
         cmocka_unit_test(test_rerank),
         cmocka_unit_test(test_scan_budget),
         cmocka_unit_test(test_rabitq_recall),
-        cmocka_unit_test(test_moved_codes),
         cmocka_unit_test(test_check_finds_damage),
-        cmocka_unit_test(test_threads_leave_no_trace),
         cmocka_unit_test(test_training_later),
     };
     return test_run("divf_codes", tests);

@@ -58,19 +58,6 @@ static double misfiled(const struct stored_rows *w)
     return w->n > 0 ? (double)wrong / (double)w->n : 0;
 }
 
-static void some_searches(struct stored_rows *w, size_t n)
-{
-    float *query = calloc(w->dim, sizeof *query);
-    uint64_t ids[4];
-    float distances[4];
-    for (size_t q = 0; q < n; q++) {
-        size_t row = (size_t)rng_below(&w->rng, w->capacity);
-        memcpy(query, w->rows + row * w->dim, w->dim * sizeof *query);
-        world_search(w, query, 1, 4, 2, NULL, 1, ids, distances);
-    }
-    free(query);
-}
-
 /* Trained on both ends of a line, then filled with its middle. */
 static void drifted(struct stored_rows *w, struct divf_params params, size_t dim)
 {
@@ -175,27 +162,6 @@ static void test_conditions(void **state)
     stored_close(&w);
 }
 
-static void test_identical_vectors(void **state)
-{
-    for (size_t p = 0; p < POLICIES; p++) {
-        struct stored_rows w;
-        struct divf_params params = policy_params(policies[p]);
-        params.clusters = 4;
-        world_open(&w, params, 3, 800, 1);
-        for (size_t i = 0; i < 800; i++) /* four points; then 700 times one of them */
-            for (size_t j = 0; j < 3; j++)
-                w.rows[3 * i + j] = i < 100 ? (float)(i % 4 * (j + 1)) : 3;
-        for (size_t i = 100; i < 800; i++)
-            memcpy(w.rows + 3 * i, w.rows + 3 * 1, 3 * sizeof(float));
-        assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 100)), &w.bench.error);
-        assert_int_equal(stored_insert(&w, 0, 800), OK);
-        maintain_all(&w, 0);
-        assert_true(test_stat(w.index, "n_clusters") <= 5);
-        world_expect_exact(&w, w.rows, 20, NULL);
-        stored_close(&w);
-    }
-}
-
 /* A list of a new codebook that is still empty is kept; lists that
    deletions emptied are removed. */
 static void test_merges(void **state)
@@ -286,28 +252,6 @@ static void test_budget(void **state)
         assert_true(counters(&w).distances > 0);
         assert_true(counters(&w).distances < earned + 20000); /* and a step */
         stored_close(&w);
-    }
-}
-
-/* The same calls build the same index. */
-static void test_determinism(void **state)
-{
-    for (size_t p = 0; p < POLICIES; p++) {
-        struct stored_rows a, b;
-        struct divf_params params = policy_params(policies[p]);
-        params.cost_probe = 1;
-        drifted(&a, params, 8);
-        drifted(&b, params, 8);
-        some_searches(&a, 50);
-        some_searches(&b, 50);
-        maintain_all(&a, 700);
-        maintain_all(&b, 700);
-        const struct divf *x = divf_of(a.index), *y = divf_of(b.index);
-        assert_int_equal(x->lists.n, y->lists.n);
-        assert_memory_equal(x->lists.centroids, y->lists.centroids, x->lists.n * 8 * sizeof(float));
-        assert_memory_equal(&x->counters, &y->counters, sizeof x->counters);
-        stored_close(&a);
-        stored_close(&b);
     }
 }
 
@@ -458,12 +402,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lire_property),
         cmocka_unit_test(test_conditions),
-        cmocka_unit_test(test_identical_vectors),
         cmocka_unit_test(test_merges),
         cmocka_unit_test(test_state_follows),
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_determinism),
         cmocka_unit_test(test_cost_follows_queries),
         cmocka_unit_test(test_dedrift),
         cmocka_unit_test(test_ada_follows_queries),

@@ -244,22 +244,6 @@ static void test_a_copy_leaves_the_log_alone(void **state)
     end(&s);
 }
 
-static void test_no_memory(void **state)
-{
-    struct shell s;
-
-    begin(&s, NULL);
-    s.mem.fail_at = atomic_load(&s.mem.calls) + 1;
-    assert_code(durable_take_folder(&s.d, NULL), ERR_NO_MEMORY, &s.error);
-    s.mem.fail_at = 0;
-    open_log(&s);
-    const struct durable_snapshot snapshot = snapshot_of(&s);
-    s.mem.fail_at = atomic_load(&s.mem.calls) + 1;
-    assert_code(durable_checkpoint(&s.d, &snapshot), ERR_NO_MEMORY, &s.error);
-    assert_int_equal(s.wrote, 0);
-    end(&s);
-}
-
 /* --------------------------------------------------------------------------------- loading */
 
 struct loads {
@@ -335,7 +319,6 @@ int main(void)
         cmocka_unit_test(test_when_a_checkpoint_is_due),
         cmocka_unit_test(test_every_call_fails),
         cmocka_unit_test(test_a_copy_leaves_the_log_alone),
-        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_which_index_is_loaded),
     };
     return test_run("durable", tests);

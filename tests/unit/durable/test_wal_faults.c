@@ -1,4 +1,5 @@
-/* test_wal_faults.c - commits whose calls fail, commits without memory, commits by many threads. */
+/* test_wal_faults.c - commits whose calls fail, and commits by many threads. Memory that fails is
+ * contract/test_faults. */
 #include "tests/unit/durable/log.h"
 
 /* Commits, rotates and deletes files; repeats what failed. acknowledged[]: in order. */
@@ -128,41 +129,6 @@ static void test_uncut(void **state)
     end(&t);
 }
 
-static void test_out_of_memory(void **state)
-{
-    struct log_test t;
-    begin(&t);
-    bool done = false;
-    for (size_t i = 1; !done; i++) {
-        struct wal *j = NULL;
-        t.mem.fail_at = atomic_load(&t.mem.calls) + i;
-        t.mem.failed = false;
-        int rc = wal_open(&j, &t.env, WAL_WRITTEN, 0, NULL);
-        if (!rc) {
-            rc = commit(j, 1, 30);
-            if (rc) {
-                assert_code(rc, ERR_NO_MEMORY, &t.error);
-                assert_ok(commit(j, 1, 30), &t.error);
-            }
-            uint64_t lsn;
-            rc = wal_rotate(j, &lsn);
-            if (rc) {
-                assert_code(rc, ERR_NO_MEMORY, &t.error);
-                assert_ok(wal_rotate(j, &lsn), &t.error);
-            }
-            done = !t.mem.failed;
-            t.mem.fail_at = 0;
-            expect(&t, 0, 1, 30, 0);
-        } else {
-            assert_code(rc, ERR_NO_MEMORY, &t.error);
-        }
-        wal_close(j);
-        assert_int_equal(mem_live(&t.mem), 0);
-        test_dir_clear(t.dir);
-    }
-    end(&t);
-}
-
 /* ------------------------------------------------------------------------------- threads */
 
 enum { THREADS = 6, COMMITS = 40 };
@@ -266,8 +232,9 @@ static void test_group_commit_failing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_failing_calls),        cmocka_unit_test(test_uncut),
-        cmocka_unit_test(test_out_of_memory),        cmocka_unit_test(test_group_commit),
+        cmocka_unit_test(test_failing_calls),
+        cmocka_unit_test(test_uncut),
+        cmocka_unit_test(test_group_commit),
         cmocka_unit_test(test_group_commit_failing),
     };
     return test_run("wal_faults", tests);

@@ -9,10 +9,7 @@
 
 #include "algorithms/spfresh/durable/durable.h"
 #include "algorithms/spfresh/durable/snapshot.h"
-#include "algorithms/spfresh/maintenance/maintenance.h"
-#include "algorithms/spfresh/operations.h"
-#include "src/core/param.h"
-#include "tests/support/testing.h"
+#include "tests/unit/spfresh/support.h"
 
 enum { CRASH_IDS = 400, CRASH_DIM = 16 };
 
@@ -22,24 +19,19 @@ struct crash_op { /* ids first .. first + n - 1 */
     uint64_t first, n;
 };
 
+/* A book whose index is opened, closed and opened again. */
 struct crash {
-    struct test_bench bench;
-    struct spfresh_params params;
-    bool live, stored[CRASH_IDS], doubtful[CRASH_IDS];
-    uint8_t rows[CRASH_IDS][CRASH_DIM];
-    char dir[PATH_MAX];
+    struct book b;
     uint64_t seed;
     struct file_fault fault; /* all zero: none */
-    struct spfresh *s;
+    struct spfresh *s;       /* NULL: it is closed */
 };
 
 static inline struct spfresh_params crash_params(bool live, int64_t store, int64_t postings,
                                                  int64_t wal)
 {
-    struct spfresh_params p;
+    struct spfresh_params p = book_defaults(live ? &spfresh_ops : &spann_ops);
 
-    memset(&p, 0, sizeof p);
-    param_defaults(live ? spfresh_ops.params : spann_ops.params, &p);
     p.store = store;
     p.postings = postings;
     p.wal = wal;
@@ -50,27 +42,22 @@ static inline struct spfresh_params crash_params(bool live, int64_t store, int64
     return p;
 }
 
-static inline void crash_begin(struct crash *c, bool live, struct spfresh_params p)
+static inline void crash_begin(struct crash *c, struct spfresh_params p)
 {
-    struct rng r = rng_at(test_seed(), 3);
-
     memset(c, 0, sizeof *c);
-    c->params = p;
-    c->live = live;
+    book_begin_of(&c->b, &spfresh_ops, p, INDEX_U8, CRASH_DIM, CRASH_IDS, 1, 3);
+    test_dir_remove(c->b.dir);
+    test_dir_make_in_memory(c->b.dir);
+    book_fill(&c->b, 0, CRASH_IDS, 8, .4);
     c->seed = test_seed();
-    test_fill_u8(&r, &c->rows[0][0], CRASH_IDS, CRASH_DIM, 8, .4);
-    test_dir_make_in_memory(c->dir);
 }
 
 static inline void crash_end(struct crash *c)
 {
-    test_dir_remove(c->dir);
-}
-
-static inline void crash_bench(struct crash *c)
-{
-    test_bench_begin(&c->bench, INDEX_U8, INDEX_L2SQ, CRASH_DIM, 1);
-    c->bench.env.dir = c->dir;
+    test_bench_end(&c->b.bench);
+    free(c->b.rows);
+    free(c->b.stored);
+    test_dir_remove(c->b.dir);
 }
 
 static inline struct spfresh_opening crash_opening(bool live, const struct file_fault *fault)
@@ -80,45 +67,47 @@ static inline struct spfresh_opening crash_opening(bool live, const struct file_
                                      .fault = fault };
 }
 
+static inline int crash_opened(struct crash *c, int rc, struct index *index)
+{
+    c->b.index = index;
+    c->s = index ? spfresh_of(index) : NULL;
+    return rc;
+}
+
 static inline int crash_create(struct crash *c)
 {
-    const struct spfresh_opening o = crash_opening(c->live, c->fault.before ? &c->fault : NULL);
+    const struct spfresh_opening o = crash_opening(true, c->fault.before ? &c->fault : NULL);
     struct index *index = NULL;
-    const int rc = spfresh_create(&index, &c->bench.env, &c->params, &o);
+    const int rc = spfresh_create(&index, &c->b.bench.env, &c->b.params, &o);
 
-    c->s = index ? spfresh_of(index) : c->s;
-    return rc;
+    return crash_opened(c, rc, index);
 }
 
 static inline int crash_load(struct crash *c)
 {
-    const struct spfresh_opening o = crash_opening(c->live, c->fault.before ? &c->fault : NULL);
+    const struct spfresh_opening o = crash_opening(true, c->fault.before ? &c->fault : NULL);
     struct index *index = NULL;
-    const int rc = spfresh_load_from(&index, &c->bench.env, c->dir, &o);
+    const int rc = spfresh_load_from(&index, &c->b.bench.env, c->b.dir, &o);
 
-    c->s = index ? spfresh_of(index) : c->s;
-    return rc;
+    return crash_opened(c, rc, index);
 }
 
 static inline void crash_close(struct crash *c)
 {
     if (c->s)
-        spfresh_destroy(&c->s->base);
-    c->s = NULL;
-    assert_int_equal(mem_live(&c->bench.mem), 0);
-    test_bench_end(&c->bench);
+        spfresh_destroy(c->b.index);
+    (void)crash_opened(c, OK, NULL);
+    assert_int_equal(mem_live(&c->b.bench.mem), 0);
 }
 
 static inline void crash_open(struct crash *c)
 {
-    crash_bench(c);
-    assert_ok(crash_load(c), &c->bench.error);
+    assert_ok(crash_load(c), &c->b.bench.error);
 }
 
 static inline void crash_new(struct crash *c)
 {
-    crash_bench(c);
-    assert_ok(crash_create(c), &c->bench.error);
+    assert_ok(crash_create(c), &c->b.bench.error);
 }
 
 static inline void crash_reopen(struct crash *c)
@@ -132,27 +121,27 @@ static inline void crash_reopen(struct crash *c)
 static inline int crash_apply(struct crash *c, struct crash_op op, size_t *done)
 {
     uint64_t ids[CRASH_IDS];
-    const struct vectors v = { c->rows[op.first], (size_t)op.n, CRASH_DIM, INDEX_U8 };
+    const struct vectors v = book_vectors(&c->b, op.first, (size_t)op.n);
 
     for (uint64_t i = 0; i < op.n; i++)
         ids[i] = op.first + i;
-    return op.kind == CRASH_INSERT ? spfresh_insert(&c->s->base, v, ids, done)
-                                   : spfresh_remove(&c->s->base, ids, (size_t)op.n, done);
+    return op.kind == CRASH_INSERT ? spfresh_insert(c->b.index, v, ids, done)
+                                   : spfresh_remove(c->b.index, ids, (size_t)op.n, done);
 }
 
 static inline void crash_note(struct crash *c, struct crash_op op, size_t done)
 {
     for (uint64_t i = 0; i < done; i++)
-        c->stored[op.first + i] = op.kind == CRASH_INSERT;
+        c->b.stored[op.first + i] = op.kind == CRASH_INSERT;
 }
 
 /* Picks a run of ids, from a random one on, that are all stored or all not stored. */
 static inline struct crash_op crash_pick(const struct crash *c, struct rng *r, size_t n)
 {
     const size_t first = rng_below(r, CRASH_IDS);
-    struct crash_op op = { c->stored[first] ? CRASH_REMOVE : CRASH_INSERT, first, 0 };
+    struct crash_op op = { c->b.stored[first] ? CRASH_REMOVE : CRASH_INSERT, first, 0 };
 
-    while (op.n < n && first + op.n < CRASH_IDS && c->stored[first + op.n] == c->stored[first])
+    while (op.n < n && first + op.n < CRASH_IDS && c->b.stored[first + op.n] == c->b.stored[first])
         op.n++;
     return op;
 }
@@ -190,7 +179,7 @@ static inline int crash_stream(struct crash *c, size_t steps)
         if (dice == 0)
             rc = spfresh_checkpoint(c->s);
         else if (dice == 1)
-            rc = spfresh_maintain(&c->s->base, 0, &more);
+            rc = spfresh_maintain(c->b.index, 0, &more);
         else
             rc = crash_step(c, crash_pick(c, &r, 1 + rng_below(&r, dice == 2 ? 60 : 8)));
     }
@@ -199,44 +188,16 @@ static inline int crash_stream(struct crash *c, size_t steps)
 
 /* ------------------------------------------------------------------------------ verdicts */
 
-static inline int crash_nearest(struct crash *c, size_t row, uint64_t *id, float *distance)
-{
-    struct spfresh_knobs knobs;
-    const struct search_request request = {
-        { c->rows[row], 1, CRASH_DIM, INDEX_U8 }, 1, &knobs, NULL, 1
-    };
-    struct search_result result = { .ids = id, .distances = distance };
-
-    param_defaults(spfresh_ops.knobs, &knobs);
-    knobs.nprobe = 1 << 22;
-    return spfresh_search_op(&c->s->base, &request, &result);
-}
-
 /* Runs check(), compares the ids, and searches for each stored vector. */
 static inline void crash_expect(struct crash *c, const char *when)
 {
-    const int rc = spfresh_check(&c->s->base, NULL);
-    if (rc)
-        fail_msg("%s: %s (seed %" PRIu64 ")", when, c->bench.error.text, c->seed);
-    for (size_t id = 0; id < CRASH_IDS; id++) {
-        const bool there = spfresh_slot_of(c->s, id, NULL);
-        if (c->doubtful[id])
-            c->stored[id] = there;
-        else if (there != c->stored[id])
-            fail_msg("%s: id %zu is %s (seed %" PRIu64 ")", when, id, there ? "back" : "lost",
-                     c->seed);
-    }
-    memset(c->doubtful, 0, sizeof c->doubtful);
-    for (size_t id = 0; id < CRASH_IDS; id++) {
-        uint64_t found = INDEX_NO_ID;
-        float distance = INFINITY;
-        if (!c->stored[id])
-            continue;
-        assert_ok(crash_nearest(c, id, &found, &distance), &c->bench.error);
-        if (found >= CRASH_IDS || !c->stored[found] || distance != 0 ||
-            memcmp(c->rows[found], c->rows[id], CRASH_DIM) != 0)
-            fail_msg("%s: id %zu is not found by its vector", when, id);
-    }
+    if (spfresh_check(c->b.index, NULL) != OK)
+        fail_msg("%s: %s (seed %" PRIu64 ")", when, c->b.bench.error.text, c->seed);
+    for (size_t id = 0; id < CRASH_IDS; id++)
+        if (spfresh_slot_of(c->s, id, NULL) != c->b.stored[id])
+            fail_msg("%s: id %zu is %s (seed %" PRIu64 ")", when, id,
+                     c->b.stored[id] ? "lost" : "back", c->seed);
+    book_all_found(&c->b);
 }
 
 #endif

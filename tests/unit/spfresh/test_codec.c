@@ -124,49 +124,12 @@ static void test_damage(void **state)
     }
 }
 
-static void test_saved(void **state)
-{
-    static struct store_writer w;
-    for (size_t k = 0; k < KINDS; k++) {
-        struct codec_table t;
-        struct store_reader r;
-        char dir[PATH_MAX];
-        float error = 0;
-        table_begin(&t, &kinds[k], INDEX_F32, 30, 1.9, 120 + k);
-        const struct store_identity identity = store_identity_of(&t.bench.env, "codec test", 1);
-        struct spfresh_codec *loaded;
-        test_dir_make(dir);
-        assert_ok(store_begin(&w, dir, "codec", &identity, NULL, &t.bench.error), &t.bench.error);
-        assert_ok(spfresh_codec_field(t.s->codec, &(struct store_fields){ .w = &w }),
-                  &t.bench.error);
-        assert_ok(store_commit(&w), &t.bench.error);
-        assert_ok(store_open(&r, dir, "codec", &identity, &t.bench.error), &t.bench.error);
-        assert_ok(spfresh_codec_create(&loaded, t.s), &t.bench.error);
-        assert_ok(spfresh_codec_field(loaded, &(struct store_fields){ .r = &r }), &t.bench.error);
-        store_close(&r);
-        const size_t n_bytes = spfresh_codec_bytes(loaded, 100);
-        assert_int_equal(n_bytes, spfresh_codec_bytes(t.s->codec, 100));
-        unsigned char *a = aligned_bytes(n_bytes), *b = aligned_bytes(n_bytes);
-        draw_members(&t, 100);
-        assert_ok(spfresh_codec_extend(loaded, row_of(&t, 1), 0, NULL, &t.m, a, &error),
-                  &t.bench.error);
-        assert_ok(spfresh_codec_extend(t.s->codec, row_of(&t, 1), 0, NULL, &t.m, b, &error),
-                  &t.bench.error);
-        assert_memory_equal(a, b, n_bytes);
-        free(a);
-        free(b);
-        spfresh_codec_destroy(loaded);
-        test_dir_remove(dir);
-        table_end(&t);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_saved),
+
     };
     return test_run("spfresh codec", tests);
 }

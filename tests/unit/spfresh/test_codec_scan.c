@@ -217,49 +217,12 @@ static void test_bounds_cost_no_recall(void **state)
         fail_msg("bounds cost a recall of %g", 1 - worst);
 }
 
-static void test_failing_allocator(void **state)
-{
-    static struct posting p[POSTINGS];
-    for (size_t k = 0; k < KINDS; k++) {
-        struct codec_table t;
-        float distances[K];
-        uint64_t ids[K];
-        table_begin(&t, &kinds[k], INDEX_U8, 24, 1.9, 100 + k);
-        fill_postings(&t, p);
-        for (size_t i = 1, failed = 1; failed; i++) {
-            struct spfresh_codec_scratch *x = NULL;
-            int rc = ERR_NO_MEMORY;
-            test_fail_allocation(&t.bench.mem, i, false);
-            while (!x)
-                x = spfresh_codec_scratch_create(t.s);
-            while (rc == ERR_NO_MEMORY) {
-                struct spfresh_scan scan = { .s = t.s,
-                                             .scratch = x,
-                                             .query = row_of(&t, 5),
-                                             .top = topk_begin(K, distances, ids) };
-                rc = run_scan(&t, p, &scan);
-                if (rc)
-                    assert_code(rc, ERR_NO_MEMORY, &t.bench.error);
-                else
-                    assert_int_equal(scan.top.n, K);
-            }
-            assert_int_equal(rc, OK);
-            spfresh_codec_scratch_destroy(x);
-            failed = atomic_load(&t.bench.mem.failed);
-        }
-        t.bench.mem.fail_at = 0;
-        for (size_t h = 0; h < POSTINGS; h++)
-            free(p[h].bytes);
-        table_end(&t);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scan_is_complete),
         cmocka_unit_test(test_bounds_cost_no_recall),
-        cmocka_unit_test(test_failing_allocator),
+
     };
     return test_run("spfresh codec scans", tests);
 }

@@ -22,7 +22,7 @@ static int before(void *to, const char *call)
 
 static void path_of(const struct crash *c, const char *prefix, uint64_t number, char path[PATH_MAX])
 {
-    const int n = snprintf(path, PATH_MAX, "%s/%ssnapshot.%" PRIu64, c->dir, prefix, number);
+    const int n = snprintf(path, PATH_MAX, "%s/%ssnapshot.%" PRIu64, c->b.dir, prefix, number);
 
     assert_true(n > 0 && n < PATH_MAX);
 }
@@ -40,7 +40,7 @@ static void open_new(struct crash *c, struct doubt *d, size_t trial, int64_t sto
                      int64_t postings)
 {
     *d = (struct doubt){ .on = false };
-    crash_begin(c, true, crash_params(true, store, postings, SPFRESH_AUTO));
+    crash_begin(c, crash_params(true, store, postings, SPFRESH_AUTO));
     c->seed += trial;
     c->fault = (struct file_fault){ before, d };
     crash_new(c);
@@ -69,18 +69,18 @@ static void one_of_two(int64_t store, int64_t postings)
         struct rng r = rng_at(test_seed() + trial, 4);
 
         open_new(&c, &d, trial, store, postings);
-        assert_ok(crash_step(&c, (struct crash_op){ CRASH_INSERT, 0, 100 }), &c.bench.error);
-        assert_ok(crash_update(&c, &r, 10), &c.bench.error);
-        assert_ok(spfresh_checkpoint(c.s), &c.bench.error);
-        assert_ok(crash_update(&c, &r, 10), &c.bench.error);
+        assert_ok(crash_step(&c, (struct crash_op){ CRASH_INSERT, 0, 100 }), &c.b.bench.error);
+        assert_ok(crash_update(&c, &r, 10), &c.b.bench.error);
+        assert_ok(spfresh_checkpoint(c.s), &c.b.bench.error);
+        assert_ok(crash_update(&c, &r, 10), &c.b.bench.error);
         begin_doubt(&c, &d, trial % 2);
-        assert_code(spfresh_checkpoint(c.s), ERR_IO, &c.bench.error);
+        assert_code(spfresh_checkpoint(c.s), ERR_IO, &c.b.bench.error);
         crash_expect(&c, "in doubt");
-        assert_ok(crash_update(&c, &r, 30), &c.bench.error);
+        assert_ok(crash_update(&c, &r, 30), &c.b.bench.error);
         reopen(&c, &d, trial / 2 % 2);
         crash_expect(&c, "one of two");
-        assert_ok(crash_update(&c, &r, 10), &c.bench.error);
-        assert_ok(spfresh_checkpoint(c.s), &c.bench.error);
+        assert_ok(crash_update(&c, &r, 10), &c.b.bench.error);
+        assert_ok(spfresh_checkpoint(c.s), &c.b.bench.error);
         crash_reopen(&c);
         crash_expect(&c, "opened again");
         crash_close(&c);
@@ -106,16 +106,16 @@ static void ends_with_the_next(void **state)
     struct posting_counts counts;
 
     open_new(&c, &d, 0, POSTING_MMAP, CODEC_RAW);
-    assert_ok(crash_step(&c, (struct crash_op){ CRASH_INSERT, 0, 100 }), &c.bench.error);
+    assert_ok(crash_step(&c, (struct crash_op){ CRASH_INSERT, 0, 100 }), &c.b.bench.error);
     /* Otherwise the first update would create the log's file, and the folder's sync would fail. */
-    assert_ok(crash_update(&c, &r, 1), &c.bench.error);
+    assert_ok(crash_update(&c, &r, 1), &c.b.bench.error);
     begin_doubt(&c, &d, true);
-    assert_code(spfresh_checkpoint(c.s), ERR_IO, &c.bench.error);
-    assert_ok(crash_update(&c, &r, 20), &c.bench.error);
+    assert_code(spfresh_checkpoint(c.s), ERR_IO, &c.b.bench.error);
+    assert_ok(crash_update(&c, &r, 20), &c.b.bench.error);
     posting_store_counts(c.s->store, &counts);
     assert_true(counts.pages_pinned > 0);
     d.on = false;
-    assert_ok(spfresh_checkpoint(c.s), &c.bench.error);
+    assert_ok(spfresh_checkpoint(c.s), &c.b.bench.error);
     posting_store_counts(c.s->store, &counts);
     assert_int_equal(counts.pages_pinned, 0);
     assert_int_not_equal(access(d.path, F_OK), 0);
@@ -138,7 +138,7 @@ static void first_rows(void **state)
 
         open_new(&c, &d, trial, POSTING_MMAP, trial / 2 ? CODEC_SQ8 : CODEC_RAW);
         begin_doubt(&c, &d, trial % 2);
-        assert_code(crash_apply(&c, op, &done), ERR_IO, &c.bench.error);
+        assert_code(crash_apply(&c, op, &done), ERR_IO, &c.b.bench.error);
         crash_note(&c, op, done);
         d.on = false;
         crash_expect(&c, "in doubt");
@@ -146,10 +146,10 @@ static void first_rows(void **state)
             size_t some = 0;
 
             assert_ok(crash_apply(&c, (struct crash_op){ CRASH_INSERT, id, 10 }, &some),
-                      &c.bench.error);
+                      &c.b.bench.error);
             crash_note(&c, (struct crash_op){ CRASH_INSERT, id, 10 }, some);
         }
-        assert_ok(crash_update(&c, &r, 10), &c.bench.error);
+        assert_ok(crash_update(&c, &r, 10), &c.b.bench.error);
         reopen(&c, &d, true);
         crash_expect(&c, "opened again");
         crash_close(&c);

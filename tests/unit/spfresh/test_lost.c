@@ -16,7 +16,7 @@ static void ten_updates(struct crash *c)
         size_t done = op.n;
 
         if (c->s)
-            assert_ok(crash_apply(c, op, &done), &c->bench.error);
+            assert_ok(crash_apply(c, op, &done), &c->b.bench.error);
         crash_note(c, op, done);
     }
 }
@@ -28,15 +28,15 @@ static _Noreturn void live(struct crash *c, size_t fail_at)
     const struct disk_plan plan = { .seed = c->seed, .sync_fails_at = fail_at };
 
     crash_new(c);
-    assert_ok(crash_step(c, (struct crash_op){ CRASH_INSERT, 0, 100 }), &c->bench.error);
-    disk_begin(c->dir, &plan);
+    assert_ok(crash_step(c, (struct crash_op){ CRASH_INSERT, 0, 100 }), &c->b.bench.error);
+    disk_begin(c->b.dir, &plan);
     ten_updates(c);
     const int rc = spfresh_checkpoint(c->s);
     if (!disk_failed())
         _exit(rc);
     if (rc != OK)
-        assert_code(rc, ERR_IO, &c->bench.error);
-    assert_ok(spfresh_checkpoint(c->s), &c->bench.error);
+        assert_code(rc, ERR_IO, &c->b.bench.error);
+    assert_ok(spfresh_checkpoint(c->s), &c->b.bench.error);
     disk_cut();
 }
 
@@ -48,7 +48,7 @@ static void lost(int64_t store, int64_t postings, size_t trial)
     int status = -1;
 
     for (size_t fail_at = 1; status != 0; fail_at++) {
-        crash_begin(&c, true, p);
+        crash_begin(&c, p);
         c.seed += trial;
         const pid_t child = fork();
         assert_true(child >= 0);

@@ -45,25 +45,25 @@ static int apply(struct worker *w, int kind, uint64_t first, size_t n)
 static void add_up(struct crash *c, const struct worker *all, size_t n)
 {
     for (size_t id = 0; id < CRASH_IDS; id++) {
-        int balance = c->stored[id];
+        int balance = c->b.stored[id];
 
         for (size_t i = 0; i < n; i++)
             balance += all[i].balance[id];
         if (balance != 0 && balance != 1)
             fail_msg("id %zu: %d insertions more than removals (seed %" PRIu64 ")", id, balance,
                      c->seed);
-        c->stored[id] = balance;
+        c->b.stored[id] = balance;
     }
 }
 
 /* An index with the first n ids. */
 static void begin(struct crash *c, size_t trial, struct spfresh_params p, size_t n)
 {
-    crash_begin(c, true, p);
+    crash_begin(c, p);
     c->seed += trial;
     crash_new(c);
     if (n > 0)
-        assert_ok(crash_step(c, (struct crash_op){ CRASH_INSERT, 0, n }), &c->bench.error);
+        assert_ok(crash_step(c, (struct crash_op){ CRASH_INSERT, 0, n }), &c->b.bench.error);
 }
 
 /* Runs n threads, none of which may fail. Compares the index with what they did, before and after
@@ -230,9 +230,9 @@ static void shut_often(struct worker *w)
     while (atomic_load(&updating) && w->rc == OK) {
         w->rc = spfresh_checkpoint(w->crash->s);
         if (w->rc == OK)
-            w->rc = spfresh_check(&w->crash->s->base, NULL);
+            w->rc = spfresh_check(w->crash->b.index, NULL);
         if (w->rc == OK)
-            w->rc = spfresh_maintain(&w->crash->s->base, 0, &more);
+            w->rc = spfresh_maintain(w->crash->b.index, 0, &more);
     }
 }
 

@@ -1,109 +1,24 @@
 /* test_threads.c - concurrent searches, updates and maintenance; also for the thread sanitizer. A
  * search never misses a vector that is stored throughout, whatever is split meanwhile. */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <unistd.h>
 
 #include "algorithms/spfresh/maintenance/work.h"
+#include "tests/support/beside_changes.h"
 #include "tests/unit/spfresh/lire.h"
 
-enum { STAY = 200, CHURN = 600, ROUNDS = 4, SEARCHERS = 2, K = 5 };
-
-struct beside {
-    struct book *book;
-    uint64_t stream;
-    atomic_bool *stop;
-    atomic_size_t *searches;
-    size_t missed; /* searches that missed a row of STAY */
-    int rc;
-};
-
-/* Probes all heads, so that only a move or a split could hide a vector. */
-static void *search(void *arg)
-{
-    struct beside *me = arg;
-    struct book *b = me->book;
-    struct rng rng = rng_at(test_seed(), me->stream);
-    const struct spfresh_knobs knobs = book_knobs(b, 1 << 22);
-
-    while (!atomic_load(me->stop) && me->rc == OK) {
-        const void *row = book_row(b, rng_below(&rng, STAY));
-        uint64_t ids[K];
-        float distances[K];
-        const struct search_request request = {
-            { row, 1, b->dim, b->bench.env.element }, K, &knobs, NULL, 1
-        };
-        struct search_result result = { .ids = ids, .distances = distances };
-
-        me->rc = b->ops->search(b->index, &request, &result);
-        me->missed += me->rc == OK && distances[0] != 0;
-        for (size_t i = 1; i < K; i++)
-            me->missed += ids[i] != INDEX_NO_ID && ids[i] == ids[i - 1];
-        atomic_fetch_add(me->searches, 1);
-    }
-    return NULL;
-}
-
-static void churn(struct book *b, const atomic_size_t *searches)
-{
-    for (int round = 0; round < ROUNDS; round++) {
-        const size_t until = atomic_load(searches) + 20;
-        bool more;
-
-        for (size_t i = STAY; i < STAY + CHURN; i += 50) {
-            assert_ok(book_insert(b, i, 50), &b->bench.error);
-            for (size_t j = 0; round % 2 && j < 20; j++)
-                assert_ok(book_remove(b, i + j), &b->bench.error);
-        }
-        if (round % 4 == 3)
-            assert_ok(b->ops->maintain(b->index, 0, &more), &b->bench.error);
-        for (size_t i = STAY; i < STAY + CHURN; i++)
-            if (b->stored[i])
-                assert_ok(book_remove(b, i), &b->bench.error);
-        while (atomic_load(searches) < until)
-            (void)sched_yield();
-    }
-}
-
-static void mixed(struct spfresh_params params, enum element element)
-{
-    struct book b;
-    pthread_t threads[SEARCHERS];
-    struct beside beside[SEARCHERS];
-    atomic_bool stop = false;
-    atomic_size_t searches = 0;
-
-    book_open(&b, &spfresh_ops, params, element, 8, STAY + CHURN, 1);
-    book_fill(&b, 0, STAY + CHURN, 6, .5);
-    assert_ok(book_insert(&b, 0, STAY), &b.bench.error);
-    for (size_t i = 0; i < SEARCHERS; i++) {
-        beside[i] = (struct beside){ &b, 100 + i, &stop, &searches, 0, OK };
-        assert_int_equal(pthread_create(&threads[i], NULL, search, &beside[i]), 0);
-    }
-    churn(&b, &searches);
-    atomic_store(&stop, true);
-    for (size_t i = 0; i < SEARCHERS; i++) {
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
-        assert_int_equal(beside[i].rc, OK);
-        assert_int_equal(beside[i].missed, 0);
-    }
-    lire_maintain(&b, 0);
-    book_check(&b);
-    book_all_found(&b);
-    assert_true(COUNT(&b, splits) > 0 && COUNT(&b, reassign_done) > 0 && COUNT(&b, merges) > 0);
-    book_close(&b);
-}
-
+/* All heads are probed, so that only a move or a split could hide a vector. */
 static void beside_one_another(void **state)
 {
-    for (int i = 0; i < 3; i++) {
-        struct spfresh_params params = book_defaults(&spfresh_ops);
+    static const char *const settings[] = {
+        "maintenance=background;background_threads=1;replicas=1",
+        "maintenance=background;background_threads=2;replicas=4", "maintenance=inline;replicas=1"
+    };
 
-        params.maintenance = i < 2 ? SPFRESH_BACKGROUND : SPFRESH_INLINE;
-        params.background_threads = 1 + i;
-        params.posting_entries = 16;
-        params.replicas = i % 2 ? 4 : 1;
-        mixed(params, i == 0 ? INDEX_U8 : INDEX_F32);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        char params[200];
+
+        (void)snprintf(params, sizeof params, "store=memory;posting_entries=16;%s", settings[i]);
+        assert_int_equal(beside_changes(&spfresh_ops, params, "nprobe=4194304"), 0);
     }
 }
 

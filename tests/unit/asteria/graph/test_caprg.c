@@ -366,38 +366,6 @@ static void test_failures(void **state)
     bed_close(&b);
 }
 
-/* Maintenance continues after a failure. */
-static void test_maintenance_goes_on(void **state)
-{
-    struct bed b;
-    size_t failures = 0;
-    bool more = true;
-
-    bed_open(&b, 400, 6, 6, 8);
-    bed_build(&b);
-    for (uint32_t x = 0; x < b.n; x += 3) {
-        assert_ok(remove_node(b.graph, x), &b.bench.error);
-        b.alive[x] = false;
-    }
-    while (more) {
-        b.exact_calls = 0;
-        b.exact_fails_at = 5;
-        const int rc = asteria_caprg_forget(b.graph, 0, &more);
-        if (rc != OK) {
-            assert_code(rc, ERR_IO, &b.bench.error);
-            assert_true(more);
-            failures++;
-        }
-        bed_check(&b);
-        if (failures > 1000)
-            fail_msg("does not go on");
-    }
-    assert_true(failures > 10);
-    assert_int_equal(b.n_gone, 134);
-    assert_int_equal(asteria_caprg_count(b.graph).deferred, 0);
-    bed_close(&b);
-}
-
 /* What is queued, and pools with slots that are no candidates. */
 static void test_queue(void **state)
 {
@@ -437,7 +405,6 @@ int main(void)
         cmocka_unit_test(test_in_neighbours_are_joined),
         cmocka_unit_test(test_sweeps_are_of_many),
         cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_maintenance_goes_on),
         cmocka_unit_test(test_queue),
     };
     return test_run("asteria_caprg", tests);

@@ -163,28 +163,6 @@ static void test_walks_end(void **state)
     bed_close(&b);
 }
 
-/* A scratch grows with the graph, and a failure leaves it usable. */
-static void test_scratch_grows(void **state)
-{
-    struct bed b;
-    struct nearest s;
-    const uint32_t seed = 0;
-
-    bed_open(&b, 50, 3, 6, 4);
-    bed_build(&b);
-    (void)bed_walk(&b, &s, bed_row(&b, 3), 5, 10, &seed, 1);
-    assert_ok(asteria_caprg_reserve(b.graph, 100000), &b.bench.error);
-    for (size_t i = 1; i <= 2; i++) { /* of the marks, of the beam */
-        b.bench.mem.fail_at = atomic_load(&b.bench.mem.calls) + i;
-        assert_code(asteria_caprg_begin(b.graph, &b.scratch, 1000), ERR_NO_MEMORY, &b.bench.error);
-        b.bench.mem.fail_at = 0;
-    }
-    (void)bed_walk(&b, &s, bed_row(&b, 3), 5, 10, &seed, 1);
-    assert_int_equal((uint32_t)s.best[0], 3);
-    bed_check(&b);
-    bed_close(&b);
-}
-
 static struct part_file file;
 
 static void write_graph(const struct asteria_caprg *g)
@@ -252,42 +230,6 @@ static void compare(struct bed *b, const struct asteria_caprg *a, const struct a
         assert_int_equal(a->states[i], c->states[i]);
         assert_int_equal(count_deferred(a, i), count_deferred(c, i));
     }
-}
-
-/* What is read equals what was written, and behaves the same. */
-static void test_files(void **state)
-{
-    struct bed b;
-    struct asteria_caprg *read = NULL;
-    bool more;
-
-    bed_open(&b, 300, 6, 5, 8);
-    part_file_begin(&file, &b.bench);
-    write_graph(b.graph); /* with nothing in it */
-    assert_ok(read_graph(&b, &read, 5), &b.bench.error);
-    asteria_caprg_destroy(read);
-    b.x[5] = b.x[4];
-    make_all_kinds(&b);
-    write_graph(b.graph);
-    assert_code(read_graph(&b, &read, 6), ERR_CORRUPT, &b.bench.error);
-    for (size_t i = 1;; i++) {
-        test_fail_allocation(&b.bench.mem, i, false);
-        const int rc = read_graph(&b, &read, 5);
-        b.bench.mem.fail_at = 0;
-        if (rc == OK)
-            break;
-        assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
-    }
-    compare(&b, b.graph, read);
-    bed_check_graph(&b, read);
-    assert_ok(asteria_caprg_reserve(read, b.graph->n_slots), &b.bench.error);
-    for (size_t i = 0; i < 2; i++)
-        assert_ok(asteria_caprg_forget(i ? read : b.graph, 0, &more), &b.bench.error);
-    compare(&b, b.graph, read);
-    assert_int_equal(asteria_caprg_pending(read), asteria_caprg_pending(b.graph));
-    asteria_caprg_destroy(read);
-    part_file_end(&file);
-    bed_close(&b);
 }
 
 /* Deferred back-links to rows removed since, in the last slots: the graph can still be read. */
@@ -379,8 +321,6 @@ int main(void)
         cmocka_unit_test(test_wide_beam_finds_all),
         cmocka_unit_test(test_recall_under_churn),
         cmocka_unit_test(test_walks_end),
-        cmocka_unit_test(test_scratch_grows),
-        cmocka_unit_test(test_files),
         cmocka_unit_test(test_files_of_deferred),
         cmocka_unit_test(test_damaged_files),
     };

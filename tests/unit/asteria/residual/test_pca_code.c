@@ -1,9 +1,10 @@
 /* test_pca_code.c - PCA codes: the distances they keep, and the rest they leave out. */
 #include <math.h>
 
+#include "tests/support/testing.h"
+
 #include "algorithms/asteria/residual/pca_code.h"
 #include "kernels/kernels.h"
-#include "tests/unit/asteria/sections.h"
 
 enum { DIM = 60, RANK = 12, ROWS = 500, QUERIES = 50 };
 
@@ -98,48 +99,11 @@ static void test_axes(void **state)
     test_bench_end(&c.bench);
 }
 
-static void test_files(void **state)
-{
-    static struct case_of c;
-    static struct part_file file;
-    struct asteria_pca_code *o = NULL, *again = NULL;
-    float x[RANK + 1], y[RANK + 1];
-
-    begin(&c);
-    part_file_begin(&file, &c.bench);
-    assert_ok(asteria_pca_code_fit(&o, &c.bench.env, RANK, c.rows[0], ROWS), &c.bench.error);
-    for (int damaged = 0; damaged < 2; damaged++) {
-        if (damaged)
-            o->axes[1] += .5F;
-        asteria_pca_code_write(o, part_file_write(&file), '1');
-        part_file_written(&file);
-        again = NULL;
-        assert_int_equal(
-            asteria_pca_code_read(&again, &c.bench.env, part_file_read(&file), RANK, '1'),
-            damaged ? ERR_CORRUPT : OK);
-        if (!damaged) {
-            const float rest =
-                asteria_pca_code_make(o, c.bench.env.kernels, c.rows[7], PCA_CODE_ROW, x);
-            assert_true(asteria_pca_code_make(again, c.bench.env.kernels, c.rows[7], PCA_CODE_ROW,
-                                              y) == rest);
-            assert_memory_equal(x, y, sizeof x);
-        }
-        asteria_pca_code_destroy(&c.bench.env, again);
-        store_close(&file.reader);
-        error_clear(&c.bench.error);
-    }
-    asteria_pca_code_destroy(&c.bench.env, o);
-    assert_int_equal(mem_live(&c.bench.mem), 0);
-    part_file_end(&file);
-    test_bench_end(&c.bench);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_distances),
         cmocka_unit_test(test_axes),
-        cmocka_unit_test(test_files),
     };
     return test_run("asteria_outline", tests);
 }

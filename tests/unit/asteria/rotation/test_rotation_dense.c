@@ -1,12 +1,9 @@
-/* test_rotation_dense.c - dense rotations are isometries for any sample, and have their kind's
- * property: falling variances, blocks of equal product.
+/* test_rotation_dense.c - dense rotations have their kind's property: falling variances, blocks of equal
+ * product. That they are isometries is test_rotation.c's, for samples without spread test_model.c's.
  */
 #include "algorithms/asteria/rotation/rotation.h"
 #include "kernels/kernels.h"
 #include "tests/support/testing.h"
-
-static const enum asteria_rotation_kind kinds[] = { ROTATION_PCA, ROTATION_OPQ };
-enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static struct asteria_rotation_options options_of(enum asteria_rotation_kind kind, size_t dim,
                                                   size_t m)
@@ -25,74 +22,6 @@ trained(struct test_bench *b, const struct asteria_rotation_options *o, const fl
     struct asteria_rotation *t = NULL;
     assert_ok(asteria_rotation_train(&t, &b->env, o, rows, n, NULL), &b->error);
     return t;
-}
-
-/* ------------------------------------------------------------------------------- isometry */
-
-/* Largest | R'R - I |; checks that rows past dim are zero. */
-static double defect_of(const struct asteria_rotation *t)
-{
-    double worst = 0;
-    for (size_t i = 0; i < t->dim; i++)
-        for (size_t j = 0; j <= i; j++) {
-            double sum = 0;
-            for (size_t l = 0; l < t->out_dim; l++)
-                sum += (double)t->matrix[l * t->dim + i] * (double)t->matrix[l * t->dim + j];
-            worst = fmax(worst, fabs(sum - (i == j)));
-        }
-    for (size_t l = t->dim * t->dim; l < t->out_dim * t->dim; l++)
-        assert_true(t->matrix[l] == 0);
-    return worst;
-}
-
-enum data { GAUSSIAN, CLUSTERED, LOW_RANK, FLAT, EQUAL, TWICE, DATA };
-
-static void fill(struct rng *r, enum data data, float *rows, size_t n, size_t dim)
-{
-    test_fill_f32(r, rows, n, dim, data == CLUSTERED ? 5 : 0, .3);
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < dim; j++) {
-            float *x = rows + i * dim + j;
-            if (data == LOW_RANK && j >= 3)
-                *x = rows[i * dim + j % 3];
-            if (data == FLAT && j % 3)
-                *x = .25f;
-            if (data == EQUAL || (data == TWICE && i % 2))
-                *x = rows[(data == EQUAL ? 0 : i - 1) * dim + j];
-        }
-    test_normalise_f32(rows, n, dim);
-}
-
-static void test_isometry(void **state)
-{
-    static const size_t dims[] = { 1, 2, 7, 16, 33, 100 }, counts[] = { 1, 7, 300 };
-    struct rng r = rng_at(test_seed(), 1);
-    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
-        for (size_t c = 0; c < 3; c++)
-            for (int data = 0; data < DATA; data++) {
-                const size_t dim = dims[d], n = counts[c], m = dim < n ? dim : n;
-                float *rows = malloc(n * dim * sizeof *rows);
-                struct test_bench b;
-                test_bench_begin(&b, INDEX_F32, INDEX_COS, dim, 1);
-                fill(&r, (enum data)data, rows, n, dim);
-                for (size_t k = 0; k < KINDS; k++) {
-                    const struct asteria_rotation_options o =
-                        options_of(kinds[k], dim, m < 24 ? m : 24);
-                    struct asteria_rotation *t = trained(&b, &o, rows, n);
-                    assert_int_equal(t->out_dim, (dim + 15) / 16 * 16);
-                    const double defect = defect_of(t);
-                    if (!(defect < 1e-5)) {
-                        fprintf(stderr, "kind %d, dim %zu, n %zu, data %d: %g\n", kinds[k], dim, n,
-                                data, defect);
-                        fail_msg("not an isometry");
-                    }
-                    assert_true(asteria_rotation_defect(t, b.env.kernels, 3, 8) < 1e-5);
-                    asteria_rotation_destroy(&b.env, t);
-                }
-                assert_int_equal(mem_live(&b.mem), 0);
-                test_bench_end(&b);
-                free(rows);
-            }
 }
 
 /* ---------------------------------------------------------------------- property of each kind */
@@ -224,7 +153,6 @@ static void test_opq(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_isometry),
         cmocka_unit_test(test_pca),
         cmocka_unit_test(test_opq),
     };

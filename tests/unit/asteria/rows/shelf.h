@@ -1,5 +1,5 @@
 /* shelf.h - a store of rows with a copy of what was written to it, and failing calls, for
- * test_rows.c and test_promotion.c.
+ * test_rows.c.
  */
 #ifndef DRIFTLINE_TESTS_UNIT_ASTERIA_ROWS_SHELF_H
 #define DRIFTLINE_TESTS_UNIT_ASTERIA_ROWS_SHELF_H

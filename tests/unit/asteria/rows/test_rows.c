@@ -240,39 +240,12 @@ static void test_no_folder(void **state)
     test_bench_end(&b);
 }
 
-/* Each allocation fails in turn: whether or not that is an error, rows are the old or
-   the new ones. */
-static void test_no_memory(void **state)
-{
-    static struct shelf s;
-
-    for (size_t k = 0; k < KINDS; k++) {
-        shelf_open(&s, &kinds[k]);
-        uint32_t slots[MOST];
-        for (size_t at = 1; at < 60; at++) {
-            test_fail_allocation(&s.bench.mem, at % 3 + 1, at % 2);
-            const size_t n = pick(&s, slots, MOST);
-            int rc = shelf_put(&s, slots, n);
-            if (rc == OK)
-                rc = asteria_rows_promote(s.rows, slots, n);
-            if (rc == OK)
-                rc = asteria_rows_reserve(s.rows, SLOTS + 1500 * at);
-            (void)test_allocations_succeed(&s.bench.mem);
-            if (rc != OK)
-                assert_code(rc, ERR_NO_MEMORY, &s.bench.error);
-            shelf_expect_all(&s);
-        }
-        shelf_close(&s);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_histories), cmocka_unit_test(test_runs),
         cmocka_unit_test(test_budget),    cmocka_unit_test(test_failing_reads),
         cmocka_unit_test(test_full_disk), cmocka_unit_test(test_no_folder),
-        cmocka_unit_test(test_no_memory),
     };
     return test_run("asteria_tier", tests);
 }

@@ -98,39 +98,12 @@ static void test_what_is_not_there_is_refused(void **state)
     asteria_world_close(&w);
 }
 
-static void test_no_memory(void **state)
-{
-    struct asteria_world w;
-    uint64_t ids[200], clusters[200], medoids[64];
-    struct medoids m = { medoids, 64 };
-    struct cluster_result result = { .of_ids = clusters };
-
-    asteria_world_open(&w, "leaf_cap=50", INDEX_F32, 16, 400, 1);
-    asteria_world_train(&w, 0, 300);
-    asteria_world_insert(&w, 0, 200);
-    /* All rows are left in the older model's buckets. */
-    asteria_world_train(&w, 0, 400);
-    for (size_t i = 0; i < 200; i++)
-        ids[i] = i;
-    for (size_t at = 1, done = 0; !done; at++) {
-        test_fail_allocation(&w.bench.mem, at, false);
-        const int rc = ask(&w, (struct cluster_request){ .ids = ids, .n = 200 }, &result, &m);
-        done = !atomic_load(&w.bench.mem.failed);
-        assert_true(done == (rc == OK));
-        if (rc != OK)
-            assert_code(rc, ERR_NO_MEMORY, &w.bench.error);
-    }
-    w.bench.mem.fail_at = 0;
-    asteria_world_close(&w);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_leaves_make_clusters),
         cmocka_unit_test(test_vectors_are_where_they_would_be),
         cmocka_unit_test(test_what_is_not_there_is_refused),
-        cmocka_unit_test(test_no_memory),
     };
     return test_run("asteria clusters", tests);
 }

@@ -8,15 +8,10 @@ static void test_reads(void **state)
     for (size_t way = 0; way < WAYS; way++) {
         struct shelf s;
         struct channi_cache_counts c;
-        struct channi_fetch *f;
 
         shelf_begin(&s, WITH_GRAPH | WITH_ATTRIBUTES, ways[way]);
         make_cold(&s);
-        f = channi_fetch_create(s.cache);
-        assert_non_null(f);
-        assert_ok(channi_fetch_ask(f, s.list, FILES), &s.f.bench.error);
-        take_all(&s, f, in_order, FILES);
-        channi_fetch_done(f);
+        take_run(&s, 0, FILES);
         c = counts_of(&s);
         assert_int_equal(c.misses, FILES);
         assert_int_equal(c.reads, FILES);
@@ -24,13 +19,10 @@ static void test_reads(void **state)
         assert_int_equal(c.hits, 0);
         assert_int_equal(c.files_open, FILES);
         assert_true(c.resident_bytes >= s.hot_bytes);
-        assert_ok(channi_fetch_ask(f, s.list, FILES), &s.f.bench.error);
-        take_all(&s, f, in_order, FILES);
-        channi_fetch_done(f);
+        take_run(&s, 0, FILES);
         c = counts_of(&s);
         assert_int_equal(c.hits, FILES);
         assert_int_equal(c.read_bytes, s.hot_bytes);
-        channi_fetch_destroy(f);
         shelf_end(&s);
     }
 }
@@ -40,23 +32,20 @@ static void test_memory_first(void **state)
 {
     const struct channi_image *image;
     struct shelf s;
-    struct channi_fetch *f;
     size_t i;
     int rc;
 
     shelf_begin(&s, 0, ways[0]);
-    f = channi_fetch_create(s.cache);
-    assert_ok(channi_fetch_ask(f, s.list + 20, 2), &s.f.bench.error);
-    channi_fetch_done(f);
-    assert_ok(channi_fetch_ask(f, s.list + 10, 12), &s.f.bench.error);
+    assert_ok(channi_fetch_ask(s.fetch, s.list + 20, 2), &s.f.bench.error);
+    channi_fetch_done(s.fetch);
+    assert_ok(channi_fetch_ask(s.fetch, s.list + 10, 12), &s.f.bench.error);
     for (size_t k = 0; k < 12; k++) {
-        assert_true(channi_fetch_next(f, &i, &image, &rc));
+        assert_true(channi_fetch_next(s.fetch, &i, &image, &rc));
         assert_ok(rc, &s.f.bench.error);
         assert_true(k < 2 ? i >= 10 : i < 10);
         assert_image(image, &s.filed[10 + i], &s.f, true);
     }
-    assert_false(channi_fetch_next(f, &i, &image, &rc));
-    channi_fetch_destroy(f);
+    assert_false(channi_fetch_next(s.fetch, &i, &image, &rc));
     shelf_end(&s);
 }
 
@@ -66,14 +55,12 @@ static void test_budget(void **state)
 {
     struct rng r = rng_at(test_seed(), 4);
     struct shelf s;
-    struct channi_fetch *f;
     size_t most;
 
     shelf_begin(&s, WITH_GRAPH, (struct channi_cache_options){ .budget_bytes = 0 });
     shelf_close(&s);
     most = 5 * s.largest;
     shelf_open(&s, (struct channi_cache_options){ .budget_bytes = most });
-    f = channi_fetch_create(s.cache);
     for (size_t round = 0; round < 400; round++) {
         const size_t n = 1 + rng_below(&r, 5);
         size_t which[5];
@@ -81,18 +68,17 @@ static void test_budget(void **state)
 
         for (size_t i = 0; i < n; i++)
             list[i] = s.list[which[i] = rng_below(&r, FILES)];
-        assert_ok(channi_fetch_ask(f, list, n), &s.f.bench.error);
-        take_all(&s, f, which, n);
+        assert_ok(channi_fetch_ask(s.fetch, list, n), &s.f.bench.error);
+        take_all(&s, which, n);
         if (round % 3 == 0)
             assert_true(counts_of(&s).resident_bytes <= most);
-        channi_fetch_done(f);
+        channi_fetch_done(s.fetch);
         assert_ok(channi_cache_check(s.cache), &s.f.bench.error);
     }
     const struct channi_cache_counts c = counts_of(&s);
     assert_int_equal(c.over_bytes, 0);
     assert_true(c.evictions > 0 && c.evicted_bytes > 0 && c.hits > 0);
     assert_true(c.resident_bytes <= most && c.resident_bytes > most / 2);
-    channi_fetch_destroy(f);
     shelf_end(&s);
 }
 
@@ -100,25 +86,22 @@ static void test_budget(void **state)
 static void test_clock(void **state)
 {
     struct shelf s;
-    struct channi_fetch *f;
     uint64_t hits;
 
     shelf_begin(&s, 0, (struct channi_cache_options){ .budget_bytes = 0 });
     shelf_close(&s);
     shelf_open(&s, (struct channi_cache_options){ .budget_bytes = 6 * s.largest });
-    f = channi_fetch_create(s.cache);
     for (size_t round = 0; round < 200; round++) {
         struct channi_base *list[2] = { s.list[0], s.list[1 + round % (FILES - 1)] };
 
         hits = counts_of(&s).hits;
-        assert_ok(channi_fetch_ask(f, list, 2), &s.f.bench.error);
-        take_all(&s, f, (size_t[]){ 0, 1 + round % (FILES - 1) }, 2);
-        channi_fetch_done(f);
+        assert_ok(channi_fetch_ask(s.fetch, list, 2), &s.f.bench.error);
+        take_all(&s, (size_t[]){ 0, 1 + round % (FILES - 1) }, 2);
+        channi_fetch_done(s.fetch);
         if (round > 0)
             assert_true(counts_of(&s).hits > hits);
     }
     assert_true(counts_of(&s).evictions > 100);
-    channi_fetch_destroy(f);
     shelf_end(&s);
 }
 
@@ -127,7 +110,7 @@ static void test_pins(void **state)
 {
     const struct channi_image *image, *pinned;
     struct shelf s;
-    struct channi_fetch *holder, *f;
+    struct channi_fetch *holder;
     struct channi_whole_file whole;
     size_t i;
     int rc;
@@ -136,16 +119,15 @@ static void test_pins(void **state)
     shelf_close(&s);
     shelf_open(&s, (struct channi_cache_options){ .budget_bytes = 2 * s.largest });
     holder = channi_fetch_create(s.cache);
-    f = channi_fetch_create(s.cache);
     assert_ok(channi_fetch_ask(holder, s.list + 3, 1), &s.f.bench.error);
     assert_true(channi_fetch_next(holder, &i, &pinned, &rc));
     assert_ok(channi_cache_whole(s.cache, s.list[3], &whole), &s.f.bench.error);
     assert_null(whole.own.block);
     for (size_t round = 0; round < 4 * FILES; round++) {
-        assert_ok(channi_fetch_ask(f, s.list + round % FILES, 1), &s.f.bench.error);
-        assert_true(channi_fetch_next(f, &i, &image, &rc));
+        assert_ok(channi_fetch_ask(s.fetch, s.list + round % FILES, 1), &s.f.bench.error);
+        assert_true(channi_fetch_next(s.fetch, &i, &image, &rc));
         assert_ok(rc, &s.f.bench.error);
-        channi_fetch_done(f);
+        channi_fetch_done(s.fetch);
         assert_image(pinned, &s.filed[3], &s.f, true);
     }
     assert_true(counts_of(&s).evictions >= FILES);
@@ -155,7 +137,6 @@ static void test_pins(void **state)
     channi_cache_whole_done(s.cache, &whole);
     assert_ok(channi_cache_check(s.cache), &s.f.bench.error);
     channi_fetch_destroy(holder);
-    channi_fetch_destroy(f);
     shelf_end(&s);
 }
 
@@ -164,22 +145,19 @@ static void test_smaller_than_a_cluster(void **state)
 {
     for (size_t budget = 0; budget < 3; budget++) {
         struct shelf s;
-        struct channi_fetch *f;
 
         shelf_begin(
             &s, WITH_GRAPH,
             (struct channi_cache_options){ .budget_bytes = (size_t[]){ 0, 1, 4096 }[budget] });
-        f = channi_fetch_create(s.cache);
         for (size_t round = 0; round < 3; round++) {
-            assert_ok(channi_fetch_ask(f, s.list, FILES), &s.f.bench.error);
-            take_all(&s, f, in_order, FILES);
+            assert_ok(channi_fetch_ask(s.fetch, s.list, FILES), &s.f.bench.error);
+            take_all(&s, in_order, FILES);
             assert_int_equal(counts_of(&s).resident_bytes, s.hot_bytes);
-            channi_fetch_done(f);
+            channi_fetch_done(s.fetch);
             assert_int_equal(counts_of(&s).resident_bytes, 0);
         }
         assert_int_equal(counts_of(&s).over_bytes, s.hot_bytes - counts_of(&s).budget_bytes);
         assert_int_equal(counts_of(&s).reads, 3 * FILES);
-        channi_fetch_destroy(f);
         shelf_end(&s);
     }
 }
@@ -190,7 +168,6 @@ static void test_prefetch(void **state)
 {
     for (size_t way = 0; way < WAYS; way++) {
         struct shelf s;
-        struct channi_fetch *f;
         struct channi_cache_counts c;
         const struct channi_image *image;
         size_t i;
@@ -198,83 +175,34 @@ static void test_prefetch(void **state)
 
         shelf_begin(&s, 0, ways[way]);
         make_cold(&s);
-        f = channi_fetch_create(s.cache);
-        assert_ok(channi_fetch_ask(f, s.list, 2), &s.f.bench.error);
-        assert_ok(channi_fetch_ahead(f, s.list + 2, 4), &s.f.bench.error);
-        assert_ok(channi_fetch_ahead(f, s.list + 4, 4), &s.f.bench.error); /* two of them again */
-        take_all(&s, f, in_order, 2);
-        assert_false(channi_fetch_next(f, &i, &image, &rc)); /* not requested, so not returned */
-        assert_ok(channi_fetch_ask(f, s.list + 3, 6), &s.f.bench.error); /* the last is a new one */
+        assert_ok(channi_fetch_ask(s.fetch, s.list, 2), &s.f.bench.error);
+        assert_ok(channi_fetch_ahead(s.fetch, s.list + 2, 4), &s.f.bench.error);
+        assert_ok(channi_fetch_ahead(s.fetch, s.list + 4, 4),
+                  &s.f.bench.error); /* two of them again */
+        take_all(&s, in_order, 2);
+        assert_false(
+            channi_fetch_next(s.fetch, &i, &image, &rc)); /* not requested, so not returned */
+        assert_ok(channi_fetch_ask(s.fetch, s.list + 3, 6),
+                  &s.f.bench.error); /* the last is a new one */
         for (size_t k = 0; k < 6; k++) {
-            assert_true(channi_fetch_next(f, &i, &image, &rc));
+            assert_true(channi_fetch_next(s.fetch, &i, &image, &rc));
             assert_true(i >= 2 && i < 8);
             assert_image(image, &s.filed[i + 1], &s.f, true);
         }
-        assert_false(channi_fetch_next(f, &i, &image, &rc));
-        channi_fetch_done(f);
+        assert_false(channi_fetch_next(s.fetch, &i, &image, &rc));
+        channi_fetch_done(s.fetch);
         c = counts_of(&s);
         assert_int_equal(c.prefetched, 6);
         assert_int_equal(c.prefetch_used, 5);
         assert_int_equal(c.reads, 9);
         assert_int_equal(c.misses, 8);
         /* Cancelled: started reads may be kept, nothing is pinned. */
-        assert_ok(channi_fetch_ahead(f, s.list + 10, 10), &s.f.bench.error);
-        channi_fetch_done(f);
+        assert_ok(channi_fetch_ahead(s.fetch, s.list + 10, 10), &s.f.bench.error);
+        channi_fetch_done(s.fetch);
         assert_ok(channi_cache_check(s.cache), &s.f.bench.error);
-        assert_ok(channi_fetch_ask(f, s.list, FILES), &s.f.bench.error);
-        take_all(&s, f, in_order, FILES);
-        channi_fetch_destroy(f);
+        assert_ok(channi_fetch_ask(s.fetch, s.list, FILES), &s.f.bench.error);
+        take_all(&s, in_order, FILES);
         shelf_end(&s);
-    }
-}
-
-/* ---- adding and removing files */
-
-static void test_join(void **state)
-{
-    for (unsigned with = 0; with <= WITH_COLD; with += WITH_COLD) {
-        struct files_fixture f;
-        struct error *err = &f.bench.error;
-        struct channi_cluster_block block;
-        struct channi_cache *cache;
-        struct channi_cache_counts c;
-        struct filed d;
-        struct channi_base base = { 0 };
-        struct channi_fetch *fetch;
-        const struct channi_image *image;
-        size_t i;
-        int rc;
-
-        files_begin(&f, INDEX_U8, 64);
-        assert_ok(channi_cache_create(&cache, &f.bench.env,
-                                      &(struct channi_cache_options){ .budget_bytes = 1 << 20 }),
-                  err);
-        filed_make(&d, &f, with | WITH_CODES, 9, 300);
-        assert_ok(channi_cluster_block_make(&f.bench.env, &d.contents, &block), err);
-        assert_ok(channi_cluster_block_write(&f.bench.env, &d.contents, &block, true, NULL), err);
-        assert_ok(channi_cluster_file_head(&f.bench.env, 9, d.contents.version, &base), err);
-        assert_ok(channi_cache_join(cache, &base, block.bytes), err);
-        fetch = channi_fetch_create(cache);
-        assert_ok(channi_fetch_ask(fetch, (struct channi_base *[]){ &base }, 1), err);
-        assert_true(channi_fetch_next(fetch, &i, &image, &rc));
-        assert_image(image, &d, &f, with == 0);
-        channi_cache_counts(cache, &c);
-        assert_int_equal(c.reads, 0);
-        assert_int_equal(c.hits, 0); /* not before it is through */
-        assert_int_equal(c.resident_bytes, base.hot_bytes);
-        channi_fetch_destroy(fetch);
-        channi_cache_leave(cache, &base);
-        assert_null(base.slot);
-        channi_cache_counts(cache, &c);
-        assert_int_equal(c.resident_bytes, 0);
-        assert_ok(channi_cache_join(cache, &base, NULL), err);
-        channi_cache_leave(cache, &base);
-        assert_true(channi_cluster_file_remove(&f.bench.env, &base, NULL));
-        assert_code(channi_cluster_file_head(&f.bench.env, 9, d.contents.version, &base),
-                    ERR_NOT_FOUND, err);
-        channi_cache_destroy(cache);
-        filed_free(&d, &f);
-        files_end(&f);
     }
 }
 
@@ -287,11 +215,9 @@ static void test_rows(void **state)
     for (size_t way = 0; way < WAYS; way++) {
         const size_t row_bytes = SHELF_DIM * sizeof(float);
         struct shelf s;
-        struct channi_fetch *f;
 
         shelf_begin(&s, WITH_CODES | WITH_COLD, ways[way]);
         make_cold(&s);
-        f = channi_fetch_create(s.cache);
         for (size_t round = 0; round < 60; round++) {
             const size_t k = rng_below(&r, FILES), n = rng_below(&r, 40);
             uint32_t rows[40];
@@ -300,19 +226,19 @@ static void test_rows(void **state)
             for (size_t i = 0; i < n; i++)
                 rows[i] = (uint32_t)rng_below(&r, s.bases[k].n);
             if (round % 2)
-                assert_ok(channi_fetch_ahead(f, s.list + rng_below(&r, FILES - 3), 3),
+                assert_ok(channi_fetch_ahead(s.fetch, s.list + rng_below(&r, FILES - 3), 3),
                           &s.f.bench.error);
-            assert_ok(channi_cache_rows(s.cache, f, s.list[k], rows, n, out), &s.f.bench.error);
+            assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[k], rows, n, out),
+                      &s.f.bench.error);
             for (size_t i = 0; i < n; i++)
                 assert_memory_equal(out + i * SHELF_DIM, s.filed[k].rows + rows[i] * row_bytes,
                                     row_bytes);
             if (round % 3 == 0)
-                channi_fetch_done(f);
+                channi_fetch_done(s.fetch);
         }
-        channi_fetch_done(f);
+        channi_fetch_done(s.fetch);
         const struct channi_cache_counts c = counts_of(&s);
         assert_true(c.row_reads > 100 && c.row_read_bytes > c.row_reads * row_bytes / 4);
-        channi_fetch_destroy(f);
         shelf_end(&s);
     }
 }
@@ -323,8 +249,7 @@ int main(void)
         cmocka_unit_test(test_reads),    cmocka_unit_test(test_memory_first),
         cmocka_unit_test(test_budget),   cmocka_unit_test(test_clock),
         cmocka_unit_test(test_pins),     cmocka_unit_test(test_smaller_than_a_cluster),
-        cmocka_unit_test(test_prefetch), cmocka_unit_test(test_join),
-        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_prefetch), cmocka_unit_test(test_rows),
     };
 
     return test_run("channi_cache", tests);

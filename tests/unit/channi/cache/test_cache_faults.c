@@ -7,8 +7,7 @@
 
 /* Takes all n clusters. Those not in `bad` (bits) must have their content; those in it must fail
    with one of two codes and a message with the file and `part`. */
-static void take_but(struct shelf *s, struct channi_fetch *f, size_t n, uint64_t bad, int code,
-                     const char *part)
+static void take_but(struct shelf *s, size_t n, uint64_t bad, int code, const char *part)
 {
     struct error *err = &s->f.bench.error;
     const struct channi_image *image;
@@ -17,7 +16,7 @@ static void take_but(struct shelf *s, struct channi_fetch *f, size_t n, uint64_t
     int rc;
 
     assert_int_equal(err->code, OK); /* no error is set before it is returned */
-    for (; channi_fetch_next(f, &i, &image, &rc); taken++) {
+    for (; channi_fetch_next(s->fetch, &i, &image, &rc); taken++) {
         if (!(bad >> i & 1)) {
             assert_ok(rc, err);
             assert_image(image, &s->filed[i], &s->f, !(s->with & WITH_COLD));
@@ -93,22 +92,19 @@ static void test_damage(void **state)
         for (unsigned how = 0; how < sizeof damages / sizeof *damages; how++) {
             const size_t n = how == ANOTHER ? 5 : FILES; /* file 6 has the content of file 5 */
             struct shelf s;
-            struct channi_fetch *f;
 
             shelf_begin(&s, WITH_ATTRIBUTES, ways[way]);
             damage(&s, 4, how);
-            f = channi_fetch_create(s.cache);
             for (size_t round = 0; round < 2; round++) {
-                assert_ok(channi_fetch_ask(f, s.list, n), &s.f.bench.error);
-                take_but(&s, f, n, 1U << 4, damages[how].code, damages[how].part);
-                channi_fetch_done(f);
+                assert_ok(channi_fetch_ask(s.fetch, s.list, n), &s.f.bench.error);
+                take_but(&s, n, 1U << 4, damages[how].code, damages[how].part);
+                channi_fetch_done(s.fetch);
                 assert_true(s.bases[4].damaged && !s.bases[3].damaged);
                 assert_int_equal(s.f.n_logged, 1);
             }
             struct channi_whole_file whole;
             assert_code(channi_cache_whole(s.cache, s.list[4], &whole), damages[how].code,
                         &s.f.bench.error);
-            channi_fetch_destroy(f);
             shelf_end(&s);
         }
 }
@@ -124,30 +120,29 @@ static void test_damaged_row(void **state)
     for (size_t way = 0; way < WAYS; way++) {
         struct shelf s;
         struct error *err = &s.f.bench.error;
-        struct channi_fetch *f;
         struct channi_whole_file whole;
         char path[PATH_MAX];
 
         shelf_begin(&s, WITH_CODES | WITH_COLD, ways[way]);
         flip(&s, 20, s.bases[20].rows_at + row * row_bytes + at[way % 3]);
-        f = channi_fetch_create(s.cache);
-        assert_ok(channi_fetch_ask(f, s.list, FILES), err);
-        take_all(&s, f, in_order, FILES);
-        assert_code(channi_cache_rows(s.cache, f, s.list[20], &row, 1, out), ERR_CORRUPT, err);
-        assert_ok(channi_cache_rows(s.cache, f, s.list[20], others, 3, out), err);
+        assert_ok(channi_fetch_ask(s.fetch, s.list, FILES), err);
+        take_all(&s, in_order, FILES);
+        assert_code(channi_cache_rows(s.cache, s.fetch, s.list[20], &row, 1, out), ERR_CORRUPT,
+                    err);
+        assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[20], others, 3, out), err);
         for (size_t i = 0; i < 3; i++)
             assert_memory_equal(out + i * SHELF_DIM, s.filed[20].rows + others[i] * row_bytes,
                                 row_bytes);
-        assert_ok(channi_cache_rows(s.cache, f, s.list[19], &row, 1, out), err);
+        assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[19], &row, 1, out), err);
         assert_code(channi_cache_whole(s.cache, s.list[20], &whole), ERR_CORRUPT, err);
         assert_ok(channi_cache_whole(s.cache, s.list[19], &whole), err);
         assert_image(&whole.image, &s.filed[19], &s.f, true);
         channi_cache_whole_done(s.cache, &whole);
         shelf_path(&s, 21, path);
         assert_int_equal(truncate(path, (off_t)s.bases[21].rows_at), 0);
-        assert_code(channi_cache_rows(s.cache, f, s.list[21], &row, 1, out), ERR_CORRUPT, err);
+        assert_code(channi_cache_rows(s.cache, s.fetch, s.list[21], &row, 1, out), ERR_CORRUPT,
+                    err);
         assert_int_equal(s.f.n_logged, 2);
-        channi_fetch_destroy(f);
         shelf_end(&s);
     }
 }
@@ -167,21 +162,18 @@ static void test_faults(void **state)
                 const bool fails = strcmp(faults[k].call, "close") != 0;
                 struct channi_cache_options options = ways[way];
                 struct shelf s;
-                struct channi_fetch *f;
 
                 options.files_max = fails ? 0 : 2;
                 shelf_begin(&s, 0, options);
-                f = channi_fetch_create(s.cache);
                 s.plan = (struct fault_plan){ .call = faults[k].call,
                                               .at = at,
                                               .error = faults[k].error };
-                assert_ok(channi_fetch_ask(f, s.list, 6), &s.f.bench.error);
-                take_but(&s, f, 6, fails ? 1U << (at - 1) : 0, ERR_IO, "");
-                channi_fetch_done(f);
+                assert_ok(channi_fetch_ask(s.fetch, s.list, 6), &s.f.bench.error);
+                take_but(&s, 6, fails ? 1U << (at - 1) : 0, ERR_IO, "");
+                channi_fetch_done(s.fetch);
                 assert_true(atomic_load(&s.plan.seen) >= (fails ? 6 : 4));
-                assert_ok(channi_fetch_ask(f, s.list, 6), &s.f.bench.error);
-                take_all(&s, f, in_order, 6); /* later reads succeed */
-                channi_fetch_destroy(f);
+                assert_ok(channi_fetch_ask(s.fetch, s.list, 6), &s.f.bench.error);
+                take_all(&s, in_order, 6); /* later reads succeed */
                 shelf_end(&s);
             }
 }
@@ -193,16 +185,13 @@ static void test_rows_refused(void **state)
 
     for (int at = 1; at <= 3; at++) {
         struct shelf s;
-        struct channi_fetch *f;
 
         shelf_begin(&s, WITH_COLD, ways[0]);
-        f = channi_fetch_create(s.cache);
-        assert_ok(channi_fetch_ask(f, s.list + 23, 1), &s.f.bench.error);
+        assert_ok(channi_fetch_ask(s.fetch, s.list + 23, 1), &s.f.bench.error);
         s.plan = (struct fault_plan){ .call = "read", .at = at, .error = EIO };
-        assert_code(channi_cache_rows(s.cache, f, s.list[23], rows, 4, out), ERR_IO,
+        assert_code(channi_cache_rows(s.cache, s.fetch, s.list[23], rows, 4, out), ERR_IO,
                     &s.f.bench.error);
-        assert_ok(channi_cache_rows(s.cache, f, s.list[23], rows, 4, out), &s.f.bench.error);
-        channi_fetch_destroy(f);
+        assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[23], rows, 4, out), &s.f.bench.error);
         shelf_end(&s);
     }
 }
@@ -216,24 +205,20 @@ static void test_few_files(void **state)
         for (size_t files = 1; files < 40; files = files * 3 + 1) {
             struct channi_cache_options options = ways[way];
             struct shelf s;
-            struct channi_fetch *f;
             const uint32_t row = 3;
             float out[SHELF_DIM];
 
             options.files_max = files;
             shelf_begin(&s, WITH_COLD, options);
-            f = channi_fetch_create(s.cache);
-            assert_ok(channi_fetch_ask(f, s.list, FILES), &s.f.bench.error);
-            take_all(&s, f, in_order, FILES);
-            channi_fetch_done(f);
-            assert_ok(channi_fetch_ahead(f, s.list, FILES), &s.f.bench.error);
+            take_run(&s, 0, FILES);
+            assert_ok(channi_fetch_ahead(s.fetch, s.list, FILES), &s.f.bench.error);
             for (size_t i = 0; i < FILES; i++)
-                assert_ok(channi_cache_rows(s.cache, f, s.list[i], &row, 1, out), &s.f.bench.error);
-            channi_fetch_done(f);
+                assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[i], &row, 1, out),
+                          &s.f.bench.error);
+            channi_fetch_done(s.fetch);
             const struct channi_cache_counts c = counts_of(&s);
             assert_int_equal(c.files_open, files < FILES ? files : FILES);
             assert_true((c.files_closed_early > 0) == (files < FILES));
-            channi_fetch_destroy(f);
             shelf_end(&s);
         }
 }
@@ -250,15 +235,11 @@ static void test_descriptor_limit(void **state)
         for (int spare = 3; spare >= 0; spare--) {
             struct channi_cache_options options = ways[way];
             struct shelf s;
-            struct channi_fetch *f;
 
             options.files_max = FILES;
             shelf_begin(&s, 0, options);
-            f = channi_fetch_create(s.cache);
             /* The descriptor of io_uring is open already. */
-            assert_ok(channi_fetch_ask(f, s.list + 23, 1), &s.f.bench.error);
-            take_all(&s, f, (size_t[]){ 23 }, 1);
-            channi_fetch_done(f);
+            take_run(&s, 23, 1);
             channi_cache_leave(s.cache, s.list[23]);
             const int next = open("/", O_RDONLY);
             assert_true(next >= 0);
@@ -266,17 +247,16 @@ static void test_descriptor_limit(void **state)
                 (struct rlimit){ .rlim_cur = (rlim_t)(next + spare), .rlim_max = before.rlim_max };
             (void)close(next);
             assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-            assert_ok(channi_fetch_ask(f, s.list, 20), &s.f.bench.error);
+            assert_ok(channi_fetch_ask(s.fetch, s.list, 20), &s.f.bench.error);
             if (spare > 0)
-                take_all(&s, f, in_order, 20);
+                take_all(&s, in_order, 20);
             else
-                take_but(&s, f, 20, (1U << 20) - 1, ERR_IO, "RLIMIT_NOFILE");
-            channi_fetch_done(f);
+                take_but(&s, 20, (1U << 20) - 1, ERR_IO, "RLIMIT_NOFILE");
+            channi_fetch_done(s.fetch);
             assert_false(s.bases[0].damaged);
             assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-            assert_ok(channi_fetch_ask(f, s.list, 20), &s.f.bench.error);
-            take_all(&s, f, in_order, 20);
-            channi_fetch_destroy(f);
+            assert_ok(channi_fetch_ask(s.fetch, s.list, 20), &s.f.bench.error);
+            take_all(&s, in_order, 20);
             shelf_end(&s);
         }
 }
@@ -294,24 +274,24 @@ static void test_out_of_memory(void **state)
         struct shelf s;
         struct error *err = &s.f.bench.error;
         struct mem *mem = &s.f.bench.mem;
-        struct channi_fetch *f;
         struct channi_whole_file whole;
         int rc;
 
         shelf_begin(&s, WITH_COLD | WITH_CODES, ways[at % WAYS]);
         mem->fail_at = atomic_load(&mem->calls) + at;
-        f = channi_fetch_create(s.cache);
-        rc = f ? channi_fetch_ask(f, s.list, 4) : ERR_NO_MEMORY;
+        channi_fetch_destroy(s.fetch);
+        s.fetch = channi_fetch_create(s.cache);
+        rc = s.fetch ? channi_fetch_ask(s.fetch, s.list, 4) : ERR_NO_MEMORY;
         if (rc == OK) {
-            take_all(&s, f, in_order, 4);
-            rc = channi_fetch_ahead(f, s.list + 4, 4);
+            take_all(&s, in_order, 4);
+            rc = channi_fetch_ahead(s.fetch, s.list + 4, 4);
         }
         if (rc == OK)
-            rc = channi_cache_rows(s.cache, f, s.list[2], rows, 2, out);
+            rc = channi_cache_rows(s.cache, s.fetch, s.list[2], rows, 2, out);
         if (rc == OK)
-            rc = channi_cache_rows(s.cache, f, s.list[12], rows, 2, out);
+            rc = channi_cache_rows(s.cache, s.fetch, s.list[12], rows, 2, out);
         if (rc == OK)
-            rc = channi_fetch_ask(f, s.list + 4, 8);
+            rc = channi_fetch_ask(s.fetch, s.list + 4, 8);
         if (rc == OK)
             rc = channi_cache_whole(s.cache, s.list[2], &whole);
         if (rc == OK)
@@ -324,13 +304,12 @@ static void test_out_of_memory(void **state)
         } else {
             assert_ok(rc, err);
         }
-        if (!f)
-            f = channi_fetch_create(s.cache);
-        channi_fetch_done(f);
+        if (!s.fetch)
+            s.fetch = channi_fetch_create(s.cache);
+        channi_fetch_done(s.fetch);
         assert_ok(channi_cache_check(s.cache), err);
-        assert_ok(channi_fetch_ask(f, s.list, FILES), err);
-        take_all(&s, f, in_order, FILES);
-        channi_fetch_destroy(f);
+        assert_ok(channi_fetch_ask(s.fetch, s.list, FILES), err);
+        take_all(&s, in_order, FILES);
         shelf_end(&s);
     }
 }

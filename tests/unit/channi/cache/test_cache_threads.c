@@ -106,69 +106,10 @@ struct hammer {
     bool fine;
 };
 
-static void *hammer_on(void *arg)
-{
-    struct hammer *me = arg;
-    struct channi_cache_slot *slot = me->shelf->bases[0].slot;
-
-    bool had = false;
-
-    me->fine = true;
-    for (size_t round = 0; !atomic_load_explicit(me->end, memory_order_relaxed); round++) {
-        for (volatile size_t i = 0; i < round % 300; i = i + 1)
-            ;
-        if (channi_slot_pin(slot)) {
-            const struct channi_cluster_contents *c = &me->shelf->filed[0].contents;
-
-            me->fine &= slot->image.n == c->n && slot->image.ids[c->n - 1] == c->ids[c->n - 1];
-            channi_slot_unpin(slot);
-            had = true;
-        } else if (had) {
-            atomic_fetch_add(&me->lost, 1);
-            had = false;
-        }
-    }
-    return NULL;
-}
-
-static void test_pin_against_eviction(void **state)
-{
-    struct hammer hammers[2];
-    pthread_t threads[2];
-    atomic_bool end = false;
-    struct shelf s;
-    struct channi_cache_counts c;
-
-    shelf_begin(&s, 0, (struct channi_cache_options){ .budget_bytes = 0 });
-    for (size_t i = 0; i < 2; i++) {
-        hammers[i] = (struct hammer){ .shelf = &s, .end = &end };
-        assert_int_equal(pthread_create(&threads[i], NULL, hammer_on, hammers + i), 0);
-    }
-    for (size_t i = 0;
-         i < 600000 / test_scale() && (atomic_load(&hammers[0].lost) < 5000 / test_scale() ||
-                                       atomic_load(&hammers[1].lost) < 5000 / test_scale());
-         i++) {
-        assert_ok(channi_cache_pin(s.cache, s.bases[0].slot), &s.f.bench.error);
-        channi_slot_unpin(s.bases[0].slot);
-        channi_cache_trim(s.cache);
-    }
-    atomic_store(&end, true);
-    for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
-        assert_true(hammers[i].fine);
-    }
-    channi_cache_trim(s.cache);
-    c = counts_of(&s);
-    assert_true(c.evictions > 0 && c.evictions <= c.reads);
-    assert_int_equal(c.resident_bytes, 0);
-    shelf_end(&s);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_pin_against_eviction),
     };
 
     return test_run("channi_cache_threads", tests);

@@ -7,14 +7,8 @@
 #ifndef TEST_CHANNI_CRASH_H
 #define TEST_CHANNI_CRASH_H
 
-#include <limits.h>
-
-#include "algorithms/channi/durable/manifest.h"
-#include "algorithms/channi/index.h"
-#include "algorithms/channi/versions/view.h"
-#include "src/core/param.h"
 #include "tests/support/fault_injection.h"
-#include "tests/support/testing.h"
+#include "tests/unit/channi/support.h"
 
 enum { CRASH_IDS = 500, CRASH_DIM = 8 };
 
@@ -25,17 +19,13 @@ struct crash_op {
     bool put, twice, abort;
 };
 
+/* A book whose index is opened, closed and opened again. */
 struct crash {
-    struct test_bench bench;
-    struct channi_params params;
-    bool stored[CRASH_IDS];
-    uint8_t rows[CRASH_IDS][CRASH_DIM];
-    char dir[PATH_MAX];
+    struct book b;
     uint64_t seed;
     atomic_size_t calls; /* of the fault hook */
     struct injected_faults faults;
-    bool has_bench;
-    struct channi *s;
+    struct channi *s; /* NULL: it is closed */
 };
 
 /* Small clusters: a few hundred rows are enough for a build, splits, merges and compactions. */
@@ -54,77 +44,64 @@ static inline struct channi_params crash_params(void)
     return p;
 }
 
-static inline void crash_bench(struct crash *c)
-{
-    test_bench_begin(&c->bench, INDEX_U8, INDEX_L2SQ, CRASH_DIM, 1);
-    c->bench.env.dir = c->dir;
-    c->has_bench = true;
-    c->bench.env.n_attributes = 2;
-}
-
 static inline void crash_begin(struct crash *c, struct channi_params p)
 {
-    struct rng r = rng_at(test_seed(), 3);
-
     memset(c, 0, sizeof *c);
-    c->params = p;
+    book_begin(&c->b, p, INDEX_U8, CRASH_DIM, CRASH_IDS, 1);
+    test_dir_remove(c->b.dir);
+    test_dir_make_in_memory(c->b.dir);
+    c->b.bench.env.n_attributes = 2;
+    book_fill(&c->b, 0, CRASH_IDS, 8, .4);
     c->seed = test_seed();
     faults_begin(&c->faults, &c->calls);
-    test_fill_u8(&r, &c->rows[0][0], CRASH_IDS, CRASH_DIM, 8, .4);
-    test_dir_make_in_memory(c->dir);
-    crash_bench(c);
+}
+
+static inline int crash_opened(struct crash *c, int rc)
+{
+    c->b.index = c->s ? &c->s->base : NULL;
+    return rc;
 }
 
 static inline int crash_create(struct crash *c)
 {
     const struct channi_opening o = { .ops = &channi_ops, .fault = &c->faults.fault };
 
-    return channi_create_with(&c->s, &c->bench.env, &c->params, &o);
+    return crash_opened(c, channi_create_with(&c->s, &c->b.bench.env, &c->b.params, &o));
 }
 
 static inline int crash_load_from(struct crash *c, const char *dir)
 {
     const struct channi_opening o = { .ops = &channi_ops, .fault = &c->faults.fault };
 
-    return channi_load_from(&c->s, &c->bench.env, dir, &o);
+    return crash_opened(c, channi_load_from(&c->s, &c->b.bench.env, dir, &o));
 }
 
 static inline int crash_load(struct crash *c)
 {
-    return crash_load_from(c, c->dir);
+    return crash_load_from(c, c->b.dir);
 }
 
+/* The next index lives in the book's folder, unless the test says otherwise. */
 static inline void crash_close(struct crash *c)
 {
     if (c->s)
         channi_destroy(&c->s->base);
     c->s = NULL;
-    c->has_bench = false;
-    assert_int_equal(mem_live(&c->bench.mem), 0);
-    test_bench_end(&c->bench);
+    (void)crash_opened(c, OK);
+    c->b.bench.env.dir = c->b.dir;
+    assert_int_equal(mem_live(&c->b.bench.mem), 0);
 }
 
 static inline void crash_end(struct crash *c)
 {
-    if (c->has_bench)
-        crash_close(c);
-    test_dir_remove(c->dir);
+    crash_close(c);
+    book_close(&c->b);
 }
 
 static inline void crash_reopen(struct crash *c)
 {
     crash_close(c);
-    crash_bench(c);
-    assert_ok(crash_load(c), &c->bench.error);
-}
-
-/* Inside the epoch: a background thread may replace the view meanwhile. */
-static inline uint64_t crash_version(const struct crash *c)
-{
-    unsigned ticket;
-    const uint64_t version = channi_enter(c->s, &ticket)->version;
-    channi_leave(c->s, ticket);
-    return version;
+    assert_ok(crash_load(c), &c->b.bench.error);
 }
 
 /* ------------------------------------------------------------------------------- updates */
@@ -133,7 +110,7 @@ static inline int crash_put(struct crash *c, uint64_t first, size_t n, int64_t a
 {
     uint64_t ids[CRASH_IDS];
     int64_t attributes[2 * CRASH_IDS];
-    const struct vectors v = { c->rows[first], n, CRASH_DIM, INDEX_U8 };
+
     size_t done = 0;
 
     for (size_t i = 0; i < n; i++) {
@@ -141,7 +118,7 @@ static inline int crash_put(struct crash *c, uint64_t first, size_t n, int64_t a
         attributes[2 * i] = attribute;
         attributes[2 * i + 1] = (first + i) % 3 ? -attribute : INDEX_ATTRIBUTE_NONE;
     }
-    return channi_insert_with(&c->s->base, v, ids, attributes, &done);
+    return channi_insert_with(c->b.index, book_vectors(&c->b, first, n), ids, attributes, &done);
 }
 
 static inline int crash_del(struct crash *c, uint64_t first, size_t n)
@@ -151,14 +128,14 @@ static inline int crash_del(struct crash *c, uint64_t first, size_t n)
 
     for (size_t i = 0; i < n; i++)
         ids[i] = first + i;
-    return channi_remove(&c->s->base, ids, n, &done);
+    return channi_remove(c->b.index, ids, n, &done);
 }
 
 /* Applied as one transaction, unless it is a single call. */
 static inline int crash_apply(struct crash *c, struct crash_op op)
 {
-    const int64_t attribute = (int64_t)crash_version(c) + 1;
-    struct index *index = &c->s->base;
+    const int64_t attribute = (int64_t)book_version(&c->b) + 1;
+    struct index *index = c->b.index;
     uint64_t version = 0;
     int rc = OK;
 
@@ -186,16 +163,16 @@ static inline int crash_apply(struct crash *c, struct crash_op op)
 static inline void crash_note(struct crash *c, struct crash_op op)
 {
     for (uint64_t i = 0; !op.abort && i < op.n; i++)
-        c->stored[op.first + i] = op.put || op.twice;
+        c->b.stored[op.first + i] = op.put || op.twice;
 }
 
 /* Picks a run of ids, from a random one on, that are all stored or all not stored. */
 static inline struct crash_op crash_pick(const struct crash *c, struct rng *r, size_t n)
 {
     const size_t first = rng_below(r, CRASH_IDS);
-    struct crash_op op = { .first = first, .put = !c->stored[first] };
+    struct crash_op op = { .first = first, .put = !c->b.stored[first] };
 
-    while (op.n < n && first + op.n < CRASH_IDS && c->stored[first + op.n] == c->stored[first])
+    while (op.n < n && first + op.n < CRASH_IDS && c->b.stored[first + op.n] == c->b.stored[first])
         op.n++;
     op.twice = rng_below(r, 4) == 0;
     op.abort = rng_below(r, 8) == 0;
@@ -226,9 +203,9 @@ static inline int crash_stream(struct crash *c, size_t steps, const char *aside)
         if (dice == 0 || i % 12 == 11)
             rc = channi_checkpoint(c->s);
         else if (dice == 1)
-            rc = channi_maintain(&c->s->base, 0, &more);
+            rc = channi_maintain(c->b.index, 0, &more);
         else if (dice == 2 && aside)
-            rc = channi_save(&c->s->base, aside);
+            rc = channi_save(c->b.index, aside);
         else
             rc = crash_step(c, crash_pick(c, &r, 1 + rng_below(&r, dice < 6 ? 90 : 8)));
     }
@@ -237,26 +214,14 @@ static inline int crash_stream(struct crash *c, size_t steps, const char *aside)
 
 /* ------------------------------------------------------------------------------ verdicts */
 
-/* Misses nothing. */
-static inline struct channi_knobs crash_exhaustive(void)
-{
-    struct channi_knobs knobs;
-
-    param_defaults(channi_ops.knobs, &knobs);
-    knobs.nprobe = knobs.top_ef = knobs.in_ef = 1 << 22;
-    return knobs;
-}
-
 static inline int crash_nearest(struct crash *c, size_t row, uint64_t *ids, float *distances,
                                 size_t k)
 {
-    const struct channi_knobs knobs = crash_exhaustive();
-    const struct search_request request = {
-        { c->rows[row], 1, CRASH_DIM, INDEX_U8 }, k, &knobs, NULL, 1
-    };
+    const struct channi_knobs knobs = book_exhaustive();
+    const struct search_request request = { book_vectors(&c->b, row, 1), k, &knobs, NULL, 1 };
     struct search_result result = { .ids = ids, .distances = distances };
 
-    return channi_search(&c->s->base, &request, &result);
+    return channi_search(c->b.index, &request, &result);
 }
 
 static inline bool crash_is_there(const struct crash *c, size_t id)
@@ -267,23 +232,23 @@ static inline bool crash_is_there(const struct crash *c, size_t id)
 /* Runs check(), compares the ids, and searches for each stored vector. */
 static inline void crash_expect(struct crash *c, const char *when)
 {
-    const int rc = channi_check(&c->s->base, NULL);
+    const int rc = channi_check(c->b.index, NULL);
     size_t n = 0;
 
     if (rc)
-        fail_msg("%s: %s (seed %" PRIu64 ")", when, c->bench.error.text, c->seed);
+        fail_msg("%s: %s (seed %" PRIu64 ")", when, c->b.bench.error.text, c->seed);
     for (size_t id = 0; id < CRASH_IDS; id++) {
         uint64_t found = INDEX_NO_ID;
         float distance = INFINITY;
-        if (crash_is_there(c, id) != c->stored[id])
+        if (crash_is_there(c, id) != c->b.stored[id])
             fail_msg("%s: id %zu is %s (seed %" PRIu64 ")", when, id,
-                     c->stored[id] ? "lost" : "back", c->seed);
-        n += c->stored[id];
-        if (!c->stored[id] || id % 3)
+                     c->b.stored[id] ? "lost" : "back", c->seed);
+        n += c->b.stored[id];
+        if (!c->b.stored[id] || id % 3)
             continue;
-        assert_ok(crash_nearest(c, id, &found, &distance, 1), &c->bench.error);
-        if (found >= CRASH_IDS || !c->stored[found] || distance != 0 ||
-            memcmp(c->rows[found], c->rows[id], CRASH_DIM) != 0)
+        assert_ok(crash_nearest(c, id, &found, &distance, 1), &c->b.bench.error);
+        if (found >= CRASH_IDS || !c->b.stored[found] || distance != 0 ||
+            memcmp(book_row(&c->b, found), book_row(&c->b, id), CRASH_DIM) != 0)
             fail_msg("%s: id %zu is not found by its vector", when, id);
     }
     assert_int_equal(channi_live(c->s), n);
@@ -297,12 +262,12 @@ static inline void crash_go_on(struct crash *c, size_t steps)
 
     for (size_t i = 0; i < steps; i++) {
         const struct crash_op op = crash_pick(c, &r, 9);
-        assert_ok(crash_apply(c, op), &c->bench.error);
+        assert_ok(crash_apply(c, op), &c->b.bench.error);
         crash_note(c, op);
         if (i == steps / 2)
-            assert_ok(channi_checkpoint(c->s), &c->bench.error);
+            assert_ok(channi_checkpoint(c->s), &c->b.bench.error);
     }
-    assert_ok(channi_maintain(&c->s->base, 0, &more), &c->bench.error);
+    assert_ok(channi_maintain(c->b.index, 0, &more), &c->b.bench.error);
 }
 
 #endif

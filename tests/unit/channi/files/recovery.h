@@ -18,16 +18,14 @@ struct answers {
 static inline void ask(struct crash *c, struct answers *a)
 {
     struct channi_knobs knobs;
-    const struct search_request request = {
-        { c->rows[0], QUERIES, CRASH_DIM, INDEX_U8 }, K, &knobs, NULL, 1
-    };
+    const struct search_request request = { book_vectors(&c->b, 0, QUERIES), K, &knobs, NULL, 1 };
     struct search_result result = { .ids = a->ids, .distances = a->distances };
 
     param_defaults(channi_ops.knobs, &knobs);
     knobs.nprobe = 3;
     knobs.in_ef = 4;
     knobs.top_ef = 6;
-    assert_ok(channi_search(&c->s->base, &request, &result), &c->bench.error);
+    assert_ok(channi_search(c->b.index, &request, &result), &c->b.bench.error);
 }
 
 static inline void expect_same(struct crash *c, const struct answers *before, const char *when)

@@ -55,7 +55,7 @@ static void beside(int64_t maintenance, int64_t inside)
     p.cluster_index = inside;
     p.history = inside == INSIDE_SCAN ? 9 : 0;
     crash_begin(&c, p);
-    assert_ok(crash_create(&c), &c.bench.error);
+    assert_ok(crash_create(&c), &c.b.bench.error);
     assert_int_equal(pthread_create(&threads[0], NULL, checkpoints, &b), 0);
     assert_int_equal(pthread_create(&threads[1], NULL, searches, &b), 0);
     /* More updates if the other threads were not scheduled meanwhile. */
@@ -63,20 +63,20 @@ static void beside(int64_t maintenance, int64_t inside)
         struct crash_op op = crash_pick(&c, &r, 1 + rng_below(&r, 60));
         if (i == 0)
             op = (struct crash_op){ .first = 0, .n = 130, .put = true };
-        assert_ok(crash_apply(&c, op), &c.bench.error);
+        assert_ok(crash_apply(&c, op), &c.b.bench.error);
         crash_note(&c, op);
         if (i % 50 == 49)
-            assert_ok(channi_maintain(&c.s->base, 0, &more), &c.bench.error);
+            assert_ok(channi_maintain(c.b.index, 0, &more), &c.b.bench.error);
     }
     atomic_store(&b.stop, true);
     for (size_t i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
     assert_true(is_enough(&b));
     crash_expect(&c, "beside");
-    const uint64_t version = crash_version(&c);
+    const uint64_t version = book_version(&c.b);
     /* Maintenance after the last manifest is not in it; the commits are in the log. */
     crash_reopen(&c);
-    assert_int_equal(crash_version(&c), version);
+    assert_int_equal(book_version(&c.b), version);
     crash_expect(&c, "opened again");
     crash_end(&c);
 }
@@ -117,7 +117,7 @@ static void test_due(void **state)
 
     p.checkpoint_mb = 1;
     crash_begin(&c, p);
-    assert_ok(crash_create(&c), &c.bench.error);
+    assert_ok(crash_create(&c), &c.b.bench.error);
     for (size_t i = 0; i < 500; i++) {
         struct crash_op op = crash_pick(&c, &r, 1 + rng_below(&r, 60));
         if (i == 0)
@@ -126,9 +126,9 @@ static void test_due(void **state)
         /* Rows are too small to reach a megabyte soon. */
         if (atomic_load(&c.s->durable.due_at) > DUE)
             atomic_store(&c.s->durable.due_at, DUE);
-        assert_ok(crash_apply(&c, op), &c.bench.error);
+        assert_ok(crash_apply(&c, op), &c.b.bench.error);
         crash_note(&c, op);
-        bytes = bytes_of(c.dir, ".clu", &files);
+        bytes = bytes_of(c.b.dir, ".clu", &files);
         most = files > most ? files : most;
         const struct channi_layout *l = atomic_load(&c.s->now)->layout;
         uint64_t needed = 0;
@@ -136,7 +136,7 @@ static void test_due(void **state)
             if (l->clusters[cid] && l->clusters[cid]->base)
                 needed += l->clusters[cid]->base->file_bytes;
         assert_true(bytes <= needed + 4 * DUE);
-        assert_true(bytes_of(c.dir, "journal.", &files) <= 4 * DUE);
+        assert_true(bytes_of(c.b.dir, "journal.", &files) <= 4 * DUE);
     }
     assert_true(atomic_load(&c.s->counters.checkpoints) > 3);
     crash_expect(&c, "at the end");
@@ -156,7 +156,7 @@ static struct channi_params logged(int64_t inside)
 
 static bool is_said(const struct crash *c, int rc)
 {
-    return rc == ERR_IO && c->bench.error.code == ERR_IO && c->bench.error.text[0];
+    return rc == ERR_IO && c->b.bench.error.code == ERR_IO && c->b.bench.error.text[0];
 }
 
 /* A failed checkpoint leaves the one before, or has replaced it. No other checkpoint follows here,
@@ -170,25 +170,25 @@ static void test_failing_checkpoint(void **state)
     for (; !finished; i++) {
         struct rng r = rng_at(test_seed(), 4);
         crash_begin(&c, logged(INSIDE_GRAPH));
-        assert_ok(crash_stream(&c, 14, NULL), &c.bench.error);
+        assert_ok(crash_stream(&c, 14, NULL), &c.b.bench.error);
         c.faults.fail_at = atomic_load(&c.calls) + i;
         c.faults.fail_on = i % 2;
         const int rc = channi_checkpoint(c.s);
         finished = atomic_load(&c.calls) < c.faults.fail_at;
         assert_true(rc == OK || is_said(&c, rc));
         assert_true(rc == OK || !finished);
-        error_clear(&c.bench.error);
+        error_clear(&c.b.bench.error);
         c.faults.fail_at = 0;
         for (size_t k = 0; k < 12; k++) {
             const struct crash_op op = crash_pick(&c, &r, 60);
-            assert_ok(crash_apply(&c, op), &c.bench.error);
+            assert_ok(crash_apply(&c, op), &c.b.bench.error);
             crash_note(&c, op);
         }
         crash_expect(&c, c.faults.failed);
         crash_reopen(&c);
         crash_expect(&c, c.faults.failed);
         /* The next one removes what is left over. */
-        assert_ok(channi_checkpoint(c.s), &c.bench.error);
+        assert_ok(channi_checkpoint(c.s), &c.b.bench.error);
         crash_expect(&c, "the next");
         crash_end(&c);
     }
@@ -208,28 +208,27 @@ static void test_failing_save(void **state)
         crash_begin(&c, logged(INSIDE_SCAN));
         test_dir_make_in_memory(aside);
         test_dir_make_in_memory(other);
-        assert_ok(crash_stream(&c, 8, NULL), &c.bench.error);
-        assert_ok(channi_save(&c.s->base, aside), &c.bench.error);
-        memcpy(before, c.stored, sizeof before);
+        assert_ok(crash_stream(&c, 8, NULL), &c.b.bench.error);
+        assert_ok(channi_save(c.b.index, aside), &c.b.bench.error);
+        memcpy(before, c.b.stored, sizeof before);
         crash_go_on(&c, 6);
-        memcpy(now, c.stored, sizeof now);
+        memcpy(now, c.b.stored, sizeof now);
         c.faults.fail_at = atomic_load(&c.calls) + i;
         c.faults.fail_on = i % 2;
-        const int rc = channi_save(&c.s->base, aside);
+        const int rc = channi_save(c.b.index, aside);
         finished = atomic_load(&c.calls) < c.faults.fail_at;
         c.faults.fail_at = 0;
         assert_true(rc == OK || is_said(&c, rc));
-        error_clear(&c.bench.error);
+        error_clear(&c.b.bench.error);
         crash_expect(&c, c.faults.failed);
         crash_close(&c);
-        crash_bench(&c);
-        c.bench.env.dir = other;
-        assert_ok(crash_load_from(&c, aside), &c.bench.error);
+        c.b.bench.env.dir = other;
+        assert_ok(crash_load_from(&c, aside), &c.b.bench.error);
         bool is_new = true;
         for (size_t id = 0; id < CRASH_IDS; id++)
             is_new = is_new && crash_is_there(&c, id) == now[id];
         assert_true(is_new || rc != OK);
-        memcpy(c.stored, is_new ? now : before, sizeof now);
+        memcpy(c.b.stored, is_new ? now : before, sizeof now);
         new_ones += is_new;
         crash_expect(&c, "saved");
         crash_close(&c);

@@ -366,29 +366,6 @@ static void test_cut(void **state)
     target_end(&t);
 }
 
-/* A file under the name of another, and a file of another index. */
-static void test_wrong_file(void **state)
-{
-    struct target t;
-    struct channi_base out = { 0 };
-    char path[PATH_MAX];
-
-    target_begin(&t, 0, 50);
-    assert_int_equal(channi_cluster_file_path(&t.f.bench.env, 1, 2, path), OK);
-    assert_int_equal(rename(t.path, path), 0);
-    t.base.phash = 1;
-    t.base.version = 2;
-    assert_named(&t, channi_cluster_file_head(&t.f.bench.env, 1, 2, &out), ERR_CORRUPT, "renamed");
-    t.f.bench.env.dim = 13;
-    assert_named(&t, channi_cluster_file_head(&t.f.bench.env, 1, 2, &out), ERR_DIMENSION,
-                 "dimension 12");
-    t.f.bench.env.dim = 12;
-    t.f.bench.env.element = INDEX_U8;
-    assert_named(&t, channi_cluster_file_head(&t.f.bench.env, 1, 2, &out), ERR_DIMENSION, "f32");
-    t.f.bench.env.element = INDEX_F32;
-    target_end(&t);
-}
-
 /* ---- writing */
 
 static void test_write_faults(void **state)
@@ -423,39 +400,13 @@ static void test_write_faults(void **state)
     target_end(&t);
 }
 
-/* The same contents give the same bytes. */
-static void test_same_bytes(void **state)
-{
-    struct files_fixture f;
-
-    files_begin(&f, INDEX_U8, 33);
-    for (unsigned with = 0; with < WITH_ALL; with++) {
-        struct channi_cluster_block blocks[2];
-
-        for (size_t i = 0; i < 2; i++) {
-            struct filed d;
-
-            filed_make(&d, &f, with, 5, 99);
-            assert_ok(channi_cluster_block_make(&f.bench.env, &d.contents, blocks + i),
-                      &f.bench.error);
-            filed_free(&d, &f);
-        }
-        assert_int_equal(blocks[0].file_bytes, blocks[1].file_bytes);
-        assert_memory_equal(blocks[0].bytes, blocks[1].bytes, blocks[0].file_bytes);
-        mem_free(&f.bench.mem, blocks[0].bytes);
-        mem_free(&f.bench.mem, blocks[1].bytes);
-    }
-    files_end(&f);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),         cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_same_bytes),    cmocka_unit_test(test_head_flips),
-        cmocka_unit_test(test_section_flips), cmocka_unit_test(test_random_heads),
-        cmocka_unit_test(test_lies),          cmocka_unit_test(test_wrong_numbers),
-        cmocka_unit_test(test_cut),           cmocka_unit_test(test_wrong_file),
+        cmocka_unit_test(test_head_flips),    cmocka_unit_test(test_section_flips),
+        cmocka_unit_test(test_random_heads),  cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_wrong_numbers), cmocka_unit_test(test_cut),
         cmocka_unit_test(test_write_faults),
     };
 

@@ -1,58 +1,8 @@
-/* test_saved.c - an index saved and loaded: in another folder, in its own, by copies; and folders
-   without an index. */
+/* test_saved.c - an index saved in its own folder, or by copying files; what a folder held before; and
+   folders without an index. Saves into another folder are contract/test_contract and test_crash. */
 #include <errno.h>
 
 #include "tests/unit/channi/files/recovery.h"
-
-static void test_saved(void **state)
-{
-    static struct crash c;
-    static struct answers a;
-
-    for (size_t kind = 0; kind < KINDS; kind++)
-        for (size_t quiet = 0; quiet < 2; quiet++) {
-            char aside[PATH_MAX], other[PATH_MAX], third[PATH_MAX];
-            struct channi_params p = params_of(kind);
-            if (quiet)
-                p.wal = CHANNI_NO_WAL;
-            crash_begin(&c, p);
-            test_dir_make_in_memory(aside);
-            test_dir_make_in_memory(other);
-            test_dir_make_in_memory(third);
-            assert_ok(crash_stream(&c, 40, aside), &c.bench.error);
-            assert_ok(channi_save(&c.s->base, aside), &c.bench.error);
-            assert_ok(channi_save(&c.s->base, aside), &c.bench.error); /* replaces the old one */
-            crash_expect(&c, "saved");
-            ask(&c, &a);
-            bool saved[CRASH_IDS];
-            memcpy(saved, c.stored, sizeof saved);
-            const uint64_t version = crash_version(&c);
-            crash_go_on(&c, 20); /* the saved index does not change */
-            crash_expect(&c, "gone on");
-            crash_close(&c);
-            memcpy(c.stored, saved, sizeof saved);
-            /* Loads it twice, into separate folders; the second time after the first copy
-               has been updated. */
-            for (size_t i = 0; i < 2; i++) {
-                crash_bench(&c);
-                c.bench.env.dir = i ? third : other;
-                assert_ok(crash_load_from(&c, aside), &c.bench.error);
-                assert_int_equal(crash_version(&c), version);
-                crash_expect(&c, "loaded");
-                expect_same(&c, &a, "loaded");
-                if (i == 0) {
-                    crash_go_on(&c, 20);
-                    crash_expect(&c, "loaded, gone on");
-                    memcpy(c.stored, saved, sizeof saved);
-                }
-                crash_close(&c);
-            }
-            test_dir_remove(aside);
-            test_dir_remove(other);
-            test_dir_remove(third);
-            crash_end(&c);
-        }
-}
 
 static int other_device(void *to, const char *call)
 {
@@ -74,16 +24,16 @@ static void test_saved_by_copying(void **state)
     crash_begin(&c, crash_params());
     test_dir_make_in_memory(aside);
     test_dir_make_in_memory(other);
-    assert_ok(crash_stream(&c, 40, NULL), &c.bench.error);
+    assert_ok(crash_stream(&c, 40, NULL), &c.b.bench.error);
     ask(&c, &a);
     c.s->durable.fault = &fault;
-    assert_ok(channi_save(&c.s->base, aside), &c.bench.error);
+    assert_ok(channi_save(c.b.index, aside), &c.b.bench.error);
     assert_true(refused > 5);
     crash_close(&c);
-    crash_bench(&c);
-    c.bench.env.dir = other;
-    assert_ok(channi_load_from(&copy, &c.bench.env, aside, &o), &c.bench.error);
+    c.b.bench.env.dir = other;
+    assert_ok(channi_load_from(&copy, &c.b.bench.env, aside, &o), &c.b.bench.error);
     c.s = copy;
+    (void)crash_opened(&c, OK);
     assert_true(refused > 10);
     crash_expect(&c, "copied");
     expect_same(&c, &a, "copied");
@@ -104,12 +54,12 @@ static void test_rubbish(void **state)
     p.wal = CHANNI_NO_WAL;
     crash_begin(&c, p);
     for (size_t i = 0; i < 2; i++) {
-        (void)snprintf(path, sizeof path, "%.3000s/%s", c.dir, names[i]);
+        (void)snprintf(path, sizeof path, "%.3000s/%s", c.b.dir, names[i]);
         bytes_write(path, (const unsigned char *)"rubbish", 7);
     }
-    assert_ok(crash_create(&c), &c.bench.error);
+    assert_ok(crash_create(&c), &c.b.bench.error);
     assert_ok(crash_step(&c, (struct crash_op){ .first = 0, .n = 200, .put = true }),
-              &c.bench.error);
+              &c.b.bench.error);
     crash_expect(&c, "created");
     crash_end(&c);
 }
@@ -123,16 +73,16 @@ static void test_saved_at_home(void **state)
 
     p.wal = CHANNI_NO_WAL;
     crash_begin(&c, p);
-    assert_ok(crash_stream(&c, 40, NULL), &c.bench.error);
-    assert_ok(channi_save(&c.s->base, c.dir), &c.bench.error);
+    assert_ok(crash_stream(&c, 40, NULL), &c.b.bench.error);
+    assert_ok(channi_save(c.b.index, c.b.dir), &c.b.bench.error);
     ask(&c, &a);
     bool saved[CRASH_IDS];
-    memcpy(saved, c.stored, sizeof saved);
+    memcpy(saved, c.b.stored, sizeof saved);
     crash_go_on(&c, 20);
     crash_expect(&c, "gone on");
     for (size_t i = 0; i < 2; i++) {
         crash_reopen(&c);
-        memcpy(c.stored, saved, sizeof saved);
+        memcpy(c.b.stored, saved, sizeof saved);
         crash_expect(&c, "as it was saved");
         expect_same(&c, &a, "as it was saved");
         crash_go_on(&c, 5);
@@ -150,28 +100,30 @@ static void test_folders(void **state)
     crash_begin(&c, crash_params());
     test_dir_make_in_memory(aside);
     test_dir_make_in_memory(empty);
-    assert_ok(crash_stream(&c, 10, NULL), &c.bench.error);
+    assert_ok(crash_stream(&c, 10, NULL), &c.b.bench.error);
     /* The folder is open in this process. */
-    assert_int_equal(channi_load_from(&other, &c.bench.env, c.dir, &o), ERR_IO);
-    assert_non_null(strstr(c.bench.error.text, "in use by this process"));
-    error_clear(&c.bench.error);
-    assert_code(channi_create_with(&other, &c.bench.env, &c.params, &o), ERR_IO, &c.bench.error);
-    assert_ok(channi_save(&c.s->base, aside), &c.bench.error);
+    assert_int_equal(channi_load_from(&other, &c.b.bench.env, c.b.dir, &o), ERR_IO);
+    assert_non_null(strstr(c.b.bench.error.text, "in use by this process"));
+    error_clear(&c.b.bench.error);
+    assert_code(channi_create_with(&other, &c.b.bench.env, &c.b.params, &o), ERR_IO,
+                &c.b.bench.error);
+    assert_ok(channi_save(c.b.index, aside), &c.b.bench.error);
     /* The folder of a running index is not a saved one; an empty folder has none. */
-    c.bench.env.dir = empty;
-    assert_int_equal(channi_load_from(&other, &c.bench.env, c.dir, &o), ERR_NOT_FOUND);
-    assert_non_null(strstr(c.bench.error.text, "save() makes a copy"));
-    error_clear(&c.bench.error);
-    assert_code(channi_load_from(&other, &c.bench.env, empty, &o), ERR_NOT_FOUND, &c.bench.error);
+    c.b.bench.env.dir = empty;
+    assert_int_equal(channi_load_from(&other, &c.b.bench.env, c.b.dir, &o), ERR_NOT_FOUND);
+    assert_non_null(strstr(c.b.bench.error.text, "save() makes a copy"));
+    error_clear(&c.b.bench.error);
+    assert_code(channi_load_from(&other, &c.b.bench.env, empty, &o), ERR_NOT_FOUND,
+                &c.b.bench.error);
     crash_close(&c);
-    crash_bench(&c);
     /* Another dimension, a folder with an index. */
-    c.bench.env.dim++;
-    assert_code(crash_load(&c), ERR_DIMENSION, &c.bench.error);
-    c.bench.env.dim--;
-    assert_code(crash_create(&c), ERR_ARGUMENT, &c.bench.error);
-    assert_code(channi_load_from(&other, &c.bench.env, aside, &o), ERR_ARGUMENT, &c.bench.error);
-    assert_ok(crash_load(&c), &c.bench.error);
+    c.b.bench.env.dim++;
+    assert_code(crash_load(&c), ERR_DIMENSION, &c.b.bench.error);
+    c.b.bench.env.dim--;
+    assert_code(crash_create(&c), ERR_ARGUMENT, &c.b.bench.error);
+    assert_code(channi_load_from(&other, &c.b.bench.env, aside, &o), ERR_ARGUMENT,
+                &c.b.bench.error);
+    assert_ok(crash_load(&c), &c.b.bench.error);
     crash_expect(&c, "opened");
     crash_close(&c);
     test_dir_remove(aside);
@@ -182,7 +134,6 @@ static void test_folders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_saved),
         cmocka_unit_test(test_saved_at_home),
         cmocka_unit_test(test_saved_by_copying),
         cmocka_unit_test(test_rubbish),

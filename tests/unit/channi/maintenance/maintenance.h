@@ -100,16 +100,6 @@ static inline void starve(struct book *b, uint32_t cid, size_t leave)
     free(ids);
 }
 
-/* Does so in every third of the present clusters. */
-static inline void starve_some(struct book *b, size_t leave)
-{
-    const uint32_t n = layout_of(b)->n_clusters;
-
-    for (uint32_t cid = 0; cid < n; cid += 3)
-        if (cluster_of(b, cid))
-            starve(b, cid, leave);
-}
-
 /* ------------------------------------------------------------------------- earlier state */
 
 /* Clusters and routes at one moment. */

@@ -1,5 +1,6 @@
 /* test_catch_up.c - rows that are inserted and deleted while clusters are replaced are caught up:
- * every id stays in one place, readers keep their views, and routes are only added. */
+ * every id stays in one place, and goes to the nearest root. That readers keep their views is
+ * contract/test_versions. */
 #include "tests/unit/channi/maintenance/replace.h"
 
 /* ------------------------------------------------------------------------------- catch-up */
@@ -93,66 +94,11 @@ static void test_carried_to_the_nearest(void **state)
     book_close(&b);
 }
 
-/* --------------------------------------------------------------------------------- routes */
-
-/* An image of routes that is referenced stays equal byte for byte, whatever is added. */
-static void test_routes_append_only(void **state)
-{
-    struct book b;
-    struct {
-        struct channi_view *view;
-        unsigned char *block, *rows;
-        uint32_t *cid;
-    } held[12];
-    const size_t n_held = sizeof held / sizeof *held;
-
-    open_built(&b, book_defaults(), INDEX_U8, 500);
-    struct channi *c = book_channi(&b);
-    for (size_t i = 0; i < n_held; i++) {
-        struct plan plan = {
-            .n = 1 + i % 2, .n_parts = 2, .successor = i % 3 > 0, .seed = test_seed() + i
-        };
-        struct channi_view *view = atomic_load(&c->now);
-        const struct channi_routes *r = view->layout->routes;
-
-        (void)atomic_fetch_add(&view->refs, 1);
-        held[i].view = view;
-        held[i].block = malloc(r->block_bytes);
-        held[i].cid = malloc(r->n * sizeof *r->cid);
-        held[i].rows = malloc(r->n * b.row_bytes);
-        assert_true(held[i].block && held[i].cid && held[i].rows);
-        memcpy(held[i].block, r->block, r->block_bytes);
-        memcpy(held[i].cid, r->cid, r->n * sizeof *r->cid);
-        for (uint32_t j = 0; j < r->n; j++)
-            memcpy(held[i].rows + j * b.row_bytes, segmented_at(&c->route_rows, j), b.row_bytes);
-        largest(&b, plan.cids, plan.n);
-        assert_ok(replace(&b, &plan), &b.bench.error);
-        assert_true(layout_of(&b)->routes->n > r->n);
-    }
-    for (size_t i = 0; i < n_held; i++) {
-        const struct channi_routes *r = held[i].view->layout->routes;
-
-        assert_memory_equal(r->block, held[i].block, r->block_bytes);
-        assert_memory_equal(r->cid, held[i].cid, r->n * sizeof *r->cid);
-        for (uint32_t j = 0; j < r->n; j++)
-            assert_memory_equal(r->rows.chunks[j / SEGMENTED_CHUNK] +
-                                    j % SEGMENTED_CHUNK * b.row_bytes,
-                                held[i].rows + j * b.row_bytes, b.row_bytes);
-        free(held[i].block);
-        free(held[i].cid);
-        free(held[i].rows);
-        channi_view_unref(c, held[i].view);
-    }
-    book_check(&b); /* files that only they kept are removed too */
-    book_close(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_carry_over),
         cmocka_unit_test(test_carried_to_the_nearest),
-        cmocka_unit_test(test_routes_append_only),
     };
     return test_run("channi_carry", tests);
 }

@@ -1,132 +1,6 @@
-/* test_drift.c - maintenance with outliers and with drifting rows. */
+/* test_drift.c - maintenance with drifting rows, and with rows of another place. */
 #include "algorithms/channi/search/route.h"
 #include "tests/unit/channi/maintenance/maintenance.h"
-
-/* -------------------------------------------------------------------------------- outliers */
-
-/* The cluster of a search with nprobe 1, by a scan: of the five nearest by route the one nearest by
-   root or route. */
-static uint32_t probed_cluster(struct book *b, const void *row, double *least)
-{
-    enum { CANDIDATES = 5 };
-    const struct channi_layout *l = layout_of(b);
-    uint32_t cids[CANDIDATES + 1], best = CID_NONE;
-    double distances[CANDIDATES + 1];
-    size_t n = 0;
-
-    for (uint32_t cid = 0; cid < l->n_clusters; cid++) {
-        double d = INFINITY;
-        size_t at = n;
-
-        for (uint32_t r = 0; r < l->routes->n; r++)
-            if (l->routes->cid[r] == cid)
-                d = fmin(d, book_distance(b, row, segmented_at(&book_channi(b)->route_rows, r)));
-        if (!l->clusters[cid])
-            continue;
-        for (; at > 0 && distances[at - 1] > d; at--) {
-            distances[at] = distances[at - 1];
-            cids[at] = cids[at - 1];
-        }
-        distances[at] = d;
-        cids[at] = cid;
-        n += n < CANDIDATES;
-    }
-    *least = INFINITY;
-    for (size_t i = 0; i < n; i++) {
-        const double d = fmin(distances[i], book_distance(b, row, l->clusters[cids[i]]->site));
-
-        if (d < *least) {
-            *least = d;
-            best = cids[i];
-        }
-    }
-    return best;
-}
-
-/* A search scans one cluster, and the OOD clusters with roots within (1 + reach)
-   times its route. */
-static void expect_reach(struct book *b, double reach)
-{
-    const struct channi_layout *l = layout_of(b);
-    struct channi_knobs knobs = book_knobs();
-    struct book_answer answer;
-    size_t within = 0, touched = 0, all = 0;
-
-    knobs.nprobe = 1;
-    knobs.top_ef = 1 << 20;
-    knobs.ood_probe = 1 << 20;
-    knobs.ood_reach = reach;
-    for (size_t i = 0; i < b->capacity; i += 7) {
-        const void *row = book_row(b, i);
-        uint32_t nearest = CID_NONE;
-        double least = INFINITY;
-
-        nearest = probed_cluster(b, row, &least);
-        for (uint32_t o = 0; o < l->n_ood; o++) {
-            const double d = book_distance(b, row, cluster_of(b, l->ood[o])->site);
-            all += l->ood[o] != nearest;
-            within += l->ood[o] != nearest && sqrt(d) <= (1 + reach) * sqrt(least) * (1 + 1e-5);
-        }
-        const uint64_t before = book_counter(b, ood_touched);
-        assert_ok(book_search_at(b, BOOK_NEWEST, row, 5, &knobs, &answer), &b->bench.error);
-        touched += book_counter(b, ood_touched) - before;
-    }
-    assert_true(all > 0);
-    assert_int_equal(touched, reach > 0 ? within : all);
-    assert_true(reach == 0 || reach > 10 || touched < all);
-}
-
-/* One row in twenty is six deviations farther from its centre than the others' mean. All rows are
-   in one cluster, which is split until no cluster is too large. */
-static void test_planted_outliers(void **state)
-{
-    enum { N = 6000, DIM = 16, CENTRES = 6 };
-    struct channi_params p = fifty();
-    struct book b;
-    float centres[CENTRES][DIM];
-    size_t found = 0, out = 0, others = 0;
-
-    p.target_cluster = 400;
-    p.expected_n = 100;
-    p.maintenance = CHANNI_EXPLICIT;
-    book_open(&b, p, INDEX_F32, DIM, N, 1);
-    for (size_t i = 0; i < CENTRES * DIM; i++)
-        centres[i / DIM][i % DIM] = (float)(6 * rng_normal(&b.rng));
-    for (size_t i = 0; i < N; i++) {
-        float *row = book_row(&b, i);
-        double length = 0;
-
-        for (size_t j = 0; j < DIM; j++) {
-            row[j] = (float)rng_normal(&b.rng);
-            length += (double)row[j] * (double)row[j];
-        }
-        for (size_t j = 0; j < DIM; j++)
-            row[j] = centres[i % CENTRES][j] +
-                     row[j] * (i % 20 ? 1 : (float)((sqrt(DIM) + 6 * sqrt(0.5)) / sqrt(length)));
-    }
-    assert_ok(book_insert(&b, 0, 100), &b.bench.error);
-    assert_int_equal(clusters_of(&b), 1);
-    assert_ok(book_insert(&b, 100, N - 100), &b.bench.error);
-    work_off(&b, 0);
-    book_check(&b);
-    for (size_t i = 0; i < N; i++) {
-        const bool in = cluster_of(&b, cid_of(&b, i))->kind == CLUSTER_OOD;
-
-        out += i % 20 == 0;
-        found += in && i % 20 == 0;
-        others += in && i % 20 != 0;
-    }
-    print_message("seed %" PRIu64 ": %zu of %zu outliers in %u clusters of their own with %zu of "
-                  "%zu others; %" PRIu64 " splits to %zu clusters\n",
-                  test_seed(), found, out, layout_of(&b)->n_ood, others, N - out,
-                  book_counter(&b, splits), clusters_of(&b));
-    assert_true((double)found >= 0.95 * (double)out);
-    assert_true((double)others <= 0.05 * (double)(N - out));
-    for (double reach = 0; reach < 2; reach += 0.25)
-        expect_reach(&b, reach);
-    book_expect(&b, 20, 10);
-    book_close(&b);
-}
 
 /* ---------------------------------------------------------------------------------- drift */
 
@@ -328,8 +202,9 @@ static void test_other_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_planted_outliers),   cmocka_unit_test(test_slow_drift),
-        cmocka_unit_test(test_new_place),          cmocka_unit_test(test_other_model),
+        cmocka_unit_test(test_slow_drift),
+        cmocka_unit_test(test_new_place),
+        cmocka_unit_test(test_other_model),
         cmocka_unit_test(test_empty_is_not_split),
     };
     return test_run("channi_drift", tests);

@@ -9,30 +9,6 @@
 
 /* ------------------------------------------------------------------------------- threads */
 
-static void test_threads(void **state)
-{
-    for (size_t threads = 1; threads <= 4; threads += 3) {
-        struct channi_params p = twenty();
-        struct book b;
-
-        p.maintenance = CHANNI_EXPLICIT;
-        book_open(&b, p, INDEX_F32, 8, 4000, threads);
-        book_fill(&b, 0, 4000, 16, 0.3);
-        assert_ok(book_insert(&b, 0, 100), &b.bench.error);
-        assert_ok(book_insert(&b, 100, 900), &b.bench.error);
-        for (size_t round = 0; round < 3; round++) {
-            assert_ok(book_insert(&b, 1000 + 1000 * round, 1000), &b.bench.error);
-            starve_some(&b, 4);
-            work_off(&b, 0);
-            book_check(&b);
-            book_expect(&b, 10, 10);
-        }
-        assert_true(book_counter(&b, splits) > 10);
-        assert_true(book_counter(&b, merges) > 0);
-        book_close(&b);
-    }
-}
-
 static void set_all_busy(struct channi *c, uint32_t n_clusters, bool busy)
 {
     for (uint32_t cid = 0; cid < n_clusters; cid++) {
@@ -163,66 +139,27 @@ static void test_full_disk(void **state)
 
 /* ------------------------------------------------------------------------------ reports */
 
-/* What inspect() shows in the node "maintenance", and stats() under the same names. */
-struct reported {
-    bool in_node;
-    size_t nodes;
-    double pending, splits, running, over, under, backlog;
-};
-
-static void take_number(void *to, const char *name, double value)
-{
-    struct reported *r = to;
-
-    r->pending += strncmp(name, "pending_", 8) == 0 ? value : 0;
-    r->splits += strcmp(name, "pending_split") == 0 ? value : 0;
-    r->running += strncmp(name, "running_", 8) == 0 ? value : 0;
-    r->over += strcmp(name, "clusters_over_split_max") == 0 ? value : 0;
-    r->under += strcmp(name, "clusters_below_merge_min") == 0 ? value : 0;
-    r->backlog += strcmp(name, "backlog_bytes") == 0 ? value : 0;
-}
-
-static void take_shown(void *to, const char *name, double value)
-{
-    struct reported *r = to;
-
-    if (r->in_node)
-        take_number(to, name, value);
-}
-
 static bool enter_node(void *to, const char *kind, uint64_t number)
 {
-    struct reported *r = to;
-
-    r->in_node = strcmp(kind, "maintenance") == 0;
-    r->nodes += r->in_node;
-    return r->in_node || strcmp(kind, "channi") == 0;
+    *(bool *)to |= strcmp(kind, "maintenance") == 0;
+    return strcmp(kind, "channi") == 0;
 }
 
-static void leave_node(void *to)
-{
-    ((struct reported *)to)->in_node = false;
-}
+static void leave_node(void *to) {}
 
-static struct reported reports(const struct book *b)
-{
-    struct reported stats = { 0 }, shown = { 0 };
-    struct stat_sink sink = { .value = take_number, .cell = test_stat_cell, .to = &stats };
-    const struct structure_sink structure = {
-        .enter = enter_node, .leave = leave_node, .number = take_shown, .to = &shown
-    };
+static void ignore_number(void *to, const char *name, double value) {}
 
-    assert_ok(channi_ops.stats(b->index, &sink), &b->bench.error);
-    assert_ok(channi_ops.inspect(b->index, &structure), &b->bench.error);
-    assert_int_equal(shown.nodes, 1);
-    assert_float_equal(shown.pending, stats.pending, 0);
-    assert_float_equal(shown.backlog, stats.backlog, 0);
-    return shown;
-}
-
-/* Waiting jobs are counted by kind, with the bytes that they concern; afterwards there are none. */
+/* Waiting jobs are counted by kind, with the bytes that they concern; afterwards there are none.
+   inspect() has a node of the same numbers. */
 static void test_health(void **state)
 {
+    static const char *const none[] = { "pending_compact", "pending_split", "pending_merge",
+                                        "running_compact", "running_split", "running_merge",
+                                        "backlog_bytes" };
+    bool shown = false;
+    const struct structure_sink structure = {
+        .enter = enter_node, .leave = leave_node, .number = ignore_number, .to = &shown
+    };
     struct channi_params p = book_defaults();
     struct book b;
 
@@ -232,20 +169,25 @@ static void test_health(void **state)
     book_fill(&b, 0, 400, 8, 0.2);
     assert_ok(book_insert(&b, 0, 100), &b.bench.error);
     work_off(&b, 0);
+    assert_ok(channi_ops.inspect(b.index, &structure), &b.bench.error);
+    assert_true(shown);
     assert_ok(book_insert(&b, 100, 300), &b.bench.error);
-    const struct reported before = reports(&b);
-    assert_true(before.splits > 0);
-    assert_true(before.over > 0);
+    const double splits = test_stat(b.index, "pending_split"),
+                 over = test_stat(b.index, "clusters_over_split_max");
     size_t wanted = 0;
     for (uint32_t i = 0; i < layout_of(&b)->n_clusters; i++)
         wanted +=
             cluster_of(&b, i) && channi_needs(book_channi(&b), cluster_of(&b, i)) == JOB_SPLIT;
-    assert_float_equal(before.splits, (double)wanted, 0);
-    assert_float_equal(before.pending, (double)channi_queued(book_channi(&b)), 0);
-    assert_true(before.backlog >= before.over * (double)p.split_max * 8 * sizeof(float));
+    assert_true(splits > 0 && over > 0);
+    assert_float_equal(splits, (double)wanted, 0);
+    assert_float_equal(splits + test_stat(b.index, "pending_compact") +
+                           test_stat(b.index, "pending_merge"),
+                       (double)channi_queued(book_channi(&b)), 0);
+    assert_true(test_stat(b.index, "backlog_bytes") >=
+                over * (double)p.split_max * 8 * sizeof(float));
     work_off(&b, 0);
-    const struct reported after = reports(&b);
-    assert_float_equal(after.pending + after.running + after.backlog, 0, 0);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        assert_float_equal(test_stat(b.index, none[i]), 0, 0);
     book_close(&b);
 }
 
@@ -263,6 +205,8 @@ static void test_memory(void **state)
 {
     struct channi_taken first, second;
     struct channi_params p = twenty();
+    uint32_t cids[2];
+    size_t n = 0;
     struct book b;
 
     p.maintenance = CHANNI_EXPLICIT;
@@ -273,11 +217,14 @@ static void test_memory(void **state)
     work_off(&b, 0);
     struct channi *c = book_channi(&b);
     assert_int_equal(c->taken_bytes_most, 2 << 20);
-    c->taken_bytes_most = bytes_of(layout_of(&b)->clusters[0]);
-    assert_true(channi_take(c, (uint32_t[]){ 0 }, 1, &first));
-    assert_false(channi_take(c, (uint32_t[]){ 1 }, 1, &second));
+    for (uint32_t cid = 0; n < 2; cid++)
+        if (cluster_of(&b, cid))
+            cids[n++] = cid;
+    c->taken_bytes_most = bytes_of(cluster_of(&b, cids[0]));
+    assert_true(channi_take(c, cids, 1, &first));
+    assert_false(channi_take(c, cids + 1, 1, &second));
     channi_give(c, &first);
-    assert_true(channi_take(c, (uint32_t[]){ 1, 0 }, 2, &second));
+    assert_true(channi_take(c, cids, 2, &second));
     channi_give(c, &second);
     assert_int_equal(c->taken_bytes, 0);
     assert_ok(book_insert(&b, 1000, 3000), &b.bench.error);
@@ -291,9 +238,9 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_in_vain),
-        cmocka_unit_test(test_budget),  cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_health),  cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_in_vain),   cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_full_disk), cmocka_unit_test(test_health),
+        cmocka_unit_test(test_memory),
     };
     return test_run("channi_jobs", tests);
 }

@@ -218,34 +218,12 @@ static void test_roots_die(void **state)
     }
 }
 
-/* Deletes the primaries themselves, whose routes stay for ever. */
-static void test_primaries_die(void **state)
-{
-    struct book b;
-    struct before was;
-
-    book_open(&b, fifty(), INDEX_F32, 8, 1000, 1);
-    book_fill(&b, 0, 1000, 8, 0.2);
-    assert_ok(book_insert(&b, 0, 1000), &b.bench.error);
-    before_take(&was, &b);
-    for (uint32_t route = 0; route < was.n_routes; route++)
-        for (size_t i = 0; i < b.capacity; i++)
-            if (b.stored[i] && memcmp(segmented_at(&book_channi(&b)->route_rows, route),
-                                      book_row(&b, i), b.row_bytes) == 0)
-                assert_ok(book_remove(&b, i), &b.bench.error);
-    book_check(&b);
-    expect_routes_stay(&was, &b);
-    before_free(&was);
-    book_expect(&b, 20, 10);
-    book_close(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_split),    cmocka_unit_test(test_a_split_without_reuse),
         cmocka_unit_test(test_equal_rows), cmocka_unit_test(test_equal_rows_are_replaced),
-        cmocka_unit_test(test_roots_die),  cmocka_unit_test(test_primaries_die),
+        cmocka_unit_test(test_roots_die),
     };
     return test_run("channi_upkeep", tests);
 }

@@ -329,6 +329,42 @@ static void test_outliers_merge_with_their_like(void **state)
     book_close(&b);
 }
 
+/* OOD clusters scanned by searches of one cluster besides it, for rows that are not stored. */
+static uint64_t outliers_scanned(struct book *b, double reach)
+{
+    const uint64_t before = book_counter(b, ood_touched);
+    struct channi_knobs knobs = book_knobs();
+    struct book_answer a;
+
+    knobs.nprobe = 1;
+    knobs.top_ef = knobs.ood_probe = 1 << 20;
+    knobs.ood_reach = reach;
+    for (size_t row = 600; row < b->capacity; row += 7)
+        assert_ok(book_search_at(b, BOOK_NEWEST, book_row(b, row), 5, &knobs, &a), &b->bench.error);
+    return book_counter(b, ood_touched) - before;
+}
+
+/* They are those within (1 + reach) times the distance of the cluster; without a reach all are. */
+static void test_reach(void **state)
+{
+    struct book b;
+    uint64_t last = 0;
+    size_t between = 0;
+
+    open_outliers(&b);
+    work_off(&b, 0);
+    const uint64_t all = outliers_scanned(&b, 0);
+    for (double reach = .25; reach < 1e4; reach *= 1.2) {
+        const uint64_t n = outliers_scanned(&b, reach);
+
+        assert_true(n >= last);
+        between += n > 0 && n < all;
+        last = n;
+    }
+    assert_true(between > 0 && last == all);
+    book_close(&b);
+}
+
 /* -------------------------------------------------------------------------------- nearly empty */
 
 /* All deletions in one commit, with many more clusters than candidate partners. */
@@ -367,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_farthest_alias_is_dropped),
         cmocka_unit_test(test_outliers_come_of_age),
         cmocka_unit_test(test_outliers_merge_with_their_like),
+        cmocka_unit_test(test_reach),
         cmocka_unit_test(test_all_at_once),
     };
     return test_run("channi_merge", tests);

@@ -1,36 +1,9 @@
-/* test_replace.c - clusters replaced by others: latches, ids, names and files, the gathered rows, and
+/* test_replace.c - clusters replaced by others: ids, names and files, the gathered rows, and
  * system calls that fail, which change nothing. */
 #include <errno.h>
 
 #include "tests/support/index_folder.h"
 #include "tests/unit/channi/maintenance/replace.h"
-
-/* ---------------------------------------------------------------------------------- latches */
-
-static void test_seats(void **state)
-{
-    struct book b;
-    struct channi_taken w, other;
-    uint32_t cids[3];
-
-    open_built(&b, book_defaults(), INDEX_U8, 400);
-    struct channi *c = book_channi(&b);
-    largest(&b, cids, 3);
-    assert_true(channi_take(c, cids, 2, &w));
-    assert_ptr_equal(w.clusters[0], cluster_of(&b, cids[0]));
-    assert_ptr_equal(w.clusters[1], cluster_of(&b, cids[1]));
-    /* One of them is taken: no latch is kept. */
-    assert_false(channi_take(c, (uint32_t[]){ cids[2], cids[1] }, 2, &other));
-    assert_true(channi_take(c, &cids[2], 1, &other));
-    channi_give(c, &other);
-    channi_give(c, &w);
-    /* An unknown cluster, a repeated one. */
-    assert_false(channi_take(c, (uint32_t[]){ 100000 }, 1, &w));
-    assert_false(channi_take(c, (uint32_t[]){ cids[0], cids[0] }, 2, &w));
-    assert_true(channi_take(c, cids, 3, &w));
-    channi_give(c, &w);
-    book_close(&b);
-}
 
 /* -------------------------------------------------------------------------- ids and names */
 
@@ -283,8 +256,9 @@ static void test_files_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_seats),      cmocka_unit_test(test_measures),
-        cmocka_unit_test(test_go_on),      cmocka_unit_test(test_gather_committed),
+        cmocka_unit_test(test_measures),
+        cmocka_unit_test(test_go_on),
+        cmocka_unit_test(test_gather_committed),
         cmocka_unit_test(test_files_fail),
     };
     return test_run("channi_replace", tests);

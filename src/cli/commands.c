@@ -2,6 +2,7 @@
  * the registry and the kernels, and runs it. */
 #include "src/cli/commands.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -329,11 +330,25 @@ static int run(struct app *app, struct error *error)
     return status;
 }
 
+/* Whether what was printed is lost, as on a full disk. A reader that has ended wanted no more. */
+static bool output_lost(void)
+{
+    struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+    const bool failed = fflush(stdout) != 0 || ferror(stdout);
+    return failed && !(poll(&out, 1, 0) == 1 && (out.revents & POLLERR));
+}
+
 int commands_run(struct app *app)
 {
     struct error error = { 0 };
-    const int status = run(app, &error);
+    int status = run(app, &error);
     if (error.code)
         app_error(app, &error);
+    if (output_lost()) {
+        fail(&error, ERR_IO,
+             "standard output cannot be written, and lacks a part: is the disk full?");
+        app_error(app, &error);
+        status = status ? status : EXIT_USAGE;
+    }
     return status;
 }

@@ -40,6 +40,19 @@ static void on_alarm(int signal_number)
     _exit(EXIT_SOME_FAILED);
 }
 
+/* Data files are read in place: where one lost its end, there is nothing to go on with. */
+static void on_lost_page(int signal_number)
+{
+    static const char text[] =
+        "error: an open file became shorter, or its disk is full or fails (SIGBUS). Data files "
+        "must not change\n  during a run: write new data to new files. --resume keeps finished "
+        "cells\n";
+    (void)signal_number;
+    const ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)n;
+    _exit(EXIT_SOME_FAILED);
+}
+
 static void install_handlers(void)
 {
     struct sigaction interrupt = { .sa_handler = on_interrupt },
@@ -51,6 +64,7 @@ static void install_handlers(void)
     if (hangup.sa_handler != SIG_IGN) /* nohup ignores it */
         (void)sigaction(SIGHUP, &interrupt, NULL);
     (void)sigaction(SIGALRM, &alarm, NULL);
+    (void)signal(SIGBUS, on_lost_page);
     /* In `./harness list | head`, a closed pipe is a failed write and does not kill the program. */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a write past the file size limit fails, likewise */

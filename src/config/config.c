@@ -67,7 +67,7 @@ static void apply_sets(lua_State *L, const struct fields *f)
         lua_rawget(L, f->at);
         if (is_measured_by(set->key) && !lua_rawequal(L, -1, -2))
             script_note_change(s, "%s=%s (%s)", set->key, set->value,
-                               lua_isnil(L, -1) ? "the default" : script_shown(L, -1));
+                               lua_isnil(L, -1) ? "else the default" : script_shown(L, -1));
         lua_settop(L, top + 2);
         lua_rawset(L, f->at);
         script_note_override(s, set);

@@ -198,6 +198,30 @@ struct bytes_shown {
     bool drawn;
 };
 
+/* The median of a build's cells, as in the tables. */
+static int add_memory(struct gather *g, const struct result_cell *build, bool of_parts,
+                      const struct bytes_shown *shown)
+{
+    double *values = malloc((g->result->n + 1) * sizeof *values);
+    size_t n = 0;
+
+    if (!values)
+        return ERR_NO_MEMORY;
+    for (size_t c = 0; c < g->result->n; c++) {
+        const struct result_cell *cell = &g->result->cells[c];
+        const double bytes = cell->ok && cell->build == build->build
+                                 ? last_bytes(g, cell, of_parts, shown->name)
+                                 : NAN;
+        if (!isnan(bytes))
+            values[n++] = bytes;
+    }
+    const int rc = n ? figure_add(g->figure, "", shown->title, "", 0, build->build,
+                                  stats_median(values, n), NAN, NAN)
+                     : OK;
+    free(values);
+    return rc;
+}
+
 /* Memory in that step: the index's own count, resident growth, and disk. With y = "parts",
    the resident parts of the index's own count. */
 int figure_gather_memory(struct gather *g)
@@ -222,9 +246,8 @@ int figure_gather_memory(struct gather *g)
     for (const struct bytes_shown *p = shown; p < shown + n; p++)
         for (size_t i = 0; p->drawn && !rc && i < g->result->n_builds; i++) {
             const struct result_cell *cell = g->result->builds[i];
-            const double bytes = last_bytes(g, cell, of_parts, p->name);
-            if (figure_allows_cell(g, cell) && !isnan(bytes))
-                rc = figure_add(g->figure, "", p->title, "", 0, cell->build, bytes, NAN, NAN);
+            if (figure_allows_cell(g, cell))
+                rc = add_memory(g, cell, of_parts, p);
         }
     figure_place_by_label(g->figure);
     return rc;

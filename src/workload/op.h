@@ -190,6 +190,11 @@ static inline bool op_changes_rows(const struct op *op)
 {
     return op_info(op->kind)->rows != ROWS_STAY;
 }
+/* Whether an index can be built again in its place: no answer and no file of it is waited for. */
+static inline bool op_can_rebuild(const struct op *op)
+{
+    return (op_info(op->kind)->flags & OP_BUILDS) || op_changes_rows(op);
+}
 /* The rows that the operation assigns to its ids by an insert or update; NULL for others. */
 const struct view *op_new_rows(const struct op *);
 /* concurrent mix: the number of changes, and what change c of them is (OP_FIELDS). */

@@ -172,6 +172,12 @@ mkdir there
 run export r/duel --out there
 check "a folder that exists is refused" '[ $status = 2 ] && grep -q "there exists; --force" err && [ -z "$(ls there)" ]'
 (ulimit -f 8; exec "$program" export r/duel --out full.jsonl) >out 2>err
+"$program" dump r/duel >/dev/full 2>err
+status=$?
+check "output that a full disk loses is an error" '[ $status = 2 ] && grep -q "standard output cannot be written" err'
+"$program" dump r/duel 2>err | head -1 >out
+status=${PIPESTATUS[0]}
+check "what head does not read is none" '[ "$status" = 0 ] && ! [ -s err ]'
 check "a full disk leaves no file" '[ -z "$(ls | grep full)" ]'
 if grep -q "^HAVE_HDF5 *:= *1" "$root/build/config.mk" || grep -q DHAVE_HDF5 "$root/build/config.mk"; then
     run export r/duel --out ann/

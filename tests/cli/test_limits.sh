@@ -63,6 +63,8 @@ done
 config sample_top "$sample" "" ""
 stop INT 'grep -q begun out err' run --no-plots --out r sample_top.lua
 check "run as well as check" '[ $status = 1 ] && '"$soon"
+stop BUS 'grep -q begun out err' run --no-plots --out r sample_top.lua
+check "a data file that lost its end is named as a cause" '[ $status = 1 ] && grep -q "^error: an open file became shorter" err'
 
 # The results are there by then: they are written, with what became of the claim.
 config claim "" "" 'print("begun") while true do end'

@@ -174,6 +174,7 @@ static void check_policies(lua_State *L, struct script_place at, const struct me
 {
     const struct op_list *ops = script_of(L)->experiment->ops;
     const struct maintain_policy *p = &m->maintain;
+    bool rebuilds = !m->rebuild;
     if (m->rebuild)
         check_tag(L, at, "rebuild", m->rebuild);
     if (p->tag)
@@ -182,6 +183,7 @@ static void check_policies(lua_State *L, struct script_place at, const struct me
         check_tag(L, at, "maintain", p->probe);
     for (size_t i = 0; i < ops->n; i++) {
         const struct op *op = &ops->ops[i];
+        rebuilds |= op_can_rebuild(op) && strcmp(op_tag(op), m->rebuild ? m->rebuild : "") == 0;
         if (p->tag && strcmp(op_tag(op), p->tag) == 0 && op->kind != OP_MAINTAIN)
             script_fail_at(L, at, ERR_CONFIG,
                            "maintain: not every operation with the tag \"%s\" is a w:maintain; "
@@ -194,6 +196,11 @@ static void check_policies(lua_State *L, struct script_place at, const struct me
                            "without a filter, conditions or a snapshot",
                            p->probe);
     }
+    if (!rebuilds)
+        script_fail_at(L, at, ERR_CONFIG,
+                       "rebuild: no operation with the tag \"%s\" trains, changes rows, maintains "
+                       "or commits; name one that does",
+                       m->rebuild);
 }
 
 static int check_names(lua_State *L)

@@ -118,8 +118,9 @@ static int ask_for_own(struct replay_session *r, struct step_record *s)
 
 int replay_recover(struct replay_session *r, struct step_record *s)
 {
-    const bool keeps_files =
-        (r->ops->flags & INDEX_ON_DISK) || param_find(r->ops->params, "wal") != NULL;
+    /* The files of an index of indexes are those of its shards, which it alone brings back. */
+    const uint32_t kept = r->ops->flags & (INDEX_ON_DISK | INDEX_CONTAINS);
+    const bool keeps_files = kept == INDEX_ON_DISK || param_find(r->ops->params, "wal") != NULL;
 
     if (!keeps_files || !r->ops->load)
         return step_unsupported(s, "this method keeps no files of its own to come back from");

@@ -6,7 +6,7 @@
 bool replay_rebuilds(const struct replay_session *r, const struct op *op)
 {
     const char *rebuild_at = r->cell->method->rebuild;
-    bool rebuild = rebuild_at && strcmp(rebuild_at, op_tag(op)) == 0 && op->kind != OP_SET;
+    bool rebuild = rebuild_at && strcmp(rebuild_at, op_tag(op)) == 0 && op_can_rebuild(op);
 
     /* A commit rebuilds if one of its operations would. */
     for (size_t i = op->kind == OP_COMMIT ? op->back : 0; i > 0; i--) {

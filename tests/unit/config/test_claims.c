@@ -49,7 +49,7 @@ static void claims_of_other_runs_are_not_measured(void **state)
         { "rows", "100", "" },
         { "threads", "4", "threads=4 (2)" },
         { "threads", "2", "" },
-        { "warmup", "false", "warmup=false (the default)" },
+        { "warmup", "false", "warmup=false (else the default)" },
         { "metric", "ip", "metric=ip" },
         { "divf.clusters", "4", "divf.clusters=4" },
         { "repeats", "2", "" },

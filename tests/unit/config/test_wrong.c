@@ -100,6 +100,8 @@ static const struct wrong wrongs[] = {
     { "overfetch of none", METHOD("deletes = 'filter', overfetch = 1"), "overfetch" },
     { "rebuild", METHOD("rebuild = 'lod'"),
       ":3: rebuild: no operation of the workload has the tag \"lod\"" },
+    { "rebuild at a search", METHOD("rebuild = 'q'"),
+      ":3: rebuild: no operation with the tag \"q\" trains, changes rows, maintains or" },
     { "maintain", METHOD("maintain = { by = 'rebuild' }"), "names the w:maintain steps" },
     { "maintain at no step", METHOD("maintain = { tag = 'lod' }"),
       ":3: maintain: no operation of the workload has the tag \"lod\"" },

@@ -200,6 +200,24 @@ static void test_bars_of_tuned_settings_are_ranked(void **state)
     }
 }
 
+static void test_memory_is_the_median_of_repeats(void **state)
+{
+    json_t *result = small_result(), *cells = json_object_get(result, "cells");
+    const size_t n = json_array_size(cells);
+    for (int repeat = 1; repeat < 3; repeat++)
+        for (size_t i = 0; i < n; i++) {
+            json_t *cell = json_deep_copy(json_array_get(cells, i));
+            json_t *step = json_array_get(json_object_get(cell, "steps"), 0);
+            json_object_set_new(json_object_get(step, "memory"), "index_bytes",
+                                json_real(1048576.0 * (2 + repeat)));
+            json_array_append_new(cells, cell);
+        }
+    struct figure f = figure_of(result, "{'kind':'memory'}");
+    assert_int_equal(f.n, 2);
+    assert_true(f.points[0].y == 3 * 1048576.0); /* of 1, 3 and 4 MiB */
+    figure_free(&f);
+}
+
 static void test_memory_by_part(void **state)
 {
     struct figure f = gathered("{'kind':'memory','y':'parts'}");
@@ -430,6 +448,7 @@ int main(void)
         cmocka_unit_test(test_bars_by_tag),
         cmocka_unit_test(test_bars_are_at_their_labels),
         cmocka_unit_test(test_bars_of_tuned_settings_are_ranked),
+        cmocka_unit_test(test_memory_is_the_median_of_repeats),
         cmocka_unit_test(test_memory_by_part),
         cmocka_unit_test(test_scaling_names_the_slope),
         cmocka_unit_test(test_radius_and_timeline_follow_the_steps),

@@ -264,6 +264,14 @@ static void test_recovering_and_cold_searches(void **state)
     assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) > 0);
     stage_end(&s);
 
+    /* The folder of an index of indexes has files of its shards, and none to load it from. */
+    stage_begin(&s, list);
+    s.ops.flags |= INDEX_ON_DISK | INDEX_CONTAINS;
+    s.ops.insert = written_insert;
+    assert_ok(stage_run(&s), &s.err);
+    assert_string_equal(text_at(step_at(&s, 2), "status"), "unsupported");
+    stage_end(&s);
+
     /* An index in memory has no files to load from and none to drop from the cache. */
     stage_begin(&s, list);
     assert_ok(stage_run(&s), &s.err);

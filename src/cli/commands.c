@@ -43,7 +43,7 @@ static const struct command commands[] = {
     { "run", "CONFIG...",
       "run experiments and write results/NAME/: result.json, figures, report.html", 1, 1000,
       command_run, MEASURE },
-    { "check", "CONFIG...", "read a config and print its plan; run nothing", 1, 1000, command_check,
+    { "check", "CONFIG...", "read a config, fetch its data and print its plan; run nothing", 1, 1000, command_check,
       MEASURE },
     { "reproduce", "[PAPER]",
       "run every config of a paper and write one page: measured beside published", 0, 1,

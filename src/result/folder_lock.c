@@ -30,10 +30,10 @@ int folder_lock(const char *dir, int *lock, struct error *err)
         return OK;
     }
     if (fcntl(fd, F_GETLK, &other) == 0 && other.l_type != F_UNLCK && other.l_pid > 0)
-        (void)fail(err, ERR_IO, "%s: process %ld is writing results here; wait for its end", dir,
+        (void)fail(err, ERR_IO, "%s: process %ld is writing here; wait for its end", dir,
                    (long)other.l_pid);
     else
-        (void)fail(err, ERR_IO, "%s: another process is writing results here; wait for its end",
+        (void)fail(err, ERR_IO, "%s: another process is writing here; wait for its end",
                    dir);
     (void)close(fd);
     return err->code;

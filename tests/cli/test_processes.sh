@@ -134,12 +134,12 @@ begin 17
 before=$(cat r/stray/scratch/*/none 2>/dev/null; ls -i r/stray)
 stray 0 --no-plots
 check "a second run into the folder is refused and names the first" \
-    '[ $status = 1 ] && grep -q "process $pid is writing results here" err && grep -q -- --out err && [ "$(ls -i r/stray)" = "$before" ]'
+    '[ $status = 1 ] && grep -q "process $pid is writing here" err && grep -q -- --out err && [ "$(ls -i r/stray)" = "$before" ]'
 cp -R r/stray copy && rm -rf copy/scratch
 run report copy
 printf '{"schema":"driftline-result/1","experiment":{},"environment":{},"datasets":[],"cells":[],"summary":[],"claims":[],"paper":[],"figures":[]}' >r/stray/result.json
 run plot r/stray
-check "plot is refused there" '[ $status = 2 ] && grep -q "process $pid is writing results here" err'
+check "plot is refused there" '[ $status = 2 ] && grep -q "process $pid is writing here" err'
 run report r/stray
 check "report and compare read what is there" '[ $status = 0 ] && [ -s r/stray/report.html ]'
 ended KILL

@@ -79,3 +79,18 @@ void test_each_device(void (*check)(const struct device_ops *, struct device_ses
         skip();
     }
 }
+
+void test_small_device(size_t bytes,
+                       void (*check)(const struct device_ops *, struct device_session *))
+{
+    char why[500];
+    struct device_library library;
+    struct device_session *session;
+    test_emulate_device()->memory_bytes = bytes;
+    assert_int_equal(device_load(test_emulated_library(), &library, why, sizeof why), 0);
+    assert_int_equal(library.ops->session_create(&session, why, sizeof why), 0);
+    check(library.ops, session);
+    library.ops->session_destroy(session);
+    device_unload(&library);
+    (void)test_emulate_device();
+}

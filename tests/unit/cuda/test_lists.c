@@ -171,12 +171,8 @@ static void test_candidates(void **state)
 }
 
 /* So little memory that the queries take several calls. */
-static void test_little_memory(void **state)
+static void check_little_memory(const struct device_ops *ops, struct device_session *session)
 {
-    test_emulate_device()->memory_bytes = (size_t)128 << 10;
-    char why[500];
-    struct device_library library;
-    struct device_session *session;
     struct device_rows *rows;
     struct device_lists *lists;
     struct rng r = rng_at(test_seed(), 99);
@@ -184,9 +180,6 @@ static void test_little_memory(void **state)
     enum { FEW = 40 };
     static uint32_t found[100];
     static struct device_candidate out[100 * FEW];
-    assert_int_equal(device_load(test_emulated_library(), &library, why, sizeof why), 0);
-    const struct device_ops *ops = library.ops;
-    assert_int_equal(ops->session_create(&session, why, sizeof why), 0);
     draw(&s, &r, 1);
     test_device_ok(ops, session, ops->rows->create(session, DEVICE_L2SQ, s.dim, &rows));
     test_device_ok(ops, session, ops->rows->put_f32(rows, 0, s.rows, s.n));
@@ -203,10 +196,12 @@ static void test_little_memory(void **state)
         check_query(&s, q, out + q * FEW, found[q]);
     ops->lists->destroy(lists);
     ops->rows->destroy(rows);
-    ops->session_destroy(session);
-    device_unload(&library);
     release(&s);
-    (void)test_emulate_device();
+}
+
+static void test_little_memory(void **state)
+{
+    test_small_device((size_t)128 << 10, check_little_memory);
 }
 
 int main(void)

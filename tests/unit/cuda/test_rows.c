@@ -211,24 +211,20 @@ static void test_limits(void **state)
 }
 
 /* So little memory that the scores of the rows take three tiles. */
-static void test_tiles(void **state)
+static void check_tiles(const struct device_ops *ops, struct device_session *session)
 {
-    test_emulate_device()->memory_bytes = (size_t)4 << 20;
-    char why[500];
-    struct device_library library;
-    struct device_session *session;
-    assert_int_equal(device_load(test_emulated_library(), &library, why, sizeof why), 0);
-    assert_int_equal(library.ops->session_create(&session, why, sizeof why), 0);
     for (size_t m = 0; m < 3; m++) {
         struct device_traffic before, after;
-        library.ops->session_traffic(session, &before);
-        check_shape(library.ops, session, LONGEST, metrics[m], INDEX_F32);
-        library.ops->session_traffic(session, &after);
+        ops->session_traffic(session, &before);
+        check_shape(ops, session, LONGEST, metrics[m], INDEX_F32);
+        ops->session_traffic(session, &after);
         assert_true(after.launches - before.launches >= 6);
     }
-    library.ops->session_destroy(session);
-    device_unload(&library);
-    (void)test_emulate_device();
+}
+
+static void test_tiles(void **state)
+{
+    test_small_device((size_t)4 << 20, check_tiles);
 }
 
 int main(void)

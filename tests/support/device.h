@@ -22,6 +22,9 @@ struct emulated_device *test_emulate_device(void);
 void test_small_device(size_t bytes,
                        void (*check)(const struct device_ops *, struct device_session *));
 
+/* n x bytes of zeros, which the two above free after the check. */
+void *test_room(size_t n, size_t bytes);
+
 /* Fails the test with the session's error unless rc is 0. */
 void test_device_ok(const struct device_ops *, const struct device_session *, int rc);
 

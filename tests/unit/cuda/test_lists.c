@@ -49,9 +49,8 @@ static void check_query(const struct set *s, size_t q, const struct device_candi
                         size_t n_found)
 {
     const float *query = s->queries + q * s->dim;
-    uint32_t *times = calloc(s->n, sizeof *times), *seen = calloc(s->n, sizeof *seen);
-    float *distances = calloc(s->starts[s->lists] + 1, sizeof *distances);
-    assert_true(times && seen && distances);
+    uint32_t *times = test_room(s->n, sizeof *times), *seen = test_room(s->n, sizeof *seen);
+    float *distances = test_room(s->starts[s->lists] + 1, sizeof *distances);
     for (size_t i = 0; i < n_found; i++) {
         assert_true(found[i].position < s->n);
         seen[found[i].position]++;
@@ -80,9 +79,6 @@ static void check_query(const struct set *s, size_t q, const struct device_candi
             assert_true(seen[i] > 0 || times[i] == 0 || distance > kth);
         }
     }
-    free(times);
-    free(seen);
-    free(distances);
 }
 
 static void draw(struct set *s, struct rng *r, size_t shape)
@@ -91,12 +87,11 @@ static void draw(struct set *s, struct rng *r, size_t shape)
                        shapes[shape].nq, shapes[shape].nprobe, shapes[shape].k,
                        .rows = NULL };
     const size_t copies = shapes[shape].copies;
-    s->rows = calloc(s->n * s->dim, sizeof *s->rows);
-    s->queries = calloc(s->nq * s->dim, sizeof *s->queries);
-    s->positions = calloc(s->n * copies, sizeof *s->positions);
-    s->probes = calloc(s->nq * s->nprobe, sizeof *s->probes);
-    s->starts = calloc(s->lists + 1, sizeof *s->starts);
-    assert_true(s->rows && s->queries && s->positions && s->probes && s->starts);
+    s->rows = test_room(s->n * s->dim, sizeof *s->rows);
+    s->queries = test_room(s->nq * s->dim, sizeof *s->queries);
+    s->positions = test_room(s->n * copies, sizeof *s->positions);
+    s->probes = test_room(s->nq * s->nprobe, sizeof *s->probes);
+    s->starts = test_room(s->lists + 1, sizeof *s->starts);
     test_fill_f32(r, s->rows, s->n, s->dim, 0, 1);
     test_fill_f32(r, s->queries, s->nq, s->dim, 0, 1);
     for (size_t i = 0; i < s->n * s->dim; i++)
@@ -121,15 +116,6 @@ static void draw(struct set *s, struct rng *r, size_t shape)
                                                : (uint32_t)((q * 5 + p) % s->lists);
 }
 
-static void release(struct set *s)
-{
-    free(s->rows);
-    free(s->queries);
-    free(s->positions);
-    free(s->probes);
-    free(s->starts);
-}
-
 static void compare_shapes(const struct device_ops *ops, struct device_session *session)
 {
     for (size_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++) {
@@ -138,9 +124,8 @@ static void compare_shapes(const struct device_ops *ops, struct device_session *
         struct device_rows *rows;
         struct device_lists *lists;
         draw(&s, &r, shape);
-        uint32_t *found = calloc(s.nq, sizeof *found);
-        struct device_candidate *out = calloc(s.nq * CAPACITY, sizeof *out);
-        assert_true(found && out);
+        uint32_t *found = test_room(s.nq, sizeof *found);
+        struct device_candidate *out = test_room(s.nq * CAPACITY, sizeof *out);
         test_device_ok(ops, session, ops->rows->create(session, DEVICE_L2SQ, s.dim, &rows));
         test_device_ok(ops, session, ops->rows->put_f32(rows, 0, s.rows, s.n));
         test_device_ok(ops, session, ops->lists->create(session, &lists));
@@ -159,9 +144,6 @@ static void compare_shapes(const struct device_ops *ops, struct device_session *
         assert_true(ops->lists->bytes(lists) > 0);
         ops->lists->destroy(lists);
         ops->rows->destroy(rows);
-        free(found);
-        free(out);
-        release(&s);
     }
 }
 
@@ -196,7 +178,6 @@ static void check_little_memory(const struct device_ops *ops, struct device_sess
         check_query(&s, q, out + q * FEW, found[q]);
     ops->lists->destroy(lists);
     ops->rows->destroy(rows);
-    release(&s);
 }
 
 static void test_little_memory(void **state)

@@ -63,9 +63,8 @@ static double base(const struct set *s, size_t q)
 static void check_query(const struct set *s, size_t q, const struct device_candidate *found,
                         size_t n_found)
 {
-    double *sorted = calloc(s->n, sizeof *sorted);
-    bool *is_candidate = calloc(s->n, sizeof *is_candidate);
-    assert_true(sorted && is_candidate);
+    double *sorted = test_room(s->n, sizeof *sorted);
+    bool *is_candidate = test_room(s->n, sizeof *is_candidate);
     for (size_t i = 0; i < n_found; i++) {
         assert_true(found[i].position < s->n && !is_candidate[found[i].position]);
         is_candidate[found[i].position] = true;
@@ -77,8 +76,6 @@ static void check_query(const struct set *s, size_t q, const struct device_candi
     const double kth = sorted[(s->k < s->n ? s->k : s->n) - 1];
     for (size_t i = 0; i < s->n; i++)
         assert_true(is_candidate[i] || distance(s, q, i) > kth);
-    free(sorted);
-    free(is_candidate);
 }
 
 static void fill(struct set *s, struct rng *r, size_t shape)
@@ -120,13 +117,12 @@ static void check_shape(const struct device_ops *ops, struct device_session *ses
                      NULL,
                      NULL };
     const size_t capacity = shapes[shape].capacity ? shapes[shape].capacity : s.n;
-    uint32_t *found = calloc(s.nq, sizeof *found);
-    struct device_candidate *out = calloc(s.nq * capacity, sizeof *out);
+    uint32_t *found = test_room(s.nq, sizeof *found);
+    struct device_candidate *out = test_room(s.nq * capacity, sizeof *out);
     struct device_rows *rows;
-    s.rows = calloc(s.n * s.dim, sizeof *s.rows);
-    s.queries = calloc(s.nq * s.dim, sizeof *s.queries);
-    s.bytes = calloc(s.n * s.dim, sizeof *s.bytes);
-    assert_true(found && out && s.rows && s.queries && s.bytes);
+    s.rows = test_room(s.n * s.dim, sizeof *s.rows);
+    s.queries = test_room(s.nq * s.dim, sizeof *s.queries);
+    s.bytes = test_room(s.n * s.dim, sizeof *s.bytes);
     fill(&s, &r, shape);
     test_device_ok(ops, session,
                    ops->rows->create(session, (enum device_metric)metric, s.dim, &rows));
@@ -149,11 +145,6 @@ static void check_shape(const struct device_ops *ops, struct device_session *ses
     }
     assert_true(ops->rows->bytes(rows) >= s.n * s.dim * sizeof(float));
     ops->rows->destroy(rows);
-    free(s.rows);
-    free(s.queries);
-    free(s.bytes);
-    free(found);
-    free(out);
 }
 
 static void check_all(const struct device_ops *ops, struct device_session *session)

@@ -50,12 +50,6 @@ static struct interval bounds_of(const struct set *s, size_t q, size_t i, bool e
                               rounding };
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static bool there(const struct set *s, size_t i)
 {
     return isfinite(s->rows[i].norm);
@@ -79,7 +73,7 @@ static void check_query(const struct set *s, size_t q, size_t n,
     for (size_t i = 0; i < n; i++)
         if (there(s, i))
             upper[rows++] = bounds_of(s, q, i, true).upper;
-    qsort(upper, rows, sizeof *upper, ascending);
+    qsort(upper, rows, sizeof *upper, test_by_double);
     const double limit = rows >= s->k ? upper[s->k - 1] : INFINITY;
     for (size_t i = 0; i < n; i++)
         if (there(s, i) && !seen[i])

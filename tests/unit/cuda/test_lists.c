@@ -39,12 +39,6 @@ static float backwards(const float *a, const float *b, size_t dim)
     return even + odd;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 static void check_query(const struct set *s, size_t q, const struct device_candidate *found,
                         size_t n_found)
 {
@@ -69,7 +63,7 @@ static void check_query(const struct set *s, size_t q, const struct device_candi
                     order ? backwards(query, row, s->dim) : in_order(query, row, s->dim);
             }
         }
-        qsort(distances, n, sizeof *distances, ascending);
+        qsort(distances, n, sizeof *distances, test_by_float);
         const float kth = n > 0 ? distances[(s->k < n ? s->k : n) - 1] : 0;
         for (size_t i = 0; i < s->n; i++) {
             const float *row = s->rows + i * s->dim;

@@ -177,12 +177,6 @@ static struct device_rabitq_queries queries_of(const struct set *s)
                                            .nprobe = s->nprobe };
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 static bool is_probed(const struct set *s, size_t q, size_t row)
 {
     bool found = false;
@@ -199,7 +193,7 @@ static float kth_distance(const struct set *s, size_t q)
     for (size_t i = 0; i < s->n; i++)
         if (is_probed(s, q, i))
             distances[n++] = distance_of(s->queries + q * s->dim, s->rows + i * s->dim, s->dim);
-    qsort(distances, n, sizeof *distances, ascending);
+    qsort(distances, n, sizeof *distances, test_by_float);
     const float kth = n > 0 ? distances[(s->k < n ? s->k : n) - 1] : 0;
     return kth;
 }

@@ -29,12 +29,6 @@ enum { LONGEST = sizeof shapes / sizeof *shapes - 1 };
 
 static const enum metric metrics[] = { INDEX_L2SQ, INDEX_IP, INDEX_COS };
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 struct set {
     size_t n, dim, nq, k;
     enum metric metric;
@@ -72,7 +66,7 @@ static void check_query(const struct set *s, size_t q, const struct device_candi
     }
     for (size_t i = 0; i < s->n; i++)
         sorted[i] = distance(s, q, i);
-    qsort(sorted, s->n, sizeof *sorted, ascending);
+    qsort(sorted, s->n, sizeof *sorted, test_by_double);
     const double kth = sorted[(s->k < s->n ? s->k : s->n) - 1];
     for (size_t i = 0; i < s->n; i++)
         assert_true(is_candidate[i] || distance(s, q, i) > kth);

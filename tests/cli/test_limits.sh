@@ -90,14 +90,4 @@ config escape 'print("\27[31mred\194\155\7") error("\27]0;title\7", 0)' "" ""
 "$program" check escape.lua >out 2>err
 check "no escape sequence reaches the terminal" 'grep -q " \[31mred *\$" err && ! grep -q "$(printf "\033")" err && ! grep -q "$(printf "\007")" err'
 
-# Refused at once, by a sentence with file and line.
-config pattern 'local n = 40 print((("a"):rep(n)):find(("a?"):rep(n) .. ("a"):rep(n) .. "b"))' "" ""
-timeout -k 5 600 "$program" check pattern.lua >out 2>err
-status=$?
-check "a pattern that would take for ever" '[ $status = 2 ] && grep -q "^error: pattern.lua:2: .*too long" err'
-config string 'local s = ("("):rep(30000000) print(s:find("%b()"))' "" ""
-timeout -k 5 600 "$program" check string.lua >out 2>err
-status=$?
-check "a string that would take for ever" '[ $status = 2 ] && grep -q "^error: string.lua:2: .*a string is longer than" err'
-
 exit $failed

@@ -64,12 +64,6 @@ static const void *row_of(const struct world *w, uint64_t id)
     return NULL;
 }
 
-static int by_double(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The true distances of all allowed rows, ascending; returns how many. */
 static size_t true_distances(const struct world *w, const void *query,
                              const struct id_filter *filter, double *out)
@@ -78,7 +72,7 @@ static size_t true_distances(const struct world *w, const void *query,
     for (size_t i = 0; i < w->n; i++)
         if (index_filter_allows(filter, w->ids[i]))
             out[n++] = world_distance(w, query, w->rows + i * w->row_bytes);
-    qsort(out, n, sizeof *out, by_double);
+    qsort(out, n, sizeof *out, test_by_double);
     return n;
 }
 

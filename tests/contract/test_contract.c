@@ -195,6 +195,8 @@ static void test_filters(struct world *w)
     world_search(w, 3, 10, &filter, 1);
     memset(bits, 0, (w->next_id / 64 + 1) * sizeof *bits);
     world_search(w, 3, 10, &filter, 1); /* none */
+    world_search(w, 3, 1, &filter, 1);
+    world_search(w, 30, 1, &filter, 1);
     world_range(w, 2, &filter);
     const uint64_t one = w->ids[17] < w->next_id ? w->ids[17] : 0;
     bits[one / 64] |= UINT64_C(1) << (one % 64);

@@ -161,7 +161,7 @@ static const struct setting settings[] = {
     { "faiss-ivf-flat", "clusters=8,direct_map=hashtable", "nprobe=16777216",
       EXHAUSTIVE | COMPARES_ALL | BASELINE },
     { "faiss-hnsw", "", "ef_search=64", BASELINE },
-    { "faiss-factory", "", "", BASELINE },
+    { "faiss-factory", "", "", EXHAUSTIVE | COMPARES_ALL | BASELINE },
     { "faiss-factory", "factory=BFlat", "", EXHAUSTIVE | COMPARES_ALL | BASELINE | CODES },
     { "faiss-factory", "factory=BIVF6", "nprobe=6",
       EXHAUSTIVE | COMPARES_ALL | BASELINE | CODES | UNTRAINED },

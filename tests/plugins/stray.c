@@ -3,6 +3,7 @@
 #define _GNU_SOURCE /* memfd_create */
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -49,6 +50,7 @@ static void leave_orphan(int64_t seconds)
     if (between == 0) {
         (void)setsid();
         if (fork() == 0) {
+            (void)signal(SIGTERM, SIG_IGN);
             (void)!chdir("/");
             (void)execlp("sleep", "sleep", text, (char *)NULL);
         }

@@ -9,12 +9,11 @@
 enum { SEEDS = 3 };
 
 /* Share of answers no farther than the true K-th neighbour; *scanned: distances per query. */
-static double recall(const struct drift *d, struct index *index, size_t set, int64_t nprobe,
-                     double *scanned)
+static double recall(const struct drift *d, struct index *index, size_t set, double *scanned)
 {
     static uint64_t ids[QUERIES * K];
     static float distances[QUERIES * K];
-    struct divf_knobs knobs = { .nprobe = nprobe };
+    struct divf_knobs knobs = { .nprobe = 4 };
     struct search_request request = {
         { d->queries[set], QUERIES, DIM, INDEX_F32 }, K, &knobs, NULL, 1
     };
@@ -28,7 +27,7 @@ static double recall(const struct drift *d, struct index *index, size_t set, int
 }
 
 static struct index *drifted(const struct drift *d, struct test_bench *bench, uint64_t seed,
-                             int64_t soft_k, double split_threshold)
+                             int64_t soft_k)
 {
     struct divf_params params;
     struct index *index = NULL;
@@ -38,7 +37,6 @@ static struct index *drifted(const struct drift *d, struct test_bench *bench, ui
     param_defaults(divf_ops.params, &params);
     params.clusters = 32;
     params.soft_k = soft_k;
-    params.split_threshold = split_threshold;
     assert_ok(divf_ops.create(&index, &bench->env, &params), &bench->error);
     struct vectors mnist_rows = { d->rows, MNIST_ROWS, DIM, INDEX_F32 };
     struct vectors fashion_rows = { d->rows + (size_t)MNIST_ROWS * DIM, FASHION_ROWS, DIM,
@@ -66,9 +64,9 @@ static void test_drift(void **state)
         for (uint64_t seed = 1; seed <= SEEDS; seed++) {
             struct test_bench bench;
             test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
-            struct index *index = drifted(d, &bench, seed, rows[i].soft_k, 0);
+            struct index *index = drifted(d, &bench, seed, rows[i].soft_k);
             for (size_t set = 0; set < 2; set++) {
-                sum[set] += recall(d, index, set, 4, &scanned) / SEEDS;
+                sum[set] += recall(d, index, set, &scanned) / SEEDS;
                 work[set] += scanned / SEEDS;
             }
             divf_ops.destroy(index);
@@ -81,34 +79,10 @@ static void test_drift(void **state)
     }
 }
 
-/* With every list probed every answer is exact, also after deletions and splits. */
-static void test_exhaustive(void **state)
-{
-    const struct drift *d = *state;
-    struct test_bench bench;
-    double scanned;
-    size_t done;
-    if (!d->is_there)
-        skip();
-    test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
-    struct index *index = drifted(d, &bench, 1, 2, 1.5);
-    assert_true(divf_of(index)->counters.splits > 0);
-    assert_ok(divf_ops.remove(index, d->ids + 5000, 10000, &done), &bench.error);
-    assert_true(recall(d, index, 1, 1 << 20, &scanned) < 1); /* some true neighbours are deleted */
-    struct vectors again = { d->rows + (size_t)5000 * DIM, 10000, DIM, INDEX_F32 };
-    assert_ok(divf_ops.insert(index, again, d->ids + 5000, &done), &bench.error);
-    assert_true(recall(d, index, 0, 1 << 20, &scanned) == 1.0);
-    assert_true(recall(d, index, 1, 1 << 20, &scanned) == 1.0);
-    assert_ok(divf_ops.check(index, NULL), &bench.error);
-    divf_ops.destroy(index);
-    test_bench_end(&bench);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_exhaustive),
     };
     test_filter();
     return test_verdict(

@@ -234,12 +234,6 @@ static void test_policies(void **state)
     free(truth);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* Drift one vector at a time: maintenance is spread over insertions, so that each stays short. */
 static void test_single_insertions(void **state)
 {
@@ -269,7 +263,7 @@ static void test_single_insertions(void **state)
             took[i] = 1e6 * (seconds() - start);
         }
         assert_ok(divf_ops.check(index, NULL), &bench.error);
-        qsort(took, SINGLES, sizeof *took, ascending);
+        qsort(took, SINGLES, sizeof *took, test_by_double);
         double sum = 0;
         for (size_t i = 0; i < SINGLES; i++)
             sum += took[i] / SINGLES;

@@ -48,30 +48,6 @@ static inline void baseline_try_no_memory(const struct index_ops *ops)
     baseline_end(&t);
 }
 
-/* Rows come and go at random; check() after each step, and answers at the given recall. */
-static inline void baseline_churn(const struct index_ops *ops, const char *params,
-                                  const char *knobs, double recall)
-{
-    struct baseline_test t;
-    baseline_begin(&t, ops, params, INDEX_F32, INDEX_L2SQ, 16, 800);
-    if (ops->train)
-        assert_ok(ops->train(t.index, baseline_rows(&t, 0, 400)), &t.bench.error);
-    for (size_t step = 0; step < 60; step++) {
-        const size_t first = rng_below(&t.rng, t.n), most = 1 + rng_below(&t.rng, 60);
-        const bool adding = !t.live[first];
-        size_t end = first;
-        while (end < t.n && end - first < most && t.live[end] != adding)
-            end++;
-        if (adding)
-            baseline_insert(&t, first, end);
-        else
-            baseline_remove(&t, first, end);
-        if (step % 6 == 5)
-            assert_true(baseline_recall(&t, knobs) >= recall);
-    }
-    baseline_end(&t);
-}
-
 /* Recall under every metric, and the same answers from the index once it is saved and loaded. */
 static inline void baseline_try_recall(const struct index_ops *ops, const char *params, size_t dim,
                                        const char *knobs)

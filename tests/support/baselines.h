@@ -168,12 +168,6 @@ static inline double baseline_distance(const struct baseline_test *t, const void
     return metric == INDEX_IP ? -dot : metric == INDEX_COS ? 2 - 2 * dot : squares;
 }
 
-static inline int baseline_by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Distances of all live rows that pass, nearest first; how many. To be freed. */
 static inline double *baseline_truth(const struct baseline_test *t, const void *query,
                                      const struct id_filter *filter, size_t *n)
@@ -184,7 +178,7 @@ static inline double *baseline_truth(const struct baseline_test *t, const void *
     for (size_t i = 0; i < t->n; i++)
         if (t->live[i] && index_filter_allows(filter, t->ids[i]))
             truth[(*n)++] = baseline_distance(t, query, i);
-    qsort(truth, *n, sizeof *truth, baseline_by_value);
+    qsort(truth, *n, sizeof *truth, test_by_double);
     return truth;
 }
 

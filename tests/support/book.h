@@ -144,11 +144,4 @@ static inline double book_distance(const struct book *b, const void *x, const vo
     return sum;
 }
 
-static inline int book_ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 #endif

@@ -50,6 +50,35 @@ void test_device_ok(const struct device_ops *ops, const struct device_session *s
     _fail(__FILE__, __LINE__);
 }
 
+static struct {
+    void **at;
+    size_t n, capacity;
+} rooms;
+
+void *test_room(size_t n, size_t bytes)
+{
+    if (rooms.n == rooms.capacity) {
+        rooms.capacity = 2 * rooms.capacity + 64;
+        rooms.at = realloc(rooms.at, rooms.capacity * sizeof *rooms.at);
+        assert_non_null(rooms.at);
+    }
+    rooms.at[rooms.n] = calloc(n ? n : 1, bytes);
+    assert_non_null(rooms.at[rooms.n]);
+    return rooms.at[rooms.n++];
+}
+
+static void with_session(const struct device_ops *ops,
+                         void (*check)(const struct device_ops *, struct device_session *))
+{
+    char why[500];
+    struct device_session *session;
+    assert_int_equal(ops->session_create(&session, why, sizeof why), 0);
+    check(ops, session);
+    ops->session_destroy(session);
+    while (rooms.n > 0)
+        free(rooms.at[--rooms.n]);
+}
+
 /* Returns whether the library at path could be used. */
 static bool with_library(const char *path, const char *name,
                          void (*check)(const struct device_ops *, struct device_session *))
@@ -57,14 +86,11 @@ static bool with_library(const char *path, const char *name,
     const char *only = getenv("DRIFTLINE_TEST_DEVICE");
     char why[500] = "left out";
     struct device_library library;
-    struct device_session *session;
     if ((only && strcmp(only, name) != 0) || device_load(path, &library, why, sizeof why)) {
         print_message("%s: %s\n", name, why);
         return false;
     }
-    assert_int_equal(library.ops->session_create(&session, why, sizeof why), 0);
-    check(library.ops, session);
-    library.ops->session_destroy(session);
+    with_session(library.ops, check);
     device_unload(&library);
     return true;
 }
@@ -78,4 +104,16 @@ void test_each_device(void (*check)(const struct device_ops *, struct device_ses
         print_message("skipped: neither the emulated kernels nor a device\n");
         skip();
     }
+}
+
+void test_small_device(size_t bytes,
+                       void (*check)(const struct device_ops *, struct device_session *))
+{
+    char why[500];
+    struct device_library library;
+    test_emulate_device()->memory_bytes = bytes;
+    assert_int_equal(device_load(test_emulated_library(), &library, why, sizeof why), 0);
+    with_session(library.ops, check);
+    device_unload(&library);
+    (void)test_emulate_device();
 }

@@ -18,6 +18,13 @@ const char *test_emulated_library(void);
    the test if there is none. What a test changes of it holds until the next call. */
 struct emulated_device *test_emulate_device(void);
 
+/* Calls `check` with a session of the emulated kernels on a device of so many bytes; skips as above. */
+void test_small_device(size_t bytes,
+                       void (*check)(const struct device_ops *, struct device_session *));
+
+/* n x bytes of zeros, which the two above free after the check. */
+void *test_room(size_t n, size_t bytes);
+
 /* Fails the test with the session's error unless rc is 0. */
 void test_device_ok(const struct device_ops *, const struct device_session *, int rc);
 

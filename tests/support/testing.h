@@ -333,6 +333,25 @@ static inline double test_stat(const struct index *index, const char *name)
     return wanted.value;
 }
 
+/* For qsort(): ascending. */
+static inline int test_by_double(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static inline int test_by_float(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+static inline int test_by_u64(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
 /* An answer as brute force gives it. */
 struct test_truth {
     float distance;

@@ -18,33 +18,6 @@ extern const struct index_ops faiss_flat_ops, faiss_ivf_flat_ops, faiss_hnsw_ops
 
 /* ------------------------------------------------------------------------------ exact answers */
 
-static void exact_in(const struct index_ops *ops, const char *params, const char *knobs,
-                     enum metric metric)
-{
-    struct baseline_test t;
-    baseline_begin(&t, ops, params, INDEX_F32, metric, DIM, 1500);
-    if (ops->train)
-        assert_ok(ops->train(t.index, baseline_rows(&t, 0, 1000)), &t.bench.error);
-    baseline_insert(&t, 0, 1000);
-    baseline_expect_exact(&t, knobs, NULL);
-    baseline_remove(&t, 100, 400);
-    baseline_insert(&t, 1000, 1500);
-    baseline_expect_exact(&t, knobs, NULL);
-    baseline_expect_range(&t, knobs, NULL);
-    struct id_filter filter = baseline_filter(&t, 3);
-    baseline_expect_exact(&t, knobs, &filter);
-    baseline_expect_range(&t, knobs, &filter);
-    baseline_end(&t);
-}
-
-static void test_factory_flats_are_exact(void **state)
-{
-    exact_in(&faiss_factory_ops, "", "", INDEX_IP);
-    exact_in(&faiss_factory_ops, "factory=IVF20,Flat", "nprobe=20", INDEX_L2SQ);
-    exact_in(&faiss_factory_ops, "factory=RR24,IVF10,Flat", "nprobe=10", INDEX_L2SQ);
-    exact_in(&faiss_factory_ops, "factory=IDMap2,Flat", "", INDEX_L2SQ);
-}
-
 /* Equal rows, and answers at exactly the radius. */
 static void test_ties_and_the_radius_are_ours(void **state)
 {
@@ -234,43 +207,9 @@ static void test_no_memory(void **state)
     baseline_try_no_memory(&faiss_factory_ops);
 }
 
-/* FAISS answers row 0 at infinity where k = 1 and no row passes. */
-static void nothing_passes(const struct index_ops *ops, const char *params, enum metric metric)
-{
-    static const uint64_t none[1];
-    const struct id_filter filter = { none, 64 };
-    struct baseline_test t;
-    uint64_t ids[60];
-    float distances[60];
-    baseline_begin(&t, ops, params, INDEX_F32, metric, DIM, 300);
-    if (ops->train)
-        assert_ok(ops->train(t.index, baseline_rows(&t, 0, 300)), &t.bench.error);
-    baseline_insert(&t, 0, 300);
-    for (size_t k = 1; k <= 2; k++) {
-        for (size_t n = 1; n <= 30; n += 29) {
-            baseline_search(&t, t.f32, n, k, "", &filter, ids, distances);
-            for (size_t i = 0; i < n * k; i++)
-                assert_true(ids[i] == INDEX_NO_ID && isinf(distances[i]) && distances[i] > 0);
-        }
-    }
-    baseline_end(&t);
-}
-
-static void test_a_filter_that_no_row_passes(void **state)
-{
-    for (int m = INDEX_L2SQ; m <= INDEX_COS; m++) {
-        nothing_passes(&faiss_flat_ops, "", (enum metric)m);
-        nothing_passes(&faiss_ivf_flat_ops, "clusters=5", (enum metric)m);
-        nothing_passes(&faiss_factory_ops, "factory=Flat", (enum metric)m);
-        nothing_passes(&faiss_factory_ops, "factory=SQ8", (enum metric)m);
-        nothing_passes(&faiss_factory_ops, "factory=IVF5,PQ4x4", (enum metric)m);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_factory_flats_are_exact),
         cmocka_unit_test(test_ties_and_the_radius_are_ours),
         cmocka_unit_test(test_work_is_counted),
         cmocka_unit_test(test_training),
@@ -279,7 +218,6 @@ int main(void)
         cmocka_unit_test(test_untrained_is_saved_too),
         cmocka_unit_test(test_memory_is_told),
         cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_a_filter_that_no_row_passes),
     };
     return test_run("faiss", tests);
 }

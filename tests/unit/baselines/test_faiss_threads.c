@@ -58,11 +58,7 @@ static void begin(struct baseline_test *t, const struct index_ops *ops, const ch
                   size_t threads)
 {
     baseline_begin(t, ops, params, INDEX_F32, INDEX_L2SQ, DIM, ROWS);
-    ops->destroy(t->index);
-    pool_destroy(t->bench.pool);
-    t->bench.pool = t->bench.env.pool = pool_create(threads);
-    assert_non_null(t->bench.pool);
-    t->index = baseline_create(t, params);
+    baseline_use_threads(t, threads, params);
 }
 
 static void ask(struct baseline_test *t, int64_t nprobe, size_t threads, uint64_t *ids)

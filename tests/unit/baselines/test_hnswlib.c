@@ -35,10 +35,7 @@ static void test_ids_come_back(void **state)
     const char *params = "M=4;ef_construction=20;deletes=replace";
     struct baseline_test t;
     baseline_begin(&t, &hnswlib_ops, params, INDEX_F32, INDEX_L2SQ, 8, 160);
-    t.index->ops->destroy(t.index);
-    pool_destroy(t.bench.env.pool);
-    t.bench.env.pool = t.bench.pool = pool_create(4);
-    t.index = baseline_create(&t, params);
+    baseline_use_threads(&t, 4, params);
     baseline_insert(&t, 32, 160);
     for (size_t round = 0; round < 100; round++) {
         baseline_remove(&t, 32, 128);
@@ -134,12 +131,8 @@ static void test_seeds(void **state)
     for (size_t i = 0; i < 3; i++) {
         struct baseline_test t;
         baseline_begin(&t, &hnswlib_ops, "", INDEX_F32, INDEX_L2SQ, 16, 700);
-        hnswlib_ops.destroy(t.index);
         t.bench.env.seed = seeds[i];
-        t.index = NULL;
-        _Alignas(16) char options[BASELINE_OPTIONS_BYTES];
-        baseline_options(hnswlib_ops.params, "", options);
-        assert_ok(hnswlib_ops.create(&t.index, &t.bench.env, options), &t.bench.error);
+        baseline_use_threads(&t, 1, "");
         baseline_insert(&t, 0, 700);
         links[i] = baseline_stat(&t, "links");
         baseline_end(&t);
@@ -151,12 +144,6 @@ static void test_seeds(void **state)
 static void test_no_memory(void **state)
 {
     baseline_try_no_memory(&hnswlib_ops);
-}
-
-static void test_churn(void **state)
-{
-    baseline_churn(&hnswlib_ops, "deletes=mark", "ef_search=200", .95);
-    baseline_churn(&hnswlib_ops, "deletes=replace", "ef_search=200", .9);
 }
 
 int main(void)
@@ -173,7 +160,6 @@ int main(void)
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_churn),
     };
     return test_run("hnswlib", tests);
 }

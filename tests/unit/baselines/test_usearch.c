@@ -227,10 +227,7 @@ static void test_threads(void **state)
     for (size_t p = 0; p < 2; p++) {
         struct baseline_test t;
         baseline_begin(&t, &usearch_ops, "", INDEX_F32, INDEX_L2SQ, 16, 900);
-        usearch_ops.destroy(t.index);
-        pool_destroy(t.bench.pool);
-        t.bench.pool = t.bench.env.pool = pool_create(3);
-        t.index = baseline_create(&t, params[p]);
+        baseline_use_threads(&t, 3, params[p]);
         for (size_t i = 0; p == 1 && i < 900 * 16; i++)
             t.f32[i] = (float)rng_below(&t.rng, 256);
         baseline_insert(&t, 0, 900);
@@ -247,12 +244,6 @@ static void test_threads(void **state)
 static void test_no_memory(void **state)
 {
     baseline_try_no_memory(&usearch_ops);
-}
-
-static void test_churn(void **state)
-{
-    baseline_churn(&usearch_ops, "", "expansion_search=200", .9);
-    baseline_churn(&usearch_ops, "scalar=bf16;metric_impl=usearch", "expansion_search=200", .85);
 }
 
 int main(void)
@@ -272,7 +263,6 @@ int main(void)
         cmocka_unit_test(test_work_is_counted),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_churn),
     };
     return test_run("usearch", tests);
 }

@@ -134,7 +134,7 @@ static inline double *book_truth(const struct book *b, const bool *stored, const
     for (size_t i = 0; i < b->capacity; i++)
         if (stored[i])
             all[(*n)++] = book_distance(b, row, book_row(b, i));
-    qsort(all, *n, sizeof *all, book_ascending);
+    qsort(all, *n, sizeof *all, test_by_double);
     return all;
 }
 

@@ -66,13 +66,6 @@ static struct reported report(struct latency *phases)
     return r;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 static void expect_near(double us, uint64_t ns)
 {
     assert_true(fabs(us - (double)ns * 1e-3) <= .032 * (double)ns * 1e-3);
@@ -89,7 +82,7 @@ static void percentiles_are_near(void **state)
         ns[i] = rng_u64(&rng) >> (24 + rng_below(&rng, 32)); /* of every magnitude */
         latency_add(&phases[0], ns[i]);
     }
-    qsort(ns, VALUES, sizeof *ns, ascending);
+    qsort(ns, VALUES, sizeof *ns, test_by_u64);
     const struct reported r = report(phases);
     assert_true(r.count == VALUES && r.table_count[0] == VALUES && r.table_count[1] == 0);
     expect_near(r.p50, ns[VALUES / 2 - 1]);

@@ -66,50 +66,6 @@ static void test_refuses_dead_points(void **state)
     }
 }
 
-/* Random inserts and deletes against an array of flags: those are accepted exactly
- * that the model can do. */
-static void test_agrees_with_a_plain_model(void **state)
-{
-    enum { IDS = 40, STEPS = 30 };
-    struct rng rng = rng_at(test_seed(), 7);
-    size_t accepted = 0;
-    struct desk *d = *state;
-    for (int round = 0; round < 300; round++) {
-        char text[8192];
-        bool live[IDS] = { false }, sane = true;
-        size_t used = (size_t)snprintf(text, sizeof text, "m:\n  max_pts: %d\n", IDS);
-        size_t steps = 1 + rng_below(&rng, STEPS);
-        for (size_t i = 1; i <= steps; i++) {
-            size_t start = rng_below(&rng, IDS), end = start + 1 + rng_below(&rng, IDS - start);
-            bool insert = rng_below(&rng, 2), odd = rng_below(&rng, 40) == 0;
-            size_t limit = start; /* the longest range from start that is sane, unless this step is
-                                     to be odd */
-            while (limit < end && live[limit] != insert)
-                limit++;
-            if (limit == start && !odd)
-                insert = !insert;
-            for (limit = start; limit < end && live[limit] != insert; limit++)
-                continue;
-            if (!odd)
-                end = limit;
-            for (size_t t = start; t < end; t++) {
-                sane = sane && live[t] != insert;
-                live[t] = insert;
-            }
-            used += (size_t)snprintf(text + used, sizeof text - used,
-                                     "  %zu:\n    operation: %s\n    start: %zu\n    end: %zu\n", i,
-                                     insert ? "insert" : "delete", start, end);
-        }
-        desk_write(d, "book.yaml", text);
-        const int rc = desk_load(d, RUN("w:runbook { 'book.yaml', data }"));
-        if (rc != (sane ? OK : ERR_CONFIG))
-            fail_msg("round %d: the model says %d, the config %s:\n%s", round, sane, error_name(rc),
-                     text);
-        accepted += sane;
-    }
-    assert_in_range(accepted, 50, 290);
-}
-
 #define CANDOR                                                                             \
     "some:\n  max_pts: 1000\n  1:\n    operation: initial\n    start: 0\n    end: 200\n"   \
     "  2:\n    operation: batch_insert\n    start: 200\n    end: 600\n    batchSize: 50\n" \
@@ -230,8 +186,9 @@ static void test_catalog(void **state)
 
 #ifdef HAVE_HDF5
 
-#include <hdf5.h>
 #include <zlib.h>
+
+#include "tests/unit/data/hdf5_files.h"
 
 /* Two rows of two bytes under "train" and "test", compared by this metric. */
 static void write_hdf5(const struct desk *d, const char *metric)
@@ -241,21 +198,9 @@ static void write_hdf5(const struct desk *d, const char *metric)
     char path[PATH_MAX + 64];
     (void)snprintf(path, sizeof path, "%s/set.hdf5", d->dir);
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    hid_t text = H5Tcopy(H5T_C_S1), scalar = H5Screate(H5S_SCALAR);
-    H5Tset_size(text, H5T_VARIABLE);
-    hid_t attribute = H5Acreate2(file, "distance", text, scalar, H5P_DEFAULT, H5P_DEFAULT);
-    assert_true(H5Awrite(attribute, text, &metric) >= 0);
-    H5Aclose(attribute);
-    H5Sclose(scalar);
-    H5Tclose(text);
-    hid_t space = H5Screate_simple(2, (hsize_t[]){ 2, 2 }, NULL);
-    for (int i = 0; i < 2; i++) {
-        hid_t set =
-            H5Dcreate2(file, names[i], H5T_STD_U8LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-        assert_true(H5Dwrite(set, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, rows) >= 0);
-        H5Dclose(set);
-    }
-    H5Sclose(space);
+    put_metric(file, metric);
+    for (int i = 0; i < 2; i++)
+        put_dataset(file, names[i], H5T_STD_U8LE, 2, 2, H5P_DEFAULT, H5T_NATIVE_UINT8, rows);
     assert_true(H5Fclose(file) >= 0);
 }
 
@@ -366,7 +311,7 @@ int main(void)
         AT_A_DESK(test_catalog),
         AT_A_DESK(test_candor),
         AT_A_DESK(test_refuses_dead_points),
-        AT_A_DESK(test_agrees_with_a_plain_model),
+
 #ifdef HAVE_HDF5
         AT_A_DESK(test_stated_metrics),
 #endif

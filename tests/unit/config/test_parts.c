@@ -6,7 +6,7 @@
 #include <math.h>
 
 #ifdef HAVE_HDF5
-#include <hdf5.h>
+#include "tests/unit/data/hdf5_files.h"
 #endif
 
 enum { ROWS = 4 };
@@ -38,12 +38,7 @@ static void write_parts(const struct desk *d)
     char path[PATH_MAX + 64];
     (void)snprintf(path, sizeof path, "%s/part.hdf5", d->dir);
     const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    const hid_t space = H5Screate_simple(1, (hsize_t[]){ ROWS }, NULL);
-    const hid_t set =
-        H5Dcreate2(file, "train", H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    assert_true(H5Dwrite(set, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, times) >= 0);
-    H5Dclose(set);
-    H5Sclose(space);
+    put_dataset(file, "train", H5T_IEEE_F64LE, ROWS, 0, H5P_DEFAULT, H5T_NATIVE_DOUBLE, times);
     assert_true(H5Fclose(file) >= 0);
 #endif
 }

@@ -74,24 +74,6 @@ static void test_lengths(void **state)
     }
 }
 
-static void test_other_elements(void **state)
-{
-    struct test_bench b;
-    struct checked c;
-    uint8_t bytes[6] = { 0, 0, 1, 0, 0, 0 };
-    fake_begin(&b, &c, INDEX_U8, INDEX_COS, 3);
-    assert_code(index_admit_vectors(&c, (struct vectors){ bytes, 2, 3, INDEX_U8 }, "x"),
-                ERR_ZERO_VECTOR, &b.error);
-    assert_ok(index_admit_vectors(&c, (struct vectors){ bytes, 1, 3, INDEX_U8 }, "x"), &b.error);
-    fake_end(&b, &c);
-    fake_begin(&b, &c, INDEX_U8, INDEX_L2SQ, 3);
-    assert_ok(index_admit_vectors(&c, (struct vectors){ bytes, 2, 3, INDEX_U8 }, "x"), &b.error);
-    fake_end(&b, &c);
-    fake_begin(&b, &c, INDEX_B64, INDEX_HAMMING, 64);
-    assert_ok(index_admit_vectors(&c, (struct vectors){ bytes, 0, 64, INDEX_B64 }, "x"), &b.error);
-    fake_end(&b, &c);
-}
-
 static void test_refused_spaces(void **state)
 {
     static const struct {
@@ -187,28 +169,6 @@ static void test_live_set(void **state)
     fake_end(&b, &c);
 }
 
-/* Validation and bookkeeping as calls of their own, as the replay uses them. */
-static void test_admit_and_note(void **state)
-{
-    struct test_bench b;
-    struct checked c;
-    const uint8_t rows[40] = { 0 };
-    const uint64_t ids[] = { 1, 2, 3, 2 };
-    fake_begin(&b, &c, INDEX_U8, INDEX_L2SQ, 8);
-    const struct vectors v = { rows, 3, 8, INDEX_U8 };
-    assert_ok(index_admit_insert(&c, v, ids), &b.error);
-    assert_int_equal(c.live.n, 0);
-    assert_ok(index_note_inserted(&c, ids, 2), &b.error);
-    assert_code(index_admit_insert(&c, v, ids), ERR_DUPLICATE_ID, &b.error);
-    assert_code(index_admit_remove(&c, ids, 3), ERR_UNKNOWN_ID, &b.error);
-    assert_code(index_admit_remove(&c, ids + 1, 3), ERR_DUPLICATE_ID, &b.error);
-    assert_ok(index_admit_remove(&c, ids, 2), &b.error);
-    index_note_removed(&c, ids, 1);
-    assert_int_equal(c.live.n, 1);
-    assert_int_equal(fake.calls, 0);
-    fake_end(&b, &c);
-}
-
 /* Each missing capability is reported with the same code. */
 static void test_missing_capabilities(void **state)
 {
@@ -261,9 +221,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finite),         cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_other_elements), cmocka_unit_test(test_refused_spaces),
-        cmocka_unit_test(test_wide_codes),     cmocka_unit_test(test_live_set),
-        cmocka_unit_test(test_admit_and_note), cmocka_unit_test(test_missing_capabilities),
+        cmocka_unit_test(test_refused_spaces), cmocka_unit_test(test_wide_codes),
+        cmocka_unit_test(test_live_set),       cmocka_unit_test(test_missing_capabilities),
         cmocka_unit_test(test_radius),
     };
     return test_run("core_checked", tests);

@@ -50,12 +50,6 @@ static struct interval bounds_of(const struct set *s, size_t q, size_t i, bool e
                               rounding };
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static bool there(const struct set *s, size_t i)
 {
     return isfinite(s->rows[i].norm);
@@ -65,10 +59,9 @@ static bool there(const struct set *s, size_t i)
 static void check_query(const struct set *s, size_t q, size_t n,
                         const struct device_candidate *found, size_t n_found)
 {
-    bool *seen = calloc(n, sizeof *seen);
-    double *upper = calloc(n, sizeof *upper);
+    bool *seen = test_room(n, sizeof *seen);
+    double *upper = test_room(n, sizeof *upper);
     size_t rows = 0;
-    assert_true(seen && upper);
     for (size_t i = 0; i < n_found; i++) {
         const size_t at = found[i].position;
         assert_true(at < n && !seen[at] && there(s, at));
@@ -80,13 +73,11 @@ static void check_query(const struct set *s, size_t q, size_t n,
     for (size_t i = 0; i < n; i++)
         if (there(s, i))
             upper[rows++] = bounds_of(s, q, i, true).upper;
-    qsort(upper, rows, sizeof *upper, ascending);
+    qsort(upper, rows, sizeof *upper, test_by_double);
     const double limit = rows >= s->k ? upper[s->k - 1] : INFINITY;
     for (size_t i = 0; i < n; i++)
         if (there(s, i) && !seen[i])
             assert_true(bounds_of(s, q, i, true).lower > limit);
-    free(seen);
-    free(upper);
 }
 
 /* Weights of 15 bits and a unit that makes distances of about 1. */
@@ -95,12 +86,11 @@ static void draw(struct set *s, struct rng *r, size_t shape)
     const bool extreme = shapes[shape].extreme;
     *s = (struct set){ shapes[shape].n, shapes[shape].dim, shapes[shape].nq, shapes[shape].k,
                        .codes = NULL };
-    s->codes = calloc(s->n * s->dim, sizeof *s->codes);
-    s->high = calloc(s->nq * s->dim, sizeof *s->high);
-    s->low = calloc(s->nq * s->dim, sizeof *s->low);
-    s->rows = calloc(s->n, sizeof *s->rows);
-    s->queries = calloc(s->nq, sizeof *s->queries);
-    assert_true(s->codes && s->high && s->low && s->rows && s->queries);
+    s->codes = test_room(s->n * s->dim, sizeof *s->codes);
+    s->high = test_room(s->nq * s->dim, sizeof *s->high);
+    s->low = test_room(s->nq * s->dim, sizeof *s->low);
+    s->rows = test_room(s->n, sizeof *s->rows);
+    s->queries = test_room(s->nq, sizeof *s->queries);
     for (size_t i = 0; i < s->n * s->dim; i++)
         s->codes[i] = extreme && rng_below(r, 2) ? 255 : (uint8_t)rng_below(r, 256);
     for (size_t i = 0; i < s->nq * s->dim; i++) {
@@ -117,15 +107,6 @@ static void draw(struct set *s, struct rng *r, size_t shape)
                                                      .rest = .1f * (float)rng_unit(r),
                                                      .slack = 1e-5f,
                                                      .size = 2 };
-}
-
-static void release(struct set *s)
-{
-    free(s->codes);
-    free(s->high);
-    free(s->low);
-    free(s->rows);
-    free(s->queries);
 }
 
 /* The rows come in parts, of which one is put twice. */
@@ -149,9 +130,8 @@ static void compare_shapes(const struct device_ops *ops, struct device_session *
         struct device_bounds *bounds;
         draw(&s, &r, shape);
         const struct device_bound_queries queries = { s.nq, s.high, s.low, s.queries };
-        uint32_t *found = calloc(s.nq, sizeof *found);
-        struct device_candidate *out = calloc(s.nq * CAPACITY, sizeof *out);
-        assert_true(found && out);
+        uint32_t *found = test_room(s.nq, sizeof *found);
+        struct device_candidate *out = test_room(s.nq * CAPACITY, sizeof *out);
         test_device_ok(ops, session, ops->bounds->create(session, s.dim, &bounds));
         put(ops, session, bounds, &s);
         for (size_t n = s.n; n > 0; n /= 3) {
@@ -170,9 +150,6 @@ static void compare_shapes(const struct device_ops *ops, struct device_session *
             ops->bounds->candidates(bounds, s.n, &queries, DEVICE_MAX_K + 1, 0, 1, found, out),
             DEVICE_REFUSED);
         ops->bounds->destroy(bounds);
-        free(found);
-        free(out);
-        release(&s);
     }
 }
 

@@ -128,17 +128,10 @@ static void test_against_counting(void **state)
 
 /* A device so small that its room takes the queries in several launches; and codes that are all
    equal, of which there are more than fit. */
-static void test_little_memory(void **state)
+static void check_little_memory(const struct device_ops *ops, struct device_session *session)
 {
-    test_emulate_device()->memory_bytes = (size_t)4 << 20;
-    char why[500];
-    struct device_library library;
-    struct device_session *session;
     struct device_codes *codes;
     struct rng r = rng_at(test_seed(), 1000);
-    assert_int_equal(device_load(test_emulated_library(), &library, why, sizeof why), 0);
-    const struct device_ops *ops = library.ops;
-    assert_int_equal(ops->session_create(&session, why, sizeof why), 0);
     assert_int_equal(ops->codes->create(session, &codes), 0);
     draw(&r, 4);
     test_device_ok(ops, session, ops->codes->put(codes, 0, s.codes, s.n));
@@ -149,9 +142,11 @@ static void test_little_memory(void **state)
     test_device_ok(ops, session, ops->codes->put(codes, 0, s.codes, s.n));
     check_searches(ops, session, codes, 64, 1);
     ops->codes->destroy(codes);
-    ops->session_destroy(session);
-    device_unload(&library);
-    (void)test_emulate_device();
+}
+
+static void test_little_memory(void **state)
+{
+    test_small_device((size_t)4 << 20, check_little_memory);
 }
 
 static void refuse(const struct device_ops *ops, struct device_session *session)

@@ -39,19 +39,12 @@ static float backwards(const float *a, const float *b, size_t dim)
     return even + odd;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 static void check_query(const struct set *s, size_t q, const struct device_candidate *found,
                         size_t n_found)
 {
     const float *query = s->queries + q * s->dim;
-    uint32_t *times = calloc(s->n, sizeof *times), *seen = calloc(s->n, sizeof *seen);
-    float *distances = calloc(s->starts[s->lists] + 1, sizeof *distances);
-    assert_true(times && seen && distances);
+    uint32_t *times = test_room(s->n, sizeof *times), *seen = test_room(s->n, sizeof *seen);
+    float *distances = test_room(s->starts[s->lists] + 1, sizeof *distances);
     for (size_t i = 0; i < n_found; i++) {
         assert_true(found[i].position < s->n);
         seen[found[i].position]++;
@@ -70,7 +63,7 @@ static void check_query(const struct set *s, size_t q, const struct device_candi
                     order ? backwards(query, row, s->dim) : in_order(query, row, s->dim);
             }
         }
-        qsort(distances, n, sizeof *distances, ascending);
+        qsort(distances, n, sizeof *distances, test_by_float);
         const float kth = n > 0 ? distances[(s->k < n ? s->k : n) - 1] : 0;
         for (size_t i = 0; i < s->n; i++) {
             const float *row = s->rows + i * s->dim;
@@ -80,9 +73,6 @@ static void check_query(const struct set *s, size_t q, const struct device_candi
             assert_true(seen[i] > 0 || times[i] == 0 || distance > kth);
         }
     }
-    free(times);
-    free(seen);
-    free(distances);
 }
 
 static void draw(struct set *s, struct rng *r, size_t shape)
@@ -91,12 +81,11 @@ static void draw(struct set *s, struct rng *r, size_t shape)
                        shapes[shape].nq, shapes[shape].nprobe, shapes[shape].k,
                        .rows = NULL };
     const size_t copies = shapes[shape].copies;
-    s->rows = calloc(s->n * s->dim, sizeof *s->rows);
-    s->queries = calloc(s->nq * s->dim, sizeof *s->queries);
-    s->positions = calloc(s->n * copies, sizeof *s->positions);
-    s->probes = calloc(s->nq * s->nprobe, sizeof *s->probes);
-    s->starts = calloc(s->lists + 1, sizeof *s->starts);
-    assert_true(s->rows && s->queries && s->positions && s->probes && s->starts);
+    s->rows = test_room(s->n * s->dim, sizeof *s->rows);
+    s->queries = test_room(s->nq * s->dim, sizeof *s->queries);
+    s->positions = test_room(s->n * copies, sizeof *s->positions);
+    s->probes = test_room(s->nq * s->nprobe, sizeof *s->probes);
+    s->starts = test_room(s->lists + 1, sizeof *s->starts);
     test_fill_f32(r, s->rows, s->n, s->dim, 0, 1);
     test_fill_f32(r, s->queries, s->nq, s->dim, 0, 1);
     for (size_t i = 0; i < s->n * s->dim; i++)
@@ -121,15 +110,6 @@ static void draw(struct set *s, struct rng *r, size_t shape)
                                                : (uint32_t)((q * 5 + p) % s->lists);
 }
 
-static void release(struct set *s)
-{
-    free(s->rows);
-    free(s->queries);
-    free(s->positions);
-    free(s->probes);
-    free(s->starts);
-}
-
 static void compare_shapes(const struct device_ops *ops, struct device_session *session)
 {
     for (size_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++) {
@@ -138,9 +118,8 @@ static void compare_shapes(const struct device_ops *ops, struct device_session *
         struct device_rows *rows;
         struct device_lists *lists;
         draw(&s, &r, shape);
-        uint32_t *found = calloc(s.nq, sizeof *found);
-        struct device_candidate *out = calloc(s.nq * CAPACITY, sizeof *out);
-        assert_true(found && out);
+        uint32_t *found = test_room(s.nq, sizeof *found);
+        struct device_candidate *out = test_room(s.nq * CAPACITY, sizeof *out);
         test_device_ok(ops, session, ops->rows->create(session, DEVICE_L2SQ, s.dim, &rows));
         test_device_ok(ops, session, ops->rows->put_f32(rows, 0, s.rows, s.n));
         test_device_ok(ops, session, ops->lists->create(session, &lists));
@@ -159,9 +138,6 @@ static void compare_shapes(const struct device_ops *ops, struct device_session *
         assert_true(ops->lists->bytes(lists) > 0);
         ops->lists->destroy(lists);
         ops->rows->destroy(rows);
-        free(found);
-        free(out);
-        release(&s);
     }
 }
 
@@ -171,12 +147,8 @@ static void test_candidates(void **state)
 }
 
 /* So little memory that the queries take several calls. */
-static void test_little_memory(void **state)
+static void check_little_memory(const struct device_ops *ops, struct device_session *session)
 {
-    test_emulate_device()->memory_bytes = (size_t)128 << 10;
-    char why[500];
-    struct device_library library;
-    struct device_session *session;
     struct device_rows *rows;
     struct device_lists *lists;
     struct rng r = rng_at(test_seed(), 99);
@@ -184,9 +156,6 @@ static void test_little_memory(void **state)
     enum { FEW = 40 };
     static uint32_t found[100];
     static struct device_candidate out[100 * FEW];
-    assert_int_equal(device_load(test_emulated_library(), &library, why, sizeof why), 0);
-    const struct device_ops *ops = library.ops;
-    assert_int_equal(ops->session_create(&session, why, sizeof why), 0);
     draw(&s, &r, 1);
     test_device_ok(ops, session, ops->rows->create(session, DEVICE_L2SQ, s.dim, &rows));
     test_device_ok(ops, session, ops->rows->put_f32(rows, 0, s.rows, s.n));
@@ -203,10 +172,11 @@ static void test_little_memory(void **state)
         check_query(&s, q, out + q * FEW, found[q]);
     ops->lists->destroy(lists);
     ops->rows->destroy(rows);
-    ops->session_destroy(session);
-    device_unload(&library);
-    release(&s);
-    (void)test_emulate_device();
+}
+
+static void test_little_memory(void **state)
+{
+    test_small_device((size_t)128 << 10, check_little_memory);
 }
 
 int main(void)

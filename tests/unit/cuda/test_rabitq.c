@@ -39,25 +39,18 @@ static float distance_of(const float *a, const float *b, size_t dim)
     return sum;
 }
 
-static void *room(size_t n, size_t bytes)
-{
-    void *made = calloc(n ? n : 1, bytes);
-    assert_non_null(made);
-    return made;
-}
-
 static void allocate(struct set *s)
 {
-    s->rows = room(s->n * s->dim, sizeof *s->rows);
-    s->queries = room(s->nq * s->dim, sizeof *s->queries);
-    s->centroids = room(s->lists * s->dim, sizeof *s->centroids);
-    s->distances = room(s->nq * s->nprobe, sizeof *s->distances);
-    s->positions = room(s->n, sizeof *s->positions);
-    s->places = room(s->n, sizeof *s->places);
-    s->probes = room(s->nq * s->nprobe, sizeof *s->probes);
-    s->starts = room(s->lists + 1, sizeof *s->starts);
-    s->codes = room(s->n, sizeof *s->codes);
-    s->terms = room(s->nq, sizeof *s->terms);
+    s->rows = test_room(s->n * s->dim, sizeof *s->rows);
+    s->queries = test_room(s->nq * s->dim, sizeof *s->queries);
+    s->centroids = test_room(s->lists * s->dim, sizeof *s->centroids);
+    s->distances = test_room(s->nq * s->nprobe, sizeof *s->distances);
+    s->positions = test_room(s->n, sizeof *s->positions);
+    s->places = test_room(s->n, sizeof *s->places);
+    s->probes = test_room(s->nq * s->nprobe, sizeof *s->probes);
+    s->starts = test_room(s->lists + 1, sizeof *s->starts);
+    s->codes = test_room(s->n, sizeof *s->codes);
+    s->terms = test_room(s->nq, sizeof *s->terms);
 }
 
 static void lay_out(struct set *s, struct rng *r)
@@ -84,11 +77,11 @@ static void encode(struct set *s)
 {
     const struct quantizer *q = s->quantizer;
     void *block = aligned_alloc(64, (q->block_bytes + 63) / 64 * 64);
-    float *work = room(2 * q->work_dim, sizeof *work), *centroid = work + q->work_dim;
+    float *work = test_room(2 * q->work_dim, sizeof *work), *centroid = work + q->work_dim;
     const size_t words = rabitq_device_words(q), dim = rabitq_device_dim(q);
     assert_non_null(block);
     memset(block, 0, q->block_bytes);
-    s->words = room(s->n * words, sizeof *s->words);
+    s->words = test_room(s->n * words, sizeof *s->words);
     for (size_t i = 0; i < s->n; i++) {
         const uint32_t row = s->positions[i], place = s->places[i];
         quantizer_transform(q, s->rows + row * s->dim, 1, work);
@@ -97,13 +90,12 @@ static void encode(struct set *s)
         rabitq_device_code(q, block, i % QUANTIZER_BLOCK, s->words + place * words,
                            &s->codes[place]);
     }
-    s->high = room(s->nq * dim, 1);
-    s->low = room(s->nq * dim, 1);
+    s->high = test_room(s->nq * dim, 1);
+    s->low = test_room(s->nq * dim, 1);
     for (size_t i = 0; i < s->nq; i++) {
         quantizer_transform(q, s->queries + i * s->dim, 1, work);
         rabitq_device_query(q, work, s->high + i * dim, s->low + i * dim, &s->terms[i]);
     }
-    free(work);
     free(block);
 }
 
@@ -135,19 +127,6 @@ static void end(struct set *s)
 {
     quantizer_destroy(&s->bench.env, s->quantizer);
     test_bench_end(&s->bench);
-    free(s->rows);
-    free(s->queries);
-    free(s->centroids);
-    free(s->distances);
-    free(s->positions);
-    free(s->places);
-    free(s->probes);
-    free(s->words);
-    free(s->starts);
-    free(s->high);
-    free(s->low);
-    free(s->codes);
-    free(s->terms);
 }
 
 struct on_device {
@@ -198,12 +177,6 @@ static struct device_rabitq_queries queries_of(const struct set *s)
                                            .nprobe = s->nprobe };
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 static bool is_probed(const struct set *s, size_t q, size_t row)
 {
     bool found = false;
@@ -215,14 +188,13 @@ static bool is_probed(const struct set *s, size_t q, size_t row)
 /* The k-th smallest distance of the probed rows. */
 static float kth_distance(const struct set *s, size_t q)
 {
-    float *distances = room(s->n, sizeof *distances);
+    float *distances = test_room(s->n, sizeof *distances);
     size_t n = 0;
     for (size_t i = 0; i < s->n; i++)
         if (is_probed(s, q, i))
             distances[n++] = distance_of(s->queries + q * s->dim, s->rows + i * s->dim, s->dim);
-    qsort(distances, n, sizeof *distances, ascending);
+    qsort(distances, n, sizeof *distances, test_by_float);
     const float kth = n > 0 ? distances[(s->k < n ? s->k : n) - 1] : 0;
-    free(distances);
     return kth;
 }
 
@@ -231,7 +203,7 @@ static void check_query(const struct set *s, size_t q, const struct device_candi
 {
     const float *query = s->queries + q * s->dim;
     const float kth = kth_distance(s, q);
-    uint8_t *seen = room(s->n, 1);
+    uint8_t *seen = test_room(s->n, 1);
     size_t n = 0;
     for (size_t i = 0; i < n_found; i++) {
         assert_true(found[i].position < s->n);
@@ -246,7 +218,6 @@ static void check_query(const struct set *s, size_t q, const struct device_candi
     for (size_t i = 0; i < s->n; i++)
         if (is_probed(s, q, i) && distance_of(query, s->rows + i * s->dim, s->dim) <= kth)
             assert_int_equal(seen[i], 1);
-    free(seen);
 }
 
 static void compare_shapes(const struct device_ops *ops, struct device_session *session)
@@ -321,7 +292,7 @@ static void check_bounds(const struct set *s, size_t q, const struct device_cand
 {
     const float *query = s->queries + q * s->dim;
     const double kth = (double)kth_distance(s, q);
-    uint8_t *seen = room(s->n, 1);
+    uint8_t *seen = test_room(s->n, 1);
     float last = 0;
     for (size_t i = 0; i < n_found; i++) {
         seen[found[i].position] = 1;
@@ -338,7 +309,6 @@ static void check_bounds(const struct set *s, size_t q, const struct device_cand
             }
             t->excluded += !seen[i];
         }
-    free(seen);
 }
 
 /* With bounds that are too narrow: so none is left out by another code's terms, and estimates are not off

@@ -29,12 +29,6 @@ enum { LONGEST = sizeof shapes / sizeof *shapes - 1 };
 
 static const enum metric metrics[] = { INDEX_L2SQ, INDEX_IP, INDEX_COS };
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 struct set {
     size_t n, dim, nq, k;
     enum metric metric;
@@ -63,9 +57,8 @@ static double base(const struct set *s, size_t q)
 static void check_query(const struct set *s, size_t q, const struct device_candidate *found,
                         size_t n_found)
 {
-    double *sorted = calloc(s->n, sizeof *sorted);
-    bool *is_candidate = calloc(s->n, sizeof *is_candidate);
-    assert_true(sorted && is_candidate);
+    double *sorted = test_room(s->n, sizeof *sorted);
+    bool *is_candidate = test_room(s->n, sizeof *is_candidate);
     for (size_t i = 0; i < n_found; i++) {
         assert_true(found[i].position < s->n && !is_candidate[found[i].position]);
         is_candidate[found[i].position] = true;
@@ -73,12 +66,10 @@ static void check_query(const struct set *s, size_t q, const struct device_candi
     }
     for (size_t i = 0; i < s->n; i++)
         sorted[i] = distance(s, q, i);
-    qsort(sorted, s->n, sizeof *sorted, ascending);
+    qsort(sorted, s->n, sizeof *sorted, test_by_double);
     const double kth = sorted[(s->k < s->n ? s->k : s->n) - 1];
     for (size_t i = 0; i < s->n; i++)
         assert_true(is_candidate[i] || distance(s, q, i) > kth);
-    free(sorted);
-    free(is_candidate);
 }
 
 static void fill(struct set *s, struct rng *r, size_t shape)
@@ -120,13 +111,12 @@ static void check_shape(const struct device_ops *ops, struct device_session *ses
                      NULL,
                      NULL };
     const size_t capacity = shapes[shape].capacity ? shapes[shape].capacity : s.n;
-    uint32_t *found = calloc(s.nq, sizeof *found);
-    struct device_candidate *out = calloc(s.nq * capacity, sizeof *out);
+    uint32_t *found = test_room(s.nq, sizeof *found);
+    struct device_candidate *out = test_room(s.nq * capacity, sizeof *out);
     struct device_rows *rows;
-    s.rows = calloc(s.n * s.dim, sizeof *s.rows);
-    s.queries = calloc(s.nq * s.dim, sizeof *s.queries);
-    s.bytes = calloc(s.n * s.dim, sizeof *s.bytes);
-    assert_true(found && out && s.rows && s.queries && s.bytes);
+    s.rows = test_room(s.n * s.dim, sizeof *s.rows);
+    s.queries = test_room(s.nq * s.dim, sizeof *s.queries);
+    s.bytes = test_room(s.n * s.dim, sizeof *s.bytes);
     fill(&s, &r, shape);
     test_device_ok(ops, session,
                    ops->rows->create(session, (enum device_metric)metric, s.dim, &rows));
@@ -149,11 +139,6 @@ static void check_shape(const struct device_ops *ops, struct device_session *ses
     }
     assert_true(ops->rows->bytes(rows) >= s.n * s.dim * sizeof(float));
     ops->rows->destroy(rows);
-    free(s.rows);
-    free(s.queries);
-    free(s.bytes);
-    free(found);
-    free(out);
 }
 
 static void check_all(const struct device_ops *ops, struct device_session *session)
@@ -211,24 +196,20 @@ static void test_limits(void **state)
 }
 
 /* So little memory that the scores of the rows take three tiles. */
-static void test_tiles(void **state)
+static void check_tiles(const struct device_ops *ops, struct device_session *session)
 {
-    test_emulate_device()->memory_bytes = (size_t)4 << 20;
-    char why[500];
-    struct device_library library;
-    struct device_session *session;
-    assert_int_equal(device_load(test_emulated_library(), &library, why, sizeof why), 0);
-    assert_int_equal(library.ops->session_create(&session, why, sizeof why), 0);
     for (size_t m = 0; m < 3; m++) {
         struct device_traffic before, after;
-        library.ops->session_traffic(session, &before);
-        check_shape(library.ops, session, LONGEST, metrics[m], INDEX_F32);
-        library.ops->session_traffic(session, &after);
+        ops->session_traffic(session, &before);
+        check_shape(ops, session, LONGEST, metrics[m], INDEX_F32);
+        ops->session_traffic(session, &after);
         assert_true(after.launches - before.launches >= 6);
     }
-    library.ops->session_destroy(session);
-    device_unload(&library);
-    (void)test_emulate_device();
+}
+
+static void test_tiles(void **state)
+{
+    test_small_device((size_t)4 << 20, check_tiles);
 }
 
 int main(void)

@@ -2,7 +2,7 @@
 #ifndef DRIFTLINE_TESTS_UNIT_DATA_HDF5_FILES_H
 #define DRIFTLINE_TESTS_UNIT_DATA_HDF5_FILES_H
 
-#include "tests/unit/data/data_files.h"
+#include "tests/support/testing.h"
 
 #include <hdf5.h>
 
@@ -17,6 +17,18 @@ static inline void put_dataset(hid_t at, const char *name, hid_t type, hsize_t n
         assert_true(H5Dwrite(dataset, held, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
     H5Dclose(dataset);
     H5Sclose(space);
+}
+
+/* The metric of a file, as ann-benchmarks states it. */
+static inline void put_metric(hid_t file, const char *metric)
+{
+    hid_t text = H5Tcopy(H5T_C_S1), scalar = H5Screate(H5S_SCALAR);
+    H5Tset_size(text, H5T_VARIABLE);
+    hid_t attribute = H5Acreate2(file, "distance", text, scalar, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(H5Awrite(attribute, text, &metric) >= 0);
+    H5Aclose(attribute);
+    H5Sclose(scalar);
+    H5Tclose(text);
 }
 
 #endif

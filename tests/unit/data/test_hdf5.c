@@ -50,14 +50,7 @@ static void put_rows(hid_t at, const char *name, hid_t properties)
 /* Rows under "train" and "more/rows", and the metric angular. */
 static void plain(struct scratch *s, hid_t file)
 {
-    hid_t text = H5Tcopy(H5T_C_S1), scalar = H5Screate(H5S_SCALAR);
-    H5Tset_size(text, H5T_VARIABLE);
-    hid_t attribute = H5Acreate2(file, "distance", text, scalar, H5P_DEFAULT, H5P_DEFAULT);
-    const char *metric = "angular";
-    assert_true(H5Awrite(attribute, text, &metric) >= 0);
-    H5Aclose(attribute);
-    H5Sclose(scalar);
-    H5Tclose(text);
+    put_metric(file, "angular");
     hid_t packed = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_chunk(packed, 2, (hsize_t[]){ 7, COLUMNS });
     H5Pset_deflate(packed, 6);

@@ -77,18 +77,12 @@ static void expect_dhash(uint64_t code, const uint8_t *image, size_t side)
                        1e-9);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void expect_phash(uint64_t code, const uint8_t *image, size_t side)
 {
     double low[64], sorted[64];
     for (size_t b = 0; b < 64; b++)
         sorted[b] = low[b] = coefficient(image, side, b % 8, b / 8);
-    qsort(sorted, 64, sizeof *sorted, by_value);
+    qsort(sorted, 64, sizeof *sorted, test_by_double);
     /* Cosines are rounded to 1/16384: no coefficient is off by more than 255 side^2 / 16384. */
     const double margin = 255.0 * (double)(side * side) / 16384;
     for (size_t b = 0; b < 64; b++)

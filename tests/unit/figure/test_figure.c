@@ -63,24 +63,173 @@ static json_t *small_result(void)
                      "ivf", "cells", cells, "summary", summary);
 }
 
-static struct figure gathered(const char *spec)
+/* Range times over radii 0, 2, 4, 6: the scan; one that falls below the scan half way (on a
+ * logarithmic axis) from 2 to 4; one that fluctuates around the scan; one that is never faster. */
+static json_t *radius_result(void)
 {
-    return figure_of(small_result(), spec);
+    static const struct {
+        const char *label;
+        double ns[4];
+    } lines[] = { { "scan", { 100, 100, 100, 100 } },
+                  { "trie", { 1, 10, 1000, 2000 } },
+                  { "same", { 99, 101, 99, 102 } },
+                  { "slow", { 300, 300, 300, 300 } } };
+    json_t *cells = json_array(), *summary = json_array();
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        json_t *steps = json_array();
+        for (int s = 3; s >= 0; s--) { /* the config may list radii in any order */
+            json_array_append_new(steps, json_pack("{s:s,s:s,s:{s:f}}", "op", "range", "tag", "r",
+                                                   "range", "radius", 2.0 * s));
+            json_array_append_new(summary,
+                                  json_pack("{s:s,s:o,s:f,s:n,s:n,s:i}", "label", lines[i].label,
+                                            "metric", json_sprintf("mean_ns/r#%d", 4 - s), "median",
+                                            lines[i].ns[s], "low", "high", "repeats", 1));
+        }
+        json_array_append_new(summary, json_pack("{s:s,s:s,s:f,s:n,s:n,s:i}", "label",
+                                                 lines[i].label, "metric", "mean_ns/r", "median",
+                                                 1.0, "low", "high", "repeats", 1));
+        json_array_append_new(cells, json_pack("{s:s,s:s,s:s,s:{},s:{},s:s,s:o}", "label",
+                                               lines[i].label, "point", "", "method", "m", "params",
+                                               "knobs", "status", "ok", "steps", steps));
+    }
+    return json_pack("{s:{s:i,s:s,s:[s]},s:o,s:o}", "experiment", "k", 10, "title", "T", "labels",
+                     "scan", "cells", cells, "summary", summary);
 }
 
-static void test_pareto_has_a_curve_for_each_build(void **state)
+/* Two points of one build, which has tables, and a label without tables. Rows 1 and
+   4 have no candidates. */
+static json_t *table_result(void)
 {
-    struct figure f = gathered("{'kind':'pareto'}");
-    assert_int_equal(f.n, 4);
-    assert_string_equal(f.y_name, "recall@10");
-    assert_string_equal(f.points[0].panel, "q");
-    assert_string_equal(f.points[0].series, "ivf[soft_k=1]");
-    assert_string_equal(f.points[3].series, "ivf[soft_k=2]");
-    /* Points are sorted along x, although the sweep has the other order. */
-    assert_true(fabs(f.points[0].x - 250) < 1e-9 && fabs(f.points[0].y - 0.8) < 1e-9);
-    assert_true(fabs(f.points[0].y_low - 0.72) < 1e-9);
-    assert_true(fabs(f.points[1].x - 1000) < 1e-9 && f.points[2].x < f.points[3].x);
-    figure_free(&f);
+    json_t *steps =
+        json_pack("[{s:s,s:s,s:{s:{s:[i,i,i]}}},{s:s,s:s,s:{s:{s:[i,n,i,i,n,i],s:[f]}}},"
+                  "{s:s,s:s}]",
+                  "op", "checkpoint", "tag", "early", "stats", "radius", "candidates", 7, 8, 9,
+                  "op", "checkpoint", "tag", "late", "stats", "radius", "candidates", 1, 30, 20, 2,
+                  "covered", 0.5, "op", "search", "tag", "q");
+    assert_non_null(steps);
+    return json_pack(
+        "{s:{s:i,s:s,s:[s]},s:[{s:s,s:s,s:s,s:{},s:{s:i},s:s,s:O},{s:s,s:s,s:s,s:{},s:{s:"
+        "i},s:s,s:o},{s:s,s:s,s:s,s:{},s:{},s:s,s:[]}],s:[]}",
+        "experiment", "k", 10, "title", "T", "labels", "code", "cells", "label", "code", "point",
+        "nprobe=4", "method", "m", "params", "knobs", "nprobe", 4, "status", "ok", "steps", steps,
+        "label", "code", "point", "nprobe=8", "method", "m", "params", "knobs", "nprobe", 8,
+        "status", "ok", "steps", steps, "label", "other", "point", "", "method", "m", "params",
+        "knobs", "status", "ok", "steps", "summary");
+}
+
+/* Of a figure: how many points it has, and the first and the last: panel|series|label x y low. */
+static const struct {
+    json_t *(*result)(void);
+    const char *spec;
+    size_t n;
+    const char *first, *last;
+} figures[] = {
+    /* A curve for each build, along x, although the sweep has the other order. */
+    { small_result, "{'kind':'pareto'}", 4, "q|ivf[soft_k=1]| 250 0.8 0.72",
+      "q|ivf[soft_k=2]| 500 0.75 0.675" },
+    { small_result, "{'kind':'bars','where':{'point':['nprobe=1,soft_k=1','x']}}", 1,
+      "|q|ivf[nprobe=1,soft_k=1] 0 0.65 0.585", "|q|ivf[nprobe=1,soft_k=1] 0 0.65 0.585" },
+    { small_result, "{'kind':'bars','where':{'tag':'nobody'}}", 0, "", "" },
+    /* What all points of a build share is drawn once. */
+    { small_result, "{'kind':'bars','y':'seconds'}", 2, "|in|ivf[soft_k=1] 0 1 0.9",
+      "|in|ivf[soft_k=2] 1 2 1.8" },
+    { small_result, "{'kind':'memory'}", 2, "|index|ivf[soft_k=1] 0 1.04858e+06 0",
+      "|index|ivf[soft_k=2] 1 2.09715e+06 0" },
+    { small_result, "{'kind':'memory','where':{'tag':'q'}}", 0, "", "" },
+    { small_result, "{'kind':'memory','y':'parts'}", 4, "|graph|ivf[soft_k=1] 0 1.04858e+06 0",
+      "|ids|ivf[soft_k=2] 1 6.29146e+06 0" },
+    /* A panel for each metric; a metric of the build is beside each of its points. */
+    { small_result, "{'kind':'bars','y':['recall@10','p99_ns']}", 8,
+      "recall@10|q|ivf[nprobe=1,soft_k=1] 0 0.65 0.585",
+      "p99_ns|q|ivf[nprobe=4,soft_k=2] 3 5000 4500" },
+    { small_result, "{'kind':'bars','y':['seconds','recall@10']}", 8,
+      "seconds|in|ivf[nprobe=1,soft_k=1] 0 1 0.9",
+      "recall@10|q|ivf[nprobe=4,soft_k=2] 3 0.9 0.81" },
+    { small_result, "{'kind':'bars','y':['p99_ns']}", 4, "|q|ivf[nprobe=1,soft_k=1] 0 5000 4500",
+      "|q|ivf[nprobe=4,soft_k=2] 3 5000 4500" },
+    { small_result, "{'kind':'bars','x':'tag','y':'ns_each','where':{'point':'nprobe=1,soft_k=2'}}",
+      2, "|ivf[nprobe=1,soft_k=2]|in 0 500 450", "|ivf[nprobe=1,soft_k=2]|r 1 70 63" },
+    /* From 100 to 10 000 live rows, 100 to 1000 ns: slope 1/2. Inserts precede all knobs. */
+    { small_result, "{'kind':'scaling','where':{'tag':'in'}}", 4,
+      "|ivf[soft_k=1] (slope 0.50)|in#1 100 100 90",
+      "|ivf[soft_k=2] (slope 0.50)|in#2 10000 1000 900" },
+    { small_result, "{'kind':'scaling','y':'recall','x':'soft_k'}", 4, "q|ivf| 1 0.65 0.585",
+      "q|ivf| 2 0.9 0.81" },
+    { small_result, "{'kind':'radius'}", 8, "ns_each|ivf[nprobe=1,soft_k=1], r|r#1 1 60 54",
+      "ns_each|ivf[nprobe=4,soft_k=2], r|r#2 2 80 72" },
+    { small_result, "{'kind':'timeline','y':'seconds'}", 4, "seconds|ivf[soft_k=1]|in#1 0 1 0.9",
+      "seconds|ivf[soft_k=2]|in#2 1 10 9" },
+    { radius_result, "{'kind':'radius','y':'mean_ns'}", 16, "mean_ns|scan|r#4 0 100 0",
+      "mean_ns|slow|r#1 6 300 0" },
+    /* Sorted. */
+    { small_result, "{'kind':'sizes'}", 6, "|ivf[soft_k=1]| 16.6667 9 0",
+      "|ivf[soft_k=2]| 83.3333 1 0" },
+    { small_result, "{'kind':'sizes','y':'postings.entries'}", 4, "|ivf[soft_k=1]| 25 40 0",
+      "|ivf[soft_k=2]| 75 30 0" },
+    { small_result, "{'kind':'sizes','where':{'tag':'q'}}", 0, "", "" },
+    { small_result, "{'kind':'heatmap','x':'nprobe','y':'soft_k'}", 4, "q|recall@10|ivf 1 1 0.65",
+      "q|recall@10|ivf 4 2 0.9" },
+    /* The values of nprobe, which is on no axis, have a panel each. */
+    { small_result, "{'kind':'heatmap','x':'soft_k','y':'soft_k'}", 4,
+      "q, ivf[nprobe=1]|recall@10|ivf[nprobe=1] 1 1 0.65",
+      "q, ivf[nprobe=4]|recall@10|ivf[nprobe=4] 2 2 0.9" },
+    /* From the last step that has them, unsorted, at their rows. */
+    { table_result, "{'kind':'profile','y':'radius.candidates'}", 4,
+      "radius.candidates|code| 0 1 0", "radius.candidates|code| 5 2 0" },
+    { table_result,
+      "{'kind':'profile','y':['radius.covered','radius.candidates'],'where':{'tag':['late','q']}}",
+      5, "radius.covered|code| 0 0.5 0", "radius.candidates|code| 5 2 0" },
+    { table_result, "{'kind':'profile','y':'radius.candidates','where':{'tag':'early'}}", 3,
+      "radius.candidates|code| 0 7 0", "radius.candidates|code| 2 9 0" },
+    { table_result, "{'kind':'profile','y':'radius.candidate'}", 0, "", "" },
+    { table_result, "{'kind':'profile','y':'radius.covered','where':{'tag':'early'}}", 0, "", "" },
+    { table_result, "{'kind':'profile','y':'radius.covered','where':{'label':'other'}}", 0, "",
+      "" },
+    { table_result, "{'kind':'profile'}", 0, "", "" },
+    /* Work at a recall is of a build, whichever point the filter selects. */
+    { small_result, "{'kind':'timeline','y':'scanned@recall=0.95'}", 2,
+      "scanned@recall=0.95|ivf[soft_k=1]|q 2 70 0", "scanned@recall=0.95|ivf[soft_k=2]|q 2 140 0" },
+    { small_result,
+      "{'kind':'bars','y':'scanned@recall=0.95','where':{'point':'nprobe=4,soft_k=2'}}", 1,
+      "|q|ivf[soft_k=2] 0 140 0", "|q|ivf[soft_k=2] 0 140 0" },
+    { small_result, "{'kind':'heatmap','x':'soft_k','y':'soft_k','group':'scanned@recall=0.95'}", 2,
+      "q|scanned@recall=0.95|ivf 1 1 70", "q|scanned@recall=0.95|ivf 2 2 140" },
+};
+
+static void expect_point(const char *spec, const struct figure *f, size_t i, const char *expected)
+{
+    const struct plot_point *p = &f->points[i];
+    char text[300];
+    (void)snprintf(text, sizeof text, "%s|%s|%s %g %g %g", p->panel, p->series, p->x_label, p->x,
+                   p->y, isnan(p->y_low) ? 0 : p->y_low);
+    if (strcmp(text, expected) != 0)
+        fail_msg("%s: point %zu is %s, not %s", spec, i, text, expected);
+}
+
+static void test_points(void **state)
+{
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        struct figure f = figure_of(figures[i].result(), figures[i].spec);
+        if (f.n != figures[i].n)
+            fail_msg("%s: %zu points, not %zu", figures[i].spec, f.n, figures[i].n);
+        if (f.n > 0) {
+            expect_point(figures[i].spec, &f, 0, figures[i].first);
+            expect_point(figures[i].spec, &f, f.n - 1, figures[i].last);
+        }
+        figure_free(&f);
+    }
+}
+
+static void test_names_of_axes(void **state)
+{
+    static const char *const named[][2] = { { "{'kind':'pareto'}", "recall@10" },
+                                            { "{'kind':'memory'}", "memory, bytes" },
+                                            { "{'kind':'memory','y':'parts'}", "memory, bytes" } };
+    for (size_t i = 0; i < 3; i++) {
+        struct figure f = figure_of(small_result(), named[i][0]);
+        assert_string_equal(f.y_name, named[i][1]);
+        figure_free(&f);
+    }
 }
 
 /* One repeat has no interval over repeats; its passes have one. */
@@ -108,61 +257,6 @@ static void test_the_interval_of_passes_where_one_repeat_ran(void **state)
         figure_free(&f);
     }
     json_decref(result);
-}
-
-static void test_where_keeps_only_what_it_names(void **state)
-{
-    struct figure f = gathered("{'kind':'bars','where':{'point':['nprobe=1,soft_k=1','x']}}");
-    assert_int_equal(f.n, 1);
-    figure_free(&f);
-    f = gathered("{'kind':'bars','where':{'tag':'nobody'}}");
-    assert_int_equal(f.n, 0);
-    figure_free(&f);
-}
-
-static void test_times_of_builds_are_drawn_once(void **state)
-{
-    struct figure f = gathered("{'kind':'bars','y':'seconds'}");
-    assert_int_equal(f.n, 2);
-    assert_string_equal(f.points[1].x_label, "ivf[soft_k=2]");
-    figure_free(&f);
-    f = gathered("{'kind':'memory'}");
-    assert_int_equal(f.n, 2);
-    assert_true(f.points[1].y == 2 * 1048576.0);
-    assert_string_equal(f.y_name, "memory, bytes");
-    figure_free(&f);
-    f = gathered("{'kind':'memory','where':{'tag':'q'}}"); /* where none is reported */
-    assert_int_equal(f.n, 0);
-    figure_free(&f);
-}
-
-static void test_bars_of_several_metrics_have_a_panel_each(void **state)
-{
-    struct figure f = gathered("{'kind':'bars','y':['recall@10','p99_ns']}");
-    assert_int_equal(f.n, 8); /* two metrics of four points */
-    assert_string_equal(f.points[0].panel, "recall@10");
-    assert_string_equal(f.points[7].panel, "p99_ns");
-    assert_true(fabs(f.points[7].y - 5000) < 1e-9 && f.points[7].x == 3 && f.points[3].x == 3);
-    assert_string_equal(f.points[7].x_label, f.points[3].x_label);
-    figure_free(&f);
-    f = gathered("{'kind':'bars','y':['seconds','recall@10']}");
-    assert_int_equal(f.n, 8); /* a metric of the build is beside each of its points */
-    figure_free(&f);
-    f = gathered("{'kind':'bars','y':['p99_ns']}");
-    assert_string_equal(f.points[0].panel, "");
-    figure_free(&f);
-}
-
-static void test_bars_by_tag(void **state)
-{
-    struct figure f =
-        gathered("{'kind':'bars','x':'tag','y':'ns_each','where':{'point':'nprobe=1,soft_k=2'}}");
-    assert_int_equal(f.n, 2);
-    assert_string_equal(f.points[0].x_label, "in");
-    assert_string_equal(f.points[1].x_label, "r");
-    assert_true(f.points[0].x == 0 && f.points[1].x == 1);
-    assert_string_equal(f.points[1].series, "ivf[nprobe=1,soft_k=2]");
-    figure_free(&f);
 }
 
 /* A label without a value has no position, for it is not among the labels of the script. */
@@ -218,75 +312,6 @@ static void test_memory_is_the_median_of_repeats(void **state)
     figure_free(&f);
 }
 
-static void test_memory_by_part(void **state)
-{
-    struct figure f = gathered("{'kind':'memory','y':'parts'}");
-    assert_int_equal(f.n, 4); /* two parts are reported for each of two builds */
-    assert_string_equal(f.points[0].series, "graph");
-    assert_string_equal(f.points[3].series, "ids");
-    assert_string_equal(f.points[3].x_label, "ivf[soft_k=2]");
-    assert_true(f.points[3].y == 6 * 1048576.0);
-    assert_string_equal(f.y_name, "memory, bytes");
-    figure_free(&f);
-}
-
-static void test_scaling_names_the_slope(void **state)
-{
-    /* From 100 to 10 000 live rows, 100 to 1000 ns: slope 1/2. */
-    struct figure f = gathered("{'kind':'scaling','where':{'tag':'in'}}");
-    assert_int_equal(f.n, 4); /* inserts precede all knobs: one curve per build */
-    assert_string_equal(f.points[0].series, "ivf[soft_k=1] (slope 0.50)");
-    figure_free(&f);
-    f = gathered("{'kind':'scaling','y':'recall','x':'soft_k'}");
-    assert_string_equal(f.points[0].series, "ivf");
-    figure_free(&f);
-}
-
-static void test_radius_and_timeline_follow_the_steps(void **state)
-{
-    struct figure f = gathered("{'kind':'radius'}");
-    assert_int_equal(f.n, 8);
-    assert_true(fabs(f.points[1].x - 2) < 1e-9 && fabs(f.points[1].y - 80) < 1e-9);
-    figure_free(&f);
-    f = gathered("{'kind':'timeline','y':'seconds'}");
-    assert_int_equal(f.n, 4);
-    assert_string_equal(f.points[0].panel, "seconds");
-    figure_free(&f);
-}
-
-/* Range times over radii 0, 2, 4, 6: the scan; one that falls below the scan half way (on a
- * logarithmic axis) from 2 to 4; one that fluctuates around the scan; one that is never faster. */
-static json_t *radius_result(void)
-{
-    static const struct {
-        const char *label;
-        double ns[4];
-    } lines[] = { { "scan", { 100, 100, 100, 100 } },
-                  { "trie", { 1, 10, 1000, 2000 } },
-                  { "same", { 99, 101, 99, 102 } },
-                  { "slow", { 300, 300, 300, 300 } } };
-    json_t *cells = json_array(), *summary = json_array();
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-        json_t *steps = json_array();
-        for (int s = 3; s >= 0; s--) { /* the config may list radii in any order */
-            json_array_append_new(steps, json_pack("{s:s,s:s,s:{s:f}}", "op", "range", "tag", "r",
-                                                   "range", "radius", 2.0 * s));
-            json_array_append_new(summary,
-                                  json_pack("{s:s,s:o,s:f,s:n,s:n,s:i}", "label", lines[i].label,
-                                            "metric", json_sprintf("mean_ns/r#%d", 4 - s), "median",
-                                            lines[i].ns[s], "low", "high", "repeats", 1));
-        }
-        json_array_append_new(summary, json_pack("{s:s,s:s,s:f,s:n,s:n,s:i}", "label",
-                                                 lines[i].label, "metric", "mean_ns/r", "median",
-                                                 1.0, "low", "high", "repeats", 1));
-        json_array_append_new(cells, json_pack("{s:s,s:s,s:s,s:{},s:{},s:s,s:o}", "label",
-                                               lines[i].label, "point", "", "method", "m", "params",
-                                               "knobs", "status", "ok", "steps", steps));
-    }
-    return json_pack("{s:{s:i,s:s,s:[s]},s:o,s:o}", "experiment", "k", 10, "title", "T", "labels",
-                     "scan", "cells", cells, "summary", summary);
-}
-
 static void test_a_radius_figure_marks_where_the_baseline_is_met(void **state)
 {
     struct figure f =
@@ -299,116 +324,6 @@ static void test_a_radius_figure_marks_where_the_baseline_is_met(void **state)
     assert_string_equal(f.points[4].series, "trie (scan at 3.0)");
     assert_string_equal(f.points[16].x_label, "3.0");
     assert_true(fabs(f.points[16].x - 3) < 1e-9 && fabs(f.points[16].y - 100) < 1e-6);
-    figure_free(&f);
-    f = figure_of(radius_result(), "{'kind':'radius','y':'mean_ns'}");
-    assert_int_equal(f.n, 4 * 4);
-    figure_free(&f);
-}
-
-static void test_sizes_are_sorted_and_heatmap_has_values(void **state)
-{
-    struct figure f = gathered("{'kind':'sizes'}");
-    assert_int_equal(f.n, 6);
-    assert_true(f.points[0].y > f.points[1].y && f.points[1].y > f.points[2].y);
-    figure_free(&f);
-    f = gathered("{'kind':'sizes','y':'postings.entries'}");
-    assert_int_equal(f.n, 4);
-    assert_true(f.points[0].y == 40 && f.points[1].y == 30);
-    figure_free(&f);
-    f = gathered("{'kind':'sizes','where':{'tag':'q'}}"); /* its steps have no tables */
-    assert_int_equal(f.n, 0);
-    figure_free(&f);
-    f = gathered("{'kind':'heatmap','x':'nprobe','y':'soft_k'}");
-    assert_int_equal(f.n, 4);
-    assert_true(fabs(f.points[3].y_low - 0.9) < 1e-9);
-    assert_string_equal(f.points[0].panel, f.points[3].panel);
-    figure_free(&f);
-    f = gathered("{'kind':'heatmap','x':'soft_k','y':'soft_k'}");
-    assert_int_equal(f.n, 4); /* the values of nprobe, which is on no axis, have a panel each */
-    assert_string_equal(f.points[0].panel, "q, ivf[nprobe=1]");
-    assert_string_equal(f.points[3].panel, "q, ivf[nprobe=4]");
-    figure_free(&f);
-}
-
-/* Two points of one build, which has tables, and a label without tables. Rows 1 and
-   4 have no candidates. */
-static json_t *table_result(void)
-{
-    json_t *steps =
-        json_pack("[{s:s,s:s,s:{s:{s:[i,i,i]}}},{s:s,s:s,s:{s:{s:[i,n,i,i,n,i],s:[f]}}},"
-                  "{s:s,s:s}]",
-                  "op", "checkpoint", "tag", "early", "stats", "radius", "candidates", 7, 8, 9,
-                  "op", "checkpoint", "tag", "late", "stats", "radius", "candidates", 1, 30, 20, 2,
-                  "covered", 0.5, "op", "search", "tag", "q");
-    assert_non_null(steps);
-    return json_pack(
-        "{s:{s:i,s:s,s:[s]},s:[{s:s,s:s,s:s,s:{},s:{s:i},s:s,s:O},{s:s,s:s,s:s,s:{},s:{s:"
-        "i},s:s,s:o},{s:s,s:s,s:s,s:{},s:{},s:s,s:[]}],s:[]}",
-        "experiment", "k", 10, "title", "T", "labels", "code", "cells", "label", "code", "point",
-        "nprobe=4", "method", "m", "params", "knobs", "nprobe", 4, "status", "ok", "steps", steps,
-        "label", "code", "point", "nprobe=8", "method", "m", "params", "knobs", "nprobe", 8,
-        "status", "ok", "steps", steps, "label", "other", "point", "", "method", "m", "params",
-        "knobs", "status", "ok", "steps", "summary");
-}
-
-static struct figure profile_of(const char *spec)
-{
-    return figure_of(table_result(), spec);
-}
-
-static void test_a_profile_has_each_value_over_its_row(void **state)
-{
-    static const double row[] = { 0, 2, 3, 5 }, value[] = { 1, 30, 20, 2 };
-    struct figure f = profile_of("{'kind':'profile','y':'radius.candidates'}");
-    assert_int_equal(f.n, 4); /* from the last step that has them, unsorted, at their rows */
-    for (size_t i = 0; i < f.n; i++) {
-        assert_true(f.points[i].x == row[i] && f.points[i].y == value[i]);
-        assert_string_equal(f.points[i].panel, "radius.candidates");
-        assert_string_equal(f.points[i].series, "code");
-    }
-    figure_free(&f);
-    f = profile_of("{'kind':'profile','y':['radius.covered','radius.candidates'],"
-                   "'where':{'tag':['late','q']}}");
-    assert_int_equal(f.n, 5);
-    assert_string_equal(f.points[0].panel, "radius.covered");
-    assert_string_equal(f.points[4].panel, "radius.candidates");
-    figure_free(&f);
-}
-
-static void test_a_profile_is_of_the_steps_and_columns_named(void **state)
-{
-    struct figure f =
-        profile_of("{'kind':'profile','y':'radius.candidates','where':{'tag':'early'}}");
-    assert_int_equal(f.n, 3);
-    assert_true(f.points[0].y == 7 && f.points[2].y == 9);
-    figure_free(&f);
-    static const char *const without[] = {
-        "{'kind':'profile','y':'radius.candidate'}",
-        "{'kind':'profile','y':'radius.covered','where':{'tag':'early'}}",
-        "{'kind':'profile','y':'radius.covered','where':{'label':'other'}}",
-        "{'kind':'profile'}",
-    };
-    for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
-        f = profile_of(without[i]);
-        assert_int_equal(f.n, 0);
-        figure_free(&f);
-    }
-}
-
-static void test_work_at_a_recall_is_of_a_build(void **state)
-{
-    struct figure f = gathered("{'kind':'timeline','y':'scanned@recall=0.95'}");
-    assert_int_equal(f.n, 2);
-    assert_string_equal(f.points[1].series, "ivf[soft_k=2]");
-    assert_true(f.points[1].y == 140);
-    figure_free(&f);
-    f = gathered("{'kind':'bars','y':'scanned@recall=0.95','where':{'point':'nprobe=4,soft_k=2'}}");
-    assert_int_equal(f.n, 1); /* its build's, whichever point the filter selects */
-    assert_string_equal(f.points[0].x_label, "ivf[soft_k=2]");
-    figure_free(&f);
-    f = gathered("{'kind':'heatmap','x':'soft_k','y':'soft_k','group':'scanned@recall=0.95'}");
-    assert_int_equal(f.n, 2);
-    assert_true(f.points[0].y_low == 70);
     figure_free(&f);
 }
 
@@ -440,23 +355,13 @@ static void test_unknown_kind_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pareto_has_a_curve_for_each_build),
+        cmocka_unit_test(test_points),
+        cmocka_unit_test(test_names_of_axes),
         cmocka_unit_test(test_the_interval_of_passes_where_one_repeat_ran),
-        cmocka_unit_test(test_where_keeps_only_what_it_names),
-        cmocka_unit_test(test_times_of_builds_are_drawn_once),
-        cmocka_unit_test(test_bars_of_several_metrics_have_a_panel_each),
-        cmocka_unit_test(test_bars_by_tag),
         cmocka_unit_test(test_bars_are_at_their_labels),
         cmocka_unit_test(test_bars_of_tuned_settings_are_ranked),
         cmocka_unit_test(test_memory_is_the_median_of_repeats),
-        cmocka_unit_test(test_memory_by_part),
-        cmocka_unit_test(test_scaling_names_the_slope),
-        cmocka_unit_test(test_radius_and_timeline_follow_the_steps),
         cmocka_unit_test(test_a_radius_figure_marks_where_the_baseline_is_met),
-        cmocka_unit_test(test_sizes_are_sorted_and_heatmap_has_values),
-        cmocka_unit_test(test_a_profile_has_each_value_over_its_row),
-        cmocka_unit_test(test_a_profile_is_of_the_steps_and_columns_named),
-        cmocka_unit_test(test_work_at_a_recall_is_of_a_build),
         cmocka_unit_test(test_every_kind_can_be_drawn),
         cmocka_unit_test(test_unknown_kind_is_refused),
     };

@@ -378,28 +378,6 @@ static void test_removed_without_memory(void **state)
     }
 }
 
-/* A loaded graph gives the same answers along the same edges, and can be changed. */
-static void expect_same_walks(struct bed *b, struct graph *loaded)
-{
-    struct graph *saved = b->graph;
-
-    for (size_t i = 0; i < 100; i++) {
-        uint32_t nodes[2][10];
-        float distances[2][10];
-        double checked[2] = { 0, 0 };
-
-        for (size_t j = 0; j < 2; j++) {
-            b->graph = j ? loaded : saved;
-            assert_int_equal(
-                bed_search(b, bed_row(b, i), 10, 20, nodes[j], distances[j], &checked[j]), 10);
-        }
-        assert_memory_equal(nodes[0], nodes[1], sizeof nodes[0]);
-        assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
-        assert_true(checked[0] == checked[1]);
-    }
-    b->graph = saved;
-}
-
 static void save_to(struct bed *b, const char *dir)
 {
     const struct store_identity identity = store_identity_of(&b->bench.env, "graph", 1);
@@ -413,57 +391,6 @@ static void save_to(struct bed *b, const char *dir)
 static int load_from(struct bed *b, const struct store_reader *r, struct graph **out)
 {
     return graph_load(out, &b->bench.env, b->epoch, &b->options, r);
-}
-
-static void test_save_and_load(void **state)
-{
-    char dir[PATH_MAX];
-
-    test_dir_make(dir);
-    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_VAMANA; kind++) {
-        struct bed b;
-        struct store_reader r;
-        struct graph *loaded;
-        uint32_t node;
-
-        bed_open(&b, kind, INDEX_U8, 2000, 20, 10, 1);
-        const struct store_identity identity = store_identity_of(&b.bench.env, "graph", 1);
-        save_to(&b, dir); /* an empty graph */
-        assert_ok(store_open(&r, dir, "graph", &identity, &b.bench.error), &b.bench.error);
-        assert_ok(load_from(&b, &r, &loaded), &b.bench.error);
-        store_close(&r);
-        graph_destroy(loaded);
-
-        bed_build(&b, 1500);
-        for (size_t i = 0; i < 100; i++) {
-            assert_ok(graph_remove(b.graph, (uint32_t)i * 3), &b.bench.error);
-            assert_ok(i % 2 ? graph_add(b.graph, bed_row(&b, 1500 + i), &node) : OK,
-                      &b.bench.error);
-        }
-        save_to(&b, dir);
-        assert_ok(store_open(&r, dir, "graph", &identity, &b.bench.error), &b.bench.error);
-        for (size_t at = 1;; at = test_next_fault(at)) {
-            atomic_store(&b.bench.mem.calls, 0);
-            b.bench.mem.fail_at = at;
-            const int rc = load_from(&b, &r, &loaded);
-            b.bench.mem.fail_at = 0;
-            if (rc == OK)
-                break;
-            assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
-        }
-        store_close(&r);
-        assert_int_equal(graph_live(loaded), graph_live(b.graph));
-        expect_same_walks(&b, loaded);
-        graph_destroy(b.graph);
-        b.graph = loaded;
-        for (size_t i = 0; i < 200; i++) {
-            assert_ok(graph_remove(b.graph, (uint32_t)i * 3 + 1), &b.bench.error);
-            assert_ok(graph_add(b.graph, bed_row(&b, 1700 + i), &node), &b.bench.error);
-            assert_ok(graph_check(b.graph), &b.bench.error);
-        }
-        bed_close(&b);
-    }
-    test_dir_remove(dir);
 }
 
 /* A byte of the section is changed in a private copy of the mapping: the load is refused, or the
@@ -537,7 +464,6 @@ int main(void)
         cmocka_unit_test(test_identical_rows),
         cmocka_unit_test(test_same_at_any_thread_count),
         cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_save_and_load),
         cmocka_unit_test(test_damaged_files),
         cmocka_unit_test(test_removed_without_memory),
     };

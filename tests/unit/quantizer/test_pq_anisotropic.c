@@ -160,49 +160,11 @@ static void test_estimates(void **state)
     world_free(&w);
 }
 
-static void test_save(void **state)
-{
-    struct world w;
-    world_make(&w, 20);
-    struct quantizer *q = train(&w, 7, 2.5, false), *loaded = NULL;
-    const size_t n = quantizer_save(q, NULL);
-    uint8_t *bytes = aligned(n), *again = aligned(n);
-    assert_int_equal(quantizer_save(q, bytes), n);
-    assert_ok(quantizer_load(&loaded, &w.b.env, bytes, n), &w.b.error);
-    assert_int_equal(quantizer_save(loaded, again), n);
-    assert_memory_equal(bytes, again, n);
-    assert_int_equal(loaded->block_bytes, q->block_bytes);
-    quantizer_destroy(&w.b.env, loaded);
-    for (size_t cut = 0; cut < n; cut += 8)
-        assert_code(quantizer_load(&loaded, &w.b.env, bytes, cut), ERR_CORRUPT, &w.b.error);
-    memset(bytes + 16, 0xff, 8); /* eta is NaN */
-    assert_code(quantizer_load(&loaded, &w.b.env, bytes, n), ERR_CORRUPT, &w.b.error);
-    free(bytes);
-    free(again);
-    quantizer_destroy(&w.b.env, q);
-    world_free(&w);
-}
-
-static void test_refusals(void **state)
-{
-    struct world w;
-    world_make(&w, 8);
-    struct quantizer *q = NULL;
-    struct quantizer_options options = { .kind = QUANTIZER_ANISOTROPIC, .eta = 2 };
-    assert_code(quantizer_train(&q, &w.b.env, &options, w.rows, N), ERR_ARGUMENT, &w.b.error);
-    options.centroids = w.centroids;
-    options.n_centroids = LISTS;
-    options.pq_bits = 8;
-    assert_code(quantizer_train(&q, &w.b.env, &options, w.rows, N), ERR_ARGUMENT, &w.b.error);
-    assert_null(q);
-    world_free(&w);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_loss),
-                                        cmocka_unit_test(test_estimates),
-                                        cmocka_unit_test(test_save),
-                                        cmocka_unit_test(test_refusals) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_loss),
+        cmocka_unit_test(test_estimates),
+    };
     return test_run("pq_anisotropic", tests);
 }

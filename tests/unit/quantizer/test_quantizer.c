@@ -77,90 +77,6 @@ static void test_rows_one_by_one(void **state)
         }
 }
 
-static void test_copy(void **state)
-{
-    struct rng r = rng_at(test_seed(), 6);
-    struct filed f;
-    filed_open(&f, kernels_select(ISA_AVX512), 50, 2 * BLOCK);
-    test_fill_f32(&r, f.rows, f.n, f.dim, 5, 0.3);
-    const struct quantizer_options options = { .kind = QUANTIZER_SKETCH, .sketch_dims = 18 };
-    assert_ok(quantizer_train(&f.q, &f.bench.env, &options, f.rows, f.n), &f.bench.error);
-    filed_put(&f);
-    unsigned char *to = aligned(f.q->block_bytes), *expected = aligned(f.q->block_bytes);
-    for (unsigned i = 0; i < BLOCK; i++) {
-        quantizer_copy(f.q, f.codes + (i % 2 ? f.q->block_bytes : 0), BLOCK - 1 - i, to, i);
-        (void)quantizer_put(f.q, f.work + ((i % 2 ? BLOCK : 0) + BLOCK - 1 - i) * f.q->work_dim,
-                            NULL, expected, i);
-    }
-    assert_memory_equal(to, expected, f.q->block_bytes);
-    free(to);
-    free(expected);
-    filed_close(&f);
-}
-
-/* Loads data that are cut, extended or changed: refused, or a quantizer that works, never a crash.
-   `again` has n bytes for use. */
-static void load_damaged(struct filed *f, struct rng *r, const unsigned char *bytes,
-                         unsigned char *again, size_t n)
-{
-    struct quantizer *loaded;
-
-    for (size_t cut = 0; cut < n; cut += 1 + cut / 7)
-        assert_code(quantizer_load(&loaded, &f->bench.env, bytes, cut), ERR_CORRUPT,
-                    &f->bench.error);
-    for (size_t i = 0; i < 200; i++) {
-        memcpy(again, bytes, n);
-        again[i < 40 ? i % n : rng_below(r, n)] ^= (unsigned char)(1 + rng_below(r, 255));
-        const int rc = quantizer_load(&loaded, &f->bench.env, again, n);
-        assert_true(rc == OK || rc == ERR_CORRUPT);
-        if (rc == OK)
-            quantizer_destroy(&f->bench.env, loaded);
-        error_clear(&f->bench.error);
-    }
-}
-
-static void test_saved_and_loaded(void **state)
-{
-    struct rng r = rng_at(test_seed(), 7);
-    static const size_t dims[] = { 1, 12, 100, 2100 };
-    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
-        for (enum quantizer_kind kind = QUANTIZER_SKETCH; kind <= QUANTIZER_SQ8; kind++) {
-            struct filed f;
-            filed_open(&f, kernels_select(ISA_AVX512), dims[d], 200);
-            test_fill_f32(&r, f.rows, f.n, f.dim, 5, 0.3);
-            const struct quantizer_options options = { .kind = kind, .sketch_dims = 8 };
-            assert_ok(quantizer_train(&f.q, &f.bench.env, &options, f.rows, f.n), &f.bench.error);
-            filed_put(&f);
-
-            const size_t n = quantizer_save(f.q, NULL);
-            unsigned char *bytes = aligned(n), *again = aligned(n);
-            assert_int_equal(quantizer_save(f.q, bytes), n);
-            struct quantizer *loaded, *first = f.q;
-            assert_ok(quantizer_load(&loaded, &f.bench.env, bytes, n), &f.bench.error);
-            assert_int_equal(quantizer_save(loaded, again), n);
-            assert_memory_equal(bytes, again, n);
-            assert_int_equal(loaded->kind, kind);
-            assert_int_equal(loaded->dim, f.dim);
-            assert_int_equal(loaded->block_bytes, first->block_bytes);
-
-            unsigned char *codes = f.codes;
-            float *work = f.work;
-            f.q = loaded;
-            filed_put(&f);
-            assert_memory_equal(work, f.work, f.n * loaded->work_dim * sizeof *work);
-            assert_memory_equal(codes, f.codes, f.blocks * loaded->block_bytes);
-            (void)expect_bound(&f, f.rows, "loaded");
-            quantizer_destroy(&f.bench.env, first);
-
-            load_damaged(&f, &r, bytes, again, n);
-            free(codes);
-            free(work);
-            free(bytes);
-            free(again);
-            filed_close(&f);
-        }
-}
-
 /* ------------------------------------------------------------------------------- training */
 
 static void test_same_twice(void **state)
@@ -210,44 +126,13 @@ static void test_size_chosen(void **state)
         }
 }
 
-static void test_out_of_memory(void **state)
-{
-    struct rng r = rng_at(test_seed(), 10);
-    static const struct quantizer_options options[] = { { .kind = QUANTIZER_SKETCH },
-                                                        { .kind = QUANTIZER_SKETCH,
-                                                          .sketch_dims = 9 },
-                                                        { .kind = QUANTIZER_SQ8 } };
-    struct filed f;
-    filed_open(&f, kernels_select(ISA_AVX512), 64, 400);
-    test_fill_f32(&r, f.rows, f.n, f.dim, 5, 0.3);
-    for (size_t o = 0; o < 3; o++) {
-        size_t at = 0;
-        for (bool done = false; !done;) {
-            f.bench.mem.fail_at = atomic_load(&f.bench.mem.calls) + ++at;
-            atomic_store(&f.bench.mem.failed, false);
-            int rc = quantizer_train(&f.q, &f.bench.env, &options[o], f.rows, f.n);
-            done = !atomic_load(&f.bench.mem.failed);
-            f.bench.mem.fail_at = 0;
-            if (!done) {
-                assert_code(rc, ERR_NO_MEMORY, &f.bench.error);
-                assert_null(f.q);
-                assert_int_equal(mem_live(&f.bench.mem), 0);
-            }
-        }
-        assert_true(at > 3);
-        quantizer_destroy(&f.bench.env, f.q);
-    }
-    f.q = NULL;
-    filed_close(&f);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scan_u8),       cmocka_unit_test(test_rows_one_by_one),
-        cmocka_unit_test(test_copy),          cmocka_unit_test(test_saved_and_loaded),
-        cmocka_unit_test(test_same_twice),    cmocka_unit_test(test_size_chosen),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_scan_u8),
+        cmocka_unit_test(test_rows_one_by_one),
+        cmocka_unit_test(test_same_twice),
+        cmocka_unit_test(test_size_chosen),
     };
     return test_run("quantizer", tests);
 }

@@ -157,72 +157,11 @@ static void test_planes_are_as_near(void **state)
     }
 }
 
-/* Copies, saved quantizers and all kernel tables give the same estimates. */
-static void test_planes_copied(void **state)
-{
-    static const size_t dims[] = { 1, 7, 40, 128, 130 };
-    for (size_t c = 0; c < sizeof dims / sizeof *dims; c++)
-        for (size_t bits = 1; bits <= 4; bits++) {
-            const struct quantizer_options options = { .kind = QUANTIZER_PLANES,
-                                                       .bits = bits,
-                                                       .eps0 = 1.9 };
-            struct coded l;
-            float estimate[2][64];
-            struct quantizer *loaded;
-            coded_begin(&l, &options, dims[c], ISA_AVX512, 3);
-            unsigned char *copy = room(l.q->block_bytes);
-            const size_t n = quantizer_save(l.q, NULL);
-            unsigned char *saved = room(n);
-            assert_int_equal(quantizer_save(l.q, saved), n);
-            assert_ok(quantizer_load(&loaded, &l.bench.env, saved, n), &l.bench.error);
-            assert_int_equal(loaded->block_bytes, l.q->block_bytes);
-            for (unsigned i = 0; i < 64; i++)
-                quantizer_copy(loaded, l.list.codes, i, copy, 63 - i);
-            void *prepared = prepare(&l.list, l.rows + 9 * dims[c], false);
-            (void)quantizer_scan(l.q, prepared, l.list.codes, INFINITY, estimate[0]);
-            (void)quantizer_scan(loaded, prepared, copy, INFINITY, estimate[1]);
-            for (unsigned i = 0; i < 64; i++)
-                assert_true(estimate[0][i] == estimate[1][63 - i]);
-            quantizer_destroy(&l.bench.env, loaded);
-            for (enum isa isa = ISA_SCALAR; isa < ISA_AVX512; isa++) {
-                struct coded other;
-                coded_begin(&other, &options, dims[c], isa, 3);
-                void *its = prepare(&other.list, other.rows + 9 * dims[c], false);
-                (void)quantizer_scan(other.q, its, l.list.codes, INFINITY, estimate[1]);
-                free(its);
-                for (unsigned i = 0; i < 64; i++)
-                    assert_true(fabs((double)(estimate[0][i] - estimate[1][i])) <=
-                                1e-3 * (1 + fabs((double)estimate[0][i])));
-                coded_end(&other);
-            }
-            saved[16] = 9; /* number of bits */
-            assert_code(quantizer_load(&loaded, &l.bench.env, saved, n), ERR_CORRUPT,
-                        &l.bench.error);
-            free(prepared);
-            free(copy);
-            free(saved);
-            coded_end(&l);
-        }
-}
-
-static void test_planes_refused(void **state)
-{
-    struct test_bench b;
-    struct quantizer *q;
-    const float rows[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
-    const struct quantizer_options options = { .kind = QUANTIZER_PLANES, .bits = 5, .eps0 = 1.9 };
-    test_bench_begin(&b, INDEX_F32, INDEX_L2SQ, 8, 1);
-    assert_code(quantizer_train(&q, &b.env, &options, rows, 1), ERR_ARGUMENT, &b.error);
-    test_bench_end(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_planes_are_as_near),
-        cmocka_unit_test(test_planes_copied),
-        cmocka_unit_test(test_planes_refused),
     };
     return test_run("quantizer bounds", tests);
 }

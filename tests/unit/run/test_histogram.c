@@ -4,13 +4,6 @@
 #include "src/run/measure/histogram.h"
 #include "tests/support/testing.h"
 
-static int compare(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* Values evenly spread over `bits` octaves. */
 static void fill(struct rng *r, uint64_t *values, size_t n, unsigned bits)
 {
@@ -22,7 +15,7 @@ static void expect_quantiles(const struct histogram *h, uint64_t *values, size_t
 {
     static const double shares[] = { 0, .001, .25, .5, .9, .99, .999, 1 };
 
-    qsort(values, n, sizeof *values, compare);
+    qsort(values, n, sizeof *values, test_by_u64);
     for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
         const double rank = ceil(shares[i] * (double)n);
         const double want = (double)values[rank < 1 ? 0 : (size_t)rank - 1];

@@ -46,33 +46,6 @@ static long gone_process(unsigned long long *start)
     return pid;
 }
 
-static void test_only_what_has_no_owner_is_removed(void **state)
-{
-    char dir[PATH_MAX], own[PATH_MAX], dead[PATH_MAX], again[PATH_MAX], others[4][PATH_MAX];
-    static const char *const foreign[] = { "cell-AbCdEf", "cell-1-", "cell--1-1-x",
-                                           "kept-%ld-%llu-x" };
-    struct error err = { 0 };
-    unsigned long long start;
-    size_t folders, processes;
-    uint64_t now;
-
-    test_dir_make(dir);
-    assert_ok(scratch_make(dir, own, sizeof own, &err), &err);
-    const long pid = gone_process(&start);
-    make_in(dir, "cell-%ld-%llu-dead", pid, start, dead);
-    assert_true(proc_start(getpid(), &now));
-    make_in(dir, "cell-%ld-%llu-again", getpid(), now + 1, again);
-    for (size_t i = 0; i < 4; i++)
-        make_in(dir, foreign[i], pid, start, others[i]);
-    scratch_sweep(dir, &folders, &processes);
-    assert_int_equal(folders, 2);
-    assert_int_equal(processes, 0);
-    assert_true(exists(own) && !exists(dead) && !exists(again));
-    for (size_t i = 0; i < 4; i++)
-        assert_true(exists(others[i]));
-    test_dir_remove(dir);
-}
-
 /* A link to another folder is removed, the other folder is not. */
 static void test_links_are_not_followed(void **state)
 {
@@ -114,36 +87,6 @@ static pid_t fork_ready(void (*begin)(const char *dir), const char *dir)
     assert_int_equal(read(ends[0], &ready, 1), 1);
     close(ends[0]);
     return pid;
-}
-
-static void hold_file(const char *dir)
-{
-    char path[PATH_MAX];
-
-    (void)chdir(dir);
-    (void)snprintf(path, sizeof path, "%.4000s/file", dir);
-    (void)!open(path, O_RDWR | O_CREAT, 0600);
-}
-
-static void test_marked_processes_are_ended(void **state)
-{
-    char dir[PATH_MAX], dead[PATH_MAX];
-    unsigned long long start;
-    size_t folders, processes;
-
-    test_dir_make(dir);
-    const long pid = gone_process(&start);
-    make_in(dir, "cell-%ld-%llu-dead", pid, start, dead);
-    const pid_t marked = fork_ready(scratch_mark, dead), working = fork_ready(hold_file, dead);
-    scratch_sweep(dir, &folders, &processes);
-    assert_int_equal(folders, 1);
-    assert_int_equal(processes, 1);
-    assert_false(proc_runs(marked));
-    assert_true(proc_runs(working)); /* a shell there, a viewer of a file */
-    kill(working, SIGKILL);
-    assert_int_equal(waitpid(working, NULL, 0), working);
-    assert_int_equal(waitpid(marked, NULL, 0), marked);
-    test_dir_remove(dir);
 }
 
 static void take_lock(const char *dir)
@@ -209,9 +152,7 @@ static void test_processes_with_odd_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_only_what_has_no_owner_is_removed),
         cmocka_unit_test(test_links_are_not_followed),
-        cmocka_unit_test(test_marked_processes_are_ended),
         cmocka_unit_test(test_a_lock_is_not_inherited),
         cmocka_unit_test(test_processes_with_odd_names),
     };

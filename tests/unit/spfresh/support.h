@@ -84,7 +84,7 @@ static inline double book_recall(struct book *b, const void *row, size_t k, int6
     for (size_t i = 0; i < b->capacity; i++)
         if (b->stored[i])
             all[live++] = book_distance(b, row, book_row(b, i));
-    qsort(all, live, sizeof *all, book_ascending);
+    qsort(all, live, sizeof *all, test_by_double);
     for (size_t i = 0; i < n; i++)
         right += book_distance(b, row, book_row(b, ids[i])) <= all[k - 1] * (1 + 1e-6);
     free(all);

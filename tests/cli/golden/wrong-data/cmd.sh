@@ -9,12 +9,6 @@ experiment {
 LUA
 printf '1,2\n3,nan\n5,6\n7,8\n1,2\n7,9\n' >nan.csv
 run run --no-plots --out r --set path=nan.csv own.lua
-printf '1,2\n3\n' >ragged.csv
-run run --no-plots --out r --set path=ragged.csv own.lua
-: >empty.csv
-run run --no-plots --out r --set path=empty.csv own.lua
 printf 'a,b\nc,d\n' >words.csv
 run run --no-plots --out r --set path=words.csv own.lua
-printf '1,2\n3,4\n' >short.csv
-run check --out none --set path=short.csv own.lua
 run check --out none --set path=missing.csv own.lua

@@ -46,7 +46,7 @@ size_t nearest_bytes(const struct nearest *);
 void nearest_rows(struct nearest *, const struct kernels *, const struct centroids *,
                   const float *rows, size_t n, size_t s, uint32_t *out);
 
-/* The same for one row, without BLAS: one pass over the centroids. distances: space for one float
+/* The same for one row, without scratch: one pass over the centroids. distances: space for one float
  * per centroid. */
 void nearest_one(const struct kernels *, const struct centroids *, const float *row, size_t s,
                  float *distances, uint32_t *out);

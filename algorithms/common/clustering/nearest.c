@@ -29,17 +29,6 @@ struct nearest {
     struct mem_group arrays;    /* those from the scores on */
 };
 
-float nearest_centroid_norms(const struct kernels *kernels, const float *rows, size_t n, size_t dim,
-                             float *norm_sq)
-{
-    float max = 0;
-    for (size_t i = 0; i < n; i++) {
-        norm_sq[i] = kernels->ip_f32(rows + i * dim, rows + i * dim, dim);
-        max = fmaxf(max, norm_sq[i]);
-    }
-    return max;
-}
-
 struct nearest *nearest_create(struct mem *mem, size_t s_max)
 {
     struct nearest *t = mem_zalloc(mem, sizeof *t);
@@ -212,16 +201,8 @@ int nearest_all(const struct index_env *env, const struct centroids *centroids, 
 int nearest_among(const struct index_env *env, const float *centroids, size_t n_centroids,
                   const float *rows, size_t n, uint32_t *out)
 {
-    float *norm_sq = mem_array(env->mem, n_centroids, sizeof *norm_sq);
-
-    if (!norm_sq)
-        return fail(env->error, ERR_NO_MEMORY, "assigning %zu rows: out of memory", n);
-    const float most =
-        nearest_centroid_norms(env->kernels, centroids, n_centroids, env->dim, norm_sq);
-    const struct centroids c = { centroids, norm_sq, most, n_centroids, env->dim, 0 };
-    const int rc = nearest_all(env, &c, rows, n, 1, out);
-    mem_free(env->mem, norm_sq);
-    return rc;
+    const struct centroids c = { centroids, n_centroids, env->dim, 0 };
+    return nearest_all(env, &c, rows, n, 1, out);
 }
 
 int nearest_again(const struct index_env *env, const struct centroids *centroids, const float *rows,

@@ -25,8 +25,10 @@ static int visit_inner(struct tree_query *q, struct names *names, const struct h
     if (level == names->n)
         names->name[names->n++] = hwtree_name(q->code, level);
     const uint64_t name = names->name[level];
-    q->work->estimates += level > 0 ? node->n : 0; /* a name of level 0 is a weight */
-    q->work->bytes_read += (double)node->n * sizeof(uint64_t);
+    if (level > 0) { /* a name of level 0 is a weight */
+        q->work->estimates += node->n;
+        q->work->bytes_read += (double)node->n * sizeof(uint64_t);
+    }
     for (uint32_t first = 0; first < node->n; first += NAMES_A_SCAN) {
         const uint64_t *words = node->words + first;
         const size_t left = node->n - first, more = left < NAMES_A_SCAN ? left : NAMES_A_SCAN;

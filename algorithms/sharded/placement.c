@@ -32,8 +32,7 @@ static bool reserve(struct sharded *s, size_t n)
         ok = ok && mem_fit(mem, &p->starts, room, sizeof *p->starts) &&
              mem_fit(mem, &p->by_start, room, sizeof *p->by_start);
     if (s->params.placement == PLACE_CLUSTER)
-        ok = ok && mem_fit(mem, &p->centroids, room, dim * sizeof *p->centroids) &&
-             mem_fit(mem, &p->norms, room, sizeof *p->norms);
+        ok = ok && mem_fit(mem, &p->centroids, room, dim * sizeof *p->centroids);
     p->room = ok ? room : p->room;
     return ok;
 }
@@ -68,23 +67,14 @@ void placement_free(struct sharded *s)
     mem_free(mem, s->placement.starts);
     mem_free(mem, s->placement.by_start);
     mem_free(mem, s->placement.centroids);
-    mem_free(mem, s->placement.norms);
     s->placement = (struct bucket_placement){ 0 };
-}
-
-static void take_norms(struct sharded *s)
-{
-    struct bucket_placement *p = &s->placement;
-    p->norm_max = nearest_centroid_norms(s->base.env.kernels, p->centroids, p->n_buckets,
-                                         s->base.env.dim, p->norms);
-    p->version++;
 }
 
 void placement_set_centroid(struct sharded *s, uint32_t bucket, const float *centroid)
 {
     const size_t dim = s->base.env.dim;
     memcpy(s->placement.centroids + bucket * dim, centroid, dim * sizeof *centroid);
-    take_norms(s);
+    s->placement.version++;
 }
 
 /* How many buckets start at or before the id. */
@@ -118,10 +108,7 @@ int placement_add(struct sharded *s, uint32_t shard, const float *centroid, uint
     p->n_buckets++;
     if (s->params.placement == PLACE_CLUSTER) {
         const size_t dim = s->base.env.dim;
-        float *own = p->centroids + *bucket * dim;
-        memcpy(own, centroid, dim * sizeof *centroid);
-        p->norm_max = fmaxf(p->norm_max, nearest_centroid_norms(s->base.env.kernels, own, 1, dim,
-                                                                p->norms + *bucket));
+        memcpy(p->centroids + *bucket * dim, centroid, dim * sizeof *centroid);
         p->version++;
     }
     return OK;
@@ -149,8 +136,7 @@ int placement_nearest(struct sharded *s, struct vectors v, size_t n, uint32_t *o
 {
     const struct bucket_placement *p = &s->placement;
     const struct index_env *env = &s->base.env;
-    const struct centroids centroids = { p->centroids, p->norms, p->norm_max,
-                                         p->n_buckets, env->dim, p->version };
+    const struct centroids centroids = { p->centroids, p->n_buckets, env->dim, p->version };
     const float *rows = NULL;
     float *owned;
     if (p->n_buckets == 0)
@@ -295,7 +281,7 @@ int placement_train(struct sharded *s, struct vectors sample)
     if (rc == OK)
         rc = kmeans_train(env, &options, rows, sample.n, p->centroids, &p->n_buckets);
     if (rc == OK) {
-        take_norms(s);
+        p->version++;
         rc = placement_nearest(s, sample, 1, of);
     }
     for (size_t i = 0; rc == OK && i < sample.n; i++)

@@ -33,8 +33,7 @@ int folder_lock(const char *dir, int *lock, struct error *err)
         (void)fail(err, ERR_IO, "%s: process %ld is writing here; wait for its end", dir,
                    (long)other.l_pid);
     else
-        (void)fail(err, ERR_IO, "%s: another process is writing here; wait for its end",
-                   dir);
+        (void)fail(err, ERR_IO, "%s: another process is writing here; wait for its end", dir);
     (void)close(fd);
     return err->code;
 }

@@ -68,6 +68,7 @@ static int dedrift_step(struct divf *d, struct divf_step *step)
             return OK;
         divf_cycle_begin(d);
         u->trades = (size_t)d->params.dedrift_lists;
+        u->trades = u->trades < d->lists.n ? u->trades : d->lists.n; /* two may trade for ever */
     }
     if (u->trades > 0) {
         int rc = trade_lists(d, &step->spent, &did);

@@ -333,6 +333,20 @@ static void test_dedrift(void **state)
     assert_int_equal(counters(&w).merges, 0);
     assert_true(counters(&w).refreshed >= 12);
     stored_close(&w);
+
+    /* A cluster between two small ones: which of these is in its list changes with every trade. */
+    params.dedrift_lists = 1 << 22;
+    params.clusters = 2;
+    world_open(&w, params, 2, 3000, 1);
+    for (size_t i = 0; i < 3000; i++) {
+        w.rows[2 * i] = (float)(i % 5 == 0 ? -1 : i % 5 == 1 ? 1 : 0) * 10;
+        w.rows[2 * i + 1] = (float)rng_normal(&w.rng);
+    }
+    assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 1000)), &w.bench.error);
+    assert_int_equal(stored_insert(&w, 0, 3000), OK);
+    maintain_all(&w, 0);
+    assert_in_range(counters(&w).merges, 1, 20);
+    stored_close(&w);
 }
 
 /* Rows come above both clusters. Ada-IVF clusters again where queries read: the score of the list that

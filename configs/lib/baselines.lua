@@ -1,5 +1,5 @@
--- baselines.lua - Every method that searches vectors, ours and the baselines, with the builds and the sweep that each
--- is tuned over. Used by ranking.lua.
+-- baselines.lua - Every method that searches vectors, and every one that searches codes, ours and the baselines, with
+-- the builds and the sweep that each is tuned over. Used by ranking.lua.
 
 local baselines = {}
 
@@ -33,17 +33,8 @@ local function fast_scans(counts, dim)
   return factories
 end
 
--- All entries for data of `rows` x `dim` under `metric`, each calibrated to `recall`; `trained` rows (all without) are
--- for training. `changes` is true where rows are deleted: a static method then deletes as its users would.
--- Entries of one label differ by `variant`, in search parameters that are not swept. `also`: more entries, in this form.
-local function entries(t)
-  local counts, out = lists(t.rows, t.trained or t.rows), {}
-  local function add(m)
-    m.label = m.label or m[1]
-    m.calibrate = m.sweep and { recall = t.recall } or nil
-    out[#out + 1] = m
-  end
-
+-- What searches vectors.
+local function add_vectors(add, t, counts, filter)
   add { "flat" }
   add { "divf", grid = { clusters = counts }, sweep = { nprobe = probes } }
   add { "divf", label = "divf, RaBitQ", params = { quantizer = "rabitq" }, grid = { clusters = counts, bits = { 1, 4, 7 } },
@@ -59,7 +50,6 @@ local function entries(t)
     add { "asteria", grid = { rabitq_bits = { 1, 4 }, code = { "golay", "none" } }, sweep = { nprobe = probes } }
   end
 
-  local filter = t.changes and "filter" or nil
   add { "faiss-ivf-flat", grid = { clusters = counts }, sweep = { nprobe = probes } }
   if t.dim % 2 == 0 then
     local factories = fast_scans(counts, t.dim)
@@ -72,6 +62,34 @@ local function entries(t)
   add { "hnswlib", grid = { M = { 12, 16, 24 }, ef_construction = { 100, 200 } }, params = { deletes = t.changes and "replace" or nil },
         sweep = { ef_search = ef } }
   add { "usearch", grid = { connectivity = { 12, 16, 24 }, scalar = { "f32", "bf16" } }, sweep = { expansion_search = ef } }
+end
+
+-- What searches codes. All but FAISS's lists and hashes are exact.
+local function add_codes(add, t, counts, filter)
+  add { "flat" }
+  add { "hamming-scan" }
+  add { "mih", grid = { layout = { "copied", "slots" } } }
+  add { "hftrie", label = "hftrie multi", params = { mode = "multi" } }
+  for _, tree in ipairs { "hwtree", "mtree", "mvptree" } do add { tree } end
+  local factories = {}
+  for i, count in ipairs(counts) do factories[i] = "BIVF" .. count end
+  add { "faiss-factory", label = "FAISS IVF", deletes = filter, grid = { factory = factories }, sweep = { nprobe = probes } }
+  add { "faiss-factory", label = "FAISS multi-hash", deletes = filter, params = { factory = "BHash4x16" }, sweep = { nflip = { 0, 1, 2, 3 } } }
+end
+
+-- All entries for data of `rows` x `dim` under `metric`, each calibrated to `recall`; `trained` rows (all without) are
+-- for training. `changes` is true where rows are deleted: a static method then deletes as its users would.
+-- Entries of one label differ by `variant`, in search parameters that are not swept. `also`: more entries, in this form.
+local function entries(t)
+  local counts, out, filter = lists(t.rows, t.trained or t.rows), {}, t.changes and "filter" or nil
+  local function add(m)
+    m.label = m.label or m[1]
+    m.calibrate = m.sweep and { recall = t.recall } or nil
+    out[#out + 1] = m
+  end
+
+  local all = t.metric == "hamming" and add_codes or add_vectors
+  all(add, t, counts, filter)
   local taken = {}
   for _, m in ipairs(out) do taken[m.label] = true end
   for _, m in ipairs(t.also or {}) do

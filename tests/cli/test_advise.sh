@@ -13,6 +13,10 @@ with open("mine.fvecs", "wb") as out:
         centre = random.randrange(20)
         row = [centre % 5 + random.gauss(0, .3) if c < 4 else random.gauss(centre, .5) for c in range(16)]
         out.write(struct.pack("<i16f", 16, *row))
+with open("codes.npy", "wb") as out:
+    head = b"{'descr': '<u8', 'fortran_order': False, 'shape': (1200, 1), }".ljust(117) + b"\n"
+    out.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head)
+    out.write(struct.pack("<1200Q", *(random.getrandbits(64) for i in range(1200))))
 PY
 some=(--only flat --only 'hnsw 1' --only 'hnsw 3' --only 'divf 2' --only 'FAISS fast scan 1')
 run advise mine.fvecs "${some[@]}" --time 60 --rows 2500 --out results
@@ -45,6 +49,9 @@ for workload in static growth drift window; do
     run advise mine.fvecs --only flat --only 'divf 2' --workload $workload --rows 1000 --recall .9 --distance cosine --time 30 --out results
     check "$workload" '[ $status = 0 ] && grep -q "^| 1 | " out'
 done
+run advise codes.npy --only 'hftrie multi' --only 'mih 1' --only 'FAISS IVF 1' --workload churn --time 30 --out results
+check "codes are searched by the methods that take them" \
+    '[ $status = 0 ] && grep -q "^| . | hftrie multi | " out && grep -q "^| . | mih | " out && grep -q "^Compared with: 3 builds on 1000 rows" out'
 run advise mine.fvecs --only flat --rows 999
 check "too few rows are refused" '[ $status = 2 ] && grep -q -- "--rows 999: expected 1000 or more" err && ! grep -q "^round" out'
 run advise mine.fvecs --only flat --only 'hnsw 1' --rows 1000 --memory 1K --out results

@@ -463,8 +463,8 @@ layout: all
 
 build/lint/%.c.ok: %.c | $(GENERATED:$(OUT)/%=build/release/%)
 	$(call say,CLANG,$<)
-	$(Q)mkdir -p $(@D) && clang -fsyntax-only $(LINT_CPPFLAGS) -std=c11 -march=native \
-	    $(call kernel_flags,$<) $(WARN_C) -MMD -MP -MT $@ -MF $(@:.ok=.d) $< && touch $@
+	$(Q)mkdir -p $(@D) && clang -fsyntax-only $(LINT_CPPFLAGS) -std=c11 \
+	    $(if $(filter kernels/%,$<),$(call kernel_flags,$<),-march=native) $(WARN_C) -MMD -MP -MT $@ -MF $(@:.ok=.d) $< && touch $@
 
 build/lint/format.ok: $(FORMATTED) .clang-format
 	$(call say,STYLE,$(words $(FORMATTED)) files)

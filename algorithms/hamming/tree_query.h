@@ -1,9 +1,11 @@
 /* tree_query.h - the search of a tree of 64-bit codes (mtree, mvptree, hwtree) for one query.
  *
- * Subtrees still to visit wait in a frontier of 65 buckets, one for each lower bound of the distance.
- * So a k-nearest search visits the nearest first (Hjaltason and Samet's best-first search, with
- * integers instead of a heap) and ends at the first bucket beyond the k-th distance. A range search
- * puts everything into bucket 0, which is then a stack. */
+ * In the metric trees (mtree, mvptree), subtrees still to visit wait in a frontier of 65 buckets,
+ * one for each lower bound of the distance. So a k-nearest search visits the nearest first
+ * (Hjaltason and Samet's best-first search, with integers instead of a heap) and ends at the first
+ * bucket beyond the k-th distance. A range search puts everything into bucket 0, which is then a
+ * stack. hwtree has nodes without addresses and at most seven levels; it has a frontier of its own,
+ * and alone descends by recursion. */
 #ifndef DRIFTLINE_TREE_QUERY_H
 #define DRIFTLINE_TREE_QUERY_H
 
@@ -12,7 +14,7 @@
 
 #define TREE_PATH 32 /* distances that a waiting node can store */
 
-/* First member of the trees' nodes: the number of bytes from the node's start that a visit
+/* First member of the metric trees' nodes: the number of bytes from the node's start that a visit
    reads. They are prefetched while the previous node is visited. */
 struct tree_head {
     uint32_t visit_bytes;
@@ -42,7 +44,7 @@ struct tree_query {
     unsigned limit;               /* farther codes are not answers; falls in a k-nearest search */
     struct code_answers *answers; /* range; NULL: nearest is set */
     struct topk *nearest;
-    struct tree_frontier *frontier; /* the worker's scratch */
+    void *frontier; /* the worker's scratch: a struct tree_frontier, or the tree's own */
     struct work *work;
 };
 

@@ -25,8 +25,8 @@ static void file_close(struct posting_store *store)
     for (size_t i = 0; i < directory_n(&s->directory); i++) {
         struct placement *p = directory_get(&s->directory, (uint32_t)i);
 
-        if (p)
-            placement_release(s, p);
+        if (p && p->n_pages > PLACEMENT_POOLED)
+            posting_placement_release(&s->pool, p);
     }
     for (size_t i = 0; i < s->n_segments; i++)
         (void)munmap(*(void **)segmented_at(&s->segments, i), (size_t)SEGMENT_PAGES * POSTING_PAGE);
@@ -38,7 +38,7 @@ static void file_close(struct posting_store *store)
         (void)close(s->direct_fd);
     directory_free(&s->directory);
     segmented_free(&s->segments);
-    block_pool_free(&s->pool);
+    posting_placement_pool_free(&s->pool);
     posting_extents_free(&s->space);
     (void)pthread_mutex_destroy(&s->lock);
     mem_free(mem, s->path);
@@ -81,7 +81,7 @@ static int file_open(struct posting_store **store, const struct index_env *env, 
     directory_init(&s->directory, env->mem, sizeof(_Atomic(void *)));
     segmented_init(&s->segments, env->mem, sizeof(void *));
     posting_extents_init(&s->space, env->mem);
-    s->pool.mem = env->mem;
+    posting_placement_pool_init(&s->pool, env->mem);
     rc = open_files(s, resume != NULL);
     if (rc == OK)
         rc = posting_file_choose_io(s);
@@ -122,7 +122,7 @@ static size_t runs_of(const struct placement *p, size_t n_pages)
 static int place(struct file_store *s, uint32_t posting, const struct placement *old, size_t *kept,
                  size_t n_pages, struct placement **made)
 {
-    struct placement *p = placement_make(s, n_pages);
+    struct placement *p = posting_placement_make(&s->pool, n_pages);
     size_t n = n_pages - *kept;
     uint32_t first = PAGE_NONE;
     int rc = OK;
@@ -146,7 +146,7 @@ static int place(struct file_store *s, uint32_t posting, const struct placement 
             first = posting_extents_reserve(&s->space, n, PAGE_NONE, false);
     }
     if (rc != OK) {
-        placement_release(s, p);
+        posting_placement_release(&s->pool, p);
         return rc;
     }
     if (*kept > 0)
@@ -164,7 +164,7 @@ static void unplace(struct file_store *s, struct placement *p, size_t first)
 {
     for (size_t i = first; i < p->n_pages; i++)
         posting_extents_release(&s->space, p->pages[i].page);
-    placement_release(s, p);
+    posting_placement_release(&s->pool, p);
 }
 
 /* Called when no reader holds it any more. */

@@ -15,6 +15,7 @@
  * pages are read at one address, and long ones are not copied for every page.
  *
  *   extents.c        free pages
+ *   placement.c      placements, pooled
  *   file.c           opening, updates, reports
  *   file_access.c    writing and reading byte ranges, checksums, growth, mapping
  *   file_snapshot.c  freeze, sync, resume, check
@@ -29,7 +30,6 @@
 #include "algorithms/common/postings/directory_internal.h"
 #include "algorithms/common/postings/extents_internal.h"
 #include "algorithms/common/postings/posting_store.h"
-#include "algorithms/common/rows/block_pool.h"
 
 /* ---- placements */
 
@@ -83,6 +83,24 @@ static inline size_t run_length(const struct placement *p, size_t i, size_t end)
     return n;
 }
 
+enum { PLACEMENT_POOLED = 16, PLACEMENT_CHUNK = 32 << 10 };
+
+/* Placements of up to PLACEMENT_POOLED pages, cut from chunks and reused by size. Longer ones are
+   single allocations. */
+struct placement_pool {
+    struct mem *mem;
+    void *chunks; /* linked by their first word */
+    unsigned char *at;
+    size_t left;                      /* bytes in the newest chunk */
+    void *free[PLACEMENT_POOLED + 1]; /* by number of pages, linked by the first word */
+    size_t bytes;
+};
+void posting_placement_pool_init(struct placement_pool *, struct mem *);
+void posting_placement_pool_free(struct placement_pool *); /* frees all but the long ones */
+/* NULL: out of memory. */
+struct placement *posting_placement_make(struct placement_pool *, size_t n_pages);
+void posting_placement_release(struct placement_pool *, struct placement *);
+
 /* ---- the store */
 
 enum { SEGMENT_PAGES = 16384 }; /* of a mapping: 64 MiB */
@@ -98,7 +116,7 @@ struct file_store {
     size_t n_segments;                  /* under lock */
     pthread_mutex_t lock;               /* of space and pool */
     struct posting_extents space;
-    struct block_pool pool;       /* of placements */
+    struct placement_pool pool;
     size_t retired_pages;         /* waiting for readers; under lock */
     bool unsure;                  /* the last sync failed: see posting_file_freeze() */
     struct read_threads *threads; /* for readers' queues; NULL: readers have no queues */
@@ -115,27 +133,6 @@ static inline bool is_mapped(const struct file_store *s)
 static inline struct file_store *file_of(const struct posting_store *store)
 {
     return (struct file_store *)(uintptr_t)store;
-}
-
-static inline size_t placement_bytes(size_t n_pages)
-{
-    return sizeof(struct placement) + n_pages * sizeof(struct page_ref);
-}
-/* NULL: out of memory. */
-static inline struct placement *placement_make(struct file_store *s, size_t n_pages)
-{
-    struct placement *p = block_pool_take(&s->pool, placement_bytes(n_pages));
-
-    if (p) {
-        atomic_init(&p->tail, 0);
-        p->n_pages = (uint32_t)n_pages;
-        p->kept = 0;
-    }
-    return p;
-}
-static inline void placement_release(struct file_store *s, struct placement *p)
-{
-    block_pool_give(&s->pool, p, placement_bytes(p->n_pages));
 }
 
 /* Whether a test injects a fault into this call; errno is then set. */

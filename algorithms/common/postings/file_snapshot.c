@@ -124,7 +124,7 @@ static int resume_posting(struct file_store *s, const struct store_reader *r, ui
                           uint32_t length, const struct page_ref *refs, uint64_t file_bytes)
 {
     const size_t n_pages = pages_of(length);
-    struct placement *p = placement_make(s, n_pages);
+    struct placement *p = posting_placement_make(&s->pool, n_pages);
 
     if (!p)
         return fail(s->base.env.error, ERR_NO_MEMORY, "%s: out of memory for posting %" PRIu32,

@@ -9,20 +9,19 @@ struct level_sums {
     size_t largest; /* the largest leaf */
 };
 
-/* `level`: of the top's children. */
-static void walk(const struct hwtree_node *top, unsigned level, struct level_sums *seen)
+static void walk(const struct hwtree *t, uint32_t node, unsigned level, struct level_sums *seen)
 {
-    for (uint32_t i = 0; i < top->n; i++) {
-        const struct hwtree_node *node = hwtree_children(top)[i];
-        if (node->inner) {
-            seen->inner[level]++;
-            walk(node, level + 1, seen);
-            continue;
-        }
+    const struct hwtree_view v = hwtree_view(&t->blocks, node);
+    if (!(node & HW_INNER)) {
         seen->leaves[level]++;
-        seen->codes[level] += node->n;
-        seen->largest = node->n > seen->largest ? node->n : seen->largest;
+        seen->codes[level] += v.block->n;
+        seen->largest = v.block->n > seen->largest ? v.block->n : seen->largest;
+        return;
     }
+    seen->inner[level]++;
+    for (uint32_t i = 0; i < v.capacity; i++)
+        if (v.refs[i] != HW_NONE)
+            walk(t, v.refs[i], level + 1, seen);
 }
 
 int hwtree_stats(const struct index *index, struct stat_sink *sink)
@@ -30,8 +29,9 @@ int hwtree_stats(const struct index *index, struct stat_sink *sink)
     const struct hwtree *t = (const struct hwtree *)index;
     struct level_sums seen = { 0 };
     size_t inner = 0, leaves = 0, depth = 0;
-    if (t->root)
-        walk(t->root, 0, &seen);
+    for (size_t w = 0; w <= CODE_BITS; w++)
+        if (t->roots[w] != HW_NONE)
+            walk(t, t->roots[w], 0, &seen);
     for (size_t l = 0; l < HWTREE_LEVELS; l++) {
         inner += seen.inner[l];
         leaves += seen.leaves[l];
@@ -55,88 +55,99 @@ int hwtree_stats(const struct index *index, struct stat_sink *sink)
 struct audit {
     const struct hwtree *t;
     struct error *error;
-    size_t bytes;
+    size_t block_bytes;
 };
 
-static int check_leaf(const struct audit *a, const struct hwtree_node *leaf, uint64_t name,
+static int check_leaf(const struct audit *a, const struct hwtree_view *v, uint64_t name,
                       unsigned level)
 {
     const struct hwtree *t = a->t;
-    if (leaf->n == 0 || leaf->n > leaf->capacity)
+    const uint32_t n = v->block->n;
+    if (n == 0 || n > v->capacity)
         return fail(a->error, ERR_INVARIANT,
                     "hwtree: a leaf of level %u holds %" PRIu32 " codes in a capacity of %" PRIu32,
-                    level, leaf->n, leaf->capacity);
-    if (leaf->n > t->params.leaf_capacity && level < t->params.max_depth)
+                    level, n, v->capacity);
+    if (n > t->params.leaf_capacity && level < t->params.max_depth)
         return fail(a->error, ERR_INVARIANT,
                     "hwtree: a leaf of level %u holds %" PRIu32 " codes and did not split", level,
-                    leaf->n);
-    for (uint32_t i = 0; i < leaf->n; i++) {
-        const uint32_t row = hwtree_rows(leaf)[i];
-        if (row >= t->codes.rows.n || t->codes.rows.codes[row] != leaf->words[i] ||
+                    n);
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t row = v->refs[i];
+        if (row >= t->codes.rows.n || t->codes.rows.codes[row] != v->words[i] ||
             t->codes.place[row] != i)
             return fail(a->error, ERR_INVARIANT,
                         "hwtree: code %016" PRIx64 " at %" PRIu32 " of a leaf is not row %" PRIu32
                         "'s, or that row's position is another",
-                        leaf->words[i], i, row);
-        if (hwtree_name(leaf->words[i], level) != name)
+                        v->words[i], i, row);
+        if (hwtree_name(v->words[i], level) != name)
             return fail(a->error, ERR_INVARIANT,
                         "hwtree: code %016" PRIx64 " lies in the leaf of weights %016" PRIx64
                         " of level %u",
-                        leaf->words[i], name, level);
+                        v->words[i], name, level);
     }
     return OK;
 }
 
-/* The node's children are of `level`. */
-static int check_inner(struct audit *a, const struct hwtree_node *node, uint64_t name,
-                       unsigned level)
+static int check_node(struct audit *a, uint32_t node, uint64_t name, unsigned level, size_t *codes)
 {
+    const struct hwtree_view v = hwtree_view(&a->t->blocks, node);
+    a->block_bytes += a->t->blocks.slabs[(node & ~HW_INNER) >> HW_BLOCK_BITS].block_bytes;
+    *codes = v.block->n;
+    if (!(node & HW_INNER))
+        return check_leaf(a, &v, name, level);
+    uint32_t children = 0;
     size_t below = 0;
-    if (level > a->t->params.max_depth)
-        return fail(a->error, ERR_INVARIANT, "hwtree: children of level %u", level);
-    for (uint32_t i = 0; i < node->n; i++) {
-        const struct hwtree_node *child = hwtree_children(node)[i];
-        const uint64_t word = node->words[i];
-        if ((i > 0 && word <= node->words[i - 1]) ||
-            (level > 0 && hwtree_name(word, level - 1) != name))
+    if (level >= a->t->params.max_depth)
+        return fail(a->error, ERR_INVARIANT, "hwtree: a node of level %u has children", level);
+    for (uint32_t i = 0; i < v.capacity; i++) {
+        if (v.refs[i] == HW_NONE)
+            continue;
+        children++;
+        if (hwtree_name(v.words[i], level) != name || hwtree_child_place(&v, v.words[i]) != i)
             return fail(a->error, ERR_INVARIANT,
-                        "hwtree: child %016" PRIx64 " of level %u of %016" PRIx64
-                        " is not its own, or not found",
-                        word, level, name);
-        const int rc = child->inner ? check_inner(a, child, word, level + 1)
-                                    : check_leaf(a, child, word, level);
+                        "hwtree: child %016" PRIx64 " of %016" PRIx64
+                        " of level %u is not its own, or not found",
+                        v.words[i], name, level);
+        size_t more = 0;
+        const int rc = check_node(a, v.refs[i], v.words[i], level + 1, &more);
         if (rc != OK)
             return rc;
-        a->bytes += hwtree_node_bytes(child);
-        below += child->inner ? child->below : child->n;
+        below += more;
     }
-    if ((level > 0 && node->n == 0) || below != node->below)
+    if (children == 0 || children != v.block->n || below != v.block->below)
         return fail(a->error, ERR_INVARIANT,
-                    "hwtree: a node over level %u has %" PRIu32 " children and %zu codes, its "
-                    "head says %" PRIu32,
-                    level, node->n, below, node->below);
+                    "hwtree: a node of level %u has %" PRIu32 " children and %zu codes, its head "
+                    "says %" PRIu32 " and %" PRIu32,
+                    level, children, below, v.block->n, v.block->below);
+    *codes = below;
     return OK;
 }
 
-/* A row's leaf and position follow from its code and its place. So no row can occur twice if every
-   pair of a leaf agrees with its row, and none is missing if the numbers are equal. */
+/* A row's leaf and position follow from its code and its entry in `position`. So no row can
+   occur twice if every pair of a leaf agrees with its row, and none is missing if the numbers
+   are equal. */
 int hwtree_check(const struct index *index, struct stat_sink *sink)
 {
     const struct hwtree *t = (const struct hwtree *)index;
-    struct audit a = { t, index->env.error, t->root ? hwtree_node_bytes(t->root) : 0 };
+    struct audit a = { .t = t, .error = index->env.error };
+    size_t codes = 0;
     (void)sink;
     int rc = dense_rows_check(&t->codes.rows, "hwtree", index->env.error);
     if (rc == OK && t->codes.rows.n > t->codes.place_capacity)
         rc = fail(a.error, ERR_INVARIANT, "hwtree: %zu rows, capacity for the positions of %zu",
                   t->codes.rows.n, t->codes.place_capacity);
-    if (rc == OK && t->root)
-        rc = check_inner(&a, t->root, 0, 0);
-    const uint32_t codes = t->root ? t->root->below : 0;
+    for (unsigned w = 0; rc == OK && w <= CODE_BITS; w++) {
+        size_t more = 0;
+        const uint64_t name = w > 0 ? ~UINT64_C(0) >> (CODE_BITS - w) : 0;
+        if (t->roots[w] != HW_NONE)
+            rc = check_node(&a, t->roots[w], name, 0, &more);
+        codes += more;
+    }
     if (rc == OK && codes != t->codes.rows.n)
-        rc = fail(a.error, ERR_INVARIANT, "hwtree: the leaves hold %" PRIu32 " codes of %zu", codes,
+        rc = fail(a.error, ERR_INVARIANT, "hwtree: the leaves hold %zu codes of %zu", codes,
                   t->codes.rows.n);
-    if (rc == OK && a.bytes != t->pool.used)
+    if (rc == OK && a.block_bytes != t->blocks.block_bytes)
         rc = fail(a.error, ERR_INVARIANT, "hwtree: nodes have %zu bytes, blocks in use %zu",
-                  a.bytes, t->pool.used);
+                  a.block_bytes, t->blocks.block_bytes);
     return rc;
 }

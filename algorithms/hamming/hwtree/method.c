@@ -18,7 +18,9 @@ static int hwtree_create(struct index **index, const struct index_ops *ops,
     if (!t)
         return ERR_NO_MEMORY;
     t->params = *(const struct hwtree_params *)params;
-    t->pool.mem = env->mem;
+    hwtree_blocks_init(&t->blocks, env->mem);
+    for (size_t w = 0; w <= CODE_BITS; w++)
+        t->roots[w] = HW_NONE;
     *index = &t->base;
     return OK;
 }
@@ -26,8 +28,8 @@ static int hwtree_create(struct index **index, const struct index_ops *ops,
 static void hwtree_destroy(struct index *index)
 {
     struct hwtree *t = (struct hwtree *)index;
-    hwtree_clear(t);
     code_index_free(&t->codes);
+    hwtree_blocks_free(&t->blocks);
     mem_free(index->env.mem, t);
 }
 
@@ -37,7 +39,7 @@ static int hwtree_memory(const struct index *index, struct memory_use *use)
     *use = (struct memory_use){
         .vectors = dense_rows_bytes(&t->codes.rows),
         .ids = dense_rows_ids_bytes(&t->codes.rows),
-        .graph = t->pool.bytes,
+        .graph = t->blocks.slab_bytes + t->blocks.slabs_capacity * sizeof *t->blocks.slabs,
         .other = sizeof *t + t->codes.place_capacity * sizeof *t->codes.place,
         .disk = logged_bytes(index),
     };
@@ -62,47 +64,44 @@ static const struct code_method method = { .logged = { .ops = &hwtree_ops,
                                            .places = true,
                                            .queries = &hwtree_code_ops,
                                            .put = hwtree_put,
-                                           .take = hwtree_take };
+                                           .take = hwtree_take,
+                                           .taken = hwtree_pack };
 
 LOGGED_CALLS(&method.logged)
 
-/* The nodes of `level` below `top`, numbered from *number on. */
-static void show(const struct hwtree *t, const struct hwtree_node *top, unsigned level,
-                 const struct structure_sink *sink, uint64_t *number)
+static void show(const struct hwtree *t, uint32_t ref, uint64_t name, unsigned level,
+                 const struct structure_sink *sink)
 {
-    for (uint32_t i = 0; i < top->n; i++) {
-        const struct hwtree_node *node = hwtree_children(top)[i];
-        struct structure_ids ids = { .sink = sink };
-        char text[17];
+    const struct hwtree_view v = hwtree_view(&t->blocks, ref);
+    const bool inner = ref & HW_INNER;
+    struct structure_ids ids = { .sink = sink };
+    char text[17];
 
-        if (!sink->enter(sink->to, node->inner ? "node" : "leaf", (*number)++))
-            continue;
-        (void)snprintf(text, sizeof text, "%016" PRIx64, top->words[i]);
-        sink->text(sink->to, "weights", text);
-        sink->number(sink->to, "depth", level);
-        if (node->inner) {
-            sink->number(sink->to, "live_below", node->below);
-            show(t, node, level + 1, sink, number);
-        } else {
-            sink->number(sink->to, "live", node->n);
-            for (uint32_t j = 0; j < node->n; j++)
-                structure_ids_add(&ids, t->codes.rows.ids[hwtree_rows(node)[j]]);
-            structure_ids_end(&ids);
-        }
-        sink->leave(sink->to);
-    }
+    if (!sink->enter(sink->to, inner ? "node" : "leaf", ref & ~HW_INNER))
+        return;
+    (void)snprintf(text, sizeof text, "%016" PRIx64, name);
+    sink->text(sink->to, "weights", text);
+    sink->number(sink->to, "depth", level);
+    sink->number(sink->to, inner ? "live_below" : "live", inner ? v.block->below : v.block->n);
+    for (uint32_t i = 0; !inner && i < v.block->n; i++)
+        structure_ids_add(&ids, t->codes.rows.ids[v.refs[i]]);
+    structure_ids_end(&ids);
+    for (uint32_t i = 0; inner && i < v.capacity; i++)
+        if (v.refs[i] != HW_NONE)
+            show(t, v.refs[i], v.words[i], level + 1, sink);
+    sink->leave(sink->to);
 }
 
 static int hwtree_inspect(const struct index *index, const struct structure_sink *sink)
 {
     const struct hwtree *t = (const struct hwtree *)index;
-    uint64_t number = 0;
 
     if (!sink->enter(sink->to, "hwtree", 0))
         return OK;
     sink->number(sink->to, "rows", (double)t->codes.rows.n);
-    if (t->root)
-        show(t, t->root, 0, sink, &number);
+    for (unsigned w = 0; w <= CODE_BITS; w++)
+        if (t->roots[w] != HW_NONE)
+            show(t, t->roots[w], w > 0 ? ~UINT64_C(0) >> (CODE_BITS - w) : 0, 0, sink);
     sink->leave(sink->to);
     return OK;
 }

@@ -1,9 +1,10 @@
-/* node.c - nodes of a Hamming-weight tree: their memory and their names. */
+/* node.c - a node's pairs: children by name in a hash table, the codes of a leaf contiguously.
+ *
+ * An empty position of a table has the reference HW_NONE but keeps its old name, so a scan of the
+ * names in a block must check the references of its hits. */
 #include "algorithms/hamming/hwtree/hwtree.h"
 
 #include <string.h>
-
-#define VISIT_BYTES 512 /* the hardware prefetcher is in time for what follows */
 
 uint64_t hwtree_name(uint64_t code, unsigned level)
 {
@@ -18,95 +19,132 @@ uint64_t hwtree_name(uint64_t code, unsigned level)
     return name;
 }
 
-static size_t bytes_for(bool inner, size_t capacity)
+/* The position where the search for a name begins. */
+static uint32_t home(uint64_t name, uint32_t capacity)
 {
-    const size_t more = inner ? sizeof(struct hwtree_node *) : sizeof(uint32_t);
-    return sizeof(struct hwtree_node) + capacity * (sizeof(uint64_t) + more);
+    const uint64_t hash = (name ^ name >> 29) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)((hash >> 32) * capacity >> 32);
 }
 
-size_t hwtree_node_bytes(const struct hwtree_node *node)
+static uint32_t after(uint32_t place, uint32_t capacity)
 {
-    return bytes_for(node->inner, node->capacity);
+    return place + 1 < capacity ? place + 1 : 0;
 }
 
-struct hwtree_node *hwtree_node_new(struct hwtree *t, bool inner, size_t capacity)
+uint32_t hwtree_child_place(const struct hwtree_view *v, uint64_t name)
 {
-    const size_t bytes = bytes_for(inner, capacity);
-    const size_t visit = sizeof(struct hwtree_node) + capacity * sizeof(uint64_t);
-    struct hwtree_node *node = block_pool_take(&t->pool, bytes);
-    if (!node)
-        return NULL;
-    *node = (struct hwtree_node){
-        .head.visit_bytes = (uint32_t)(visit < VISIT_BYTES ? visit : VISIT_BYTES),
-        .capacity = (uint32_t)capacity & INT32_MAX,
-        .inner = inner,
-    };
-    return node;
+    uint32_t place = home(name, v->capacity);
+    while (v->refs[place] != HW_NONE && v->words[place] != name)
+        place = after(place, v->capacity);
+    return place;
 }
 
-void hwtree_node_free(struct hwtree *t, struct hwtree_node *node)
+void hwtree_child_add(struct hwtree_view *v, uint64_t name, uint32_t child)
 {
-    block_pool_give(&t->pool, node, hwtree_node_bytes(node));
+    const uint32_t place = hwtree_child_place(v, name);
+    v->words[place] = name;
+    v->refs[place] = child;
+    v->block->n++;
 }
 
-void hwtree_free_below(struct hwtree *t, struct hwtree_node *top)
+/* Entries behind the position that were displaced past it move up (Knuth, algorithm 6.4R). */
+void hwtree_child_remove(struct hwtree_view *v, uint32_t place)
 {
-    for (uint32_t i = 0; top->inner && i < top->n; i++)
-        hwtree_free_below(t, hwtree_children(top)[i]);
-    hwtree_node_free(t, top);
+    const uint32_t capacity = v->capacity;
+    for (uint32_t at = after(place, capacity); v->refs[at] != HW_NONE; at = after(at, capacity)) {
+        const uint32_t from = home(v->words[at], capacity);
+        const uint32_t way = at >= from ? at - from : at + capacity - from;
+        const uint32_t gap = at >= place ? at - place : at + capacity - place;
+        if (way < gap)
+            continue;
+        v->words[place] = v->words[at];
+        v->refs[place] = v->refs[at];
+        place = at;
+    }
+    v->refs[place] = HW_NONE;
+    v->block->n--;
 }
 
-void hwtree_clear(struct hwtree *t)
+/* At most three quarters of a table are in use, so that searches are short. */
+static size_t table_for(size_t children)
 {
-    if (t->root)
-        hwtree_free_below(t, t->root);
-    t->root = NULL;
-    block_pool_free(&t->pool);
+    return children + children / 3 + 1;
 }
 
-/* For n words, with some to spare. */
-static size_t capacity_for(size_t n)
+uint32_t hwtree_node_new(struct hwtree_blocks *b, size_t children)
 {
-    return n + n / 4 + 1;
+    const uint32_t node = hwtree_block_alloc(b, table_for(children));
+    if (node == HW_NONE)
+        return HW_NONE;
+    const struct hwtree_view v = hwtree_view(b, node);
+    memset(v.words, 0, v.capacity * sizeof *v.words);
+    memset(v.refs, 0xff, v.capacity * sizeof *v.refs);
+    return node | HW_INNER;
 }
 
-static bool move(struct hwtree *t, struct hwtree_node **node, size_t capacity)
+static bool move_children(struct hwtree_blocks *b, uint32_t *node, size_t capacity)
 {
-    const struct hwtree_node *from = *node;
-    struct hwtree_node *to = hwtree_node_new(t, from->inner, capacity);
-    if (!to)
+    const uint32_t fresh = hwtree_node_new(b, capacity);
+    if (fresh == HW_NONE)
         return false;
-    to->n = from->n;
-    to->below = from->below;
-    memcpy(to->words, from->words, from->n * sizeof *to->words);
-    if (from->inner)
-        memcpy(hwtree_children(to), hwtree_children(from), from->n * sizeof *hwtree_children(to));
-    else
-        memcpy(hwtree_rows(to), hwtree_rows(from), from->n * sizeof *hwtree_rows(to));
-    hwtree_node_free(t, *node);
-    *node = to;
+    const struct hwtree_view from = hwtree_view(b, *node);
+    struct hwtree_view to = hwtree_view(b, fresh);
+    to.block->below = from.block->below;
+    for (uint32_t i = 0; i < from.capacity; i++)
+        if (from.refs[i] != HW_NONE)
+            hwtree_child_add(&to, from.words[i], from.refs[i]);
+    hwtree_block_free(b, *node);
+    *node = fresh;
     return true;
 }
 
-bool hwtree_node_reserve(struct hwtree *t, struct hwtree_node **node)
+bool hwtree_child_reserve(struct hwtree_blocks *b, uint32_t *node)
 {
-    return (*node)->n < (*node)->capacity || move(t, node, capacity_for((*node)->n));
+    const struct hwtree_view v = hwtree_view(b, *node);
+    const size_t need = (size_t)v.block->n + 1;
+    return table_for(need) <= v.capacity || move_children(b, node, need);
 }
 
-void hwtree_node_shrink(struct hwtree *t, struct hwtree_node **node)
+void hwtree_child_shrink(struct hwtree_blocks *b, uint32_t *node)
 {
-    if (2 * capacity_for((*node)->n) < (*node)->capacity)
-        (void)move(t, node, capacity_for((*node)->n));
+    const struct hwtree_view v = hwtree_view(b, *node);
+    if (hwtree_block_capacity(2 * table_for(v.block->n)) < v.capacity)
+        (void)move_children(b, node, v.block->n);
 }
 
-uint32_t hwtree_child_place(const struct hwtree_node *node, uint64_t name)
+static bool move_codes(struct hwtree_blocks *b, uint32_t *leaf, size_t pairs)
 {
-    uint32_t first = 0, n = node->n;
-    while (n > 0) {
-        const uint32_t half = n / 2;
-        const bool below = node->words[first + half] < name;
-        first += below ? half + 1 : 0;
-        n = below ? n - half - 1 : half;
+    const uint32_t fresh = hwtree_block_alloc(b, pairs);
+    if (fresh == HW_NONE)
+        return false;
+    const struct hwtree_view from = hwtree_view(b, *leaf), to = hwtree_view(b, fresh);
+    const uint32_t n = from.block->n;
+    memcpy(to.words, from.words, n * sizeof *to.words);
+    memcpy(to.refs, from.refs, n * sizeof *to.refs);
+    to.block->n = n;
+    hwtree_block_free(b, *leaf);
+    *leaf = fresh;
+    return true;
+}
+
+bool hwtree_leaf_append(struct hwtree_blocks *b, uint32_t *leaf, uint64_t code, uint32_t row)
+{
+    struct hwtree_view v = hwtree_view(b, *leaf);
+    if (v.block->n == v.capacity) {
+        if (!move_codes(b, leaf, (size_t)v.capacity + 1))
+            return false;
+        v = hwtree_view(b, *leaf);
     }
-    return first;
+    const uint32_t n = v.block->n++;
+    v.words[n] = code;
+    v.refs[n] = row;
+    return true;
+}
+
+void hwtree_leaf_shrink(struct hwtree_blocks *b, uint32_t *leaf)
+{
+    const struct hwtree_view v = hwtree_view(b, *leaf);
+    const size_t n = v.block->n;
+    if (hwtree_block_capacity(2 * n) < v.capacity)
+        (void)move_codes(b, leaf, n + n / 4);
 }

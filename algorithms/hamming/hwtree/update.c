@@ -8,65 +8,79 @@
 
 #include <string.h>
 
+#include "src/core/mem.h"
+
 static int no_memory(const struct hwtree *t)
 {
     return fail(t->base.env.error, ERR_NO_MEMORY, "hwtree: out of memory for a node");
 }
 
-static void note_positions(struct hwtree *t, const struct hwtree_node *leaf)
+static unsigned weight_of(uint64_t code)
 {
-    for (uint32_t i = 0; i < leaf->n; i++)
-        t->codes.place[hwtree_rows(leaf)[i]] = i;
+    return (unsigned)__builtin_popcountll(code);
 }
 
-/* The reference to the child with this name, which becomes an empty leaf with space if there is
-   none; may move *node. NULL: out of memory. */
-static struct hwtree_node **child_for(struct hwtree *t, struct hwtree_node **node, uint64_t name)
+static void note_positions(struct hwtree *t, uint32_t leaf)
 {
-    const uint32_t at = hwtree_child_place(*node, name);
-    if (at < (*node)->n && (*node)->words[at] == name)
-        return &hwtree_children(*node)[at];
-    struct hwtree_node *leaf;
-    if (!hwtree_node_reserve(t, node) || !(leaf = hwtree_node_new(t, false, 1)))
+    const struct hwtree_view v = hwtree_view(&t->blocks, leaf);
+    for (uint32_t i = 0; i < v.block->n; i++)
+        t->codes.place[v.refs[i]] = i;
+}
+
+static void free_with_children(struct hwtree *t, uint32_t node)
+{
+    const struct hwtree_view v = hwtree_view(&t->blocks, node);
+    for (uint32_t i = 0; i < v.capacity; i++)
+        if (v.refs[i] != HW_NONE)
+            hwtree_block_free(&t->blocks, v.refs[i]);
+    hwtree_block_free(&t->blocks, node);
+}
+
+/* The reference to the child with this name, which becomes an empty leaf if there is none; may
+   move *node. NULL: out of memory. */
+static uint32_t *child_for(struct hwtree *t, uint32_t *node, uint64_t name)
+{
+    struct hwtree_blocks *b = &t->blocks;
+    struct hwtree_view v = hwtree_view(b, *node);
+    const uint32_t place = hwtree_child_place(&v, name);
+    if (v.refs[place] != HW_NONE)
+        return &v.refs[place];
+    const uint32_t leaf = hwtree_block_alloc(b, 1);
+    if (leaf == HW_NONE)
         return NULL;
-    struct hwtree_node **child = &hwtree_children(*node)[at];
-    const size_t behind = (*node)->n++ - at;
-    memmove(&(*node)->words[at + 1], &(*node)->words[at], behind * sizeof name);
-    memmove(child + 1, child, behind * sizeof *child);
-    (*node)->words[at] = name;
-    *child = leaf;
-    return child;
-}
-
-static bool append(struct hwtree *t, struct hwtree_node **leaf, uint64_t code, uint32_t row)
-{
-    if (!hwtree_node_reserve(t, leaf))
-        return false;
-    (*leaf)->words[(*leaf)->n] = code;
-    hwtree_rows(*leaf)[(*leaf)->n++] = row;
-    return true;
+    if (!hwtree_child_reserve(b, node)) {
+        hwtree_block_free(b, leaf);
+        return NULL;
+    }
+    v = hwtree_view(b, *node);
+    hwtree_child_add(&v, name, leaf);
+    return &v.refs[hwtree_child_place(&v, name)];
 }
 
 #define FIRST_CHILDREN 8
 
-/* Replaces the leaf *at by a node whose children, of `level`, hold its codes. false: out of
-   memory, nothing has changed. */
-static bool split(struct hwtree *t, struct hwtree_node **at, unsigned level)
+/* Replaces the leaf *at of `level` by a node whose children hold its codes. false: out of memory,
+   nothing has changed. */
+static bool split(struct hwtree *t, uint32_t *at, unsigned level)
 {
-    struct hwtree_node *leaf = *at, *node = hwtree_node_new(t, true, FIRST_CHILDREN);
-    if (!node)
+    struct hwtree_blocks *b = &t->blocks;
+    const struct hwtree_view leaf = hwtree_view(b, *at);
+    uint32_t node = hwtree_node_new(b, FIRST_CHILDREN);
+    if (node == HW_NONE)
         return false;
-    for (uint32_t i = 0; i < leaf->n; i++) {
-        struct hwtree_node **child = child_for(t, &node, hwtree_name(leaf->words[i], level));
-        if (!child || !append(t, child, leaf->words[i], hwtree_rows(leaf)[i])) {
-            hwtree_free_below(t, node);
+    for (uint32_t i = 0; i < leaf.block->n; i++) {
+        uint32_t *child = child_for(t, &node, hwtree_name(leaf.words[i], level + 1));
+        if (!child || !hwtree_leaf_append(b, child, leaf.words[i], leaf.refs[i])) {
+            free_with_children(t, node);
             return false;
         }
     }
-    for (uint32_t i = 0; i < node->n; i++)
-        note_positions(t, hwtree_children(node)[i]);
-    node->below = leaf->n;
-    hwtree_node_free(t, leaf);
+    const struct hwtree_view v = hwtree_view(b, node);
+    for (uint32_t i = 0; i < v.capacity; i++)
+        if (v.refs[i] != HW_NONE)
+            note_positions(t, v.refs[i]);
+    v.block->below = leaf.block->n;
+    hwtree_block_free(b, *at);
     *at = node;
     return true;
 }
@@ -75,27 +89,30 @@ int hwtree_put(struct index *index, uint32_t row, const uint64_t *words)
 {
     const uint64_t code = *words;
     struct hwtree *t = (struct hwtree *)index;
-    struct hwtree_node *path[HWTREE_LEVELS], **at = &t->root;
-    unsigned level = 0; /* of the children of *at */
-    if (!t->root && !(t->root = hwtree_node_new(t, true, FIRST_CHILDREN)))
+    struct hwtree_blocks *b = &t->blocks;
+    struct hwtree_block *path[HWTREE_LEVELS];
+    uint32_t *at = &t->roots[weight_of(code)];
+    unsigned level = 0;
+    if (*at == HW_NONE && (*at = hwtree_block_alloc(b, 1)) == HW_NONE)
         return no_memory(t);
     for (;; level++) {
-        if (!(*at)->inner) {
-            if ((*at)->n < t->params.leaf_capacity || level > t->params.max_depth)
+        if (!(*at & HW_INNER)) {
+            const bool full = hwtree_view(b, *at).block->n >= t->params.leaf_capacity;
+            if (!full || level == t->params.max_depth)
                 break;
             if (!split(t, at, level))
                 return no_memory(t);
         }
-        struct hwtree_node **child = child_for(t, at, hwtree_name(code, level));
+        uint32_t *child = child_for(t, at, hwtree_name(code, level + 1));
         if (!child)
             return no_memory(t);
-        path[level] = *at;
+        path[level] = hwtree_view(b, *at).block;
         at = child;
     }
     /* A leaf just made has space, so no empty leaf is left behind. */
-    if (!append(t, at, code, row))
+    if (!hwtree_leaf_append(b, at, code, row))
         return no_memory(t);
-    t->codes.place[row] = (*at)->n - 1;
+    t->codes.place[row] = hwtree_view(b, *at).block->n - 1;
     for (unsigned l = 0; l < level; l++)
         path[l]->below++;
     return OK;
@@ -103,47 +120,51 @@ int hwtree_put(struct index *index, uint32_t row, const uint64_t *words)
 
 /* ------------------------------------------------------------------------ removing */
 
-/* The path from the root to a code's leaf. */
+/* The path from a code's root to its leaf. */
 struct path {
-    struct hwtree_node **at[HWTREE_LEVELS + 1]; /* location of the reference to each node */
+    uint32_t *at[HWTREE_LEVELS]; /* location of the reference to each node */
     uint32_t place[HWTREE_LEVELS];
-    unsigned leaf; /* how many nodes are above it */
+    unsigned leaf; /* its level */
 };
 
 static void find_leaf(struct hwtree *t, uint64_t code, struct path *p)
 {
-    p->at[0] = &t->root;
-    for (p->leaf = 0; (*p->at[p->leaf])->inner; p->leaf++) {
-        const struct hwtree_node *node = *p->at[p->leaf];
-        p->place[p->leaf] = hwtree_child_place(node, hwtree_name(code, p->leaf));
-        p->at[p->leaf + 1] = &hwtree_children(node)[p->place[p->leaf]];
+    p->at[0] = &t->roots[weight_of(code)];
+    for (p->leaf = 0; *p->at[p->leaf] & HW_INNER; p->leaf++) {
+        const struct hwtree_view v = hwtree_view(&t->blocks, *p->at[p->leaf]);
+        const uint32_t place = hwtree_child_place(&v, hwtree_name(code, p->leaf + 1));
+        p->place[p->leaf] = place;
+        p->at[p->leaf + 1] = &v.refs[place];
     }
 }
 
 /* Appends all codes below the node to the leaf `to`, which has space, and frees the node. */
-static void gather(struct hwtree *t, struct hwtree_node *node, struct hwtree_node *to)
+static void gather(struct hwtree *t, uint32_t node, const struct hwtree_view *to)
 {
-    for (uint32_t i = 0; node->inner && i < node->n; i++)
-        gather(t, hwtree_children(node)[i], to);
-    if (!node->inner) {
-        memcpy(to->words + to->n, node->words, node->n * sizeof *to->words);
-        memcpy(hwtree_rows(to) + to->n, hwtree_rows(node), node->n * sizeof(uint32_t));
-        to->n += node->n;
+    const struct hwtree_view v = hwtree_view(&t->blocks, node);
+    if (!(node & HW_INNER)) {
+        memcpy(to->words + to->block->n, v.words, v.block->n * sizeof *v.words);
+        memcpy(to->refs + to->block->n, v.refs, v.block->n * sizeof *v.refs);
+        to->block->n += v.block->n;
     }
-    hwtree_node_free(t, node);
+    for (uint32_t i = 0; (node & HW_INNER) && i < v.capacity; i++)
+        if (v.refs[i] != HW_NONE)
+            gather(t, v.refs[i], to);
+    hwtree_block_free(&t->blocks, node);
 }
 
 /* Makes the topmost node on the path with few codes a leaf. */
 static bool merge(struct hwtree *t, const struct path *p)
 {
-    for (unsigned l = 1; l < p->leaf; l++) {
-        const uint32_t below = (*p->at[l])->below;
+    for (unsigned l = 0; l < p->leaf; l++) {
+        const uint32_t below = hwtree_view(&t->blocks, *p->at[l]).block->below;
         if (below == 0 || below > t->params.leaf_capacity / 2)
             continue;
-        struct hwtree_node *leaf = hwtree_node_new(t, false, below);
-        if (!leaf)
+        const uint32_t leaf = hwtree_block_alloc(&t->blocks, below);
+        if (leaf == HW_NONE)
             return false;
-        gather(t, *p->at[l], leaf);
+        const struct hwtree_view to = hwtree_view(&t->blocks, leaf);
+        gather(t, *p->at[l], &to);
         *p->at[l] = leaf;
         note_positions(t, leaf);
         return true;
@@ -151,20 +172,21 @@ static bool merge(struct hwtree *t, const struct path *p)
     return false;
 }
 
-/* Removes the empty leaf, and nodes but the root that have no other child. */
+/* Removes the empty leaf, and nodes that have no other child. */
 static void prune(struct hwtree *t, const struct path *p)
 {
+    struct hwtree_blocks *b = &t->blocks;
+    hwtree_block_free(b, *p->at[p->leaf]);
     for (unsigned l = p->leaf; l-- > 0;) {
-        struct hwtree_node *node = *p->at[l], **child = p->at[l + 1];
-        const uint32_t at = p->place[l], behind = --node->n - at;
-        hwtree_node_free(t, *child);
-        memmove(&node->words[at], &node->words[at + 1], behind * sizeof *node->words);
-        memmove(child, child + 1, behind * sizeof *child);
-        if (node->n > 0 || l == 0) {
-            hwtree_node_shrink(t, p->at[l]);
+        struct hwtree_view v = hwtree_view(b, *p->at[l]);
+        hwtree_child_remove(&v, p->place[l]);
+        if (v.block->n > 0) {
+            hwtree_child_shrink(b, p->at[l]);
             return;
         }
+        hwtree_block_free(b, *p->at[l]);
     }
+    *p->at[0] = HW_NONE;
 }
 
 static void drop(struct hwtree *t, uint32_t row)
@@ -172,18 +194,18 @@ static void drop(struct hwtree *t, uint32_t row)
     struct path p;
     find_leaf(t, t->codes.rows.codes[row], &p);
     for (unsigned l = 0; l < p.leaf; l++)
-        (*p.at[l])->below--;
-    struct hwtree_node *leaf = *p.at[p.leaf];
-    const uint32_t at = t->codes.place[row], last = --leaf->n;
-    leaf->words[at] = leaf->words[last];
-    hwtree_rows(leaf)[at] = hwtree_rows(leaf)[last];
-    t->codes.place[hwtree_rows(leaf)[at]] = at;
+        hwtree_view(&t->blocks, *p.at[l]).block->below--;
+    const struct hwtree_view v = hwtree_view(&t->blocks, *p.at[p.leaf]);
+    const uint32_t at = t->codes.place[row], last = --v.block->n;
+    v.words[at] = v.words[last];
+    v.refs[at] = v.refs[last];
+    t->codes.place[v.refs[at]] = at;
     if (merge(t, &p))
         return;
     if (last == 0)
         prune(t, &p);
     else
-        hwtree_node_shrink(t, p.at[p.leaf]);
+        hwtree_leaf_shrink(&t->blocks, p.at[p.leaf]);
 }
 
 void hwtree_take(struct index *index, uint32_t row)
@@ -192,12 +214,53 @@ void hwtree_take(struct index *index, uint32_t row)
     const uint32_t last = (uint32_t)t->codes.rows.n - 1;
     struct path p;
     drop(t, row);
-    if (last == 0)
-        hwtree_clear(t);
     if (row == last)
         return;
     find_leaf(t, t->codes.rows.codes[last], &p);
     const uint32_t at = t->codes.place[last];
-    hwtree_rows(*p.at[p.leaf])[at] = row;
+    hwtree_view(&t->blocks, *p.at[p.leaf]).refs[at] = row;
     t->codes.place[row] = at;
+}
+
+/* ------------------------------------------------------------------------ packing */
+
+#define PACK_FROM ((size_t)256 << 10) /* bytes; smaller trees are not packed */
+
+/* Copies the node to other blocks; HW_NONE: out of memory. */
+static uint32_t copy(struct hwtree *t, uint32_t node, struct hwtree_blocks *to)
+{
+    const struct hwtree_view v = hwtree_view(&t->blocks, node);
+    const uint32_t fresh = hwtree_block_alloc(to, v.capacity);
+    if (fresh == HW_NONE)
+        return HW_NONE;
+    const struct hwtree_view c = hwtree_view(to, fresh);
+    const uint32_t used = node & HW_INNER ? v.capacity : v.block->n;
+    c.block->n = v.block->n;
+    c.block->below = v.block->below;
+    memcpy(c.words, v.words, used * sizeof *v.words);
+    memcpy(c.refs, v.refs, used * sizeof *v.refs);
+    for (uint32_t i = 0; (node & HW_INNER) && i < v.capacity; i++)
+        if (v.refs[i] != HW_NONE && (c.refs[i] = copy(t, v.refs[i], to)) == HW_NONE)
+            return HW_NONE;
+    return fresh | (node & HW_INNER);
+}
+
+void hwtree_pack(struct index *index)
+{
+    struct hwtree *t = (struct hwtree *)index;
+    struct hwtree_blocks packed;
+    uint32_t roots[CODE_BITS + 1];
+    if (t->blocks.slab_bytes < PACK_FROM || t->blocks.block_bytes > t->blocks.slab_bytes / 4)
+        return;
+    hwtree_blocks_init(&packed, t->base.env.mem);
+    for (size_t w = 0; w <= CODE_BITS; w++) {
+        roots[w] = t->roots[w];
+        if (roots[w] != HW_NONE && (roots[w] = copy(t, roots[w], &packed)) == HW_NONE) {
+            hwtree_blocks_free(&packed);
+            return;
+        }
+    }
+    hwtree_blocks_free(&t->blocks);
+    t->blocks = packed;
+    memcpy(t->roots, roots, sizeof roots);
 }

@@ -1,4 +1,5 @@
 # What is wrong in a file of one's own is named with its place.
+# shellcheck shell=bash
 cat >own.lua <<'LUA'
 local f = file(option("path", "own.csv", "what to read"))
 experiment {

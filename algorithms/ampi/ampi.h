@@ -76,7 +76,9 @@ struct ampi_partition {
     float *centroids;        /* n x dim */
     float *origins;          /* n x dim: the centroids when the cones were built */
     float *centre;           /* n x F: <centroid, axis> */
-    uint64_t version;        /* of the centroids, see kmeans.h */
+    float *norm_sq;          /* n: |centroid|^2 */
+    float norm_sq_max;
+    uint64_t version; /* of the centroids, see kmeans.h */
     size_t n;
     struct mem_group arrays; /* those above */
     uint32_t *filed;         /* K per slot: its clusters, CLUSTER_NONE after the last */

@@ -98,9 +98,12 @@ static int check_centroid(const struct ampi *a, size_t cluster)
 {
     const struct index_env *env = &a->base.env;
     const float *centroid = a->part.centroids + cluster * env->dim;
+    float norm_sq = env->kernels->ip_f32(centroid, centroid, env->dim);
     for (size_t j = 0; j < env->dim; j++)
         if (!isfinite(centroid[j]))
             return BROKEN(a, "centroid %zu is not finite", cluster);
+    if (a->part.norm_sq[cluster] != norm_sq || norm_sq > a->part.norm_sq_max)
+        return BROKEN(a, "centroid %zu: its length is not what is noted", cluster);
     return OK;
 }
 

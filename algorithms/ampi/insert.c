@@ -54,7 +54,8 @@ static int assign(struct ampi *a, struct filing *f)
 {
     const struct index_env *env = &a->base.env;
     const struct ampi_partition *p = &a->part;
-    struct centroids centroids = { p->centroids, p->n, env->dim, p->version };
+    struct centroids centroids = { p->centroids, p->norm_sq, p->norm_sq_max,
+                                   p->n,         env->dim,   p->version };
     if (!a->nearest)
         a->nearest = nearest_create(env->mem, AMPI_CONES_MAX);
     if (!a->nearest)
@@ -162,6 +163,9 @@ static void move_centroid(struct ampi *a, size_t cluster, const float *row,
         centroid[j] += share * (row[j] - centroid[j]);
     for (size_t f = 0; f < a->fans; f++)
         centre[f] += share * (projections[f] - centre[f]);
+    p->norm_sq[cluster] = env->kernels->ip_f32(centroid, centroid, env->dim);
+    if (p->norm_sq[cluster] > p->norm_sq_max)
+        p->norm_sq_max = p->norm_sq[cluster];
 }
 
 static void commit(struct ampi *a, struct filing *f, const uint64_t *ids)

@@ -18,6 +18,7 @@ int ampi_partition_open(struct ampi *a, struct ampi_partition *p, const float *c
     p->centroids = mem_group_array(g, coordinates, sizeof *p->centroids);
     p->origins = mem_group_array(g, coordinates, sizeof *p->origins);
     p->centre = mem_group_array(g, n * a->fans, sizeof *p->centre);
+    p->norm_sq = mem_group_array(g, n, sizeof *p->norm_sq);
     p->filed = mem_array(env->mem, filed, sizeof *p->filed);
     if (g->failed || !p->filed) {
         ampi_partition_close(a, p);
@@ -28,6 +29,7 @@ int ampi_partition_open(struct ampi *a, struct ampi_partition *p, const float *c
     memset(p->filed, 0xff, filed * sizeof *p->filed);
     for (size_t c = 0; c < n; c++)
         ampi_project(a, p->centroids + c * env->dim, a->axes, p->centre + c * a->fans);
+    p->norm_sq_max = nearest_centroid_norms(env->kernels, p->centroids, n, env->dim, p->norm_sq);
     return OK;
 }
 

@@ -68,7 +68,7 @@ int ampi_memory(const struct index *index, struct memory_use *use)
                    (sizeof *a->slots.id + sizeof *a->slots.free + a->copies * sizeof *p->filed);
     use->other += sizeof *a + vector_bytes + axes * a->fans * vector_bytes +
                   p->n * (sizeof *p->cluster + a->fans * (sizeof *p->cones + sizeof *p->centre) +
-                          2 * vector_bytes) +
+                          2 * vector_bytes + sizeof *p->norm_sq) +
                   scratch_pool_bytes(&a->scratch) + (a->nearest ? nearest_bytes(a->nearest) : 0);
     return OK;
 }

@@ -10,7 +10,7 @@ struct stored_meta {
     uint64_t n_clusters, n_slots, n_vectors, n_members, n_own_axes, n_sketches;
     uint64_t provisional, built, retrain_at;
     double longest;
-    uint64_t unused; /* files of older versions: the length of the longest centroid */
+    float norm_sq_max, zero;
 };
 
 struct stored_cluster {
@@ -98,7 +98,8 @@ int ampi_write(struct index *index, struct store_writer *w)
                                 .provisional = a->provisional,
                                 .built = a->built,
                                 .retrain_at = a->retrain_at,
-                                .longest = a->longest };
+                                .longest = a->longest,
+                                .norm_sq_max = p->norm_sq_max };
     for (size_t i = 0; i < p->n; i++) {
         meta.n_own_axes += p->cluster[i].axes != NULL;
         meta.n_sketches += p->cluster[i].sketch != NULL;
@@ -219,6 +220,7 @@ static int load_clusters(struct ampi *a, const struct store_reader *r, const str
     int rc = OK;
     memcpy(a->part.origins, v->origins, a->part.n * env->dim * sizeof *a->part.origins);
     memcpy(a->part.centre, v->centre, a->part.n * a->fans * sizeof *a->part.centre);
+    a->part.norm_sq_max = v->meta->norm_sq_max;
     for (size_t i = 0; i < a->part.n && !rc; i++) {
         const struct stored_cluster *s = &v->clusters[i];
         struct ampi_cluster *c = &a->part.cluster[i];

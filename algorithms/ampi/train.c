@@ -51,7 +51,8 @@ static bool refile_open(const struct ampi *a, struct refile *r, size_t clusters)
 static void refile_deal(const struct ampi *a, struct refile *r, const struct ampi_partition *to)
 {
     const struct index_env *env = &a->base.env;
-    struct centroids centroids = { to->centroids, to->n, env->dim, to->version };
+    struct centroids centroids = { to->centroids, to->norm_sq, to->norm_sq_max,
+                                   to->n,         env->dim,    to->version };
     size_t n = 0;
     for (size_t s = 0; s < a->slots.n; s++)
         if (a->slots.id[s] != INDEX_NO_ID)

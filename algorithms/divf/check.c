@@ -52,6 +52,8 @@ static int check_list(const struct divf *d, size_t i, uint8_t *owned)
     int rc = check_places(d, i, &live);
     if (!rc && !index_all_finite(d->lists.centroids + i * d->env.dim, d->env.dim))
         rc = BROKEN(d, "centroid %zu is not finite", i);
+    if (!rc && !(d->lists.norm_sq[i] <= d->lists.norm_sq_max))
+        rc = BROKEN(d, "centroid %zu is longer than the longest", i);
     if (!rc && live != l->live)
         rc = BROKEN(d, "list %zu counts %u live places and has %zu", i, l->live, live);
     if (!rc && !l->uniform && l->live > d->lists.longest && !d->provisional)

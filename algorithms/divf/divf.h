@@ -117,11 +117,11 @@ struct divf_list {
 struct divf_view {
     size_t n;
     struct divf_list **list;
-    float *centroids;
+    float *centroids, *norm_sq;
     uint32_t *version; /* of each list */
     unsigned char *centroid_codes;
     size_t capacity; /* of these arrays, in lists */
-    float centroid_error;
+    float norm_sq_max, centroid_error;
     float lift; /* of the space of the vectors */
     uint64_t codebook;
     size_t soft_k;
@@ -141,8 +141,9 @@ struct divf_lists {
     struct chunks *chunks;
     struct divf_list **list;
     size_t n, capacity;
-    float *centroids;              /* capacity x dim */
-    uint32_t *version;             /* divf_list.version of each list */
+    float *centroids, *norm_sq; /* capacity x dim, capacity */
+    uint32_t *version;          /* divf_list.version of each list */
+    float norm_sq_max;
     float *work_centroids;         /* transformed, if quantizer->per_list: capacity x work_dim */
     unsigned char *centroid_codes; /* of `sketch`: blocks of 64 centroids */
     float centroid_error;

@@ -73,9 +73,7 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
         sink->cell(sink->to, "clusters", i, "live", l->live);
         sink->cell(sink->to, "clusters", i, "physical", l->rows);
         sink->cell(sink->to, "clusters", i, "last_split_round", (double)l->last_split_round);
-        const float *centroid = d->lists.centroids + i * d->env.dim;
-        sink->cell(sink->to, "clusters", i, "centroid_norm",
-                   sqrt((double)d->env.kernels->ip_f32(centroid, centroid, d->env.dim)));
+        sink->cell(sink->to, "clusters", i, "centroid_norm", sqrt((double)d->lists.norm_sq[i]));
     }
     return OK;
 }
@@ -84,7 +82,8 @@ static uint64_t view_bytes(const struct divf_lists *l, const struct divf_view *v
 {
     uint64_t blocks = (v->capacity + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
     return sizeof *v +
-           v->capacity * (l->env->dim * sizeof(float) + sizeof *v->version + sizeof *v->list) +
+           v->capacity *
+               ((l->env->dim + 1) * sizeof(float) + sizeof *v->version + sizeof *v->list) +
            (l->sketch ? blocks * l->sketch->block_bytes : 0);
 }
 

@@ -32,7 +32,8 @@ static bool reserve(struct sharded *s, size_t n)
         ok = ok && mem_fit(mem, &p->starts, room, sizeof *p->starts) &&
              mem_fit(mem, &p->by_start, room, sizeof *p->by_start);
     if (s->params.placement == PLACE_CLUSTER)
-        ok = ok && mem_fit(mem, &p->centroids, room, dim * sizeof *p->centroids);
+        ok = ok && mem_fit(mem, &p->centroids, room, dim * sizeof *p->centroids) &&
+             mem_fit(mem, &p->norms, room, sizeof *p->norms);
     p->room = ok ? room : p->room;
     return ok;
 }
@@ -67,14 +68,23 @@ void placement_free(struct sharded *s)
     mem_free(mem, s->placement.starts);
     mem_free(mem, s->placement.by_start);
     mem_free(mem, s->placement.centroids);
+    mem_free(mem, s->placement.norms);
     s->placement = (struct bucket_placement){ 0 };
+}
+
+static void take_norms(struct sharded *s)
+{
+    struct bucket_placement *p = &s->placement;
+    p->norm_max = nearest_centroid_norms(s->base.env.kernels, p->centroids, p->n_buckets,
+                                         s->base.env.dim, p->norms);
+    p->version++;
 }
 
 void placement_set_centroid(struct sharded *s, uint32_t bucket, const float *centroid)
 {
     const size_t dim = s->base.env.dim;
     memcpy(s->placement.centroids + bucket * dim, centroid, dim * sizeof *centroid);
-    s->placement.version++;
+    take_norms(s);
 }
 
 /* How many buckets start at or before the id. */
@@ -108,7 +118,10 @@ int placement_add(struct sharded *s, uint32_t shard, const float *centroid, uint
     p->n_buckets++;
     if (s->params.placement == PLACE_CLUSTER) {
         const size_t dim = s->base.env.dim;
-        memcpy(p->centroids + *bucket * dim, centroid, dim * sizeof *centroid);
+        float *own = p->centroids + *bucket * dim;
+        memcpy(own, centroid, dim * sizeof *centroid);
+        p->norm_max = fmaxf(p->norm_max, nearest_centroid_norms(s->base.env.kernels, own, 1, dim,
+                                                                p->norms + *bucket));
         p->version++;
     }
     return OK;
@@ -136,7 +149,8 @@ int placement_nearest(struct sharded *s, struct vectors v, size_t n, uint32_t *o
 {
     const struct bucket_placement *p = &s->placement;
     const struct index_env *env = &s->base.env;
-    const struct centroids centroids = { p->centroids, p->n_buckets, env->dim, p->version };
+    const struct centroids centroids = { p->centroids, p->norms, p->norm_max,
+                                         p->n_buckets, env->dim, p->version };
     const float *rows = NULL;
     float *owned;
     if (p->n_buckets == 0)
@@ -281,7 +295,7 @@ int placement_train(struct sharded *s, struct vectors sample)
     if (rc == OK)
         rc = kmeans_train(env, &options, rows, sample.n, p->centroids, &p->n_buckets);
     if (rc == OK) {
-        p->version++;
+        take_norms(s);
         rc = placement_nearest(s, sample, 1, of);
     }
     for (size_t i = 0; rc == OK && i < sample.n; i++)

@@ -92,7 +92,7 @@ int sharded_memory(const struct index *index, struct memory_use *use)
     if (p->starts)
         each += sizeof *p->starts + sizeof *p->by_start;
     if (p->centroids)
-        each += index->env.dim * sizeof *p->centroids;
+        each += index->env.dim * sizeof *p->centroids + sizeof *p->norms;
     use->other += sizeof *s + s->room_shards * sizeof *s->shards + p->room * each;
     return rc;
 }

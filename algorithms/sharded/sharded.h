@@ -52,6 +52,8 @@ struct bucket_placement {
     uint64_t *starts;   /* PLACE_RANGE: the first id of each bucket */
     uint32_t *by_start; /* PLACE_RANGE: the buckets, in that order */
     float *centroids;   /* PLACE_CLUSTER: n_buckets x dim; NULL: not trained */
+    float *norms;
+    float norm_max;
     uint64_t version;
     size_t room; /* buckets that the arrays have space for */
 };

@@ -20,19 +20,19 @@ struct refining {
     struct vectors rows;
     struct mem_group memory; /* of the arrays below */
     size_t n, dim, n_groups, widest;
-    float *groups;       /* n_groups x dim */
-    float *centres;      /* n x dim, group by group */
-    uint32_t *member;    /* n: index of that centre among the caller's */
-    uint32_t *start;     /* n_groups + 1: of its centres */
-    uint32_t *centre_of; /* rows.n: index of its centre among the caller's */
-    uint32_t *order;     /* rows.n: rows by centre */
-    uint32_t *first;     /* n + 2: of a centre's rows in order */
-    float *block;        /* ROWS_AT_ONCE x dim */
-    uint32_t *near;      /* ROWS_AT_ONCE x GROUPS_NEAR */
-    float *distances;    /* widest, for each worker */
-    double *sums;        /* dim, for each worker */
-    size_t s, at;        /* groups searched per row; the first row of the block */
-    void *to;            /* the caller's centres */
+    float *groups, *norm_sq; /* n_groups x dim */
+    float *centres;          /* n x dim, group by group */
+    uint32_t *member;        /* n: index of that centre among the caller's */
+    uint32_t *start;         /* n_groups + 1: of its centres */
+    uint32_t *centre_of;     /* rows.n: index of its centre among the caller's */
+    uint32_t *order;         /* rows.n: rows by centre */
+    uint32_t *first;         /* n + 2: of a centre's rows in order */
+    float *block;            /* ROWS_AT_ONCE x dim */
+    uint32_t *near;          /* ROWS_AT_ONCE x GROUPS_NEAR */
+    float *distances;        /* widest, for each worker */
+    double *sums;            /* dim, for each worker */
+    size_t s, at;            /* groups searched per row; the first row of the block */
+    void *to;                /* the caller's centres */
 };
 
 static int no_memory(const struct refining *r)
@@ -42,7 +42,13 @@ static int no_memory(const struct refining *r)
 
 static struct centroids centroids_of(const struct refining *r)
 {
-    return (struct centroids){ r->groups, r->n_groups, r->dim, 0 };
+    return (struct centroids){ r->groups,
+                               r->norm_sq,
+                               nearest_centroid_norms(r->env->kernels, r->groups, r->n_groups,
+                                                      r->dim, r->norm_sq),
+                               r->n_groups,
+                               r->dim,
+                               0 };
 }
 
 static int allocate(struct refining *r)
@@ -52,6 +58,7 @@ static int allocate(struct refining *r)
 
     r->n_groups = (size_t)ceil(sqrt((double)n));
     r->groups = mem_group_array(g, r->n_groups * r->dim, sizeof *r->groups);
+    r->norm_sq = mem_group_array(g, r->n_groups, sizeof *r->norm_sq);
     r->centres = mem_group_array(g, n * r->dim, sizeof *r->centres);
     r->member = mem_group_array(g, n, sizeof *r->member);
     r->start = mem_group_array(g, r->n_groups + 2, sizeof *r->start);

@@ -18,7 +18,7 @@ struct lloyd {
     const float *rows;
     size_t n, dim, k;
     struct mem_group memory; /* of the arrays below but the centroids */
-    float *centroids;
+    float *centroids, *norm_sq;
     uint32_t *assigned, *previous, *order; /* n */
     uint32_t *start;                       /* k + 1: cluster c is order[start[c] .. start[c + 1]) */
     double *sums;                          /* dim for each worker */
@@ -27,6 +27,7 @@ struct lloyd {
 static bool lloyd_alloc(struct lloyd *l)
 {
     struct mem_group *g = &l->memory;
+    l->norm_sq = mem_group_array(g, l->k, sizeof *l->norm_sq);
     l->assigned = mem_group_array(g, l->n, sizeof *l->assigned);
     l->previous = mem_group_array(g, l->n, sizeof *l->previous);
     l->order = mem_group_array(g, l->n, sizeof *l->order);
@@ -37,7 +38,8 @@ static bool lloyd_alloc(struct lloyd *l)
 
 static int lloyd_assign(struct lloyd *l, const struct kmeans_options *options, bool again)
 {
-    struct centroids centroids = { l->centroids, l->k, l->dim, 0 };
+    float max = nearest_centroid_norms(l->env->kernels, l->centroids, l->k, l->dim, l->norm_sq);
+    struct centroids centroids = { l->centroids, l->norm_sq, max, l->k, l->dim, 0 };
     int rc = options->nearest
                  ? options->nearest(options->to, &centroids, l->rows, l->n, l->assigned)
              : again ? nearest_again(l->env, &centroids, l->rows, l->n, l->assigned)

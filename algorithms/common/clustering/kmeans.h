@@ -17,13 +17,18 @@
 
 /* 1. Nearest centroids */
 
-/* Centroids, borrowed: rows n x dim. */
+/* Centroids, borrowed: rows n x dim, norm_sq[i] = |centroid i|^2. */
 struct centroids {
-    const float *rows;
+    const float *rows, *norm_sq;
+    float norm_sq_max;
     size_t n, dim;
     uint64_t version; /* changes whenever the centroids do, so that a struct nearest can reuse what
                          it derived from them; 0: unknown */
 };
+
+/* Writes |row|^2 of each row and returns the largest (0 for no rows). */
+float nearest_centroid_norms(const struct kernels *, const float *rows, size_t n, size_t dim,
+                             float *norm_sq);
 
 /* Rows per call at most: their scores and a tile of centroids stay in L2. */
 enum { NEAREST_ROWS = 256 };
@@ -41,7 +46,7 @@ size_t nearest_bytes(const struct nearest *);
 void nearest_rows(struct nearest *, const struct kernels *, const struct centroids *,
                   const float *rows, size_t n, size_t s, uint32_t *out);
 
-/* The same for one row, without scratch: one pass over the centroids. distances: space for one float
+/* The same for one row, without BLAS: one pass over the centroids. distances: space for one float
  * per centroid. */
 void nearest_one(const struct kernels *, const struct centroids *, const float *row, size_t s,
                  float *distances, uint32_t *out);
@@ -49,7 +54,7 @@ void nearest_one(const struct kernels *, const struct centroids *, const float *
 /* The same for any n, on env's pool. ERR_NO_MEMORY. */
 int nearest_all(const struct index_env *, const struct centroids *, const float *rows, size_t n,
                 size_t s, uint32_t *out);
-/* The same for s = 1, of centroids of env's dimension. */
+/* The same for s = 1, of centroids of env's dimension without their norms. */
 int nearest_among(const struct index_env *, const float *centroids, size_t n_centroids,
                   const float *rows, size_t n, uint32_t *out);
 /* The same for s = 1, faster if out holds for each row a centroid that is likely its nearest. */

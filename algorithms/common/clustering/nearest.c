@@ -1,33 +1,59 @@
 /* nearest.c - the nearest of many centroids for blocks of rows: by codes of the centroids
- * (centroid_codes.h) where these serve, else by all distances. */
+ * (centroid_codes.h) where the processor has byte products, else by matrix products, with exact
+ * distances for near ties. */
 #include "algorithms/common/clustering/centroid_codes.h"
 #include "algorithms/common/clustering/kmeans.h"
 
+#include <cblas.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/common/concurrency/blas_threads.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
-/* Centroids whose distances to a block of rows are computed together, so that they stay in L2. */
+/* Centroids per tile: NEAREST_ROWS x NEAREST_TILE scores are 512 KiB, half of a usual L2. With
+   tiles of half the size, packing the rows for each tile took measurable time. */
 enum { NEAREST_TILE = 512 };
 
 struct near_centroid {
-    float distance;
+    float score; /* |c|^2 - 2 <row, c>: the distance less |row|^2 */
     uint32_t centroid;
+};
+
+/* State of one row over all tiles: the `capacity` best scores, ascending. */
+struct row_state {
+    struct near_centroid *best;
+    uint32_t n;
+    bool dropped; /* some scores were not kept; all of them are >= the last kept */
+    float slack;  /* two scores closer than this may be in either order */
 };
 
 struct nearest {
     struct mem *mem;
-    size_t bytes;
+    size_t capacity, bytes;
     struct centroid_codes codes; /* made on first use, and again for another version */
     int8_t *row_codes;           /* CODE_ROWS x code_dim */
     size_t row_codes_capacity;
-    float *scores;              /* NEAREST_ROWS x NEAREST_TILE */
-    struct near_centroid *best; /* NEAREST_ROWS x s_max */
-    struct mem_group arrays;    /* those from the scores on */
+    float *scores;                    /* NEAREST_ROWS x NEAREST_TILE */
+    struct near_centroid *candidates; /* NEAREST_ROWS x capacity */
+    struct row_state *rows;           /* NEAREST_ROWS */
+    uint32_t *positions;              /* NEAREST_TILE */
+    struct mem_group arrays;          /* those from the scores on */
 };
+
+float nearest_centroid_norms(const struct kernels *kernels, const float *rows, size_t n, size_t dim,
+                             float *norm_sq)
+{
+    float max = 0;
+    for (size_t i = 0; i < n; i++) {
+        norm_sq[i] = kernels->ip_f32(rows + i * dim, rows + i * dim, dim);
+        max = fmaxf(max, norm_sq[i]);
+    }
+    return max;
+}
 
 struct nearest *nearest_create(struct mem *mem, size_t s_max)
 {
@@ -35,15 +61,20 @@ struct nearest *nearest_create(struct mem *mem, size_t s_max)
     if (!t)
         return NULL;
     t->mem = mem;
+    t->capacity = 2 * s_max + 14;
     t->arrays.mem = mem;
     t->scores = mem_group_array(&t->arrays, (size_t)NEAREST_ROWS * NEAREST_TILE, sizeof *t->scores);
-    t->best = mem_group_array(&t->arrays, NEAREST_ROWS * s_max, sizeof *t->best);
+    t->candidates = mem_group_array(&t->arrays, NEAREST_ROWS * t->capacity, sizeof *t->candidates);
+    t->rows = mem_group_array(&t->arrays, NEAREST_ROWS, sizeof *t->rows);
+    t->positions = mem_group_array(&t->arrays, NEAREST_TILE, sizeof *t->positions);
     if (t->arrays.failed) {
         nearest_destroy(mem, t);
         return NULL;
     }
-    t->bytes =
-        sizeof *t + NEAREST_ROWS * (NEAREST_TILE * sizeof *t->scores + s_max * sizeof *t->best);
+    t->bytes = sizeof *t +
+               NEAREST_ROWS * (NEAREST_TILE * sizeof *t->scores +
+                               t->capacity * sizeof *t->candidates + sizeof *t->rows) +
+               NEAREST_TILE * sizeof *t->positions;
     return t;
 }
 
@@ -62,35 +93,118 @@ size_t nearest_bytes(const struct nearest *t)
     return t->bytes + t->row_codes_capacity + centroid_codes_bytes(&t->codes);
 }
 
-/* Puts the centroid among the n nearest, ascending, of which s are kept. */
-static void keep(struct near_centroid *best, size_t n, size_t s, struct near_centroid c)
+/* An upper bound of the s-th smallest of n >= s scores: the largest of the minima of s groups. */
+static float group_bound(const struct kernels *kernels, const float *scores, size_t n, size_t s)
 {
-    size_t at = n < s ? n : s;
-    if (at == s && c.distance >= best[--at].distance)
-        return;
-    for (; at > 0 && best[at - 1].distance > c.distance; at--)
-        best[at] = best[at - 1];
-    best[at] = c;
+    float bound = -INFINITY;
+    for (size_t g = 0; g < s; g++) {
+        size_t first = g * n / s, end = (g + 1) * n / s;
+        bound = fmaxf(bound, scores[first + kernels->argmin_f32(scores + first, end - first)]);
+    }
+    return bound;
 }
 
-static void nearest_by_distance(struct nearest *t, const struct kernels *kernels,
-                                const struct centroids *centroids, const float *rows, size_t n,
-                                size_t s, uint32_t *out)
+static void keep_candidate(struct row_state *row, size_t capacity, struct near_centroid c)
 {
-    const size_t dim = centroids->dim;
-    for (size_t first = 0; first < centroids->n; first += NEAREST_TILE) {
-        const size_t left = centroids->n - first;
-        const size_t width = left < NEAREST_TILE ? left : NEAREST_TILE;
-        for (size_t i = 0; i < n; i++) {
-            kernels->l2sq_f32_1n(rows + i * dim, centroids->rows + first * dim, width, dim,
-                                 t->scores);
-            for (size_t c = 0; c < width; c++)
-                keep(t->best + i * s, first + c, s,
-                     (struct near_centroid){ t->scores[c], (uint32_t)(first + c) });
-        }
+    if (row->n == capacity) {
+        row->dropped = true;
+        if (c.score >= row->best[capacity - 1].score)
+            return;
+        row->n--;
     }
-    for (size_t i = 0; i < n * s; i++)
-        out[i] = t->best[i].centroid;
+    size_t at = row->n++;
+    for (; at > 0 && row->best[at - 1].score > c.score; at--)
+        row->best[at] = row->best[at - 1];
+    row->best[at] = c;
+}
+
+static void offer_tile(struct nearest *t, const struct kernels *kernels, struct row_state *row,
+                       const float *scores, size_t first, size_t n, size_t s)
+{
+    float limit = row->n >= s ? row->best[s - 1].score : INFINITY;
+    if (n >= s)
+        limit = fminf(limit, group_bound(kernels, scores, n, s));
+    size_t found = kernels->at_most_f32(scores, n, limit + row->slack, t->positions);
+    for (size_t i = 0; i < found; i++) {
+        uint32_t at = t->positions[i];
+        keep_candidate(row, t->capacity,
+                       (struct near_centroid){ scores[at], (uint32_t)first + at });
+    }
+}
+
+static int by_score(const void *a, const void *b)
+{
+    const struct near_centroid *x = a, *y = b;
+    if (x->score != y->score)
+        return x->score < y->score ? -1 : 1;
+    return x->centroid < y->centroid ? -1 : x->centroid > y->centroid;
+}
+
+static size_t tile_width(const struct centroids *centroids, size_t first)
+{
+    return centroids->n - first < NEAREST_TILE ? centroids->n - first : NEAREST_TILE;
+}
+
+/* Chooses the s best by exact distance among the candidates whose order rounding leaves open. */
+static void choose_exactly(struct row_state *row, const struct kernels *kernels,
+                           const struct centroids *centroids, const float *vector, size_t s,
+                           uint32_t *out, float *scratch)
+{
+    float cut = row->best[s - 1].score + row->slack;
+    size_t n = s;
+    while (n < row->n && row->best[n].score <= cut)
+        n++;
+    if (n == row->n && row->dropped) { /* more ties than the candidates hold: scan all centroids */
+        row->n = 0;
+        for (size_t c = 0; c < centroids->n; c++) {
+            if (c % NEAREST_TILE == 0)
+                kernels->l2sq_f32_1n(vector, centroids->rows + c * centroids->dim,
+                                     tile_width(centroids, c), centroids->dim, scratch);
+            keep_candidate(row, s,
+                           (struct near_centroid){ scratch[c % NEAREST_TILE], (uint32_t)c });
+        }
+    } else if (n > s) {
+        for (size_t i = 0; i < n; i++)
+            kernels->l2sq_f32_1n(vector, centroids->rows + row->best[i].centroid * centroids->dim,
+                                 1, centroids->dim, &row->best[i].score);
+        qsort(row->best, n, sizeof *row->best, by_score);
+    }
+    for (size_t i = 0; i < s; i++)
+        out[i] = row->best[i].centroid;
+}
+
+/* The rounding error of a score. Scores are float sums of dim products of size up to |row| |c|;
+   their error grows with the square root of dim. The factor covers the rounding of the exact
+   distance as well. */
+static float score_slack(float row_norm_sq, const struct centroids *centroids)
+{
+    return 0x1p-23f * (8 + 2 * sqrtf((float)centroids->dim)) *
+           (row_norm_sq + centroids->norm_sq_max);
+}
+
+static void nearest_by_product(struct nearest *t, const struct kernels *kernels,
+                               const struct centroids *centroids, const float *rows, size_t n,
+                               size_t s, uint32_t *out)
+{
+    size_t dim = centroids->dim;
+    for (size_t i = 0; i < n; i++) {
+        float norm_sq = kernels->ip_f32(rows + i * dim, rows + i * dim, dim);
+        t->rows[i] = (struct row_state){ t->candidates + i * t->capacity, 0, false,
+                                         score_slack(norm_sq, centroids) };
+    }
+    blas_threads_one();
+    for (size_t first = 0; first < centroids->n; first += NEAREST_TILE) {
+        size_t width = tile_width(centroids, first);
+        for (size_t i = 0; i < n; i++)
+            memcpy(t->scores + i * width, centroids->norm_sq + first, width * sizeof *t->scores);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n, (int)width, (int)dim, -2, rows,
+                    (int)dim, centroids->rows + first * dim, (int)dim, 1, t->scores, (int)width);
+        for (size_t i = 0; i < n; i++)
+            offer_tile(t, kernels, &t->rows[i], t->scores + i * width, first, width, s);
+    }
+    blas_threads_back();
+    for (size_t i = 0; i < n; i++)
+        choose_exactly(&t->rows[i], kernels, centroids, rows + i * dim, s, out + i * s, t->scores);
 }
 
 /* Rows whose bounds of n centroids fit into the array of scores. */
@@ -128,7 +242,7 @@ void nearest_rows(struct nearest *t, const struct kernels *kernels,
         ready = (n >= CODES_PAY_ROWS || centroids->version != 0) &&
                 centroid_codes_make(&t->codes, t->mem, kernels, centroids);
     if (!ready || !nearest_by_codes(t, &t->codes, kernels, centroids, rows, n, s, false, out))
-        nearest_by_distance(t, kernels, centroids, rows, n, s, out);
+        nearest_by_product(t, kernels, centroids, rows, n, s, out);
 }
 
 void nearest_one(const struct kernels *kernels, const struct centroids *centroids, const float *row,
@@ -162,7 +276,7 @@ static int nearest_chunk(void *arg, size_t first, size_t end, size_t worker)
     uint32_t *out = job->out + first * job->s;
     if (!job->codes || !nearest_by_codes(t, job->codes, kernels, job->centroids, rows, end - first,
                                          job->s, job->guessed, out))
-        nearest_by_distance(t, kernels, job->centroids, rows, end - first, job->s, out);
+        nearest_by_product(t, kernels, job->centroids, rows, end - first, job->s, out);
     return OK;
 }
 
@@ -201,8 +315,16 @@ int nearest_all(const struct index_env *env, const struct centroids *centroids, 
 int nearest_among(const struct index_env *env, const float *centroids, size_t n_centroids,
                   const float *rows, size_t n, uint32_t *out)
 {
-    const struct centroids c = { centroids, n_centroids, env->dim, 0 };
-    return nearest_all(env, &c, rows, n, 1, out);
+    float *norm_sq = mem_array(env->mem, n_centroids, sizeof *norm_sq);
+
+    if (!norm_sq)
+        return fail(env->error, ERR_NO_MEMORY, "assigning %zu rows: out of memory", n);
+    const float most =
+        nearest_centroid_norms(env->kernels, centroids, n_centroids, env->dim, norm_sq);
+    const struct centroids c = { centroids, norm_sq, most, n_centroids, env->dim, 0 };
+    const int rc = nearest_all(env, &c, rows, n, 1, out);
+    mem_free(env->mem, norm_sq);
+    return rc;
 }
 
 int nearest_again(const struct index_env *env, const struct centroids *centroids, const float *rows,

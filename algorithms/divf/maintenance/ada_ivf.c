@@ -60,7 +60,7 @@ static double size_score(double live, double fair)
 static double drift_score(const struct divf *d, size_t list)
 {
     const float *centroid = d->lists.centroids + list * d->env.dim;
-    const double norm_sq = (double)d->env.kernels->ip_f32(centroid, centroid, d->env.dim);
+    const double norm_sq = (double)d->lists.norm_sq[list];
     const double moved =
         (double)d->env.kernels->l2sq_f32(d->maintenance->mean, centroid, d->env.dim);
     return norm_sq > 0 ? sqrt(moved / norm_sq) : moved > 0;

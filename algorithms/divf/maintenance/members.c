@@ -57,6 +57,7 @@ static int make_scratch(struct divf *d)
         u->sums = mem_group_array(g, d->env.dim, sizeof *u->sums);
         u->answer = mem_group_array(g, NEAREST_ROWS * lists, sizeof *u->answer);
         u->near = mem_group_array(g, near * d->env.dim, sizeof *u->near);
+        u->near_norm = mem_group_array(g, near, sizeof *u->near_norm);
         u->near_list = mem_group_array(g, near, sizeof *u->near_list);
         u->answer_lists = u->nearest && !g->failed ? lists : 0;
         u->near_capacity = near;

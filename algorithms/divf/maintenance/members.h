@@ -69,7 +69,7 @@ struct divf_maintainer {
     size_t answer_lists; /* soft_k + 1; 0: not allocated */
     uint32_t *slots, *to;
     size_t slots_capacity;
-    float *near; /* centroids in reach of a list: reassign_lists + 2 */
+    float *near, *near_norm; /* centroids in reach of a list: reassign_lists + 2 */
     uint32_t *near_list;
     size_t near_capacity, n_near;
     uint64_t near_version;

@@ -35,6 +35,7 @@ static void near_add(struct divf *d, const float *centroid, uint32_t list)
     size_t dim = d->env.dim;
     float *to = u->near + u->n_near * dim;
     memcpy(to, centroid, dim * sizeof *to);
+    nearest_centroid_norms(d->env.kernels, to, 1, dim, u->near_norm + u->n_near);
     u->near_list[u->n_near++] = list;
 }
 
@@ -62,7 +63,11 @@ static void find_near(struct divf *d, size_t list)
 static void nearest_of_near(struct divf *d, size_t n)
 {
     struct divf_maintainer *u = d->maintenance;
-    struct centroids centroids = { u->near, u->n_near, d->env.dim, u->near_version };
+    float longest = 0;
+    for (size_t i = 0; i < u->n_near; i++)
+        longest = fmaxf(longest, u->near_norm[i]);
+    struct centroids centroids = { u->near,   u->near_norm, longest,
+                                   u->n_near, d->env.dim,   u->near_version };
     nearest_rows(u->nearest_near, d->env.kernels, &centroids, u->rows, n, 1, u->answer);
 }
 

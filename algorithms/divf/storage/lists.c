@@ -44,6 +44,7 @@ static void free_view(struct mem *mem, struct divf_view *v)
         return;
     mem_free(mem, v->list);
     mem_free(mem, v->centroids);
+    mem_free(mem, v->norm_sq);
     mem_free(mem, v->version);
     mem_free(mem, v->centroid_codes);
     mem_free(mem, v);

@@ -13,12 +13,14 @@
 
 struct centroids divf_centroids(const struct divf_lists *l)
 {
-    return (struct centroids){ l->centroids, l->n, l->env->dim, l->codebook };
+    return (struct centroids){ l->centroids, l->norm_sq,  l->norm_sq_max,
+                               l->n,         l->env->dim, l->codebook };
 }
 
 struct centroids divf_view_centroids(const struct divf *d, const struct divf_view *v)
 {
-    return (struct centroids){ v->centroids, v->n, d->env.dim, v->codebook };
+    return (struct centroids){ v->centroids, v->norm_sq, v->norm_sq_max,
+                               v->n,         d->env.dim, v->codebook };
 }
 
 /* ------------------------------------------------------------------------------ the arrays */
@@ -36,6 +38,7 @@ static bool set_fit(const struct divf_lists *lists, struct divf_view *v, size_t 
         return true;
     if (!mem_fit(env->mem, &v->list, capacity, sizeof *v->list) ||
         !mem_fit(env->mem, &v->centroids, capacity, env->dim * sizeof(float)) ||
+        !mem_fit(env->mem, &v->norm_sq, capacity, sizeof *v->norm_sq) ||
         !mem_fit(env->mem, &v->version, capacity, sizeof *v->version))
         return false;
     if (lists->sketch) {
@@ -56,6 +59,7 @@ static void work_on(struct divf_lists *lists, unsigned set)
     lists->working = set;
     lists->list = v->list;
     lists->centroids = v->centroids;
+    lists->norm_sq = v->norm_sq;
     lists->version = v->version;
     lists->centroid_codes = v->centroid_codes;
 }
@@ -82,6 +86,7 @@ static void copy_list(struct divf_lists *lists, struct divf_view *to, size_t lis
     size_t dim = lists->env->dim, block = list / QUANTIZER_BLOCK;
     unsigned at = (unsigned)(list % QUANTIZER_BLOCK);
     to->list[list] = lists->list[list];
+    to->norm_sq[list] = lists->norm_sq[list];
     to->version[list] = lists->version[list];
     memcpy(to->centroids + list * dim, lists->centroids + list * dim, dim * sizeof(float));
     if (lists->sketch) {
@@ -118,6 +123,7 @@ void divf_lists_publish(struct divf *d)
     if (!lists->changed)
         return;
     v->n = lists->n;
+    v->norm_sq_max = lists->norm_sq_max;
     v->centroid_error = lists->centroid_error;
     v->lift = lists->space.lift;
     v->codebook = lists->codebook;
@@ -154,6 +160,9 @@ static void centroid_changed(struct divf_lists *lists, size_t list)
     lists->changed = true;
     lists->dirty[list] = 1;
     lists->version[list] = lists->list[list]->version;
+    lists->norm_sq_max =
+        fmaxf(lists->norm_sq_max, nearest_centroid_norms(lists->env->kernels, centroid, 1,
+                                                         lists->env->dim, lists->norm_sq + list));
     if (lists->work_centroids)
         quantizer_transform(lists->quantizer, centroid, 1,
                             lists->work_centroids + list * lists->quantizer->work_dim);

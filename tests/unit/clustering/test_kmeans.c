@@ -45,10 +45,12 @@ static int near_order(const void *a, const void *b)
 static void expect_nearest(struct points *p, const float *centroids, size_t k, size_t s)
 {
     const struct kernels *kernels = p->bench.env.kernels;
-    float *distances = calloc(k, sizeof *distances);
+    float *norms = calloc(k, sizeof *norms), *distances = calloc(k, sizeof *distances);
     struct near *all = calloc(k, sizeof *all);
     uint32_t *out = calloc(p->n * s, sizeof *out), one[16];
-    struct centroids c = { centroids, k, p->dim, 0 };
+    struct centroids c = {
+        centroids, norms, nearest_centroid_norms(kernels, centroids, k, p->dim, norms), k, p->dim, 0
+    };
     assert_ok(nearest_all(&p->bench.env, &c, p->rows, p->n, s, out), &p->bench.error);
     for (size_t i = 0; i < p->n; i++) {
         kernels->l2sq_f32_1n(p->rows + i * p->dim, centroids, k, p->dim, distances);
@@ -67,6 +69,7 @@ static void expect_nearest(struct points *p, const float *centroids, size_t k, s
             assert_int_equal(one[a], all[a].centroid);
         }
     }
+    free(norms);
     free(distances);
     free(all);
     free(out);
@@ -193,11 +196,12 @@ static void test_nearest_scratch_is_used_again(void **state)
         p.bench.mem.fail_at = fail_at;
         for (uint64_t version = 1; version <= 8; version++) {
             const size_t k = 300 - 30 * version;
-            float *rows = calloc(k * 31, sizeof *rows);
+            float *rows = calloc(k * 31, sizeof *rows), *norms = calloc(k, sizeof *norms);
             float *distances = calloc(k, sizeof *distances);
             uint32_t out[120], one;
             test_fill_f32(&p.rng, rows, k, 31, 5, 1);
-            struct centroids c = { rows, k, 31, version % 4 };
+            struct centroids c = { rows, norms, nearest_centroid_norms(kernels, rows, k, 31, norms),
+                                   k,    31,    version % 4 };
             nearest_rows(t, kernels, &c, p.rows, version % 2 ? 1 : p.n, 1, out);
             nearest_rows(t, kernels, &c, p.rows, p.n, 1, out);
             for (size_t i = 0; i < p.n; i++) {
@@ -205,6 +209,7 @@ static void test_nearest_scratch_is_used_again(void **state)
                 assert_int_equal(out[i], one);
             }
             free(rows);
+            free(norms);
             free(distances);
         }
         assert_true(nearest_bytes(t) <= mem_live(&p.bench.mem));

@@ -8,7 +8,7 @@ enum { N = 6000, DIM = 24, LISTS = 40 };
 
 struct world {
     struct test_bench bench;
-    float *rows, *centroids;
+    float *rows, *centroids, norm_sq[LISTS];
     struct centroids lists;
 };
 
@@ -28,7 +28,10 @@ static void world_open(struct world *w, size_t threads)
     assert_ok(kmeans_train(&w->bench.env, &options, w->rows, N, w->centroids, &made),
               &w->bench.error);
     assert_int_equal(made, LISTS);
-    w->lists = (struct centroids){ .rows = w->centroids, .n = LISTS, .dim = DIM };
+    w->lists =
+        (struct centroids){ .rows = w->centroids, .norm_sq = w->norm_sq, .n = LISTS, .dim = DIM };
+    w->lists.norm_sq_max =
+        nearest_centroid_norms(w->bench.env.kernels, w->centroids, LISTS, DIM, w->norm_sq);
 }
 
 static void world_close(struct world *w)
@@ -82,7 +85,7 @@ static void test_numbers_of_lists(void **state)
     enum { MOST = 97 };
     struct test_bench bench;
     struct rng r = rng_at(test_seed(), 23);
-    static float rows[N * DIM], centroids[2][MOST * DIM];
+    static float rows[N * DIM], centroids[2][MOST * DIM], norm_sq[MOST];
     test_bench_begin(&bench, INDEX_F32, INDEX_L2SQ, DIM, 1);
     test_fill_f32(&r, rows, N, DIM, 60, 1.2);
     test_fill_f32(&r, centroids[0], MOST, DIM, 60, 1.2);
@@ -91,7 +94,11 @@ static void test_numbers_of_lists(void **state)
         for (size_t i = 0; i < n; i++)
             memcpy(centroids[1] + i * DIM, centroids[0] + (n - 1 - i) * DIM, DIM * sizeof(float));
         for (size_t t = 0; t < 2; t++) {
-            struct centroids lists = { .rows = centroids[t], .n = n, .dim = DIM };
+            struct centroids lists = {
+                .rows = centroids[t], .norm_sq = norm_sq, .n = n, .dim = DIM
+            };
+            lists.norm_sq_max =
+                nearest_centroid_norms(bench.env.kernels, centroids[t], n, DIM, norm_sq);
             assert_ok(divf_stop_rule_train(&rule[t], &bench.env, &lists, 1, rows, N), &bench.error);
         }
         for (size_t i = 0; i < STOP_WEIGHTS; i++)
@@ -199,11 +206,19 @@ static void test_little_to_learn_from(void **state)
         assert_ok(divf_stop_rule_train(&r, &w.bench.env, &w.lists, 1, w.rows, n), &w.bench.error);
         assert_memory_equal(&r, &usual, sizeof r);
     }
-    const struct centroids one = { .rows = w.centroids, .n = 1, .dim = DIM };
+    const struct centroids one = { .rows = w.centroids,
+                                   .norm_sq = w.norm_sq,
+                                   .norm_sq_max = w.lists.norm_sq_max,
+                                   .n = 1,
+                                   .dim = DIM };
     assert_ok(divf_stop_rule_train(&r, &w.bench.env, &one, 1, w.rows, N), &w.bench.error);
     assert_memory_equal(&r, &usual, sizeof r);
     /* Two lists with every row in both; all rows equal. */
-    const struct centroids two = { .rows = w.centroids, .n = 2, .dim = DIM };
+    const struct centroids two = { .rows = w.centroids,
+                                   .norm_sq = w.norm_sq,
+                                   .norm_sq_max = w.lists.norm_sq_max,
+                                   .n = 2,
+                                   .dim = DIM };
     assert_ok(divf_stop_rule_train(&r, &w.bench.env, &two, 5, w.rows, N), &w.bench.error);
     expect_monotone(&r);
     for (size_t i = DIM; i < (size_t)N * DIM; i++)

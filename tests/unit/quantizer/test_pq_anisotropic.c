@@ -40,7 +40,7 @@ static void world_make(struct world *w, size_t dim)
     assert_int_equal(made, LISTS);
     for (size_t i = 0; i < N; i++) {
         float distances[LISTS];
-        nearest_one(w->b.env.kernels, &(struct centroids){ w->centroids, LISTS, dim, 0 },
+        nearest_one(w->b.env.kernels, &(struct centroids){ w->centroids, NULL, 0, LISTS, dim, 0 },
                     w->rows + i * dim, 1, distances, &w->list[i]);
     }
 }

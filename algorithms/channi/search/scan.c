@@ -121,6 +121,7 @@ void channi_scan_delta(struct channi_query_context *s, const struct channi_clust
     const size_t n_fields = cl->delta.n_fields;
     const struct channi_delta_codes *codes = channi_delta_codes(&cl->delta);
     const uint32_t coded = coded_rows(s, &cl->delta, codes);
+    /* Mostly deleted rows, which are left out before they are compared. */
     const bool few_seen = s->coded && codes && !s->q->hits && coded == 0;
     size_t measured = 0;
 

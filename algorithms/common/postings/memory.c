@@ -102,8 +102,8 @@ static int memory_open(struct posting_store **store, const struct index_env *env
     return OK;
 }
 
-/* Growth by an eighth, not by doubling: there are many postings, and an eighth of spare capacity means one
-   copy in some five appends, which take no measurable time beside filing. */
+/* Growth by an eighth, not by doubling: there are many postings. The copies take no measurable time beside
+   filing (docs/decisions.md). */
 static size_t capacity_for(size_t old_length, size_t length)
 {
     return old_length == 0 ? length : length + length / 8;

@@ -31,7 +31,8 @@ extern char **environ;
 static const char *const families[] = { "OPENBLAS_", "GOTO_", "BLIS_",   "MKL_",      "OMP_",
                                         "GOMP_",     "KMP_",  "MALLOC_", "TCMALLOC_", NULL },
                          *const singles[] = { "LD_PRELOAD=", "LD_AUDIT=", "LD_PROFILE=",
-                                              "LD_HWCAP_MASK=", NULL };
+                                              "LD_HWCAP_MASK=", NULL },
+                         *const own[] = { "OPENBLAS_CORETYPE=", NULL };
 
 static bool begins_like(const char *entry, const char *const *names)
 {
@@ -56,8 +57,8 @@ static json_t *variables_removed(void)
     return removed;
 }
 
-/* A new array of the "NAME=value" entries that are still set, sorted by name. GLIBC_TUNABLES is not
-   included, because the launcher sets it. */
+/* A new array of the "NAME=value" entries that are still set, sorted by name. GLIBC_TUNABLES and
+   OPENBLAS_CORETYPE are not included, because the launcher sets them. */
 static json_t *variables_set(void)
 {
     enum { MOST = 100 };
@@ -66,7 +67,8 @@ static json_t *variables_set(void)
     size_t n = 0;
 
     for (char **entry = environ; entry && *entry && n < MOST; entry++)
-        if (begins_like(*entry, families) || begins_like(*entry, singles))
+        if ((begins_like(*entry, families) || begins_like(*entry, singles)) &&
+            !begins_like(*entry, own))
             found[n++] = *entry;
     qsort(found, n, sizeof *found, order_text);
     for (size_t i = 0; i < n; i++)
@@ -279,10 +281,9 @@ static void warn_blas(json_t *warnings)
 
     if (sysinfo_blas_is_below())
         warn(warnings,
-             "OpenBLAS uses its %s kernels, although this processor has AVX-512%s%s%s: ground "
-             "truth, training and methods that use it are slower than they could be",
-             core, asked ? " (OPENBLAS_CORETYPE=" : "", asked ? asked : "",
-             asked ? "; unset it)" : "");
+             "OpenBLAS uses its %s kernels, although this processor has AVX-512: ground "
+             "truth, training and methods that use it are slower than they could be (%s%s)",
+             core, asked ? "OPENBLAS_CORETYPE=" : "start through ./harness", asked ? asked : "");
 }
 
 /* The program requests large pages for its own blocks (src/core/mem.c). The launcher sets

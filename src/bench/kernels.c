@@ -10,7 +10,6 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -237,20 +236,13 @@ static void print_sgemm(struct bench *b)
     }
     openblas_set_num_threads(threads);
     const double gflops = best(rate, REPEATS);
-    const char *core = openblas_get_corename(), *asked = getenv("OPENBLAS_CORETYPE");
     fprintf(b->out,
             "  SGEMM by OpenBLAS     %6.1f GFLOP/s, %.0f %% of the multiply-adds, %s kernels\n",
-            gflops, 50 * gflops / b->multiply_adds_per_ns, core);
-    if (!sysinfo_blas_is_below())
-        return;
-    fprintf(b->out,
-            "warning: OpenBLAS uses its %s kernels, which leave AVX-512 idle. Where that is wider "
-            "than AVX2 "
-            "(not on Zen 4), ground truth and training take up to twice as long.\n",
-            core);
-    if (asked && *asked)
-        fprintf(b->out, "  OPENBLAS_CORETYPE=%s chose them: unset it, or set it to SkylakeX.\n",
-                asked);
+            gflops, 50 * gflops / b->multiply_adds_per_ns, openblas_get_corename());
+    if (sysinfo_blas_is_below())
+        fputs("warning: these leave AVX-512 idle: start through ./harness, or with "
+              "OPENBLAS_CORETYPE=SkylakeX\n",
+              b->out);
 }
 
 /* ----------------------------------------------------------------------------------- the whole */

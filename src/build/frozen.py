@@ -6,8 +6,8 @@
 Runs the quick form of each CONFIG (default: those of configs/papers.txt without the leaderboard, long-life, live-load, model-change and neural) on one thread. A line of the
 file is a cell: its searches and ranges, means of their recall and counts, and a digest of the answers and counts of each.
 --record runs each config twice and writes its lines anew; a cell of which two runs differ has "varies" for a digest and is not
-compared, because clocks or background threads decide there. Sums of floats depend on the instruction set and on OpenBLAS's kernels: with
-AVX-512 these are always those for Skylake-X, and the file holds for a machine that has it. Exit status 1: a cell differs or is missing.
+compared, because clocks or background threads decide there. Sums of floats depend on the instruction set: the file holds for a
+machine with AVX-512. Exit status 1: a cell differs or is missing.
 """
 import argparse
 import hashlib
@@ -32,16 +32,10 @@ def configs_of_papers():
     return list(dict.fromkeys(w[1] for w in words if w[0] not in ("leaderboard", "long-life", "live-load", "model-change", "neural")))
 
 
-def environment():
-    """That of a run, in which OpenBLAS has the same kernels on every processor with AVX-512."""
-    with open("/proc/cpuinfo", encoding="ascii") as file:
-        return os.environ | ({"OPENBLAS_CORETYPE": "SkylakeX"} if "avx512f" in file.read() else {})
-
-
 def run(config, folder):
     """The folder of the config's result."""
-    command = ["build/driftline", "run", "--quick", "--threads", "1", "--no-plots", "--quiet", "--out", folder, config]
-    done = subprocess.run(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    command = ["./harness", "run", "--quick", "--threads", "1", "--no-plots", "--quiet", "--out", folder, config]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     names = os.listdir(folder)
     if len(names) != 1:
         raise NoResult(done.stderr.strip().split("\n")[-1])

@@ -88,18 +88,21 @@ run "$root/harness"
 check "mended" '[ $status = 7 ]'
 has() { grep -qxF -- "$1" environment; }
 # ---- what a shell has preset for libraries
-OPENBLAS_CORETYPE=Haswell OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=1 MKL_NUM_THREADS='1  2' GLIBC_TUNABLES=glibc.malloc.check=3 \
+OPENBLAS_CORETYPE=Nehalem OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=1 MKL_NUM_THREADS='1  2' GLIBC_TUNABLES=glibc.malloc.check=3 \
     LD_PRELOAD='' OMP_X="a
 LD_AUDIT=b" NOMP_X=kept run "$root/harness"
 check "what would throttle or change a library is taken out" \
-    '! grep -qE "^(OPENBLAS_|MALLOC_|LD_PRELOAD)" environment && has NOMP_X=kept && grep -qx "GLIBC_TUNABLES=.*hugetlb=1.*" environment'
+    '! grep -qE "^(OPENBLAS_CORETYPE=Nehalem|MALLOC_|LD_PRELOAD)" environment && has NOMP_X=kept && grep -qx "GLIBC_TUNABLES=.*hugetlb=1.*" environment'
 check "what it was is handed on, and not a word said: a run does that" \
-    '[ ! -s err ] && grep -qx "OPENBLAS_CORETYPE=Haswell" removed && grep -qx "MKL_NUM_THREADS=1  2" removed && grep -qx "GLIBC_TUNABLES=glibc.malloc.check=3" removed'
-OPENBLAS_CORETYPE=Haswell GLIBC_TUNABLES=glibc.malloc.check=3 DRIFTLINE_KEEP_ENV=1 run "$root/harness"
+    '[ ! -s err ] && grep -qx "OPENBLAS_CORETYPE=Nehalem" removed && grep -qx "MKL_NUM_THREADS=1  2" removed && grep -qx "GLIBC_TUNABLES=glibc.malloc.check=3" removed'
+OPENBLAS_CORETYPE=Nehalem GLIBC_TUNABLES=glibc.malloc.check=3 DRIFTLINE_KEEP_ENV=1 run "$root/harness"
 check "unless it is to be kept" \
-    '[ ! -s err ] && has OPENBLAS_CORETYPE=Haswell && has GLIBC_TUNABLES=glibc.malloc.check=3 && has DRIFTLINE_KEEP_ENV=1 && [ "$(cat removed)" = none ]'
+    '[ ! -s err ] && has OPENBLAS_CORETYPE=Nehalem && has GLIBC_TUNABLES=glibc.malloc.check=3 && has DRIFTLINE_KEEP_ENV=1 && [ "$(cat removed)" = none ]'
 DRIFTLINE_NEUTRALISED=x run "$root/harness"
-GLIBC_TUNABLES=$(sed -n 's/^GLIBC_TUNABLES=//p' environment) run "$root/harness"
+core=$(sed -n 's/^OPENBLAS_CORETYPE=//p' environment)
+grep -qw avx2 /proc/cpuinfo && expected='Haswell|SkylakeX' || expected=''
+check "OpenBLAS gets the kernels of the widest instructions" '[[ $core =~ ^($expected)$ ]]'
+GLIBC_TUNABLES=$(sed -n 's/^GLIBC_TUNABLES=//p' environment) OPENBLAS_CORETYPE=$core run "$root/harness"
 check "nothing preset, or by a launcher: nothing is handed on" '[ ! -s err ] && [ "$(cat removed)" = none ]'
 
 exit $failed

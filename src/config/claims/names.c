@@ -129,13 +129,33 @@ static void check_tag(lua_State *L, struct script_place at, const char *what, co
                        what, tag, script_hint(L, tag, names, n));
 }
 
+/* Checks TAG or TAG#i, where i counts the operations of that tag from 1. */
+static void check_numbered(lua_State *L, struct script_place at, const char *what, const char *text)
+{
+    const struct op_list *ops = script_of(L)->experiment->ops;
+    const size_t length = strcspn(text, "#");
+    char tag[100], *end;
+    size_t n = 0;
+    (void)snprintf(tag, sizeof tag, "%.*s", (int)length, text);
+    check_tag(L, at, what, tag);
+    if (!text[length])
+        return;
+    for (size_t i = 0; i < ops->n; i++)
+        n += strcmp(op_tag(&ops->ops[i]), tag) == 0;
+    const unsigned long number = strtoul(text + length + 1, &end, 10);
+    if (*end || number < 1 || number > n)
+        script_fail_at(L, at, ERR_CONFIG, "%s: \"%s\": the tag has operations #1 to #%zu", what,
+                       text, n);
+}
+
 void lua_check_tag(lua_State *L, struct script_place at, const char *what, const char *metric)
 {
     char name[100], tag[100];
     result_metric_split(metric, name, sizeof name, tag, sizeof tag);
-    tag[strcspn(tag, "#")] = '\0';
+    if (json_array_size(script_of(L)->experiment->changed)) /* which may leave fewer operations */
+        tag[strcspn(tag, "#")] = '\0';
     if (*tag)
-        check_tag(L, at, what, tag);
+        check_numbered(L, at, what, tag);
 }
 
 /* A string, or each of an array of them: tags, or axes, which may be METRIC/TAG. */
@@ -149,25 +169,6 @@ static void check_figure_tags(lua_State *L, struct script_place at, const json_t
     const char *text = json_string_value(strings), *slash = text ? strchr(text, '/') : NULL;
     if (text && (tags || slash))
         check_tag(L, at, "figures", tags ? text : slash + 1);
-}
-
-/* Checks TAG or TAG#i, where i counts the operations of that tag from 1. */
-static void check_compared(lua_State *L, struct script_place at, const char *text)
-{
-    const struct op_list *ops = script_of(L)->experiment->ops;
-    const size_t length = strcspn(text, "#");
-    char tag[100], *end;
-    size_t n = 0;
-    (void)snprintf(tag, sizeof tag, "%.*s", (int)length, text);
-    check_tag(L, at, "compare", tag);
-    if (!text[length])
-        return;
-    for (size_t i = 0; i < ops->n; i++)
-        n += strcmp(op_tag(&ops->ops[i]), tag) == 0;
-    const unsigned long number = strtoul(text + length + 1, &end, 10);
-    if (*end || number < 1 || number > n)
-        script_fail_at(L, at, ERR_CONFIG, "compare: \"%s\": the tag has operations #1 to #%zu",
-                       text, n);
 }
 
 static void check_policies(lua_State *L, struct script_place at, const struct method_spec *m)
@@ -217,14 +218,11 @@ static int check_names(lua_State *L)
     for (size_t c = 0; c < ex->n_compare; c++) {
         at.line = ex->compare[c].line;
         json_array_foreach(ex->compare[c].tags, i, tag)
-            check_compared(L, at, json_string_value(tag));
+            check_numbered(L, at, "compare", json_string_value(tag));
     }
     for (size_t p = 0; p < ex->n_paper; p++) {
-        char name[100], tag_of[100];
-        result_metric_split(ex->paper[p].metric, name, sizeof name, tag_of, sizeof tag_of);
-        tag_of[strcspn(tag_of, "#")] = '\0';
         at.line = ex->paper[p].line;
-        check_tag(L, at, "paper", tag_of);
+        lua_check_tag(L, at, "paper", ex->paper[p].metric);
     }
     at.line = s->experiment_line;
     json_array_foreach(ex->figures, i, figure) {

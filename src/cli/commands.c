@@ -15,7 +15,9 @@
 #include "src/cli/options.h"
 #include "src/cli/support/app.h"
 #include "src/cluster/ranks.h"
+#include "src/core/mem.h"
 #include "src/data/files/file_rows.h"
+#include "src/data/readers/child.h"
 
 static int command_completion(struct app *, struct error *);
 static int command_docs(struct app *, struct error *);
@@ -200,13 +202,37 @@ static int choose_min_time(struct app *app, struct error *error)
                       text);
 }
 
+struct plugin_trial {
+    struct app *app;
+    const char *path;
+};
+
+static void load_in_child(void *context, int out)
+{
+    const struct plugin_trial *trial = context;
+    struct error error = { 0 };
+    (void)out;
+    (void)registry_load_plugin(&trial->app->registry, trial->path, &error);
+}
+
+/* Loads it in a child first, where its code may crash. */
+static int load_plugin(struct app *app, const char *path, struct error *error)
+{
+    struct plugin_trial trial = { app, path };
+    struct child_process child = { .work = load_in_child, .context = &trial };
+    int rc = child_run(&child, error);
+    mem_free(NULL, child.output);
+    return rc ? fail_within(error, "plugin %s, loaded in a process of its own", path)
+              : registry_load_plugin(&app->registry, path, error);
+}
+
 static int open_registry(struct app *app, bool measures, struct error *error)
 {
     int rc = methods_open(&app->registry, error);
     if (!rc && !app->options.allow_programs)
         methods_lock_programs(&app->registry);
     for (size_t i = 0; !rc && i < app->options.n_plugins; i++)
-        rc = registry_load_plugin(&app->registry, app->options.plugins[i], error);
+        rc = load_plugin(app, app->options.plugins[i], error);
     return !rc && measures ? identity_open(&app->identity, &app->registry, app->kernels, error)
                            : rc;
 }

@@ -59,4 +59,8 @@ check "it runs as a plugin" '[ $status = 0 ]'
 field() { grep -o "\"$1\": *[0-9a-z.]*" r/cxx/result.json | head -1 | grep -o '[0-9a-z.]*$'; }
 check "the process counts its 20 MB" '[ "$(field rss_bytes)" -gt 18000000 ] && [ "$(field accounted_bytes)" = null ]'
 
+echo 'static void __attribute__((constructor)) crash(void) { __builtin_trap(); }' | gcc -shared -fPIC -x c -o crash.so -
+run list methods --plugin ./crash.so
+check "one that crashes while it is loaded is named" '[ $status = 2 ] && grep -q "^error: plugin ./crash.so, .*: crashed (SIGILL)" err'
+
 exit $failed

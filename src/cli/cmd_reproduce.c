@@ -51,26 +51,28 @@ static bool next_line(FILE *list, struct line *line)
 
 static void unknown_paper(FILE *list, const char *given, struct error *error)
 {
-    char names[32][64];
+    char names[32][64], all[400] = "";
     const char *near[32];
     struct line line;
-    size_t n = 0;
+    size_t n = 0, length = 0;
     rewind(list);
     while (n < 32 && next_line(list, &line)) {
         if (n && !strcmp(names[n - 1], line.paper))
             continue;
         snprintf(names[n], sizeof names[n], "%s", line.paper);
         near[n] = names[n];
+        if (length < sizeof all)
+            length += (size_t)snprintf(all + length, sizeof all - length, "%s, ", names[n]);
         n++;
     }
-    fail(error, ERR_CONFIG,
-         "reproduce: there is no paper \"%s\"%s  (configs/papers.txt lists them)", given,
-         error_hint(given, near, n).text);
+    const struct hint_text hint = error_hint(given, near, n);
+    fail(error, ERR_CONFIG, "reproduce: there is no paper \"%s\"%s (known: %sor all)", given,
+         hint.text, all);
 }
 
 static bool is_wanted(const char *wanted, const char *paper)
 {
-    return !wanted || !strcmp(wanted, "all") || !strcmp(wanted, paper);
+    return !strcmp(wanted, "all") || !strcmp(wanted, paper);
 }
 
 static size_t count_configs(FILE *list, const char *wanted)
@@ -93,8 +95,9 @@ static int write_page(struct app *app, const char *wanted, const struct reproduc
 {
     struct error error = { 0 };
     char file[128], title[128];
-    snprintf(file, sizeof file, "reproduce-%s.html", wanted ? wanted : "all");
-    snprintf(title, sizeof title, "%s: measured beside published", wanted ? wanted : "all papers");
+    snprintf(file, sizeof file, "reproduce-%s.html", wanted);
+    snprintf(title, sizeof title, "%s: measured beside published",
+             strcmp(wanted, "all") ? wanted : "all papers");
     char *page = app_path(app->options.out ? app->options.out : app->options.results, file);
     int rc = report_write_many((const char *const *)of->dirs, of->n,
                                (const char *const *)of->failed, title, page, &error);
@@ -191,7 +194,7 @@ static int write_board(struct app *app, const struct reproduced *of)
 static void say_what_runs(const struct app *app, const char *wanted)
 {
     const struct run_options *o = &app->options;
-    printf("reproduce %s: ", wanted ? wanted : "all papers");
+    printf("reproduce %s: ", wanted);
     if (o->quick || o->n_sets || o->threads)
         printf("not a full run (%s%s%s): claims of configs that it changes are not measured\n",
                o->quick ? "--quick" : "", o->quick && (o->n_sets || o->threads) ? ", " : "",
@@ -205,14 +208,19 @@ static void say_what_runs(const struct app *app, const char *wanted)
 
 int command_reproduce(struct app *app, struct error *error)
 {
-    const char *wanted = app->n_arguments ? app->arguments[0] : NULL;
+    const char *wanted = app->arguments[0];
     FILE *list = open_list(app, error);
     if (!list)
         return EXIT_USAGE;
     struct line line;
     struct reproduced all = { .planned = count_configs(list, wanted), .began_s = clock_now_s() };
-    say_what_runs(app, wanted);
     int worst = EXIT_OK;
+    if (!all.planned) {
+        unknown_paper(list, wanted, error);
+        fclose(list);
+        return EXIT_USAGE;
+    }
+    say_what_runs(app, wanted);
     while (all.n + all.n_failed < 256 && !*app->interrupted && next_line(list, &line)) {
         if (!is_wanted(wanted, line.paper))
             continue;
@@ -220,10 +228,7 @@ int command_reproduce(struct app *app, struct error *error)
         if (status > worst)
             worst = status;
     }
-    if (!all.n && worst == EXIT_OK) {
-        unknown_paper(list, wanted ? wanted : "", error);
-        worst = EXIT_USAGE;
-    } else if (all.n) {
+    if (all.n) {
         say_where(app, &all, NULL);
         int status = write_page(app, wanted, &all);
         if (status > worst)

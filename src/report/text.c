@@ -254,9 +254,9 @@ static void print_failures(const struct result *r, FILE *out)
     bool any = false;
     for (size_t i = 0; i < r->n; i++) {
         const struct result_cell *cell = &r->cells[i];
-        if (cell->ok)
+        if (cell->ok || result_is_next_point(r, i))
             continue;
-        fprintf(out, "%s%s, repeat %zu: %s: %s\n", any ? "" : "\n", cell->name, cell->repeat + 1,
+        fprintf(out, "%s%s, repeat %zu: %s: %s\n", any ? "" : "\n", cell->build, cell->repeat + 1,
                 cell->status, field_text(cell->json, "error", ""));
         any = true;
     }

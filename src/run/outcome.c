@@ -34,15 +34,26 @@ static bool has_all_steps(const struct cell_watch *w)
     return w->next_op > w->env->experiment->ops->n;
 }
 
+/* "check() after operation 4 (search ask, config line 9, nprobe=8): ", or what of it is known. A tuned search
+   tries several points. */
 static void where_text(const struct cell_watch *w, char *text, size_t bytes)
 {
     const struct op_list *list = w->env->experiment->ops;
     const struct op *op = w->step < list->n ? &list->ops[w->step] : NULL;
+    const struct cell *cell = w->cell;
+    const bool of_point =
+        w->point < cell->n_points && cell->n_points > 1 && cell->method->calibrate_recall <= 0;
 
     text[0] = '\0';
+    if (w->call[0])
+        append_text(text, bytes, "", "%s()%s", w->call,
+                    op                   ? " after "
+                    : w->step == list->n ? " at the end: "
+                                         : ": ");
     if (op)
-        (void)snprintf(text, bytes, "operation %zu (%s%s%s, config line %d): ", w->step + 1,
-                       op_name(op->kind), op->tag ? " " : "", op->tag ? op->tag : "", op->line);
+        append_text(text, bytes, "", "operation %zu (%s%s%s, config line %d%s%s): ", w->step + 1,
+                    op_name(op->kind), op->tag ? " " : "", op->tag ? op->tag : "", op->line,
+                    of_point ? ", " : "", of_point ? cell->points[w->point].name : "");
 }
 
 static const char *status_of_code(int code)
@@ -55,7 +66,7 @@ static const char *status_of_code(int code)
 
 const char *watch_outcome(const struct cell_watch *w, char *error, size_t bytes)
 {
-    char where[300];
+    char where[600];
     const char *status = w->status;
 
     where_text(w, where, sizeof where);

@@ -124,6 +124,24 @@ static void test_no_answer(void **state)
     expect(claims, NULL, "fastest with");
 }
 
+/* The points of a sweep share their process, which ends once. */
+static void test_a_failed_sweep_is_printed_once(void **state)
+{
+    json_t *result = new_result();
+    for (int point = 1; point <= 3; point++)
+        for (int repeat = 0; repeat < 2; repeat++)
+            json_array_insert_new(
+                json_object_get(result, "cells"), (size_t)(repeat ? 2 * point - 1 : point - 1),
+                json_pack("{s:s,s:o,s:{s:i},s:s,s:s,s:i,s:[]}", "label", "swept", "point",
+                          json_sprintf("nprobe=%d", point), "knobs", "nprobe", point, "status",
+                          "failed", "error", "killed by a signal", "repeat", repeat, "steps"));
+    expect(result,
+           (const char *const[]){ "\nswept, repeat 1: failed: killed by a signal\n"
+                                  "swept, repeat 2: failed: killed by a signal\n",
+                                  NULL },
+           "nprobe");
+}
+
 /* The search of the last method chose its setting by tuning queries, asked for this recall. */
 static void tune(json_t *result, const char *point, double recall, bool reached)
 {
@@ -190,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_a_search_without_a_tag),
         cmocka_unit_test(test_no_answer),
         cmocka_unit_test(test_tuned_are_ranked),
+        cmocka_unit_test(test_a_failed_sweep_is_printed_once),
     };
     return test_run("text", tests);
 }

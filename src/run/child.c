@@ -246,10 +246,11 @@ void cell_replay(const struct cell *cell, const struct cell_env *env, const char
     }
     (void)cell_send(channel, json_pack("{s:o}", "facts", threads_set(x->threads)));
     const int rc = replay_run(&replay, &use, &err);
-    (void)cell_send(channel, json_pack("{s:{s:i, s:o, s:f, s:I, s:s?}}", "end", "code", rc, "error",
-                                       quote_json(err.text), "own_seconds",
+    (void)cell_send(channel, json_pack("{s:{s:i, s:o, s:f, s:I, s:I, s:s?}}", "end", "code", rc,
+                                       "error", quote_json(err.text), "own_seconds",
                                        proc_own_seconds() + use.children_seconds, "ranks",
-                                       (json_int_t)use.ranks, "changed", threads_changed()));
+                                       (json_int_t)use.ranks, "left_bytes",
+                                       (json_int_t)use.left_bytes, "changed", threads_changed()));
     json_decref(sender.known);
 }
 

@@ -279,6 +279,10 @@ static json_t *warnings_of(const struct cell_watch *w)
     add_warning(warnings, "answers of other cells were opened, by the method or by another program",
                 w->read);
     warn_of_untimed(warnings, w);
+    if (field_number(w->end, "left_bytes") > 0)
+        (void)json_array_append_new(
+            warnings, json_sprintf("%.0f bytes of env->mem were still allocated after destroy()",
+                                   field_number(w->end, "left_bytes")));
     if (*field_text(w->end, "changed", ""))
         (void)json_array_append_new(
             warnings, json_sprintf("changed the %s of its process, which the harness had set",

@@ -65,10 +65,11 @@ struct replay_env {
 };
 
 /* Of a replay: processor time of the child processes that it created itself; ranks that the method
-   has started, which work within its timed calls. */
+   has started, which work within its timed calls; bytes of the method's account that a replay without an
+   error left allocated. */
 struct replay_use {
     double children_seconds;
-    size_t ranks;
+    size_t ranks, left_bytes;
 };
 
 /* Returns OK or the method's error. After an error step_take() has received all steps up to

@@ -244,6 +244,29 @@ static void test_calibrated_by_one_query(void **state)
     cell_end(&s);
 }
 
+static void forgetful_destroy(struct index *index)
+{
+    struct mem *mem = index->env.mem;
+
+    (void)mem_alloc(mem, 1000);
+    reference_destroy(index);
+}
+
+static void test_what_destroy_leaves(void **state)
+{
+    struct stage s;
+    json_t *cells = NULL;
+
+    cell_begin(&s);
+    s.ops.destroy = forgetful_destroy;
+    assert_ok(cell_play(&s, &cells), &s.err);
+    const json_t *warnings = json_object_get(json_array_get(cells, 0), "warnings");
+    assert_int_equal(json_array_size(warnings), 1);
+    assert_non_null(strstr(json_string_value(json_array_get(warnings, 0)), "after destroy()"));
+    json_decref(cells);
+    cell_end(&s);
+}
+
 /* The harness reads the state of processes and files between operations. That time
    must not be charged to the method: a method that does almost nothing gets no
    warning after many operations. */
@@ -277,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_an_interruption),
         cmocka_unit_test(test_openblas_after_a_fork),
         cmocka_unit_test(test_calls_that_are_no_operation),
+        cmocka_unit_test(test_what_destroy_leaves),
         cmocka_unit_test(test_calibrated_by_one_query),
         cmocka_unit_test(test_many_operations),
     };

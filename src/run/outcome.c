@@ -216,27 +216,36 @@ static void warn_of_untimed(json_t *warnings, const struct cell_watch *w)
         (void)json_array_append_new(warnings, text);
 }
 
-/* Repeats notes of steps that say of answers what a rate or a recall beside them does not. */
+/* Repeats notes of steps that say of answers what a rate or a recall beside them does not: of each tag the
+   first, as all points and a series have the same fault. */
 static void warn_of_answers(json_t *warnings, const struct cell_watch *w)
 {
     static const char *const said[] = { "the batch answers differently",
                                         "distances are not those" };
     enum { NAMED = 3 };
+    struct {
+        const char *tag, *said;
+    } named[NAMED];
     char text[600];
     json_t *line;
     size_t i, n = 0;
 
     json_array_foreach(w->steps, i, line) {
         const json_t *step = json_object_get(line, "step");
-        const char *note = field_text(step, "note", "");
+        const char *note = field_text(step, "note", ""), *tag = field_text(step, "tag", "");
 
         for (size_t j = 0; j < sizeof said / sizeof *said; j++) {
             const char *at = strstr(note, said[j]);
+            size_t k = 0;
 
-            if (!at || n++ >= NAMED)
+            while (k < n && (named[k].said != said[j] || strcmp(named[k].tag, tag) != 0))
+                k++;
+            if (!at || k < n || n == NAMED)
                 continue;
-            (void)snprintf(text, sizeof text, "%s %s: %.*s", field_text(step, "op", ""),
-                           field_text(step, "tag", ""), (int)strcspn(at, ";"), at);
+            named[n].tag = tag;
+            named[n++].said = said[j];
+            (void)snprintf(text, sizeof text, "%s %s: %.*s", field_text(step, "op", ""), tag,
+                           (int)strcspn(at, ";"), at);
             (void)json_array_append_new(warnings, quote_json(text));
         }
     }

@@ -252,6 +252,32 @@ static void forgetful_destroy(struct index *index)
     reference_destroy(index);
 }
 
+static int rooted_search(struct index *index, const struct search_request *q,
+                         struct search_result *out)
+{
+    const int rc = reference_search(index, q, out);
+
+    for (size_t i = 0; i < q->queries.n * q->k; i++)
+        out->distances[i] = sqrtf(out->distances[i]);
+    return rc;
+}
+
+/* Two points have the same fault. */
+static void test_a_fault_of_answers_is_named_once(void **state)
+{
+    struct stage s;
+    json_t *cells = NULL;
+
+    cell_begin(&s);
+    s.ops.search = rooted_search;
+    assert_ok(cell_play(&s, &cells), &s.err);
+    const json_t *warnings = json_object_get(json_array_get(cells, 0), "warnings");
+    assert_int_equal(json_array_size(warnings), 1);
+    assert_non_null(strstr(json_string_value(json_array_get(warnings, 0)), "search q: distances"));
+    json_decref(cells);
+    cell_end(&s);
+}
+
 static void test_what_destroy_leaves(void **state)
 {
     struct stage s;
@@ -300,6 +326,7 @@ int main(void)
         cmocka_unit_test(test_an_interruption),
         cmocka_unit_test(test_openblas_after_a_fork),
         cmocka_unit_test(test_calls_that_are_no_operation),
+        cmocka_unit_test(test_a_fault_of_answers_is_named_once),
         cmocka_unit_test(test_what_destroy_leaves),
         cmocka_unit_test(test_calibrated_by_one_query),
         cmocka_unit_test(test_many_operations),

@@ -74,12 +74,15 @@ static void test_fastest_that_surely_reaches(void **state)
 {
     json_t *result = new_result();
     add_method(result, "broken", "failed", 9e5, .99, .98);
+    add_method(result, "slower and unsure", "ok", 15e4, .96, .94);
     add_method(result, "unsure", "ok", 5e5, .96, .94);
+    add_method(result, "less unsure", "ok", 4e5, .96, .94);
     add_method(result, "sure", "ok", 2e5, .97, .955);
     add_method(result, "slow", "ok", 1e5, 1, 1);
     expect(result,
            (const char *const[]){ "fastest with recall@10 of 0.95 or more in \"q\": sure\n",
                                   "200k queries per second", "~2.00 us to insert a row",
+                                  "sure to reach it: unsure, recall 0.9600 (0.9400 at least)\n",
                                   "advise mine.npy", NULL },
            "broken\n  recall");
 }

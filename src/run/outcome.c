@@ -51,8 +51,9 @@ static void where_text(const struct cell_watch *w, char *text, size_t bytes)
                     : w->step == list->n ? " at the end: "
                                          : ": ");
     if (op)
-        append_text(text, bytes, "", "operation %zu (%s%s%s, config line %d%s%s): ", w->step + 1,
-                    op_name(op->kind), op->tag ? " " : "", op->tag ? op->tag : "", op->line,
+        append_text(text, bytes, "", "operation %zu (%s%s%s, %s line %d%s%s): ", w->step + 1,
+                    op_name(op->kind), op->tag ? " " : "", op->tag ? op->tag : "",
+                    op_file(op), op->line,
                     of_point ? ", " : "", of_point ? cell->points[w->point].name : "");
 }
 

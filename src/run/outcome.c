@@ -52,9 +52,8 @@ static void where_text(const struct cell_watch *w, char *text, size_t bytes)
                                          : ": ");
     if (op)
         append_text(text, bytes, "", "operation %zu (%s%s%s, %s line %d%s%s): ", w->step + 1,
-                    op_name(op->kind), op->tag ? " " : "", op->tag ? op->tag : "",
-                    op_file(op), op->line,
-                    of_point ? ", " : "", of_point ? cell->points[w->point].name : "");
+                    op_name(op->kind), op->tag ? " " : "", op->tag ? op->tag : "", op_file(op),
+                    op->line, of_point ? ", " : "", of_point ? cell->points[w->point].name : "");
 }
 
 static const char *status_of_code(int code)

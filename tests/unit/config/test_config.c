@@ -393,7 +393,8 @@ static void test_files(void **state)
     desk_write(d, "ask.csv", "1,1\n2,2\n");
     desk_write(d, "when.txt", "40\n10\n30\n20\n");
     desk_make_dir(d, "lib");
-    desk_write(d, "lib/common.lua", "return { k = 3,\n  load = function(w, rows) w:insert { rows } end }");
+    desk_write(d, "lib/common.lua",
+               "return { k = 3,\n  load = function(w, rows) w:insert { rows } end }");
     desk_loads(d, "local common = require 'common'\n"
                   "assert(require 'common' == common)\n"
                   "local data = file { 'base.csv', queries = 'ask.csv', time = 'when.txt' }\n"

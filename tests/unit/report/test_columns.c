@@ -73,9 +73,10 @@ static void test_columns(void **state)
            "recall@10/q0 qps/q0 distances/q0 recall@10/q1 short_answers/q1 recall@10/q2 "
            "range_precision/q2 recall@10/q3");
     expect(COLUMNS_UPDATES, "seconds/load index_bytes/load recall@10/live qps/live");
-    expect(COLUMNS_ALL_QUERIES,
-           "recall@10/q0 qps/q0 p50_ns/q0 distances/q0 wrong_ids/q0 recall@10/q1 "
-           "short_answers/q1 recall@10/q2 range_precision/q2 recall@10/q3 recall@10/q4 recall@10/q5");
+    expect(
+        COLUMNS_ALL_QUERIES,
+        "recall@10/q0 qps/q0 p50_ns/q0 distances/q0 wrong_ids/q0 recall@10/q1 "
+        "short_answers/q1 recall@10/q2 range_precision/q2 recall@10/q3 recall@10/q4 recall@10/q5");
     expect(COLUMNS_ALL_UPDATES, "seconds/load p50_ns/load index_bytes/load recall@10/live "
                                 "throughput_recall@10/live qps/live p50_ns/live");
 }

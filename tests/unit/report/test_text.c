@@ -184,20 +184,22 @@ static void test_tuned_are_ranked(void **state)
     free(text);
 }
 
-/* A method without a row in a table of searches says why. */
+/* A method without a number in a table says why. */
 static void test_unsupported_searches(void **state)
 {
     json_t *result = new_result();
     json_array_append_new(
         json_object_get(result, "cells"),
-        json_pack("{s:s,s:s,s:s,s:i,s:[{s:s,s:s,s:s},{s:s,s:s,s:s,s:s},{s:s,s:s,s:s,s:s}]}",
+        json_pack("{s:s,s:s,s:s,s:i,s:[{s:s,s:s,s:s},{s:s,s:s,s:s,s:s},{s:s,s:s,s:s,s:s},"
+                  "{s:s,s:s,s:s,s:s}]}",
                   "label", "graph", "point", "", "status", "ok", "repeat", 0, "steps", "op",
-                  "train", "tag", "train", "status", "unsupported", "op", "search", "tag", "thin",
+                  "train", "tag", "train", "status", "unsupported", "op", "delete", "tag", "leave",
+                  "status", "unsupported", "note", "cannot delete", "op", "search", "tag", "thin",
                   "status", "unsupported", "note", "takes no filter", "op", "search", "tag", "both",
                   "status", "unsupported", "note", "takes no filter"));
     expect(result,
-           (const char *const[]){ "\ngraph: \"thin\", \"both\" not supported: takes no filter\n",
-                                  NULL },
+           (const char *const[]){ "graph: \"thin\", \"both\" not supported: takes no filter\n",
+                                  "graph: \"leave\" not supported: cannot delete\n", NULL },
            "train");
 }
 

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "algorithms/common/baseline/baseline_file.h"
 
@@ -12,8 +13,15 @@ static int write_file(const struct index *index, const char *path)
     struct external *x = (struct external *)(uintptr_t)index;
     const struct external_request r = { .operation = EXTERNAL_SAVE };
     struct external_answer answer;
-    const int rc = external_put_texts(x, path, "");
-    return rc == OK ? external_call(x, &r, &answer) : rc;
+    int rc = external_put_texts(x, path, "");
+    if (rc == OK)
+        rc = external_call(x, &r, &answer);
+    if (rc == OK && access(path, F_OK) != 0)
+        rc = fail(index->env.error, ERR_BASELINE,
+                  "external: client \"%s\" answered save, but wrote no file at the path of the "
+                  "request: %s",
+                  x->client.name, path);
+    return rc;
 }
 
 int external_save(struct index *index, const char *dir)

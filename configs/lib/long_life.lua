@@ -178,10 +178,11 @@ local function all(clusters)
   }
 end
 
--- A method's second point, such as "nprobe=12"; nil without a sweep.
+-- A method's second point, such as "nprobe=12", or its only one; nil without a sweep, and with one of several knobs.
 local function second_point(m)
   local name, values = next(m.sweep or {})
-  return name and ("%s=%d"):format(name, values[2])
+  if not name or next(m.sweep, name) then return nil end
+  return ("%s=%s"):format(name, values[2] or values[1])
 end
 
 -- t: name of the experiment; data and set: the rows and the name of their set; leave: which rows leave, as `patterns` has it; again,

@@ -25,6 +25,12 @@ TEXT
     sed "1,/^ \*\//d; s/skeleton/$name/g; s/\.summary = \".*\"/.summary = \"new: compares every row\"/
          s/\.source = \".*\"/.source = \"its paper or project\"/" algorithms/skeleton/skeleton.c
 } >"$folder/$name.c"
+# A word of C or of the headers, such as int or index, would leave a tree that no command can build.
+if ! "${CC:-gcc}" -std=c11 -I. -fsyntax-only "$folder/$name.c" 2>/dev/null; then
+    rm -r "$folder"
+    echo "error: new: \"$name\" is a word of C or of src/core, which the method's C names cannot begin with; choose another" >&2
+    exit 2
+fi
 # Before the baselines, which are listed last and only where they were built.
 sed "s/^METHOD(skeleton_ops)/&\nMETHOD(${name}_ops)/" algorithms/registry.def >algorithms/registry.def.new
 mv algorithms/registry.def.new algorithms/registry.def

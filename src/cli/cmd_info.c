@@ -125,13 +125,16 @@ static void describe_capabilities(const struct index_ops *ops)
         { "concurrent search", ops->flags & INDEX_CONCURRENT_SEARCH },
         { "concurrent update", ops->flags & INDEX_CONCURRENT_UPDATE },
     };
-    printf("can:    ");
+    const char *before = "can:     ";
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i].has)
-            printf(" %s%s", all[i].name, i + 1 < sizeof all / sizeof *all ? "," : "");
+        if (all[i].has) {
+            printf("%s%s", before, all[i].name);
+            before = ", ";
+        }
     printf("\nspaces: ");
     for (const struct index_space *s = ops->spaces; (int)s->element >= 0; s++)
-        printf(" %s %s%s;", index_element_name(s->element), index_metric_name(s->metric),
+        printf("%s %s %s%s", s == ops->spaces ? "" : ";", index_element_name(s->element),
+               index_metric_name(s->metric),
                s->element != INDEX_B64                                       ? ""
                : index_takes(ops, INDEX_B64, INDEX_CODE_BITS_MAX, s->metric) ? ", 64 to 1024 bits"
                                                                              : ", 64 bits");

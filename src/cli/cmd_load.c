@@ -89,8 +89,11 @@ static void print_kinds(const struct result *r)
                                   value(r, label, kinds[k], values[i]));
         }
     }
-    putchar('\n');
-    table_end(&t, stdout);
+    if (t.n > t.columns) { /* a load that a method does not support has no numbers */
+        putchar('\n');
+        table_print(&t, stdout);
+    }
+    table_free(&t);
 }
 
 int command_load(struct app *app, struct error *error)

@@ -149,13 +149,20 @@ static int begin(struct checked *c, const struct index_ops *ops, const struct in
 }
 
 /* What create() or load() returned, if it is not OK without an index. */
-static int admit_index(struct checked *c, int rc, const char *what)
+static int admit_index(struct checked *c, int rc, const struct index_env *env, const char *what)
 {
     if (rc != OK)
         c->index = NULL;
     else if (!c->index)
         rc = fail(c->error, ERR_INVARIANT, "method \"%s\": %s returns OK, but sets no index",
                   c->ops->name, what);
+    else if (c->index->env.dim != env->dim || c->index->env.error != env->error) {
+        c->index = NULL; /* to destroy it takes an env, too */
+        rc = fail(c->error, ERR_INVARIANT,
+                  "method \"%s\": %s returns OK, but the index has no copy of the env; expected a "
+                  "struct index as its first field, with .env = *env",
+                  c->ops->name, what);
+    }
     return rc;
 }
 
@@ -168,7 +175,7 @@ int index_open(struct checked *c, const struct index_ops *ops, const struct inde
                   "method \"%s\": create without its parameters (param_defaults())", ops->name);
     if (rc == OK)
         rc = ops->create(&c->index, env, params);
-    return admit_index(c, rc, "create");
+    return admit_index(c, rc, env, "create");
 }
 
 /* Restores the live set from before an open transaction, which is lost with the old index. */
@@ -199,7 +206,7 @@ int index_open_saved(struct checked *c, const struct index_ops *ops, const struc
         rc = unfinished(c, from);
     if (rc == OK)
         rc = ops->load(&c->index, env, dir);
-    rc = admit_index(c, rc, "load");
+    rc = admit_index(c, rc, env, "load");
     if (rc != OK)
         idmap_free(&c->live);
     return rc;

@@ -44,7 +44,8 @@ _Static_assert(sizeof(struct head) == ALIGN, "a block must follow its head align
 static struct head *head_of(void *p)
 {
     struct head *h = (struct head *)p - 1;
-    assert(h->mark == MARK);
+    /* The text of an assertion is what the author of a method sees. */
+    assert(h->mark == MARK && "a block of mem_alloc(), not freed before and not by another thread");
     return h;
 }
 

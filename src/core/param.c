@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "src/core/append_text.h"
 
@@ -383,9 +384,21 @@ static const char *row_fault(const struct param *table, const struct param *p, s
     return NULL;
 }
 
+/* The kernel looks at the address, without a crash where there is no memory. */
+static bool is_readable(const char *text)
+{
+    return access(text, F_OK) == 0 || errno != EFAULT;
+}
+
 int param_check(const struct param *table, size_t bytes, const char *owner, struct error *err)
 {
     for (const struct param *p = table; p && p->name; p++) {
+        /* Without its end the table goes on into other data. */
+        if (!is_readable(p->name))
+            return fail(err, ERR_VERSION,
+                        "%s: row %zu of its table of options has no name; does the table end with "
+                        "PARAM_END?",
+                        owner, (size_t)(p - table) + 1);
         const char *fault = row_fault(table, p, bytes);
         if (fault)
             return fail(err, ERR_VERSION, "%s: option \"%.60s\" of its table: %s", owner, p->name,

@@ -113,9 +113,11 @@ static int add_from(struct registry *r, void *handle, const char *path, struct e
     const struct index_ops *(*plugin)(void);
     void *symbol = dlsym(handle, INDEX_PLUGIN_SYMBOL);
     if (!symbol)
-        return fail(err, ERR_VERSION,
-                    "plugin %s has no symbol \"%s\"; it must define one (src/core/index.h, end)",
-                    path, INDEX_PLUGIN_SYMBOL);
+        return fail(
+            err, ERR_VERSION,
+            "plugin %s has no symbol \"%s\"; it must define one (src/core/index.h, end; a copy "
+            "of the skeleton does with -DDRIFTLINE_PLUGIN)",
+            path, INDEX_PLUGIN_SYMBOL);
     const char *both = name_of_both(handle);
     if (both)
         return fail(

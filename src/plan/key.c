@@ -47,14 +47,15 @@ static void hash_view(EVP_MD_CTX *hash, const struct view *v)
     }
 }
 
-/* OP_FIELDS also declares struct op, so no field can be missing here. Its line is where the config
-   has it, which a comment above changes. */
+/* OP_FIELDS also declares struct op, so no field can be missing here. Its line and file are where the
+   config has it, which a comment above changes. */
 static void hash_op(EVP_MD_CTX *hash, const struct op *stated)
 {
     struct op anywhere = *stated;
     const struct op *op = &anywhere;
 
     anywhere.line = 0;
+    anywhere.file = NULL;
 #define HASH_NUMBER(type, name)                         \
     {                                                   \
         const uint64_t number = (uint64_t)op->name;     \

@@ -67,13 +67,15 @@ static json_t *tags_of(const struct result *r, bool is_query)
     return tags;
 }
 
-/* A metric that counts faults is not shown where there are none. Few repeats have no interval: NAN, which
+/* A metric of faults is not shown where there are none. Few repeats have no interval: NAN, which
    fmax() ignores. */
 static bool is_silent(const struct summary_entry *entry)
 {
-    static const char faults[] = "short_answers/";
-    return !strncmp(entry->metric, faults, strlen(faults)) &&
-           !(fmax(entry->median, entry->high) > 0);
+    static const char faults[] = "short_answers/", share[] = "range_precision/";
+    return (!strncmp(entry->metric, faults, strlen(faults)) &&
+            !(fmax(entry->median, entry->high) > 0)) ||
+           (!strncmp(entry->metric, share, strlen(share)) &&
+            !(fmin(entry->median, entry->low) < 1));
 }
 
 /* Adds the column of one metric and tag if the result has values for it. "recall@" is any k, as k

@@ -111,13 +111,13 @@ static void failures_section(FILE *out, const struct result *r)
     bool any = false;
     for (size_t i = 0; i < r->n; i++) {
         const struct result_cell *cell = &r->cells[i];
-        if (cell->ok)
+        if (cell->ok || result_is_next_point(r, i))
             continue;
         if (!any)
             fputs("<h3>Cells that did not finish</h3><ul>\n", out);
         any = true;
         fputs("<li>", out);
-        quote_html(out, cell->name);
+        quote_html(out, cell->build);
         fprintf(out, ", repeat %zu: <b class=\"bad\">", cell->repeat + 1);
         quote_html(out, cell->status);
         html_text(out, "</b> ", field_text(cell->json, "error", ""), "</li>\n");
@@ -136,14 +136,13 @@ static void unsupported_section(FILE *out, const struct result *r)
     json_decref(lines);
 }
 
-/* The warnings of each build and repeat once: the points of a sweep share their process. */
 static void warnings_section(FILE *out, const struct result *r)
 {
     json_t *warning;
     size_t j;
     for (size_t i = 0; i < r->n; i++) {
         const struct result_cell *cell = &r->cells[i];
-        if (i > 0 && cell[-1].build == cell->build && cell[-1].repeat == cell->repeat)
+        if (result_is_next_point(r, i))
             continue;
         json_array_foreach(json_object_get(cell->json, "warnings"), j, warning) {
             if (!json_is_string(warning))

@@ -81,7 +81,8 @@ json_t *report_remarks(const json_t *result)
     return remarks;
 }
 
-/* Adds one line for each reason of a cell, with the tags that it is given for. */
+/* Adds one line for each reason of a cell, with the tags that it is given for. Many methods need no training and
+   no maintenance: those that have none lack nothing. */
 static void add_unsupported(json_t *lines, const struct result_cell *cell)
 {
     json_t *reasons = json_object(), *tags, *tag; /* reason -> object of its tags */
@@ -89,7 +90,7 @@ static void add_unsupported(json_t *lines, const struct result_cell *cell)
 
     for (size_t i = 0; i < cell->n; i++) {
         const struct result_step *step = &cell->steps[i];
-        if (step->op == OP_KINDS || !(op_info(step->op)->flags & OP_ANSWERED) ||
+        if (step->op == OP_KINDS || step->op == OP_TRAIN || step->op == OP_MAINTAIN ||
             strcmp(field_text(step->json, "status", ""), "unsupported") != 0)
             continue;
         reason = field_text(step->json, "note", "no reason given");

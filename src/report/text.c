@@ -134,8 +134,10 @@ static void write_setting(const struct result_cell *cell, char *text, size_t byt
                                                                         : ", recall not reached");
 }
 
+/* unsure: a faster one whose recall is high enough, the low end of its interval is not; no cell: there is
+   none. */
 static void print_choice(const struct result *r, const char *tag, const struct candidate *best,
-                         FILE *out)
+                         const struct candidate *unsure, FILE *out)
 {
     const json_t *experiment = json_object_get(r->json, "experiment");
     char setting[400];
@@ -151,6 +153,9 @@ static void print_choice(const struct result *r, const char *tag, const struct c
     print_value(r, best->cell->name, "single_qps", tag, "queries per second, one at a time", out);
     print_value(r, best->cell->name, "index_bytes", "end", "of memory", out);
     print_changes(r, best->cell->name, out);
+    if (unsure->cell)
+        fprintf(out, "\n  faster, but not sure to reach it: %s, recall %.4f (%.4f at least)",
+                unsure->cell->name, unsure->recall, unsure->low);
     const char *data = field_text(json_object_get(experiment, "overrides"), "data", "");
     fprintf(out, "\n  to make sure, with more settings: ./harness advise %s\n",
             *data ? data : "DATA");
@@ -196,7 +201,7 @@ static void print_answer(const struct result *r, FILE *out)
 {
     const char *tag = last_tag(r);
     const double wished = wished_recall(r);
-    struct candidate best = { 0 }, c;
+    struct candidate best = { 0 }, unsure = { 0 }, c;
     size_t n = 0;
     if (!tag || json_array_size(json_object_get(r->json, "claims")) > 0)
         return;
@@ -204,8 +209,12 @@ static void print_answer(const struct result *r, FILE *out)
         if (read_candidate(r, r->variants[i], tag, wished, &c) &&
             (n++ == 0 || better_first(&c, &best) < 0))
             best = c;
+    for (size_t i = 0; i < r->n_variants; i++)
+        if (read_candidate(r, r->variants[i], tag, wished, &c) && best.reached && !c.reached &&
+            c.recall >= wished && c.rate > best.rate && !(c.rate <= unsure.rate))
+            unsure = c;
     if (n > 1)
-        print_choice(r, tag, &best, out);
+        print_choice(r, tag, &best, &unsure, out);
 }
 
 /* ---- tables */
@@ -254,9 +263,9 @@ static void print_failures(const struct result *r, FILE *out)
     bool any = false;
     for (size_t i = 0; i < r->n; i++) {
         const struct result_cell *cell = &r->cells[i];
-        if (cell->ok)
+        if (cell->ok || result_is_next_point(r, i))
             continue;
-        fprintf(out, "%s%s, repeat %zu: %s: %s\n", any ? "" : "\n", cell->name, cell->repeat + 1,
+        fprintf(out, "%s%s, repeat %zu: %s: %s\n", any ? "" : "\n", cell->build, cell->repeat + 1,
                 cell->status, field_text(cell->json, "error", ""));
         any = true;
     }

@@ -50,6 +50,12 @@ static bool read_steps(struct result_cell *cell, const json_t *steps)
     return ok && cell->steps;
 }
 
+bool result_is_next_point(const struct result *r, size_t i)
+{
+    const struct result_cell *cell = &r->cells[i];
+    return i > 0 && cell[-1].build == cell->build && cell[-1].repeat == cell->repeat;
+}
+
 const struct result_step *result_step_of(const struct result_cell *cell, size_t op)
 {
     for (size_t i = 0; i < cell->n; i++)

@@ -53,6 +53,9 @@ struct result {
 int result_open(struct result *, json_t *, struct error *);
 void result_close(struct result *);
 
+/* Whether cell number i is of the process of the cell before it, at the next point of its sweep: they
+   ended alike, with the same error and warnings. */
+bool result_is_next_point(const struct result *, size_t i);
 /* The step of operation number `op` of the workload, from 0; NULL: it has none. */
 const struct result_step *result_step_of(const struct result_cell *, size_t op);
 /* The last step of a cell with this operation that was measured; NULL: none. */

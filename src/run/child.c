@@ -99,6 +99,13 @@ static void on_begin(void *to, size_t op, size_t point)
                                           "point", point_json(point)));
 }
 
+static void on_call(void *to, const char *name)
+{
+    const struct sender *s = to;
+
+    (void)cell_send(s->channel, json_pack("{s:s}", "call", name));
+}
+
 static void on_tick(void *to, size_t done, size_t of)
 {
     const struct sender *s = to;
@@ -225,6 +232,7 @@ void cell_replay(const struct cell *cell, const struct cell_env *env, const char
         .structure_path = env->files[CELL_STRUCTURE],
         .orders_path = env->files[CELL_ORDERS],
         .begin = on_begin,
+        .call = on_call,
         .tick = env->progress ? on_tick : NULL,
         .score = env->save_dir ? NULL : on_score,
         .step_take = on_step,
@@ -238,10 +246,11 @@ void cell_replay(const struct cell *cell, const struct cell_env *env, const char
     }
     (void)cell_send(channel, json_pack("{s:o}", "facts", threads_set(x->threads)));
     const int rc = replay_run(&replay, &use, &err);
-    (void)cell_send(channel, json_pack("{s:{s:i, s:o, s:f, s:I, s:s?}}", "end", "code", rc, "error",
-                                       quote_json(err.text), "own_seconds",
+    (void)cell_send(channel, json_pack("{s:{s:i, s:o, s:f, s:I, s:I, s:s?}}", "end", "code", rc,
+                                       "error", quote_json(err.text), "own_seconds",
                                        proc_own_seconds() + use.children_seconds, "ranks",
-                                       (json_int_t)use.ranks, "changed", threads_changed()));
+                                       (json_int_t)use.ranks, "left_bytes",
+                                       (json_int_t)use.left_bytes, "changed", threads_changed()));
     json_decref(sender.known);
 }
 

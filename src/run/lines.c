@@ -47,6 +47,8 @@ static void take_step(struct cell_watch *w, json_t *line)
     const size_t op = (size_t)field_integer(step, "index", -1);
     const bool points = is_asked_at_points(w, op);
 
+    if (strcmp(field_text(step, "status", ""), "failed") != 0)
+        w->call[0] = '\0';
     if (!cell_records_searches(w->env)) {
         json_decref(w->last_step);
         w->last_step = json_incref(step);
@@ -91,6 +93,7 @@ static void take_begin(struct cell_watch *w, const json_t *begin)
 {
     w->step = (size_t)json_integer_value(json_object_get(begin, "step"));
     w->point = (size_t)field_integer(begin, "point", -1);
+    w->call[0] = '\0';
     w->ticked = 0;
     w->ticked_ns = clock_ns();
     show_progress(w, NAN, NAN);
@@ -216,6 +219,8 @@ void watch_take_json(struct cell_watch *w, json_t *line)
 
     if ((of = json_object_get(line, "begin"))) {
         take_begin(w, of);
+    } else if (json_object_get(line, "call")) {
+        (void)snprintf(w->call, sizeof w->call, "%s", field_text(line, "call", ""));
     } else if (json_object_get(line, "tick")) {
         take_tick(w, line);
     } else if (json_object_get(line, "step")) {

@@ -34,15 +34,26 @@ static bool has_all_steps(const struct cell_watch *w)
     return w->next_op > w->env->experiment->ops->n;
 }
 
+/* "check() after operation 4 (search ask, config line 9, nprobe=8): ", or what of it is known. A tuned search
+   tries several points. */
 static void where_text(const struct cell_watch *w, char *text, size_t bytes)
 {
     const struct op_list *list = w->env->experiment->ops;
     const struct op *op = w->step < list->n ? &list->ops[w->step] : NULL;
+    const struct cell *cell = w->cell;
+    const bool of_point =
+        w->point < cell->n_points && cell->n_points > 1 && cell->method->calibrate_recall <= 0;
 
     text[0] = '\0';
+    if (w->call[0])
+        append_text(text, bytes, "", "%s()%s", w->call,
+                    op                   ? " after "
+                    : w->step == list->n ? " at the end: "
+                                         : ": ");
     if (op)
-        (void)snprintf(text, bytes, "operation %zu (%s%s%s, config line %d): ", w->step + 1,
-                       op_name(op->kind), op->tag ? " " : "", op->tag ? op->tag : "", op->line);
+        append_text(text, bytes, "", "operation %zu (%s%s%s, %s line %d%s%s): ", w->step + 1,
+                    op_name(op->kind), op->tag ? " " : "", op->tag ? op->tag : "", op_file(op),
+                    op->line, of_point ? ", " : "", of_point ? cell->points[w->point].name : "");
 }
 
 static const char *status_of_code(int code)
@@ -55,7 +66,7 @@ static const char *status_of_code(int code)
 
 const char *watch_outcome(const struct cell_watch *w, char *error, size_t bytes)
 {
-    char where[300];
+    char where[600];
     const char *status = w->status;
 
     where_text(w, where, sizeof where);
@@ -205,27 +216,36 @@ static void warn_of_untimed(json_t *warnings, const struct cell_watch *w)
         (void)json_array_append_new(warnings, text);
 }
 
-/* Repeats notes of steps that say of answers what a rate or a recall beside them does not. */
+/* Repeats notes of steps that say of answers what a rate or a recall beside them does not: of each tag the
+   first, as all points and a series have the same fault. */
 static void warn_of_answers(json_t *warnings, const struct cell_watch *w)
 {
     static const char *const said[] = { "the batch answers differently",
                                         "distances are not those" };
     enum { NAMED = 3 };
+    struct {
+        const char *tag, *said;
+    } named[NAMED];
     char text[600];
     json_t *line;
     size_t i, n = 0;
 
     json_array_foreach(w->steps, i, line) {
         const json_t *step = json_object_get(line, "step");
-        const char *note = field_text(step, "note", "");
+        const char *note = field_text(step, "note", ""), *tag = field_text(step, "tag", "");
 
         for (size_t j = 0; j < sizeof said / sizeof *said; j++) {
             const char *at = strstr(note, said[j]);
+            size_t k = 0;
 
-            if (!at || n++ >= NAMED)
+            while (k < n && (named[k].said != said[j] || strcmp(named[k].tag, tag) != 0))
+                k++;
+            if (!at || k < n || n == NAMED)
                 continue;
-            (void)snprintf(text, sizeof text, "%s %s: %.*s", field_text(step, "op", ""),
-                           field_text(step, "tag", ""), (int)strcspn(at, ";"), at);
+            named[n].tag = tag;
+            named[n++].said = said[j];
+            (void)snprintf(text, sizeof text, "%s %s: %.*s", field_text(step, "op", ""), tag,
+                           (int)strcspn(at, ";"), at);
             (void)json_array_append_new(warnings, quote_json(text));
         }
     }
@@ -268,6 +288,10 @@ static json_t *warnings_of(const struct cell_watch *w)
     add_warning(warnings, "answers of other cells were opened, by the method or by another program",
                 w->read);
     warn_of_untimed(warnings, w);
+    if (field_number(w->end, "left_bytes") > 0)
+        (void)json_array_append_new(
+            warnings, json_sprintf("%.0f bytes of env->mem were still allocated after destroy()",
+                                   field_number(w->end, "left_bytes")));
     if (*field_text(w->end, "changed", ""))
         (void)json_array_append_new(
             warnings, json_sprintf("changed the %s of its process, which the harness had set",

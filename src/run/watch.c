@@ -87,7 +87,8 @@ static void check_limits(struct cell_watch *w)
     if (w->env->interrupted && *w->env->interrupted)
         watch_end_as(w, "interrupted", "interrupted");
     else if (clock_ns() >= w->deadline_ns)
-        watch_end_as(w, "timeout", "took longer than %.6g s (--timeout)", cell_timeout_s(w->env));
+        watch_end_as(w, "timeout", "the cell took longer than %.6g s (--timeout)",
+                     cell_timeout_s(w->env));
     else if (w->child && memory_now(w) > w->memory_before + w->limit)
         watch_end_as(w, "out-of-memory", "grew past %.6g MiB (--memory-limit)",
                      (double)w->limit / 1048576);

@@ -40,6 +40,7 @@ struct cell_watch {
     int state;                          /* the wait status */
     double all_seconds; /* processor time of all the cell's processes; NAN: not known */
     size_t step, point; /* of the last `begin`; SIZE_MAX: none */
+    char call[16];      /* of the last `call` after it; "": the operation itself */
     double recall;      /* of the last answers; NAN: none yet */
     double ticked;      /* rows or queries of the step that were done at ticked_ns */
     uint64_t ticked_ns;

@@ -101,11 +101,11 @@ static int fail_truth(const struct score_context *context, size_t position, uint
                       double distance, double limit, struct error *err)
 {
     return fail(err, ERR_CORRUPT,
-                "the ground truth of query %zu (config line %d) is wrong: id %" PRIu64
+                "the ground truth of query %zu (%s line %d) is wrong: id %" PRIu64
                 " is at distance %.9g, within %.9g, and not in it; run again, if a data file "
                 "changed meanwhile; else remove the folder \"truth\" of the cache "
                 "(DRIFTLINE_CACHE) first",
-                position + 1, context->op->line, id, distance, limit);
+                position + 1, op_file(context->op), context->op->line, id, distance, limit);
 }
 
 /* Answers to one query, held against its nearest rows. */

@@ -83,7 +83,8 @@ enum mix_arrivals { MIX_CONSTANT, MIX_POISSON, MIX_BURST, MIX_RECORDED };
 #define OP_FIELDS_ALL(NUMBER, REAL, TEXT, VIEW, ARRAY)                                           \
     NUMBER(enum op_kind, kind)                                                                   \
     TEXT(tag)                  /* NULL: none */                                                  \
-    NUMBER(int, line)          /* in the config */                                               \
+    NUMBER(int, line)          /* of the config, or of `file` */                                 \
+    TEXT(file)                 /* what the config requires, such as long_life.lua; NULL: none */ \
     NUMBER(size_t, n)          /* rows or ids the operation is about */                          \
     VIEW(rows)                 /* to train on, to insert, new vectors, or queries; NULL: none */ \
     NUMBER(size_t, live_after) /* ids live when it is done */
@@ -177,6 +178,12 @@ struct op {
 #undef DECLARE_VIEW
 #undef DECLARE_ARRAY
 };
+
+/* The file of its line, for messages: "config line 9". */
+static inline const char *op_file(const struct op *op)
+{
+    return op->file ? op->file : "config";
+}
 
 /* The name in Lua and in result.json. */
 const char *op_name(enum op_kind);

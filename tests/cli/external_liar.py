@@ -46,6 +46,10 @@ class Liar(client.Exact):
             fault(request)
         return done
 
+    def save(self, request):
+        if MODE != "saves-nothing":
+            super().save(request)
+
     def hangs(self, request):
         hang()
 

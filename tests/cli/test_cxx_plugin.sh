@@ -29,6 +29,7 @@ check "a method that allocates with new passes the contract" '[ $status = 0 ] &&
 CMOCKA_TEST_FILTER='history*' make test-plugin SO="$work/broken.so" >"$out" 2>&1
 status=$?
 check "one that loses rows does not" '[ $status != 0 ] && grep -q "FAILED.*history: cxx" $out'
+check "the line with the seed repeats it for the plugin" 'grep -q "rerun with DRIFTLINE_SEED=[0-9]* DRIFTLINE_TEST_PLUGIN=.*broken.so. " $out'
 CMOCKA_TEST_FILTER='work*' make test-plugin SO="$work/prunes.so" >"$out" 2>&1
 status=$?
 check "an exact one that compares fewer rows than there are, and counts no bytes, does" '[ $status = 0 ] && grep -qE "^[1-9][0-9]* passed, 0 failed" $out'

@@ -102,6 +102,7 @@ wrong-count|failed|answered insert of 500 with status 0 and count 505
 wrong-status|failed|with status 77
 wrong-version|failed|speaks version 99 of the protocol; this program speaks 1
 short-hello|failed|sent a hello of 2 bytes
+saves-nothing|failed|client .liar. answered save, but wrote no file at the path of the request
 strays|failed|did not answer search within 8 s
 memory-hangs|failed|did not answer search within 8 s
 memory-dies|failed|was killed by signal 9 during search
@@ -113,6 +114,7 @@ experiment { name = "'"$1"'", k = 10,
   workload = function(w)
     w:insert { data:rows(1, 500), tag = "load" }
     w:search { data:queries(20), tag = "ask" }
+    w:save { tag = "keep" }
   end,
   methods = {'
     while IFS='|' read -r mode _; do

@@ -46,6 +46,8 @@ run load mine.fvecs --preset A --method flat --quick --set replay="$PWD/first/lo
 check "the order of another load is refused" '[ $status = 2 ] && grep -q "0.orders:[0-9]*: operation [0-9]* is .* here: an order is replayed" err'
 run load mine.fvecs --preset C --method flat --set p99=1000 --set operations=500 --set workers=1 --no-plots --out results
 check "the largest rate" '[ $status = 0 ] && grep -q "found_rate/load" out'
+run load mine.fvecs --preset B --method flat --quick --no-plots --out results
+check "a method that needs a lock says so, without an empty table" '[ $status = 0 ] && grep -q "load. not supported: .*lock = true" out && ! grep -q "^method  *operation" out'
 run load mine.fvecs --preset G
 check "an unknown preset is refused" '[ $status = 2 ] && grep -q "preset=G: expected one letter of A to F" err'
 run load few.fvecs

@@ -27,5 +27,11 @@ check "it is listed" 'grep -q "^tiny " out'
 build/driftline new tiny >out 2>err
 status=$?
 check "a second of the same name is refused" '[ $status = 2 ] && grep -q already err'
+for word in int index; do
+    build/driftline new $word >out 2>err
+    status=$?
+    check "the name $word, which does not compile, changes nothing" \
+        '[ $status = 2 ] && grep -q "is a word of C" err && [ ! -e algorithms/$word ] && ! grep -q "METHOD(${word}_ops)" algorithms/registry.def'
+done
 
 exit $failed

@@ -98,10 +98,17 @@ static inline uint64_t test_seed(void)
 
 static inline int test_verdict(int failed)
 {
-    if (failed)
-        fprintf(stderr, "seed %" PRIu64 ": rerun with DRIFTLINE_SEED=%" PRIu64 " %s\n", test_seed(),
-                test_seed(), test_command());
-    return failed ? 1 : 0;
+    static const char *const chosen[] = { "DRIFTLINE_TEST_PLUGIN", "DRIFTLINE_TEST_SETTINGS",
+                                          "DRIFTLINE_TEST_METHOD" };
+    if (!failed)
+        return 0;
+    fprintf(stderr, "seed %" PRIu64 ": rerun with DRIFTLINE_SEED=%" PRIu64 " ", test_seed(),
+            test_seed());
+    for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++)
+        if (getenv(chosen[i]))
+            fprintf(stderr, "%s='%s' ", chosen[i], getenv(chosen[i]));
+    fprintf(stderr, "%s\n", test_command());
+    return 1;
 }
 
 /* tests: an array of struct CMUnitTest. CMOCKA_TEST_FILTER picks some of them: "test_sums*". */

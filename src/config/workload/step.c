@@ -59,7 +59,12 @@ struct op_options lua_step_note(const struct fields *f)
                     "tag \"%.60s\" must be 1 to %d bytes of UTF-8 without / # and control "
                     "characters",
                     tag, TAG_BYTES_MAX);
-    return (struct op_options){ .tag = tag, .line = f->call.line };
+    /* A workload that the config has from a file of configs/lib. */
+    const char *config = script_of(f->L)->files[0].path, *slash = strrchr(f->call.file, '/');
+    const char *file = slash ? slash + 1 : f->call.file;
+    if (!*file || strcmp(f->call.file, config) == 0)
+        file = NULL;
+    return (struct op_options){ .tag = tag, .line = f->call.line, .file = file };
 }
 
 struct op_options lua_step_options(const struct fields *f)

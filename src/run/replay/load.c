@@ -40,10 +40,11 @@ static const char *what_is_missing(const struct replay_session *r, const struct 
     if (r->cell->method->locked)
         return NULL;
     if (searchers(op) > 1 && !(r->ops->flags & INDEX_CONCURRENT_SEARCH))
-        return "this method answers one search at a time";
+        return "this method answers one search at a time (lock = true puts a lock around it)";
     if (searchers(op) > 0 && (changes_beside(op) || maintains(r, op)) &&
         !(r->ops->flags & INDEX_CONCURRENT_UPDATE))
-        return "this method does not let updates run beside searches";
+        return "this method does not let updates run beside searches (lock = true puts a lock "
+               "around it)";
     return NULL;
 }
 
@@ -179,7 +180,7 @@ int load_replay(struct replay_session *r, load_measure *measure)
 
     /* Changes happen only once, so the step uses only the knobs of the first point. */
     step_begin(&s, r, &r->list->ops[r->at], REPLAY_ALL_POINTS);
-    if (r->cell->n_points > 1)
+    if (r->cell->n_points > 1 && !what_is_missing(r, &r->list->ops[r->at]))
         step_note(&s, "searched with the knobs of the first point");
     rc = run_step(r, &s, measure);
     if (rc == OK)

@@ -130,8 +130,10 @@ int replay_run(const struct replay_env *env, struct replay_use *use, struct erro
         rc = run_end(r);
     if (rc == OK && env->save_dir)
         rc = save_for_others(r);
-    *use = (struct replay_use){ r->children_seconds, r->ranks.base.started };
+    *use = (struct replay_use){ .children_seconds = r->children_seconds,
+                                .ranks = r->ranks.base.started };
     session_end(r);
+    use->left_bytes = rc == OK ? mem_live(&r->account) : 0;
     mem_free(NULL, r);
     return rc;
 }

@@ -50,6 +50,9 @@ struct replay_env {
        begin() is called before an operation runs at a point. The point
        is REPLAY_ALL_POINTS unless the operation is a search. */
     void (*begin)(void *to, size_t op, size_t point);
+    /* Called before a call of the method that is no operation: "create", "memory", "stats", "check",
+       "destroy". A crash in it, or a time-out, is not the operation's. */
+    void (*call)(void *to, const char *name);
     /* Called between calls, outside the clock, at most five times a second: how many of the
        operation's rows or queries are done. */
     void (*tick)(void *to, size_t done, size_t of);
@@ -62,10 +65,11 @@ struct replay_env {
 };
 
 /* Of a replay: processor time of the child processes that it created itself; ranks that the method
-   has started, which work within its timed calls. */
+   has started, which work within its timed calls; bytes of the method's account that a replay without an
+   error left allocated. */
 struct replay_use {
     double children_seconds;
-    size_t ranks;
+    size_t ranks, left_bytes;
 };
 
 /* Returns OK or the method's error. After an error step_take() has received all steps up to

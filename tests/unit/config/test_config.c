@@ -393,14 +393,18 @@ static void test_files(void **state)
     desk_write(d, "ask.csv", "1,1\n2,2\n");
     desk_write(d, "when.txt", "40\n10\n30\n20\n");
     desk_make_dir(d, "lib");
-    desk_write(d, "lib/common.lua", "return { k = 3 }");
+    desk_write(d, "lib/common.lua",
+               "return { k = 3,\n  load = function(w, rows) w:insert { rows } end }");
     desk_loads(d, "local common = require 'common'\n"
                   "assert(require 'common' == common)\n"
                   "local data = file { 'base.csv', queries = 'ask.csv', time = 'when.txt' }\n"
                   "assert(#data == 4 and data.dim == 2 and #data:queries() == 2)\n"
                   "experiment { k = common.k, " FLAT "workload = function(w)\n"
-                  "  w:insert { data:sort_by 'time' } w:search { data:queries(1) }\nend }");
+                  "  common.load(w, data:sort_by 'time') w:search { data:queries(1) }\nend }");
     float row[2];
+    assert_string_equal(op_file(desk_op(d, 0)), "common.lua");
+    assert_int_equal(desk_op(d, 0)->line, 2);
+    assert_string_equal(op_file(desk_op(d, 1)), "config");
     assert_int_equal(desk_op(d, 1)->k, 3);
     vector_at(d->experiment->ops, 0, 1, INDEX_F32, row);
     assert_true(row[0] == 3);

@@ -137,6 +137,8 @@ static void test_option_tables(void **state)
         { { .name = "x", .type = PARAM_TYPE_TEXT, .offset = 17, .help = "help" }, "field" },
         { { .name = "", .help = "help" }, "name" },
         { { .name = "before", .help = "help" }, "same name" },
+        /* what follows a table without its end: a struct index_ops, whose ABI is no address */
+        { { .name = (const char *)(uintptr_t)INDEX_ABI, .help = "help" }, "PARAM_END" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct param table[] = { PARAM_INT(struct fields, whole, 0, 0, 1, "h"), cases[i].row,
@@ -161,6 +163,14 @@ static int create_nothing(struct index **index, const struct index_env *env, con
     return OK;
 }
 
+static int create_without_env(struct index **index, const struct index_env *env, const void *params)
+{
+    static struct index empty;
+
+    *index = &empty;
+    return OK;
+}
+
 static void test_no_index(void **state)
 {
     struct test_bench bench;
@@ -171,6 +181,11 @@ static void test_no_index(void **state)
     struct index_ops ops = *registry_find(&r, "skeleton", &bench.error);
     ops.create = create_nothing;
     assert_code(index_open(&c, &ops, &bench.env, NULL), ERR_INVARIANT, &bench.error);
+    assert_null(c.index);
+    index_close(&c);
+    ops.create = create_without_env;
+    assert_int_equal(index_open(&c, &ops, &bench.env, NULL), ERR_INVARIANT);
+    assert_non_null(strstr(bench.error.text, ".env = *env"));
     assert_null(c.index);
     index_close(&c);
     registry_close(&r);

@@ -34,6 +34,13 @@ static json_t *small_result(void)
     add(summary, "wrong_ids/q0");
     add_value(summary, "short_answers/q0", 0);
     add_value(summary, "short_answers/q1", 3);
+    add_value(summary, "range_precision/q0", 1);
+    add_value(summary, "range_precision/q2", .5);
+    json_array_append_new(steps, json_pack("{s:s,s:s}", "op", "mix", "tag", "live"));
+    add(summary, "recall@10/live");
+    add(summary, "throughput_recall@10/live");
+    add(summary, "qps/live");
+    add(summary, "p50_ns/live");
     add(summary, "distances/q0");
     add(summary, "p50_ns/q0");
     add(summary, "qps/q0");
@@ -64,12 +71,14 @@ static void test_columns(void **state)
 {
     expect(COLUMNS_QUERIES,
            "recall@10/q0 qps/q0 distances/q0 recall@10/q1 short_answers/q1 recall@10/q2 "
-           "recall@10/q3");
-    expect(COLUMNS_UPDATES, "seconds/load index_bytes/load");
-    expect(COLUMNS_ALL_QUERIES,
-           "recall@10/q0 qps/q0 p50_ns/q0 distances/q0 wrong_ids/q0 recall@10/q1 "
-           "short_answers/q1 recall@10/q2 recall@10/q3 recall@10/q4 recall@10/q5");
-    expect(COLUMNS_ALL_UPDATES, "seconds/load p50_ns/load index_bytes/load");
+           "range_precision/q2 recall@10/q3");
+    expect(COLUMNS_UPDATES, "seconds/load index_bytes/load recall@10/live qps/live");
+    expect(
+        COLUMNS_ALL_QUERIES,
+        "recall@10/q0 qps/q0 p50_ns/q0 distances/q0 wrong_ids/q0 recall@10/q1 "
+        "short_answers/q1 recall@10/q2 range_precision/q2 recall@10/q3 recall@10/q4 recall@10/q5");
+    expect(COLUMNS_ALL_UPDATES, "seconds/load p50_ns/load index_bytes/load recall@10/live "
+                                "throughput_recall@10/live qps/live p50_ns/live");
 }
 
 static void test_tags_left_out_are_named(void **state)

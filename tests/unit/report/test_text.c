@@ -74,12 +74,15 @@ static void test_fastest_that_surely_reaches(void **state)
 {
     json_t *result = new_result();
     add_method(result, "broken", "failed", 9e5, .99, .98);
+    add_method(result, "slower and unsure", "ok", 15e4, .96, .94);
     add_method(result, "unsure", "ok", 5e5, .96, .94);
+    add_method(result, "less unsure", "ok", 4e5, .96, .94);
     add_method(result, "sure", "ok", 2e5, .97, .955);
     add_method(result, "slow", "ok", 1e5, 1, 1);
     expect(result,
            (const char *const[]){ "fastest with recall@10 of 0.95 or more in \"q\": sure\n",
                                   "200k queries per second", "~2.00 us to insert a row",
+                                  "sure to reach it: unsure, recall 0.9600 (0.9400 at least)\n",
                                   "advise mine.npy", NULL },
            "broken\n  recall");
 }
@@ -124,6 +127,24 @@ static void test_no_answer(void **state)
     expect(claims, NULL, "fastest with");
 }
 
+/* The points of a sweep share their process, which ends once. */
+static void test_a_failed_sweep_is_printed_once(void **state)
+{
+    json_t *result = new_result();
+    for (int point = 1; point <= 3; point++)
+        for (int repeat = 0; repeat < 2; repeat++)
+            json_array_insert_new(
+                json_object_get(result, "cells"), (size_t)(repeat ? 2 * point - 1 : point - 1),
+                json_pack("{s:s,s:o,s:{s:i},s:s,s:s,s:i,s:[]}", "label", "swept", "point",
+                          json_sprintf("nprobe=%d", point), "knobs", "nprobe", point, "status",
+                          "failed", "error", "killed by a signal", "repeat", repeat, "steps"));
+    expect(result,
+           (const char *const[]){ "\nswept, repeat 1: failed: killed by a signal\n"
+                                  "swept, repeat 2: failed: killed by a signal\n",
+                                  NULL },
+           "nprobe");
+}
+
 /* The search of the last method chose its setting by tuning queries, asked for this recall. */
 static void tune(json_t *result, const char *point, double recall, bool reached)
 {
@@ -163,20 +184,22 @@ static void test_tuned_are_ranked(void **state)
     free(text);
 }
 
-/* A method without a row in a table of searches says why. */
+/* A method without a number in a table says why. */
 static void test_unsupported_searches(void **state)
 {
     json_t *result = new_result();
     json_array_append_new(
         json_object_get(result, "cells"),
-        json_pack("{s:s,s:s,s:s,s:i,s:[{s:s,s:s,s:s},{s:s,s:s,s:s,s:s},{s:s,s:s,s:s,s:s}]}",
+        json_pack("{s:s,s:s,s:s,s:i,s:[{s:s,s:s,s:s},{s:s,s:s,s:s,s:s},{s:s,s:s,s:s,s:s},"
+                  "{s:s,s:s,s:s,s:s}]}",
                   "label", "graph", "point", "", "status", "ok", "repeat", 0, "steps", "op",
-                  "train", "tag", "train", "status", "unsupported", "op", "search", "tag", "thin",
+                  "train", "tag", "train", "status", "unsupported", "op", "delete", "tag", "leave",
+                  "status", "unsupported", "note", "cannot delete", "op", "search", "tag", "thin",
                   "status", "unsupported", "note", "takes no filter", "op", "search", "tag", "both",
                   "status", "unsupported", "note", "takes no filter"));
     expect(result,
-           (const char *const[]){ "\ngraph: \"thin\", \"both\" not supported: takes no filter\n",
-                                  NULL },
+           (const char *const[]){ "graph: \"thin\", \"both\" not supported: takes no filter\n",
+                                  "graph: \"leave\" not supported: cannot delete\n", NULL },
            "train");
 }
 
@@ -190,6 +213,7 @@ int main(void)
         cmocka_unit_test(test_a_search_without_a_tag),
         cmocka_unit_test(test_no_answer),
         cmocka_unit_test(test_tuned_are_ranked),
+        cmocka_unit_test(test_a_failed_sweep_is_printed_once),
     };
     return test_run("text", tests);
 }

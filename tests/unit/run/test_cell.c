@@ -71,6 +71,26 @@ static int greedy_insert(struct index *index, struct vectors v, const uint64_t *
                : fail(index->env.error, ERR_NO_MEMORY, "plain: out of memory for a gigabyte");
 }
 
+static int exit_in_stats(const struct index *index, struct stat_sink *sink)
+{
+    _exit(7);
+}
+
+static int failing_check(const struct index *index, struct stat_sink *sink)
+{
+    return fail(index->env.error, ERR_INVARIANT, "plain: a list is astray");
+}
+
+static int exit_in_create(struct index **index, const struct index_env *env, const void *params)
+{
+    _exit(7);
+}
+
+static void exit_in_destroy(struct index *index)
+{
+    _exit(7);
+}
+
 static int unexplained_insert(struct index *index, struct vectors v, const uint64_t *ids,
                               size_t *done)
 {
@@ -91,7 +111,7 @@ static void test_cells_that_fail(void **state)
     } cases[] = {
         { "a crash", crash_search, NULL, 0, 0, "failed",
           TEST_IS_SANITIZED ? "operation 3 (search q"
-                            : "operation 3 (search q|SIGSEGV|about to crash|crashed:" },
+                            : "operation 3 (search q|part=1|SIGSEGV|about to crash|crashed:" },
         { "a silent exit", abort_search, NULL, 0, 0, "failed", "status 7" },
         /* 2 s: enough to begin the search on a busy machine */
         { "a hang", hang_search, NULL, 2, 0, "timeout", "search q|2 s" },
@@ -170,6 +190,35 @@ static void test_openblas_after_a_fork(void **state)
     expect(&s, "ok", "", 4);
 }
 
+/* An end in a call that is no operation names the call, not the operation before it. */
+static void test_calls_that_are_no_operation(void **state)
+{
+    static const struct {
+        int (*create)(struct index **, const struct index_env *, const void *);
+        int (*stats)(const struct index *, struct stat_sink *);
+        int (*check)(const struct index *, struct stat_sink *);
+        void (*destroy)(struct index *);
+        const char *words;
+        size_t steps;
+    } cases[] = {
+        { exit_in_create, NULL, NULL, NULL, "create(): the process ended", 0 },
+        { NULL, exit_in_stats, NULL, NULL, "stats() after operation 1 (", 0 },
+        { NULL, NULL, failing_check, NULL, "check() after operation 1 (|a list is astray", 1 },
+        { NULL, NULL, NULL, exit_in_destroy, "destroy() at the end: the process ended", 4 },
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct stage s;
+
+        cell_begin(&s);
+        s.ops.create = cases[i].create ? cases[i].create : s.ops.create;
+        s.ops.stats = cases[i].stats ? cases[i].stats : s.ops.stats;
+        s.ops.check = cases[i].check ? cases[i].check : s.ops.check;
+        s.ops.destroy = cases[i].destroy ? cases[i].destroy : s.ops.destroy;
+        expect(&s, "failed", cases[i].words, cases[i].steps);
+    }
+}
+
 /* With a single query nothing is left to calibrate on. The search still has one step, and the cell
    is not taken for a forged one. */
 static void test_calibrated_by_one_query(void **state)
@@ -191,6 +240,55 @@ static void test_calibrated_by_one_query(void **state)
     assert_string_equal(text_at(cell, "error"), "");
     assert_string_equal(text_at(cell, "status"), "ok");
     assert_int_equal(json_array_size(json_object_get(cell, "steps")), 4);
+    json_decref(cells);
+    cell_end(&s);
+}
+
+static void forgetful_destroy(struct index *index)
+{
+    struct mem *mem = index->env.mem;
+
+    (void)mem_alloc(mem, 1000);
+    reference_destroy(index);
+}
+
+static int rooted_search(struct index *index, const struct search_request *q,
+                         struct search_result *out)
+{
+    const int rc = reference_search(index, q, out);
+
+    for (size_t i = 0; i < q->queries.n * q->k; i++)
+        out->distances[i] = sqrtf(out->distances[i]);
+    return rc;
+}
+
+/* Two points have the same fault. */
+static void test_a_fault_of_answers_is_named_once(void **state)
+{
+    struct stage s;
+    json_t *cells = NULL;
+
+    cell_begin(&s);
+    s.ops.search = rooted_search;
+    assert_ok(cell_play(&s, &cells), &s.err);
+    const json_t *warnings = json_object_get(json_array_get(cells, 0), "warnings");
+    assert_int_equal(json_array_size(warnings), 1);
+    assert_non_null(strstr(json_string_value(json_array_get(warnings, 0)), "search q: distances"));
+    json_decref(cells);
+    cell_end(&s);
+}
+
+static void test_what_destroy_leaves(void **state)
+{
+    struct stage s;
+    json_t *cells = NULL;
+
+    cell_begin(&s);
+    s.ops.destroy = forgetful_destroy;
+    assert_ok(cell_play(&s, &cells), &s.err);
+    const json_t *warnings = json_object_get(json_array_get(cells, 0), "warnings");
+    assert_int_equal(json_array_size(warnings), 1);
+    assert_non_null(strstr(json_string_value(json_array_get(warnings, 0)), "after destroy()"));
     json_decref(cells);
     cell_end(&s);
 }
@@ -227,6 +325,9 @@ int main(void)
         cmocka_unit_test(test_a_method_that_cannot_run),
         cmocka_unit_test(test_an_interruption),
         cmocka_unit_test(test_openblas_after_a_fork),
+        cmocka_unit_test(test_calls_that_are_no_operation),
+        cmocka_unit_test(test_a_fault_of_answers_is_named_once),
+        cmocka_unit_test(test_what_destroy_leaves),
         cmocka_unit_test(test_calibrated_by_one_query),
         cmocka_unit_test(test_many_operations),
     };

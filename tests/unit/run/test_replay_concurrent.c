@@ -26,6 +26,8 @@ static void test_a_concurrent_step(void **state)
     /* The method does not support updates during searches: the step is unsupported, but
        its rows are inserted. */
     assert_string_equal(text_at(step_at(&s, 2), "status"), "unsupported");
+    assert_non_null(strstr(text_at(step_at(&s, 2), "note"), "lock = true"));
+    assert_null(strstr(text_at(step_at(&s, 2), "note"), "first point"));
     assert_true(number_at(step_at(&s, 3), "memory", "index_bytes") == 400 * (12 * 4 + 8));
     stage_close(&s);
 }

@@ -129,6 +129,7 @@ static int observe_memory(struct step_record *s, struct replay_session *r)
     struct resident now;
     const bool seen = memory_resident_read(0, &now);
 
+    session_name_call(r, "memory");
     /* Only the method's call counts as its work. The harness reads /proc. */
     const struct time_mark from = time_mark_now();
     int rc = r->ops->memory ? r->ops->memory(r->checked.index, &use) : OK;
@@ -167,16 +168,16 @@ int step_observe(struct step_record *s, struct replay_session *r, bool tables)
     r->resolution = tables || r->resolution == 0 ? memory_resolution() : r->resolution;
     json_t *harness_stats = s->harness_stats = json_copy(s->stats);
     int rc = observe_memory(s, r);
+    session_name_call(r, "stats");
     const struct time_mark from = time_mark_now();
     if (rc == OK && r->ops->stats)
         rc = r->ops->stats(r->checked.index, &sink);
     if (rc == OK && (tables || r->check_seconds < cheap_s)) {
+        session_name_call(r, "check");
         const uint64_t start = clock_ns();
 
         rc = index_check(&r->checked, tables ? &sink : NULL);
         r->check_seconds = clock_seconds(clock_ns() - start);
-        if (rc != OK)
-            fail_within(r->err, "check() after operation %zu", r->at + 1);
     }
     step_take_untimed(s, &from);
     json_decref(harness_stats);

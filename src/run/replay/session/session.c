@@ -29,6 +29,12 @@ struct time_mark time_mark_since(const struct time_mark *from)
                                now.main_ns - from->main_ns };
 }
 
+void session_name_call(const struct replay_session *r, const char *name)
+{
+    if (r->env->call)
+        r->env->call(r->env->to, name);
+}
+
 /* ---- 1. the index */
 
 int session_open_index(struct replay_session *r)
@@ -49,6 +55,7 @@ static int open_first(struct replay_session *r)
     memory_files_read(0, &r->files_before);
     r->shared_files_before = memory_shared_files_bytes();
     r->family = r->env->family > 0 ? r->env->family : getpid();
+    session_name_call(r, "create");
     const struct time_mark from = time_mark_now();
     const uint64_t start = clock_ns();
     const int rc = session_open_index(r);
@@ -142,6 +149,8 @@ int session_begin(struct replay_session *r, const struct replay_env *env, struct
 
 void session_end(struct replay_session *r)
 {
+    if (r->open && r->err->code == OK) /* else the error is of what came before */
+        session_name_call(r, "destroy");
     if (r->open)
         index_close(&r->checked);
     cluster_ranks_end(&r->ranks);

@@ -190,3 +190,20 @@ int json_write_packed(const char *path, const json_t *json, struct error *err)
     free(text);
     return rc;
 }
+
+void json_round_packed(json_t *json)
+{
+    const char *key;
+    json_t *of;
+    size_t i;
+    char text[40];
+
+    json_array_foreach(json, i, of)
+        json_round_packed(of);
+    json_object_foreach(json, key, of)
+        json_round_packed(of);
+    if (!json_is_real(json))
+        return;
+    (void)snprintf(text, sizeof text, "%.*g", JSON_PACKED_DIGITS, json_real_value(json));
+    (void)json_real_set(json, strtod(text, NULL));
+}

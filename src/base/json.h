@@ -57,5 +57,7 @@ int json_write(const char *path, const json_t *, struct error *);
 /* The same as gzip, the same bytes for the same value. Also ERR_UNSUPPORTED: more than 4 GiB. */
 #define JSON_PACKED_DIGITS 6 /* of numbers that are not integers */
 int json_write_packed(const char *path, const json_t *, struct error *);
+/* Gives each number of the value what it would have after json_write_packed() and json_read(). */
+void json_round_packed(json_t *);
 
 #endif

@@ -283,8 +283,7 @@ int command_compare(struct app *app, struct error *error)
     struct compare_side a = { 0 }, b = { 0 };
     const struct compare_side *sides[2] = { &a, &b };
     int rc = refuse_two_formats(app, error);
-    rc = rc ? rc : compare_side_read(&a, app->arguments[0], error);
-    rc = rc ? rc : compare_side_read(&b, app->arguments[1], error);
+    rc = rc ? rc : compare_sides_read(&a, &b, app->arguments, error);
     rc = rc ? rc : refuse_in_process(app, sides, error);
     rc = rc ? rc : refuse_different(app, sides, error);
     const int status = rc ? EXIT_USAGE : report(app, &a, &b, error);

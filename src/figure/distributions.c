@@ -44,6 +44,8 @@ static int add_ccdf(struct gather *g, const char *tag, const char *label,
     int rc = OK;
     for (size_t i = 0; !rc && i < all->n; i++) {
         gone += all->at[i].count;
+        if (i + 1 < all->n && all->at[i + 1].ns == all->at[i].ns)
+            continue; /* the same bucket of another step */
         double longer = (total - gone) / total;
         if (longer > 0 && longer < 0.95 * drawn) {
             rc = figure_add(g->figure, tag, label, "", all->at[i].ns, "", longer, NAN, NAN);
@@ -60,7 +62,7 @@ static int gather_latencies(struct gather *g, const char *name, const char *tag)
     int rc = OK;
     for (size_t c = 0; c < g->result->n; c++) {
         const struct result_cell *cell = &g->result->cells[c];
-        for (size_t s = 0; !rc && cell->name == name && s < cell->n; s++)
+        for (size_t s = 0; !rc && cell->ok && cell->name == name && s < cell->n; s++)
             if (!strcmp(cell->steps[s].tag, tag))
                 rc = add_buckets(&all, json_object_get(cell->steps[s].json, "latency_counts"));
     }
@@ -115,13 +117,16 @@ static const json_t *column_of(const json_t *step, const char *name)
         dot ? dot + 1 : name);
 }
 
-/* The column in the last step that has it and that `where` allows; NULL if there is none. */
-static const json_t *last_column(const struct gather *g, const struct result_cell *cell,
+/* The column in the last step that has it and that `where` allows, of the first repeat that did not fail; NULL if there is none. */
+static const json_t *last_column(const struct gather *g, const struct result_cell *build,
                                  const char *name)
 {
     const json_t *last = NULL;
+    const struct result_cell *cell = g->result->cells, *end = cell + g->result->n;
 
-    for (size_t s = 0; s < cell->n; s++) {
+    while (cell < end && !(cell->ok && cell->build == build->build))
+        cell++;
+    for (size_t s = 0; cell < end && s < cell->n; s++) {
         const json_t *column = column_of(cell->steps[s].json, name);
 
         if (json_is_array(column) && figure_allows(g->spec, "tag", cell->steps[s].tag))

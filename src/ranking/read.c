@@ -110,6 +110,26 @@ static int by_rank(const void *a_of, const void *b_of)
     return strcmp(a->label, b->label);
 }
 
+static int by_build(const void *a_of, const void *b_of)
+{
+    const struct ranking_build *a = a_of, *b = b_of;
+    const int order = strcmp(a->cell->name, b->cell->name);
+    return order ? order : by_rank(a, b);
+}
+
+/* Keeps one repeat of each build: that with the median rate, of an even number the slower of the two. */
+static void keep_medians(struct ranking *r)
+{
+    size_t kept = 0;
+    qsort(r->of, r->n, sizeof *r->of, by_build);
+    for (size_t i = 0, end; i < r->n; i = end) {
+        for (end = i + 1; end < r->n && !strcmp(r->of[end].cell->name, r->of[i].cell->name); end++)
+            ;
+        r->of[kept++] = r->of[i + (end - i) / 2];
+    }
+    r->n = kept;
+}
+
 int ranking_read(struct ranking *r, const struct result *result, const char *tag,
                  const struct ranking_wish *wish, struct error *err)
 {
@@ -118,12 +138,12 @@ int ranking_read(struct ranking *r, const struct result *result, const char *tag
     if (!r->of)
         return fail(err, ERR_NO_MEMORY, "out of memory for %zu cells", result->n);
     for (size_t i = 0; i < result->n; i++) {
-        if (result->cells[i].repeat != 0)
-            continue;
         r->of[r->n] = read_cell(&result->cells[i], tag, wish);
-        r->ranked += !r->of[r->n].failed;
         searched |= r->of[r->n++].qps > 0;
     }
+    keep_medians(r);
+    for (size_t i = 0; i < r->n; i++)
+        r->ranked += !r->of[i].failed;
     qsort(r->of, r->n, sizeof *r->of, by_rank);
     if (searched)
         return OK;

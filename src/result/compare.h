@@ -70,9 +70,11 @@ struct compare_side {
     struct summary hits;
 };
 
-/* Defined in compare_read.c. `path` is a result.json or its folder. The caller frees the side with
+/* Defined in compare_read.c. Each of the paths is a result.json or its folder. Where one result is packed, the numbers of the
+   other are rounded as those are, before anything is computed from them. The caller frees both sides with
    compare_side_free(), also after an error. */
-int compare_side_read(struct compare_side *, const char *path, struct error *);
+int compare_sides_read(struct compare_side *a, struct compare_side *b, const char *const paths[2],
+                       struct error *);
 void compare_side_free(struct compare_side *);
 
 /* Defined in compare_differ.c. What makes the two incomparable: a new array of texts, one for each

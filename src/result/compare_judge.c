@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "src/base/json.h"
 #include "src/base/result_metrics.h"
 #include "src/base/stats.h"
 #include "src/result/compare.h"
@@ -372,23 +371,6 @@ static bool judge(struct compare_rows *rows)
     return ok;
 }
 
-/* Whether a side is from a packed result, whose numbers are rounded. */
-static bool is_rounded(const struct compare_side *side)
-{
-    return json_object_get(json_object_get(side->result.json, "run"), "digits");
-}
-
-/* Gives this verdict to rows that differ by no more than a share of a. */
-static void allow(struct compare_rows *rows, double share, enum compare_verdict verdict)
-{
-    for (size_t i = 0; i < rows->n; i++) {
-        struct compare_row *row = &rows->row[i];
-        const bool differs = row->verdict == VERDICT_BETTER || row->verdict == VERDICT_WORSE;
-        if (differs && fabs(row->b - row->a) <= share * fabs(row->a))
-            row->verdict = verdict;
-    }
-}
-
 int compare_sides(struct compare_rows *rows, const struct compare_side *a,
                   const struct compare_side *b, struct error *error)
 {
@@ -400,15 +382,17 @@ int compare_sides(struct compare_rows *rows, const struct compare_side *a,
     if (!ok || !judge(rows))
         return fail(error, ERR_NO_MEMORY, "out of memory comparing the two results, at row %zu",
                     rows->n);
-    if (is_rounded(a) || is_rounded(b)) /* a result is the same as its packed form */
-        allow(rows, pow(10, 1 - JSON_PACKED_DIGITS) /* of the last digit of 1.00000 */,
-              VERDICT_SAME);
     return OK;
 }
 
 void compare_rows_tolerate(struct compare_rows *rows, double percent)
 {
-    allow(rows, percent / 100, VERDICT_TOLERATED);
+    for (size_t i = 0; i < rows->n; i++) {
+        struct compare_row *row = &rows->row[i];
+        const bool differs = row->verdict == VERDICT_BETTER || row->verdict == VERDICT_WORSE;
+        if (differs && fabs(row->b - row->a) <= percent / 100 * fabs(row->a))
+            row->verdict = VERDICT_TOLERATED;
+    }
 }
 
 void compare_rows_free(struct compare_rows *rows)

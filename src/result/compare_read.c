@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "src/base/json.h"
 #include "src/core/path_print.h"
 #include "src/result/compare.h"
 #include "src/result/result.h"
@@ -57,21 +58,42 @@ static bool read_hits(struct compare_side *side, json_t *cells)
     return ok;
 }
 
-int compare_side_read(struct compare_side *side, const char *path, struct error *error)
+/* cells: of result_all_stored(), for json_decref(). */
+static int load(struct compare_side *side, const char *path, json_t **cells, struct error *error)
 {
     char *dir, file[PATH_MAX];
-    json_t *cells = NULL;
     int rc = result_dir(path, &dir, error);
     if (!rc)
         rc = path_print(file, error, "%s/result.json", dir);
     if (!rc)
         rc = result_load(file, &side->result, error);
     if (!rc)
-        rc = result_all_stored(dir, &side->result, &cells, error);
-    if (!rc && !(summary_make(&side->samples, &side->result) && read_hits(side, cells)))
-        rc = fail(error, ERR_NO_MEMORY, "%s: out of memory summarising it", file);
+        rc = result_all_stored(dir, &side->result, cells, error);
     free(dir);
-    json_decref(cells);
+    return rc;
+}
+
+/* Whether a result is packed, or was. */
+static bool is_rounded(const struct compare_side *side)
+{
+    return json_object_get(json_object_get(side->result.json, "run"), "digits");
+}
+
+int compare_sides_read(struct compare_side *a, struct compare_side *b, const char *const paths[2],
+                       struct error *error)
+{
+    struct compare_side *const sides[2] = { a, b };
+    json_t *cells[2] = { NULL };
+    int rc = OK;
+    for (size_t i = 0; !rc && i < 2; i++)
+        rc = load(sides[i], paths[i], &cells[i], error);
+    if (!rc && is_rounded(a) != is_rounded(b))
+        json_round_packed(json_object_get((is_rounded(a) ? b : a)->result.json, "cells"));
+    for (size_t i = 0; !rc && i < 2; i++)
+        if (!summary_make(&sides[i]->samples, &sides[i]->result) || !read_hits(sides[i], cells[i]))
+            rc = fail(error, ERR_NO_MEMORY, "%s: out of memory summarising it", paths[i]);
+    json_decref(cells[0]);
+    json_decref(cells[1]);
     return rc;
 }
 

@@ -265,11 +265,12 @@ struct curve_point {
 };
 /* The points of one build in one repeat, for RATE@recall=R/TAG. */
 struct curve {
-    const struct result_cell *of; /* of the first point */
+    const struct result_cell *of, *last; /* of the first and of the last point */
     const char *tag;
     size_t rate;
     struct curve_point *points;
     size_t n, capacity;
+    bool mixed; /* a cell has two recalls, of searches for different k; the rate is of both together */
 };
 
 struct maker {
@@ -376,6 +377,8 @@ static void add_to_curves(struct maker *m)
                 m->failed = true;
                 return;
             }
+            c->mixed |= c->last == m->cell;
+            c->last = m->cell;
             c->points[c->n++] =
                 (struct curve_point){ e->samples[e->repeats - 1].value,
                                       of->better * rate->samples[rate->repeats - 1].value };
@@ -425,7 +428,7 @@ static double value_at(const struct curve_point *p, size_t n, double recall)
 static void add_curve(struct maker *m, struct curve *c)
 {
     const struct result_rate_at *rate = &result_metric_rates[c->rate];
-    const size_t n = c->n > 1 ? frontier(c->points, c->n) : 0;
+    const size_t n = c->n > 1 && !c->mixed ? frontier(c->points, c->n) : 0;
     char metric[NAME_BYTES];
 
     for (size_t i = 0; i < RESULT_RECALLS; i++) {

@@ -146,24 +146,25 @@ static int hits_of_query(const struct score_context *context, const struct score
     return rc;
 }
 
+/* Counts are added, not shares: a recall of .99 is the .99 that a curve is asked for, whatever the shares' rounding. */
 static void summarise(struct score *s, uint64_t seed)
 {
-    double sum = 0;
+    size_t found = 0, below[RECALL_TAILS] = { 0 };
 
     if (s->n == 0 || s->most == 0)
         return;
-    for (size_t t = 0; t < RECALL_TAILS; t++)
-        s->below[t] = 0;
     s->min = 1;
     for (size_t i = 0; i < s->n; i++) {
         const double share = s->shares[i] = (double)s->hits[i] / (double)s->most;
 
-        sum += share;
+        found += s->hits[i];
         s->min = share < s->min ? share : s->min;
         for (size_t t = 0; t < RECALL_TAILS; t++)
-            s->below[t] += (share < recall_tails[t]) / (double)s->n;
+            below[t] += share < recall_tails[t];
     }
-    s->mean = sum / (double)s->n;
+    for (size_t t = 0; t < RECALL_TAILS; t++)
+        s->below[t] = (double)below[t] / (double)s->n;
+    s->mean = (double)found / ((double)s->n * (double)s->most);
     score_interval(s->shares, s->n, seed, s);
 }
 

@@ -312,6 +312,43 @@ static void test_memory_is_the_median_of_repeats(void **state)
     figure_free(&f);
 }
 
+/* Where the first repeat failed before its last step, sizes are those of the second. */
+static void test_sizes_are_of_a_repeat_that_did_not_fail(void **state)
+{
+    json_t *result = small_result(), *cells = json_object_get(result, "cells");
+    const size_t n = json_array_size(cells);
+    for (size_t i = 0; i < n; i++) {
+        json_t *cell = json_array_get(cells, i);
+        json_array_append_new(cells, json_deep_copy(cell));
+        json_object_set_new(cell, "status", json_string("failed"));
+        json_array_clear(json_object_get(cell, "steps"));
+    }
+    struct figure f = figure_of(result, "{'kind':'sizes'}");
+    assert_int_equal(f.n, 6);
+    figure_free(&f);
+}
+
+/* Of two repeats; one that failed does not count. */
+static void test_latencies_are_those_of_all_repeats(void **state)
+{
+    json_t *cells = json_array();
+    for (int repeat = 0; repeat < 3; repeat++)
+        json_array_append_new(
+            cells,
+            json_pack("{s:s, s:s, s:i, s:s, s:[{s:i, s:s, s:s, s:o}]}", "label", "a", "method", "a",
+                      "repeat", repeat, "status", repeat < 2 ? "ok" : "failed", "steps", "index", 0,
+                      "op", "search", "tag", "q", "latency_counts",
+                      repeat < 2 ? json_of("[[10, 1], [20, 1]]") : json_of("[[1000, 50]]")));
+    struct figure f = figure_of(
+        json_pack("{s:{s:i, s:[s]}, s:o, s:[{s:s, s:s, s:f, s:i}]}", "experiment", "k", 10,
+                  "labels", "a", "cells", cells, "summary", "label", "a", "metric", "p50_ns/q",
+                  "median", 10., "repeats", 2),
+        "{'kind':'ccdf'}");
+    assert_int_equal(f.n, 1);
+    assert_true(f.points[0].x == 10 && f.points[0].y == .5);
+    figure_free(&f);
+}
+
 static void test_a_radius_figure_marks_where_the_baseline_is_met(void **state)
 {
     struct figure f =
@@ -361,6 +398,8 @@ int main(void)
         cmocka_unit_test(test_bars_are_at_their_labels),
         cmocka_unit_test(test_bars_of_tuned_settings_are_ranked),
         cmocka_unit_test(test_memory_is_the_median_of_repeats),
+        cmocka_unit_test(test_latencies_are_those_of_all_repeats),
+        cmocka_unit_test(test_sizes_are_of_a_repeat_that_did_not_fail),
         cmocka_unit_test(test_a_radius_figure_marks_where_the_baseline_is_met),
         cmocka_unit_test(test_every_kind_can_be_drawn),
         cmocka_unit_test(test_unknown_kind_is_refused),

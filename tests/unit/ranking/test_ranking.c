@@ -117,6 +117,31 @@ static void test_measured_counts(void **state)
     result_close(&result);
 }
 
+/* A build counts by its median repeat, whose row it has; a repeat that failed is the slowest. */
+static void test_repeats(void **state)
+{
+    json_t *cells = json_array();
+    struct ranking r;
+    for (int i = 0; i < 3; i++) {
+        json_t *a = cell("a 1", "a", (const double[]){ 900, 100, 200 }[i], 1),
+               *b = cell("b 1", "b", (const double[]){ 300, 350, 0 }[i], 1);
+        if (i == 2)
+            json_object_set_new(b, "status", json_string("crashed"));
+        json_object_set_new(a, "repeat", json_integer(i));
+        json_object_set_new(b, "repeat", json_integer(i));
+        json_array_append_new(cells, a);
+        json_array_append_new(cells, b);
+    }
+    struct result result = result_of(cells);
+    read_ranking(&r, &result, &any);
+    assert_int_equal(r.n, 2);
+    assert_int_equal(r.ranked, 2);
+    assert_string_equal(r.of[0].label, "b 1");
+    assert_true(r.of[0].qps == 300 && r.of[1].qps == 200);
+    ranking_free(&r);
+    result_close(&result);
+}
+
 static void test_nothing_was_searched(void **state)
 {
     struct result result = result_of(json_array());
@@ -256,7 +281,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order_and_costs),
         cmocka_unit_test(test_measured_counts),
-        cmocka_unit_test(test_nothing_was_searched),
+        cmocka_unit_test(test_repeats), cmocka_unit_test(test_nothing_was_searched),
         cmocka_unit_test(test_what_is_kept),
         cmocka_unit_test(test_board),
         cmocka_unit_test(test_a_method_is_printed_as_a_config_has_it),

@@ -229,6 +229,26 @@ static void test_qps_at_a_recall(void **state)
     json_decref(summary);
 }
 
+/* A rate over searches for 10 and for 100 belongs to neither recall; that of each search does. */
+static void test_no_qps_at_a_recall_of_two_k(void **state)
+{
+    json_t *cells = json_array();
+
+    for (int point = 0; point < 2; point++) {
+        json_t *steps = json_pack("[o, o]", search_step("q", .8 + .2 * point, 200 - 100 * point),
+                                  search_step("q", .7 + .2 * point, 20 - 10 * point)),
+               *second = json_array_get(steps, 1);
+        json_object_set_new(json_object_get(second, "recall"), "k", json_integer(100));
+        json_object_set_new(json_object_get(second, "throughput_recall"), "k", json_integer(100));
+        json_array_append_new(cells, cell_of("a", point ? "nprobe=2" : "nprobe=1", 0, steps));
+    }
+    json_t *summary = summary_of(cells);
+    assert_true(value_at(summary, "a[nprobe=1]", "recall@100/q", "median") == .7);
+    assert_true(isnan(value_at(summary, "a", "qps@recall=0.9/q", "median")));
+    assert_true(fabs(value_at(summary, "a", "qps@recall=0.9/q#1", "median") - 150) < 1e-6);
+    json_decref(summary);
+}
+
 /* Each of a runbook's hundreds of steps keeps its recall, but not its statistics and curves. */
 static void test_a_long_series(void **state)
 {
@@ -338,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_series_and_tagless_steps),
         cmocka_unit_test(test_rates_of_several_steps),
         cmocka_unit_test(test_qps_at_a_recall),
+        cmocka_unit_test(test_no_qps_at_a_recall_of_two_k),
         cmocka_unit_test(test_a_long_series),
         cmocka_unit_test(test_loading),
     };

@@ -114,6 +114,27 @@ static void test_tails(void **state)
     line_end(&l);
 }
 
+/* The mean is the nearest number to hits / (queries k): a sum of shares of fifths would miss 0.9, and a curve through
+   this point would not reach it. */
+static void test_the_mean_is_not_rounded_twice(void **state)
+{
+    static const size_t found[] = { 5, 5, 5, 4, 5, 4, 4, 5, 5, 3 };
+    enum { QUERIES = sizeof found / sizeof *found, K = 5 };
+    static const uint64_t positions[QUERIES] = { 0 };
+    uint64_t ids[QUERIES * K];
+    struct line l;
+    struct score s;
+
+    for (size_t i = 0; i < QUERIES; i++)
+        for (size_t j = 0; j < K; j++)
+            ids[i * K + j] = j < found[i] ? j : NONE;
+    line_begin(&l, K, NULL, 0, -1);
+    assert_ok(score_search(&s, &l.context, positions, QUERIES, ids, 1, &l.err), &l.err);
+    assert_true(s.mean == .9);
+    score_free(&s);
+    line_end(&l);
+}
+
 static void test_a_filter(void **state)
 {
     static const uint64_t allowed[] = { 1, 4 }, ids[] = { 1, 0, 4 };
@@ -241,7 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),       cmocka_unit_test(test_tails),
         cmocka_unit_test(test_a_filter),    cmocka_unit_test(test_range),
-        cmocka_unit_test(test_near_copies),
+        cmocka_unit_test(test_near_copies), cmocka_unit_test(test_the_mean_is_not_rounded_twice),
     };
     return test_run("recall", tests);
 }

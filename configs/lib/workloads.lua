@@ -11,6 +11,7 @@
 local datasets = require "datasets"
 local workloads = {}
 local STEPS <const> = 10
+local FEWEST <const> = 2 * STEPS -- a step of a churn has a row that leaves and one that comes
 
 -- The part of `view` between `step - 1` and `step` of `of` equal steps.
 local function slice(view, step, of)
@@ -54,8 +55,9 @@ workloads.names = "static, growth, churn, drift, window, or a runbook of big-ann
 
 -- The rows to use and the queries. The newest rows are what a window is asked for; other rows are held out at random.
 local function split(data, kind, rows, asked, queries)
+  local n, fewest = math.min(rows, #data), queries and FEWEST or FEWEST + 2
+  if n < fewest then error(("%d rows are too few: at least %d are needed"):format(n, fewest)) end
   if queries then return data:shuffle(1):rows(1, math.min(rows, #data)), queries end
-  if #data < 20 then error(("%d rows are too few: at least 20 are needed"):format(#data)) end
   if not kind.ordered then
     local mixed = data:shuffle(1)
     local held = math.min(asked, #data // 10)

@@ -74,7 +74,7 @@ static void print_entry(const struct dumped *d, const struct answers_entry *e,
     const struct result_cell *cell = &d->file.cells[point];
     const struct result_step *step = result_step_of(cell, a->op);
     (void)snprintf(head, sizeof head, "%s\t%zu\t%zu\t%s", cell->name, cell->repeat + 1, a->op + 1,
-                   step ? field_text(step->json, "tag", "") : "");
+                   step ? step->tag : "");
     print_answers(head, e, clusters, d->clusters);
 }
 

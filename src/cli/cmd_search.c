@@ -192,10 +192,14 @@ static bool is_among(uint64_t id, const uint64_t *ids, size_t n)
     return false;
 }
 
-/* Without the rows: a true id is found if it is among the answers, and absent if it was never used. */
+/* Without the rows: a true id is found if it is among the answers, and absent if the index does not hold it; in
+   one that an earlier version saved, if it was never used. */
 static void score_ids(struct search *s, const struct named_truth *truth)
 {
     const long long next_id = field_integer(s->index.about, "next_id", INT64_MAX);
+    const struct idmap *live = &s->index.checked.live;
+    struct error ignored = { 0 };
+    const bool known = saved_take_ids(&s->index, &ignored) == OK;
     size_t found = 0;
 
     s->score = (struct named_score){ .recall = NAN };
@@ -204,7 +208,8 @@ static void score_ids(struct search *s, const struct named_truth *truth)
             const int64_t id = truth->ids[q * truth->columns + j];
 
             s->score.wanted += id >= 0;
-            s->score.absent += id >= next_id;
+            s->score.absent +=
+                id >= 0 && (known ? !idmap_get(live, (uint64_t)id, NULL) : id >= next_id);
             found += id >= 0 && is_among((uint64_t)id, s->ids + q * s->k, s->k);
         }
     if (s->score.wanted > 0)

@@ -173,7 +173,7 @@ static int update(struct update *u, struct error *err)
     rc =
         rc ? rc
            : saved_open(&u->index, u->dir, &app->registry, app->kernels, app->options.threads, err);
-    rc = rc ? rc : saved_take_ids(&u->index);
+    rc = rc ? rc : saved_take_ids(&u->index, u->index.error);
     if (rc)
         return rc;
     u->first_id = (uint64_t)field_integer(u->index.about, "next_id", 0);

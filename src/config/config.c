@@ -445,6 +445,21 @@ static int run_workload(struct script *s, struct error *err)
     return rc;
 }
 
+/* Results are read by one k: figures and the answer at the end. Where no search has the experiment's, as
+   each states its own, that is the last one's. */
+static void settle_k(struct experiment *ex)
+{
+    size_t last = ex->k;
+    for (size_t i = 0; i < ex->ops->n; i++) {
+        if (ex->ops->ops[i].kind != OP_SEARCH)
+            continue;
+        last = ex->ops->ops[i].k;
+        if (last == ex->k)
+            return;
+    }
+    ex->k = last;
+}
+
 /* The opening comment of a config without its dashes. New string; NULL if out of memory. */
 static char *head_comment(const char *text, size_t bytes)
 {
@@ -485,6 +500,8 @@ static int load(struct experiment *ex, struct run_options *options, const struct
                   ex->config_path);
     if (!rc)
         rc = run_workload(s, err);
+    if (!rc)
+        settle_k(ex);
     if (!rc)
         rc = script_hash_files(s, err);
     if (!rc)

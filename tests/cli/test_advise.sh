@@ -68,6 +68,11 @@ check "the report that the advice names is there, though the first round was the
 run run results/advise-few/advice.lua --no-plots --out again
 check "a short study's config repeats it, with the builds of --only" \
     '[ $status = 0 ] && grep -q "^advice: .* 2 cells" err && [ -s again/advice/result.json ]'
+head -c $((20 * 68)) mine.fvecs >tiny.fvecs
+run advise tiny.fvecs --out results
+check "a file with fewer rows than a workload needs is refused" '[ $status = 2 ] && grep -q "20 rows are too few: at least 22 are needed" err'
+run check "$root/configs/leaderboard.lua" --set "data=$PWD/few.fvecs" --set rows=10
+check "and so are fewer rows of a file" '[ $status = 2 ] && grep -q "10 rows are too few: at least 22 are needed" err'
 run advise no-such-set
 check "a data set that is not there is an error" '[ $status = 2 ] && grep -q "no-such-set" err && ! grep -q "^round" out'
 run advise no-such.fvecs

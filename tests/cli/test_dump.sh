@@ -24,7 +24,7 @@ experiment {
     w:insert { data:rows(1, 3000), tag = "load" }
     w:search { data:queries(100), tag = "q" }
     w:delete { random = 100, tag = "gone" }
-    w:range { data:queries(100), radius = 8, tag = "within" }
+    w:range { data:queries(100), radius = 8 }
   end,
   methods = {
     method { "flat" },
@@ -54,7 +54,7 @@ jsonschema.Draft7Validator(json.load(open(sys.argv[1]))).validate(result)
 rows = {(c["a"], c["b"], c["op"], c["tag"]): c for c in result["compare"]}
 q = rows["divf[nprobe=1]", "flat", "search", "q"]
 assert q["replays"] >= 5 and q["recall_b"] == 1 and q["low"] <= q["ratio"] <= q["high"] and q["ratio"] > 1, q
-assert rows["divf[nprobe=1]", "flat", "range", "within"]["replays"] >= 5
+assert rows["divf[nprobe=1]", "flat", "range", "range"]["replays"] >= 5
 assert rows["divf[nprobe=1]", "flat", "insert", "load"]["replays"] >= 5
 PY
 status=$?
@@ -72,6 +72,7 @@ run dump r/duel
 cp out answers
 check "dump gives the ids of every search, range and point" '[ $status = 0 ] && [ "$(cut -f1,4 out | sort -u | wc -l)" = 7 ] && head -1 out | grep -qx "label.repeat.operation.tag.query.rank.id"'
 check "k for each query, from 1 on" '[ "$(grep -c "^flat	1	3	q	" out)" = 1000 ] && grep -q "^flat	1	3	q	100	10	[0-9]*$" out'
+check "an operation without a tag has its own name" 'grep -q "^flat	1	5	range	1	1	" out'
 run dump r/duel/result.json
 check "of a file as of its folder" '[ $status = 0 ] && cmp -s out answers'
 run dump --only flta r/duel

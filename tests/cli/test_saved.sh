@@ -129,6 +129,10 @@ check "the answers do not replace the queries" '[ $status != 0 ] && grep -q "the
 cp wanted wanted.csv
 run search changed queries.csv --header no --truth wanted.csv
 check "the config does not say its rows any more" '[ $status = 0 ] && grep -q "the index was updated after the build" out'
+printf '300\n1000\n' >gone.csv # deleted, and live
+head -2 queries.csv >two.csv
+run search changed two.csv --header no --k 1 --truth gone.csv
+check "a deleted id is absent" '[ $status = 0 ] && grep -q "^absent *1 of the 2 true ids" out'
 for seconds in .001 .003 .005 .01 .02 .05; do # a killed update leaves the index before it or after it
     rows=$(grep -o '"rows": *[0-9]*' changed/index.json)
     { timeout -s KILL $seconds "$program" update changed --insert more.csv --header no >out 2>&1; } 2>/dev/null

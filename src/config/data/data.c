@@ -427,8 +427,12 @@ const struct source *lua_data_find_part(lua_State *L, struct data_set *set, cons
 const struct source *lua_data_part(lua_State *L, struct data_set *set, const char *name)
 {
     const struct source *part = lua_data_find_part(L, set, name);
+    if (!part && set->entry)
+        check_part(L, set, name);
     if (!part)
-        script_fail(L, ERR_CONFIG, "%s has no part \"%.60s\" to sort by", set->name, name);
+        script_fail(L, ERR_CONFIG, "%s has no part \"%.60s\"%s", set->name, name,
+                    set->synthetic ? ""
+                                   : "; file { PATH, time = ..., label = ... } names their files");
     return part;
 }
 

@@ -40,7 +40,8 @@ struct file_options {
        see above. Codes have 64 bits: longer ones are ERR_UNSUPPORTED */
     const char *element;
     /* the rows are numbers such as times, labels and ids, not vectors: f64 and text keep the value of
-       a double unless element is set, and NaN stands for no value */
+       a double unless element is set, NaN stands for no value, and the header of a lone column may
+       call it "id" or "label" */
     bool numbers;
     /* added to every integer: -1 for ids counted from 1; 128 reads i8 as u8, with the same L2
        distances. No sum may be negative. Makes i32 of shorter integers unless element is set */

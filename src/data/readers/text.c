@@ -184,8 +184,9 @@ static int check_whole(const struct text *t, struct error *err)
                     "line is a header (convert: --id 1, --header yes)",
                     t->name, line, shown, t->first_id.at ? t->first_id.at : "", t->number_ids,
                     t->n);
-    if (!t->options->id_column && !shape->id && t->dim > 1 && t->n >= COUNTING_ROWS &&
-        t->counting_rows == t->n)
+    /* The first of the nearest ids may count: rows that were searched for themselves. */
+    if (!t->options->id_column && !t->options->numbers && !shape->id && t->dim > 1 &&
+        t->n >= COUNTING_ROWS && t->counting_rows == t->n)
         return fail(err, ERR_ARGUMENT,
                     "%s: column 1 counts the rows (%g, %g, %g ...), as an id does; set id = 1 if "
                     "it is one, or id = 0 if it is a component (convert: --id 1 or 0)",

@@ -331,7 +331,8 @@ static int check_names(const struct search *s)
     size_t column = 1;
     for (; text_cell_next(&rest, s->shape->separator, &cell); column++) {
         const int shown = (int)(cell.n < 40 ? cell.n : 40);
-        if (column == s->shape->id || s->options->id_column < 0 || !names_no_component(cell))
+        if (column == s->shape->id || s->options->id_column < 0 || !names_no_component(cell) ||
+            (s->options->numbers && s->shape->columns == 1))
             continue;
         if (s->shape->id)
             return fail(
@@ -355,7 +356,9 @@ static int check_names(const struct search *s)
 static int find_id(struct search *s, const struct shape_reading *r)
 {
     struct text_shape *shape = s->shape;
-    const size_t named = header_column(s, shape->separator, "id");
+    /* A lone column of ids or labels is what the file is read for. */
+    const bool lone = s->options->numbers && r->cells == 1;
+    const size_t named = lone ? 0 : header_column(s, shape->separator, "id");
     shape->columns = r->cells;
     if (s->options->id_column)
         shape->id = s->options->id_column > 0 ? (size_t)s->options->id_column : 0;

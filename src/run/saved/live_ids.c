@@ -46,20 +46,20 @@ static int take(FILE *file, const char *path, size_t n, struct idmap *live, stru
     return rc;
 }
 
-int saved_take_ids(struct saved_index *s)
+int saved_take_ids(struct saved_index *s, struct error *err)
 {
     const size_t n = (size_t)field_integer(s->about, "rows", 0);
     char path[PATH_MAX];
-    int rc = path_print(path, s->error, "%s/live_ids", s->state);
+    int rc = path_print(path, err, "%s/live_ids", s->state);
     FILE *file = rc == OK ? fopen(path, "rb") : NULL;
 
     if (rc == OK && !file)
-        rc = fail_errno(s->error, ERR_NOT_FOUND,
+        rc = fail_errno(err, ERR_NOT_FOUND,
                         "%s: the ids of the rows cannot be read; an index that an earlier version "
                         "saved has none: build it again",
                         path);
     if (rc == OK)
-        rc = take(file, path, n, &s->checked.live, s->error);
+        rc = take(file, path, n, &s->checked.live, err);
     if (file)
         (void)fclose(file);
     return rc;

@@ -80,7 +80,7 @@ int saved_open(struct saved_index *, const char *dir, const struct registry *,
 void saved_close(struct saved_index *);
 /* After it, index_insert() and index_remove() know the rows. ERR_NOT_FOUND: an earlier version saved
    the index; ERR_CORRUPT. */
-int saved_take_ids(struct saved_index *);
+int saved_take_ids(struct saved_index *, struct error *);
 
 /* 3. Searches, timed (search.c) */
 

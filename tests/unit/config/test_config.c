@@ -43,6 +43,17 @@ static const char sets_and_streams[] =
             "  assert(select('#', w:insert { data:rows(600, 600) .. data:rows(1, 1) }) == 0)\n"
             "  w:set { replicas = '2', caprg = false, tag = 't' }\n");
 
+/* Figures and the answer at the end read the recall of the experiment's k, which some search has. */
+static void test_k_of_results(void **state)
+{
+    struct desk *d = *state;
+    desk_loads(d, LOADED("w:search { data:queries(5), k = 3 } w:search { data:queries(5) }"));
+    assert_int_equal(d->experiment->k, 10);
+    desk_loads(d,
+               LOADED("w:search { data:queries(5), k = 3 } w:search { data:queries(5), k = 5 }"));
+    assert_int_equal(d->experiment->k, 5);
+}
+
 /* The ids that w:insert returns; the chunks of a stream; options under their present names. */
 static void test_sets_and_streams(void **state)
 {
@@ -101,7 +112,7 @@ static const char settings[] =
     "experiment { seed = 4, seeds = 2, repeats = 3, threads = 2, timeout = 60, "
     "memory_limit = '2G', warmup = false, tell_size = false,\n"
     "workload = function(w) w:insert { data:rows(1, n) } w:search { data:queries(2), k = "
-    "2 } end,\n"
+    "2 } w:search { data:queries(2), tag = 'of all' } end,\n"
     "methods = { method { 'divf', label = 'A', params = { soft_k = 2, caprg = false, "
     "factory = 'IVF4,Flat' },\n"
     "  sweep = { rerank = { 1, 2 }, nprobe = { 1, 4 } }, ablations = { { 'z', { soft_k = "
@@ -428,13 +439,21 @@ static void test_keyed_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        AT_A_DESK(test_operations),    AT_A_DESK(test_sets_and_streams),
-        AT_A_DESK(test_settings),      AT_A_DESK(test_preset),
-        AT_A_DESK(test_old_names),     AT_A_DESK(test_command_line),
-        AT_A_DESK(test_whole_options), AT_A_DESK(test_wrong_command_line),
-        AT_A_DESK(test_claims),        AT_A_DESK(test_repeatable),
-        AT_A_DESK(test_drift),         AT_A_DESK(test_runbook),
-        AT_A_DESK(test_files),         AT_A_DESK(test_keyed_files),
+        AT_A_DESK(test_operations),
+        AT_A_DESK(test_sets_and_streams),
+        AT_A_DESK(test_k_of_results),
+        AT_A_DESK(test_settings),
+        AT_A_DESK(test_preset),
+        AT_A_DESK(test_old_names),
+        AT_A_DESK(test_command_line),
+        AT_A_DESK(test_whole_options),
+        AT_A_DESK(test_wrong_command_line),
+        AT_A_DESK(test_claims),
+        AT_A_DESK(test_repeatable),
+        AT_A_DESK(test_drift),
+        AT_A_DESK(test_runbook),
+        AT_A_DESK(test_files),
+        AT_A_DESK(test_keyed_files),
     };
     return test_run("config", tests);
 }

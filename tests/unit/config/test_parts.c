@@ -159,6 +159,16 @@ static void test_options_of_parts(void **state)
     }
 }
 
+static void test_no_part(void **state)
+{
+    struct desk *d = *state;
+    write_parts(d);
+    desk_refuses(d,
+                 "local data = file 'rows.csv'\nexperiment { " FLAT "workload = function(w)\n"
+                 "w:insert { data, attribute = { part = 'label' } } end }",
+                 "rows.csv has no part \"label\"; file { PATH, time = ..., label = ... } names");
+}
+
 /* Rows of zeros under cosine are found when the workload is recorded. */
 static void test_zero_rows(void **state)
 {
@@ -245,8 +255,9 @@ static void test_no_value(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        AT_A_DESK(test_times),    AT_A_DESK(test_labels),           AT_A_DESK(test_catalog_part),
-        AT_A_DESK(test_no_value), AT_A_DESK(test_options_of_parts), AT_A_DESK(test_zero_rows),
+        AT_A_DESK(test_times),     AT_A_DESK(test_labels),           AT_A_DESK(test_catalog_part),
+        AT_A_DESK(test_no_value),  AT_A_DESK(test_options_of_parts), AT_A_DESK(test_no_part),
+        AT_A_DESK(test_zero_rows),
     };
     return test_run("config_parts", tests);
 }

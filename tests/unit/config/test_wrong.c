@@ -147,7 +147,7 @@ static const struct wrong wrongs[] = {
       DATA "local d = data:drift(synthetic { kind = 'gaussian', rows = 9, dim = 3 })",
       "drift: expected vectors of one dimension and metric, not 8 x f32 by \"l2\" and 3 x f32 by "
       "\"l2\"" },
-    { "sort_by", DATA "local v = data:sort_by('time')", "has no part \"time\" to sort by" },
+    { "sort_by", DATA "local v = data:sort_by('time')", "has no part \"time\"" },
     { "queries of all", DATA "local v = data:queries()", "n is missing" },
 
     /* operations */

@@ -231,6 +231,35 @@ static void refuses(void **state)
         try_case(*state, &refused_cases[i]);
 }
 
+/* Labels, times and ids are read whatever their header calls them, and the nearest of a query may be the
+   row of its number. */
+static void numbers_have_any_name(void **state)
+{
+    static const struct {
+        const char *name, *text;
+        size_t dim;
+        double first;
+    } cases[] = {
+        { "ids.csv", "id\n5\n6\n", 1, 5 },
+        { "labels.csv", "label\n2\n3\n", 1, 2 },
+        { "label of ids.csv", "id,x\n5,2\n6,3\n", 1, 2 },
+        { "answers.csv", "0,7\n1,0\n2,9\n3,4\n", 2, 0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct source *s = NULL;
+        struct error err = { 0 };
+        double row[2];
+        const char *path =
+            scratch_write(*state, cases[i].name, cases[i].text, strlen(cases[i].text));
+        assert_ok(file_open(path, &(struct file_options){ .numbers = true }, &s, &err), &err);
+        assert_int_equal(s->dim, cases[i].dim);
+        assert_int_equal(s->element, ELEMENT_F64);
+        assert_ok(source_read(s, 0, 1, row, &err), &err);
+        assert_true(row[0] == cases[i].first);
+        source_close(s);
+    }
+}
+
 static void options_are_for_text(void **state)
 {
     struct source *s = NULL;
@@ -249,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads),
         cmocka_unit_test(refuses),
+        cmocka_unit_test(numbers_have_any_name),
         cmocka_unit_test(options_are_for_text),
     };
     return scratch_run("data_text", tests);

@@ -65,6 +65,31 @@ static double seconds_of(const json_t *cell)
     return json_number_value(json_object_get(cell, "cell_seconds"));
 }
 
+/* The *n numbers N of the files dir/cells/N.json, ascending, those of earlier runs among them; NULL: none. */
+static unsigned long *stored_numbers(const char *dir, size_t *n)
+{
+    char path[PATH_MAX];
+    unsigned long *numbers = NULL;
+    size_t capacity = 0;
+    DIR *folder =
+        snprintf(path, sizeof path, "%s/cells", dir) < (int)sizeof path ? opendir(path) : NULL;
+
+    *n = 0;
+    for (struct dirent *e; folder && (e = readdir(folder));) {
+        char *end;
+        const unsigned long number = strtoul(e->d_name, &end, 10);
+
+        if (end != e->d_name && strcmp(end, ".json") == 0 &&
+            mem_grow(NULL, &numbers, &capacity, *n + 1, sizeof *numbers))
+            numbers[(*n)++] = number;
+    }
+    if (folder)
+        (void)closedir(folder);
+    if (numbers)
+        qsort(numbers, *n, sizeof *numbers, order_u64);
+    return numbers;
+}
+
 /* The copy of a stored cell in result.json; NULL: none. The duration separates cells of different
    runs. */
 static const json_t *copy_of(const struct result *result, const json_t *stored)
@@ -238,7 +263,7 @@ void result_renumber_cells(const char *dir, const struct plan *plan)
         (void)rename(fresh, cells);
     folder_remove(fresh);
     folder_remove(old);
-    unsigned long *from = result_stored_numbers(dir, &n);
+    unsigned long *from = stored_numbers(dir, &n);
     unsigned long *to = mem_array(NULL, n + 1, sizeof *to);
     for (size_t i = 0; to && i < n; i++) {
         to[i] = planned_number(dir, plan, from[i]);
@@ -276,30 +301,6 @@ static int append_stored(const char *path, const struct result *result, json_t *
     return rc;
 }
 
-unsigned long *result_stored_numbers(const char *dir, size_t *n)
-{
-    char path[PATH_MAX];
-    unsigned long *numbers = NULL;
-    size_t capacity = 0;
-    DIR *folder =
-        snprintf(path, sizeof path, "%s/cells", dir) < (int)sizeof path ? opendir(path) : NULL;
-
-    *n = 0;
-    for (struct dirent *e; folder && (e = readdir(folder));) {
-        char *end;
-        const unsigned long number = strtoul(e->d_name, &end, 10);
-
-        if (end != e->d_name && strcmp(end, ".json") == 0 &&
-            mem_grow(NULL, &numbers, &capacity, *n + 1, sizeof *numbers))
-            numbers[(*n)++] = number;
-    }
-    if (folder)
-        (void)closedir(folder);
-    if (numbers)
-        qsort(numbers, *n, sizeof *numbers, order_u64);
-    return numbers;
-}
-
 /* Whether a cell of the plan has the same subject. A quick run is a part of the whole one, if it had the
    same data. */
 static bool has_subject(const struct plan *plan, const json_t *parts, bool quick)
@@ -331,11 +332,30 @@ void result_read_earlier(const char *dir, struct result *result)
     json_decref(json);
 }
 
+unsigned long *result_stored_numbers(const char *dir, size_t *n)
+{
+    struct result result;
+    size_t all = 0;
+    unsigned long *numbers = stored_numbers(dir, &all);
+
+    *n = 0;
+    result_read_earlier(dir, &result);
+    for (size_t i = 0; i < all; i++) {
+        json_t *file = result.json ? stored_file(dir, numbers[i]) : NULL;
+
+        if (!result.json || copy_of(&result, json_array_get(json_object_get(file, "cells"), 0)))
+            numbers[(*n)++] = numbers[i];
+        json_decref(file);
+    }
+    result_close(&result);
+    return numbers;
+}
+
 bool result_measures_other(const char *dir, const struct plan *plan)
 {
     struct result result;
     size_t n;
-    unsigned long *numbers = result_stored_numbers(dir, &n);
+    unsigned long *numbers = stored_numbers(dir, &n);
     bool other = false;
 
     result_read_earlier(dir, &result);
@@ -357,7 +377,7 @@ int result_all_stored(const char *dir, const struct result *result, json_t **cel
 {
     char path[PATH_MAX];
     size_t n = 0;
-    unsigned long *numbers = result_stored_numbers(dir, &n);
+    unsigned long *numbers = stored_numbers(dir, &n);
     int rc = OK;
 
     *cells = json_array();

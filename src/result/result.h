@@ -34,8 +34,9 @@ bool result_measures_other(const char *dir, const struct plan *);
    as the result has it. */
 int result_all_stored(const char *dir, const struct result *, json_t **cells, struct error *);
 
-/* Returns the *n numbers N of the files dir/cells/N.json, ascending; NULL: none. The caller frees
-   them with mem_free() and the account NULL. */
+/* Returns the *n numbers N of the files dir/cells/N.json whose cells dir/result.json has, ascending; of all
+   files if there is no result.json; NULL: none. A smaller run leaves files of the run before. The caller
+   frees them with mem_free() and the account NULL. */
 unsigned long *result_stored_numbers(const char *dir, size_t *n);
 
 /* Progress and options of a run. */

@@ -187,6 +187,12 @@ if grep -q "^HAVE_HDF5 *:= *1" "$root/build/config.mk" || grep -q DHAVE_HDF5 "$r
     check "--force writes into the folder" '[ $status = 0 ] && [ "$(find ann -type f | wc -l)" = 3 ]'
 fi
 
+# ---- a smaller run into the same folder leaves files of the run before
+cp -r r smaller
+run run --no-plots --only flat --out smaller duel.lua
+run dump smaller/duel
+check "dump has the cells of the result alone" '[ $status = 0 ] && [ -e smaller/duel/cells/1.answers ] && [ "$(cut -f1 out | sort -u | tr "\n" " ")" = "flat label " ]'
+
 # ---- damage
 truncate -s 100 r/duel/cells/0.answers
 run dump r/duel

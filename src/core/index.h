@@ -173,8 +173,8 @@ struct work {
     double distances;
     double estimates;  /* distances estimated from quantised codes */
     double bytes_read; /* bytes of vectors and codes that scans read */
-    /* Stored copies compared, by distance or by code, each counted once. A row in two lists counts
-       as two; centroids do not count. 0 while other fields are above 0: not reported. */
+    /* Stored copies gone through, each once: compared, or passed over in a list (filtered, or compared
+       before as another copy). Centroids do not count. 0 while other fields are above 0: not reported. */
     double scanned;
 };
 

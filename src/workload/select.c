@@ -97,11 +97,11 @@ static int filter_by_tag(struct recorder *r, const char *tag, uint64_t *bits, st
     bool found = false;
     for (size_t k = 0; k < r->list->n; k++) {
         const struct op *op = &r->list->ops[k];
-        if (op->kind != OP_INSERT || !op->tag)
+        if (op->kind != OP_INSERT)
             continue;
         if (n_tags < 64)
-            tags[n_tags++] = op->tag;
-        if (strcmp(op->tag, tag) != 0)
+            tags[n_tags++] = op_tag(op);
+        if (strcmp(op_tag(op), tag) != 0)
             continue;
         found = true;
         for (size_t i = 0; i < op->n; i++)

@@ -27,7 +27,7 @@ static const char operations[] =
          "  w:concurrent { data:queries(4), writes = data:rows(115, 116), removes = { 78, 77 } "
          "}\n"
          "  w:recover {}\n"
-         "  w:search { data:queries(7), cold = true }\n"
+         "  w:search { data:queries(7), cold = true, filter = { tag = 'insert' } }\n"
          "end }";
 
 static const char sets_and_streams[] =

@@ -339,11 +339,11 @@ static void test_latencies_are_those_of_all_repeats(void **state)
                       "repeat", repeat, "status", repeat < 2 ? "ok" : "failed", "steps", "index", 0,
                       "op", "search", "tag", "q", "latency_counts",
                       repeat < 2 ? json_of("[[10, 1], [20, 1]]") : json_of("[[1000, 50]]")));
-    struct figure f = figure_of(
-        json_pack("{s:{s:i, s:[s]}, s:o, s:[{s:s, s:s, s:f, s:i}]}", "experiment", "k", 10,
-                  "labels", "a", "cells", cells, "summary", "label", "a", "metric", "p50_ns/q",
-                  "median", 10., "repeats", 2),
-        "{'kind':'ccdf'}");
+    struct figure f =
+        figure_of(json_pack("{s:{s:i, s:[s]}, s:o, s:[{s:s, s:s, s:f, s:i}]}", "experiment", "k",
+                            10, "labels", "a", "cells", cells, "summary", "label", "a", "metric",
+                            "p50_ns/q", "median", 10., "repeats", 2),
+                  "{'kind':'ccdf'}");
     assert_int_equal(f.n, 1);
     assert_true(f.points[0].x == 10 && f.points[0].y == .5);
     figure_free(&f);

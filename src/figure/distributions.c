@@ -117,7 +117,8 @@ static const json_t *column_of(const json_t *step, const char *name)
         dot ? dot + 1 : name);
 }
 
-/* The column in the last step that has it and that `where` allows, of the first repeat that did not fail; NULL if there is none. */
+/* The column in the last step that has it and that `where` allows, of the first repeat that did not
+   fail; NULL: none. */
 static const json_t *last_column(const struct gather *g, const struct result_cell *build,
                                  const char *name)
 {

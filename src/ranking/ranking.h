@@ -12,7 +12,8 @@
 #include "src/core/registry.h"
 #include "src/result/read.h"
 
-/* One build, in the repeat with its median rate; one that failed is the slowest. Texts and `cell` belong to the result. NAN: not measured. */
+/* One build, in the repeat with its median rate; one that failed is the slowest. Texts and `cell` belong
+   to the result. NAN: not measured. */
 struct ranking_build {
     const struct result_cell *cell;
     const char *label;

@@ -70,9 +70,9 @@ struct compare_side {
     struct summary hits;
 };
 
-/* Defined in compare_read.c. Each of the paths is a result.json or its folder. Where one result is packed, the numbers of the
-   other are rounded as those are, before anything is computed from them. The caller frees both sides with
-   compare_side_free(), also after an error. */
+/* Defined in compare_read.c. Each of the paths is a result.json or its folder. Where one result is
+   packed, the numbers of the other are rounded as those are, before anything is computed from them.
+   The caller frees both sides with compare_side_free(), also after an error. */
 int compare_sides_read(struct compare_side *a, struct compare_side *b, const char *const paths[2],
                        struct error *);
 void compare_side_free(struct compare_side *);

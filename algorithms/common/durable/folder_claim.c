@@ -47,7 +47,8 @@ int folder_claim(const char *dir, int *fd, struct error *err)
         (void)close(lock);
         return rc;
     }
-    /* Only for the message above, so it may fail. The length is that of any number: the file counts in disk_bytes. */
+    /* Only for the message above, so it may fail. The length is that of any number, as the file
+       counts in disk_bytes. */
     const int length = snprintf(text, sizeof text, "%20ld\n", (long)getpid());
     if (ftruncate(lock, 0) == 0 &&
         file_write_at(lock, text, (size_t)length, 0, NULL) < (size_t)length)

@@ -7,6 +7,7 @@ set -u
 own_program
 mkdir build
 ln -s "$program" build/driftline
+ln -s "$program" harness
 frozen() { "$root/src/build/frozen.py" --file frozen.tsv "$@" >out 2>err; status=$?; }
 
 cat >steady.lua <<'LUA'
@@ -24,7 +25,7 @@ cat >random.sh <<'SH'
 #!/bin/sh
 echo >>"$0.runs"
 if [ "$1" = run ]; then shift; set -- run --seed "$(wc -l <"$0.runs")" "$@"; fi
-exec "$(dirname "$0")/../driftline" "$@"
+exec "$(dirname "$0")/driftline" "$@"
 SH
 chmod +x random.sh
 
@@ -49,7 +50,8 @@ frozen --record absent.lua
 check "and is not recorded" '[ $status = 0 ] && grep -q "absent.lua: not recorded, it does not run" out'
 cp whole.tsv frozen.tsv
 
-mv random.sh build/driftline
+rm harness
+mv random.sh harness
 frozen --record steady.lua
 check "cells that differ between two runs are left out" 'grep -q "steady.lua: 3 cells, 2 vary" out'
 sed -i '/\tflat\t/d' frozen.tsv

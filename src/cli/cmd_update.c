@@ -90,9 +90,11 @@ static int delete_rows(struct update *u, struct error *err)
 
     if (!given)
         return OK;
-    const int rc =
+    int rc =
         given[strspn(given, "0123456789,-")] ? read_file(u, given, err) : read_list(u, given, err);
-    return rc ? rc : index_remove(&u->index.checked, u->deleted, u->n_deleted, &done);
+    if (!rc && (rc = index_remove(&u->index.checked, u->deleted, u->n_deleted, &done)))
+        fail_within(err, "--delete %s", given);
+    return rc;
 }
 
 static int insert_rows(struct update *u, struct error *err)

@@ -103,7 +103,7 @@ state-1" ]'
     check "and the index stays" 'cmp before.csv after.csv'
 }
 refuse "expected --insert FILE, --delete IDS"
-refuse "id 200 .* is not stored" --delete 1,200
+refuse "^error: --delete 1,200: .*id 200 .* is not stored" --delete 1,200
 refuse "both have id 5" --delete 5,1-9
 refuse "is not stored" --delete 0-18446744073709551614
 refuse "expected ids such as" --delete 9-3

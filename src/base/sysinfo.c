@@ -31,8 +31,7 @@ extern char **environ;
 static const char *const families[] = { "OPENBLAS_", "GOTO_", "BLIS_",   "MKL_",      "OMP_",
                                         "GOMP_",     "KMP_",  "MALLOC_", "TCMALLOC_", NULL },
                          *const singles[] = { "LD_PRELOAD=", "LD_AUDIT=", "LD_PROFILE=",
-                                              "LD_HWCAP_MASK=", NULL },
-                         *const own[] = { "OPENBLAS_CORETYPE=", NULL };
+                                              "LD_HWCAP_MASK=", NULL };
 
 static bool begins_like(const char *entry, const char *const *names)
 {
@@ -68,7 +67,7 @@ static json_t *variables_set(void)
 
     for (char **entry = environ; entry && *entry && n < MOST; entry++)
         if ((begins_like(*entry, families) || begins_like(*entry, singles)) &&
-            !begins_like(*entry, own))
+            strncmp(*entry, "OPENBLAS_CORETYPE=", 18) != 0)
             found[n++] = *entry;
     qsort(found, n, sizeof *found, order_text);
     for (size_t i = 0; i < n; i++)

@@ -93,7 +93,7 @@ static int delete_rows(struct update *u, struct error *err)
     int rc =
         given[strspn(given, "0123456789,-")] ? read_file(u, given, err) : read_list(u, given, err);
     if (!rc && (rc = index_remove(&u->index.checked, u->deleted, u->n_deleted, &done)))
-        fail_within(err, "--delete %s", given);
+        fail_within(err, "--delete %.60s", given);
     return rc;
 }
 

@@ -384,7 +384,7 @@ static const char *row_fault(const struct param *table, const struct param *p, s
     return NULL;
 }
 
-/* The kernel looks at the address, without a crash where there is no memory. */
+/* access() fails with EFAULT, without a crash, where there is no memory. */
 static bool is_readable(const char *text)
 {
     return access(text, F_OK) == 0 || errno != EFAULT;

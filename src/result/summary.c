@@ -270,8 +270,8 @@ struct curve {
     size_t rate;
     struct curve_point *points;
     size_t n, capacity;
-    bool
-        mixed; /* a cell has two recalls, of searches for different k; the rate is of both together */
+    /* a cell has two recalls, of searches for different k; the rate is of both together */
+    bool mixed;
 };
 
 struct maker {

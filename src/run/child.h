@@ -4,7 +4,7 @@
  *
  *     { pid }, { facts: {...} }                once
  *     { begin: {step, point} }                 before an operation
- *     { call: "stats" }                        before a call of the method that is no operation
+ *     { call: "stats" }                        before a call of the method outside an operation
  *     { tick: done, of: all }                  during an operation, between its calls
  *     { answers: {pass, op, concurrent, queries, ids, range} }
  *                                              then 64-bit words: positions, starts (only of a

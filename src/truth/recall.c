@@ -146,7 +146,7 @@ static int hits_of_query(const struct score_context *context, const struct score
     return rc;
 }
 
-/* Counts are added, not shares: a recall of .99 is the .99 that a curve is asked for, whatever the shares' rounding. */
+/* Adds counts. A sum of shares, each rounded, may be less than the .99 that a curve is asked for. */
 static void summarise(struct score *s, uint64_t seed)
 {
     size_t found = 0, below[RECALL_TAILS] = { 0 };

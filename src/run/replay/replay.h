@@ -50,7 +50,7 @@ struct replay_env {
        begin() is called before an operation runs at a point. The point
        is REPLAY_ALL_POINTS unless the operation is a search. */
     void (*begin)(void *to, size_t op, size_t point);
-    /* Called before a call of the method that is no operation: "create", "memory", "stats", "check",
+    /* Called before a call of the method outside an operation: "create", "memory", "stats", "check",
        "destroy". A crash in it, or a time-out, is not the operation's. */
     void (*call)(void *to, const char *name);
     /* Called between calls, outside the clock, at most five times a second: how many of the

@@ -137,7 +137,7 @@ static void test_option_tables(void **state)
         { { .name = "x", .type = PARAM_TYPE_TEXT, .offset = 17, .help = "help" }, "field" },
         { { .name = "", .help = "help" }, "name" },
         { { .name = "before", .help = "help" }, "same name" },
-        /* what follows a table without its end: a struct index_ops, whose ABI is no address */
+        /* After a table without its end comes a struct index_ops. Its first field is no address. */
         { { .name = (const char *)(uintptr_t)INDEX_ABI, .help = "help" }, "PARAM_END" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -231,8 +231,7 @@ static void refuses(void **state)
         try_case(*state, &refused_cases[i]);
 }
 
-/* Labels, times and ids are read whatever their header calls them, and the nearest of a query may be the
-   row of its number. */
+/* The header of labels, times and ids may have any words, and the nearest id of query i may be i. */
 static void numbers_have_any_name(void **state)
 {
     static const struct {

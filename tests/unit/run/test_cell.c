@@ -190,7 +190,7 @@ static void test_openblas_after_a_fork(void **state)
     expect(&s, "ok", "", 4);
 }
 
-/* An end in a call that is no operation names the call, not the operation before it. */
+/* Where a cell ends in a call outside an operation, its error names the call, not the operation before it. */
 static void test_calls_that_are_no_operation(void **state)
 {
     static const struct {
@@ -262,35 +262,36 @@ static int rooted_search(struct index *index, const struct search_request *q,
     return rc;
 }
 
+/* Plays the stage's cells and ends it; the first has this warning alone. */
+static void expect_warning(struct stage *s, const char *words)
+{
+    json_t *cells = NULL;
+
+    assert_ok(cell_play(s, &cells), &s->err);
+    const json_t *warnings = json_object_get(json_array_get(cells, 0), "warnings");
+    assert_int_equal(json_array_size(warnings), 1);
+    assert_non_null(strstr(json_string_value(json_array_get(warnings, 0)), words));
+    json_decref(cells);
+    cell_end(s);
+}
+
 /* Two points have the same fault. */
 static void test_a_fault_of_answers_is_named_once(void **state)
 {
     struct stage s;
-    json_t *cells = NULL;
 
     cell_begin(&s);
     s.ops.search = rooted_search;
-    assert_ok(cell_play(&s, &cells), &s.err);
-    const json_t *warnings = json_object_get(json_array_get(cells, 0), "warnings");
-    assert_int_equal(json_array_size(warnings), 1);
-    assert_non_null(strstr(json_string_value(json_array_get(warnings, 0)), "search q: distances"));
-    json_decref(cells);
-    cell_end(&s);
+    expect_warning(&s, "search q: distances");
 }
 
 static void test_what_destroy_leaves(void **state)
 {
     struct stage s;
-    json_t *cells = NULL;
 
     cell_begin(&s);
     s.ops.destroy = forgetful_destroy;
-    assert_ok(cell_play(&s, &cells), &s.err);
-    const json_t *warnings = json_object_get(json_array_get(cells, 0), "warnings");
-    assert_int_equal(json_array_size(warnings), 1);
-    assert_non_null(strstr(json_string_value(json_array_get(warnings, 0)), "after destroy()"));
-    json_decref(cells);
-    cell_end(&s);
+    expect_warning(&s, "after destroy()");
 }
 
 /* The harness reads the state of processes and files between operations. That time

@@ -64,7 +64,7 @@ int session_begin(struct replay_session *, const struct replay_env *, struct err
 void session_end(struct replay_session *);
 /* Opens an empty index: index_open() with the cell's environment and params. */
 int session_open_index(struct replay_session *);
-/* Says that a call of the method comes that is no operation; see call() of replay.h. */
+/* Names the call of the method that follows, outside an operation: call() of replay.h. */
 void session_name_call(const struct replay_session *, const char *name);
 /* Creates an empty folder and removes its previous contents. */
 int session_fresh_dir(const char *path, struct error *);

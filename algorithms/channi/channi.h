@@ -53,7 +53,7 @@
 
 #include "algorithms/channi/jobs/jobs.h"
 #include "algorithms/channi/options.h"
-#include "algorithms/common/clustering/stop_score.h"
+#include "algorithms/common/clustering/stop_rule.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/concurrency/segmented.h"
 #include "algorithms/common/durable/durable.h"
@@ -97,7 +97,7 @@ struct channi_stop {
     /* Of the index when it was learnt: cids used, live rows, changed_rows. */
     uint32_t clusters;
     uint64_t rows, changed_rows;
-    double score[STOP_LEVELS];
+    struct stop_rule rule;
 };
 
 struct channi_base;

@@ -39,11 +39,11 @@
 #include <stdatomic.h>
 
 #include "algorithms/common/clustering/kmeans.h"
+#include "algorithms/common/clustering/stop_rule.h"
 #include "algorithms/common/concurrency/epoch.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/durable/logged.h"
 #include "algorithms/common/quantizer/quantizer.h"
-#include "algorithms/divf/search/stop_rule.h"
 #include "algorithms/divf/storage/chunks.h"
 #include "algorithms/divf/storage/rows.h"
 #include "algorithms/divf/storage/segments.h"
@@ -199,13 +199,6 @@ struct divf_counters {
     struct divf_maintenance_counters maintenance;
 };
 
-/* The rule of target_recall, learnt by the first search that uses it (stop.c) from an index of
-   `live` vectors and `lists` lists; live 0: not yet. Saved. */
-struct divf_stop {
-    struct stop_rule rule;
-    uint64_t live, lists;
-};
-
 /* Sums over the queries searched with target_recall since the index was created or loaded. */
 struct divf_stops {
     double queries, lists, recall; /* lists scanned; estimated recall */
@@ -235,11 +228,11 @@ struct divf {
     struct divf_maintainer *maintenance; /* maintenance/members.h; NULL: not yet needed */
     atomic_uint_fast64_t queries;        /* recent ones, the denominator of `probes` */
     atomic_bool probed_dirty;            /* some probed list has dead rows */
-    struct divf_stop stop;               /* under stop_lock */
-    pthread_mutex_t stop_lock;           /* a search takes `changing` inside, if it is free */
-    struct divf_stops stops;             /* under the lock of `scratch` */
-    struct scratch_pool scratch;         /* struct divf_scratch */
-    struct divf_device *device;          /* device.h; NULL: device = cpu */
+    struct stop_learnt stop;     /* by the first search with target_recall; under stop_lock */
+    pthread_mutex_t stop_lock;   /* a search takes `changing` inside, if it is free */
+    struct divf_stops stops;     /* under the lock of `scratch` */
+    struct scratch_pool scratch; /* struct divf_scratch */
+    struct divf_device *device;  /* device.h; NULL: device = cpu */
 };
 
 static inline struct divf *divf_of(struct index *index)

@@ -71,7 +71,7 @@ int divf_create(struct index **out, const struct index_ops *ops, const struct in
     d->env.metric = INDEX_L2SQ;
     d->params = *p;
     d->provisional = true;
-    divf_stop_rule_default(&d->stop.rule);
+    stop_rule_default(&d->stop.rule);
     d->slots.first_free = SLOT_NONE;
     slot_table_init(&d->slots.ids, env->mem);
     atomic_init(&d->probed_dirty, false);

@@ -275,7 +275,7 @@ static bool has(const struct index *index, uint64_t id)
 }
 
 static const struct logged_method logged = { .ops = &divf_ops,
-                                             .version = 7,
+                                             .version = 8,
                                              .params = offsetof(struct divf, params),
                                              .create = divf_create,
                                              .destroy = divf_destroy,

@@ -23,7 +23,7 @@ struct stored_meta {
     uint64_t isa;           /* of the kernels that made the codes */
     uint64_t shared_sketch; /* the sketch of centroids is the quantizer of vectors */
     struct divf_counters counters;
-    struct divf_stop stop;
+    struct stop_learnt stop;
 };
 
 struct stored_list {
@@ -173,7 +173,7 @@ static int check_counts(const struct store_reader *r, const struct values *v)
         if (!(v->lists[i].error >= 0 && v->lists[i].error <= FLT_MAX))
             return store_corrupt(r, "a list's error is invalid");
     }
-    if (!divf_stop_rule_valid(&m->stop.rule))
+    if (!stop_rule_valid(&m->stop.rule))
         return store_corrupt(r, "the rule of target_recall is invalid");
     if (v->lift && !(*v->lift >= 0 && *v->lift <= FLT_MAX))
         return store_corrupt(r, "the greatest norm is invalid");

@@ -157,7 +157,7 @@ static int train_on(struct divf *d, struct vectors from, size_t n_total)
         rc = adopt_codebook(d, quantizer, sketch, centroids, made, space.lift);
     if (!rc) {
         pthread_mutex_lock(&d->stop_lock);
-        d->stop.live = 0; /* to be learnt again */
+        d->stop.rows = 0; /* to be learnt again */
         pthread_mutex_unlock(&d->stop_lock);
         d->provisional = made < wanted;
         d->retrain_at = d->provisional ? 2 * (uint64_t)n_total : d->counters.removed;

@@ -92,6 +92,8 @@ static int spfresh_open(struct spfresh **out, const struct index_env *env,
     scratch_pool_init(&s->scratch, &spfresh_scratch_kind, env->mem, s);
     scratch_pool_init(&s->works, &spfresh_work_kind, env->mem, s);
     pthread_mutex_init(&s->merging, NULL);
+    pthread_mutex_init(&s->stop_lock, NULL);
+    stop_rule_default(&s->stop.rule);
     for (size_t i = 0; i < SPFRESH_STRIPES; i++)
         pthread_mutex_init(&s->posting[i], NULL);
     spfresh_slots_init(s);
@@ -212,6 +214,7 @@ void spfresh_destroy(struct index *index)
     for (size_t i = 0; i < SPFRESH_STRIPES; i++)
         pthread_mutex_destroy(&s->posting[i]);
     pthread_mutex_destroy(&s->merging);
+    pthread_mutex_destroy(&s->stop_lock);
     pthread_mutex_destroy(&s->heads_lock);
     pthread_rwlock_destroy(&s->checkpoint_lock);
     durable_free(&s->durable);

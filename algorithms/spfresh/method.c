@@ -159,6 +159,10 @@ static const struct param knobs[] = {
                "store = file, rocksdb: postings that have not arrived by then are left out "
                "(LatencyLimit); 0: all are waited for",
                .paper = "2"),
+    PARAM_REAL(
+        struct spfresh_knobs, target_recall, 0, 0, .9999,
+        "mean recall at which queries stop, by an estimate; nprobe is the most postings they "
+        "read. 0: nprobe alone decides"),
     PARAM_END
 };
 

@@ -66,6 +66,7 @@ struct spfresh_knobs {
     int64_t page_budget;   /* pages read of a posting at most; 0: all */
     int64_t rerank; /* codes: exact distances at most; 0: all that the bounds cannot exclude */
     double latency_limit_ms; /* postings read later than this are skipped; 0: no limit */
+    double target_recall;    /* mean recall at which queries stop; 0: nprobe alone decides */
 };
 
 #endif

@@ -51,6 +51,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "algorithms/common/clustering/stop_rule.h"
 #include "algorithms/common/concurrency/latency.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/concurrency/segmented.h"
@@ -151,6 +152,8 @@ struct spfresh {
     uint64_t snapshot; /* number of the newest one; 0: none */
     struct spfresh_counters counters;
     struct latency phases[SPFRESH_PHASES];
+    struct stop_learnt stop; /* by the first search with target_recall; under stop_lock */
+    pthread_mutex_t stop_lock;
     struct scratch_pool scratch; /* struct spfresh_scratch */
     struct scratch_pool works;   /* struct spfresh_work, of maintenance */
 };

@@ -103,6 +103,7 @@ experiment {
       swept("heads compared", "max_check", { 64, 256, 1024, 4096, 0 }), swept("far heads", "max_dist_ratio", { 1.5, 2, 3, 8, 0 }),
       swept("pages", "page_budget", { 1, 2, 0 }), swept("late postings", "latency_limit_ms", { .02, .2, 2, 0 }, { store = "file", direct = true }),
       swept("exact distances", "rerank", { 10, 100, 0 }, { postings = "rabitq" }),
+      swept("estimated recall", "target_recall", { .8, .9, .95 }),
     }) },
 
   claims = {
@@ -137,6 +138,12 @@ experiment {
       return true
     end },
     table.unpack(quick and {} or {
+      { "(ours) queries that stop at an estimated recall reach it within .02", function(r)
+        for _, target in ipairs { .8, .9, .95 } do
+          if limited(r, "recall@10", "estimated recall", "target_recall", target) < target - .02 then return false end
+        end
+        return true
+      end },
       { "(ours) how the tree of heads is built matters little: recall at 32 heads within a point", function(r)
         for _, choice in ipairs { "8 children", "leaves of 32", "samples of 100", "thresholds 6, 25, 5", "thresholds 12, 18, 9" } do
           if math.abs(r(name("SPTAG", choice), "recall@10/end of churn") - r(name("SPTAG"), "recall@10/end of churn")) > .01 then return false end

@@ -82,7 +82,7 @@ static const struct setting settings[] = {
       EXHAUSTIVE },
     { "spfresh", "store=memory,posting_entries=8,maintenance=explicit,version_bits=15", "nprobe=2",
       0 },
-    { "spfresh", "store=file,postings=sq8,posting_entries=12", "nprobe=2", 0 },
+    { "spfresh", "store=file,postings=sq8,posting_entries=12", "nprobe=64,target_recall=0.5", 0 },
     { "channi", "wal=none", "", 0 },
     { "channi", SMALL_CLUSTERS "cluster_index=graph,wal=none,history=4", ALL_CLUSTERS,
       EXHAUSTIVE | COMPARES_ALL },

@@ -9,7 +9,6 @@
 #include "algorithms/channi/search/search.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "src/core/mem.h"
-#include "src/core/order.h"
 #include "src/core/parallel.h"
 
 /* Clusters per step; their files are pinned together. */
@@ -324,44 +323,18 @@ static int read_ahead(struct channi_query_context *s, const uint32_t *cids, size
     return m > 0 ? channi_fetch_ahead(s->x->fetch, bases, m) : OK;
 }
 
-size_t channi_stop_keep(struct channi_stop_trace *t, const float *distances, const uint64_t *ids,
-                        size_t n)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < n; i++)
-        if (ids[i] != INDEX_NO_ID && ids[i] != t->self &&
-            (ids[i] * UINT64_C(0x9e3779b97f4a7c15)) >> 63)
-            t->kept[kept++] = distances[i];
-    qsort(t->kept, kept, sizeof *t->kept, order_f32);
-    return kept;
-}
-
-/* After a cluster, before the one whose route is `next`: whether target_recall is reached, by the
-   score with the weights that dynamic IVF begins with. For learning, notes the score and the
-   answers found. */
+/* After a cluster, before the one whose route is `next`: whether target_recall is reached. For
+   learning, notes the score and the answers found. */
 static int judge(struct channi_query_context *s, struct stop_state *stop, float next, bool *enough)
 {
-    struct channi_stop_trace *t = s->q->trace;
+    struct stop_trace *t = s->q->trace;
+    const int rc = t ? channi_scan_candidates(s) : OK;
 
-    if (!t) {
-        if (s->q->stop_score)
-            *enough =
-                stop_after(stop_weights, stop, channi_context_limit(s), next) >= *s->q->stop_score;
-        return OK;
-    }
-    const float limit = t->true_kth * (1 + 1e-5F); /* kernels round differently */
-    const int rc = channi_scan_candidates(s);
-    if (rc != OK || t->n == CHANNI_STOP_STEPS)
-        return rc;
-    const size_t kept = channi_stop_keep(t, s->top.distances, s->top.ids, s->top.n);
-    t->score[t->n] =
-        stop_after(stop_weights, stop, kept < t->k ? INFINITY : t->kept[t->k - 1], next);
-    t->found[t->n] = 0;
-    while (t->found[t->n] < t->k && t->found[t->n] < kept && t->kept[t->found[t->n]] <= limit)
-        t->found[t->n]++;
-    *enough = t->found[t->n++] == t->k;
-    return OK;
+    if (rc == OK && t)
+        *enough = stop_trace_note(t, &s->top, stop_after(stop, stop_trace_kth(t, &s->top), next));
+    else if (s->q->stop_score)
+        *enough = stop_after(stop, channi_context_limit(s), next) >= *s->q->stop_score;
+    return rc;
 }
 
 /* Scans one cluster after another, until a route is too far, the last few had no answers, or enough

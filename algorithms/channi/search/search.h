@@ -28,18 +28,6 @@ void channi_allowed_begin(struct channi_allowed *, struct channi *, const struct
 
 /* 2. Queries and their contexts */
 
-/* target_recall: a query of the sample: its score, and the answers found, after each cluster. */
-enum { CHANNI_STOP_STEPS = 64 };
-struct channi_stop_trace {
-    uint64_t self; /* id of the row that is the query */
-    size_t k;
-    float true_kth; /* squared */
-    float *kept;    /* scratch, as many as the search's k */
-    size_t n;
-    double score[CHANNI_STOP_STEPS];
-    uint32_t found[CHANNI_STOP_STEPS]; /* answers no farther than true_kth, k at most */
-};
-
 struct channi_query {
     struct channi *c;
     const struct channi_view *view;
@@ -51,8 +39,8 @@ struct channi_query {
     double radius;           /* of a range search, squared */
     float radius_above;      /* no float up to the radius is greater */
     size_t threads;
-    const double *stop_score;        /* of target_recall; NULL: none */
-    struct channi_stop_trace *trace; /* NULL: none */
+    const double *stop_score; /* of target_recall; NULL: none */
+    struct stop_trace *trace; /* of a query to learn from; NULL: none */
 };
 
 struct channi_search_counts { /* all are doubles, so that they are added in a loop */
@@ -231,10 +219,6 @@ int channi_scan_candidates(struct channi_query_context *);
 bool channi_batch_pays(const struct channi_search_batch *);
 int channi_batch_run(struct channi_search_batch *, size_t threads);
 
-/* scan_clusters.c: puts the distances of the answers that count for a trace into its `kept`,
-   ascending; returns their number. */
-size_t channi_stop_keep(struct channi_stop_trace *, const float *distances, const uint64_t *ids,
-                        size_t n);
 /* target.c: the score at which a search with the request's target_recall stops. Learns it if no
    search with this k and these knobs has. Outside the epoch. ERR_NO_MEMORY, or why a file cannot be
    read. */

@@ -286,7 +286,8 @@ void divf_scan_list(const struct divf_job *job, struct divf_scratch *s, struct d
     }
     divf_count_scanned(job->view, work, l->rows);
     latch_give_shared(&l->latch);
-    divf_mark_probed(job->d, l, 1);
+    if (!job->learning)
+        divf_mark_probed(job->d, l, 1);
 }
 
 /* Whether fewer than nprobe of the lists read had rows, or there are fewer than k answers yet. What

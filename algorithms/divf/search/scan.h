@@ -18,6 +18,8 @@ struct divf_job {
     struct stop_rule stop;         /* for target_recall, and the score at which a query */
     double stop_score;             /* stops */
     bool stops;                    /* with target_recall */
+    bool learning;                 /* of the rule: lists are not counted as read */
+    struct stop_trace *trace;      /* of a query to learn from; NULL: none */
     struct divf_scratch **scratch; /* one per thread */
     /* search */
     size_t k, rerank; /* rerank > 0: this many of the best estimates, at least k, get an
@@ -97,6 +99,10 @@ void divf_count_scanned(const struct divf_view *, struct work *, size_t n);
 void divf_prefetch_chunk(const struct divf_view *, const struct divf_list *, uint32_t c);
 /* Called before a list is scanned: prefetches what the scans of the next n lists read first. */
 void divf_prefetch_lists(const struct divf_view *, const uint64_t *next, size_t n);
+
+/* search.c. Searches for the k nearest of one row; job->k, nprobe and rerank are set. */
+int divf_search_row(const struct divf_job *, struct divf_scratch *, const void *row,
+                    const struct topk *);
 
 /* Records that a list with dead rows has been read. */
 void divf_mark_probed(struct divf *, struct divf_list *, size_t queries);

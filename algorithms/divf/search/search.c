@@ -14,11 +14,14 @@ static bool found_enough(const struct divf_job *job, const struct divf_scratch *
                          const struct divf_query *query, struct stop_state *stop, size_t n,
                          size_t probes)
 {
-    float kth = topk_limit(job->rerank ? &query->best : &query->nearest);
+    float kth = job->trace ? stop_trace_kth(job->trace, &query->nearest)
+                           : topk_limit(job->rerank ? &query->best : &query->nearest);
     if (job->d->space.kind == DIVF_LIFTED && !job->rerank)
         kth = fmaxf(0, (float)(2 * (double)kth + query->norm_sq + (double)job->view->lift));
     float next = s->probe_distances[n < probes ? n : n - 1];
-    return stop_after(job->stop.weight, stop, kth, next) >= job->stop_score;
+    const double score = stop_after(stop, kth, next);
+    return job->trace ? stop_trace_note(job->trace, &query->nearest, score)
+                      : score >= job->stop_score;
 }
 
 /* Returns the number of lists read. */
@@ -37,32 +40,41 @@ static size_t scan_until_enough(const struct divf_job *job, struct divf_scratch 
     }
     s->stops.queries += 1;
     s->stops.lists += (double)p;
-    s->stops.recall += p == job->view->n ? 1 : divf_stop_rule_recall(&job->stop, stop.score);
+    s->stops.recall += p == job->view->n ? 1 : stop_rule_recall(&job->stop, stop.score);
     return p;
 }
 
-static int search_queries(const struct divf_job *job, size_t first, size_t end, size_t worker)
+int divf_search_row(const struct divf_job *job, struct divf_scratch *s, const void *row,
+                    const struct topk *nearest)
 {
-    struct divf_scratch *s = job->scratch[worker];
     struct work *work = &s->counted;
     if (!divf_scratch_fit_queries(job->d, job->view, s, 1, job->rerank))
         return fail(job->d->env.error, ERR_NO_MEMORY, "search: out of memory");
     struct divf_query *query = s->queries;
-    for (size_t q = first; q < end; q++) {
-        const void *row = job->queries + q * job->d->vectors.element_bytes;
-        const float *vector = divf_query_floats(&job->d->space, row, 1, s->floats);
-        size_t probes = divf_choose_lists(job, s, vector, work);
-        query->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
-        divf_query_begin(job, s, query, row, vector);
-        for (size_t p = 0; !job->stops && p < probes; p++) {
-            divf_prefetch_lists(job->view, s->probes + p + 1, probes - p - 1);
-            divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], work);
-        }
-        if (job->stops)
-            probes = scan_until_enough(job, s, query, probes);
-        divf_query_end(job, s, query, vector, probes, work);
+    const float *vector = divf_query_floats(&job->d->space, row, 1, s->floats);
+    size_t probes = divf_choose_lists(job, s, vector, work);
+    query->nearest = *nearest;
+    divf_query_begin(job, s, query, row, vector);
+    for (size_t p = 0; !job->stops && p < probes; p++) {
+        divf_prefetch_lists(job->view, s->probes + p + 1, probes - p - 1);
+        divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], work);
     }
+    if (job->stops)
+        probes = scan_until_enough(job, s, query, probes);
+    divf_query_end(job, s, query, vector, probes, work);
     return OK;
+}
+
+static int search_queries(const struct divf_job *job, size_t first, size_t end, size_t worker)
+{
+    int rc = OK;
+    for (size_t q = first; !rc && q < end; q++) {
+        const void *row = job->queries + q * job->d->vectors.element_bytes;
+        const struct topk nearest =
+            topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
+        rc = divf_search_row(job, job->scratch[worker], row, &nearest);
+    }
+    return rc;
 }
 
 static int search_few(void *arg, size_t first, size_t end, size_t worker)
@@ -195,7 +207,7 @@ int divf_search(struct index *index, const struct search_request *request,
     size_t n = request->queries.n, group = (n + threads - 1) / threads;
     if (target > 0) {
         job.stops = true;
-        job.stop_score = divf_stop_rule_score(&job.stop, target);
+        job.stop_score = stop_rule_score(&job.stop, target);
     }
     if (job.stops || group < MANY_QUERIES_MIN) {
         rc = parallel_for(index->env.pool, threads, n, 1, search_few, &job);

@@ -207,6 +207,11 @@ size_t spfresh_codec_found(const struct spfresh_scan *x)
     return x->s->codec->kind == CODEC_RAW ? x->top.n : x->scratch->met.n;
 }
 
+const struct topk *spfresh_codec_nearest(const struct spfresh_scan *x)
+{
+    return x->s->codec->kind == CODEC_RAW ? &x->top : &x->scratch->best;
+}
+
 int spfresh_codec_scan_end(struct spfresh_scan *x)
 {
     return x->s->codec->kind == CODEC_RAW ? OK : spfresh_codec_codes_end(x, x->s->codec);

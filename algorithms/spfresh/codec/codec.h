@@ -76,6 +76,8 @@ struct spfresh_scan {
     const struct id_filter *filter;
     struct topk top; /* nearest ids; each live one at most once */
     size_t rerank;   /* knob */
+    bool stops;      /* a search with target_recall: spfresh_codec_nearest() is needed */
+    bool sampled;    /* a search to learn from: it counts in no statistic */
     double entries, distances, estimates, duplicates, bytes, row_pages; /* counters, increased */
     /* Range search: each current entry within radius is passed to `found` once, instead
        of to top. */
@@ -91,6 +93,8 @@ int spfresh_codec_scan(struct spfresh_scan *, uint32_t head, float distance,
                        const unsigned char *bytes, size_t n_bytes);
 /* How many answers, or candidates for them, the scan has so far. */
 size_t spfresh_codec_found(const struct spfresh_scan *);
+/* The nearest so far: answers, or with codes and `stops` the best estimates of candidates. */
+const struct topk *spfresh_codec_nearest(const struct spfresh_scan *);
 /* Codes: computes exact distances of the remaining candidates. Then top has the
    answer, unsorted. */
 int spfresh_codec_scan_end(struct spfresh_scan *);

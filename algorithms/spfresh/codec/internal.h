@@ -51,6 +51,10 @@ struct spfresh_codec_scratch {
     uint64_t *limit_slots;
     size_t limits_capacity, limit_slots_capacity;
     struct topk uppers;
+    float *estimates; /* the k smallest estimates, of scans with `stops` */
+    uint64_t *estimate_ids;
+    size_t estimates_capacity, estimate_ids_capacity;
+    struct topk best;
     struct row_reader *reader;
 };
 

@@ -35,6 +35,8 @@ void spfresh_codec_codes_free(struct spfresh_codec_scratch *x)
     mem_free(mem, x->ranked);
     mem_free(mem, x->limits);
     mem_free(mem, x->limit_slots);
+    mem_free(mem, x->estimates);
+    mem_free(mem, x->estimate_ids);
     row_reader_give(x->reader);
 }
 
@@ -51,7 +53,9 @@ static int reserve(struct spfresh_codec_scratch *x, const struct spfresh_codec *
         x->floats = mem_array(x->mem, c->env.dim, sizeof *x->floats);
     if (!x->prepared || !x->rotated || !x->floats ||
         !mem_grow(x->mem, &x->limits, &x->limits_capacity, k, sizeof *x->limits) ||
-        !mem_grow(x->mem, &x->limit_slots, &x->limit_slots_capacity, k, sizeof *x->limit_slots))
+        !mem_grow(x->mem, &x->limit_slots, &x->limit_slots_capacity, k, sizeof *x->limit_slots) ||
+        !mem_grow(x->mem, &x->estimates, &x->estimates_capacity, k, sizeof *x->estimates) ||
+        !mem_grow(x->mem, &x->estimate_ids, &x->estimate_ids_capacity, k, sizeof *x->estimate_ids))
         return no_memory(c);
     return OK;
 }
@@ -72,6 +76,7 @@ int spfresh_codec_codes_begin(struct spfresh_scan *scan, const struct spfresh_co
     x->global_distance =
         c->global ? c->env.kernels->ip_f32(x->rotated, x->rotated, q->work_dim) : 0;
     x->uppers = topk_begin(scan->top.k, x->limits, x->limit_slots);
+    x->best = topk_begin(scan->top.k, x->estimates, x->estimate_ids);
     return OK;
 }
 
@@ -91,6 +96,8 @@ static void keep(struct spfresh_scan *scan, uint32_t slot, uint64_t id, float es
         *to = (struct spfresh_candidate){ b.lower, b.upper, estimate, id };
         if (!scan->found && b.upper <= topk_limit(&x->uppers))
             topk_push(&x->uppers, b.upper, slot);
+        if (scan->stops && estimate <= topk_limit(&x->best))
+            topk_push(&x->best, estimate, id);
         return;
     }
     scan->duplicates += 1;

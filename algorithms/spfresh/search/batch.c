@@ -23,6 +23,7 @@ bool spfresh_batch_pays(const struct spfresh *s, const struct search_request *r)
     const struct spfresh_knobs *knobs = r->knobs;
 
     return r->queries.n > 1 && knobs->nprobe <= UNION / 2 && !(knobs->latency_limit_ms > 0) &&
+           !(knobs->target_recall > 0) &&
            (s->params.store == POSTING_FILE || s->params.store == POSTING_ROCKSDB);
 }
 
@@ -70,7 +71,8 @@ static int find_heads(void *arg, size_t first, size_t end, size_t worker)
         (void)spfresh_lap(b->s, SPFRESH_PHASE_HEADS, start);
         if (rc != OK)
             break;
-        b->n_heads[i] = (uint32_t)spfresh_worth_opening(b->knobs, x->distances, x->n_heads);
+        b->n_heads[i] =
+            (uint32_t)spfresh_worth_opening(b->knobs, spfresh_home(x), x->distances, x->n_heads);
         memcpy(b->heads + i * b->width, x->heads, b->n_heads[i] * sizeof *b->heads);
         memcpy(b->distances + i * b->width, x->distances, b->n_heads[i] * sizeof *b->distances);
         b->order[i] = (uint64_t)(b->n_heads[i] > 0 ? x->heads[0] : GRAPH_NONE) << 32 | i;

@@ -9,13 +9,18 @@
 /* Postings read at once; bounds the reader's buffers. With a deadline all are read at once, as the
    deadline is for the whole query. */
 enum { READ_SOME = 128 };
+/* For queries that may stop: postings read at once, of which those in vain are few; the heads found
+   first. */
+enum { READ_FEW = 8, HEADS_FIRST = 16 };
 
 /* SPANN's query-aware pruning. Distances are ascending, so a prefix of the heads remains. */
-size_t spfresh_worth_opening(const struct spfresh_knobs *knobs, const float *distances, size_t n)
+size_t spfresh_worth_opening(const struct spfresh_knobs *knobs, float home, const float *distances,
+                             size_t n)
 {
-    if (knobs->max_dist_ratio > 0)
-        while (n > 1 && (double)distances[n - 1] > knobs->max_dist_ratio * (double)distances[0])
-            n--;
+    const double limit = fmax(knobs->max_dist_ratio, 1) * (double)home;
+
+    while (knobs->max_dist_ratio > 0 && n > 0 && (double)distances[n - 1] > limit)
+        n--;
     return n;
 }
 
@@ -23,7 +28,7 @@ int spfresh_rerank(struct spfresh *s, struct spfresh_scan *scan, uint64_t start)
 {
     const int rc = spfresh_codec_scan_end(scan);
 
-    if (spfresh_has_row_file(s))
+    if (spfresh_has_row_file(s) && !scan->sampled)
         (void)spfresh_lap(s, SPFRESH_PHASE_RERANK, start);
     return rc;
 }
@@ -35,6 +40,8 @@ void spfresh_count_query(struct spfresh *s, const struct spfresh_scan *scan, dou
     work->estimates += scan->estimates;
     work->bytes_read += scan->bytes + scan->row_pages * POSTING_PAGE;
     work->scanned += scan->entries;
+    if (scan->sampled)
+        return;
     spfresh_count(&s->counters.queries, 1);
     spfresh_count(&s->counters.head_distances, (uint64_t)checked);
     spfresh_count(&s->counters.entries_scanned, (uint64_t)scan->entries);
@@ -64,62 +71,137 @@ void spfresh_finish_top(struct topk *top)
     top->n = to;
 }
 
+/* Whether a query has found enough. */
+struct stops {
+    const struct spfresh_stopping *by; /* NULL: no query has */
+    struct stop_state state;
+    bool enough;
+};
+
+/* After the i-th posting. */
+static int judge(const struct spfresh_scratch *x, struct spfresh_scan *scan, struct stops *stops,
+                 size_t i)
+{
+    const float next = x->distances[i + 1 < x->n_heads ? i + 1 : i];
+    const struct topk *nearest = spfresh_codec_nearest(scan);
+    struct stop_trace *trace = stops->by->trace;
+    int rc = OK;
+
+    if (!trace) {
+        stops->enough = stop_after(&stops->state, topk_limit(nearest), next) >= stops->by->score;
+        return OK;
+    }
+    const double score = stop_after(&stops->state, stop_trace_kth(trace, nearest), next);
+    rc = spfresh_codec_scan_end(scan);
+    stops->enough = rc == OK && stop_trace_note(trace, &scan->top, score);
+    return rc;
+}
+
+/* Adds the number of postings read to *done. */
 static int scan_some(struct spfresh *s, struct spfresh_scratch *x, struct spfresh_scan *scan,
-                     size_t first, size_t n, const struct posting_read_options *options)
+                     size_t first, size_t n, const struct posting_read_options *options,
+                     struct stops *stops, size_t *done)
 {
     int rc = posting_read(x->reader, x->heads + first, n, options);
     size_t late = 0;
 
-    for (size_t i = first; rc == OK && i < first + n; i++) {
+    for (size_t i = first; rc == OK && i < first + n; i++, ++*done) {
         const unsigned char *bytes = NULL;
         size_t n_bytes = 0;
 
         rc = posting_next(x->reader, &bytes, &n_bytes);
         late += rc == OK && !bytes;
-        if (rc == OK && n_bytes > 0)
+        if (stops->enough)
+            scan->bytes += (double)n_bytes; /* read in vain */
+        else if (rc == OK && n_bytes > 0)
             rc = spfresh_codec_scan(scan, x->heads[i], x->distances[i], bytes, n_bytes);
         scan->bytes += (double)(-n_bytes % POSTING_PAGE); /* pages are read whole */
+        if (rc == OK && stops->by && !stops->enough)
+            rc = judge(x, scan, stops, i);
     }
-    spfresh_count(&s->counters.postings_late, late);
+    if (!scan->sampled)
+        spfresh_count(&s->counters.postings_late, late);
     return rc;
 }
 
+/* With target_recall: postings of a file are read together, others one after the other. */
+static size_t at_once(const struct spfresh *s)
+{
+    return s->params.store == POSTING_FILE || s->params.store == POSTING_ROCKSDB ? READ_FEW : 1;
+}
+
+/* Scans the postings of the heads that are worth opening, and takes the others out of x->heads. home:
+   the distance of the nearest head. */
 static int scan_postings(struct spfresh *s, struct spfresh_scratch *x, struct spfresh_scan *scan,
-                         const struct spfresh_knobs *knobs)
+                         const struct spfresh_knobs *knobs, float home, struct stops *stops)
 {
     const struct posting_read_options options = {
         .bytes_at_most = (size_t)knobs->page_budget * POSTING_PAGE,
         .deadline_us = (uint64_t)ceil(knobs->latency_limit_ms * 1000),
     };
-    const size_t n = spfresh_worth_opening(knobs, x->distances, x->n_heads);
-    const size_t some = options.deadline_us > 0 ? n : READ_SOME;
-    int rc = spfresh_codec_scan_begin(scan);
+    const size_t n = spfresh_worth_opening(knobs, home, x->distances, x->n_heads);
+    const size_t some = options.deadline_us > 0 ? n : stops->by ? at_once(s) : READ_SOME;
+    size_t done = 0;
+    int rc = OK;
 
-    for (size_t i = 0; rc == OK && i < n; i += some)
-        rc = scan_some(s, x, scan, i, n - i < some ? n - i : some, &options);
-    spfresh_count(&s->counters.postings_read, n);
-    spfresh_count(&s->counters.postings_pruned, x->n_heads - n);
-    x->n_heads = n;
+    for (size_t i = 0; rc == OK && i < n && !stops->enough; i += some)
+        rc = scan_some(s, x, scan, i, n - i < some ? n - i : some, &options, stops, &done);
+    if (!scan->sampled) {
+        spfresh_count(&s->counters.postings_read, done);
+        spfresh_count(&s->counters.postings_pruned, x->n_heads - n);
+    }
+    x->n_heads = done;
     return rc;
 }
 
-/* Keeps of the heads found those whose postings the query has not read, and notes them as read. */
-static int keep_unread(struct spfresh *s, struct spfresh_scratch *x)
+/* Takes heads whose postings the query has read out of those found. */
+static int drop_read(struct spfresh *s, struct spfresh_scratch *x)
 {
     size_t n = 0;
 
     if (!key_set_reserve(&x->opened, s->base.env.mem, x->opened.n + x->n_heads))
         return spfresh_no_memory(s, "out of memory searching");
     for (size_t i = 0; i < x->n_heads; i++) {
-        const size_t before = x->opened.n;
-
-        if (key_set_add(&x->opened, x->heads[i]) < before)
+        if (key_set_find(&x->opened, x->heads[i]) < x->opened.n)
             continue;
         x->heads[n] = x->heads[i];
         x->distances[n++] = x->distances[i];
     }
     x->n_heads = n;
     return OK;
+}
+
+static void note_read(struct spfresh_scratch *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        (void)key_set_add(&x->opened, x->heads[i]);
+}
+
+/* With target_recall: twice as many heads each time, as most queries need few. x has the first. */
+static int scan_until_enough(struct spfresh *s, struct spfresh_scratch *x,
+                             struct spfresh_scan *scan, const struct spfresh_knobs *knobs,
+                             const struct spfresh_stopping *stopping, double *checked)
+{
+    const float home = spfresh_home(x);
+    const size_t most = (size_t)knobs->nprobe;
+    struct stops stops = { .by = stopping, .state = stop_begin(home) };
+    int rc = OK;
+
+    key_set_clear(&x->opened);
+    for (size_t found = x->n_heads, asked = found; rc == OK;) {
+        rc = drop_read(s, x);
+        const size_t unread = x->n_heads;
+        rc = rc == OK ? scan_postings(s, x, scan, knobs, home, &stops) : rc;
+        if (rc == OK)
+            note_read(x, x->n_heads);
+        if (rc != OK || stops.enough || x->n_heads < unread || found < asked || asked >= most)
+            break;
+        asked = 2 * asked < most ? 2 * asked : most;
+        rc = spfresh_nearest(s, x, scan->query, asked, (size_t)knobs->ef, (size_t)knobs->max_check,
+                             checked);
+        found = x->n_heads;
+    }
+    return rc;
 }
 
 bool spfresh_wants_more(const struct spfresh_scan *scan, const struct spfresh_knobs *knobs)
@@ -135,24 +217,34 @@ int spfresh_read_on(struct spfresh *s, struct spfresh_scratch *x, struct spfresh
     const struct posting_read_options options = { .bytes_at_most =
                                                       (size_t)knobs->page_budget * POSTING_PAGE };
     const size_t live = graph_live(s->graph);
-    size_t asked = x->n_heads;
+    struct stops never = { 0 };
+    int rc = OK;
 
-    key_set_clear(&x->opened);
-    int rc = keep_unread(s, x);
-    while (rc == OK && asked < live && spfresh_wants_more(scan, knobs)) {
+    if (!scan->stops) {
+        key_set_clear(&x->opened);
+        rc = drop_read(s, x);
+        if (rc == OK)
+            note_read(x, x->n_heads);
+    }
+    for (size_t asked = x->opened.n; rc == OK && asked < live && spfresh_wants_more(scan, knobs);) {
+        size_t done = 0;
+
         asked = asked > 0 ? 2 * asked : 1;
         rc = spfresh_nearest(s, x, scan->query, asked, (size_t)knobs->ef, 0, checked);
         if (rc == OK)
-            rc = keep_unread(s, x);
+            rc = drop_read(s, x);
         for (size_t i = 0; rc == OK && i < x->n_heads && spfresh_wants_more(scan, knobs); i++)
-            rc = scan_some(s, x, scan, i, 1, &options);
-        spfresh_count(&s->counters.postings_read, x->n_heads);
+            rc = scan_some(s, x, scan, i, 1, &options, &never, &done);
+        note_read(x, done);
+        if (!scan->sampled)
+            spfresh_count(&s->counters.postings_read, done);
     }
     return rc;
 }
 
 int spfresh_query_run(struct spfresh *s, struct spfresh_scratch *x, struct spfresh_scan *scan,
-                      const struct spfresh_knobs *knobs, struct work *work)
+                      const struct spfresh_knobs *knobs, const struct spfresh_stopping *stopping,
+                      struct work *work)
 {
     double checked = 0;
     int rc = OK;
@@ -162,16 +254,24 @@ int spfresh_query_run(struct spfresh *s, struct spfresh_scratch *x, struct spfre
     scan->s = s;
     scan->scratch = x->codec;
     scan->rerank = (size_t)knobs->rerank;
+    scan->stops = stopping;
+    /* Few heads first where a query may stop, unless it has one deadline for all. */
+    const bool few = stopping && !stopping->trace && !(knobs->latency_limit_ms > 0);
+    const size_t heads = (size_t)(few && knobs->nprobe > HEADS_FIRST ? HEADS_FIRST : knobs->nprobe);
+    struct stops never = { 0 };
     uint64_t at = spfresh_now(s);
     const unsigned ticket = epoch_enter(s->epoch);
-    rc = spfresh_nearest(s, x, scan->query, (size_t)knobs->nprobe, (size_t)knobs->ef,
-                         (size_t)knobs->max_check, &checked);
-    at = spfresh_lap(s, SPFRESH_PHASE_HEADS, at);
+    rc = spfresh_nearest(s, x, scan->query, heads, (size_t)knobs->ef, (size_t)knobs->max_check,
+                         &checked);
+    at = scan->sampled ? at : spfresh_lap(s, SPFRESH_PHASE_HEADS, at);
     if (rc == OK)
-        rc = scan_postings(s, x, scan, knobs);
+        rc = spfresh_codec_scan_begin(scan);
+    if (rc == OK)
+        rc = stopping ? scan_until_enough(s, x, scan, knobs, stopping, &checked)
+                      : scan_postings(s, x, scan, knobs, spfresh_home(x), &never);
     if (rc == OK && spfresh_wants_more(scan, knobs))
         rc = spfresh_read_on(s, x, scan, knobs, &checked);
-    at = spfresh_lap(s, SPFRESH_PHASE_POSTINGS, at);
+    at = scan->sampled ? at : spfresh_lap(s, SPFRESH_PHASE_POSTINGS, at);
     if (rc == OK)
         rc = spfresh_rerank(s, scan, at);
     epoch_leave(s->epoch, ticket);

@@ -15,7 +15,8 @@
 struct search_context {
     struct spfresh *s;
     const struct search_request *request;
-    struct search_result *result; /* its `work` is guarded by the lock of s->scratch */
+    struct search_result *result;            /* its `work` is guarded by the lock of s->scratch */
+    const struct spfresh_stopping *stopping; /* NULL: none */
 };
 
 static int search_some(void *arg, size_t first, size_t end, size_t worker)
@@ -35,7 +36,7 @@ static int search_some(void *arg, size_t first, size_t end, size_t worker)
                                      .top = topk_begin(k, a->result->distances + i * k,
                                                        a->result->ids + i * k) };
 
-        rc = spfresh_query_run(s, x, &scan, r->knobs, &work);
+        rc = spfresh_query_run(s, x, &scan, r->knobs, a->stopping, &work);
         spfresh_finish_top(&scan.top);
     }
     scratch_pool_give(&s->scratch, x);
@@ -51,8 +52,17 @@ int spfresh_search_op(struct index *index, const struct search_request *request,
     enum { GRAIN = 16 };
     struct search_context a = { .s = spfresh_of(index), .request = request, .result = result };
 
+    const double target = ((const struct spfresh_knobs *)request->knobs)->target_recall;
+    struct spfresh_stopping stopping = { 0 };
+
     if (spfresh_batch_pays(a.s, request))
         return spfresh_search_batch(a.s, request, result);
+    if (target > 0) {
+        const int rc = spfresh_stop_score(a.s, target, &stopping.score);
+        if (rc != OK)
+            return rc;
+        a.stopping = &stopping;
+    }
     return parallel_for(index->env.pool, request->threads, request->queries.n, GRAIN, search_some,
                         &a);
 }
@@ -89,7 +99,7 @@ int spfresh_range(struct index *index, const struct range_request *request,
                                      .to = &range };
 
         range.hits.n = 0;
-        rc = spfresh_query_run(s, x, &scan, request->knobs, &result->work);
+        rc = spfresh_query_run(s, x, &scan, request->knobs, NULL, &result->work);
         range_hits_drop_repeats(&range.hits); /* postings hold replicas */
         if (rc == OK)
             rc = range_hits_deliver(&range.hits, i, result);

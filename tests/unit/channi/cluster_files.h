@@ -34,9 +34,8 @@ void files_end(struct files_fixture *); /* checks that all memory was freed */
 /* Makes cluster number `phash` of n rows, with the sections of `with`; equal at every call. */
 void filed_make(struct filed *, struct files_fixture *, unsigned with, uint64_t phash, uint32_t n);
 void filed_free(struct filed *, struct files_fixture *);
-/* Makes a cluster and writes its file; fills base. */
-void filed_write(struct files_fixture *, unsigned with, uint64_t phash, uint32_t n,
-                 struct channi_base *);
+/* Writes its file; fills base. */
+void filed_write(struct files_fixture *, const struct filed *, struct channi_base *);
 /* Asserts that the image has the content that was written, with the rows if `rows`. */
 void assert_image(const struct channi_image *, const struct filed *, const struct files_fixture *,
                   bool rows);
@@ -45,7 +44,6 @@ void assert_image(const struct channi_image *, const struct filed *, const struc
 struct fault_plan {
     const char *call;
     int at, error; /* at: 1-based; 0: none */
-    bool ever_after;
     atomic_int seen;
 };
 int fault_before(void *to, const char *call);
@@ -71,9 +69,6 @@ extern const size_t in_order[FILES];
 
 void shelf_begin(struct shelf *, unsigned with, struct channi_cache_options);
 void shelf_end(struct shelf *);
-/* Opens the same files in a cache with other options. */
-void shelf_open(struct shelf *, struct channi_cache_options);
-void shelf_close(struct shelf *);
 void shelf_path(const struct shelf *, size_t file, char path[PATH_MAX]);
 void make_cold(struct shelf *); /* drops the files from the page cache */
 struct channi_cache_counts counts_of(const struct shelf *);

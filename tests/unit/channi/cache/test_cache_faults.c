@@ -1,5 +1,5 @@
-/* test_cache_faults.c - the cache with damaged files, failing system calls, and without
-   descriptors or memory. */
+/* test_cache_faults.c - the cache with damaged files, failing system calls, and without descriptors.
+   Without memory: contract/test_faults. */
 #include <errno.h>
 #include <sys/resource.h>
 
@@ -198,31 +198,6 @@ static void test_rows_refused(void **state)
 
 /* ---- descriptors */
 
-/* With a single descriptor all files can be read, one after another. */
-static void test_few_files(void **state)
-{
-    for (size_t way = 0; way < WAYS; way++)
-        for (size_t files = 1; files < 40; files = files * 3 + 1) {
-            struct channi_cache_options options = ways[way];
-            struct shelf s;
-            const uint32_t row = 3;
-            float out[SHELF_DIM];
-
-            options.files_max = files;
-            shelf_begin(&s, WITH_COLD, options);
-            take_run(&s, 0, FILES);
-            assert_ok(channi_fetch_ahead(s.fetch, s.list, FILES), &s.f.bench.error);
-            for (size_t i = 0; i < FILES; i++)
-                assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[i], &row, 1, out),
-                          &s.f.bench.error);
-            channi_fetch_done(s.fetch);
-            const struct channi_cache_counts c = counts_of(&s);
-            assert_int_equal(c.files_open, files < FILES ? files : FILES);
-            assert_true((c.files_closed_early > 0) == (files < FILES));
-            shelf_end(&s);
-        }
-}
-
 /* The process has only `spare` descriptors left. With one, all files can be read; with
    none, each read fails and names the limit, but no file counts as damaged. Afterwards all
    can be read again. */
@@ -261,66 +236,12 @@ static void test_descriptor_limit(void **state)
         }
 }
 
-/* ---- memory */
-
-/* Fails every allocation in turn: the retry must succeed, and no memory is lost. */
-static void test_out_of_memory(void **state)
-{
-    static const uint32_t rows[] = { 1, 2, 30 };
-    float out[3 * SHELF_DIM];
-    bool hit = true;
-
-    for (size_t at = 1; hit; at++) {
-        struct shelf s;
-        struct error *err = &s.f.bench.error;
-        struct mem *mem = &s.f.bench.mem;
-        struct channi_whole_file whole;
-        int rc;
-
-        shelf_begin(&s, WITH_COLD | WITH_CODES, ways[at % WAYS]);
-        mem->fail_at = atomic_load(&mem->calls) + at;
-        channi_fetch_destroy(s.fetch);
-        s.fetch = channi_fetch_create(s.cache);
-        rc = s.fetch ? channi_fetch_ask(s.fetch, s.list, 4) : ERR_NO_MEMORY;
-        if (rc == OK) {
-            take_all(&s, in_order, 4);
-            rc = channi_fetch_ahead(s.fetch, s.list + 4, 4);
-        }
-        if (rc == OK)
-            rc = channi_cache_rows(s.cache, s.fetch, s.list[2], rows, 2, out);
-        if (rc == OK)
-            rc = channi_cache_rows(s.cache, s.fetch, s.list[12], rows, 2, out);
-        if (rc == OK)
-            rc = channi_fetch_ask(s.fetch, s.list + 4, 8);
-        if (rc == OK)
-            rc = channi_cache_whole(s.cache, s.list[2], &whole);
-        if (rc == OK)
-            channi_cache_whole_done(s.cache, &whole);
-        hit = atomic_load(&mem->failed);
-        mem->fail_at = 0;
-        if (hit) {
-            assert_int_equal(rc, ERR_NO_MEMORY);
-            error_clear(err);
-        } else {
-            assert_ok(rc, err);
-        }
-        if (!s.fetch)
-            s.fetch = channi_fetch_create(s.cache);
-        channi_fetch_done(s.fetch);
-        assert_ok(channi_cache_check(s.cache), err);
-        assert_ok(channi_fetch_ask(s.fetch, s.list, FILES), err);
-        take_all(&s, in_order, FILES);
-        shelf_end(&s);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_damage),           cmocka_unit_test(test_damaged_row),
         cmocka_unit_test(test_faults),           cmocka_unit_test(test_rows_refused),
-        cmocka_unit_test(test_descriptor_limit), cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_few_files),
+        cmocka_unit_test(test_descriptor_limit),
     };
 
     return test_run("channi_cache_faults", tests);

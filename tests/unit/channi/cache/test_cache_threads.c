@@ -97,15 +97,6 @@ static void test_threads(void **state)
     }
 }
 
-/* Tests the protocol of pins alone: two threads pin and unpin one cluster, a few instructions
-   apart, while it is read, unpinned and evicted. A thread with a pin must see it completely. */
-struct hammer {
-    struct shelf *shelf;
-    atomic_bool *end;
-    atomic_size_t lost; /* pins that found it evicted: the threads did overlap */
-    bool fine;
-};
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

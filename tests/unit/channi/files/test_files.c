@@ -116,7 +116,7 @@ static void target_begin(struct target *t, unsigned with, uint32_t n)
     files_begin(&t->f, INDEX_F32, 12);
     t->base = (struct channi_base){ 0 };
     filed_make(&t->filed, &t->f, with, 77, n);
-    filed_write(&t->f, with, 77, n, &t->base);
+    filed_write(&t->f, &t->filed, &t->base);
     assert_ok(channi_cluster_block_make(env, &t->filed.contents, &t->block), &t->f.bench.error);
     assert_int_equal(channi_cluster_file_path(env, t->base.phash, t->base.version, t->path), OK);
 }
@@ -155,62 +155,46 @@ static int head_of(struct target *t)
     return channi_cluster_file_head(&t->f.bench.env, t->base.phash, t->base.version, &out);
 }
 
-/* Flips every bit of the head. */
-static void test_head_flips(void **state)
+/* Opens the block's first n bytes. */
+static int opened(struct target *t, size_t n, enum channi_image_check check)
 {
-    struct target t;
     struct channi_image image;
 
-    target_begin(&t, WITH_GRAPH | WITH_HISTORY, 50);
-    for (size_t at = 0; at < CLUSTER_HEAD; at++)
-        for (int bit = at < 400 ? 0 : (int)(at % 8); bit < (at < 400 ? 8 : (int)(at % 8) + 1);
-             bit++) {
-            t.block.bytes[at] ^= (unsigned char)(1 << bit);
-            assert_named(&t,
-                         channi_image_open(&image, &t.f.bench.env, &t.base, t.block.bytes,
-                                           t.block.hot_bytes, at % 3),
-                         ERR_CORRUPT, "head");
-            if (at < 400 ? bit == (int)(at % 8) : at % 64 == 0) {
-                put(&t, t.block.bytes, t.block.file_bytes);
-                assert_named(&t, head_of(&t), ERR_CORRUPT, "head");
-            }
-            t.block.bytes[at] ^= (unsigned char)(1 << bit);
-        }
-    assert_ok(channi_image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, t.block.hot_bytes,
-                                IMAGE_WHOLLY),
-              &t.f.bench.error);
-    target_end(&t);
+    return channi_image_open(&image, &t->f.bench.env, &t->base, t->block.bytes, n, check);
 }
 
-/* Flips every byte after the head, also the zeros between sections: the section is named by a check
-   of the hot part or, for rows, of the whole file. */
-static void test_section_flips(void **state)
+/* A flipped bit of any byte, also of the zeros between sections: the head is named by every check, a section by
+   that of the hot part or, for rows, of the whole file. */
+static void test_flips(void **state)
 {
     static const unsigned kinds[] = { WITH_GRAPH | WITH_HISTORY | WITH_ATTRIBUTES,
                                       WITH_CODES | WITH_COLD };
 
     for (size_t k = 0; k < 2; k++) {
         struct target t;
-        struct channi_image image;
-        const struct channi_cluster_head *h;
         unsigned section = 0, tried = 0;
 
         target_begin(&t, kinds[k], 61);
-        h = (const void *)t.block.bytes;
-        for (size_t at = CLUSTER_HEAD; at < t.block.file_bytes; at += test_scale()) {
-            struct channi_image *out = &image;
+        const struct channi_cluster_head *h = (const void *)t.block.bytes;
+        for (size_t at = 0; at < t.block.file_bytes; at += at < 512 ? 1 : test_scale()) {
             const size_t n = at < t.block.hot_bytes ? t.block.hot_bytes : t.block.file_bytes;
+            const bool head = at < CLUSTER_HEAD;
+            const unsigned char flip = (unsigned char)(1 << at % 8);
 
-            while (at >= channi_cluster_section_end(h, section))
+            while (!head && at >= channi_cluster_section_end(h, section))
                 section++;
-            t.block.bytes[at] ^= (unsigned char)(1 << at % 8);
-            assert_named(
-                &t, channi_image_open(out, &t.f.bench.env, &t.base, t.block.bytes, n, IMAGE_HASH),
-                ERR_CORRUPT, channi_cluster_section_name(section));
-            t.block.bytes[at] ^= (unsigned char)(1 << at % 8);
-            tried |= 1U << section;
+            t.block.bytes[at] ^= flip;
+            assert_named(&t, opened(&t, n, head ? at % 3 : IMAGE_HASH), ERR_CORRUPT,
+                         head ? "head" : channi_cluster_section_name(section));
+            if (head && (at < 400 || at % 64 == 0)) {
+                put(&t, t.block.bytes, t.block.file_bytes);
+                assert_named(&t, head_of(&t), ERR_CORRUPT, "head");
+            }
+            t.block.bytes[at] ^= flip;
+            tried |= head ? 0 : 1U << section;
         }
         assert_true((tried & h->has) == h->has);
+        assert_ok(opened(&t, t.block.hot_bytes, IMAGE_WHOLLY), &t.f.bench.error);
         target_end(&t);
     }
 }
@@ -220,7 +204,6 @@ static void test_random_heads(void **state)
 {
     struct target t;
     struct rng r = rng_at(test_seed(), 10);
-    struct channi_image image;
 
     target_begin(&t, WITH_GRAPH | WITH_CODES | WITH_COLD, 50);
     struct channi_cluster_head *h = (void *)t.block.bytes, right = *h;
@@ -229,8 +212,7 @@ static void test_random_heads(void **state)
 
         *bytes = (unsigned char)rng_below(&r, 256);
         h->hash = channi_cluster_hash(h, offsetof(struct channi_cluster_head, hash));
-        (void)channi_image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, t.block.hot_bytes,
-                                i % 3);
+        (void)opened(&t, t.block.hot_bytes, i % 3);
         error_clear(&t.f.bench.error);
         *h = right;
     }
@@ -241,25 +223,19 @@ static void test_random_heads(void **state)
 static void test_lies(void **state)
 {
     struct target t;
-    struct channi_cluster_head *h, right;
-    struct channi_image image;
 
     target_begin(&t, WITH_GRAPH | WITH_CODES | WITH_COLD, 50);
-    h = (void *)t.block.bytes;
-    right = *h;
-#define LIE(change, code, part)                                                        \
-    do {                                                                               \
-        change;                                                                        \
-        h->hash = channi_cluster_hash(h, offsetof(struct channi_cluster_head, hash));  \
-        assert_named(&t,                                                               \
-                     channi_image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, \
-                                       t.block.hot_bytes, IMAGE_WHOLLY),               \
-                     code, part);                                                      \
-        put(&t, t.block.bytes, t.block.file_bytes);                                    \
-        const int rc = head_of(&t);                                                    \
-        assert_true(rc == code || code == ERR_CORRUPT);                                \
-        error_clear(&t.f.bench.error);                                                 \
-        *h = right;                                                                    \
+    struct channi_cluster_head *h = (void *)t.block.bytes, right = *h;
+#define LIE(change, code, part)                                                       \
+    do {                                                                              \
+        change;                                                                       \
+        h->hash = channi_cluster_hash(h, offsetof(struct channi_cluster_head, hash)); \
+        assert_named(&t, opened(&t, t.block.hot_bytes, IMAGE_WHOLLY), code, part);    \
+        put(&t, t.block.bytes, t.block.file_bytes);                                   \
+        const int rc = head_of(&t);                                                   \
+        assert_true(rc == code || code == ERR_CORRUPT);                               \
+        error_clear(&t.f.bench.error);                                                \
+        *h = right;                                                                   \
     } while (0)
     LIE(h->format++, ERR_VERSION, "format 4");
     LIE(h->n_columns++, ERR_DIMENSION, "4 attributes a row, expected 3");
@@ -288,42 +264,41 @@ static void test_lies(void **state)
     target_end(&t);
 }
 
+/* Writes 8 bytes into a section, with its hash and the head's. */
+static void set(struct target *t, enum channi_cluster_section section, size_t at, uint64_t value)
+{
+    struct channi_cluster_head *h = (void *)t->block.bytes;
+    unsigned char *bytes = t->block.bytes + h->sections[section].at;
+
+    memcpy(bytes + at, &value, 8);
+    h->sections[section].hash = channi_cluster_hash(bytes, channi_cluster_section_end(h, section) -
+                                                               h->sections[section].at);
+    h->hash = channi_cluster_hash(h, offsetof(struct channi_cluster_head, hash));
+}
+
 /* Impossible numbers in sections with right hashes: detected by IMAGE_WHOLLY. */
 static void test_wrong_numbers(void **state)
 {
+    static const struct {
+        enum channi_cluster_section section;
+        uint64_t value;
+    } cases[] = { { SECTION_ATTRIBUTES, INT64_MAX }, /* above the greatest */
+                  { SECTION_DEAD, 1 },               /* dead before born */
+                  { SECTION_GRAPH, 1 } };            /* a link to itself */
     struct target t;
-    struct channi_cluster_head *h;
-    struct channi_image image;
 
     target_begin(&t, WITH_GRAPH | WITH_HISTORY | WITH_ATTRIBUTES, 50);
-    h = (void *)t.block.bytes;
-    for (unsigned section = 0; section < SECTIONS; section++) {
-        unsigned char *bytes = t.block.bytes + h->sections[section].at;
+    const struct channi_cluster_head *h = (const void *)t.block.bytes;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const enum channi_cluster_section section = cases[i].section;
         const size_t at = section == SECTION_GRAPH ? 128 : h->sections[section].bytes - 8;
-        unsigned char kept[8];
+        uint64_t kept;
 
-        if (section != SECTION_ATTRIBUTES && section != SECTION_DEAD && section != SECTION_GRAPH)
-            continue;
-        memcpy(kept, bytes + at, 8);
-        memset(bytes + at, 0, 8);
-        bytes[at] = 1;                       /* dead before born; a link to itself */
-        if (section == SECTION_ATTRIBUTES) { /* above the greatest */
-            memset(bytes + at, 0xff, 8);
-            bytes[at + 7] = 0x7f;
-        }
-        h->sections[section].hash = channi_cluster_hash(
-            bytes, channi_cluster_section_end(h, section) - h->sections[section].at);
-        h->hash = channi_cluster_hash(h, offsetof(struct channi_cluster_head, hash));
-        assert_named(&t,
-                     channi_image_open(&image, &t.f.bench.env, &t.base, t.block.bytes,
-                                       t.block.hot_bytes, IMAGE_WHOLLY),
-                     ERR_CORRUPT, "");
-        assert_ok(channi_image_open(&image, &t.f.bench.env, &t.base, t.block.bytes,
-                                    t.block.hot_bytes, IMAGE_HASH),
-                  &t.f.bench.error);
-        memcpy(bytes + at, kept, 8);
-        h->sections[section].hash = channi_cluster_hash(
-            bytes, channi_cluster_section_end(h, section) - h->sections[section].at);
+        memcpy(&kept, t.block.bytes + h->sections[section].at + at, 8);
+        set(&t, section, at, cases[i].value);
+        assert_named(&t, opened(&t, t.block.hot_bytes, IMAGE_WHOLLY), ERR_CORRUPT, "");
+        assert_ok(opened(&t, t.block.hot_bytes, IMAGE_HASH), &t.f.bench.error);
+        set(&t, section, at, kept);
     }
     target_end(&t);
 }
@@ -332,7 +307,6 @@ static void test_wrong_numbers(void **state)
 static void test_cut(void **state)
 {
     struct target t;
-    struct channi_image image;
     struct channi_cache *cache;
     struct channi_whole_file whole;
 
@@ -353,9 +327,7 @@ static void test_cut(void **state)
         put(&t, t.block.bytes, n);
         assert_named(&t, head_of(&t), ERR_CORRUPT, n < CLUSTER_HEAD ? "head" : "bytes, expected");
         assert_named(&t, channi_cache_whole(cache, &t.base, &whole), ERR_CORRUPT, "ends at");
-        assert_named(
-            &t, channi_image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, n, IMAGE_HASH),
-            ERR_CORRUPT, "head");
+        assert_named(&t, opened(&t, n, IMAGE_HASH), ERR_CORRUPT, "head");
     }
     assert_int_equal(unlink(t.path), 0);
     channi_cache_leave(cache, &t.base); /* it was open */
@@ -403,11 +375,10 @@ static void test_write_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),         cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_head_flips),    cmocka_unit_test(test_section_flips),
-        cmocka_unit_test(test_random_heads),  cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_wrong_numbers), cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_write_faults),
+        cmocka_unit_test(test_names),        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_flips),        cmocka_unit_test(test_wrong_numbers),
+        cmocka_unit_test(test_random_heads), cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_cut),          cmocka_unit_test(test_write_faults),
     };
 
     return test_run("channi_files", tests);

@@ -1,7 +1,6 @@
 /* test_replace.c - clusters replaced by others: ids, names and files, the gathered rows, and
  * system calls that fail, which change nothing. */
-#include <errno.h>
-
+#include "tests/support/fault_injection.h"
 #include "tests/support/index_folder.h"
 #include "tests/unit/channi/maintenance/replace.h"
 
@@ -195,32 +194,18 @@ static void expect_trace(const struct book *b, const struct trace *was)
     assert_memory_equal(&is, was, sizeof is);
 }
 
-struct faults {
-    size_t at, calls;
-    char call[32];
-};
-
-static int fault(void *to, const char *call)
-{
-    struct faults *f = to;
-
-    if (++f->calls != f->at)
-        return 0;
-    (void)snprintf(f->call, sizeof f->call, "%s", call);
-    return EIO;
-}
-
 /* Fails each system call of writing the files in turn. */
 static void test_files_fail(void **state)
 {
     struct channi_params params = book_defaults();
-    struct faults faults = { .at = 0 };
-    const struct file_fault hook = { fault, &faults };
-    const struct channi_opening opening = { .fault = &hook };
+    struct injected_faults faults;
+    atomic_size_t calls = 0;
+    const struct channi_opening opening = { .fault = &faults.fault };
     struct plan plan = { .n = 1, .n_parts = 3, .seed = test_seed() };
     struct book b;
     size_t opens = 0, writes = 0, syncs = 0;
 
+    faults_begin(&faults, &calls);
     params.maintenance = CHANNI_EXPLICIT;
     params.target_cluster = 40;
     params.expected_n = 400;
@@ -234,17 +219,18 @@ static void test_files_fail(void **state)
     largest(&b, plan.cids, 1);
     const struct trace was = trace_of(&b);
     for (size_t at = 1;; at++) {
-        faults = (struct faults){ .at = at };
+        faults.fail_at = atomic_load(&calls) + at;
         const int rc = replace(&b, &plan);
-        const bool hit = faults.calls >= at;
+        const bool hit = atomic_load(&calls) >= atomic_load(&faults.fail_at);
+        const char *failed = faults.failed;
 
-        faults.at = 0;
-        if (rc == OK && (!hit || strcmp(faults.call, "unlink") == 0))
+        faults.fail_at = 0;
+        if (rc == OK && (!hit || strcmp(failed, "unlink") == 0))
             break;
         assert_code(rc, ERR_IO, &b.bench.error);
-        opens += strcmp(faults.call, "open") == 0;
-        writes += strcmp(faults.call, "write") == 0;
-        syncs += strcmp(faults.call, "fsync") == 0;
+        opens += strcmp(failed, "open") == 0;
+        writes += strcmp(failed, "write") == 0;
+        syncs += strcmp(failed, "fsync") == 0;
         expect_trace(&b, &was);
         book_check(&b);
     }

@@ -45,9 +45,7 @@ static void test_in_vain(void **state)
     set_all_busy(c, n_clusters, false);
     work_off(&b, 0);
     assert_int_equal(book_counter(&b, requeued), queued + 1);
-    book_check(&b);
-    book_expect(&b, 5, 10);
-    book_close(&b);
+    book_end(&b, 5);
 }
 
 /* ---------------------------------------------------------------------------------- budget */
@@ -77,9 +75,7 @@ static void test_budget(void **state)
         assert_true(calls < 1000);
     }
     assert_true(calls > 5);
-    book_check(&b);
-    book_expect(&b, 20, 10);
-    book_close(&b);
+    book_end(&b, 20);
 }
 
 /* --------------------------------------------------------------------------------- failures */
@@ -134,9 +130,7 @@ static void test_full_disk(void **state)
     disk.full = false;
     work_off(&b, 0);
     assert_true(book_counter(&b, splits) > 3);
-    book_check(&b);
-    book_expect(&b, 10, 10);
-    book_close(&b);
+    book_end(&b, 10);
 }
 
 /* ------------------------------------------------------------------------------ reports */
@@ -232,9 +226,7 @@ static void test_memory(void **state)
     assert_ok(book_insert(&b, 1000, 3000), &b.bench.error);
     work_off(&b, 0);
     assert_int_equal(c->taken_bytes, 0);
-    book_check(&b);
-    book_expect(&b, 10, 10);
-    book_close(&b);
+    book_end(&b, 10);
 }
 
 int main(void)

@@ -72,24 +72,6 @@ static void test_near_groups_are_merged(void **state)
     }
 }
 
-/* A few distant rows are no part of their own if ood is off. */
-static void test_small_groups_are_not_left(void **state)
-{
-    for (uint64_t seed = 0; seed < 20; seed++) {
-        struct channi_params p = hundred();
-        struct crowd c;
-
-        p.ood = false;
-        crowd_open(&c, p, INDEX_F32, 8, 500);
-        book_fill(&c.b, 0, 500, seed % 3, 0.3);
-        for (size_t i = 0; i < 6; i++)
-            ((float *)book_row(&c.b, i))[0] += 50;
-        expect_plan(&c, seed);
-        assert_in_range(c.plan.n_parts, 2, 3);
-        crowd_close(&c);
-    }
-}
-
 static void test_parts_wanted(void **state)
 {
     const struct {
@@ -166,11 +148,8 @@ static void test_two_points(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sound),
-        cmocka_unit_test(test_near_groups_are_merged),
-        cmocka_unit_test(test_small_groups_are_not_left),
-        cmocka_unit_test(test_parts_wanted),
-        cmocka_unit_test(test_equal_rows),
+        cmocka_unit_test(test_sound),        cmocka_unit_test(test_near_groups_are_merged),
+        cmocka_unit_test(test_parts_wanted), cmocka_unit_test(test_equal_rows),
         cmocka_unit_test(test_two_points),
     };
     return test_run("channi_split", tests);

@@ -56,9 +56,7 @@ static void test_bytes(void **state)
     assert_int_equal(book_counter(&b, delayed_commits), 0); /* none was overdue */
     assert_true(mb > .5);
     assert_true(took > mb - .25);
-    book_check(&b);
-    book_expect(&b, 10, 10);
-    book_close(&b);
+    book_end(&b, 10);
 }
 
 /* No cluster is late by more than the bound and one commit. */
@@ -96,9 +94,7 @@ static void test_back_pressure(void **state)
     assert_true(book_counter(&b, delayed_commits) > 0);
     assert_int_equal(book_counter(&b, job_errors), 0);
     work_off(&b, 0);
-    book_check(&b);
-    book_expect(&b, 10, 10);
-    book_close(&b);
+    book_end(&b, 10);
 }
 
 /* ------------------------------------------------------------------------- options that change */
@@ -140,9 +136,7 @@ static void test_effects(void **state)
     assert_int_equal(c->params.prefetch, 2);
     work_off(&b, 0);
     assert_true(book_counter(&b, compactions) > 0);
-    book_check(&b);
-    book_expect(&b, 10, 10);
-    book_close(&b);
+    book_end(&b, 10);
 }
 
 int main(void)

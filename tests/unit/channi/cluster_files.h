@@ -1,5 +1,5 @@
-/* cluster_files.h - the cluster files of an index, in a cache of the test's own: one that a test damages, starves and
- * shares among threads. */
+/* cluster_files.h - the cluster files of an index, in a cache of the test's own: one that a test
+ * damages, starves and shares among threads. */
 #ifndef TEST_CHANNI_CLUSTER_FILES_H
 #define TEST_CHANNI_CLUSTER_FILES_H
 
@@ -159,8 +159,8 @@ static inline bool is_as_written(const struct shelf *s, const struct channi_imag
     return right;
 }
 
-/* Takes all requested clusters; which[]: files in the order of requests. Each must arrive once, with
-   its content. */
+/* Takes all requested clusters; which[]: files in the order of requests. Each must arrive once,
+   with its content. */
 static inline void take_all(struct shelf *s, const size_t *which, size_t n)
 {
     bool came[FILES * 2] = { false };

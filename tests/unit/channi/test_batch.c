@@ -1,5 +1,6 @@
-/* test_batch.c - searches of many queries, grouped by cluster, and of one whose clusters are shared among
- * threads: the answers of single searches by one thread, bit for bit, and fewer reads. */
+/* test_batch.c - searches of many queries, grouped by cluster, and of one whose clusters are
+ * shared among threads: the answers of single searches by one thread, bit for bit, and fewer
+ * reads. */
 #include "tests/unit/channi/search.h"
 
 enum { K = 10, MANY = 150, ROWS = 4000, DIM = 96 };

@@ -1,5 +1,6 @@
-/* test_route.c - clusters near a vector, where routes lead to other clusters than their own: aliases count once,
- * dropped routes are skipped, a row goes to the nearest root. Compared with exact scans of routes and roots. */
+/* test_route.c - clusters near a vector, where routes lead to other clusters than their own:
+ * aliases count once, dropped routes are skipped, a row goes to the nearest root. Compared with
+ * exact scans of routes and roots. */
 #include "algorithms/channi/search/route.h"
 #include "algorithms/common/rows/rows.h"
 #include "tests/unit/channi/support.h"

@@ -1,5 +1,5 @@
-/* test_sample.c - the rows that found clusters: spread, farthest first, equal rows. Equal results with any number of
- * threads are test_build. */
+/* test_sample.c - the rows that found clusters: spread, farthest first, equal rows. Equal results
+ * with any number of threads are test_build. */
 #include "tests/unit/channi/support.h"
 
 static const char *const kind_names[] = { "uniform", "distant", "farthest", "density", "kmeans" };

@@ -1,5 +1,5 @@
-/* test_search.c - searches of CHANNI: exact where they must be, equal whatever is in the cache, with
- * damaged files; and their knobs. */
+/* test_search.c - searches of CHANNI: exact where they must be, equal whatever is in the cache,
+ * with damaged files; and their knobs. */
 #include "tests/unit/channi/search.h"
 
 static void assert_exact(struct ledger *l, size_t threads)

@@ -1,5 +1,5 @@
-/* test_cache_faults.c - the cache with damaged files, failing system calls, and without descriptors.
-   Without memory: contract/test_faults. */
+/* test_cache_faults.c - the cache with damaged files, failing system calls, and without
+   descriptors. Without memory: contract/test_faults. */
 #include <errno.h>
 #include <sys/resource.h>
 

@@ -1,5 +1,6 @@
-/* history.h - a seeded stream of transactions on an index, and what it must hold after them, for tests
- * that open it again or save it. Processes that end and disks that fail are contract/test_crash. */
+/* history.h - a seeded stream of transactions on an index, and what it must hold after them, for
+ * tests that open it again or save it. Processes that end and disks that fail are
+ * contract/test_crash. */
 #ifndef TEST_CHANNI_HISTORY_H
 #define TEST_CHANNI_HISTORY_H
 
@@ -48,8 +49,8 @@ static inline void reopen(struct book *b, const char *dir)
     assert_ok(b->ops->load(&b->index, &b->bench.env, dir), &b->bench.error);
 }
 
-/* Inserts or removes up to n ids from a random one on; one change in four inserts what it removed, or
-   removes and inserts again what it inserted, and one in eight is rolled back. */
+/* Inserts or removes up to n ids from a random one on; one change in four inserts what it removed,
+   or removes and inserts again what it inserted, and one in eight is rolled back. */
 static inline void change(struct book *b, struct rng *r, size_t n)
 {
     const size_t first = rng_below(r, IDS), was = b->n;

@@ -1,5 +1,5 @@
-/* test_checkpoint.c - checkpoints beside commits, searches and maintenance, and when they are due; checkpoints
- * and saves that fail. */
+/* test_checkpoint.c - checkpoints beside commits, searches and maintenance, and when they are due;
+ * checkpoints and saves that fail. */
 #include <pthread.h>
 #include <sys/stat.h>
 
@@ -153,8 +153,8 @@ static bool made_fewer(struct book *b, int rc)
     return fewer;
 }
 
-/* A failed checkpoint leaves the one before, or has replaced it. No other checkpoint follows here, so the files of both
-   are needed. */
+/* A failed checkpoint leaves the one before, or has replaced it. No other checkpoint follows here,
+   so the files of both are needed. */
 static void test_failing_checkpoint(void **state)
 {
     static struct book b;

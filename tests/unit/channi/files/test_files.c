@@ -117,8 +117,8 @@ static int opened(struct target *t, size_t n, enum channi_image_check check)
     return channi_image_open(&image, &t->b.bench.env, &t->base, t->bytes, n, check);
 }
 
-/* A flipped bit of any byte, also of the zeros between sections: the head is named by every check, a section by
-   that of the hot part or, for rows, of the whole file. */
+/* A flipped bit of any byte, also of the zeros between sections: the head is named by every check,
+   a section by that of the hot part or, for rows, of the whole file. */
 static void test_flips(void **state)
 {
     for (enum kind kind = GRAPH; kind <= COLD; kind++) {

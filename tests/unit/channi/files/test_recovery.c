@@ -1,6 +1,6 @@
-/* test_recovery.c - an index reopened from its manifest and its log: the same rows, answers and versions; and
- * folders with a saved index, another's, or none. Attributes after a recovery are cli/test_channi_configs, damaged files
- * contract/test_faults. */
+/* test_recovery.c - an index reopened from its manifest and its log: the same rows, answers and
+ * versions; and folders with a saved index, another's, or none. Attributes after a recovery are
+ * cli/test_channi_configs, damaged files contract/test_faults. */
 #include <errno.h>
 
 #include "tests/support/index_folder.h"
@@ -35,7 +35,8 @@ static void expect_same(struct book *b, const struct answers *before)
     assert_memory_equal(before, &now, sizeof now);
 }
 
-/* Reopened after a checkpoint, and from the log: commits are applied, and maintenance done, as before. */
+/* Reopened after a checkpoint, and from the log: commits are applied, and maintenance done, as
+   before. */
 static void test_reopened(void **state)
 {
     static struct book b;
@@ -167,8 +168,8 @@ static void test_saved_by_copying(void **state)
     test_dir_remove(other);
 }
 
-/* Without a log an index can be loaded from its own folder as it was saved there. Files left there by a process
-   whose index was never completed do not matter. */
+/* Without a log an index can be loaded from its own folder as it was saved there. Files left there
+   by a process whose index was never completed do not matter. */
 static void test_saved_at_home(void **state)
 {
     static struct book b;

@@ -1,6 +1,6 @@
-/* test_throttle.c - limits of background maintenance, what commits do when it falls behind, and effects of options
- * that change while the index lives. Changes beside threads are contract/test_set, waits that are lifted
- * unit/concurrency/test_throttle. */
+/* test_throttle.c - limits of background maintenance, what commits do when it falls behind, and
+ * effects of options that change while the index lives. Changes beside threads are
+ * contract/test_set, waits that are lifted unit/concurrency/test_throttle. */
 #include <time.h>
 
 #include "algorithms/channi/jobs/jobs.h"

@@ -62,6 +62,7 @@ static void test_a_merge(void **state)
     bool busy;
 
     p.maintenance = CHANNI_EXPLICIT;
+    p.alias_max = 1024; /* no route is dropped */
     open_built(&b, p, 400);
     work_off(&b, 0);
     const uint32_t cid = smallest(&b, 10);

@@ -61,10 +61,6 @@ struct channi_sizes {
 };
 /* Sorts `live`. */
 void channi_sizes_of(uint32_t *live, size_t n, struct channi_sizes *);
-/* The share of up to MISASSIGNED_ROWS sampled live rows that would be routed to another cluster
-   today. Files that cannot be read are skipped. ERR_NO_MEMORY. */
-enum { MISASSIGNED_ROWS = 200 };
-int channi_misassigned(struct channi *, double *share, size_t *rows);
 /* Gives, by name, what maintenance has to do in a layout, and what it does now: jobs queued, also
    those put aside after a failure, and running; clusters above split_max and below merge_min; bytes
    of the files and deltas of the clusters that have a pending job. Clusters change meanwhile, so

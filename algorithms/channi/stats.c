@@ -12,9 +12,14 @@
 #include "src/core/mem.h"
 #include "src/core/order.h"
 
+static void put(struct stat_sink *sink, const char *name, double value)
+{
+    sink->value(sink->to, name, value);
+}
+
 /* ---- how well the clusters fit the rows */
 
-enum { MISASSIGNED_STREAM = 0x6d69, TRIES = 16 };
+enum { MISASSIGNED_STREAM = 0x6d69, MISASSIGNED_ROWS = 200, TRIES = 16 };
 
 void channi_sizes_of(uint32_t *live, size_t n, struct channi_sizes *out)
 {
@@ -104,7 +109,9 @@ static int route_cluster(struct misassignment *m, const uint64_t *rows, size_t n
     return rc;
 }
 
-int channi_misassigned(struct channi *c, double *share, size_t *n_rows)
+/* Reports the share of sampled live rows that would be routed to another cluster today. Files that
+   cannot be read are skipped. ERR_NO_MEMORY. */
+static int put_misassigned(struct channi *c, struct stat_sink *sink)
 {
     uint64_t rows[MISASSIGNED_ROWS];
     struct misassignment m = { .c = c, .x = scratch_pool_take(&c->scratch) };
@@ -125,9 +132,11 @@ int channi_misassigned(struct channi *c, double *share, size_t *n_rows)
     }
     channi_view_unref(c, view);
     scratch_pool_give(&c->scratch, m.x);
-    *n_rows = m.rows;
-    *share = m.rows ? (double)m.misassigned / (double)m.rows : 0;
-    return rc;
+    if (rc != OK)
+        return rc;
+    put(sink, "misroute_rate", m.rows ? (double)m.misassigned / (double)m.rows : 0);
+    put(sink, "misroute_rows", (double)m.rows);
+    return OK;
 }
 
 void channi_health_report(struct channi *c, const struct channi_layout *layout,
@@ -165,11 +174,6 @@ void channi_health_report(struct channi *c, const struct channi_layout *layout,
 }
 
 /* ---- the report */
-
-static void put(struct stat_sink *sink, const char *name, double value)
-{
-    sink->value(sink->to, name, value);
-}
 
 static uint64_t count_of(const atomic_uint_fast64_t *counter)
 {
@@ -272,8 +276,6 @@ int channi_stats(const struct index *index, struct stat_sink *sink)
 {
     struct channi *c = channi_of(index);
     struct channi_view *view = channi_view_now(c);
-    double share;
-    size_t rows;
 
     put(sink, "version", (double)view->version);
     put(sink, "layouts", (double)view->layout->number);
@@ -281,11 +283,9 @@ int channi_stats(const struct index *index, struct stat_sink *sink)
     channi_health_report(c, view->layout, sink->value, sink->to);
     channi_view_unref(c, view);
     if (rc == OK)
-        rc = channi_misassigned(c, &share, &rows);
+        rc = put_misassigned(c, sink);
     if (rc != OK)
         return rc;
-    put(sink, "misroute_rate", share);
-    put(sink, "misroute_rows", (double)rows);
     put_counters(c, sink);
     put_cache(c, sink);
     return OK;

@@ -78,16 +78,4 @@ EOT
 status=$?
 check "a reload finds an empty folder, whatever the index kept in it before" '[ $status = 0 ]'
 
-for params in 'split_max = 100, merge_min = 60' 'top_M = 40, top_M0 = 8' 'target_cluster = 1' 'cluster_index = "tree"' 'target = 5'; do
-    cat >bad.lua <<EOT
-local d = synthetic { kind = "mixture", rows = 500, dim = 8, clusters = 5, seed = 3 }
-experiment { name = "bad", title = "t", repeats = 1,
-  workload = function(w) w:insert { d } w:search { d:queries(5) } end,
-  methods = { method { "channi", params = { $params } } } }
-EOT
-    "$program" run --no-plots --out results bad.lua >out 2>err
-    status=$?
-    check "$params: refused, and why" '[ $status != 0 ] && cat out err | grep -Eq "merge_min|top_M0|target_cluster|cluster_index|target"'
-done
-
 exit $failed

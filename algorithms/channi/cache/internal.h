@@ -113,11 +113,6 @@ bool channi_cache_keep(struct channi_cache *, struct channi_cache_slot *, unsign
 /* Makes the slot not resident. The lock is held, no pin is left. Returns the block, to be freed. */
 unsigned char *channi_cache_expel(struct channi_cache *, struct channi_cache_slot *);
 
-/* ---- rows.c */
-
-/* Pins the slot; reads its hot part first if that is not in memory. */
-int channi_cache_pin(struct channi_cache *, struct channi_cache_slot *);
-
 /* ---- files.c */
 
 enum channi_file_answer { FILE_OPEN, FILE_LATER, FILE_FAILED };

@@ -13,6 +13,54 @@
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
+/* ---- hot parts, and whole files */
+
+/* Reads the file's first n bytes to b and opens them. */
+static int read_verified(struct channi_cache *c, struct channi_cache_slot *s, size_t n,
+                         struct channi_cache_block *b, struct channi_image *image,
+                         enum channi_image_check check)
+{
+    int rc;
+
+    if (!channi_cache_block_take(c, n, b))
+        return CHANNI_NO_MEMORY(&c->env, ", cannot read a cluster of %" PRIu32 " rows (%zu bytes)",
+                                s->base->n, n);
+    if (channi_cache_file_take(c, s, true, &rc) == FILE_OPEN) {
+        const size_t done = file_read_at(s->fd, b->bytes, n, 0, c->options.fault);
+        const int error = done == n ? 0 : errno ? errno : READ_SHORT;
+
+        channi_cache_file_give(c, s);
+        rc = error ? channi_cache_read_failed(c, s, done, error) : OK;
+    }
+    throttle_charge(n);
+    if (rc == OK) {
+        rc = channi_image_open(image, &c->env, s->base, b->bytes, n, check);
+        if (rc == ERR_CORRUPT)
+            channi_cache_damage(c, s, "it is not as it was written");
+    }
+    if (rc != OK)
+        channi_cache_block_drop(c, b);
+    return rc;
+}
+
+/* Pins the slot; reads its hot part first if that is not in memory. */
+static int pin(struct channi_cache *c, struct channi_cache_slot *s)
+{
+    struct channi_cache_block b;
+    struct channi_image image;
+    int rc;
+
+    if (channi_slot_pin(s))
+        return OK;
+    rc = read_verified(c, s, s->base->hot_bytes, &b, &image, IMAGE_HASH);
+    if (rc == OK) {
+        channi_cache_count(&c->reads, 1);
+        channi_cache_count(&c->read_bytes, s->base->hot_bytes);
+        channi_cache_install(c, s, &b, &image);
+    }
+    return rc;
+}
+
 /* ---- rows */
 
 struct row_read {
@@ -151,7 +199,7 @@ int channi_cache_rows(struct channi_cache *c, struct channi_fetch *f, const stru
         return OK;
     if (!channi_slot_pin(w.slot)) {
         channi_fetch_drain(f);
-        rc = channi_cache_pin(c, w.slot);
+        rc = pin(c, w.slot);
         if (rc != OK)
             return rc;
     }
@@ -162,51 +210,6 @@ int channi_cache_rows(struct channi_cache *c, struct channi_fetch *f, const stru
 }
 
 /* ---- whole files */
-
-/* Reads the file's first n bytes to b and opens them. */
-static int read_verified(struct channi_cache *c, struct channi_cache_slot *s, size_t n,
-                         struct channi_cache_block *b, struct channi_image *image,
-                         enum channi_image_check check)
-{
-    int rc;
-
-    if (!channi_cache_block_take(c, n, b))
-        return CHANNI_NO_MEMORY(&c->env, ", cannot read a cluster of %" PRIu32 " rows (%zu bytes)",
-                                s->base->n, n);
-    if (channi_cache_file_take(c, s, true, &rc) == FILE_OPEN) {
-        const size_t done = file_read_at(s->fd, b->bytes, n, 0, c->options.fault);
-        const int error = done == n ? 0 : errno ? errno : READ_SHORT;
-
-        channi_cache_file_give(c, s);
-        rc = error ? channi_cache_read_failed(c, s, done, error) : OK;
-    }
-    throttle_charge(n);
-    if (rc == OK) {
-        rc = channi_image_open(image, &c->env, s->base, b->bytes, n, check);
-        if (rc == ERR_CORRUPT)
-            channi_cache_damage(c, s, "it is not as it was written");
-    }
-    if (rc != OK)
-        channi_cache_block_drop(c, b);
-    return rc;
-}
-
-int channi_cache_pin(struct channi_cache *c, struct channi_cache_slot *s)
-{
-    struct channi_cache_block b;
-    struct channi_image image;
-    int rc;
-
-    if (channi_slot_pin(s))
-        return OK;
-    rc = read_verified(c, s, s->base->hot_bytes, &b, &image, IMAGE_HASH);
-    if (rc == OK) {
-        channi_cache_count(&c->reads, 1);
-        channi_cache_count(&c->read_bytes, s->base->hot_bytes);
-        channi_cache_install(c, s, &b, &image);
-    }
-    return rc;
-}
 
 int channi_cache_whole(struct channi_cache *c, struct channi_base *b, struct channi_whole_file *w)
 {

@@ -400,8 +400,8 @@ static void fill(const struct index_env *env, const struct channi_cluster_head *
     }
 }
 
-int channi_cluster_block_make(const struct index_env *env, const struct channi_cluster_contents *c,
-                              struct channi_cluster_block *out)
+/* NULL: out of memory. */
+static unsigned char *make(const struct index_env *env, const struct channi_cluster_contents *c)
 {
     struct content of[SECTIONS];
     struct channi_cluster_head h = { .magic = CLUSTER_MAGIC,
@@ -424,42 +424,45 @@ int channi_cluster_block_make(const struct index_env *env, const struct channi_c
         h.sections[i].bytes = of[i].from ? of[i].bytes : 0;
     }
     channi_cluster_lay_out(&h);
-    *out = (struct channi_cluster_block){ .hot_bytes = h.hot_bytes, .file_bytes = h.file_bytes };
+    unsigned char *bytes = NULL;
     int64_t *scratch = c->attributes ? mem_array(env->mem, c->n, sizeof *scratch) : NULL;
     for (size_t f = 0; scratch && f < h.n_columns; f++)
         channi_summary_make(&h.columns[f], c->attributes + f * c->n, c->n, scratch);
     if (scratch || !c->attributes)
-        out->bytes = mem_zalloc(env->mem, h.file_bytes);
+        bytes = mem_zalloc(env->mem, h.file_bytes);
     mem_free(env->mem, scratch);
-    if (!out->bytes)
-        return CHANNI_NO_MEMORY(env, " for the file of a cluster of %" PRIu32 " rows (%zu bytes)",
-                                c->n, out->file_bytes);
-    fill(env, &h, of, out->bytes);
+    if (!bytes) {
+        (void)CHANNI_NO_MEMORY(env, " for the file of a cluster of %" PRIu32 " rows (%zu bytes)",
+                               c->n, (size_t)h.file_bytes);
+        return NULL;
+    }
+    fill(env, &h, of, bytes);
     for (unsigned i = 0; i < SECTIONS; i++)
         h.sections[i].hash = channi_cluster_hash(
-            out->bytes + h.sections[i].at, channi_cluster_section_end(&h, i) - h.sections[i].at);
+            bytes + h.sections[i].at, channi_cluster_section_end(&h, i) - h.sections[i].at);
     h.hash = channi_cluster_hash(&h, offsetof(struct channi_cluster_head, hash));
-    memcpy(out->bytes, &h, sizeof h);
-    return OK;
+    memcpy(bytes, &h, sizeof h);
+    return bytes;
 }
 
-int channi_cluster_block_write(const struct index_env *env, const struct channi_cluster_contents *c,
-                               const struct channi_cluster_block *block, bool durable,
-                               const struct file_fault *fault)
+int channi_cluster_file_write(const struct index_env *env, const struct channi_cluster_contents *c,
+                              bool durable, const struct file_fault *fault, unsigned char **bytes)
 {
     char path[PATH_MAX];
     const int rc = channi_cluster_file_path(env, c->phash, c->version, path);
 
-    if (rc != OK)
-        return rc;
+    *bytes = rc == OK ? make(env, c) : NULL;
+    if (!*bytes)
+        return rc == OK ? ERR_NO_MEMORY : rc;
+    const size_t n = ((const struct channi_cluster_head *)(const void *)*bytes)->file_bytes;
     const int fd = file_faulted(fault, "open")
                        ? -1
                        : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     const char *failed = /* the step that did */
-        fd < 0                                                                       ? "create"
-        : file_write(fd, block->bytes, block->file_bytes, fault) < block->file_bytes ? "write"
-        : durable && !file_sync(fd, fault)                                           ? "sync"
-                                                                                     : NULL;
+        fd < 0                                 ? "create"
+        : file_write(fd, *bytes, n, fault) < n ? "write"
+        : durable && !file_sync(fd, fault)     ? "sync"
+                                               : NULL;
     int why = errno;
     if (fd >= 0) {
         const bool refused = file_faulted(fault, "close");
@@ -472,6 +475,8 @@ int channi_cluster_block_write(const struct index_env *env, const struct channi_
     }
     if (!failed)
         return OK;
+    mem_free(env->mem, *bytes);
+    *bytes = NULL;
     errno = why;
     return fail_errno(
         env->error, ERR_IO, "channi: cannot %s the cluster file %s%s", failed, path,

@@ -54,21 +54,13 @@ struct channi_cluster_contents {
     bool cold_rows; /* the rows are not in the hot part */
 };
 
-/* 2. Writing. The block holds the file's bytes, aligned to 64; both lengths are multiples of 4096.
-   The cache can take it as it is. Freed with mem_free(). ERR_NO_MEMORY. */
+/* 2. Writing: makes the file's bytes and writes them to env->dir under its name; with `durable`
+   syncs the file, but not the folder, which is synced with the manifest that names the file.
+   *bytes begin with the head, aligned to 64; the cache can take them as they are. Freed with
+   mem_free(). On error there are none, and no file. ERR_NO_MEMORY, ERR_IO. */
 
-struct channi_cluster_block {
-    unsigned char *bytes;
-    size_t hot_bytes, file_bytes;
-};
-int channi_cluster_block_make(const struct index_env *, const struct channi_cluster_contents *,
-                              struct channi_cluster_block *);
-
-/* Writes the block to env->dir under its name; with `durable` syncs the file, but not the folder,
-   which is synced with the manifest that names the file. On error the file is removed. ERR_IO. */
-int channi_cluster_block_write(const struct index_env *, const struct channi_cluster_contents *,
-                               const struct channi_cluster_block *, bool durable,
-                               const struct file_fault *);
+int channi_cluster_file_write(const struct index_env *, const struct channi_cluster_contents *,
+                              bool durable, const struct file_fault *, unsigned char **bytes);
 
 /* 3. Files */
 

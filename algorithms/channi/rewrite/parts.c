@@ -182,7 +182,7 @@ static int write_file(const struct channi_replacing *x, const struct channi_maki
     const struct index_env *env = &c->base.env;
     const size_t n = p->part->n;
     struct draft d = { 0 };
-    struct channi_cluster_block block = { 0 };
+    unsigned char *bytes = NULL;
     struct channi_base *base = channi_base_create(env);
     int rc = base && draft_fill(x, p, &d) ? OK : channi_replacing_no_memory(x);
 
@@ -191,18 +191,16 @@ static int write_file(const struct channi_replacing *x, const struct channi_maki
     else if (rc == OK && c->params.cluster_index == INSIDE_CODES)
         rc = channi_codes_make(c, d.rows, n, &d.memory, &d.contents);
     if (rc == OK)
-        rc = channi_cluster_block_make(env, &d.contents, &block);
-    if (rc == OK)
-        rc = channi_cluster_block_write(env, &d.contents, &block, c->params.wal == CHANNI_SYNCED,
-                                        c->durable.fault);
+        rc = channi_cluster_file_write(env, &d.contents, c->params.wal == CHANNI_SYNCED,
+                                       c->durable.fault, &bytes);
     if (rc == OK) {
-        channi_cluster_head_base((const void *)block.bytes, base);
+        channi_cluster_head_base((const void *)bytes, base);
         atomic_init(&base->refs, 1);
         if (base->hot_bytes < base->file_bytes && /* the cache gets the hot part */
-            !mem_fit(env->mem, &block.bytes, base->hot_bytes, 1))
+            !mem_fit(env->mem, &bytes, base->hot_bytes, 1))
             rc = channi_replacing_no_memory(x);
         if (rc == OK)
-            rc = channi_cache_join(c->cache, base, block.bytes); /* which owns the block then */
+            rc = channi_cache_join(c->cache, base, bytes); /* which owns them then */
         if (rc != OK)
             (void)channi_cluster_file_remove(env, base, NULL);
     }
@@ -214,7 +212,7 @@ static int write_file(const struct channi_replacing *x, const struct channi_maki
         channi_count(&c->counters.files_written, 1);
         channi_count(&c->counters.bytes_written, base->file_bytes);
     } else {
-        mem_free(env->mem, block.bytes);
+        mem_free(env->mem, bytes);
         mem_free(env->mem, base);
     }
     graph_destroy(d.graph);

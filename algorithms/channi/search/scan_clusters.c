@@ -196,21 +196,6 @@ static void offer_all(struct topk *to, const struct topk *from)
         topk_push(to, from->distances[i], from->ids[i]);
 }
 
-int channi_reduce_contexts(struct channi_query_context *to, const struct channi_query_context *from,
-                           size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!from[i].w)
-            continue;
-        offer_all(&to->top, &from[i].top);
-        offer_all(&to->uppers, &from[i].uppers);
-        channi_search_counts_add(&to->counts, &from[i].counts);
-        if (!append_candidates(to->w, from[i].w))
-            return channi_search_no_memory(to->q->c);
-    }
-    return OK;
-}
-
 /* Scans the files first .. end - 1, which have arrived, with several threads. */
 static int scan_together(struct channi_query_context *s, size_t first, size_t end)
 {
@@ -222,10 +207,17 @@ static int scan_together(struct channi_query_context *s, size_t first, size_t en
     if (!t.members)
         return channi_search_no_memory(c);
     int rc = parallel_for(c->base.env.pool, threads, n, 1, member_work, &t);
-    if (rc == OK)
-        rc = channi_reduce_contexts(s, t.members, threads);
-    for (size_t i = 0; i < threads; i++)
-        scratch_pool_give(&c->scratch, t.members[i].x);
+    for (size_t i = 0; i < threads; i++) {
+        const struct channi_query_context *m = &t.members[i];
+
+        if (rc == OK && m->w) { /* it was begun */
+            offer_all(&s->top, &m->top);
+            offer_all(&s->uppers, &m->uppers);
+            channi_search_counts_add(&s->counts, &m->counts);
+            rc = append_candidates(s->w, m->w) ? OK : channi_search_no_memory(c);
+        }
+        scratch_pool_give(&c->scratch, m->x);
+    }
     mem_free(s->w->mem, t.members);
     return rc;
 }

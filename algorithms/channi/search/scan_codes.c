@@ -30,13 +30,8 @@ static int prepare(struct channi_query_context *s)
     const struct index_env *env = &c->base.env;
     struct channi_search_work *w = s->w;
 
-    if (!w->prepared)
-        w->prepared = mem_alloc(w->mem, z->query_bytes);
-    if (!w->rotated)
-        w->rotated = mem_array(w->mem, z->work_dim, sizeof *w->rotated);
-    if (!w->floats)
-        w->floats = mem_array(w->mem, env->dim, sizeof *w->floats);
-    if (!w->prepared || !w->rotated || !w->floats)
+    if (!CHANNI_WORK_FIT(w, prepared, z->query_bytes) ||
+        !CHANNI_WORK_FIT(w, rotated, z->work_dim) || !CHANNI_WORK_FIT(w, floats, env->dim))
         return channi_search_no_memory(c);
     rows_to_floats(env, s->q->query, 1, w->floats);
     quantizer_transform(z, w->floats, 1, w->rotated);

@@ -7,14 +7,10 @@
 
 void channi_search_work_free(struct mem *mem, struct channi_search_work *w)
 {
-    void *const all[] = { w->cids,       w->routes,        w->bases,   w->of,
-                          w->images,     w->prepared,      w->rotated, w->floats,
-                          w->candidates, w->order,         w->sources, w->upper_distances,
-                          w->upper_ids,  w->own_distances, w->own_ids, w->rows,
-                          w->hits.hits };
-
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        mem_free(mem, all[i]);
+#define FREE(type, name) mem_free(mem, (void *)(uintptr_t)w->name);
+    CHANNI_WORK_ARRAYS(FREE)
+#undef FREE
+    mem_free(mem, w->hits.hits);
     key_set_free(&w->seen, mem);
 }
 
@@ -46,13 +42,13 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
     const struct channi_search_work *w = &x->work;
 
     (void)owner;
-    return graph_scratch_bytes(x->graph) + x->nodes_capacity * sizeof *x->nodes +
-           x->distances_capacity * sizeof *x->distances + key_set_bytes(&x->met) +
-           w->cids_capacity * sizeof *w->cids + w->routes_capacity * sizeof *w->routes +
-           w->bases_capacity * sizeof *w->bases + w->of_capacity * sizeof *w->of +
-           key_set_bytes(&w->seen) + w->candidates_capacity * sizeof *w->candidates +
-           w->order_capacity * sizeof *w->order + w->sources_capacity * sizeof *w->sources +
-           w->rows_capacity + w->hits.capacity * sizeof *w->hits.hits;
+    uint64_t bytes = graph_scratch_bytes(x->graph) + x->nodes_capacity * sizeof *x->nodes +
+                     x->distances_capacity * sizeof *x->distances + key_set_bytes(&x->met) +
+                     key_set_bytes(&w->seen) + w->hits.capacity * sizeof *w->hits.hits;
+#define ADD(type, name) bytes += w->name##_capacity * sizeof *w->name;
+    CHANNI_WORK_ARRAYS(ADD)
+#undef ADD
+    return bytes;
 }
 
 const struct scratch_kind channi_scratch_kind = { sizeof(struct channi_scratch), open_scratch,

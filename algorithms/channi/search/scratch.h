@@ -37,28 +37,37 @@ struct channi_row_source {
     const uint64_t *ids;
 };
 
+/* Arrays that grow. cids, routes: clusters to be searched. bases: files requested since the last
+   unpin; of: the cluster of each; images: their images as they arrive, in groups. order: of
+   candidates. rows: cold ones, read singly. prepared, rotated, floats: the query, for codes. */
+#define CHANNI_WORK_ARRAYS(X)              \
+    X(uint32_t, cids)                      \
+    X(float, routes)                       \
+    X(struct channi_base *, bases)         \
+    X(uint32_t, of)                        \
+    X(const struct channi_image *, images) \
+    X(struct channi_candidate, candidates) \
+    X(uint64_t, order)                     \
+    X(struct channi_row_source, sources)   \
+    X(float, upper_distances)              \
+    X(uint64_t, upper_ids)                 \
+    X(float, own_distances)                \
+    X(uint64_t, own_ids)                   \
+    X(unsigned char, rows)                 \
+    X(unsigned char, prepared)             \
+    X(float, rotated)                      \
+    X(float, floats)
+
 /* Starts as zeros. */
 struct channi_search_work {
     struct mem *mem;
-    uint32_t *cids; /* clusters to be searched */
-    float *routes;
-    size_t cids_capacity, routes_capacity;
-    struct channi_base **bases; /* requested since the last unpin; of: the cluster of each */
-    uint32_t *of;
-    const struct channi_image **images; /* their images as they arrive, in groups */
-    size_t n_bases, bases_capacity, of_capacity, images_capacity;
-    struct key_set seen;     /* cids of the clusters listed so far */
-    unsigned char *prepared; /* codes: the query */
-    float *rotated, *floats;
-    struct channi_candidate *candidates;
-    uint64_t *order; /* order of candidates */
-    struct channi_row_source *sources;
-    size_t n_candidates, candidates_capacity, order_capacity, n_sources, sources_capacity;
-    float *upper_distances, *own_distances;
-    uint64_t *upper_ids, *own_ids;
-    size_t upper_distances_capacity, upper_ids_capacity, own_distances_capacity, own_ids_capacity;
-    unsigned char *rows; /* cold rows, read singly */
-    size_t rows_capacity;
+#define FIELD(type, name) \
+    type *name;           \
+    size_t name##_capacity;
+    CHANNI_WORK_ARRAYS(FIELD)
+#undef FIELD
+    size_t n_bases, n_candidates, n_sources;
+    struct key_set seen; /* cids of the clusters listed so far */
     struct range_hits hits;
     float distances[SCAN_BLOCK];
     uint32_t integers[SCAN_BLOCK], at[SCAN_BLOCK];

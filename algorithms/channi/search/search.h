@@ -167,10 +167,6 @@ int channi_query_scan(struct channi_query_context *, const uint32_t *cids, size_
 int channi_scan_clusters(struct channi_query_context *, const uint32_t *cids, size_t n);
 int channi_scan_clusters_until(struct channi_query_context *, const uint32_t *cids,
                                const float *routes, size_t n);
-/* Merges the results of n contexts of a query, but for those that were not begun, into `to`: answers, bounds,
-   candidates, counts. */
-int channi_reduce_contexts(struct channi_query_context *to, const struct channi_query_context *,
-                           size_t n);
 /* Ends the fetch: unpins all clusters. */
 void channi_scan_unpin(struct channi_query_context *);
 /* Whether candidates are reranked while their clusters are pinned. */

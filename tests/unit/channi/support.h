@@ -181,6 +181,14 @@ static inline void book_expect(struct book *b, size_t queries, size_t k)
         book_expect_at(b, BOOK_NEWEST, b->stored, book_row(b, rng_below(&b->rng, b->capacity)), k);
 }
 
+/* Checks the index and closes it. */
+static inline void book_end(struct book *b, size_t queries)
+{
+    book_check(b);
+    book_expect(b, queries, 10);
+    book_close(b);
+}
+
 /* Mean recall@k of searches for `queries` random rows. */
 static inline double book_recall(struct book *b, size_t queries, size_t k,
                                  const struct channi_knobs *knobs)

@@ -1,6 +1,6 @@
-/* test_batch.c - searches of many queries, grouped by cluster: the answers of single searches, bit
- * for bit, and fewer reads. Of one query, when its clusters are shared among threads. */
-#include "algorithms/channi/search/scratch.h"
+/* test_batch.c - searches of many queries, grouped by cluster, and of one whose clusters are
+ * shared among threads: the answers of single searches by one thread, bit for bit, and fewer
+ * reads. */
 #include "tests/unit/channi/search.h"
 
 enum { K = 10, MANY = 150, ROWS = 4000, DIM = 96 };
@@ -64,14 +64,18 @@ struct batch_case {
     enum channi_inside inside;
     bool cold;
     enum element element;
-    int64_t early_stop_steps, nprobe, rerank;
+    int64_t early_stop_steps, nprobe, rerank, early_stop_clusters;
 };
 
 static const struct batch_case cases[] = {
-    { INSIDE_GRAPH, false, INDEX_F32, 8, 8, 0 },  { INSIDE_GRAPH, false, INDEX_U8, 8, 80, 0 },
-    { INSIDE_GRAPH, false, INDEX_F32, 0, 8, 0 },  { INSIDE_SCAN, false, INDEX_F32, 8, 8, 0 },
-    { INSIDE_CODES, false, INDEX_F32, 8, 20, 0 }, { INSIDE_CODES, false, INDEX_U8, 8, 20, 15 },
-    { INSIDE_CODES, true, INDEX_F32, 8, 70, 0 },
+    { INSIDE_GRAPH, false, INDEX_F32, 8, 8, 0, 0 },
+    { INSIDE_GRAPH, false, INDEX_U8, 1, 80, 0, 0 },
+    { INSIDE_GRAPH, false, INDEX_F32, 0, 8, 0, 0 },
+    { INSIDE_SCAN, false, INDEX_F32, 8, 8, 0, 0 },
+    { INSIDE_CODES, false, INDEX_F32, 8, 20, 0, 0 },
+    { INSIDE_CODES, false, INDEX_U8, 8, 20, 15, 0 },
+    { INSIDE_CODES, true, INDEX_F32, 8, 70, 0, 0 },
+    { INSIDE_CODES, true, INDEX_F32, 8, 12, 15, 4 },
 };
 
 static void test_same(void **state)
@@ -89,9 +93,11 @@ static void test_same(void **state)
         l.knobs.nprobe = t->nprobe;
         l.knobs.early_stop_steps = t->early_stop_steps;
         l.knobs.rerank = t->rerank;
+        l.knobs.early_stop_clusters = t->early_stop_clusters;
         assert_ok(search_by(&l, 1, 1, &single), &l.b.bench.error);
-        for (size_t threads = 1; threads <= 3; threads++) {
-            assert_ok(search_by(&l, MANY, threads, &batch), &l.b.bench.error);
+        for (size_t way = 0; way < 4; way++) { /* one query by three threads; many by 1 to 3 */
+            assert_ok(search_by(&l, way == 0 ? 1 : MANY, way == 0 ? 3 : way, &batch),
+                      &l.b.bench.error);
             expect_same(&single, &batch);
             if (t->inside ==
                 INSIDE_GRAPH) { /* elsewhere the work depends on the order of arrival */

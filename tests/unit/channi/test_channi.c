@@ -15,6 +15,7 @@ static void test_options(void **state)
           OK },
         { "outliers past the limit", "split_max=20", "ood_cap=21", NULL, ERR_ARGUMENT },
         { "one part", "parts=1", NULL, NULL, ERR_ARGUMENT },
+        { "clusters of one row", "target_cluster=1", NULL, NULL, ERR_ARGUMENT },
         { "cold rows of graphs", "cold_rows=true", "cluster_index=graph", NULL, ERR_ARGUMENT },
         { "cold rows of codes", "cold_rows=true", "cluster_index=codes", NULL, OK },
     };

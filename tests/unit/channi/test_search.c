@@ -1,10 +1,5 @@
-/* test_search.c - searches of CHANNI: exact where they must be, equal with any number of threads,
- * of old versions, with damaged files. */
-#include <limits.h>
-
-#include "algorithms/channi/cache/internal.h"
-#include "algorithms/channi/index.h"
-#include "algorithms/channi/search/search.h"
+/* test_search.c - searches of CHANNI: exact where they must be, equal whatever is in the cache,
+ * with damaged files; and their knobs. */
 #include "tests/unit/channi/search.h"
 
 static void assert_exact(struct ledger *l, size_t threads)
@@ -41,46 +36,6 @@ static void test_exact_large(void **state)
         assert_exact(&l, 1);
         ledger_churn(&l, 60);
         assert_exact(&l, 1 + cold);
-        ledger_close(&l);
-    }
-}
-
-/* One query with many threads, and many queries, give the answers of one thread. */
-static void test_threads(void **state)
-{
-    for (size_t which = 0; which < INSIDES; which++) {
-        struct channi_params p = inside_params(which);
-        struct ledger l;
-
-        p.eps0 = 1.9;
-        p.target_cluster = 200; /* enough work for more than one thread */
-        ledger_open(&l, p, INDEX_F32, 96, 6000, 4);
-        ledger_insert(&l, 5600);
-        ledger_churn(&l, 50);
-        l.knobs.nprobe = 12;
-        l.knobs.in_ef = 16;
-        l.knobs.early_stop_steps = 1;
-        l.knobs.early_stop_clusters = which == 0 ? 0 : 4;
-        for (int64_t rerank = 0; rerank < 30; rerank += 15) {
-            unsigned char *queries = ledger_queries(&l);
-            l.knobs.rerank = rerank;
-            struct answers one = ledger_ask(&l, queries, QUERIES, 10, 1, NULL),
-                           many = ledger_ask(&l, queries, QUERIES, 10, 4, NULL);
-
-            assert_same_answers(&many, &one);
-            for (size_t q = 0; q < QUERIES; q++) {
-                struct answers split = ledger_ask(&l, queries + q * l.b.row_bytes, 1, 10, 4, NULL);
-                struct answers alone = {
-                    .n = 1, .k = 10, .ids = one.ids + 10 * q, .distances = one.distances + 10 * q
-                };
-
-                assert_same_answers(&split, &alone);
-                answers_free(&split);
-            }
-            answers_free(&one);
-            answers_free(&many);
-            free(queries);
-        }
         ledger_close(&l);
     }
 }
@@ -193,43 +148,21 @@ static void test_idle(void **state)
     }
 }
 
-static void damage(const struct ledger *l, char *name)
-{
-    char path[2 * PATH_MAX];
-    DIR *dir = opendir(l->b.dir);
-    bool done = false;
-
-    assert_non_null(dir);
-    for (struct dirent *e = readdir(dir); e && !done; e = readdir(dir)) {
-        if (!strstr(e->d_name, ".clu"))
-            continue;
-        (void)snprintf(path, sizeof path, "%s/%s", l->b.dir, e->d_name);
-        const int fd = open(path, O_RDWR);
-        unsigned char bytes[64];
-        assert_int_equal(pread(fd, bytes, sizeof bytes, CLUSTER_HEAD), sizeof bytes);
-        for (size_t i = 0; i < sizeof bytes; i++)
-            bytes[i] ^= 0x55;
-        assert_int_equal(pwrite(fd, bytes, sizeof bytes, CLUSTER_HEAD), sizeof bytes);
-        close(fd);
-        strcpy(name, e->d_name);
-        done = true;
-    }
-    closedir(dir);
-    assert_true(done);
-}
-
 /* A damaged file is an error with its name, for one query and for a batch. */
 static void test_damaged(void **state)
 {
     for (size_t queries = 1; queries <= QUERIES; queries += QUERIES - 1) {
         struct channi_params p = inside_params(1);
         struct ledger l;
-        char name[PATH_MAX];
+        char path[PATH_MAX];
 
         p.cache_mb = 1;
         ledger_open(&l, p, INDEX_F32, 200, 3000, 1);
         ledger_insert(&l, 3000);
-        damage(&l, name);
+        const struct channi_base *base = layout_of(&l.b)->clusters[0]->base;
+        assert_int_equal(channi_cluster_file_path(&l.b.bench.env, base->phash, base->version, path),
+                         OK);
+        assert_int_equal(truncate(path, CLUSTER_HEAD), 0);
         knobs_exhaustive(&l.knobs);
         unsigned char *rows = ledger_queries(&l);
         struct answers found = answers_make(QUERIES, 10);
@@ -238,7 +171,7 @@ static void test_damaged(void **state)
         /* Twice: clusters in the cache are not read the first time. */
         int rc = channi_ops.search(l.b.index, &r, &result);
         rc = rc == OK ? channi_ops.search(l.b.index, &r, &result) : rc;
-        assert_non_null(strstr(l.b.bench.error.text, name));
+        assert_non_null(strstr(l.b.bench.error.text, channi_base_name(base).text));
         assert_code(rc, ERR_CORRUPT, &l.b.bench.error);
         answers_free(&found);
         free(rows);
@@ -246,92 +179,12 @@ static void test_damaged(void **state)
     }
 }
 
-/* The k smallest of several contexts, with any earlier content of the heap. */
-static void test_reduce(void **state)
-{
-    enum { LISTS = 5, K = 12 };
-    struct rng rng = rng_at(test_seed(), 5);
-
-    for (int round = 0; round < 200; round++) {
-        float distances[LISTS + 2][K];
-        uint64_t ids[LISTS + 2][K];
-        struct mem mem = { 0 };
-        struct channi_search_work work = { .mem = &mem };
-        struct channi_query_context contexts[LISTS + 1];
-        struct topk all = topk_begin(K, distances[LISTS + 1], ids[LISTS + 1]);
-
-        memset(contexts, 0, sizeof contexts);
-        for (size_t i = 0; i <= LISTS; i++) {
-            const size_t n = rng_below(&rng, 2 * K);
-
-            contexts[i].w = &work;
-            contexts[i].top = topk_begin(K, distances[i], ids[i]);
-            for (size_t j = 0; j < n; j++) {
-                const float d = (float)rng_below(&rng, 20);
-                const uint64_t id = i * 100 + j;
-
-                topk_push(&contexts[i].top, d, id);
-                topk_push(&all, d, id);
-            }
-        }
-        assert_int_equal(channi_reduce_contexts(&contexts[LISTS], contexts, LISTS), OK);
-        topk_sort(&contexts[LISTS].top);
-        topk_sort(&all);
-        assert_memory_equal(contexts[LISTS].top.ids, all.ids, sizeof ids[0]);
-        assert_memory_equal(contexts[LISTS].top.distances, all.distances, sizeof distances[0]);
-        mem_free(&mem, work.candidates);
-        mem_free(&mem, work.sources);
-    }
-}
-
-/* Candidates refer to the right sources after a merge of contexts. */
-static void test_reduce_candidates(void **state)
-{
-    enum { MEMBERS = 3, EACH = 4 };
-    struct mem mem = { 0 };
-    struct channi_base bases[MEMBERS];
-    struct channi_search_work works[MEMBERS + 1];
-    struct channi_query_context seekers[MEMBERS + 1];
-
-    memset(works, 0, sizeof works);
-    memset(seekers, 0, sizeof seekers);
-    for (size_t i = 0; i <= MEMBERS; i++) {
-        works[i].mem = &mem;
-        seekers[i].w = &works[i];
-        seekers[i].counts.in_distances = 1;
-    }
-    for (size_t i = 0; i < MEMBERS; i++) {
-        struct channi_search_work *w = &works[i];
-
-        assert_true(mem_grow(&mem, &w->sources, &w->sources_capacity, 1, sizeof *w->sources));
-        assert_true(
-            mem_grow(&mem, &w->candidates, &w->candidates_capacity, EACH, sizeof *w->candidates));
-        w->sources[w->n_sources++] = (struct channi_row_source){ .base = &bases[i] };
-        for (uint32_t j = 0; j < EACH; j++)
-            w->candidates[w->n_candidates++] =
-                (struct channi_candidate){ .id = i * 10 + j, .row = j };
-    }
-    struct channi_search_work *to = &works[MEMBERS];
-    assert_int_equal(channi_reduce_contexts(&seekers[MEMBERS], seekers, MEMBERS), OK);
-    assert_int_equal(to->n_candidates, MEMBERS * EACH);
-    for (size_t i = 0; i < to->n_candidates; i++)
-        assert_ptr_equal(to->sources[to->candidates[i].source].base,
-                         &bases[to->candidates[i].id / 10]);
-    assert_true(seekers[MEMBERS].counts.in_distances == MEMBERS + 1);
-    for (size_t i = 0; i <= MEMBERS; i++) {
-        mem_free(&mem, works[i].sources);
-        mem_free(&mem, works[i].candidates);
-    }
-    assert_int_equal(mem_live(&mem), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact_large), cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_cached),      cmocka_unit_test(test_knobs),
-        cmocka_unit_test(test_idle),        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_reduce),      cmocka_unit_test(test_reduce_candidates),
+        cmocka_unit_test(test_exact_large), cmocka_unit_test(test_cached),
+        cmocka_unit_test(test_knobs),       cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_damaged),
     };
 
     return test_run("channi_search", tests);

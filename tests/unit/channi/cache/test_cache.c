@@ -9,7 +9,7 @@ static void test_reads(void **state)
         struct shelf s;
         struct channi_cache_counts c;
 
-        shelf_begin(&s, WITH_GRAPH | WITH_ATTRIBUTES, ways[way]);
+        shelf_begin(&s, false, ways[way]);
         make_cold(&s);
         take_run(&s, 0, FILES);
         c = counts_of(&s);
@@ -35,15 +35,15 @@ static void test_memory_first(void **state)
     size_t i;
     int rc;
 
-    shelf_begin(&s, 0, ways[0]);
-    assert_ok(channi_fetch_ask(s.fetch, s.list + 20, 2), &s.f.bench.error);
+    shelf_begin(&s, false, ways[0]);
+    assert_ok(channi_fetch_ask(s.fetch, s.list + 20, 2), &s.b.bench.error);
     channi_fetch_done(s.fetch);
-    assert_ok(channi_fetch_ask(s.fetch, s.list + 10, 12), &s.f.bench.error);
+    assert_ok(channi_fetch_ask(s.fetch, s.list + 10, 12), &s.b.bench.error);
     for (size_t k = 0; k < 12; k++) {
         assert_true(channi_fetch_next(s.fetch, &i, &image, &rc));
-        assert_ok(rc, &s.f.bench.error);
+        assert_ok(rc, &s.b.bench.error);
         assert_true(k < 2 ? i >= 10 : i < 10);
-        assert_image(image, &s.filed[10 + i], &s.f, true);
+        assert_true(is_as_written(&s, image, 10 + i));
     }
     assert_false(channi_fetch_next(s.fetch, &i, &image, &rc));
     shelf_end(&s);
@@ -51,16 +51,15 @@ static void test_memory_first(void **state)
 
 /* ---- budget */
 
+/* Whatever is requested, memory stays within the budget. */
 static void test_budget(void **state)
 {
     struct rng r = rng_at(test_seed(), 4);
     struct shelf s;
-    size_t most;
 
-    shelf_begin(&s, WITH_GRAPH, (struct channi_cache_options){ .budget_bytes = 0 });
-    shelf_close(&s);
-    most = 5 * s.largest;
-    shelf_open(&s, (struct channi_cache_options){ .budget_bytes = most });
+    shelf_begin(&s, false, (struct channi_cache_options){ .budget_bytes = 0 });
+    const size_t most = 5 * s.largest;
+    channi_cache_resize(s.cache, most);
     for (size_t round = 0; round < 400; round++) {
         const size_t n = 1 + rng_below(&r, 5);
         size_t which[5];
@@ -68,39 +67,31 @@ static void test_budget(void **state)
 
         for (size_t i = 0; i < n; i++)
             list[i] = s.list[which[i] = rng_below(&r, FILES)];
-        assert_ok(channi_fetch_ask(s.fetch, list, n), &s.f.bench.error);
+        assert_ok(channi_fetch_ask(s.fetch, list, n), &s.b.bench.error);
         take_all(&s, which, n);
-        if (round % 3 == 0)
-            assert_true(counts_of(&s).resident_bytes <= most);
+        assert_true(counts_of(&s).resident_bytes <= most);
         channi_fetch_done(s.fetch);
-        assert_ok(channi_cache_check(s.cache), &s.f.bench.error);
+        assert_ok(channi_cache_check(s.cache), &s.b.bench.error);
     }
     const struct channi_cache_counts c = counts_of(&s);
     assert_int_equal(c.over_bytes, 0);
     assert_true(c.evictions > 0 && c.evicted_bytes > 0 && c.hits > 0);
-    assert_true(c.resident_bytes <= most && c.resident_bytes > most / 2);
+    assert_true(c.resident_bytes > most / 2);
     shelf_end(&s);
 }
 
-/* CLOCK: clusters used in every round stay, while the others are evicted. */
+/* CLOCK: a cluster that is used again and again mostly stays, while the others are evicted. */
 static void test_clock(void **state)
 {
     struct shelf s;
-    uint64_t hits;
 
-    shelf_begin(&s, 0, (struct channi_cache_options){ .budget_bytes = 0 });
-    shelf_close(&s);
-    shelf_open(&s, (struct channi_cache_options){ .budget_bytes = 6 * s.largest });
+    shelf_begin(&s, false, (struct channi_cache_options){ .budget_bytes = 0 });
+    channi_cache_resize(s.cache, 6 * s.largest);
     for (size_t round = 0; round < 200; round++) {
-        struct channi_base *list[2] = { s.list[0], s.list[1 + round % (FILES - 1)] };
-
-        hits = counts_of(&s).hits;
-        assert_ok(channi_fetch_ask(s.fetch, list, 2), &s.f.bench.error);
-        take_all(&s, (size_t[]){ 0, 1 + round % (FILES - 1) }, 2);
-        channi_fetch_done(s.fetch);
-        if (round > 0)
-            assert_true(counts_of(&s).hits > hits);
+        take_run(&s, 0, 1);
+        take_run(&s, 1 + round % (FILES - 1), 1);
     }
+    assert_true(counts_of(&s).hits > 190);
     assert_true(counts_of(&s).evictions > 100);
     shelf_end(&s);
 }
@@ -115,27 +106,26 @@ static void test_pins(void **state)
     size_t i;
     int rc;
 
-    shelf_begin(&s, WITH_HISTORY, (struct channi_cache_options){ .budget_bytes = 0 });
-    shelf_close(&s);
-    shelf_open(&s, (struct channi_cache_options){ .budget_bytes = 2 * s.largest });
+    shelf_begin(&s, false, (struct channi_cache_options){ .budget_bytes = 0 });
+    channi_cache_resize(s.cache, 2 * s.largest);
     holder = channi_fetch_create(s.cache);
-    assert_ok(channi_fetch_ask(holder, s.list + 3, 1), &s.f.bench.error);
+    assert_ok(channi_fetch_ask(holder, s.list + 3, 1), &s.b.bench.error);
     assert_true(channi_fetch_next(holder, &i, &pinned, &rc));
-    assert_ok(channi_cache_whole(s.cache, s.list[3], &whole), &s.f.bench.error);
+    assert_ok(channi_cache_whole(s.cache, s.list[3], &whole), &s.b.bench.error);
     assert_null(whole.own.block);
     for (size_t round = 0; round < 4 * FILES; round++) {
-        assert_ok(channi_fetch_ask(s.fetch, s.list + round % FILES, 1), &s.f.bench.error);
+        assert_ok(channi_fetch_ask(s.fetch, s.list + round % FILES, 1), &s.b.bench.error);
         assert_true(channi_fetch_next(s.fetch, &i, &image, &rc));
-        assert_ok(rc, &s.f.bench.error);
+        assert_ok(rc, &s.b.bench.error);
         channi_fetch_done(s.fetch);
-        assert_image(pinned, &s.filed[3], &s.f, true);
+        assert_true(is_as_written(&s, pinned, 3));
     }
     assert_true(counts_of(&s).evictions >= FILES);
-    assert_code(channi_cache_check(s.cache), ERR_INVARIANT, &s.f.bench.error); /* a pin is left */
+    assert_code(channi_cache_check(s.cache), ERR_INVARIANT, &s.b.bench.error); /* a pin is left */
     channi_fetch_done(holder);
-    assert_image(&whole.image, &s.filed[3], &s.f, true);
+    assert_true(is_as_written(&s, &whole.image, 3));
     channi_cache_whole_done(s.cache, &whole);
-    assert_ok(channi_cache_check(s.cache), &s.f.bench.error);
+    assert_ok(channi_cache_check(s.cache), &s.b.bench.error);
     channi_fetch_destroy(holder);
     shelf_end(&s);
 }
@@ -147,10 +137,10 @@ static void test_smaller_than_a_cluster(void **state)
         struct shelf s;
 
         shelf_begin(
-            &s, WITH_GRAPH,
+            &s, false,
             (struct channi_cache_options){ .budget_bytes = (size_t[]){ 0, 1, 4096 }[budget] });
         for (size_t round = 0; round < 3; round++) {
-            assert_ok(channi_fetch_ask(s.fetch, s.list, FILES), &s.f.bench.error);
+            assert_ok(channi_fetch_ask(s.fetch, s.list, FILES), &s.b.bench.error);
             take_all(&s, in_order, FILES);
             assert_int_equal(counts_of(&s).resident_bytes, s.hot_bytes);
             channi_fetch_done(s.fetch);
@@ -173,21 +163,21 @@ static void test_prefetch(void **state)
         size_t i;
         int rc;
 
-        shelf_begin(&s, 0, ways[way]);
+        shelf_begin(&s, false, ways[way]);
         make_cold(&s);
-        assert_ok(channi_fetch_ask(s.fetch, s.list, 2), &s.f.bench.error);
-        assert_ok(channi_fetch_ahead(s.fetch, s.list + 2, 4), &s.f.bench.error);
+        assert_ok(channi_fetch_ask(s.fetch, s.list, 2), &s.b.bench.error);
+        assert_ok(channi_fetch_ahead(s.fetch, s.list + 2, 4), &s.b.bench.error);
         assert_ok(channi_fetch_ahead(s.fetch, s.list + 4, 4),
-                  &s.f.bench.error); /* two of them again */
+                  &s.b.bench.error); /* two of them again */
         take_all(&s, in_order, 2);
         assert_false(
             channi_fetch_next(s.fetch, &i, &image, &rc)); /* not requested, so not returned */
         assert_ok(channi_fetch_ask(s.fetch, s.list + 3, 6),
-                  &s.f.bench.error); /* the last is a new one */
+                  &s.b.bench.error); /* the last is a new one */
         for (size_t k = 0; k < 6; k++) {
             assert_true(channi_fetch_next(s.fetch, &i, &image, &rc));
             assert_true(i >= 2 && i < 8);
-            assert_image(image, &s.filed[i + 1], &s.f, true);
+            assert_true(is_as_written(&s, image, i + 1));
         }
         assert_false(channi_fetch_next(s.fetch, &i, &image, &rc));
         channi_fetch_done(s.fetch);
@@ -197,10 +187,10 @@ static void test_prefetch(void **state)
         assert_int_equal(c.reads, 9);
         assert_int_equal(c.misses, 8);
         /* Cancelled: started reads may be kept, nothing is pinned. */
-        assert_ok(channi_fetch_ahead(s.fetch, s.list + 10, 10), &s.f.bench.error);
+        assert_ok(channi_fetch_ahead(s.fetch, s.list + 10, 10), &s.b.bench.error);
         channi_fetch_done(s.fetch);
-        assert_ok(channi_cache_check(s.cache), &s.f.bench.error);
-        assert_ok(channi_fetch_ask(s.fetch, s.list, FILES), &s.f.bench.error);
+        assert_ok(channi_cache_check(s.cache), &s.b.bench.error);
+        assert_ok(channi_fetch_ask(s.fetch, s.list, FILES), &s.b.bench.error);
         take_all(&s, in_order, FILES);
         shelf_end(&s);
     }
@@ -216,7 +206,7 @@ static void test_rows(void **state)
         const size_t row_bytes = SHELF_DIM * sizeof(float);
         struct shelf s;
 
-        shelf_begin(&s, WITH_CODES | WITH_COLD, ways[way]);
+        shelf_begin(&s, true, ways[way]);
         make_cold(&s);
         for (size_t round = 0; round < 60; round++) {
             const size_t k = rng_below(&r, FILES), n = rng_below(&r, 40);
@@ -227,12 +217,11 @@ static void test_rows(void **state)
                 rows[i] = (uint32_t)rng_below(&r, s.bases[k].n);
             if (round % 2)
                 assert_ok(channi_fetch_ahead(s.fetch, s.list + rng_below(&r, FILES - 3), 3),
-                          &s.f.bench.error);
+                          &s.b.bench.error);
             assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[k], rows, n, out),
-                      &s.f.bench.error);
+                      &s.b.bench.error);
             for (size_t i = 0; i < n; i++)
-                assert_memory_equal(out + i * SHELF_DIM, s.filed[k].rows + rows[i] * row_bytes,
-                                    row_bytes);
+                assert_true(is_row(&s, k, rows[i], out + i * SHELF_DIM));
             if (round % 3 == 0)
                 channi_fetch_done(s.fetch);
         }

@@ -1,5 +1,5 @@
 /* test_cache_faults.c - the cache with damaged files, failing system calls, and without
-   descriptors or memory. */
+   descriptors. Without memory: contract/test_faults. */
 #include <errno.h>
 #include <sys/resource.h>
 
@@ -9,7 +9,7 @@
    with one of two codes and a message with the file and `part`. */
 static void take_but(struct shelf *s, size_t n, uint64_t bad, int code, const char *part)
 {
-    struct error *err = &s->f.bench.error;
+    struct error *err = &s->b.bench.error;
     const struct channi_image *image;
     char name[CLUSTER_NAME_MAX];
     size_t i, taken = 0;
@@ -19,7 +19,7 @@ static void take_but(struct shelf *s, size_t n, uint64_t bad, int code, const ch
     for (; channi_fetch_next(s->fetch, &i, &image, &rc); taken++) {
         if (!(bad >> i & 1)) {
             assert_ok(rc, err);
-            assert_image(image, &s->filed[i], &s->f, !(s->with & WITH_COLD));
+            assert_true(is_as_written(s, image, i));
             continue;
         }
         assert_null(image);
@@ -93,18 +93,18 @@ static void test_damage(void **state)
             const size_t n = how == ANOTHER ? 5 : FILES; /* file 6 has the content of file 5 */
             struct shelf s;
 
-            shelf_begin(&s, WITH_ATTRIBUTES, ways[way]);
+            shelf_begin(&s, false, ways[way]);
             damage(&s, 4, how);
             for (size_t round = 0; round < 2; round++) {
-                assert_ok(channi_fetch_ask(s.fetch, s.list, n), &s.f.bench.error);
+                assert_ok(channi_fetch_ask(s.fetch, s.list, n), &s.b.bench.error);
                 take_but(&s, n, 1U << 4, damages[how].code, damages[how].part);
                 channi_fetch_done(s.fetch);
                 assert_true(s.bases[4].damaged && !s.bases[3].damaged);
-                assert_int_equal(s.f.n_logged, 1);
+                assert_int_equal(s.n_logged, 1);
             }
             struct channi_whole_file whole;
             assert_code(channi_cache_whole(s.cache, s.list[4], &whole), damages[how].code,
-                        &s.f.bench.error);
+                        &s.b.bench.error);
             shelf_end(&s);
         }
 }
@@ -119,30 +119,29 @@ static void test_damaged_row(void **state)
 
     for (size_t way = 0; way < WAYS; way++) {
         struct shelf s;
-        struct error *err = &s.f.bench.error;
+        struct error *err = &s.b.bench.error;
         struct channi_whole_file whole;
         char path[PATH_MAX];
 
-        shelf_begin(&s, WITH_CODES | WITH_COLD, ways[way]);
-        flip(&s, 20, s.bases[20].rows_at + row * row_bytes + at[way % 3]);
+        shelf_begin(&s, true, ways[way]);
+        flip(&s, 22, s.bases[22].rows_at + row * row_bytes + at[way % 3]);
         assert_ok(channi_fetch_ask(s.fetch, s.list, FILES), err);
         take_all(&s, in_order, FILES);
-        assert_code(channi_cache_rows(s.cache, s.fetch, s.list[20], &row, 1, out), ERR_CORRUPT,
+        assert_code(channi_cache_rows(s.cache, s.fetch, s.list[22], &row, 1, out), ERR_CORRUPT,
                     err);
-        assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[20], others, 3, out), err);
+        assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[22], others, 3, out), err);
         for (size_t i = 0; i < 3; i++)
-            assert_memory_equal(out + i * SHELF_DIM, s.filed[20].rows + others[i] * row_bytes,
-                                row_bytes);
-        assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[19], &row, 1, out), err);
-        assert_code(channi_cache_whole(s.cache, s.list[20], &whole), ERR_CORRUPT, err);
-        assert_ok(channi_cache_whole(s.cache, s.list[19], &whole), err);
-        assert_image(&whole.image, &s.filed[19], &s.f, true);
+            assert_true(is_row(&s, 22, others[i], out + i * SHELF_DIM));
+        assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[21], &row, 1, out), err);
+        assert_code(channi_cache_whole(s.cache, s.list[22], &whole), ERR_CORRUPT, err);
+        assert_ok(channi_cache_whole(s.cache, s.list[21], &whole), err);
+        assert_true(is_as_written(&s, &whole.image, 21));
         channi_cache_whole_done(s.cache, &whole);
-        shelf_path(&s, 21, path);
-        assert_int_equal(truncate(path, (off_t)s.bases[21].rows_at), 0);
-        assert_code(channi_cache_rows(s.cache, s.fetch, s.list[21], &row, 1, out), ERR_CORRUPT,
+        shelf_path(&s, 23, path);
+        assert_int_equal(truncate(path, (off_t)s.bases[23].rows_at), 0);
+        assert_code(channi_cache_rows(s.cache, s.fetch, s.list[23], &row, 1, out), ERR_CORRUPT,
                     err);
-        assert_int_equal(s.f.n_logged, 2);
+        assert_int_equal(s.n_logged, 2);
         shelf_end(&s);
     }
 }
@@ -164,15 +163,15 @@ static void test_faults(void **state)
                 struct shelf s;
 
                 options.files_max = fails ? 0 : 2;
-                shelf_begin(&s, 0, options);
+                shelf_begin(&s, false, options);
                 s.plan = (struct fault_plan){ .call = faults[k].call,
                                               .at = at,
                                               .error = faults[k].error };
-                assert_ok(channi_fetch_ask(s.fetch, s.list, 6), &s.f.bench.error);
+                assert_ok(channi_fetch_ask(s.fetch, s.list, 6), &s.b.bench.error);
                 take_but(&s, 6, fails ? 1U << (at - 1) : 0, ERR_IO, "");
                 channi_fetch_done(s.fetch);
                 assert_true(atomic_load(&s.plan.seen) >= (fails ? 6 : 4));
-                assert_ok(channi_fetch_ask(s.fetch, s.list, 6), &s.f.bench.error);
+                assert_ok(channi_fetch_ask(s.fetch, s.list, 6), &s.b.bench.error);
                 take_all(&s, in_order, 6); /* later reads succeed */
                 shelf_end(&s);
             }
@@ -186,42 +185,17 @@ static void test_rows_refused(void **state)
     for (int at = 1; at <= 3; at++) {
         struct shelf s;
 
-        shelf_begin(&s, WITH_COLD, ways[0]);
-        assert_ok(channi_fetch_ask(s.fetch, s.list + 23, 1), &s.f.bench.error);
+        shelf_begin(&s, true, ways[0]);
+        assert_ok(channi_fetch_ask(s.fetch, s.list + 23, 1), &s.b.bench.error);
         s.plan = (struct fault_plan){ .call = "read", .at = at, .error = EIO };
         assert_code(channi_cache_rows(s.cache, s.fetch, s.list[23], rows, 4, out), ERR_IO,
-                    &s.f.bench.error);
-        assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[23], rows, 4, out), &s.f.bench.error);
+                    &s.b.bench.error);
+        assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[23], rows, 4, out), &s.b.bench.error);
         shelf_end(&s);
     }
 }
 
 /* ---- descriptors */
-
-/* With a single descriptor all files can be read, one after another. */
-static void test_few_files(void **state)
-{
-    for (size_t way = 0; way < WAYS; way++)
-        for (size_t files = 1; files < 40; files = files * 3 + 1) {
-            struct channi_cache_options options = ways[way];
-            struct shelf s;
-            const uint32_t row = 3;
-            float out[SHELF_DIM];
-
-            options.files_max = files;
-            shelf_begin(&s, WITH_COLD, options);
-            take_run(&s, 0, FILES);
-            assert_ok(channi_fetch_ahead(s.fetch, s.list, FILES), &s.f.bench.error);
-            for (size_t i = 0; i < FILES; i++)
-                assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[i], &row, 1, out),
-                          &s.f.bench.error);
-            channi_fetch_done(s.fetch);
-            const struct channi_cache_counts c = counts_of(&s);
-            assert_int_equal(c.files_open, files < FILES ? files : FILES);
-            assert_true((c.files_closed_early > 0) == (files < FILES));
-            shelf_end(&s);
-        }
-}
 
 /* The process has only `spare` descriptors left. With one, all files can be read; with
    none, each read fails and names the limit, but no file counts as damaged. Afterwards all
@@ -237,7 +211,7 @@ static void test_descriptor_limit(void **state)
             struct shelf s;
 
             options.files_max = FILES;
-            shelf_begin(&s, 0, options);
+            shelf_begin(&s, false, options);
             /* The descriptor of io_uring is open already. */
             take_run(&s, 23, 1);
             channi_cache_leave(s.cache, s.list[23]);
@@ -247,7 +221,7 @@ static void test_descriptor_limit(void **state)
                 (struct rlimit){ .rlim_cur = (rlim_t)(next + spare), .rlim_max = before.rlim_max };
             (void)close(next);
             assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-            assert_ok(channi_fetch_ask(s.fetch, s.list, 20), &s.f.bench.error);
+            assert_ok(channi_fetch_ask(s.fetch, s.list, 20), &s.b.bench.error);
             if (spare > 0)
                 take_all(&s, in_order, 20);
             else
@@ -255,63 +229,10 @@ static void test_descriptor_limit(void **state)
             channi_fetch_done(s.fetch);
             assert_false(s.bases[0].damaged);
             assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-            assert_ok(channi_fetch_ask(s.fetch, s.list, 20), &s.f.bench.error);
+            assert_ok(channi_fetch_ask(s.fetch, s.list, 20), &s.b.bench.error);
             take_all(&s, in_order, 20);
             shelf_end(&s);
         }
-}
-
-/* ---- memory */
-
-/* Fails every allocation in turn: the retry must succeed, and no memory is lost. */
-static void test_out_of_memory(void **state)
-{
-    static const uint32_t rows[] = { 1, 2, 30 };
-    float out[3 * SHELF_DIM];
-    bool hit = true;
-
-    for (size_t at = 1; hit; at++) {
-        struct shelf s;
-        struct error *err = &s.f.bench.error;
-        struct mem *mem = &s.f.bench.mem;
-        struct channi_whole_file whole;
-        int rc;
-
-        shelf_begin(&s, WITH_COLD | WITH_CODES, ways[at % WAYS]);
-        mem->fail_at = atomic_load(&mem->calls) + at;
-        channi_fetch_destroy(s.fetch);
-        s.fetch = channi_fetch_create(s.cache);
-        rc = s.fetch ? channi_fetch_ask(s.fetch, s.list, 4) : ERR_NO_MEMORY;
-        if (rc == OK) {
-            take_all(&s, in_order, 4);
-            rc = channi_fetch_ahead(s.fetch, s.list + 4, 4);
-        }
-        if (rc == OK)
-            rc = channi_cache_rows(s.cache, s.fetch, s.list[2], rows, 2, out);
-        if (rc == OK)
-            rc = channi_cache_rows(s.cache, s.fetch, s.list[12], rows, 2, out);
-        if (rc == OK)
-            rc = channi_fetch_ask(s.fetch, s.list + 4, 8);
-        if (rc == OK)
-            rc = channi_cache_whole(s.cache, s.list[2], &whole);
-        if (rc == OK)
-            channi_cache_whole_done(s.cache, &whole);
-        hit = atomic_load(&mem->failed);
-        mem->fail_at = 0;
-        if (hit) {
-            assert_int_equal(rc, ERR_NO_MEMORY);
-            error_clear(err);
-        } else {
-            assert_ok(rc, err);
-        }
-        if (!s.fetch)
-            s.fetch = channi_fetch_create(s.cache);
-        channi_fetch_done(s.fetch);
-        assert_ok(channi_cache_check(s.cache), err);
-        assert_ok(channi_fetch_ask(s.fetch, s.list, FILES), err);
-        take_all(&s, in_order, FILES);
-        shelf_end(&s);
-    }
 }
 
 int main(void)
@@ -319,8 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_damage),           cmocka_unit_test(test_damaged_row),
         cmocka_unit_test(test_faults),           cmocka_unit_test(test_rows_refused),
-        cmocka_unit_test(test_descriptor_limit), cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_few_files),
+        cmocka_unit_test(test_descriptor_limit),
     };
 
     return test_run("channi_cache_faults", tests);

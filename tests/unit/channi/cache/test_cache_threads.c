@@ -11,15 +11,6 @@ struct reader {
     bool fine;
 };
 
-/* For readers that cannot use cmocka, whose asserts work only in the main thread. */
-static bool is_as_written(const struct shelf *s, const struct channi_image *image, size_t file)
-{
-    const struct channi_cluster_contents *c = &s->filed[file].contents;
-
-    return image->n == c->n && memcmp(image->ids, c->ids, c->n * sizeof *c->ids) == 0 &&
-           (!image->rows || memcmp(image->rows, c->rows, c->n * SHELF_DIM * sizeof(float)) == 0);
-}
-
 static bool one_search(struct shelf *s, struct channi_fetch *f, struct rng *r)
 {
     const size_t n = 1 + rng_below(r, 6), file = rng_below(r, FILES);
@@ -40,9 +31,9 @@ static bool one_search(struct shelf *s, struct channi_fetch *f, struct rng *r)
             channi_fetch_next(f, &i, &image, &rc) && rc == OK && is_as_written(s, image, which[i]);
         held[i] = image;
     }
-    if (fine && s->with & WITH_COLD)
+    if (fine && s->b.params.cold_rows)
         fine = channi_cache_rows(s->cache, f, s->list[file], &row, 1, out) == OK &&
-               memcmp(out, s->filed[file].rows + row * sizeof out, sizeof out) == 0;
+               is_row(s, file, row, out);
     for (i = 0; fine && i < n; i++)
         fine = is_as_written(s, held[i], which[i]);
     channi_fetch_done(f);
@@ -80,7 +71,7 @@ static void test_threads(void **state)
 
         options.budget_bytes = run % 5 * 50000;
         options.files_max = run % 3 ? 2 + run % 7 : 0;
-        shelf_begin(&s, run & 4 ? WITH_COLD | WITH_CODES : 0, options);
+        shelf_begin(&s, run & 4, options);
         for (size_t i = 0; i < 4; i++) {
             readers[i] = (struct reader){ .shelf = &s,
                                           .seed = test_seed() + run * 4 + i,
@@ -91,20 +82,11 @@ static void test_threads(void **state)
             assert_int_equal(pthread_join(threads[i], NULL), 0);
         for (size_t i = 0; i < 4; i++)
             if (!readers[i].fine)
-                fail_msg("run %zu, reader %zu: %s", run, i, s.f.bench.error.text);
+                fail_msg("run %zu, reader %zu: %s", run, i, s.b.bench.error.text);
         assert_true(counts_of(&s).evictions > 0);
         shelf_end(&s);
     }
 }
-
-/* Tests the protocol of pins alone: two threads pin and unpin one cluster, a few instructions
-   apart, while it is read, unpinned and evicted. A thread with a pin must see it completely. */
-struct hammer {
-    struct shelf *shelf;
-    atomic_bool *end;
-    atomic_size_t lost; /* pins that found it evicted: the threads did overlap */
-    bool fine;
-};
 
 int main(void)
 {

@@ -1,51 +1,49 @@
-/* test_checkpoint.c - checkpoints and saves during commits, searches and maintenance: each
- * captures one moment, and log and files stay bounded; those that fail leave the one before, or
- * the new one. */
+/* test_checkpoint.c - checkpoints beside commits, searches and maintenance, and when they are due;
+ * checkpoints and saves that fail. */
 #include <pthread.h>
 #include <sys/stat.h>
 
-#include "tests/unit/channi/files/crash.h"
+#include "tests/support/fault_injection.h"
+#include "tests/unit/channi/files/history.h"
 
 struct beside {
-    struct crash *c;
+    struct book *b;
     atomic_bool stop;
     atomic_size_t checkpoints, searches;
 };
 
 static void *checkpoints(void *arg)
 {
-    struct beside *b = arg;
+    struct beside *x = arg;
 
-    while (!atomic_load(&b->stop)) {
-        if (channi_checkpoint(b->c->s) == OK)
-            atomic_fetch_add(&b->checkpoints, 1);
-        usleep(2000);
-    }
+    for (; !atomic_load(&x->stop); usleep(2000))
+        if (channi_checkpoint(book_channi(x->b)) == OK)
+            atomic_fetch_add(&x->checkpoints, 1);
     return NULL;
 }
 
 static void *searches(void *arg)
 {
-    struct beside *b = arg;
-    uint64_t ids[5];
-    float distances[5];
+    struct beside *x = arg;
+    const struct channi_knobs knobs = book_exhaustive();
+    struct book_answer a;
 
-    for (size_t i = 0; !atomic_load(&b->stop); i++)
-        if (crash_nearest(b->c, i % CRASH_IDS, ids, distances, 5) == OK)
-            atomic_fetch_add(&b->searches, 1);
+    for (size_t i = 0; !atomic_load(&x->stop); i++)
+        if (book_search_at(x->b, BOOK_NEWEST, book_row(x->b, i % IDS), 5, &knobs, &a) == OK)
+            atomic_fetch_add(&x->searches, 1);
     return NULL;
 }
 
-static bool is_enough(struct beside *b)
+static bool is_enough(struct beside *x)
 {
-    return atomic_load(&b->checkpoints) > 3 && atomic_load(&b->searches) > 10;
+    return atomic_load(&x->checkpoints) > 3 && atomic_load(&x->searches) > 10;
 }
 
 static void beside(int64_t maintenance, int64_t inside)
 {
-    static struct crash c;
-    struct beside b = { .c = &c };
-    struct channi_params p = crash_params();
+    static struct book b;
+    struct beside x = { .b = &b };
+    struct channi_params p = history_params();
     struct rng r = rng_at(test_seed(), 21);
     pthread_t threads[2];
     bool more;
@@ -54,31 +52,27 @@ static void beside(int64_t maintenance, int64_t inside)
     p.background_threads = 2;
     p.cluster_index = inside;
     p.history = inside == INSIDE_SCAN ? 9 : 0;
-    crash_begin(&c, p);
-    assert_ok(crash_create(&c), &c.b.bench.error);
-    assert_int_equal(pthread_create(&threads[0], NULL, checkpoints, &b), 0);
-    assert_int_equal(pthread_create(&threads[1], NULL, searches, &b), 0);
+    history_begin(&b, p, NULL);
+    assert_int_equal(pthread_create(&threads[0], NULL, checkpoints, &x), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, searches, &x), 0);
+    assert_ok(book_insert(&b, 0, 130), &b.bench.error);
     /* More updates if the other threads were not scheduled meanwhile. */
-    for (size_t i = 0; i < 300 || (i < 30000 && !is_enough(&b)); i++) {
-        struct crash_op op = crash_pick(&c, &r, 1 + rng_below(&r, 60));
-        if (i == 0)
-            op = (struct crash_op){ .first = 0, .n = 130, .put = true };
-        assert_ok(crash_apply(&c, op), &c.b.bench.error);
-        crash_note(&c, op);
+    for (size_t i = 0; i < 300 || (i < 30000 && !is_enough(&x)); i++) {
+        change(&b, &r, 1 + rng_below(&r, 60));
         if (i % 50 == 49)
-            assert_ok(channi_maintain(c.b.index, 0, &more), &c.b.bench.error);
+            assert_ok(channi_ops.maintain(b.index, 0, &more), &b.bench.error);
     }
-    atomic_store(&b.stop, true);
+    atomic_store(&x.stop, true);
     for (size_t i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
-    assert_true(is_enough(&b));
-    crash_expect(&c, "beside");
-    const uint64_t version = book_version(&c.b);
+    assert_true(is_enough(&x));
+    history_expect(&b);
+    const uint64_t version = book_version(&b);
     /* Maintenance after the last manifest is not in it; the commits are in the log. */
-    crash_reopen(&c);
-    assert_int_equal(book_version(&c.b), version);
-    crash_expect(&c, "opened again");
-    crash_end(&c);
+    reopen(&b, b.dir);
+    assert_int_equal(book_version(&b), version);
+    history_expect(&b);
+    book_close(&b);
 }
 
 static void test_beside(void **state)
@@ -88,19 +82,16 @@ static void test_beside(void **state)
     beside(CHANNI_BACKGROUND, INSIDE_CODES);
 }
 
-static uint64_t bytes_of(const char *dir, const char *like, size_t *files)
+static uint64_t bytes_of(const struct book *b, const char *like)
 {
-    DIR *d = opendir(dir);
+    DIR *d = opendir(b->dir);
     uint64_t sum = 0;
     struct stat st;
 
     assert_non_null(d);
-    *files = 0;
     for (const struct dirent *e = readdir(d); e; e = readdir(d))
-        if (strstr(e->d_name, like) && fstatat(dirfd(d), e->d_name, &st, 0) == 0) {
+        if (strstr(e->d_name, like) && fstatat(dirfd(d), e->d_name, &st, 0) == 0)
             sum += (uint64_t)st.st_size;
-            ++*files;
-        }
     closedir(d);
     return sum;
 }
@@ -108,135 +99,120 @@ static uint64_t bytes_of(const char *dir, const char *like, size_t *files)
 /* checkpoint_mb of log, or of files that only the manifest needs, trigger a checkpoint. */
 static void test_due(void **state)
 {
-    static struct crash c;
-    struct rng r = rng_at(test_seed(), 22);
-    struct channi_params p = crash_params();
     enum { DUE = 40000 };
-    size_t files = 0, most = 0;
-    uint64_t bytes = 0;
+    static struct book b;
+    struct rng r = rng_at(test_seed(), 22);
 
-    p.checkpoint_mb = 1;
-    crash_begin(&c, p);
-    assert_ok(crash_create(&c), &c.b.bench.error);
+    history_begin(&b, history_params(), NULL);
+    struct channi *s = book_channi(&b);
+    assert_ok(book_insert(&b, 0, 130), &b.bench.error);
     for (size_t i = 0; i < 500; i++) {
-        struct crash_op op = crash_pick(&c, &r, 1 + rng_below(&r, 60));
-        if (i == 0)
-            op = (struct crash_op){ .first = 0, .n = 130, .put = true };
-        op.abort = false;
-        /* Rows are too small to reach a megabyte soon. */
-        if (atomic_load(&c.s->durable.due_at) > DUE)
-            atomic_store(&c.s->durable.due_at, DUE);
-        assert_ok(crash_apply(&c, op), &c.b.bench.error);
-        crash_note(&c, op);
-        bytes = bytes_of(c.b.dir, ".clu", &files);
-        most = files > most ? files : most;
-        const struct channi_layout *l = atomic_load(&c.s->now)->layout;
+        struct channi_cluster *cl;
         uint64_t needed = 0;
-        for (uint32_t cid = 0; cid < l->n_clusters; cid++)
-            if (l->clusters[cid] && l->clusters[cid]->base)
-                needed += l->clusters[cid]->base->file_bytes;
-        assert_true(bytes <= needed + 4 * DUE);
-        assert_true(bytes_of(c.b.dir, "journal.", &files) <= 4 * DUE);
+
+        /* Rows are too small to reach a megabyte soon. */
+        if (atomic_load(&s->durable.due_at) > DUE)
+            atomic_store(&s->durable.due_at, DUE);
+        change(&b, &r, 1 + rng_below(&r, 60));
+        for (uint32_t next = 0; (cl = channi_layout_next(layout_of(&b), &next));)
+            needed += cl->base ? cl->base->file_bytes : 0;
+        assert_true(bytes_of(&b, ".clu") <= needed + 4 * DUE);
+        assert_true(bytes_of(&b, "journal.") <= 4 * DUE);
     }
-    assert_true(atomic_load(&c.s->counters.checkpoints) > 3);
-    crash_expect(&c, "at the end");
-    crash_end(&c);
+    assert_true(book_counter(&b, checkpoints) > 3);
+    history_expect(&b);
+    book_close(&b);
 }
 
-/* ------------------------------------------------------------------------------ failing calls */
+/* ---- a system call fails, and those after it or not */
 
-static struct channi_params logged(int64_t inside)
+static struct injected_faults faults;
+static atomic_size_t calls;
+
+static void begin_faulty(struct book *b)
 {
-    struct channi_params p = crash_params();
-
-    p.cluster_index = inside;
-    p.wal = CHANNI_WRITTEN;
-    return p;
+    faults_begin(&faults, &calls);
+    history_begin(b, history_params(), &faults.fault);
 }
 
-static bool is_said(const struct crash *c, int rc)
+static void fail_at(size_t call)
 {
-    return rc == ERR_IO && c->b.bench.error.code == ERR_IO && c->b.bench.error.text[0];
+    faults.fail_on = call % 2;
+    faults.fail_at = atomic_load(&calls) + call;
+}
+
+/* Whether what was to fail made fewer calls. */
+static bool made_fewer(struct book *b, int rc)
+{
+    const bool fewer = atomic_load(&calls) < atomic_load(&faults.fail_at);
+
+    assert_true(rc == OK || (rc == ERR_IO && b->bench.error.text[0] && !fewer));
+    error_clear(&b->bench.error);
+    faults.fail_at = 0;
+    history_expect(b);
+    return fewer;
 }
 
 /* A failed checkpoint leaves the one before, or has replaced it. No other checkpoint follows here,
    so the files of both are needed. */
 static void test_failing_checkpoint(void **state)
 {
-    static struct crash c;
-    bool finished = false;
-    size_t i = 1;
+    static struct book b;
+    size_t call = 1;
 
-    for (; !finished; i++) {
+    for (bool done = false; !done; call++) {
         struct rng r = rng_at(test_seed(), 4);
-        crash_begin(&c, logged(INSIDE_GRAPH));
-        assert_ok(crash_stream(&c, 14, NULL), &c.b.bench.error);
-        c.faults.fail_at = atomic_load(&c.calls) + i;
-        c.faults.fail_on = i % 2;
-        const int rc = channi_checkpoint(c.s);
-        finished = atomic_load(&c.calls) < c.faults.fail_at;
-        assert_true(rc == OK || is_said(&c, rc));
-        assert_true(rc == OK || !finished);
-        error_clear(&c.b.bench.error);
-        c.faults.fail_at = 0;
-        for (size_t k = 0; k < 12; k++) {
-            const struct crash_op op = crash_pick(&c, &r, 60);
-            assert_ok(crash_apply(&c, op), &c.b.bench.error);
-            crash_note(&c, op);
-        }
-        crash_expect(&c, c.faults.failed);
-        crash_reopen(&c);
-        crash_expect(&c, c.faults.failed);
-        /* The next one removes what is left over. */
-        assert_ok(channi_checkpoint(c.s), &c.b.bench.error);
-        crash_expect(&c, "the next");
-        crash_end(&c);
+
+        begin_faulty(&b);
+        history_run(&b, 14);
+        fail_at(call);
+        done = made_fewer(&b, channi_checkpoint(book_channi(&b)));
+        for (size_t k = 0; k < 12; k++)
+            change(&b, &r, 60);
+        reopen(&b, b.dir);
+        history_expect(&b);
+        assert_ok(channi_checkpoint(book_channi(&b)),
+                  &b.bench.error); /* removes what is left over */
+        book_check(&b);
+        book_close(&b);
     }
-    assert_true(i > 12);
+    assert_true(call > 12);
 }
 
-/* A failed save leaves either the earlier saved index or the new one. */
+/* A failed save leaves either the earlier copy or the new one. */
 static void test_failing_save(void **state)
 {
-    static struct crash c;
-    bool finished = false;
-    size_t i = 1, new_ones = 0;
+    static struct book b;
+    size_t call = 1, new_ones = 0;
 
-    for (; !finished; i++) {
+    for (bool done = false; !done; call++) {
         char aside[PATH_MAX], other[PATH_MAX];
-        bool before[CRASH_IDS], now[CRASH_IDS];
-        crash_begin(&c, logged(INSIDE_SCAN));
+        bool before[IDS], now[IDS], is_new = true;
+
+        begin_faulty(&b);
         test_dir_make_in_memory(aside);
         test_dir_make_in_memory(other);
-        assert_ok(crash_stream(&c, 8, NULL), &c.b.bench.error);
-        assert_ok(channi_save(c.b.index, aside), &c.b.bench.error);
-        memcpy(before, c.b.stored, sizeof before);
-        crash_go_on(&c, 6);
-        memcpy(now, c.b.stored, sizeof now);
-        c.faults.fail_at = atomic_load(&c.calls) + i;
-        c.faults.fail_on = i % 2;
-        const int rc = channi_save(c.b.index, aside);
-        finished = atomic_load(&c.calls) < c.faults.fail_at;
-        c.faults.fail_at = 0;
-        assert_true(rc == OK || is_said(&c, rc));
-        error_clear(&c.b.bench.error);
-        crash_expect(&c, c.faults.failed);
-        crash_close(&c);
-        c.b.bench.env.dir = other;
-        assert_ok(crash_load_from(&c, aside), &c.b.bench.error);
-        bool is_new = true;
-        for (size_t id = 0; id < CRASH_IDS; id++)
-            is_new = is_new && crash_is_there(&c, id) == now[id];
+        history_run(&b, 8);
+        assert_ok(channi_save(b.index, aside), &b.bench.error);
+        memcpy(before, b.stored, sizeof before);
+        history_run(&b, 6);
+        memcpy(now, b.stored, sizeof now);
+        fail_at(call);
+        const int rc = channi_save(b.index, aside);
+        done = made_fewer(&b, rc);
+        b.bench.env.dir = other;
+        reopen(&b, aside);
+        for (size_t id = 0; id < IDS; id++)
+            is_new = is_new && channi_place_of(book_channi(&b), id, NULL) == now[id];
         assert_true(is_new || rc != OK);
-        memcpy(c.b.stored, is_new ? now : before, sizeof now);
+        memcpy(b.stored, is_new ? now : before, sizeof now);
         new_ones += is_new;
-        crash_expect(&c, "saved");
-        crash_close(&c);
+        history_expect(&b);
+        book_close(&b);
         test_dir_remove(aside);
         test_dir_remove(other);
-        crash_end(&c);
     }
-    assert_true(new_ones < i - 2 && new_ones > 0);
+    assert_true(new_ones > 0 && new_ones + 2 < call);
 }
 
 int main(void)

@@ -176,4 +176,10 @@ static inline void expect_sound(struct crowd *c)
     free(of);
 }
 
+static inline void expect_plan(struct crowd *c, uint64_t seed)
+{
+    assert_ok(crowd_plan(c, seed), &c->b.bench.error);
+    expect_sound(c);
+}
+
 #endif

@@ -44,18 +44,6 @@ static inline void largest(const struct book *b, uint32_t *cids, size_t n)
     }
 }
 
-static inline size_t count_files(const struct book *b)
-{
-    DIR *dir = opendir(b->dir);
-    size_t n = 0;
-
-    assert_non_null(dir);
-    for (struct dirent *e = readdir(dir); e; e = readdir(dir))
-        n += strstr(e->d_name, ".clu") != NULL;
-    (void)closedir(dir);
-    return n;
-}
-
 /* --------------------------------------------------------------------------- replacements */
 
 struct plan {

@@ -76,9 +76,7 @@ static void test_a_split(void **state)
         assert_int_equal(layout_of(&b)->routes->cid[i], was.routes[i].cid);
     expect_routes_stay(&was, &b);
     before_free(&was);
-    book_check(&b);
-    book_expect(&b, 20, 10);
-    book_close(&b);
+    book_end(&b, 20);
 }
 
 static void test_a_split_without_reuse(void **state)
@@ -102,9 +100,7 @@ static void test_a_split_without_reuse(void **state)
     assert_int_equal(cluster_of(&b, cid)->n_routes, 1);
     assert_true(cluster_of(&b, cid)->drift == 0);
     before_free(&was);
-    book_check(&b);
-    book_expect(&b, 20, 10);
-    book_close(&b);
+    book_end(&b, 20);
 }
 
 /* ------------------------------------------------------------------------------- equal rows */

@@ -1,5 +1,6 @@
-/* test_throttle.c - limits of background maintenance, what commits do when it falls behind, and options
- * that change while the index lives. */
+/* test_throttle.c - limits of background maintenance, what commits do when it falls behind, and
+ * effects of options that change while the index lives. Changes beside threads are
+ * contract/test_set, waits that are lifted unit/concurrency/test_throttle. */
 #include <time.h>
 
 #include "algorithms/channi/jobs/jobs.h"
@@ -55,31 +56,7 @@ static void test_bytes(void **state)
     assert_int_equal(book_counter(&b, delayed_commits), 0); /* none was overdue */
     assert_true(mb > .5);
     assert_true(took > mb - .25);
-    book_check(&b);
-    book_expect(&b, 10, 10);
-    book_close(&b);
-}
-
-/* maintain() and closing do not wait for the limits: at a share of 1 in 100 000 they would take
-   hours. */
-static void test_lifted(void **state)
-{
-    for (int closes = 0; closes < 2; closes++) {
-        struct channi_params p = twenty();
-        struct book b;
-
-        p.background_cpu_share = 1e-5;
-        p.background_mb_s = 1;
-        open_and_fill(&b, p);
-        const double began = now();
-        assert_ok(book_insert(&b, 100, 1900), &b.bench.error);
-        if (!closes) {
-            work_off(&b, 0);
-            book_check(&b);
-        }
-        book_close(&b);
-        assert_true(now() - began < PATIENCE_S);
-    }
+    book_end(&b, 10);
 }
 
 /* No cluster is late by more than the bound and one commit. */
@@ -117,17 +94,10 @@ static void test_back_pressure(void **state)
     assert_true(book_counter(&b, delayed_commits) > 0);
     assert_int_equal(book_counter(&b, job_errors), 0);
     work_off(&b, 0);
-    book_check(&b);
-    book_expect(&b, 10, 10);
-    book_close(&b);
+    book_end(&b, 10);
 }
 
 /* ------------------------------------------------------------------------- options that change */
-
-static void set(struct book *b)
-{
-    assert_ok(channi_ops.set_params(b->index, &b->params), &b->bench.error);
-}
 
 /* A lower share makes compactions due. A smaller cache evicts at once. */
 static void test_effects(void **state)
@@ -154,7 +124,7 @@ static void test_effects(void **state)
     b.params.background_mb_s = 3;
     b.params.background_cpu_share = .5;
     b.params.prefetch = 2;
-    set(&b);
+    assert_ok(channi_ops.set_params(b.index, &b.params), &b.bench.error);
     assert_true(channi_queued(c) > 0);
     channi_cache_counts(c->cache, &n);
     assert_int_equal(n.budget_bytes, 1 << 20);
@@ -166,43 +136,15 @@ static void test_effects(void **state)
     assert_int_equal(c->params.prefetch, 2);
     work_off(&b, 0);
     assert_true(book_counter(&b, compactions) > 0);
-    book_check(&b);
-    book_expect(&b, 10, 10);
-    book_close(&b);
-}
-
-/* Options change while jobs run, wait for their limits, and are queued. */
-static void test_beside_threads(void **state)
-{
-    struct channi_params p = twenty();
-    struct book b;
-
-    p.maintenance = CHANNI_BACKGROUND;
-    p.background_threads = 2;
-    book_open(&b, p, INDEX_F32, 32, 4000, 1);
-    book_fill(&b, 0, 4000, 16, 0.3);
-    for (size_t at = 0; at < 4000; at += 100) {
-        assert_ok(book_insert(&b, at, 100), &b.bench.error);
-        b.params.compact_share = at % 400 == 0 ? .02 : .5;
-        b.params.cache_mb = at % 300 == 0 ? 1 : 64;
-        b.params.background_cpu_share = at % 200 == 0 ? .01 : 1;
-        b.params.background_mb_s = at % 500 == 0;
-        set(&b);
-    }
-    work_off(&b, 0);
-    assert_int_equal(channi_queued(book_channi(&b)), 0);
-    assert_int_equal(book_counter(&b, job_errors), 0);
-    book_check(&b);
-    book_expect(&b, 10, 10);
-    book_close(&b);
+    book_end(&b, 10);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),          cmocka_unit_test(test_lifted),
-        cmocka_unit_test(test_back_pressure),  cmocka_unit_test(test_effects),
-        cmocka_unit_test(test_beside_threads),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_back_pressure),
+        cmocka_unit_test(test_effects),
     };
     return test_run("channi_throttle", tests);
 }

@@ -20,10 +20,10 @@ struct bed {
     size_t n_gone;
 };
 
-static inline int remove_node(struct asteria_caprg *g, uint32_t x)
+static inline void bed_remove(struct bed *b, uint32_t x)
 {
-    asteria_caprg_remove(g, x);
-    return OK;
+    asteria_caprg_remove(b->graph, x);
+    b->alive[x] = false;
 }
 
 static inline float bed_true(const struct bed *b, const float *a, const float *c)
@@ -117,19 +117,15 @@ static inline void bed_close(struct bed *b)
 }
 
 /* Nodes are rows that are alive. */
-static inline void bed_check_graph(struct bed *b, const struct asteria_caprg *g)
+static inline void bed_check(struct bed *b)
 {
+    const struct asteria_caprg *g = b->graph;
     assert_ok(asteria_caprg_check(g, &b->bench.error), &b->bench.error);
     for (uint32_t x = 0; x < g->n_slots; x++) {
         const enum asteria_caprg_standing standing = asteria_caprg_standing(g, x);
         if (standing != CAPRG_UNKNOWN)
             assert_int_equal(standing == CAPRG_ALIVE, x < b->n && b->alive[x]);
     }
-}
-
-static inline void bed_check(struct bed *b)
-{
-    bed_check_graph(b, b->graph);
 }
 
 /* Puts all live rows but x, or a random part of them, into pool. */

@@ -128,7 +128,7 @@ static void test_equal_rows(void **state)
         bed_check(&b);
         for (uint32_t x = 0; x < b.n; x++) {
             size_t n, others = 0;
-            const uint32_t *edges = asteria_caprg_edges(b.graph, x, &n);
+            const uint32_t *edges = bed_edges(&b, x, &n);
 
             assert_true(n > 0 && n <= 8);
             for (size_t i = 0; i < n; i++)
@@ -317,7 +317,7 @@ static size_t fail_everywhere(struct bed *b, uint32_t x, bool of_rows)
             return i - 1;
         assert_code(rc, of_rows ? ERR_IO : ERR_NO_MEMORY, &b->bench.error);
         assert_ok(asteria_caprg_check(b->graph, &b->bench.error), &b->bench.error);
-        (void)asteria_caprg_edges(b->graph, x, &edges);
+        (void)bed_edges(b, x, &edges);
         assert_int_equal(edges, 0);
         assert_false(b->graph->states[x] & CAPRG_NODE);
     }
@@ -359,7 +359,7 @@ static void test_queue(void **state)
     assert_int_equal(asteria_caprg_pending(b.graph), 0);
     assert_ok(asteria_caprg_add(b.graph, 0, pool, 7), &b.bench.error);
     assert_int_equal(asteria_caprg_pending(b.graph), 1);
-    (void)asteria_caprg_edges(b.graph, 0, &n);
+    (void)bed_edges(&b, 0, &n);
     assert_true(n >= 1 && n <= 3);
     bed_check(&b);
     bed_remove(&b, 1);

@@ -144,8 +144,8 @@ static void test_walks_end(void **state)
     asteria_caprg_search(b.graph, &b.scratch, seeds, scores, 3, &walk);
     assert_int_equal(walk.hops, 3 + 2);
     size_t n7, n3;
-    (void)asteria_caprg_edges(b.graph, 7, &n7);
-    (void)asteria_caprg_edges(b.graph, 3, &n3);
+    (void)bed_edges(&b, 7, &n7);
+    (void)bed_edges(&b, 3, &n3);
     assert_true(walk.scored > 5 && walk.scored <= 5 + n7 + n3);
 
     /* The beam keeps the least scores: with the negated slot as score the search reaches

@@ -65,26 +65,7 @@ static void change(struct book *w)
     }
 }
 
-static void begin_readers(struct reader readers[READERS], const struct book *w, atomic_bool *done)
-{
-    for (unsigned i = 0; i < READERS; i++) {
-        readers[i] = (struct reader){ .w = w, .done = done, .number = i };
-        assert_int_equal(pthread_create(&readers[i].thread, NULL, search_on, &readers[i]), 0);
-    }
-}
-
-static void end_readers(struct reader readers[READERS])
-{
-    atomic_store(readers[0].done, true);
-    for (size_t i = 0; i < READERS; i++) {
-        assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
-        assert_int_equal(readers[i].rc, OK);
-        assert_int_equal(readers[i].wrong, 0);
-        assert_true(readers[i].searches > 0);
-    }
-}
-
-/* threads: for the changes. */
+/* threads: for the changes. Afterwards, and after loading, the index has the rows that they left. */
 static void search_beside(const char *settings, size_t threads)
 {
     struct book w;
@@ -94,158 +75,37 @@ static void search_beside(const char *settings, size_t threads)
     book_open(&w, settings, INDEX_F32, 24, ROWS, threads);
     book_train(&w, 0, 300);
     book_add(&w, 0, STAY);
-    begin_readers(readers, &w, &done);
+    for (unsigned i = 0; i < READERS; i++) {
+        readers[i] = (struct reader){ .w = &w, .done = &done, .number = i };
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, search_on, &readers[i]), 0);
+    }
     change(&w);
-    end_readers(readers);
+    assert_ok(asteria_ops.save(w.index, w.dir), &w.bench.error);
+    atomic_store(&done, true);
+    for (size_t i = 0; i < READERS; i++) {
+        assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
+        assert_int_equal(readers[i].rc, OK);
+        assert_int_equal(readers[i].wrong, 0);
+        assert_true(readers[i].searches > 0);
+    }
     book_expect_sound(&w);
     book_maintain_all(&w);
     book_expect_sound(&w);
     book_expect_answers(&w, 5);
+    assert_ok(book_reload(&w, w.dir), &w.bench.error);
+    book_expect_sound(&w);
+    book_expect_answers(&w, 5);
     book_close(&w);
 }
 
-/* Of few buckets; and of many: threads add the rows of a batch to different buckets, many of them
-   new. */
+/* Of few buckets; of many: threads add the rows of a batch to different buckets, many of them new; and
+   with files. */
 static void test_searches_beside_changes(void **state)
 {
     search_beside("address_bits=4,eps0=12", 1);
     search_beside("code=none,address_bits=18,eps0=12", 4);
-}
-
-/* ----------------------------------------------------------- updates, checkpoints, searches */
-
-enum { UPDATERS = 2, PART = 300, SOME = 20, UPDATES = 60 };
-
-/* The rows of one thread: PART rows from STAY + number * PART on, used as a ring, SOME at a time. */
-struct updater {
-    struct book *w;
-    pthread_t thread;
-    unsigned number;
-    int rc;
-    size_t stored; /* rows stored, from place `from` of the ring on */
-    size_t from;
-    atomic_bool *done; /* NULL: it ends by itself, after UPDATES steps */
-};
-
-static uint64_t own_row(const struct updater *u, size_t i)
-{
-    return STAY + (size_t)u->number * PART + i % PART;
-}
-
-static void *update_on(void *arg)
-{
-    struct updater *u = arg;
-
-    for (size_t step = 0; u->rc == OK && (u->done ? !atomic_load(u->done) : step < UPDATES);
-         step++) {
-        const bool insert = u->stored < PART / 2;
-        const uint64_t first = own_row(u, insert ? u->from + u->stored : u->from);
-        uint64_t ids[SOME];
-        size_t done = 0;
-
-        for (size_t i = 0; i < SOME; i++)
-            ids[i] = first + i;
-        u->rc = insert
-                    ? asteria_ops.insert(u->w->index, book_vectors(u->w, first, SOME), ids, &done)
-                    : asteria_ops.remove(u->w->index, ids, SOME, &done);
-        u->stored = insert ? u->stored + SOME : u->stored - SOME;
-        u->from += insert ? 0 : SOME;
-    }
-    return NULL;
-}
-
-/* The rows that an updater left are the world's. */
-static void note_updates(const struct updater *u)
-{
-    for (size_t i = 0; i < u->stored; i++)
-        u->w->stored[own_row(u, u->from + i)] = true;
-    u->w->n += u->stored;
-}
-
-/* Updates go on while models are trained and rows move to them. */
-static void test_updates_beside_training(void **state)
-{
-    struct book w;
-    atomic_bool done = false;
-    struct updater u = { .w = &w, .done = &done };
-    book_open(&w, "address_bits=4,caprg=false,retrain_share=.1", INDEX_F32, 24, ROWS, 1);
-    book_train(&w, 0, 300);
-    book_add(&w, 0, STAY);
-    assert_int_equal(pthread_create(&u.thread, NULL, update_on, &u), 0);
-    for (size_t i = 0; i < 12; i++) {
-        book_train(&w, 0, 100);
-        book_check(&w); /* rows encoded by the last model are encoded again */
-        (void)book_maintain(&w, 0);
-    }
-    atomic_store(&done, true);
-    assert_int_equal(pthread_join(u.thread, NULL), 0);
-    assert_int_equal(u.rc, OK);
-    note_updates(&u);
-    book_expect_sound(&w);
-    book_expect_answers(&w, 5);
-    book_close(&w);
-}
-
-struct saver {
-    struct book *w;
-    pthread_t thread;
-    atomic_bool *done;
-    char dir[PATH_MAX];
-    int rc;
-    size_t made;
-};
-
-static void *save_on(void *arg)
-{
-    struct saver *s = arg;
-
-    while (!atomic_load(s->done) && s->rc == OK) {
-        s->rc = asteria_ops.save(s->w->index, s->made++ % 2 ? s->dir : s->w->dir);
-    }
-    return NULL;
-}
-
-/* Afterwards, and after loading, the index has the rows that the updaters left. */
-static void update_beside(const char *settings)
-{
-    struct book w;
-    struct updater updaters[UPDATERS];
-    struct reader readers[READERS];
-    struct saver saver = { .w = &w };
-    atomic_bool done = false;
-
-    book_open(&w, settings, INDEX_F32, 24, ROWS, 1);
-    test_dir_make_in_memory(saver.dir);
-    book_train(&w, 0, 300);
-    book_add(&w, 0, STAY);
-    saver.done = &done;
-    assert_int_equal(pthread_create(&saver.thread, NULL, save_on, &saver), 0);
-    begin_readers(readers, &w, &done);
-    for (unsigned i = 0; i < UPDATERS; i++) {
-        updaters[i] = (struct updater){ .w = &w, .number = i };
-        assert_int_equal(pthread_create(&updaters[i].thread, NULL, update_on, &updaters[i]), 0);
-    }
-    for (size_t i = 0; i < UPDATERS; i++) {
-        assert_int_equal(pthread_join(updaters[i].thread, NULL), 0);
-        assert_int_equal(updaters[i].rc, OK);
-        note_updates(&updaters[i]);
-    }
-    end_readers(readers);
-    assert_int_equal(pthread_join(saver.thread, NULL), 0);
-    assert_int_equal(saver.rc, OK);
-    assert_true(saver.made > 0);
-    book_expect_sound(&w);
-    assert_ok(book_reload(&w, w.dir), &w.bench.error);
-    book_expect_sound(&w);
-    book_expect_answers(&w, 5);
-    test_dir_remove(saver.dir);
-    book_close(&w);
-}
-
-static void test_updates_beside_checkpoints(void **state)
-{
-    update_beside("address_bits=4,wal=written,checkpoint_mb=1");
-    update_beside("address_bits=4,wal=synced,checkpoint_mb=1,storage=tiered,cache_mb=0");
+    search_beside("address_bits=4,eps0=12,wal=written,checkpoint_mb=1", 1);
+    search_beside("address_bits=4,eps0=12,wal=synced,storage=tiered,cache_mb=0", 1);
 }
 
 /* A search within each call that writes to the file. */
@@ -287,8 +147,6 @@ static void test_searches_while_a_file_is_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_searches_beside_changes),
-                                        cmocka_unit_test(test_updates_beside_training),
-                                        cmocka_unit_test(test_updates_beside_checkpoints),
                                         cmocka_unit_test(test_searches_while_a_file_is_written) };
 
     return test_run("asteria threads", tests);

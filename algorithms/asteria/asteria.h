@@ -29,16 +29,14 @@
  * During a change to a newer model, rows of both generations are searched, each by its own model's
  * codes; each row is in one of them. maintain() moves buckets until the older generation is empty.
  *
- * Threads: one change runs at a time, and no search runs meanwhile. Locks are taken in this order:
- *
- *     changing  one change at a time, or a file that is written of the index
- *     lock      read: by searches; write: by changes, released while they write rows to a file
+ * Threads: changes come one at a time (src/core/index.h), and so does a file that is written of the index;
+ * searches run meanwhile. `lock` is held by searches for reading, and by each step of a change for writing,
+ * not while rows are encoded, or written to a file.
  */
 #ifndef DRIFTLINE_ASTERIA_H
 #define DRIFTLINE_ASTERIA_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "algorithms/asteria/buckets/bucket.h"
 #include "algorithms/asteria/graph/caprg.h"
@@ -73,11 +71,10 @@ struct asteria {
     };
     struct asteria_params params; /* with defaults resolved */
     pthread_rwlock_t lock;
-    pthread_mutex_t changing;
     /* generations[now] receives inserts; the other is being emptied, or NULL. */
     struct asteria_generation *generations[2];
     unsigned now;
-    atomic_bool trained; /* insert() asks while another thread trains */
+    bool trained;
     /* Versions count fitted models; the version of a model that was discarded is not reused. */
     uint32_t last_version;
     uint64_t fitted_rows, inserted_since; /* live rows at the time of fitting; inserted since */
@@ -105,18 +102,6 @@ struct asteria {
 static inline struct asteria *asteria_of(const struct index *index)
 {
     return (struct asteria *)(uintptr_t)index;
-}
-
-static inline void asteria_change_begin(struct asteria *a)
-{
-    (void)pthread_mutex_lock(&a->changing);
-    (void)pthread_rwlock_wrlock(&a->lock);
-}
-
-static inline void asteria_change_end(struct asteria *a)
-{
-    (void)pthread_rwlock_unlock(&a->lock);
-    (void)pthread_mutex_unlock(&a->changing);
 }
 
 extern const struct index_ops asteria_ops;

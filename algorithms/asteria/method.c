@@ -168,7 +168,6 @@ static void destroy_index(struct index *index)
     mem_free(mem, a->ids);
     mem_free(mem, a->places);
     mem_free(mem, a->free);
-    pthread_mutex_destroy(&a->changing);
     pthread_rwlock_destroy(&a->lock);
     mem_free(mem, a);
 }
@@ -190,7 +189,6 @@ static int create_index(struct index **out, const struct index_ops *ops,
     a->base = (struct index){ ops, *env };
     a->params = *p;
     rwlock_init_writers_first(&a->lock);
-    pthread_mutex_init(&a->changing, NULL);
     scratch_pool_init(&a->scratch, &asteria_scratch_kind, env->mem, a);
     slot_table_init(&a->slots, env->mem);
     int rc = asteria_rows_create(&a->rows, &a->base.env, &a->params, NULL);

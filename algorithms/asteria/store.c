@@ -68,12 +68,11 @@ static int write_rows(const struct asteria *a, struct store_writer *w)
     return rc;
 }
 
-/* Changes wait, searches do not. */
+/* Searches do not wait. */
 int asteria_write(struct index *index, struct store_writer *w)
 {
     struct asteria *a = asteria_of(index);
 
-    (void)pthread_mutex_lock(&a->changing);
     write_slots(a, &(struct store_fields){ .w = w });
     for (unsigned g = 0; g < 2; g++)
         if (a->generations[g])
@@ -82,9 +81,7 @@ int asteria_write(struct index *index, struct store_writer *w)
         asteria_caprg_write(a->graph, w);
     if (a->bec)
         asteria_bec_write(a->bec, w);
-    const int rc = write_rows(a, w);
-    (void)pthread_mutex_unlock(&a->changing);
-    return rc;
+    return write_rows(a, w);
 }
 
 /* ------------------------------------------------------------------------ reading: rows */

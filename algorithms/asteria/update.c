@@ -12,15 +12,12 @@
 
 /* ----------------------------------------------------------------------------------- insertion */
 
+/* Within a change. */
 static int insert_encoded(struct asteria_batch *b, const uint64_t *ids)
 {
     struct asteria *a = b->a;
-    int rc = OK;
+    int rc = asteria_slots_reserve(a, ids, b->n);
 
-    if (b->version != a->generations[a->now]->model->fitted.version)
-        rc = asteria_batch_encode(b); /* a newer model came into use meanwhile */
-    if (rc == OK)
-        rc = asteria_slots_reserve(a, ids, b->n);
     if (rc != OK)
         return rc;
     asteria_slots_next(a, b->n, b->next);
@@ -54,15 +51,13 @@ static int insert_encoded(struct asteria_batch *b, const uint64_t *ids)
 static int insert_batch(struct asteria_batch *b, const uint64_t *ids)
 {
     struct asteria *a = b->a;
+    int rc = asteria_batch_encode(b); /* searches run */
 
-    pthread_rwlock_rdlock(&a->lock);
-    int rc = asteria_batch_encode(b);
-    pthread_rwlock_unlock(&a->lock);
     if (rc != OK)
         return rc;
-    asteria_change_begin(a);
+    pthread_rwlock_wrlock(&a->lock);
     rc = insert_encoded(b, ids);
-    asteria_change_end(a);
+    pthread_rwlock_unlock(&a->lock);
     return rc;
 }
 
@@ -77,10 +72,8 @@ int asteria_insert(struct index *index, struct vectors v, const uint64_t *ids, s
                     "asteria: insert: the index is not trained; train() it with a sample first");
     if (v.n == 0)
         return OK;
-    pthread_rwlock_rdlock(&a->lock); /* another thread may exchange the model */
     const size_t at_once = asteria_batch_rows(a), most = v.n < at_once ? v.n : at_once;
     int rc = asteria_batch_begin(&b, a, most);
-    pthread_rwlock_unlock(&a->lock);
     while (rc == OK && *done < v.n) {
         b.n = v.n - *done < most ? v.n - *done : most;
         b.rows = (const unsigned char *)v.rows + *done * b.row_bytes;
@@ -111,7 +104,7 @@ int asteria_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
     struct asteria *a = asteria_of(index);
     int rc = OK;
 
-    asteria_change_begin(a);
+    pthread_rwlock_wrlock(&a->lock);
     for (*done = 0; rc == OK && *done < n; *done += rc == OK) {
         uint32_t slot;
 
@@ -122,7 +115,7 @@ int asteria_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
                       "asteria: remove: id %" PRIu64 " is not stored", ids[*done]);
     }
     const bool swept = asteria_graph_is_due(a);
-    asteria_change_end(a);
+    pthread_rwlock_unlock(&a->lock);
     if (swept)
         asteria_compact_graph(a, *done);
     return rc;

@@ -23,17 +23,7 @@ struct baseline_test {
 /* "a=1;b=x" into the struct that `table` describes. */
 static inline void baseline_options(const struct param *table, const char *text, void *out)
 {
-    char copy[256], *rest = NULL;
-    struct error err = { 0 };
-    param_defaults(table, out);
-    (void)snprintf(copy, sizeof copy, "%s", text);
-    for (char *word = strtok_r(copy, ";", &rest); word; word = strtok_r(NULL, ";", &rest)) {
-        char *value = strchr(word, '=');
-        assert_non_null(value);
-        *value = '\0';
-        struct param_value given = { .kind = VALUE_TEXT, .text = value + 1 };
-        assert_ok(param_set(table, out, word, given, "the test", &err), &err);
-    }
+    test_set_options(table, text, ";", out);
 }
 
 static inline struct index *baseline_create(struct baseline_test *t, const char *params)

@@ -19,13 +19,13 @@ struct book {
     char dir[PATH_MAX];
 };
 
-/* Begins all but the index itself. */
+/* Begins all but the index itself, under the method's first metric. */
 static inline void book_begin_of(struct book *b, const struct index_ops *ops, book_params params,
                                  enum element element, size_t dim, size_t capacity, size_t threads,
                                  uint64_t stream)
 {
     memset(b, 0, sizeof *b);
-    test_bench_begin(&b->bench, element, INDEX_L2SQ, dim, threads);
+    test_bench_begin(&b->bench, element, ops->spaces->metric, dim, threads);
     test_dir_make(b->dir);
     b->bench.env.dir = b->dir;
     b->ops = ops;

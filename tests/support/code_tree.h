@@ -25,25 +25,16 @@ struct code_tree {
 
 static inline void tree_begin(struct code_tree *t, const struct index_ops *ops, const char *options)
 {
-    char copy[256], *rest = NULL;
     _Alignas(16) char params[1024];
     memset(t, 0, sizeof *t);
     test_bench_begin(&t->bench, INDEX_B64, INDEX_HAMMING, 64, 2);
     t->rng = rng_at(test_seed(), 3);
-    t->more_work = strcmp(ops->name, "mih") == 0;
+    t->scans_equal_as_one = strcmp(ops->name, "hftrie") == 0;
+    t->more_work = t->scans_equal_as_one || strcmp(ops->name, "mih") == 0;
     assert_true(ops->knobs_bytes <= sizeof t->knobs);
     if (ops->knobs)
         param_defaults(ops->knobs, t->knobs);
-    param_defaults(ops->params, params);
-    (void)snprintf(copy, sizeof copy, "%s", options);
-    for (char *pair = strtok_r(copy, ",", &rest); pair; pair = strtok_r(NULL, ",", &rest)) {
-        char *value = strchr(pair, '=');
-        *value++ = '\0';
-        assert_ok(param_set(ops->params, params, pair,
-                            (struct param_value){ .kind = VALUE_TEXT, .text = value }, ops->name,
-                            &t->bench.error),
-                  &t->bench.error);
-    }
+    test_set_options(ops->params, options, ",", params);
     assert_ok(index_open(&t->index, ops, &t->bench.env, params), &t->bench.error);
 }
 

@@ -219,6 +219,23 @@ static inline void test_fill_b64(struct rng *r, uint64_t *codes, size_t n, size_
     ((struct attribute_filter){ &(struct attribute_condition){ 0, INDEX_ATTRIBUTE_RANGE, 0, 2 }, \
                                 1, (const int64_t[]){ low, high } })
 
+/* Options from text such as "a=1,b=x", with that between them; the others have their defaults. */
+static inline void test_set_options(const struct param *table, const char *text,
+                                    const char *between, void *out)
+{
+    struct error err = { 0 };
+    char copy[256], *rest = NULL;
+    param_defaults(table, out);
+    assert_true(snprintf(copy, sizeof copy, "%s", text) < (int)sizeof copy);
+    for (char *pair = strtok_r(copy, between, &rest); pair; pair = strtok_r(NULL, between, &rest)) {
+        char *value = strchr(pair, '=');
+        assert_non_null(value);
+        *value++ = '\0';
+        const struct param_value given = { .kind = VALUE_TEXT, .text = value };
+        assert_ok(param_set(table, out, pair, given, "the test", &err), &err);
+    }
+}
+
 /* An env with an account, a pool and an error of its own. */
 struct test_bench {
     struct mem mem;

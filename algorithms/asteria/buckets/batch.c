@@ -21,7 +21,6 @@ size_t asteria_batch_rows(const struct asteria *a)
     return rows > BATCH_ROWS ? BATCH_ROWS : rows < BATCH_LEAST ? BATCH_LEAST : rows;
 }
 
-/* The index may get another model while the batch exists: it has space for any. */
 int asteria_batch_begin(struct asteria_batch *b, struct asteria *a, size_t most)
 {
     const struct index_env *env = &a->base.env;
@@ -34,8 +33,8 @@ int asteria_batch_begin(struct asteria_batch *b, struct asteria *a, size_t most)
     b->slots = mem_group_array(g, most, sizeof *b->slots);
     b->next = mem_group_array(g, most, sizeof *b->next);
     b->units = mem_group_array(g, most * m->dim, sizeof *b->units);
-    b->z = mem_group_array(g, most * asteria_rotation_outputs_most(m->dim), sizeof *b->z);
-    b->p = mem_group_array(g, most * ECC_WORD_MAX, sizeof *b->p);
+    b->z = mem_group_array(g, most * m->rotation->out_dim, sizeof *b->z);
+    b->p = mem_group_array(g, most * m->m, sizeof *b->p);
     b->encodings = mem_group_array(g, most, sizeof *b->encodings);
     b->order = mem_group_array(g, most, sizeof *b->order);
     b->groups = mem_group_array(g, most, sizeof *b->groups);
@@ -50,7 +49,6 @@ int asteria_batch_encode(struct asteria_batch *b)
     const struct asteria_model *model = a->generations[a->now]->model;
     const int rc = asteria_encode(a, model, b->rows, b->n, b->units, b->z, b->p, b->encodings);
 
-    b->version = model->fitted.version;
     if (rc != OK)
         return rc;
     for (size_t i = 0; i < b->n; i++)

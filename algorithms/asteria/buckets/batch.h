@@ -20,7 +20,6 @@ struct asteria_batch_group {
 struct asteria_batch {
     struct asteria *a;
     struct mem_group memory;
-    uint32_t version;          /* of the model that encoded the rows */
     const unsigned char *rows; /* n, as inserted */
     size_t n, row_bytes;
     uint32_t *slots, *next; /* by row; ascending, for insertion */

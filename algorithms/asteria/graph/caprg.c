@@ -114,12 +114,6 @@ static size_t count_links(const struct asteria_caprg *g, const uint32_t *links)
     return n;
 }
 
-const uint32_t *asteria_caprg_edges(const struct asteria_caprg *g, uint32_t x, size_t *n)
-{
-    *n = count_links(g, caprg_links(g, x));
-    return caprg_links(g, x);
-}
-
 static void set_edges(struct asteria_caprg *g, uint32_t x, const uint32_t *to, size_t n)
 {
     uint32_t *links = caprg_links(g, x);

@@ -86,7 +86,6 @@ bool asteria_caprg_sweep(struct asteria_caprg *, size_t share, uint64_t budget, 
    forgotten. UNKNOWN: not in the graph. */
 enum asteria_caprg_standing { CAPRG_UNKNOWN, CAPRG_ALIVE, CAPRG_DEAD };
 enum asteria_caprg_standing asteria_caprg_standing(const struct asteria_caprg *, uint32_t x);
-const uint32_t *asteria_caprg_edges(const struct asteria_caprg *, uint32_t x, size_t *n);
 
 /* A beam search from seeds: n slots with scores, in any order. The neighbours of each expanded node
    that were not met before are given to score(), which may keep them as candidates and sets their

@@ -138,10 +138,10 @@ static int link_rows(struct asteria_maintenance *u, bool locks)
 
     while (rc == OK && !done) {
         if (locks)
-            asteria_change_begin(u->a);
+            pthread_rwlock_wrlock(&u->a->lock);
         rc = link_next(u, &l, &done);
         if (locks)
-            asteria_change_end(u->a);
+            pthread_rwlock_unlock(&u->a->lock);
     }
     mem_group_free(&l.memory);
     return rc;
@@ -162,10 +162,10 @@ int asteria_maintenance_link(struct asteria_maintenance *u)
     if (!a->params.caprg) /* without the lock, a->graph is not to be read */
         return OK;
     int rc = link_rows(u, true);
-    asteria_change_begin(a);
+    pthread_rwlock_wrlock(&a->lock);
     if (rc == OK)
         rc = asteria_caprg_forget(a->graph, asteria_maintenance_left(u), &more);
-    asteria_change_end(a);
+    pthread_rwlock_unlock(&a->lock);
     u->more |= more;
     return rc;
 }
@@ -192,9 +192,9 @@ void asteria_compact_graph(struct asteria *a, size_t removed)
         const uint64_t some = budget < BUDGET_AT_ONCE ? budget : BUDGET_AT_ONCE;
         uint64_t spent = 0;
 
-        asteria_change_begin(a);
+        pthread_rwlock_wrlock(&a->lock);
         more = asteria_caprg_sweep(a->graph, WAITING_SHARE, some, &spent);
-        asteria_change_end(a);
+        pthread_rwlock_unlock(&a->lock);
         budget -= some;
     }
 }
@@ -217,7 +217,7 @@ static int compact(struct asteria_maintenance *u)
     int rc = OK;
 
     for (uint32_t i = 0; rc == OK; i++) {
-        asteria_change_begin(a);
+        pthread_rwlock_wrlock(&a->lock);
         struct asteria_generation *g = a->generations[a->now];
         const bool there = i < g->n, due = there && is_due(a, &g->buckets[i]);
 
@@ -227,7 +227,7 @@ static int compact(struct asteria_maintenance *u)
             u->spent += (uint64_t)g->buckets[i].live + 1;
             rc = asteria_bucket_rewrite(a, g, i);
         }
-        asteria_change_end(a);
+        pthread_rwlock_unlock(&a->lock);
         if (!there || u->more)
             break;
     }
@@ -244,14 +244,14 @@ static int keep_tree_and_hot_rows(struct asteria_maintenance *u)
         u->more = true; /* not checked */
         return OK;
     }
-    asteria_change_begin(a);
+    pthread_rwlock_wrlock(&a->lock);
     if (a->bec)
         rc = asteria_bec_maintain(a->bec, asteria_maintenance_left(u), &more);
-    asteria_change_end(a);
-    asteria_change_begin(a);
+    pthread_rwlock_unlock(&a->lock);
+    pthread_rwlock_wrlock(&a->lock);
     if (rc == OK)
         rc = asteria_rows_refresh_hot_set(a, asteria_maintenance_left(u), &cold);
-    asteria_change_end(a);
+    pthread_rwlock_unlock(&a->lock);
     u->more |= more || cold;
     return rc;
 }

@@ -129,9 +129,9 @@ int asteria_maintenance_reencode(struct asteria_maintenance *u)
         rc = fail(a->base.env.error, ERR_NO_MEMORY, "asteria: out of memory, cannot move %d rows",
                   MOVE_ROWS);
     while (rc == OK && left && asteria_maintenance_goes_on(u)) {
-        asteria_change_begin(a);
+        pthread_rwlock_wrlock(&a->lock);
         rc = move_step(&m, u, &left);
-        asteria_change_end(a);
+        pthread_rwlock_unlock(&a->lock);
     }
     mem_group_free(&m.batch.memory);
     u->more |= left;
@@ -205,9 +205,7 @@ static int fit(struct asteria *a, const float *units, size_t n, struct successor
     struct asteria_model *model = NULL;
     struct index_env fitted = *env;
 
-    pthread_rwlock_rdlock(&a->lock);
     fitted.expected_n = n > a->live ? n : a->live;
-    pthread_rwlock_unlock(&a->lock);
     fitted.expected_n = fitted.expected_n > env->expected_n ? fitted.expected_n : env->expected_n;
     struct asteria_trainer trainer = { 0 };
     if (a->device)
@@ -231,14 +229,14 @@ static void install(struct asteria *a, struct successor *s, size_t rows)
 {
     struct asteria_bec *bec = a->bec;
 
-    asteria_change_begin(a); /* not while an insertion that reserved space pauses */
+    pthread_rwlock_wrlock(&a->lock);
     a->now = !a->now;
     a->generations[a->now] = s->generation;
     a->bec = s->bec;
     a->trained = true;
     a->fitted_rows = a->live > 0 ? a->live : rows;
     a->inserted_since = 0;
-    asteria_change_end(a);
+    pthread_rwlock_unlock(&a->lock);
     *s = (struct successor){ .bec = bec };
 }
 
@@ -333,7 +331,6 @@ static int sample_live(struct asteria *a, float **units, size_t *n)
     int rc = OK;
 
     *units = NULL;
-    pthread_rwlock_rdlock(&a->lock);
     *n = a->live < most ? a->live : most;
     if (share <= 0 || a->generations[!a->now] || a->live == 0 ||
         (double)a->inserted_since <= share * (double)a->fitted_rows ||
@@ -345,7 +342,6 @@ static int sample_live(struct asteria *a, float **units, size_t *n)
                     : fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %zu rows",
                            *n);
     }
-    pthread_rwlock_unlock(&a->lock);
     return rc;
 }
 

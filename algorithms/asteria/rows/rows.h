@@ -80,8 +80,7 @@ struct row_reader *asteria_rows_reader(const struct asteria_rows *);
 int asteria_rows_get(const struct asteria_rows *, uint32_t slot, void *to, const void **row);
 
 /* Sets rows[i] to the row of slots[i], valid until the next such call, asteria_rows_promote() or
-   write; n: at most FETCH_MOST. Uses the rows' own reader: calls come one at a time, with struct
-   asteria's `changing` held. */
+   write; n: at most FETCH_MOST. Uses the rows' own reader: calls come one at a time. */
 int asteria_rows_get_many(struct asteria_rows *, const uint32_t *slots, size_t n,
                           const void **rows);
 

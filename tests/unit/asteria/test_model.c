@@ -49,51 +49,37 @@ static void test_every_kind(void **state)
     }
 }
 
-/* The longest word that the rotation allows, and one bit more. */
+/* The longest word that the rotation allows, and one bit more; as few rows as it has bits, and one less. */
 static void test_word_lengths(void **state)
 {
     struct rng r = rng_at(test_seed(), 2);
     for (size_t dim = 22; dim <= 25; dim++) {
         const struct asteria_params p = params_of(ROTATION_PCA, ECC_GOLAY);
+        const size_t bits = dim < 24 ? 12 : 24;
         float *rows = unit_rows(&r, 100, dim);
+        char few[20];
         struct test_bench b;
         test_bench_begin(&b, INDEX_F32, INDEX_COS, dim, 1);
-        struct asteria_model *model = fitted(&b, &p, 12, rows, 100, NULL);
-        assert_int_equal(model->ecc.kind, dim < 24 ? ECC_NONE : ECC_GOLAY);
+        for (int few_rows = 0; few_rows < 2; few_rows++) {
+            struct asteria_model *model = fitted(&b, &p, 12, rows, few_rows ? bits : 100, NULL);
+            assert_int_equal(model->ecc.kind, dim < 24 ? ECC_NONE : ECC_GOLAY);
+            assert_int_equal(model->ecc.k, 12);
+            assert_int_equal(model->m, bits);
+            asteria_model_destroy(&b.env, model);
+        }
+        struct asteria_model *model =
+            fitted(&b, &p, 24, rows, 100, NULL); /* more than the code has */
         assert_int_equal(model->ecc.k, 12);
-        assert_int_equal(model->m, dim < 24 ? 12 : 24);
         asteria_model_destroy(&b.env, model);
-        model = fitted(&b, &p, 24, rows, 100, NULL); /* more than the code has */
-        assert_int_equal(model->ecc.k, 12);
-        asteria_model_destroy(&b.env, model);
+        model = NULL;
+        const int rc = asteria_model_fit(&model, &b.env, &p, 12, rows, bits - 1, NULL, 1, NULL);
+        (void)snprintf(few, sizeof few, "%zu rows", bits - 1);
+        assert_true(!model && strstr(b.error.text, few));
+        assert_code(rc, ERR_ARGUMENT, &b.error);
+        assert_int_equal(mem_live(&b.mem), 0);
         test_bench_end(&b);
         free(rows);
     }
-}
-
-static void test_few_rows(void **state)
-{
-    enum { DIM = 32 };
-    struct rng r = rng_at(test_seed(), 3);
-    struct test_bench b;
-    float *rows = unit_rows(&r, 24, DIM);
-    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
-    for (int rotation = 0; rotation < ROTATIONS; rotation++) {
-        struct asteria_params p = params_of((enum asteria_rotation_kind)rotation, ECC_GOLAY);
-        p.vantages = rotation % 4 == 0;
-        struct asteria_model *model = fitted(&b, &p, 12, rows, 24, NULL);
-        asteria_model_destroy(&b.env, model);
-        model = NULL;
-        assert_int_equal(asteria_model_fit(&model, &b.env, &p, 12, rows, 23, NULL, 1, NULL),
-                         ERR_ARGUMENT);
-        assert_null(model);
-        assert_non_null(strstr(b.error.text, "23 rows"));
-        assert_non_null(strstr(b.error.text, "24"));
-        error_clear(&b.error);
-        assert_int_equal(mem_live(&b.mem), 0);
-    }
-    test_bench_end(&b);
-    free(rows);
 }
 
 /* Rows without spread: all equal, equal in pairs, constant except for one coordinate. */
@@ -128,23 +114,26 @@ static void test_flat_rows(void **state)
         }
 }
 
-/* A sample larger than train_rows, rows kept out for calibration; any number of threads. */
+/* A sample larger than train_rows, rows kept out for calibration; learned vantages, a choice of rotations:
+   the same model with any number of threads. */
 static void test_threads(void **state)
 {
     enum { N = 3000, DIM = 40 };
     struct rng r = rng_at(test_seed(), 5);
     float *rows = unit_rows(&r, N, DIM);
-    for (int vantages = 0; vantages < 2; vantages++) {
-        struct asteria_params p = params_of(ROTATION_BOR, ECC_GOLAY);
+    for (int way = 0; way < 3; way++) {
+        struct asteria_params p = params_of(way == 2 ? ROTATION_AUTO : ROTATION_BOR, ECC_GOLAY);
         struct test_bench b[2];
         struct asteria_model *model[2];
-        p.vantages = vantages;
-        p.train_rows = vantages ? 2000 : 50000;
+        p.vantages = way == 1;
+        p.train_rows = way == 1 ? 2000 : 50000;
         for (int i = 0; i < 2; i++) {
             test_bench_begin(&b[i], INDEX_F32, INDEX_COS, DIM, i ? 3 : 1);
             model[i] = fitted(&b[i], &p, 8, rows, N, NULL);
-            assert_int_equal(model[i]->fitted.sample_rows, vantages ? 2000 : N - N / 5);
+            assert_int_equal(model[i]->fitted.sample_rows, way == 1 ? 2000 : N - N / 5);
         }
+        assert_memory_equal(model[0]->fitted.costs, model[1]->fitted.costs,
+                            sizeof model[0]->fitted.costs);
         same_words(model[0], model[1], &b[0], rows, 200);
         for (int i = 0; i < 2; i++) {
             asteria_model_destroy(&b[i].env, model[i]);
@@ -215,30 +204,26 @@ static void test_check(void **state)
     free(rows);
 }
 
-/* Every allocation of a fit fails in turn, of a sample of the rows and with learned vantages too. */
+/* Each allocation fails in turn, where a sample of the rows is drawn: contract/test_faults has too few
+   rows for that. */
 static void test_no_memory(void **state)
 {
     enum { N = 60, DIM = 10 };
-    static const enum asteria_rotation_kind kinds[] = { ROTATION_BOR, ROTATION_OPQ,
-                                                        ROTATION_IDENTITY };
     struct rng r = rng_at(test_seed(), 10);
+    struct asteria_params p = params_of(ROTATION_OPQ, ECC_GOLAY);
     float *rows = unit_rows(&r, N, DIM);
     struct test_bench b;
+    bool hit = true;
     test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
-    for (size_t kind = 0; kind < 3; kind++) {
-        struct asteria_params p = params_of(kinds[kind], ECC_GOLAY);
-        p.train_rows = kind == 1 ? 40 : 50000;
-        p.vantages = kind == 2 ? VANTAGE_LEARNED : 0;
-        bool hit = true;
-        for (size_t i = 1; hit; i++) {
-            struct asteria_model *model = NULL;
-            test_fail_allocation(&b.mem, i, false);
-            const int rc = asteria_model_fit(&model, &b.env, &p, 6, rows, N, NULL, 1, NULL);
-            hit = test_allocations_succeed(&b.mem);
-            assert_code(rc, hit ? ERR_NO_MEMORY : OK, &b.error);
-            asteria_model_destroy(&b.env, model);
-            assert_int_equal(mem_live(&b.mem), 0);
-        }
+    p.train_rows = 40;
+    for (size_t i = 1; hit; i++) {
+        struct asteria_model *model = NULL;
+        test_fail_allocation(&b.mem, i, false);
+        const int rc = asteria_model_fit(&model, &b.env, &p, 6, rows, N, NULL, 1, NULL);
+        hit = test_allocations_succeed(&b.mem);
+        assert_code(rc, hit ? ERR_NO_MEMORY : OK, &b.error);
+        asteria_model_destroy(&b.env, model);
+        assert_int_equal(mem_live(&b.mem), 0);
     }
     test_bench_end(&b);
     free(rows);
@@ -248,9 +233,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_kind), cmocka_unit_test(test_word_lengths),
-        cmocka_unit_test(test_few_rows),   cmocka_unit_test(test_flat_rows),
-        cmocka_unit_test(test_threads),    cmocka_unit_test(test_from),
-        cmocka_unit_test(test_check),      cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_flat_rows),  cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_from),       cmocka_unit_test(test_check),
+        cmocka_unit_test(test_no_memory),
     };
     return test_run("asteria: models", tests);
 }

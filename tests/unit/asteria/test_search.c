@@ -14,7 +14,7 @@ static const struct {
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 /* A filter that allows about a third of the ids, some of them not stored. */
-static struct id_filter some_ids(struct asteria_world *w, uint64_t *bits)
+static struct id_filter some_ids(struct book *w, uint64_t *bits)
 {
     const size_t words = w->capacity / 64 + 1;
     for (size_t i = 0; i < words; i++)
@@ -22,130 +22,119 @@ static struct id_filter some_ids(struct asteria_world *w, uint64_t *bits)
     return (struct id_filter){ bits, w->capacity - w->capacity / 10 };
 }
 
-static void open_shape(struct asteria_world *w, size_t shape, double eps0)
+static void open_shape(struct book *w, size_t shape, double eps0)
 {
-    struct asteria_params params = world_defaults();
+    struct asteria_params params = search_params();
     params.eps0 = eps0;
     const size_t n = shapes[shape].n;
-    world_open(w, params, shapes[shape].element, shapes[shape].dim, n + 20, 1);
-    asteria_world_train(w, 0, n + 20);
-    asteria_world_insert(w, 0, n / 2);
-    asteria_world_insert(w, n / 2, n - n / 2);
+    book_open_with(w, params, shapes[shape].element, shapes[shape].dim, n + 20, 1);
+    book_train(w, 0, n + 20);
+    book_add(w, 0, n / 2);
+    book_add(w, n / 2, n - n / 2);
 }
 
-static void expect_exact_everywhere(struct asteria_world *w, struct asteria_knobs knobs)
+static void expect_exact_everywhere(struct book *w, struct asteria_knobs knobs)
 {
     uint64_t bits[64];
     struct id_filter filter = some_ids(w, bits);
     for (size_t i = 0; i < 12; i++) {
         const size_t query = i < 6 ? rng_below(&w->rng, w->capacity) : w->capacity - 1 - i % 20;
-        const size_t k = i % 4 == 0 ? 1 : i % 4 == 1 ? w->live + 5 : 10;
-        world_expect_exact(w, world_row(w, query), k, &knobs, i % 3 == 2 ? &filter : NULL);
+        const size_t k = i % 4 == 0 ? 1 : i % 4 == 1 ? w->n + 5 : 10;
+        book_expect_exact(w, book_row(w, query), k, &knobs, i % 3 == 2 ? &filter : NULL);
     }
 }
 
-static void test_certified(void **state)
+/* Certified searches with any of the bounds; and heuristic ones of all buckets in each order, with a
+   bound that does not fail and all rows that pass it. */
+static void test_exact(void **state)
 {
-    for (size_t shape = 0; shape < SHAPES; shape++) {
-        struct asteria_world w;
-        open_shape(&w, shape, 1.9);
-        for (unsigned use = 0; use < 8; use++) {
-            struct asteria_knobs knobs = world_knobs();
-            knobs.mode = MODE_CERTIFIED;
-            knobs.use_b1 = use & 1;
-            knobs.use_b2 = use >> 1 & 1;
-            knobs.use_b3 = use >> 2 & 1;
-            knobs.nprobe = 1;       /* ignored here, */
-            knobs.exact = use != 7; /* and so is this */
-            if (use == 4)
-                for (size_t i = 0; i < shapes[shape].n / 2; i++)
-                    asteria_world_remove(&w, rng_below(&w.rng, shapes[shape].n), 1, 1);
+    for (size_t i = 0; i < 2 * SHAPES; i++) {
+        const bool certified = i % 2;
+        const size_t n = shapes[i / 2].n;
+        struct book w;
+        open_shape(&w, i / 2, certified ? 1.9 : 12);
+        for (unsigned way = 0; way < (certified ? 8 : 4); way++) {
+            struct asteria_knobs knobs = search_knobs();
+            if (certified) {
+                knobs.mode = MODE_CERTIFIED;
+                knobs.use_b1 = way & 1;
+                knobs.use_b2 = way >> 1 & 1;
+                knobs.use_b3 = way >> 2 & 1;
+                knobs.nprobe = 1;       /* ignored here, */
+                knobs.exact = way != 7; /* and so is this */
+            } else {
+                knobs.probe_order = way;
+                knobs.nprobe = EVERY;
+                knobs.rerank = way % 2 ? EVERY : 0;
+                knobs.beam = way == ORDER_SCORE ? 8 : 0;
+            }
+            for (size_t j = 0; way == 2 && j < n / 2; j++)
+                book_remove_each(&w, rng_below(&w.rng, n), 1, 1);
+            if (way == 3)
+                book_maintain_all(&w);
             expect_exact_everywhere(&w, knobs);
         }
-        asteria_world_close(&w);
+        book_close(&w);
     }
 }
 
-/* All buckets, a bound that does not fail, and all rows that pass it: the answers are exact. */
-static void test_heuristic_of_all(void **state)
+static void open_clustered(struct book *w, size_t n, size_t dim, size_t extra)
 {
-    for (size_t shape = 0; shape < SHAPES; shape++) {
-        struct asteria_world w;
-        open_shape(&w, shape, 12);
-        for (enum asteria_order order = ORDER_CENTRE; order <= ORDER_HYBRID; order++) {
-            struct asteria_knobs knobs = world_knobs();
-            knobs.probe_order = order;
-            knobs.nprobe = EVERY;
-            knobs.rerank = order % 2 ? EVERY : 0;
-            knobs.beam = order == ORDER_SCORE ? 8 : 0;
-            if (order == ORDER_BOUND)
-                for (size_t i = 0; i < shapes[shape].n / 2; i++)
-                    asteria_world_remove(&w, rng_below(&w.rng, shapes[shape].n), 1, 1);
-            if (order == ORDER_HYBRID)
-                asteria_world_maintain_all(&w);
-            expect_exact_everywhere(&w, knobs);
-        }
-        asteria_world_close(&w);
-    }
-}
-
-static void open_clustered(struct asteria_world *w, size_t n, size_t dim, size_t extra)
-{
-    struct asteria_params params = world_defaults();
+    struct asteria_params params = search_params();
     params.train_steps = 200;
     params.address_bits = 6;
-    world_open(w, params, INDEX_F32, dim, n + extra, 2);
-    asteria_world_train(w, 0, n);
-    asteria_world_insert(w, 0, n);
-    asteria_world_maintain_all(w);
+    book_open_with(w, params, INDEX_F32, dim, n + extra, 2);
+    book_train(w, 0, n);
+    book_add(w, 0, n);
+    book_maintain_all(w);
 }
 
 /* More probes give better answers, and fewer than all rows are scanned. */
 static void test_orders(void **state)
 {
     enum { QUERIES = 40, K = 10 };
-    struct asteria_world w;
+    struct book w;
     open_clustered(&w, 4000, 48, QUERIES);
-    const void *queries = world_row(&w, 4000);
+    const void *queries = book_row(&w, 4000);
     for (enum asteria_order order = ORDER_CENTRE; order <= ORDER_HYBRID; order++) {
-        struct asteria_knobs knobs = world_knobs();
+        struct asteria_knobs knobs = search_knobs();
         struct work few, many;
         knobs.probe_order = order;
         knobs.nprobe = 2;
-        const double low = world_recall(&w, queries, QUERIES, K, &knobs, &few);
+        const double low = book_recall(&w, queries, QUERIES, K, &knobs, &few);
         knobs.nprobe = 16;
-        const double high = world_recall(&w, queries, QUERIES, K, &knobs, &many);
+        const double high = book_recall(&w, queries, QUERIES, K, &knobs, &many);
         if (!(high > low) || high < .5 || !(many.scanned > few.scanned) ||
             many.scanned > QUERIES * 4000 * .9)
             fail_msg("order %d: recall %.3f, %.3f; scanned %.0f, %.0f", (int)order, low, high,
                      few.scanned, many.scanned);
     }
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 /* All buckets, each once, with ascending keys in each order; more buckets than one heap has. */
 static void test_every_bucket_in_order(void **state)
 {
-    struct asteria_world w;
-    struct asteria_params params = world_defaults();
+    struct book w;
+    struct asteria_params params = search_params();
     params.train_steps = 0;
     params.address_bits = 11;
     params.code = ECC_NONE;
-    world_open(&w, params, INDEX_F32, 32, 4000, 2);
-    asteria_world_train(&w, 0, 4000);
-    asteria_world_insert(&w, 0, 4000);
+    book_open_with(&w, params, INDEX_F32, 32, 4000, 2);
+    book_train(&w, 0, 4000);
+    book_add(&w, 0, 4000);
     const struct asteria *a = asteria_of(w.index);
     const size_t n = a->generations[a->now]->n;
     bool *met = calloc(n, sizeof *met);
     assert_true(met && n > 300);
     for (enum asteria_order order = ORDER_CENTRE; order <= ORDER_HYBRID; order++) {
-        struct asteria_knobs knobs = world_knobs();
+        struct asteria_knobs knobs = search_knobs();
         knobs.probe_order = order;
         const struct asteria_job job = { .a = asteria_of(w.index), .knobs = &knobs, .k = 1 };
         struct asteria_scratch *s = scratch_pool_take(&job.a->scratch);
         assert_non_null(s);
         assert_int_equal(asteria_scratch_prepare(job.a, s, 0), OK);
-        asteria_query_begin(&job, s, world_row(&w, 17), NEEDS_SCAN | NEEDS_BOUNDS);
+        asteria_query_begin(&job, s, book_row(&w, 17), NEEDS_SCAN | NEEDS_BOUNDS);
         asteria_probe_order(&job, s);
         memset(met, 0, n * sizeof *met);
         size_t number, count = 0;
@@ -160,46 +149,46 @@ static void test_every_bucket_in_order(void **state)
         asteria_scratch_give(job.a, s);
     }
     free(met);
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 static void test_candidates(void **state)
 {
-    struct asteria_world w;
+    struct book w;
     struct work all, some;
-    struct asteria_knobs knobs = world_knobs();
+    struct asteria_knobs knobs = search_knobs();
     open_clustered(&w, 3000, 32, 10);
     knobs.nprobe = EVERY;
     knobs.use_b1 = knobs.use_b2 = false;
-    world_recall(&w, world_row(&w, 3000), 10, 10, &knobs, &all);
+    book_recall(&w, book_row(&w, 3000), 10, 10, &knobs, &all);
     assert_int_equal((int)all.scanned, 10 * 3000);
     knobs.candidates = 600;
-    world_recall(&w, world_row(&w, 3000), 10, 10, &knobs, &some);
+    book_recall(&w, book_row(&w, 3000), 10, 10, &knobs, &some);
     assert_true(some.scanned > 10 * 50 && some.scanned <= 10 * 1500);
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 /* With early_stop_buckets queries end by themselves, later if it is larger; at 64 they
    scan everything. */
 static void test_patience(void **state)
 {
-    struct asteria_world w;
+    struct book w;
     struct work before = { 0 };
     double recall = 0;
-    struct asteria_knobs knobs = world_knobs();
+    struct asteria_knobs knobs = search_knobs();
     open_clustered(&w, 4000, 48, 40);
     knobs.nprobe = EVERY;
     for (knobs.early_stop_buckets = 1; knobs.early_stop_buckets <= 64;
          knobs.early_stop_buckets *= 4) {
         struct work work;
-        const double now = world_recall(&w, world_row(&w, 4000), 40, 10, &knobs, &work);
+        const double now = book_recall(&w, book_row(&w, 4000), 40, 10, &knobs, &work);
         assert_true(now >= recall && work.scanned > before.scanned);
         recall = now;
         before = work;
     }
     assert_int_equal((int)before.scanned, 40 * 4000);
     assert_true(recall > .97);
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 struct switched {
@@ -207,20 +196,20 @@ struct switched {
     struct asteria_counts counts;
 };
 
-static struct switched with(struct asteria_world *w, const struct asteria_knobs *knobs)
+static struct switched with(struct book *w, const struct asteria_knobs *knobs)
 {
     struct switched s;
     struct work work;
-    *world_counts(w) = (struct asteria_counts){ 0 };
-    s.recall = world_recall(w, world_row(w, 4000), 40, 10, knobs, &work);
-    s.counts = *world_counts(w);
+    state_of(w)->counts = (struct asteria_counts){ 0 };
+    s.recall = book_recall(w, book_row(w, 4000), 40, 10, knobs, &work);
+    s.counts = state_of(w)->counts;
     return s;
 }
 
 static void test_certified_switches(void **state)
 {
-    struct asteria_world w;
-    struct asteria_knobs knobs = world_knobs();
+    struct book w;
+    struct asteria_knobs knobs = search_knobs();
     open_clustered(&w, 4000, 16, 40);
     knobs.mode = MODE_CERTIFIED;
     const struct switched all = with(&w, &knobs);
@@ -237,31 +226,31 @@ static void test_certified_switches(void **state)
     assert_true(none.counts.skipped_b3 == 0 && none.counts.estimates == 0);
     assert_true(none.counts.exact > 2 * no_buckets.counts.exact);
     assert_true(all.recall == 1 && none.recall == 1);
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 /* An index without a graph refuses a beam search. */
 static void test_beam_without_graph(void **state)
 {
-    struct asteria_world w;
+    struct book w;
     struct asteria_knobs knobs;
     uint64_t id;
     float distance;
     const float query[16] = { 1 };
-    asteria_world_open(&w, "address_bits=2,caprg=false", INDEX_F32, 16, 400, 1);
+    book_open(&w, "address_bits=2,caprg=false", INDEX_F32, 16, 400, 1);
     param_defaults(asteria_ops.knobs, &knobs);
     knobs.beam = 4;
     const struct search_request request = { { query, 1, 16, INDEX_F32 }, 1, &knobs, NULL, 1 };
     struct search_result result = { .ids = &id, .distances = &distance };
     assert_int_equal(asteria_search(w.index, &request, &result), ERR_ARGUMENT);
     assert_non_null(strstr(w.bench.error.text, "build it with caprg = true"));
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 static void test_heuristic_switches(void **state)
 {
-    struct asteria_world w;
-    struct asteria_knobs knobs = world_knobs();
+    struct book w;
+    struct asteria_knobs knobs = search_knobs();
     open_clustered(&w, 4000, 64, 40);
     knobs.nprobe = 3;
     const struct switched plain = with(&w, &knobs);
@@ -280,67 +269,50 @@ static void test_heuristic_switches(void **state)
     knobs.probe_order = ORDER_SCORE;
     const struct switched estimated = with(&w, &knobs);
     assert_true(estimated.counts.exact == 0);
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 /* exact = false: distances are estimates near the true ones. */
 static void test_estimated_distances(void **state)
 {
-    struct asteria_world w;
+    struct book w;
     uint64_t ids[10];
     float distances[10];
-    struct asteria_knobs knobs = world_knobs();
+    struct asteria_knobs knobs = search_knobs();
     double off = 0;
     open_clustered(&w, 2000, 32, 20);
     knobs.exact = false;
     knobs.nprobe = EVERY;
     for (size_t q = 0; q < 20; q++) {
-        const void *query = world_row(&w, 2000 + q);
-        world_search(&w, query, 1, 10, &knobs, NULL, 1, ids, distances);
+        const void *query = book_row(&w, 2000 + q);
+        book_search(&w, query, 1, 10, &knobs, NULL, 1, ids, distances);
         for (size_t i = 0; i < 10; i++) {
             assert_true(i == 0 || distances[i] >= distances[i - 1]);
             off += fabs((double)distances[i] -
-                        (double)asteria_distance(&w.bench.env, query, world_row(&w, ids[i])));
+                        (double)asteria_distance(&w.bench.env, query, book_row(&w, ids[i])));
         }
     }
     assert_true(off > 0 && off / 200 < .2);
-    asteria_world_close(&w);
-}
-
-static void test_threads_and_repeats(void **state)
-{
-    enum { N = 64, K = 10 };
-    struct asteria_world w;
-    uint64_t one[N * K], two[N * K];
-    float near[N * K], far[N * K];
-    struct asteria_knobs knobs = world_knobs();
-    open_clustered(&w, 3000, 32, N);
-    knobs.beam = 16;
-    knobs.rerank = 30;
-    world_search(&w, world_row(&w, 3000), N, K, &knobs, NULL, 1, one, near);
-    world_search(&w, world_row(&w, 3000), N, K, &knobs, NULL, 2, two, far);
-    assert_memory_equal(one, two, sizeof one);
-    assert_memory_equal(near, far, sizeof near);
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 /* A search computes far fewer distances than a scan. */
 static void test_distances_are_few(void **state)
 {
     enum { N = 20000, QUERIES = 60 };
-    struct asteria_world w;
+    struct book w;
     struct work work;
-    struct asteria_knobs knobs = world_knobs();
+    struct asteria_knobs knobs = search_knobs();
     open_clustered(&w, N, 64, QUERIES);
     double recall = 0;
     for (knobs.nprobe = 2; recall < .95; knobs.nprobe += 2) {
         assert_true(knobs.nprobe <= 64);
-        recall = world_recall(&w, world_row(&w, N), QUERIES, 10, &knobs, &work);
+        recall = book_recall(&w, book_row(&w, N), QUERIES, 10, &knobs, &work);
     }
     if (work.distances / QUERIES > N / 20)
         fail_msg("recall %.3f takes %.0f distances a query of %d rows", recall,
                  work.distances / QUERIES, N);
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 static int count_found(void *to, size_t query, uint64_t id, float distance)
@@ -352,15 +324,15 @@ static int count_found(void *to, size_t query, uint64_t id, float distance)
 /* Bounds save work of a range search and change no answer. */
 static void test_bounds_spare_distances(void **state)
 {
-    struct asteria_world w;
-    struct asteria_knobs knobs = world_knobs();
+    struct book w;
+    struct asteria_knobs knobs = search_knobs();
     struct work work[2];
     size_t n[2] = { 0 };
-    world_open(&w, world_defaults(), INDEX_F32, 32, 1000, 1);
-    asteria_world_train(&w, 0, 1000);
-    asteria_world_insert(&w, 0, 1000);
+    book_open_with(&w, search_params(), INDEX_F32, 32, 1000, 1);
+    book_train(&w, 0, 1000);
+    book_add(&w, 0, 1000);
     for (int all = 0; all < 2; all++) {
-        const struct range_request request = { rows_from(&w, 0, 8), .05, &knobs, NULL, 1 };
+        const struct range_request request = { book_vectors(&w, 0, 8), .05, &knobs, NULL, 1 };
         struct range_result result = { .found = count_found, .to = &n[all] };
         knobs.use_b1 = knobs.use_b2 = knobs.use_b3 = !all;
         assert_ok(asteria_ops.range(w.index, &request, &result), &w.bench.error);
@@ -369,14 +341,13 @@ static void test_bounds_spare_distances(void **state)
     assert_true(n[0] >= 8 && n[0] == n[1]);
     assert_true(work[1].distances >= 8 * 1000);
     assert_true(work[0].distances < work[1].distances / 4);
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_certified),
-        cmocka_unit_test(test_heuristic_of_all),
+        cmocka_unit_test(test_exact),
         cmocka_unit_test(test_orders),
         cmocka_unit_test(test_every_bucket_in_order),
         cmocka_unit_test(test_candidates),
@@ -385,7 +356,6 @@ int main(void)
         cmocka_unit_test(test_beam_without_graph),
         cmocka_unit_test(test_heuristic_switches),
         cmocka_unit_test(test_estimated_distances),
-        cmocka_unit_test(test_threads_and_repeats),
         cmocka_unit_test(test_distances_are_few),
         cmocka_unit_test(test_bounds_spare_distances),
     };

@@ -1,4 +1,4 @@
-/* test_updates.c - rows that move from model to model, slots that are used again, links. Histories
+/* test_updates.c - rows that move from model to model, slots side by side, links. Histories
  * of changes are contract/test_contract, with training among them contract/test_set. */
 #include "tests/unit/asteria/support.h"
 
@@ -6,30 +6,30 @@
 
 static void test_untrained(void **state)
 {
-    struct asteria_world w;
+    struct book w;
     bool more = true;
 
-    asteria_world_open(&w, "", INDEX_F32, 32, 100, 1);
-    assert_code(asteria_world_try_insert(&w, 0, 3), ERR_UNTRAINED, &w.bench.error);
-    assert_code(asteria_ops.train(w.index, rows_from(&w, 0, 0)), ERR_ARGUMENT, &w.bench.error);
+    book_open(&w, "", INDEX_F32, 32, 100, 1);
+    assert_code(book_insert(&w, 0, 3), ERR_UNTRAINED, &w.bench.error);
+    assert_code(asteria_ops.train(w.index, book_vectors(&w, 0, 0)), ERR_ARGUMENT, &w.bench.error);
     /* Fewer rows than bits of a word. */
-    assert_code(asteria_ops.train(w.index, rows_from(&w, 0, 2)), ERR_ARGUMENT, &w.bench.error);
+    assert_code(asteria_ops.train(w.index, book_vectors(&w, 0, 2)), ERR_ARGUMENT, &w.bench.error);
     assert_ok(asteria_ops.maintain(w.index, 0, &more), &w.bench.error);
     assert_false(more);
-    assert_code(asteria_world_try_insert(&w, 0, 3), ERR_UNTRAINED, &w.bench.error);
-    asteria_world_check(&w);
-    asteria_world_train(&w, 0, 100);
-    asteria_world_insert(&w, 0, 50);
+    assert_code(book_insert(&w, 0, 3), ERR_UNTRAINED, &w.bench.error);
+    book_expect_sound(&w);
+    book_train(&w, 0, 100);
+    book_add(&w, 0, 50);
     /* A failed training keeps the present model. */
-    assert_code(asteria_ops.train(w.index, rows_from(&w, 0, 2)), ERR_ARGUMENT, &w.bench.error);
-    asteria_world_check(&w);
-    asteria_world_search(&w, 3);
-    asteria_world_close(&w);
+    assert_code(asteria_ops.train(w.index, book_vectors(&w, 0, 2)), ERR_ARGUMENT, &w.bench.error);
+    book_expect_sound(&w);
+    book_expect_answers(&w, 3);
+    book_close(&w);
 }
 
 static void refuse(const char *settings)
 {
-    struct asteria_params params = asteria_world_params(settings);
+    struct asteria_params params = params_with(settings);
     struct test_bench bench;
     struct index *index = NULL;
 
@@ -56,34 +56,34 @@ static size_t rows_of(const struct asteria *a, unsigned generation)
 /* Stopped after any step, with changes in between, the index stays valid and exact. */
 static void reencode_by(uint64_t budget, bool change)
 {
-    struct asteria_world w;
+    struct book w;
     size_t halfway = 0;
 
-    asteria_world_open(&w, "address_bits=4", INDEX_F32, 24, 1200, 1);
+    book_open(&w, "address_bits=4", INDEX_F32, 24, 1200, 1);
     const struct asteria *a = state_of(&w);
-    asteria_world_train(&w, 0, 300);
-    asteria_world_insert(&w, 0, 800);
-    asteria_world_maintain_all(&w);
-    asteria_world_train(&w, 400, 500);
+    book_train(&w, 0, 300);
+    book_add(&w, 0, 800);
+    book_maintain_all(&w);
+    book_train(&w, 400, 500);
     assert_int_equal(rows_of(a, !a->now), 800);
-    for (w.step = 0; asteria_world_maintain(&w, budget); w.step++) {
-        assert_true(w.step < 20000);
-        if (w.step % 16 == 0 || a->generations[!a->now]) {
-            asteria_world_check(&w);
-            asteria_world_search(&w, 1);
+    for (size_t step = 0; book_maintain(&w, budget); step++) {
+        assert_true(step < 20000);
+        if (step % 16 == 0 || a->generations[!a->now]) {
+            book_expect_sound(&w);
+            book_expect_answers(&w, 1);
         }
         halfway += rows_of(a, 0) > 0 && rows_of(a, 1) > 0;
-        if (change && w.step < 300)
-            asteria_world_insert(&w, 800 + w.step, 1);
+        if (change && step < 300)
+            book_add(&w, 800 + step, 1);
         if (change)
-            asteria_world_remove(&w, w.step % 800, 1, 1);
+            book_remove_each(&w, step % 800, 1, 1);
     }
     assert_true(halfway > 0);
     assert_null(a->generations[!a->now]);
     assert_int_equal(a->generations[a->now]->model->fitted.version, 2);
-    asteria_world_check(&w);
-    asteria_world_search(&w, 5);
-    asteria_world_close(&w);
+    book_expect_sound(&w);
+    book_expect_answers(&w, 5);
+    book_close(&w);
 }
 
 static void test_reencoding(void **state)
@@ -97,18 +97,18 @@ static void test_reencoding(void **state)
 static void test_reencoding_of_the_dead(void **state)
 {
     enum { DEAD = 6 };
-    struct asteria_world w;
+    struct book w;
     size_t dead = 0;
 
-    asteria_world_open(&w, "address_bits=4", INDEX_F32, 24, 800, 1);
+    book_open(&w, "address_bits=4", INDEX_F32, 24, 800, 1);
     const struct asteria *a = state_of(&w);
-    asteria_world_train(&w, 0, 300);
-    asteria_world_insert(&w, 0, 800);
-    asteria_world_maintain_all(&w);
-    asteria_world_train(&w, 300, 500);
-    asteria_world_remove(&w, 100, DEAD, 1);
-    asteria_world_maintain_all(&w);
-    asteria_world_check(&w);
+    book_train(&w, 0, 300);
+    book_add(&w, 0, 800);
+    book_maintain_all(&w);
+    book_train(&w, 300, 500);
+    book_remove_each(&w, 100, DEAD, 1);
+    book_maintain_all(&w);
+    book_expect_sound(&w);
     assert_null(a->generations[!a->now]);
     const struct asteria_model *m = a->generations[a->now]->model;
     float *z = calloc(m->rotation->out_dim, sizeof *z);
@@ -130,128 +130,81 @@ static void test_reencoding_of_the_dead(void **state)
     }
     assert_int_equal(dead, DEAD);
     free(z);
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 /* A third model is not fitted while two exist. */
 static void test_models_in_a_row(void **state)
 {
-    struct asteria_world w;
+    struct book w;
 
-    asteria_world_open(&w, "address_bits=4", INDEX_U8, 24, 900, 1);
+    book_open(&w, "address_bits=4", INDEX_U8, 24, 900, 1);
     for (uint32_t version = 1; version <= 4; version++) {
-        asteria_world_train(&w, 0, 300 + 100 * version);
-        asteria_world_insert(&w, 200 * (version - 1), 200);
+        book_train(&w, 0, 300 + 100 * version);
+        book_add(&w, 200 * (version - 1), 200);
         assert_int_equal(state_of(&w)->generations[state_of(&w)->now]->model->fitted.version,
                          version);
-        asteria_world_check(&w);
-        asteria_world_search(&w, 2);
+        book_expect_sound(&w);
+        book_expect_answers(&w, 2);
     }
-    asteria_world_close(&w);
-}
-
-static void test_retrain_share(void **state)
-{
-    struct asteria_world w;
-
-    asteria_world_open(&w, "retrain_share=.5", INDEX_F32, 24, 1000, 1);
-    const struct asteria *a = state_of(&w);
-    asteria_world_train(&w, 0, 400);
-    asteria_world_insert(&w, 0, 150);
-    asteria_world_maintain_all(&w);
-    assert_int_equal(a->generations[a->now]->model->fitted.version, 1);
-    asteria_world_insert(&w, 150, 100);
-    asteria_world_maintain_all(&w);
-    assert_int_equal(a->generations[a->now]->model->fitted.version, 2);
-    assert_null(a->generations[!a->now]);
-    assert_int_equal(a->fitted_rows, 250);
-    asteria_world_check(&w);
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 /* ---------------------------------------------------------------------------------- slots */
 
-static void reuse_slots(const char *settings)
-{
-    struct asteria_world w;
-    size_t slots = 0;
-
-    asteria_world_open(&w, settings, INDEX_F32, 16, 600, 1);
-    asteria_world_train(&w, 0, 300);
-    for (w.step = 0; w.step < 4; w.step++) {
-        asteria_world_insert(&w, 0, 600);
-        if (w.step == 0)
-            slots = state_of(&w)->n_slots;
-        asteria_world_remove(&w, 0, 600, 1);
-        asteria_world_maintain_all(&w);
-        asteria_world_check(&w);
-    }
-    assert_int_equal(slots, 600);
-    assert_int_equal(state_of(&w)->n_slots, slots);
-    assert_int_equal(state_of(&w)->n_free, slots);
-    asteria_world_close(&w);
-}
-
-static void test_slots_are_used_again(void **state)
-{
-    reuse_slots("");
-    reuse_slots("caprg=false");
-    reuse_slots("code=none,address_bits=18");
-}
-
 /* Rows of a bucket inserted together get consecutive slots. */
 static void test_slots_side_by_side(void **state)
 {
-    struct asteria_world w;
+    struct book w;
 
-    asteria_world_open(&w, "address_bits=4,caprg=false", INDEX_F32, 16, 600, 2);
-    asteria_world_train(&w, 0, 300);
-    asteria_world_insert(&w, 0, 600);
+    book_open(&w, "address_bits=4,caprg=false", INDEX_F32, 16, 600, 2);
+    book_train(&w, 0, 300);
+    book_add(&w, 0, 600);
     const struct asteria *a = state_of(&w);
     for (uint32_t slot = 0; slot < 600; slot++)
         assert_true(slot == 0 || a->places[slot].bucket == a->places[slot - 1].bucket ||
                     a->places[slot].position == 0);
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 static void test_links(void **state)
 {
     static const char *const settings[] = { "link_policy=insert", "link_policy=maintain" };
-    struct asteria_world w;
+    struct book w;
 
     for (size_t i = 0; i < 2; i++) {
-        asteria_world_open(&w, settings[i], INDEX_F32, 16, 300, 1);
-        asteria_world_train(&w, 0, 300);
-        asteria_world_insert(&w, 0, 300);
+        book_open(&w, settings[i], INDEX_F32, 16, 300, 1);
+        book_train(&w, 0, 300);
+        book_add(&w, 0, 300);
         assert_int_equal(asteria_caprg_count(state_of(&w)->graph).queued, i == 0 ? 0 : 300);
-        asteria_world_check(&w);
-        asteria_world_maintain_all(&w);
+        book_expect_sound(&w);
+        book_maintain_all(&w);
         assert_int_equal(asteria_caprg_count(state_of(&w)->graph).queued, 0);
         assert_true(asteria_caprg_count(state_of(&w)->graph).edges > 900);
-        asteria_world_close(&w);
+        book_close(&w);
     }
 }
 
 /* The codes of the centres, which searches order buckets by, are up to date. */
 static void test_codes_of_centres(void **state)
 {
-    struct asteria_world w;
+    struct book w;
     struct asteria_knobs knobs;
     uint64_t id, versions = 0, before = 0;
     float distance;
 
-    asteria_world_open(&w, "code=none,address_bits=12,caprg=false", INDEX_F32, 24, 900, 2);
+    book_open(&w, "code=none,address_bits=12,caprg=false", INDEX_F32, 24, 900, 2);
     const struct asteria *a = state_of(&w);
     param_defaults(asteria_ops.knobs, &knobs);
-    asteria_world_train(&w, 0, 300);
-    for (w.step = 0; w.step < 9; w.step++) {
-        const struct search_request request = { rows_from(&w, w.step, 1), 1, &knobs, NULL, 1 };
+    book_train(&w, 0, 300);
+    for (size_t step = 0; step < 9; step++) {
+        const struct search_request request = { book_vectors(&w, step, 1), 1, &knobs, NULL, 1 };
         struct search_result result = { .ids = &id, .distances = &distance };
 
-        if (w.step < 8)
-            asteria_world_insert(&w, 100 * w.step, 100);
+        if (step < 8)
+            book_add(&w, 100 * step, 100);
         else
-            asteria_world_maintain_all(&w);
+            book_maintain_all(&w);
         assert_ok(asteria_ops.search(w.index, &request, &result), &w.bench.error);
         const struct asteria_generation *g = a->generations[a->now];
         const uint64_t coded = atomic_load(&g->coded_version);
@@ -263,22 +216,16 @@ static void test_codes_of_centres(void **state)
         before = coded;
     }
     assert_true(versions > 3 || w.bench.env.kernels->isa == ISA_SCALAR);
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_untrained),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_reencoding),
-        cmocka_unit_test(test_reencoding_of_the_dead),
-        cmocka_unit_test(test_models_in_a_row),
-        cmocka_unit_test(test_retrain_share),
-        cmocka_unit_test(test_slots_are_used_again),
-        cmocka_unit_test(test_slots_side_by_side),
-        cmocka_unit_test(test_links),
-        cmocka_unit_test(test_codes_of_centres),
+        cmocka_unit_test(test_untrained),       cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_reencoding),      cmocka_unit_test(test_reencoding_of_the_dead),
+        cmocka_unit_test(test_models_in_a_row), cmocka_unit_test(test_slots_side_by_side),
+        cmocka_unit_test(test_links),           cmocka_unit_test(test_codes_of_centres),
     };
     return test_run("asteria updates", tests);
 }

@@ -56,30 +56,9 @@ static void test_names_bound_distances(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------ duplicates */
-
-static void test_one_code_under_many_ids(void **state)
+static void test_adversaries(void **state)
 {
-    enum { N = 100000 };
-    struct code_tree t;
-    uint64_t *codes = calloc(N, sizeof *codes);
-    assert_non_null(codes);
-    tree_begin(&t, &hwtree_ops, "leaf_capacity=10");
-    for (size_t i = 0; i < N; i++)
-        codes[i] = UINT64_C(0x123456789abcdef0) ^ (i % 1000 == 0);
-    tree_insert(&t, codes, N);
-    tree_check(&t);
-    assert_int_equal(tree_stat(&t, "leaves"), 2);
-    assert_int_equal(tree_stat(&t, "depth"), 6);
-    tree_compare(&t, codes[1], 0, 0);
-    tree_compare(&t, codes[1], 1, 1);
-    tree_remove(&t, N / 2);
-    tree_check(&t);
-    tree_compare(&t, codes[0], 1, 1);
-    tree_remove(&t, t.n);
-    tree_check(&t);
-    tree_end(&t);
-    free(codes);
+    tree_adversaries(&hwtree_ops, "leaf_capacity=10", 100000);
 }
 
 /* ------------------------------------------------------------------------ memory */
@@ -116,11 +95,12 @@ static void test_memory_is_given_back(void **state)
 
 static void test_nodes_merge(void **state)
 {
+    enum { N = 6000 }; /* some 117 have 16 bits in each half, more than a leaf has */
+    static uint64_t codes[N];
     struct code_tree t;
-    uint64_t codes[3000];
     tree_begin(&t, &hwtree_ops, "leaf_capacity=64");
-    test_fill_b64(&t.rng, codes, 3000, 0);
-    tree_insert(&t, codes, 3000);
+    test_fill_b64(&t.rng, codes, N, 0);
+    tree_insert(&t, codes, N);
     tree_compare(&t, codes[0], 0, 64);
     assert_true(t.computed <= (double)t.n);
     assert_true(tree_stat(&t, "depth") >= 2);
@@ -203,7 +183,7 @@ int main(void)
         cmocka_unit_test(test_names_bound_distances),
         cmocka_unit_test(test_blocks),
         cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_one_code_under_many_ids),
+        cmocka_unit_test(test_adversaries),
         cmocka_unit_test(test_memory_is_given_back),
         cmocka_unit_test(test_nodes_merge),
         cmocka_unit_test(test_no_memory),

@@ -68,26 +68,10 @@ static void test_duplicates(void **state)
     }
 }
 
-/* 100 000 ids of one code: the cost of insertion and deletion does not grow with the bucket. */
-static void test_one_code(void **state)
+/* Of one code, too: the cost of insertion and deletion does not grow with the bucket. */
+static void test_adversaries(void **state)
 {
-    enum { IDS = 100000 };
-    struct code_tree t;
-    uint64_t *codes = calloc(IDS, sizeof *codes);
-    assert_non_null(codes);
-    for (size_t i = 0; i < IDS; i++)
-        codes[i] = 77;
-    tree_begin(&t, &mih_ops, settings[1]);
-    const size_t empty = mem_live(&t.bench.mem);
-    tree_insert(&t, codes, IDS);
-    tree_check(&t);
-    tree_remove(&t, IDS / 2);
-    tree_check(&t);
-    tree_remove(&t, IDS / 2);
-    tree_check(&t);
-    assert_int_equal(mem_live(&t.bench.mem), empty);
-    tree_end(&t);
-    free(codes);
+    tree_adversaries(&mih_ops, settings[1], 100000);
 }
 
 /* After each failed allocation exactly the rows that were reported as inserted are stored. */
@@ -227,7 +211,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_histories),        cmocka_unit_test(test_reads_little),
-        cmocka_unit_test(test_duplicates),       cmocka_unit_test(test_one_code),
+        cmocka_unit_test(test_duplicates),       cmocka_unit_test(test_adversaries),
         cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_blocks),
         cmocka_unit_test(test_blocks_that_stay),
     };

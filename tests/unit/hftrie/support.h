@@ -21,7 +21,6 @@ static inline void hf_open(struct code_tree *w, const char *options, uint64_t st
 {
     tree_begin(w, &hftrie_ops, options);
     w->rng = rng_at(test_seed(), stream);
-    w->more_work = w->scans_equal_as_one = true;
 }
 
 /* A trie: mode is standard or fast. */

@@ -1,5 +1,6 @@
 /* test_hftrie.c - the trie under changes: random histories, equal codes, memory, files. */
 #include "algorithms/common/durable/store_file.h"
+#include "src/structure/json.h"
 #include "tests/unit/hftrie/support.h"
 
 static const int64_t all_bits[] = { 1, 2, 4, 8 };
@@ -18,63 +19,18 @@ static void test_histories(void **state)
         }
 }
 
-/* A hundred thousand codes, enough for chained leaves and full node lists. */
-static void test_many(void **state)
+/* A hundred thousand codes, enough for chained leaves and full node lists; one code under most ids. */
+static void test_adversaries(void **state)
 {
     for (size_t b = 0; b < 4; b++) {
-        struct code_tree w;
-        hf_open_trie(&w, "standard", all_bits[b], 10, 110 + b);
-        hf_insert(&w, HF_UNIFORM, 60000);
-        hf_insert(&w, HF_CLUSTERED, 40000);
-        tree_check(&w);
-        for (unsigned radius = 0; radius <= 64; radius += 4)
-            tree_compare(&w, w.codes[rng_below(&w.rng, w.n)], radius, radius);
-        tree_remove(&w, 90000);
-        tree_check(&w);
-        tree_compare(&w, w.codes[0], 14, 14);
-        tree_end(&w);
+        char options[100];
+        (void)snprintf(options, sizeof options, "mode=standard,chunk_bits=%d,leaf_capacity=10",
+                       (int)all_bits[b]);
+        tree_adversaries(&hftrie_ops, options, 100000);
     }
 }
 
 /* ------------------------------------------------------------------------ equal codes */
-
-/* One code under 100 000 ids, among others; then removed in the order of insertion, in
- * reverse, or at random. */
-static void test_one_code_many_ids(void **state)
-{
-    enum { EQUAL = 100000 };
-    uint64_t *codes = malloc(EQUAL * sizeof *codes);
-    assert_non_null(codes);
-    for (int order = 0; order < 3; order++)
-        for (size_t b = 0; b < 4; b++) {
-            struct code_tree w;
-            hf_open_trie(&w, "standard", all_bits[b], 10, 120);
-            hf_insert(&w, HF_UNIFORM, 500);
-            for (size_t i = 0; i < EQUAL; i++)
-                codes[i] = 77;
-            tree_insert(&w, codes, EQUAL);
-            tree_check(&w);
-            const uint64_t near[] = { 76, 77, 77 ^ UINT64_C(1) << 63 };
-            tree_insert(&w, near, 3);
-            tree_check(&w);
-            tree_compare(&w, 77, 0, 0);
-            tree_compare(&w, 76, 1, 1);
-            for (size_t i = 0; order == 0 && i < w.n / 2; i++) {
-                const uint64_t id = w.ids[i], code = w.codes[i];
-                w.ids[i] = w.ids[w.n - 1 - i];
-                w.codes[i] = w.codes[w.n - 1 - i];
-                w.ids[w.n - 1 - i] = id;
-                w.codes[w.n - 1 - i] = code;
-            }
-            (order == 2 ? tree_remove : tree_remove_last)(&w, EQUAL / 2);
-            tree_check(&w);
-            tree_compare(&w, 77, 3, 3);
-            tree_remove_last(&w, w.n);
-            tree_check(&w);
-            tree_end(&w);
-        }
-    free(codes);
-}
 
 /* Codes that differ in the last bit only, with more on one side than a leaf holds: each insertion
  * on the other side splits them, each removal there merges them. */
@@ -277,59 +233,39 @@ static void test_check_finds(void **state)
     tree_end(&w);
 }
 
-struct shown {
-    size_t depth, nodes, leaves, codes;
-};
-
-static bool count_node(void *to, const char *kind, uint64_t number)
+/* Counts what is shown below a node at a level; as many bits lead to a node as its level says. */
+static void count_shown(const json_t *node, size_t level, size_t *nodes, size_t *leaves,
+                        size_t *codes)
 {
-    struct shown *s = to;
-    s->depth++;
-    s->nodes += strcmp(kind, "node") == 0;
-    s->leaves += strcmp(kind, "leaf") == 0;
-    return true;
+    const char *kind = json_string_value(json_object_get(node, "kind"));
+    const json_t *values = json_object_get(node, "values"), *child;
+    const char *prefix = json_string_value(json_object_get(values, "prefix"));
+    size_t i;
+    assert_true(!prefix || strlen(prefix) == level - 1);
+    *nodes += strcmp(kind, "node") == 0;
+    *leaves += strcmp(kind, "leaf") == 0;
+    *codes += (size_t)json_number_value(json_object_get(values, "live"));
+    json_array_foreach(json_object_get(node, "children"), i, child)
+        count_shown(child, level + 1, nodes, leaves, codes);
 }
-
-static void count_leave(void *to)
-{
-    ((struct shown *)to)->depth--;
-}
-
-static void count_number(void *to, const char *name, double value)
-{
-    struct shown *s = to;
-    s->codes += strcmp(name, "live") == 0 ? (size_t)value : 0;
-}
-
-/* As many bits lead to a node as its depth says. */
-static void check_prefix(void *to, const char *name, const char *value)
-{
-    const struct shown *s = to;
-    assert_string_equal(name, "prefix");
-    assert_int_equal(strlen(value), s->depth - 2);
-}
-
-static void skip_ids(void *to, const char *name, const uint64_t *ids, size_t n) {}
 
 static void test_inspect(void **state)
 {
     struct code_tree w;
-    struct shown none = { 0 }, s = { 0 };
-    struct structure_sink sink = { .enter = count_node,
-                                   .leave = count_leave,
-                                   .number = count_number,
-                                   .text = check_prefix,
-                                   .ids = skip_ids,
-                                   .to = &none };
     hf_open_trie(&w, "standard", 1, 3, 190);
-    assert_int_equal(hftrie_ops.inspect(w.index.index, &sink), OK);
-    assert_int_equal(none.nodes + none.leaves, 0);
-    hf_insert_mixture(&w, 50);
-    sink.to = &s;
-    assert_int_equal(hftrie_ops.inspect(w.index.index, &sink), OK);
-    assert_int_equal(s.nodes, tree_stat(&w, "nodes"));
-    assert_int_equal(s.leaves, tree_stat(&w, "leaves"));
-    assert_int_equal(s.codes, w.n);
+    for (size_t i = 0; i < 2; i++) {
+        struct structure_json shown;
+        size_t nodes = 0, leaves = 0, codes = 0;
+        structure_json_begin(&shown, 0, false);
+        const struct structure_sink sink = structure_json_sink(&shown);
+        assert_int_equal(hftrie_ops.inspect(w.index.index, &sink), OK);
+        count_shown(shown.root, 0, &nodes, &leaves, &codes);
+        assert_int_equal(nodes, tree_stat(&w, "nodes"));
+        assert_int_equal(leaves, tree_stat(&w, "leaves"));
+        assert_int_equal(codes, w.n);
+        json_decref(shown.root);
+        hf_insert_mixture(&w, 50);
+    }
     tree_end(&w);
 }
 
@@ -355,17 +291,11 @@ static void test_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_one_code_many_ids),
-        cmocka_unit_test(test_last_bit),
-        cmocka_unit_test(test_no_thrashing),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_reload_keeps_shape),
-        cmocka_unit_test(test_impossible_files),
-        cmocka_unit_test(test_check_finds),
-        cmocka_unit_test(test_inspect),
-        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_histories),        cmocka_unit_test(test_adversaries),
+        cmocka_unit_test(test_last_bit),         cmocka_unit_test(test_no_thrashing),
+        cmocka_unit_test(test_memory),           cmocka_unit_test(test_reload_keeps_shape),
+        cmocka_unit_test(test_impossible_files), cmocka_unit_test(test_check_finds),
+        cmocka_unit_test(test_inspect),          cmocka_unit_test(test_options),
     };
     return test_run("hftrie", tests);
 }

@@ -16,14 +16,23 @@ struct bed {
     float *x;
     bool *alive;  /* by slot */
     double noise; /* bounds are exact * (1 + [0, noise)) + [0, noise) / 10 */
-    size_t exact_calls, exact_fails_at, n_exact, n_upper;
+    size_t exact_calls, exact_fails_at;
     size_t n_gone;
 };
 
-static inline int remove_node(struct asteria_caprg *g, uint32_t x)
+static inline const uint32_t *bed_edges(const struct bed *b, uint32_t x, size_t *n)
 {
-    asteria_caprg_remove(g, x);
-    return OK;
+    const uint32_t *links = caprg_links(b->graph, x);
+
+    for (*n = 0; *n < b->degree && links[*n] != CAPRG_NONE;)
+        ++*n;
+    return links;
+}
+
+static inline void bed_remove(struct bed *b, uint32_t x)
+{
+    asteria_caprg_remove(b->graph, x);
+    b->alive[x] = false;
 }
 
 static inline float bed_true(const struct bed *b, const float *a, const float *c)
@@ -42,7 +51,6 @@ static inline int bed_exact(void *to, uint32_t x, const uint32_t *others, size_t
 
     if (++b->exact_calls == b->exact_fails_at)
         return fail(&b->bench.error, ERR_IO, "a row that cannot be read");
-    b->n_exact += n;
     assert_true(n > 0);
     for (size_t i = 0; i < n; i++) {
         assert_true(others[i] < b->n && others[i] != x && b->alive[others[i]]);
@@ -53,12 +61,11 @@ static inline int bed_exact(void *to, uint32_t x, const uint32_t *others, size_t
 
 static inline float bed_upper(void *to, uint32_t x, uint32_t y)
 {
-    struct bed *b = to;
+    const struct bed *b = to;
     const float exact = bed_true(b, bed_row(b, x), bed_row(b, y));
     const uint64_t mixed = rng_mix(x < y ? x : y, x < y ? y : x);
     const double share = (double)(mixed >> 11) * 0x1p-53;
 
-    b->n_upper++;
     return b->noise > 0 ? (float)(exact * (1 + b->noise * share) + b->noise * share / 10) : exact;
 }
 
@@ -77,10 +84,10 @@ static inline void bed_gone(void *to, uint32_t slot)
     size_t n;
 
     assert_false(b->alive[slot]);
-    (void)asteria_caprg_edges(b->graph, slot, &n);
+    (void)bed_edges(b, slot, &n);
     assert_int_equal(n, 0);
     for (uint32_t x = 0; x < b->n; x++) {
-        const uint32_t *edges = asteria_caprg_edges(b->graph, x, &n);
+        const uint32_t *edges = bed_edges(b, x, &n);
 
         assert_false(caprg_has(edges, n, slot));
     }
@@ -117,19 +124,15 @@ static inline void bed_close(struct bed *b)
 }
 
 /* Nodes are rows that are alive. */
-static inline void bed_check_graph(struct bed *b, const struct asteria_caprg *g)
+static inline void bed_check(struct bed *b)
 {
+    const struct asteria_caprg *g = b->graph;
     assert_ok(asteria_caprg_check(g, &b->bench.error), &b->bench.error);
     for (uint32_t x = 0; x < g->n_slots; x++) {
         const enum asteria_caprg_standing standing = asteria_caprg_standing(g, x);
         if (standing != CAPRG_UNKNOWN)
             assert_int_equal(standing == CAPRG_ALIVE, x < b->n && b->alive[x]);
     }
-}
-
-static inline void bed_check(struct bed *b)
-{
-    bed_check_graph(b, b->graph);
 }
 
 /* Puts all live rows but x, or a random part of them, into pool. */

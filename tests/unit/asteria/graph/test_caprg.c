@@ -128,7 +128,7 @@ static void test_equal_rows(void **state)
         bed_check(&b);
         for (uint32_t x = 0; x < b.n; x++) {
             size_t n, others = 0;
-            const uint32_t *edges = asteria_caprg_edges(b.graph, x, &n);
+            const uint32_t *edges = bed_edges(&b, x, &n);
 
             assert_true(n > 0 && n <= 8);
             for (size_t i = 0; i < n; i++)
@@ -136,8 +136,7 @@ static void test_equal_rows(void **state)
             assert_true(others > 0 || kinds == 1);
         }
         for (uint32_t x = 0; x < b.n; x += 2) {
-            b.alive[x] = false;
-            assert_ok(remove_node(b.graph, x), &b.bench.error);
+            bed_remove(&b, x);
         }
         assert_ok(asteria_caprg_forget(b.graph, 0, &more), &b.bench.error);
         assert_false(more);
@@ -196,8 +195,7 @@ static void step(struct bed *b, uint32_t *pool)
                                         bed_pool(b, pending, rng_unit(&b->rng), pool)),
                       &b->bench.error);
     } else if (b->alive[x]) {
-        assert_ok(remove_node(b->graph, x), &b->bench.error);
-        b->alive[x] = false;
+        bed_remove(b, x);
     } else if (b->graph->states[x] == 0) {
         const size_t n = bed_pool(b, x, .5, pool);
 
@@ -257,8 +255,7 @@ static void test_in_neighbours_are_joined(void **state)
     }
     bed_build(&b);
     for (uint32_t x = 20; x < 34; x++) { /* a gap wider than the edges of one node */
-        assert_ok(remove_node(b.graph, x), &b.bench.error);
-        b.alive[x] = false;
+        bed_remove(&b, x);
     }
     for (size_t i = 0; i < 2; i++) {
         struct nearest s; /* removed nodes are passed through, then bridged */
@@ -290,8 +287,7 @@ static void test_sweeps_are_of_many(void **state)
     for (uint32_t x = 0; x < 11; x++) {
         assert_int_equal(b.n_gone, 0);
         assert_int_equal(asteria_caprg_count(b.graph).edges, edges);
-        assert_ok(remove_node(b.graph, 60 * x), &b.bench.error);
-        b.alive[60 * x] = false;
+        bed_remove(&b, 60 * x);
         assert_ok(asteria_caprg_forget(b.graph, 0, &more), &b.bench.error);
         assert_false(more);
         bed_check(&b);
@@ -301,28 +297,27 @@ static void test_sweeps_are_of_many(void **state)
     bed_close(&b);
 }
 
-/* A change that fails at any allocation or any read of rows leaves a sound graph, in which x waits to
+/* Linking x fails at any allocation or any read of rows, which leaves a sound graph, in which x waits to
    be linked; then it succeeds. Returns the number of failures. */
-static size_t fail_everywhere(struct bed *b, int (*change)(struct bed *, uint32_t), uint32_t x,
-                              bool of_rows)
+static size_t fail_everywhere(struct bed *b, uint32_t x, bool of_rows)
 {
     for (size_t i = 1; i < 200; i++) {
+        uint32_t pool[400];
         size_t edges;
 
-        atomic_store(&b->bench.mem.calls, 0);
-        atomic_store(&b->bench.mem.failed, false);
         b->exact_calls = 0;
-        b->bench.mem.fail_at = of_rows ? 0 : i;
         b->exact_fails_at = of_rows ? i : 0;
-        const int rc = change(b, x);
-        const bool hit = of_rows ? b->exact_calls >= i : atomic_load(&b->bench.mem.failed);
-        b->bench.mem.fail_at = b->exact_fails_at = 0;
+        test_fail_allocation(&b->bench.mem, of_rows ? SIZE_MAX / 2 : i, false);
+        const int rc = asteria_caprg_add(b->graph, x, pool, bed_pool(b, x, 1, pool));
+        const bool lacked = test_allocations_succeed(&b->bench.mem);
+        const bool hit = of_rows ? b->exact_calls >= i : lacked;
+        b->exact_fails_at = 0;
         assert_int_equal(rc != OK, hit);
         if (rc == OK)
             return i - 1;
         assert_code(rc, of_rows ? ERR_IO : ERR_NO_MEMORY, &b->bench.error);
         assert_ok(asteria_caprg_check(b->graph, &b->bench.error), &b->bench.error);
-        (void)asteria_caprg_edges(b->graph, x, &edges);
+        (void)bed_edges(b, x, &edges);
         assert_int_equal(edges, 0);
         assert_false(b->graph->states[x] & CAPRG_NODE);
     }
@@ -330,39 +325,21 @@ static size_t fail_everywhere(struct bed *b, int (*change)(struct bed *, uint32_
     return 0;
 }
 
-static int add_to_all(struct bed *b, uint32_t x)
-{
-    uint32_t pool[400];
-
-    return asteria_caprg_add(b->graph, x, pool, bed_pool(b, x, 1, pool));
-}
-
-static int remove_one(struct bed *b, uint32_t x)
-{
-    return remove_node(b->graph, x);
-}
-
 static void test_failures(void **state)
 {
     struct bed b;
-    size_t of_adding[2] = { 0 }, of_removing = 0;
+    size_t failed[2] = { 0 };
 
     bed_open(&b, 300, 6, 4, 8);
     for (uint32_t x = 0; x < b.n; x++) {
         if (x % 2)
             asteria_caprg_queue(b.graph, x);
         b.alive[x] = true;
-        of_adding[x % 4 < 2] += fail_everywhere(&b, add_to_all, x, x % 4 < 2);
-        bed_check(&b);
-    }
-    for (uint32_t x = 0; x < b.n; x += 3) {
-        of_removing += fail_everywhere(&b, remove_one, x, false);
-        b.alive[x] = false;
+        failed[x % 4 < 2] += fail_everywhere(&b, x, x % 4 < 2);
         bed_check(&b);
     }
     /* More failures than a node's own pool has: nodes to be pruned fail, too. */
-    assert_true(of_adding[0] > 5 && of_adding[1] > 150);
-    assert_int_equal(of_removing, 0);
+    assert_true(failed[0] > 5 && failed[1] > 150);
     bed_close(&b);
 }
 
@@ -382,12 +359,11 @@ static void test_queue(void **state)
     assert_int_equal(asteria_caprg_pending(b.graph), 0);
     assert_ok(asteria_caprg_add(b.graph, 0, pool, 7), &b.bench.error);
     assert_int_equal(asteria_caprg_pending(b.graph), 1);
-    (void)asteria_caprg_edges(b.graph, 0, &n);
+    (void)bed_edges(&b, 0, &n);
     assert_true(n >= 1 && n <= 3);
     bed_check(&b);
-    b.alive[1] = b.alive[2] = false;
-    assert_ok(remove_node(b.graph, 1), &b.bench.error);
-    assert_ok(remove_node(b.graph, 2), &b.bench.error);
+    bed_remove(&b, 1);
+    bed_remove(&b, 2);
     assert_int_equal(asteria_caprg_pending(b.graph), 3);
     assert_ok(asteria_caprg_add(b.graph, 3, pool, 0), &b.bench.error);
     assert_int_equal(asteria_caprg_pending(b.graph), CAPRG_NONE);

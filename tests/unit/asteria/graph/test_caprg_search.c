@@ -1,4 +1,5 @@
-/* test_caprg_search.c - beam search in CAPRG, and the graph in a file. */
+/* test_caprg_search.c - beam search in CAPRG, and damaged files of the graph. That a graph read equals the
+   one written is test_store.c's. */
 #include "tests/unit/asteria/graph/caprg.h"
 #include "tests/unit/asteria/sections.h"
 
@@ -94,8 +95,7 @@ static void test_recall_under_churn(void **state)
     for (size_t round = 0; round < 4; round++) {
         for (uint32_t x = 0; x < b.n; x++)
             if (rng_unit(&b.rng) < .6) {
-                assert_ok(remove_node(b.graph, x), &b.bench.error);
-                b.alive[x] = false;
+                bed_remove(&b, x);
             }
         bed_check(&b);
         assert_true(recall(&b, 160, 60, 4, &scored) >= .95);
@@ -144,8 +144,8 @@ static void test_walks_end(void **state)
     asteria_caprg_search(b.graph, &b.scratch, seeds, scores, 3, &walk);
     assert_int_equal(walk.hops, 3 + 2);
     size_t n7, n3;
-    (void)asteria_caprg_edges(b.graph, 7, &n7);
-    (void)asteria_caprg_edges(b.graph, 3, &n3);
+    (void)bed_edges(&b, 7, &n7);
+    (void)bed_edges(&b, 3, &n3);
     assert_true(walk.scored > 5 && walk.scored <= 5 + n7 + n3);
 
     /* The beam keeps the least scores: with the negated slot as score the search reaches
@@ -165,20 +165,16 @@ static void test_walks_end(void **state)
 
 static struct part_file file;
 
-static void write_graph(const struct asteria_caprg *g)
+static int write_and_read(struct bed *b)
 {
-    asteria_caprg_write(g, part_file_write(&file));
+    struct asteria_caprg *g = NULL;
+
+    asteria_caprg_write(b->graph, part_file_write(&file));
     part_file_written(&file);
-}
-
-static int read_graph(struct bed *b, struct asteria_caprg **g, size_t degree)
-{
-    struct store_reader *r = part_file_read(&file);
-    int rc = asteria_caprg_create(g, &b->bench.env, degree, &b->rows);
-
-    if (rc == OK && (rc = asteria_caprg_read(*g, r)) != OK)
-        asteria_caprg_destroy(*g);
-    store_close(r);
+    assert_ok(asteria_caprg_create(&g, &b->bench.env, b->degree, &b->rows), &b->bench.error);
+    const int rc = asteria_caprg_read(g, part_file_read(&file));
+    asteria_caprg_destroy(g);
+    store_close(&file.reader);
     return rc;
 }
 
@@ -190,14 +186,12 @@ static void make_all_kinds(struct bed *b)
     b->n -= 10; /* to be queued */
     bed_build(b);
     for (uint32_t x = 0; x < b->n; x += 4) {
-        assert_ok(remove_node(b->graph, x), &b->bench.error);
-        b->alive[x] = false;
+        bed_remove(b, x);
     }
     assert_ok(asteria_caprg_forget(b->graph, 100, &more), &b->bench.error);
     assert_true(more && b->graph->n_leaving > 0 && b->graph->cursor > 0);
     for (uint32_t x = 1; x < b->n; x += 16) {
-        assert_ok(remove_node(b->graph, x), &b->bench.error);
-        b->alive[x] = false;
+        bed_remove(b, x);
     }
     assert_ok(asteria_caprg_reserve(b->graph, b->n + 40), &b->bench.error);
     for (size_t i = 0; i < 10; i++, b->n++) {
@@ -207,109 +201,46 @@ static void make_all_kinds(struct bed *b)
     assert_true(asteria_caprg_count(b->graph).deferred > 0);
 }
 
-static size_t count_deferred(const struct asteria_caprg *g, uint32_t y)
-{
-    size_t n = 0;
-
-    for (uint32_t cell = g->first_deferred[y]; cell != CAPRG_NONE; cell = g->deferred[cell].next)
-        n++;
-    return n;
-}
-
-static void compare(struct bed *b, const struct asteria_caprg *a, const struct asteria_caprg *c)
-{
-    const struct asteria_caprg_counts x = asteria_caprg_count(a), y = asteria_caprg_count(c);
-
-    assert_memory_equal(&x, &y, sizeof x);
-    for (uint32_t i = 0; i < b->n; i++) {
-        size_t n, m;
-        const uint32_t *of_a = asteria_caprg_edges(a, i, &n), *of_c = asteria_caprg_edges(c, i, &m);
-
-        assert_int_equal(n, m);
-        assert_memory_equal(of_a, of_c, n * sizeof *of_a);
-        assert_int_equal(a->states[i], c->states[i]);
-        assert_int_equal(count_deferred(a, i), count_deferred(c, i));
-    }
-}
-
-/* Deferred back-links to rows removed since, in the last slots: the graph can still be read. */
-static void test_files_of_deferred(void **state)
-{
-    struct bed b;
-    struct asteria_caprg *read = NULL;
-    bool more = true;
-
-    bed_open(&b, 300, 6, 5, 8);
-    part_file_begin(&file, &b.bench);
-    bed_build(&b);
-    for (uint32_t x = 200; x < b.n; x++) {
-        assert_ok(remove_node(b.graph, x), &b.bench.error);
-        b.alive[x] = false;
-    }
-    for (uint64_t spent = 0; more; spent = 0)
-        more = asteria_caprg_sweep(b.graph, 2, 50, &spent);
-    assert_int_equal(b.n_gone, 100);
-    assert_true(asteria_caprg_count(b.graph).deferred > 0);
-    bed_check(&b);
-    write_graph(b.graph);
-    assert_ok(read_graph(&b, &read, 5), &b.bench.error);
-    assert_ok(asteria_caprg_reserve(read, b.graph->n_slots), &b.bench.error);
-    compare(&b, b.graph, read);
-    asteria_caprg_destroy(read);
-    part_file_end(&file);
-    bed_close(&b);
-}
-
 /* A damaged graph is refused, whatever part is damaged. */
 static void test_damaged_files(void **state)
 {
     struct bed b;
-    struct asteria_caprg *read;
-    struct asteria_caprg *g;
 
     bed_open(&b, 300, 6, 5, 8);
     part_file_begin(&file, &b.bench);
     make_all_kinds(&b);
-    g = b.graph;
-    const size_t cursor = g->cursor;
-    const uint32_t late = g->removed[g->n_removed - 1];
-    uint32_t x = (uint32_t)cursor + 1;
+    struct asteria_caprg *g = b.graph;
+    uint32_t x = (uint32_t)g->cursor + 1, y = 0;
     while (g->states[x] != CAPRG_NODE || caprg_links(g, x)[1] == CAPRG_NONE)
         x++;
-    uint32_t *links = caprg_links(g, x), keep[5];
-    memcpy(keep, links, sizeof keep);
-#define REFUSED(set, undo)                                                  \
-    do {                                                                    \
-        set;                                                                \
-        write_graph(g);                                                     \
-        assert_code(read_graph(&b, &read, 5), ERR_CORRUPT, &b.bench.error); \
-        undo;                                                               \
-    } while (0)
-    REFUSED(links[0] = x, links[0] = keep[0]);
-    REFUSED(links[0] = keep[1], links[0] = keep[0]);
-    REFUSED(links[0] = 4000, links[0] = keep[0]);
-    REFUSED(links[0] = 320, links[0] = keep[0]);
-    REFUSED(links[0] = CAPRG_NONE, links[0] = keep[0]);
-    REFUSED(g->states[x] = 0, g->states[x] = CAPRG_NODE);
-    REFUSED(g->states[x] = 64, g->states[x] = CAPRG_NODE);
-    REFUSED(g->states[x] = CAPRG_NODE | CAPRG_QUEUED, g->states[x] = CAPRG_NODE);
-    REFUSED(g->states[x] = CAPRG_REMOVED, g->states[x] = CAPRG_NODE);
-    REFUSED(g->removed[g->n_removed - 1] = g->removed[g->n_removed - 2],
-            g->removed[g->n_removed - 1] = late);
-    REFUSED(g->removed[0] = 4000, g->removed[0] = 0);
-    REFUSED(g->n_leaving--, g->n_leaving++);
-    REFUSED(g->cursor = g->n_slots, g->cursor = cursor);
-    uint32_t y = 0;
     while (g->first_deferred[y] == CAPRG_NONE)
         y++;
-    const uint32_t first_deferred = g->deferred[g->first_deferred[y]].x;
-    REFUSED(g->deferred[g->first_deferred[y]].x = y,
-            g->deferred[g->first_deferred[y]].x = first_deferred);
-    REFUSED(g->deferred[g->first_deferred[y]].x = 4000,
-            g->deferred[g->first_deferred[y]].x = first_deferred);
-    write_graph(g);
-    assert_ok(read_graph(&b, &read, 5), &b.bench.error);
-    asteria_caprg_destroy(read);
+    uint32_t *links = caprg_links(g, x);
+    struct asteria_caprg_deferred *deferred = &g->deferred[g->first_deferred[y]];
+#define REFUSED(thing, value)                                         \
+    do {                                                              \
+        const __typeof__(thing) was = (thing);                        \
+        (thing) = (value);                                            \
+        assert_code(write_and_read(&b), ERR_CORRUPT, &b.bench.error); \
+        (thing) = was;                                                \
+    } while (0)
+    REFUSED(links[0], x);
+    REFUSED(links[0], links[1]);
+    REFUSED(links[0], 4000);
+    REFUSED(links[0], 320);
+    REFUSED(links[0], CAPRG_NONE);
+    REFUSED(g->states[x], 0);
+    REFUSED(g->states[x], 64);
+    REFUSED(g->states[x], CAPRG_NODE | CAPRG_QUEUED);
+    REFUSED(g->states[x], CAPRG_REMOVED);
+    REFUSED(g->removed[g->n_removed - 1], g->removed[g->n_removed - 2]);
+    REFUSED(g->removed[0], 4000);
+    REFUSED(g->n_leaving, was - 1);
+    REFUSED(g->cursor, g->n_slots);
+    REFUSED(deferred->x, y);
+    REFUSED(deferred->x, 4000);
+#undef REFUSED
+    assert_ok(write_and_read(&b), &b.bench.error);
     part_file_end(&file);
     bed_close(&b);
 }
@@ -321,7 +252,6 @@ int main(void)
         cmocka_unit_test(test_wide_beam_finds_all),
         cmocka_unit_test(test_recall_under_churn),
         cmocka_unit_test(test_walks_end),
-        cmocka_unit_test(test_files_of_deferred),
         cmocka_unit_test(test_damaged_files),
     };
     return test_run("asteria_caprg_search", tests);

@@ -6,7 +6,6 @@
 
 #include "algorithms/asteria/residual/internal.h"
 #include "algorithms/common/durable/store_file.h"
-#include "src/data/synthetic/synthetic.h"
 
 enum rows_kind {
     ROWS_ANISOTROPIC, /* unit rows, deviations 1 / (1 + j) */
@@ -45,23 +44,6 @@ static inline float *rows_make(struct rng *r, enum rows_kind kind, size_t n, siz
             row[j] = kind == ROWS_SHIFTED ? 3 + 0.01f * row[j] : row[j];
         }
     }
-    return rows;
-}
-
-/* Unit rows of 324 dimensions with a common mean and a spectrum of power law, as descriptors and
-   embeddings have. */
-static inline float *rows_embedded(uint64_t seed, size_t n, size_t *dim)
-{
-    const struct synthetic_params how = {
-        .rows = (int64_t)n, .dim = 324, .exponent = 1, .mean_cosine = 0.75
-    };
-    struct source *source;
-    struct error err = { 0 };
-    assert_ok(synthetic_open(SYNTHETIC_SPHERE, &how, seed, &source, &err), &err);
-    *dim = source->dim;
-    float *rows = floats(n * *dim);
-    assert_ok(source_read_f32(source, 0, n, rows, &err), &err);
-    source_close(source);
     return rows;
 }
 

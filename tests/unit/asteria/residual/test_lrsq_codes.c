@@ -174,37 +174,6 @@ static void test_recall(void **state)
     free(rows);
 }
 
-static void test_recall_embedded(void **state)
-{
-    enum { N = 10000, QUERIES = 100 };
-    size_t dim = 0;
-    float *rows = rows_embedded(test_seed(), N + QUERIES, &dim);
-    struct test_bench b;
-    struct asteria_rotation *rotation = NULL;
-    const struct asteria_rotation_options how = { .kind = ROTATION_HADAMARD,
-                                                  .m = 1,
-                                                  .rank = dim,
-                                                  .blocks = 1,
-                                                  .seed = test_seed(),
-                                                  .passes = 1 };
-    test_bench_begin(&b, INDEX_F32, INDEX_COS, dim, 1);
-    assert_ok(asteria_rotation_train(&rotation, &b.env, &how, rows, N, NULL), &b.error);
-    float *z = floats((N + QUERIES) * rotation->out_dim);
-    for (size_t i = 0; i < N + QUERIES; i++)
-        asteria_rotation_apply(rotation, b.env.kernels, rows + i * dim, z + i * rotation->out_dim);
-    const struct asteria_lrsq_options o = { rotation->out_dim, 24, 8, false, 1 };
-    struct coded c;
-    coded_begin(&c, &o, z, N, rotation->out_dim);
-    const double recall = recall_of(&c, QUERIES);
-    print_message("recall of full-rank codes, embedded: %.4f\n", recall);
-    assert_true(recall >= 0.97); /* .984 to .995 by the seed */
-    coded_end(&c);
-    asteria_rotation_destroy(&b.env, rotation);
-    test_bench_end(&b);
-    free(rows);
-    free(z);
-}
-
 /* Float products with axes are off by at most the blur, which is small. */
 static void test_blur(void **state)
 {
@@ -281,39 +250,6 @@ static void test_ways(void **state)
         coded_end(&c);
     }
     free(rows);
-}
-
-static void test_small(void **state)
-{
-    static const size_t dims[] = { 1, 2, 7, 32, 100 }, counts[] = { 1, 2, 40 };
-    struct rng r = rng_at(test_seed(), 8);
-    for (size_t at = 0; at < 5 * 3 * ROWS_KINDS * 2; at++) {
-        const size_t dim = dims[at % 5], n = counts[at / 5 % 3];
-        const enum rows_kind kind = (enum rows_kind)(at / 15 % ROWS_KINDS);
-        const bool pca = at / 15 / ROWS_KINDS;
-        float *rows = rows_make(&r, kind, n, dim), *others = rows_make(&r, kind, 20, dim);
-        for (size_t rank = 1; rank <= dim; rank += dim == 1 ? 1 : dim - 1) {
-            const struct asteria_lrsq_options o = { rank, 24, 4 + (double)(at % 5), pca, 1 };
-            struct coded c;
-            coded_begin(&c, &o, rows, n, dim);
-            assert_true(c.l->rank <= rank && asteria_lrsq_bytes(c.l) >= sizeof *c.l);
-            void *code = floats(c.l->code_bytes / 4);
-            for (size_t i = 0; i < 20; i++) {
-                asteria_lrsq_query(c.l, others + i * dim, c.query);
-                asteria_lrsq_put(c.l, others + (i * 7) % 20 * dim, code);
-                const struct asteria_lrsq_distance d = asteria_lrsq_bounds(c.l, c.query, code);
-                const double exact =
-                    distance_of(others + i * dim, others + (i * 7) % 20 * dim, dim);
-                assert_true((double)d.lower <= exact && exact <= (double)d.upper);
-                assert_ok(asteria_lrsq_check(c.l, others + (i * 7) % 20 * dim, code, &c.b.error),
-                          &c.b.error);
-            }
-            free(code);
-            coded_end(&c);
-        }
-        free(rows);
-        free(others);
-    }
 }
 
 static void test_halves(void **state)
@@ -421,12 +357,11 @@ static void test_rounding(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_widths),          cmocka_unit_test(test_constants),
-        cmocka_unit_test(test_errors_fall),     cmocka_unit_test(test_water_filling),
-        cmocka_unit_test(test_recall),          cmocka_unit_test(test_blur),
-        cmocka_unit_test(test_recall_embedded), cmocka_unit_test(test_ways),
-        cmocka_unit_test(test_small),           cmocka_unit_test(test_halves),
-        cmocka_unit_test(test_check),           cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_widths),      cmocka_unit_test(test_constants),
+        cmocka_unit_test(test_errors_fall), cmocka_unit_test(test_water_filling),
+        cmocka_unit_test(test_recall),      cmocka_unit_test(test_blur),
+        cmocka_unit_test(test_ways),        cmocka_unit_test(test_halves),
+        cmocka_unit_test(test_check),       cmocka_unit_test(test_rounding),
     };
     return test_run("asteria_lrsq_codes", tests);
 }

@@ -41,13 +41,14 @@ static double distance(const float *a, const float *b, size_t n)
 }
 
 /* |q - x|^2 is the PCA codes' distance + e_q^2, with an error of at most 2 e_q e_x and a mean
-   error near zero. */
-static void test_distances(void **state)
+   error near zero. The axes are the strongest ones: they keep most of the variance. A centre has the
+   mean rest. */
+static void test_pca_code(void **state)
 {
     static struct case_of c;
     struct asteria_pca_code *o = NULL;
     float q[RANK + 1], x[RANK + 1];
-    double off = 0, size = 0;
+    double off = 0, size = 0, rests = 0, kept = 0;
 
     begin(&c);
     assert_ok(asteria_pca_code_fit(&o, &c.bench.env, RANK, c.rows[0], ROWS), &c.bench.error);
@@ -71,39 +72,23 @@ static void test_distances(void **state)
         }
     }
     assert_true(fabs(off) < .1 * size);
+    for (size_t j = 0; j < ROWS; j++) {
+        rests += (double)asteria_pca_code_make(o, c.bench.env.kernels, c.rows[j], PCA_CODE_ROW, x) /
+                 ROWS;
+        for (size_t i = 0; i < RANK; i++)
+            kept += (double)(x[i] * x[i]) / ROWS;
+    }
+    assert_true(fabs(rests - (double)*o->rest) < 1e-4);
+    assert_true(kept > 10 * rests * rests);
+    (void)asteria_pca_code_make(o, c.bench.env.kernels, c.rows[0], PCA_CODE_CENTRE, x);
+    assert_true(x[RANK] == *o->rest);
     asteria_pca_code_destroy(&c.bench.env, o);
     assert_int_equal(mem_live(&c.bench.mem), 0);
     test_bench_end(&c.bench);
 }
 
-/* The axes are the strongest ones: they keep most of the variance. A centre has the mean rest. */
-static void test_axes(void **state)
-{
-    static struct case_of c;
-    struct asteria_pca_code *o = NULL;
-    float x[RANK + 1];
-    double rest = 0, kept = 0;
-
-    begin(&c);
-    assert_ok(asteria_pca_code_fit(&o, &c.bench.env, RANK, c.rows[0], ROWS), &c.bench.error);
-    for (size_t j = 0; j < ROWS; j++) {
-        rest += (double)asteria_pca_code_make(o, c.bench.env.kernels, c.rows[j], PCA_CODE_ROW, x);
-        for (size_t i = 0; i < RANK; i++)
-            kept += (double)(x[i] * x[i]);
-    }
-    assert_true(fabs(rest / ROWS - (double)*o->rest) < 1e-4);
-    assert_true(kept / ROWS > 10 * (rest / ROWS) * (rest / ROWS));
-    (void)asteria_pca_code_make(o, c.bench.env.kernels, c.rows[0], PCA_CODE_CENTRE, x);
-    assert_true(x[RANK] == *o->rest);
-    asteria_pca_code_destroy(&c.bench.env, o);
-    test_bench_end(&c.bench);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_distances),
-        cmocka_unit_test(test_axes),
-    };
-    return test_run("asteria_outline", tests);
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_pca_code) };
+    return test_run("asteria_pca_code", tests);
 }

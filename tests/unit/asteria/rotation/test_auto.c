@@ -1,5 +1,6 @@
 /* test_auto.c - rotation = auto: the choice between the learned butterfly and principal axes. */
 #include "kernels/kernels.h"
+#include "src/structure/json.h"
 #include "tests/unit/asteria/model.h"
 #include "tests/unit/asteria/support.h"
 
@@ -105,13 +106,9 @@ static void picks(void (*fill)(struct rng *, float *), enum asteria_rotation_kin
     free(rows);
 }
 
-static void test_falling(void **state)
+static void test_choice(void **state)
 {
     picks(fill_falling, ROTATION_PCA, ROTATION_BOR);
-}
-
-static void test_corners(void **state)
-{
     picks(fill_corners, ROTATION_BOR, ROTATION_PCA);
 }
 
@@ -131,68 +128,14 @@ static void test_few_expected(void **state)
     free(rows);
 }
 
-/* The same seed gives the same choice and model, with any number of threads. */
-static void test_same(void **state)
-{
-    const struct asteria_params p = auto_params();
-    struct test_bench b[2];
-    struct asteria_model *model[2];
-    float *rows = made_rows(1, N, fill_corners);
-    for (size_t i = 0; i < 2; i++) {
-        begin(&b[i], i ? 3 : 1);
-        model[i] = fitted(&b[i], &p, 9, rows, N, NULL);
-    }
-    assert_int_equal(model[0]->rotation->kind, model[1]->rotation->kind);
-    assert_memory_equal(model[0]->fitted.costs, model[1]->fitted.costs,
-                        sizeof model[0]->fitted.costs);
-    same_words(model[0], model[1], &b[0], rows, 200);
-    for (size_t i = 0; i < 2; i++) {
-        asteria_model_destroy(&b[i].env, model[i]);
-        test_bench_end(&b[i]);
-    }
-    free(rows);
-}
-
 /* ----------------------------------------------------------------------------------- an index */
 
-static bool current; /* the generation that rows are inserted into */
-static char shown[16];
-
-static bool enter(void *to, const char *kind, uint64_t number)
-{
-    return strcmp(kind, "asteria") == 0 || strcmp(kind, "generation") == 0;
-}
-
-static void take_text(void *to, const char *name, const char *text)
-{
-    if (strcmp(name, "state") == 0)
-        current = strcmp(text, "current") == 0;
-    if (current && strcmp(name, "rotation") == 0)
-        (void)snprintf(shown, sizeof shown, "%s", text);
-}
-
-static void ignore_number(void *to, const char *name, double value) {}
-
-static void ignore_vector(void *to, const char *name, const float *v, size_t n) {}
-
-static void ignore_ids(void *to, const char *name, const uint64_t *ids, size_t n) {}
-
-static void ignore_leave(void *to) {}
-
-static void expect_shown(struct index *index, enum asteria_rotation_kind kind, const char *name)
+static void expect_chosen(struct index *index, enum asteria_rotation_kind kind)
 {
     const double bor = test_stat(index, "rotation_cost_bor"),
                  pca = test_stat(index, "rotation_cost_pca");
-    const struct structure_sink sink = { .enter = enter,
-                                         .leave = ignore_leave,
-                                         .number = ignore_number,
-                                         .text = take_text,
-                                         .vector = ignore_vector,
-                                         .ids = ignore_ids };
     assert_true(test_stat(index, "rotation") == (double)kind && bor > 0 && pca > 0);
     assert_true((bor <= pca) == (kind == ROTATION_BOR));
-    assert_int_equal(asteria_ops.inspect(index, &sink), OK);
-    assert_string_equal(shown, name);
 }
 
 /* Training again may choose the other rotation, which has another number of outputs: rows of both
@@ -200,36 +143,39 @@ static void expect_shown(struct index *index, enum asteria_rotation_kind kind, c
 static void test_choice_changes(void **state)
 {
     enum { ROWS = 1500 };
-    struct asteria_world w;
-    char dir[PATH_MAX];
-    struct index *saved = NULL;
+    struct book w;
     float *first = made_rows(1, N, fill_corners), *second = made_rows(2, N, fill_falling);
 
-    asteria_world_open(&w, "rotation=auto,code=none,train_steps=400,batch=128,address_bits=6",
-                       INDEX_F32, DIM, 2 * ROWS, 2);
+    book_open(&w, "rotation=auto,code=none,train_steps=400,batch=128,address_bits=6", INDEX_F32,
+              DIM, 2 * ROWS, 2);
     w.bench.env.expected_n = 100000;
     state_of(&w)->base.env.expected_n = 100000;
     float *rows = (float *)(void *)w.rows;
     memcpy(rows, first, ROWS * DIM * sizeof *rows);
     memcpy(rows + ROWS * DIM, second, ROWS * DIM * sizeof *rows);
-    asteria_world_train(&w, 0, ROWS);
-    asteria_world_insert(&w, 0, ROWS);
-    expect_shown(w.index, ROTATION_BOR, "bor");
-    asteria_world_train(&w, ROWS, ROWS);
-    expect_shown(w.index, ROTATION_PCA, "pca");
-    asteria_world_insert(&w, ROWS, ROWS);
-    asteria_world_search(&w, 20);
-    asteria_world_check(&w);
-    asteria_world_maintain_all(&w);
-    asteria_world_search(&w, 20);
-    asteria_world_check(&w);
-    test_dir_make_in_memory(dir);
-    assert_ok(asteria_ops.save(w.index, dir), &w.bench.error);
-    assert_ok(asteria_ops.load(&saved, &w.bench.env, dir), &w.bench.error);
-    expect_shown(saved, ROTATION_PCA, "pca");
-    asteria_ops.destroy(saved);
-    test_dir_remove(dir);
-    asteria_world_close(&w);
+    book_train(&w, 0, ROWS);
+    book_add(&w, 0, ROWS);
+    expect_chosen(w.index, ROTATION_BOR);
+    book_train(&w, ROWS, ROWS);
+    expect_chosen(w.index, ROTATION_PCA);
+    book_add(&w, ROWS, ROWS);
+    book_expect_answers(&w, 20);
+    book_expect_sound(&w);
+    book_maintain_all(&w);
+    book_expect_answers(&w, 20);
+    book_expect_sound(&w);
+    assert_ok(asteria_ops.save(w.index, w.dir), &w.bench.error);
+    assert_ok(book_reload(&w, w.dir), &w.bench.error);
+    expect_chosen(w.index, ROTATION_PCA);
+    struct structure_json shown;
+    structure_json_begin(&shown, 0, false);
+    const struct structure_sink sink = structure_json_sink(&shown);
+    assert_int_equal(asteria_ops.inspect(w.index, &sink), OK);
+    char *text = json_dumps(shown.root, JSON_COMPACT);
+    assert_non_null(strstr(text, "\"rotation\":\"pca\""));
+    free(text);
+    json_decref(shown.root);
+    book_close(&w);
     free(first);
     free(second);
 }
@@ -237,8 +183,8 @@ static void test_choice_changes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_falling),        cmocka_unit_test(test_corners),
-        cmocka_unit_test(test_few_expected),   cmocka_unit_test(test_same),
+        cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_few_expected),
         cmocka_unit_test(test_choice_changes),
     };
     return test_run("asteria: rotation = auto", tests);

@@ -1,6 +1,64 @@
-/* test_rotation.c - rotations: all are isometries, training improves them.
+/* test_rotation.c - rotations: all are isometries; training improves them; dense ones have their kind's
+ * property. Samples without spread are test_model.c's.
  */
-#include "tests/unit/asteria/rotation/rotation.h"
+#include "algorithms/asteria/rotation/bor.h"
+#include "tests/support/testing.h"
+
+static const enum asteria_rotation_kind KINDS[] = { ROTATION_BOR, ROTATION_HADAMARD,
+                                                    ROTATION_IDENTITY, ROTATION_PCA, ROTATION_OPQ };
+enum { N_KINDS = sizeof KINDS / sizeof *KINDS };
+
+static float *floats(size_t n)
+{
+    float *p = aligned_alloc(64, (n * sizeof *p + 127) / 64 * 64);
+    assert_non_null(p);
+    return p;
+}
+
+/* Unit rows near a few random directions, plus noise in all: most of their length is in
+   these directions. */
+static float *some_rows(size_t n, size_t dim, uint64_t seed)
+{
+    struct rng r = rng_at(seed, 50);
+    const size_t few = dim < 6 ? dim : 6;
+    float *rows = floats(n * dim), *axes = floats(few * dim);
+    test_fill_f32(&r, axes, few, dim, 0, 1);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < dim; j++)
+            rows[i * dim + j] = (float)rng_normal(&r) + axes[j];
+        for (size_t a = 0; a < few; a++) {
+            const float along = (float)rng_normal(&r);
+            for (size_t j = 0; j < dim; j++)
+                rows[i * dim + j] += along * axes[a * dim + j];
+        }
+    }
+    test_normalise_f32(rows, n, dim);
+    free(axes);
+    return rows;
+}
+
+static struct asteria_rotation_options options_of(enum asteria_rotation_kind kind, size_t m)
+{
+    return (struct asteria_rotation_options){ .kind = kind,
+                                              .centre = true,
+                                              .m = m,
+                                              .rank = m,
+                                              .blocks = 2,
+                                              .seed = test_seed(),
+                                              .passes = 1,
+                                              .steps = 5,
+                                              .batch = 32,
+                                              .learning_rate = 1e-2,
+                                              .init = BOR_HADAMARD };
+}
+
+static struct asteria_rotation *
+trained(struct test_bench *b, const struct asteria_rotation_options *o, const float *rows, size_t n)
+{
+    struct asteria_rotation *t = NULL;
+    assert_ok(asteria_rotation_train(&t, &b->env, o, rows, n, NULL), &b->error);
+    return t;
+}
 
 static void test_isometry(void **state)
 {
@@ -10,13 +68,12 @@ static void test_isometry(void **state)
             for (int centre = 0; centre <= 1; centre++) {
                 const size_t dim = dims[d], n = 40;
                 struct test_bench b;
-                struct asteria_rotation *t;
                 struct asteria_rotation_options o = options_of(KINDS[k], dim < 4 ? 1 : 4);
                 float *rows = some_rows(n, dim, test_seed() + dim);
                 o.centre = centre;
                 o.passes = 1 + d % 2;
                 test_bench_begin(&b, INDEX_F32, INDEX_COS, dim, 1);
-                assert_ok(asteria_rotation_train(&t, &b.env, &o, rows, n, NULL), &b.error);
+                struct asteria_rotation *t = trained(&b, &o, rows, n);
                 assert_true(asteria_rotation_defect(t, b.env.kernels, test_seed(), 100) < 1e-5);
                 float *z = floats(2 * t->out_dim + 16), *y = z + (t->out_dim + 15) / 16 * 16;
                 double zero = 0;
@@ -48,12 +105,11 @@ static void test_centred(void **state)
     float *rows = some_rows(N, DIM, test_seed());
     for (size_t k = 0; k < N_KINDS; k++) {
         struct test_bench b;
-        struct asteria_rotation *t;
         const struct asteria_rotation_options o = options_of(KINDS[k], 8);
         double mean[32] = { 0 };
         float z[64] __attribute__((aligned(64)));
         test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
-        assert_ok(asteria_rotation_train(&t, &b.env, &o, rows, N, NULL), &b.error);
+        struct asteria_rotation *t = trained(&b, &o, rows, N);
         assert_int_equal(t->out_dim, 32);
         for (size_t i = 0; i < N; i++) {
             asteria_rotation_apply(t, b.env.kernels, rows + i * DIM, z);
@@ -105,14 +161,14 @@ static void test_training(void **state)
     float *rows = some_rows(N, DIM, test_seed());
     for (size_t i = 0; i < 3; i++) {
         struct test_bench b;
-        struct asteria_rotation *before, *after, *more;
+        struct asteria_rotation *after;
         struct asteria_rotation_report report, again;
         struct asteria_rotation_options o = options_of(ROTATION_BOR, M);
         o.init = inits[i];
         o.batch = 128;
         o.steps = 0;
         test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 2);
-        assert_ok(asteria_rotation_train(&before, &b.env, &o, rows, N, NULL), &b.error);
+        struct asteria_rotation *before = trained(&b, &o, rows, N), *more;
         o.steps = 300;
         assert_ok(asteria_rotation_train(&after, &b.env, &o, rows, N, &report), &b.error);
         assert_int_equal(report.steps, 300);
@@ -160,13 +216,139 @@ static void test_refusals(void **state)
     free(rows);
 }
 
+/* ------------------------------------------------------- what dense kinds promise: falling variances,
+   blocks of equal product */
+
+enum { MANY = 3000, WIDE = 48 };
+
+/* Variance i falls as 1 / (1 + i), along randomly rotated axes. */
+static float *spectrum(struct rng *r, struct test_bench *b)
+{
+    float *rows = floats(MANY * WIDE);
+    float axes[WIDE * WIDE], plain[WIDE];
+    asteria_dense_orthogonal(r, WIDE, axes);
+    for (size_t i = 0; i < MANY; i++) {
+        for (size_t j = 0; j < WIDE; j++)
+            plain[j] = (float)(rng_normal(r) * sqrt(1. / (1. + (double)j)));
+        b->env.kernels->ip_f32_1n(plain, axes, WIDE, WIDE, rows + i * WIDE);
+    }
+    test_normalise_f32(rows, MANY, WIDE);
+    return rows;
+}
+
+/* z of all rows, WIDE each. */
+static float *rotated(const struct test_bench *b, const struct asteria_rotation *t,
+                      const float *rows)
+{
+    float *z = floats(MANY * WIDE);
+    assert_int_equal(t->out_dim, WIDE);
+    for (size_t i = 0; i < MANY; i++)
+        asteria_rotation_apply(t, b->env.kernels, rows + i * WIDE, z + i * WIDE);
+    return z;
+}
+
+static void variances(const float *z, double *variance)
+{
+    for (size_t j = 0; j < WIDE; j++) {
+        double sum = 0;
+        for (size_t i = 0; i < MANY; i++)
+            sum += (double)z[i * WIDE + j] * z[i * WIDE + j];
+        variance[j] = sum / MANY;
+    }
+}
+
+static void test_pca(void **state)
+{
+    struct rng r = rng_at(test_seed(), 2);
+    struct test_bench b;
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, WIDE, 1);
+    float *rows = spectrum(&r, &b);
+    const struct asteria_rotation_options o = options_of(ROTATION_PCA, 12);
+    struct asteria_rotation *t = trained(&b, &o, rows, MANY);
+    float *z = rotated(&b, t, rows);
+    double variance[WIDE];
+    variances(z, variance);
+    for (size_t j = 1; j < WIDE; j++)
+        assert_true(variance[j] <= variance[j - 1] * 1.0001);
+    assert_true(variance[0] > 15 * variance[WIDE - 1]);
+    for (size_t j = 0; j < WIDE; j++) /* coordinates are uncorrelated: these are the axes */
+        for (size_t l = 0; l < j; l++) {
+            double sum = 0;
+            for (size_t i = 0; i < MANY; i++)
+                sum += (double)z[i * WIDE + j] * z[i * WIDE + l];
+            assert_true(fabs(sum / MANY) < 1e-3 * variance[0]);
+        }
+    free(z);
+    free(rows);
+    asteria_rotation_destroy(&b.env, t);
+    test_bench_end(&b);
+}
+
+/* log det of the covariance of `size` coordinates from `first` on. */
+static double log_det(const float *z, size_t first, size_t size)
+{
+    double a[WIDE][WIDE], sum = 0;
+    for (size_t j = 0; j < size; j++)
+        for (size_t l = 0; l <= j; l++) {
+            a[j][l] = 0;
+            for (size_t i = 0; i < MANY; i++)
+                a[j][l] += (double)z[i * WIDE + first + j] * z[i * WIDE + first + l] / MANY;
+        }
+    for (size_t j = 0; j < size; j++)
+        for (size_t l = 0; l <= j; l++) { /* Cholesky */
+            for (size_t i = 0; i < l; i++)
+                a[j][l] -= a[j][i] * a[l][i];
+            a[j][l] = l < j ? a[j][l] / a[l][l] : sqrt(a[j][j]);
+            sum += l == j ? 2 * log(a[j][j]) : 0;
+        }
+    return sum;
+}
+
+static void test_opq(void **state)
+{
+    enum { BLOCKS = 3, EACH = 8 };
+    struct rng r = rng_at(test_seed(), 4);
+    struct test_bench b;
+    double spread[2], least[2] = { INFINITY, INFINITY }, greatest[2] = { 0, 0 };
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, WIDE, 1);
+    float *rows = spectrum(&r, &b);
+    for (size_t i = 0; i < MANY * WIDE; i++) /* factors below 1 */
+        rows[i] *= 1e-3f;
+    for (int k = 0; k < 2; k++) {
+        struct asteria_rotation_options o = options_of(k ? ROTATION_OPQ : ROTATION_PCA, 12);
+        o.rank = BLOCKS * EACH;
+        o.blocks = BLOCKS;
+        struct asteria_rotation *t = trained(&b, &o, rows, MANY);
+        float *z = rotated(&b, t, rows);
+        double low = INFINITY, high = -INFINITY, variance[WIDE];
+        for (size_t i = 0; i < BLOCKS; i++) {
+            const double d = log_det(z, i * EACH, EACH);
+            low = fmin(low, d);
+            high = fmax(high, d);
+        }
+        spread[k] = high - low;
+        variances(z, variance);
+        for (size_t j = 0; j < BLOCKS * EACH; j++) {
+            least[k] = fmin(least[k], variance[j]);
+            greatest[k] = fmax(greatest[k], variance[j]);
+        }
+        free(z);
+        asteria_rotation_destroy(&b.env, t);
+    }
+    print_message("opq: log products of blocks are %.3f apart, %.3f on principal axes\n", spread[1],
+                  spread[0]);
+    assert_true(spread[1] < .15 * spread[0]);
+    assert_true(greatest[1] / least[1] < .7 * greatest[0] / least[0]); /* rotated within blocks */
+    free(rows);
+    test_bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_isometry),
-        cmocka_unit_test(test_centred),
-        cmocka_unit_test(test_training),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_isometry), cmocka_unit_test(test_centred),
+        cmocka_unit_test(test_training), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_pca),      cmocka_unit_test(test_opq),
     };
     return test_run("asteria_rotation", tests);
 }

@@ -14,12 +14,11 @@ enum { ROWS = 2000 };
    two for each part. */
 static void test_a_bucket_is_few_reads(void **state)
 {
-    struct asteria_world w;
+    struct book w;
 
-    asteria_world_open(&w, FEW_BUCKETS ",caprg=false,storage=tiered,cache_mb=0", INDEX_F32, 20,
-                       ROWS, 1);
-    asteria_world_train(&w, 0, 600);
-    asteria_world_insert(&w, 0, 300);
+    book_open(&w, FEW_BUCKETS ",caprg=false,storage=tiered,cache_mb=0", INDEX_F32, 20, ROWS, 1);
+    book_train(&w, 0, 600);
+    book_add(&w, 0, 300);
     struct asteria *a = state_of(&w);
     for (size_t round = 0; round < 2; round++) {
         struct asteria_generation *g = a->generations[a->now];
@@ -31,10 +30,10 @@ static void test_a_bucket_is_few_reads(void **state)
             assert_ok(asteria_bucket_rewrite(a, g, i), &w.bench.error);
         }
         assert_in_range(asteria_rows_reads(a->rows) - before, 1, most);
-        asteria_world_check(&w);
-        asteria_world_insert(&w, 300 + 850 * round, 850); /* one more run of slots */
+        book_expect_sound(&w);
+        book_add(&w, 300 + 850 * round, 850); /* one more run of slots */
     }
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 /* Distances to more rows than one read takes. */
@@ -44,12 +43,12 @@ static void test_distances_of_a_pool(void **state)
     static const char *const rows[] = { "storage=memory", "storage=tiered,cache_mb=0" };
 
     for (size_t i = 0; i < 2; i++) {
-        struct asteria_world w;
+        struct book w;
         uint32_t others[POOL];
         float distances[POOL];
-        asteria_world_open(&w, rows[i], INDEX_U8, 20, ROWS, 1);
-        asteria_world_train(&w, 0, 600);
-        asteria_world_insert(&w, 0, 1500);
+        book_open(&w, rows[i], INDEX_U8, 20, ROWS, 1);
+        book_train(&w, 0, 600);
+        book_add(&w, 0, 1500);
         const struct asteria *a = state_of(&w);
         const struct asteria_caprg_rows graph = asteria_graph_rows(state_of(&w));
         for (uint32_t j = 0; j < POOL; j++)
@@ -57,10 +56,10 @@ static void test_distances_of_a_pool(void **state)
         assert_ok(graph.exact(graph.to, 1499, others, POOL, distances), &w.bench.error);
         for (size_t j = 0; j < POOL; j++)
             assert_float_equal(distances[j],
-                               asteria_distance(&w.bench.env, world_row(&w, a->ids[1499]),
-                                                world_row(&w, a->ids[others[j]])),
+                               asteria_distance(&w.bench.env, book_row(&w, a->ids[1499]),
+                                                book_row(&w, a->ids[others[j]])),
                                1e-4);
-        asteria_world_close(&w);
+        book_close(&w);
     }
 }
 
@@ -69,12 +68,12 @@ static void test_distances_of_a_pool(void **state)
 enum { WIDE = 1024, CROWD = 1500, FEW = 6 };
 
 /* Reads of a search for the last rows, which were inserted when all frames were taken. */
-static uint64_t search_reads(struct asteria_world *w)
+static uint64_t search_reads(struct book *w)
 {
     uint64_t ids[FEW * 3];
     float distances[FEW * 3];
     struct asteria_knobs knobs;
-    const struct search_request request = { rows_from(w, CROWD - FEW, FEW), 3, &knobs, NULL, 1 };
+    const struct search_request request = { book_vectors(w, CROWD - FEW, FEW), 3, &knobs, NULL, 1 };
     struct search_result result = { .ids = ids, .distances = distances };
     const uint64_t before = asteria_rows_reads(state_of(w)->rows);
 
@@ -90,22 +89,22 @@ static uint64_t search_reads(struct asteria_world *w)
    the budget allows. */
 static void test_popular(void **state)
 {
-    const struct asteria_params params = asteria_world_params(
-        "rotation=hadamard,caprg=false,address_bits=6,storage=tiered,cache_mb=1");
-    struct asteria_world w;
+    const struct asteria_params params =
+        params_with("rotation=hadamard,caprg=false,address_bits=6,storage=tiered,cache_mb=1");
+    struct book w;
 
-    asteria_world_begin(&w, params, INDEX_F32, WIDE, CROWD, 1, 12);
-    asteria_world_fill(&w, 0, CROWD, 60, .05);
-    asteria_world_create(&w);
-    asteria_world_train(&w, 0, CROWD);
-    asteria_world_insert(&w, 0, CROWD);
+    book_begin_of(&w, &asteria_ops, params, INDEX_F32, WIDE, CROWD, 1, 12);
+    book_fill_units(&w, 0, CROWD, 60, .05);
+    book_create(&w);
+    book_train(&w, 0, CROWD);
+    book_add(&w, 0, CROWD);
     const uint64_t at_first = search_reads(&w);
-    asteria_world_maintain_all(&w);
+    book_maintain_all(&w);
     const uint64_t later = search_reads(&w);
     if (at_first < FEW || 2 * later > at_first)
         fail_msg("%" PRIu64 " reads at first, %" PRIu64 " later (seed %" PRIu64 ")", at_first,
                  later, test_seed());
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 int main(void)

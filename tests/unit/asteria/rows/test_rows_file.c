@@ -1,61 +1,58 @@
 /* test_rows_file.c - rows of the file are compared with their checksums, and its folder is locked. */
-#include "algorithms/asteria/rows/rows.h"
 #include "tests/support/index_folder.h"
-#include "tests/unit/asteria/store.h"
+#include "tests/unit/asteria/support.h"
 
-static void begin(struct asteria_world *w, int64_t wal)
+enum { ROWS = 200, K = 5 };
+
+static void begin(struct book *w, const char *settings)
 {
-    struct asteria_params params = small_params();
-
-    params.wal = wal;
-    params.storage = ASTERIA_ROWS_TIERED;
-    params.cache_mb = 0;
-    small_begin(w, INDEX_F32, params);
-    asteria_world_create(w);
-    asteria_world_train(w, 0, STORE_ROWS / 2);
-    asteria_world_insert(w, 0, 200);
+    book_open(w, settings, INDEX_F32, 12, ROWS, 1);
+    book_train(w, 0, ROWS);
+    book_add(w, 0, ROWS);
 }
 
 /* A changed byte is reported by a search, and by a save, which leaves the old snapshot. */
 static void test_damaged_rows(void **state)
 {
-    struct asteria_world s;
+    struct book w;
     char path[PATH_MAX];
-    struct small_answers answers;
-    const struct asteria_knobs knobs = small_knobs(2);
+    uint64_t ids[ROWS * K];
+    float distances[ROWS * K];
+    struct asteria_knobs knobs;
 
-    begin(&s, LOGGED_WRITTEN);
-    assert_true(snprintf(path, sizeof path, "%s/rows", s.dir) > 0);
+    begin(&w, "storage=tiered,cache_mb=0,wal=written,address_bits=4");
+    assert_true(snprintf(path, sizeof path, "%.4000s/rows", w.dir) > 0);
     struct bytes whole = bytes_read(path);
     whole.at[100] ^= 4;
     bytes_write(path, whole.at, whole.n);
-    const struct search_request request = { rows_from(&s, 0, STORE_ROWS), STORE_K, &knobs, NULL,
-                                            1 };
-    struct search_result result = { .ids = answers.ids, .distances = answers.distances };
-    assert_code(asteria_ops.search(s.index, &request, &result), ERR_CORRUPT, &s.bench.error);
-    const int rc = asteria_ops.save(s.index, s.dir);
-    assert_non_null(strstr(s.bench.error.text, "/rows"));
-    assert_code(rc, ERR_CORRUPT, &s.bench.error);
-    small_close(&s);
-    assert_ok(small_load(&s, s.dir), &s.bench.error);
-    small_expect(&s, "the rows of the snapshot and the log");
     free(whole.at);
-    asteria_world_close(&s);
+    test_set_options(asteria_ops.knobs, "mode=certified", ",", &knobs);
+    const struct search_request request = { book_vectors(&w, 0, ROWS), K, &knobs, NULL, 1 };
+    struct search_result result = { .ids = ids, .distances = distances };
+    assert_code(asteria_ops.search(w.index, &request, &result), ERR_CORRUPT, &w.bench.error);
+    const int rc = asteria_ops.save(w.index, w.dir);
+    assert_non_null(strstr(w.bench.error.text, "/rows"));
+    assert_code(rc, ERR_CORRUPT, &w.bench.error);
+    assert_ok(book_reload(&w, w.dir), &w.bench.error); /* the rows of the snapshot and the log */
+    book_expect_sound(&w);
+    book_expect_answers(&w, ROWS);
+    book_close(&w);
 }
 
 /* Also without a log: the file would be another index's. */
 static void test_locked_folder(void **state)
 {
-    struct asteria_world s, t;
+    static const char *const settings[] = { "storage=tiered,wal=none",
+                                            "storage=tiered,wal=written" };
 
-    for (int64_t wal = LOGGED_NONE; wal <= LOGGED_WRITTEN; wal++) {
-        begin(&s, wal);
-        small_begin(&t, INDEX_F32, s.params);
-        t.bench.env.dir = s.dir;
-        assert_code(asteria_ops.create(&t.index, &t.bench.env, &t.params), ERR_IO, &t.bench.error);
-        small_expect(&s, "undisturbed");
-        asteria_world_close(&t);
-        asteria_world_close(&s);
+    for (size_t i = 0; i < 2; i++) {
+        struct book w;
+        struct index *other;
+        begin(&w, settings[i]);
+        assert_code(asteria_ops.create(&other, &w.bench.env, &w.params), ERR_IO, &w.bench.error);
+        book_expect_sound(&w);
+        book_expect_answers(&w, 5);
+        book_close(&w);
     }
 }
 

@@ -1,62 +1,6 @@
-/* test_bec.c - the tree of clusters, with asteria_bec_check() after each step. */
+/* test_bec.c - the tree of clusters, with asteria_bec_check() after each step. What its levels and medoids
+   promise is contract/test_clusters. */
 #include "tests/unit/asteria/tree/bec.h"
-
-/* The number of the row's cluster: the nodes of the level are numbered in their order. */
-static uint64_t cluster_of(const struct asteria_bec *b, uint32_t slot, size_t level)
-{
-    const unsigned depth = asteria_bec_depth(b), cut = level < depth ? depth - (unsigned)level : 0;
-    uint32_t node = asteria_bec_leaf(b, slot);
-    uint64_t number = 0;
-
-    while (b->nodes[node].depth > cut)
-        node = b->nodes[node].parent;
-    for (uint32_t i = 0; i < node; i++)
-        number += b->nodes[i].used && b->nodes[i].depth <= cut &&
-                  (b->nodes[i].depth == cut || bec_is_leaf(b, i));
-    return number;
-}
-
-/* At every level each row is in one cluster, which is inside a cluster of the level above. */
-static void expect_levels(const struct forest *f)
-{
-    const struct asteria_bec *b = f->bec;
-    const unsigned depth = asteria_bec_depth(b);
-    uint32_t *numbers = malloc(asteria_bec_leaves_end(b) * sizeof *numbers);
-
-    assert_int_equal(asteria_bec_count(b, 0), asteria_bec_count_events(b).leaves);
-    assert_int_equal(asteria_bec_count(b, depth), 1);
-    assert_int_equal(asteria_bec_count(b, depth + 7), 1);
-    for (unsigned level = 0; level <= depth; level++) {
-        const size_t n = asteria_bec_count(b, level);
-        uint32_t *medoids = calloc(n, sizeof *medoids), *rows = calloc(n, sizeof *rows),
-                 *above = malloc(n * sizeof *above);
-        assert_true(level == 0 || n < asteria_bec_count(b, level - 1));
-        asteria_bec_medoids(b, level, medoids);
-        asteria_bec_numbers(b, level, numbers);
-        memset(above, 255, n * sizeof *above);
-        for (uint32_t slot = 0; slot < SLOTS; slot++) {
-            if (!f->alive[slot])
-                continue;
-            const uint64_t cluster = cluster_of(b, slot, level);
-            const uint32_t up = (uint32_t)cluster_of(b, slot, level + 1);
-            assert_true(cluster < n && numbers[asteria_bec_leaf(b, slot)] == cluster);
-            assert_true(above[cluster] == UINT32_MAX || above[cluster] == up);
-            above[cluster] = up;
-            rows[cluster]++;
-        }
-        for (size_t i = 0; i < n; i++) {
-            assert_true((medoids[i] == UINT32_MAX) == (rows[i] == 0));
-            if (rows[i] > 0) {
-                assert_true(f->alive[medoids[i]]);
-                assert_int_equal(cluster_of(b, medoids[i], level), i);
-            }
-        }
-        free(medoids);
-        free(rows);
-        free(above);
-    }
-    free(numbers);
-}
 
 static void test_rows_come_and_go(void **state)
 {
@@ -93,8 +37,6 @@ static void test_rows_come_and_go(void **state)
                           f.bec, rng_below(&f.rng, 3) ? 1 + rng_below(&f.rng, 500) : 0, &more),
                       &f.bench.error);
             forest_check(&f);
-            if (step % 10 == 9)
-                expect_levels(&f);
         }
         forest_maintain_all(&f);
         for (uint32_t slot = 0; slot < SLOTS; slot++)

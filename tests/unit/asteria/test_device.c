@@ -1,5 +1,6 @@
-/* test_device.c - certified searches with device = cuda, on the emulated device: the answers of an
- * index with device = cpu and the same history, in every bit; and a device that fails. */
+/* test_device.c - asteria with device = cuda, on the emulated device, beside device = cpu with the same
+ * history: the answers of certified searches in every bit; check() computes every row's outputs, word
+ * and address again on the processor; and a device that fails. */
 #include "algorithms/asteria/asteria.h"
 #include "tests/support/device_pair.h"
 
@@ -69,9 +70,11 @@ static void maintain(struct device_pair *p)
 
 static const char *const settings[] = {
     "caprg=false;r=24;bits=8",
-    "caprg=false;r=24;bits=6;lrsq_pca=true",
+    "caprg=false;r=24;bits=6;lrsq_pca=true;passes=2;centering=false;code=none",
     "caprg=false;r=24;bits=4;retrain_share=.3",
-    "caprg=true;r=8",
+    "caprg=true;r=8;vantages=learned",
+    "caprg=false;r=24;bits=8;rotation=pca",
+    "caprg=false;r=24;bits=8;rotation=hadamard",
 };
 
 static void test_histories(void **state)
@@ -86,8 +89,10 @@ static void test_histories(void **state)
             pair_train(&p, 300);
             compare(&p); /* nothing is stored */
             pair_insert(&p, 5, 5);
-            compare(&p);
+            compare(&p); /* too few for the device */
+            const size_t grids = device->grids;
             pair_insert(&p, ROWS - 205, ROWS);
+            assert_int_equal(device->grids > grids, !strstr(settings[i], "rotation=pca"));
             compare(&p);
             maintain(&p);
             compare_on(&p, device);
@@ -99,6 +104,7 @@ static void test_histories(void **state)
             compare_on(&p, device);
             pair_insert(&p, 100, 100); /* into free slots */
             compare_on(&p, device);
+            assert_true(test_stat(p.there, "device_in_bytes") > 0);
             pair_end(&p);
             assert_int_equal(device->used_bytes, 0);
         }
@@ -125,6 +131,23 @@ static int ask(struct device_pair *p)
     return pair_ask(p, p->there, K, ids, distances);
 }
 
+/* A failed insertion stores nothing. */
+static int insert_there(struct device_pair *p)
+{
+    enum { MORE = 100 };
+    static _Alignas(64) char rows[MORE * PAIR_ROW_BYTES];
+    uint64_t ids[MORE];
+    size_t done;
+    draw(p, rows, MORE);
+    for (size_t i = 0; i < MORE; i++)
+        ids[i] = p->next + i;
+    const int rc = asteria_ops.insert(p->there, pair_rows(p, rows, MORE), ids, &done);
+    assert_int_equal(done, rc == OK ? MORE : 0);
+    if (rc == OK)
+        assert_ok(asteria_ops.remove(p->there, ids, MORE, &done), &p->bench.error);
+    return rc;
+}
+
 static void test_failures(void **state)
 {
     struct emulated_device *device = test_emulate_device();
@@ -134,6 +157,8 @@ static void test_failures(void **state)
     pair_insert(&p, 1000, 1000);
     pair_draw_queries(&p);
     assert_true(pair_fail(&p, device, ask, compare, 1, false, true) > 10);
+    assert_true(pair_fail(&p, device, insert_there, compare, 1, false, true) > 8);
+    compare(&p);
     pair_end(&p);
 }
 
@@ -144,5 +169,5 @@ int main(void)
         cmocka_unit_test(test_no_coordinates),
         cmocka_unit_test(test_failures),
     };
-    return test_run("asteria_device_search", tests);
+    return test_run("asteria_device", tests);
 }

@@ -129,8 +129,21 @@ static int make_scratch(struct saved_index *s, const char *dir)
     return rc;
 }
 
-int saved_open(struct saved_index *s, const char *dir, const struct registry *registry,
-               const struct kernels *kernels, size_t threads, struct error *err)
+/* Whether an update has replaced the index since its index.json was read, and so removed the folder that it named. */
+static bool was_replaced(const struct saved_index *s, const char *dir)
+{
+    struct error unread = { 0 };
+    struct saved_index now = { .error = &unread };
+    const bool replaced = s->about && read_about(&now, dir) == OK &&
+                          strcmp(field_text(now.about, "state", ""),
+                                 field_text(s->about, "state", "")) != 0;
+
+    json_decref(now.about);
+    return replaced;
+}
+
+static int open_now(struct saved_index *s, const char *dir, const struct registry *registry,
+                    const struct kernels *kernels, size_t threads, struct error *err)
 {
     *s = (struct saved_index){ .error = err };
     int rc = read_about(s, dir);
@@ -148,6 +161,19 @@ int saved_open(struct saved_index *s, const char *dir, const struct registry *re
         rc = fail_within(err, "%s, built by Driftline %s%s", dir,
                          field_text(s->about, "version", "?"),
                          rc == ERR_CORRUPT ? ", is damaged; build it again" : "");
+    return rc;
+}
+
+int saved_open(struct saved_index *s, const char *dir, const struct registry *registry,
+               const struct kernels *kernels, size_t threads, struct error *err)
+{
+    int rc = open_now(s, dir, registry, kernels, threads, err);
+
+    while (rc != OK && was_replaced(s, dir)) {
+        saved_close(s);
+        error_clear(err);
+        rc = open_now(s, dir, registry, kernels, threads, err);
+    }
     return rc;
 }
 

@@ -1,6 +1,7 @@
 /* open.c - opens a saved index in another process than the one that built it. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -113,19 +114,23 @@ static int fill_env(struct saved_index *s, const char *dir, const struct kernels
     return OK;
 }
 
-/* Methods in memory can be opened from a folder that is not writable. */
+/* In a folder of temporary files where that of the index is not writable. */
 static int make_scratch(struct saved_index *s, const char *dir)
 {
-    struct error unused = { 0 };
+    const char *temporary = getenv("TMPDIR");
+    const char *const parents[] = { dir, temporary && *temporary ? temporary : "/tmp" };
     size_t folders, processes;
     int rc = OK;
 
-    scratch_sweep(dir, &folders, &processes);
-    if (s->ops->flags & INDEX_ON_DISK)
-        rc = scratch_make(dir, s->scratch, sizeof s->scratch, s->error);
-    else if (scratch_make(dir, s->scratch, sizeof s->scratch, &unused) != OK)
+    for (size_t i = 0; i < 2; i++) {
+        error_clear(s->error);
+        scratch_sweep(parents[i], &folders, &processes);
+        rc = scratch_make(parents[i], s->scratch, sizeof s->scratch, s->error);
+        if (rc == OK)
+            break;
         s->scratch[0] = '\0';
-    s->env.dir = s->scratch[0] ? s->scratch : NULL;
+    }
+    s->env.dir = s->scratch;
     return rc;
 }
 

@@ -155,9 +155,9 @@ static const struct result_rate *nearest(const struct result_rates *r, const str
 static double paced_seconds(const struct op *op)
 {
     const double writers = op->writers > 0 ? (double)op->writers : 1;
-    const double last = op->n_due > 0       ? 1e-9 * (double)op->due_ns[op->n_due - 1]
-                        : op->seconds > 0   ? op->seconds
-                        : !(op->rate > 0)   ? 0
+    const double last = op->n_due > 0        ? 1e-9 * (double)op->due_ns[op->n_due - 1]
+                        : op->seconds > 0    ? op->seconds
+                        : !(op->rate > 0)    ? 0
                         : op->operations > 0 ? (double)op->operations / op->rate
                                              : (double)op->n / op->rate / writers;
 
@@ -233,8 +233,8 @@ void result_estimate(const struct result_rates *r, const struct plan *plan,
             if (!(flags & (OP_COMPARED | OP_THREADS)) && op->kind != OP_RECOVER)
                 continue;
             for (size_t p = 0; p < (flags & OP_AT_POINTS ? cell->n_points : 1); p++)
-                add_op(e, r, x, cell, op,
-                       flags & OP_AT_POINTS ? cell->points[p].knobs_json : NULL, used);
+                add_op(e, r, x, cell, op, flags & OP_AT_POINTS ? cell->points[p].knobs_json : NULL,
+                       used);
         }
     }
 }

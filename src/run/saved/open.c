@@ -139,9 +139,9 @@ static bool was_replaced(const struct saved_index *s, const char *dir)
 {
     struct error unread = { 0 };
     struct saved_index now = { .error = &unread };
-    const bool replaced = s->about && read_about(&now, dir) == OK &&
-                          strcmp(field_text(now.about, "state", ""),
-                                 field_text(s->about, "state", "")) != 0;
+    const bool replaced =
+        s->about && read_about(&now, dir) == OK &&
+        strcmp(field_text(now.about, "state", ""), field_text(s->about, "state", "")) != 0;
 
     json_decref(now.about);
     return replaced;

@@ -9,6 +9,7 @@
 #include "src/base/json.h"
 #include "src/base/sysinfo.h"
 #include "src/core/mem.h"
+#include "src/run/replay/session/timing.h"
 
 /* ---- 1. what was measured */
 
@@ -149,32 +150,58 @@ static const struct result_rate *nearest(const struct result_rates *r, const str
 
 /* ---- 3. the plan */
 
-/* A batch times half of the queries; the others run one at a time, and those of the batch once
-   more, for recall. */
-static double seconds_of(const struct result_rate *rate, const struct op *op)
+/* The time that rows which arrive, and operations which are due, take by themselves; 0: as long as the
+   method needs. */
+static double paced_seconds(const struct op *op)
 {
-    const double n = fmax(1, (double)op->n);
+    const double writers = op->writers > 0 ? (double)op->writers : 1;
+    const double last = op->n_due > 0        ? 1e-9 * (double)op->due_ns[op->n_due - 1]
+                        : op->seconds > 0    ? op->seconds
+                        : !(op->rate > 0)    ? 0
+                        : op->operations > 0 ? (double)op->operations / op->rate
+                                             : (double)op->n / op->rate / writers;
 
-    return isfinite(rate->batch) ? n * rate->seconds + n / 2 * rate->batch : n * rate->seconds;
+    return last * (1 + op->alone + (op->find_share > 0));
+}
+
+/* Of the passes over queries that take `once`. */
+static double passes_seconds(double once, double min_time)
+{
+    return fmax(once, fmin(min_time, TIMING_PASSES * once));
+}
+
+/* NAN: not known. Half of the queries are timed one at a time and half as a batch; those of the batch
+   are searched one at a time, too, for recall. */
+static double seconds_of(const struct result_rate *rate, const struct op *op, double min_time)
+{
+    const double paced = paced_seconds(op), n = fmax(1, (double)op->n);
+
+    if (op_info(op->kind)->flags & OP_THREADS)
+        return paced > 0 ? paced : NAN;
+    if (!rate)
+        return NAN;
+    if (!isfinite(rate->batch))
+        return fmax(paced, n * rate->seconds);
+    min_time = op->cold ? 0 : min_time;
+    return passes_seconds(n / 2 * rate->seconds, min_time) +
+           passes_seconds(n / 2 * rate->batch, min_time) + n / 2 * rate->seconds;
 }
 
 static void add_op(struct result_estimate *e, const struct result_rates *r,
-                   const struct op_list *list, const struct cell *cell, const struct op *op,
+                   const struct experiment *x, const struct cell *cell, const struct op *op,
                    const json_t *knobs, const char *used[64])
 {
+    const struct op_list *list = x->ops;
     const struct result_rate *rate = nearest(r, list, cell, op, knobs);
+    const double seconds = seconds_of(rate, op, x->min_time_s);
     size_t at = 0;
 
-    if (op_info(op->kind)->flags & OP_THREADS) {
-        e->seconds +=
-            op->seconds > 0 || !(op->rate > 0) ? op->seconds : (double)op->operations / op->rate;
-        return;
-    }
-    if (!rate) {
+    if (isnan(seconds))
         e->unknown++;
+    else
+        e->seconds += seconds;
+    if (!rate)
         return;
-    }
-    e->seconds += seconds_of(rate, op);
     if (op->live_after == list->max_live && isfinite(rate->extra_bytes))
         e->bytes = (double)list->max_live *
                    ((double)index_row_bytes(cell->element, list->dim) + rate->extra_bytes);
@@ -203,11 +230,11 @@ void result_estimate(const struct result_rates *r, const struct plan *plan,
             const struct op *op = &list->ops[o];
             const unsigned flags = op_info(op->kind)->flags;
 
-            if (!(flags & (OP_COMPARED | OP_THREADS)))
+            if (!(flags & (OP_COMPARED | OP_THREADS)) && op->kind != OP_RECOVER)
                 continue;
             for (size_t p = 0; p < (flags & OP_AT_POINTS ? cell->n_points : 1); p++)
-                add_op(e, r, list, cell, op,
-                       flags & OP_AT_POINTS ? cell->points[p].knobs_json : NULL, used);
+                add_op(e, r, x, cell, op, flags & OP_AT_POINTS ? cell->points[p].knobs_json : NULL,
+                       used);
         }
     }
 }

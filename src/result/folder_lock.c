@@ -19,7 +19,7 @@ int folder_lock(const char *dir, int *lock, struct error *err)
         return err->code;
     const int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0)
-        return fail_errno(err, ERR_IO, "%s: cannot lock this results folder", dir);
+        return fail_errno(err, ERR_IO, "%s: cannot lock this folder", dir);
     if (fcntl(fd, F_SETLK, &own) == 0) {
         *lock = fd;
         return OK;

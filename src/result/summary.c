@@ -156,7 +156,7 @@ static bool is_wide(double low, double high)
 }
 
 /* Whether the passes of a timing differ by more than a tenth, or waited a tenth of their time for a
-   processor. */
+   processor, as the threads of a load may have. */
 static bool is_noisy(const json_t *timing)
 {
     static const char *const intervals[] = { "per_second", "p50_ns" };
@@ -202,8 +202,10 @@ static void each_metric(const struct result_step *of, take_metric *take, void *t
 {
     static const char *const recalls[] = { "recall", "throughput_recall" };
     const json_t *step = of->json, *timing = json_object_get(step, "timing");
-    const bool noisy_single = is_noisy(json_object_get(timing, "single")),
-               noisy_batch = is_noisy(json_object_get(timing, "batch"));
+    const unsigned flags = op_info(of->op)->flags;
+    const bool noisy_load = (flags & OP_THREADS) && is_noisy(json_object_get(step, "stats"));
+    const bool noisy_single = noisy_load || is_noisy(json_object_get(timing, "single")),
+               noisy_batch = noisy_load || is_noisy(json_object_get(timing, "batch"));
     const struct result_metric *m;
     char name[64];
 
@@ -212,7 +214,7 @@ static void each_metric(const struct result_step *of, take_metric *take, void *t
             take(to, m->over, m->name,
                  field_number(m->object ? json_object_get(step, m->object) : step, m->field),
                  result_metric_is_timed(m->name) && (is_of_single(m) ? noisy_single : noisy_batch));
-    if (op_info(of->op)->flags & OP_ANSWERED) {
+    if (flags & OP_ANSWERED) {
         take(to, OVER_RATE, "qps", field_number(step, "per_second"), noisy_batch);
         take(to, OVER_EACH, "distances_percent",
              100 * (field_number(step, "distances") / field_number(step, "live")), false);

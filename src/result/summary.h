@@ -30,7 +30,7 @@ struct summary_sample {
  *            (stats.h); none below three
  * noisy      a time or rate that is not steady: this interval, or in one repeat that over the
  *            passes of the search, is wider than a tenth, or the passes waited for a processor more
- *            than a tenth of their time */
+ *            than a tenth of their time, or the threads of a load did */
 struct summary_entry {
     const char *label;
     char *metric;             /* METRIC/TAG or METRIC/TAG#i */

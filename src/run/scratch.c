@@ -27,7 +27,7 @@ int scratch_make(const char *parent, char *dir, size_t bytes, struct error *err)
     if (snprintf(dir, bytes, "%s/cell-%ld-%" PRIu64 "-XXXXXX", parent, (long)getpid(), start) >=
             (int)bytes ||
         !mkdtemp(dir))
-        return fail_errno(err, ERR_IO, "%s: cannot create a folder for a cell in it", parent);
+        return fail_errno(err, ERR_IO, "%s: cannot create a folder in it", parent);
     return OK;
 }
 

@@ -44,7 +44,8 @@ struct cell_watch {
     double recall;      /* of the last answers; NAN: none yet */
     double ticked;      /* rows or queries of the step that were done at ticked_ns */
     uint64_t ticked_ns;
-    uint64_t began_ns, deadline_ns;
+    uint64_t began_ns;
+    uint64_t used_ns, looked_ns; /* the cell's time, up to looked_ns */
     uint64_t memory_before, limit;
     /* bytes of files in memory and of child processes, and when they were last updated */
     uint64_t scanned_ns, files_bytes, others_bytes;

@@ -54,10 +54,8 @@ double simulate_recall(const struct simulate_curve *c, double rows)
 
 double simulate_bytes(const struct simulate_curve *c, double rows)
 {
-    const struct simulate_cost *a = &c->at[pair_of(c, rows)], *b = c->n > 1 ? a + 1 : a;
-    const double slope = b->rows > a->rows ? fmax((b->bytes - a->bytes) / (b->rows - a->rows), 0)
-                                           : b->bytes / b->rows;
-    return isnan(a->bytes) ? NAN : fmax(b->bytes + slope * (rows - b->rows), 0);
+    const struct simulate_cost *most = &c->at[c->n - 1];
+    return most->bytes * (rows / most->rows);
 }
 
 /* That of the nearest measured number of rows, by their ratio. */

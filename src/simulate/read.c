@@ -64,6 +64,8 @@ static const struct result_cell *alone_of(const struct result *r, const struct r
    */
 struct searches {
     const struct result_step *step[SIMULATE_RUNS_MOST];
+    double bytes
+        [SIMULATE_RUNS_MOST]; /* of the index, as reported last before the search; NAN: never */
     size_t n;
     double round_trip_s; /* median over the cells; NAN: none */
 };
@@ -102,14 +104,19 @@ static struct searches find_searches(const struct result *r, const char *name, d
     size_t n = 0;
     for (size_t i = 0; i < r->n; i++) {
         const struct result_cell *cell = &r->cells[i];
-        double ns = NAN; /* of the last step that has it: it is measured when an index is made */
+        /* Of the last step that has it: it is measured when an index is made, and changed. */
+        double ns = NAN, bytes = NAN;
         for (size_t j = 0; cell->name == name && cell->ok && j < cell->n; j++) {
             const json_t *step = cell->steps[j].json;
-            const double now = field_number(json_object_get(step, "stats"), "round_trip_ns");
+            const double now = field_number(json_object_get(step, "stats"), "round_trip_ns"),
+                         held = field_number(json_object_get(step, "memory"), "index_bytes");
             ns = isnan(now) ? ns : now;
+            bytes = isnan(held) ? bytes : held;
             if (is_search(&cell->steps[j]) && field_number(step, "live") == rows &&
-                s.n < SIMULATE_RUNS_MOST)
+                s.n < SIMULATE_RUNS_MOST) {
+                s.bytes[s.n] = bytes;
                 s.step[s.n++] = &cell->steps[j];
+            }
         }
         if (ns > 0 && n < SIMULATE_RUNS_MOST)
             round_trip_s[n++] = ns * 1e-9;
@@ -160,12 +167,12 @@ static int measure_costs(struct simulate_method *m, const struct result *r, doub
         return fail(err, ERR_NO_MEMORY, "out of memory for the costs of %s", m->name);
     for (size_t i = 0; i < m->curve.n; i++) {
         struct simulate_cost *c = &m->curve.at[i];
-        const struct searches s = find_searches(r, m->name, rows[i]);
+        struct searches s = find_searches(r, m->name, rows[i]);
         c->rows = rows[i];
         c->batch_s = 1 / median_of(&s, NULL, "per_second", 1, values);
         c->single_s = median_of(&s, "latency_ns", "p50", 1e-9, values);
         c->recall = median_of(&s, "recall", "mean", 1, values);
-        c->bytes = median_of(&s, "memory", "index_bytes", 1, values);
+        c->bytes = stats_median(s.bytes, s.n);
         c->read_per_s = row_bytes * median_of(&s, NULL, "distances", 1, values) / c->batch_s;
         for (size_t j = 0; j < s.n; j++)
             add_shape(c->shape, s.step[j]->json);

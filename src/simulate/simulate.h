@@ -40,7 +40,8 @@ struct simulate_curve {
 double simulate_batch_s(const struct simulate_curve *, double rows);
 double simulate_single_s(const struct simulate_curve *, double rows);
 double simulate_recall(const struct simulate_curve *, double rows);
-/* Memory of an index with so many rows, on the line through two measured numbers of rows. */
+/* Memory of an index with so many rows, in proportion to that of the most rows measured: an index of fewer
+   may hold memory for them in advance. */
 double simulate_bytes(const struct simulate_curve *, double rows);
 /* The latency of a query alone that is exceeded with probability 1 - u, 0 <= u < 1, over its
    median. */

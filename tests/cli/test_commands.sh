@@ -122,6 +122,11 @@ run check --set data="$work/nothere.csv" "$own"
 check "and when they are not there" '[ $status = 2 ] && grep -q "nothere.csv: cannot open" err'
 run check --out results small.lua
 check "check estimates time and memory by earlier results" '[ $status = 0 ] && grep -qE "^exact +2 +[0-9.]+ [mun]?s +[0-9.]+ KiB +small$" out && grep -qE "^total +[0-9]+ +[0-9.]+ [mun]?s " out'
+run check --out results --set min_time=.003 small.lua
+check "a search lasts min_time, one at a time and as a batch" '[ $status = 0 ] && grep -qE "^exact +2 +1[2-9][.0-9]* ms" out'
+sed 's/w:search/w:concurrent { s:queries(50), writes = s:rows(2001, 2050), seconds = 90, alone = true } w:insert { s:rows(2051, 2150), rate = 10, batch = 10 } &/' small.lua >loads.lua
+run check --out results --set min_time=0 loads.lua
+check "loads last as long as they say, rows until they arrived" '[ $status = 0 ] && grep -qE "^exact +2 +6.3 min" out'
 sed 's/dim = 16/dim = 100/' small.lua >wide.lua
 run check --out results wide.lua
 check "not by results of other dimensions" '[ $status = 0 ] && grep -qE "^exact +2 +not known +not known *$" out && grep -qE "^total +[0-9]+ +not known" out'

@@ -156,7 +156,7 @@ for path in sorted(glob.glob("r/killed/cells/*.json")):
     print(os.path.basename(path)[:-5])
 PY
 }
-lost=
+lost='' fewer='' shown=0
 longest=200 # ms; more on a machine on which no cell finishes by then
 : >before
 for _ in $(seq 20); do
@@ -173,9 +173,13 @@ for _ in $(seq 20); do
     finished >now 2>>err || lost=yes
     [ -z "$(comm -23 <(sort before) <(sort now))" ] || lost=yes
     mv now before
+    cells=$(config=killed field 'len(r["cells"])' 2>/dev/null || echo 0)
+    [ "$cells" -ge "$shown" ] || fewer=yes
+    shown=$cells
     [ -s before ] || longest=$((longest < 5000 ? 2 * longest : longest))
 done
 check "killed at 20 moments of seed $seed: no finished cell is lost ($(wc -l <before) of 100 finished)" '[ -z "$lost" ] && [ -s before ]'
+check "result.json never has fewer cells than before" '[ -z "$fewer" ]'
 config=killed
 run --resume killed.lua
 check "the last run keeps them all, and does the rest" \

@@ -45,6 +45,13 @@ compare_with_run() { # METRIC METHOD...: the answers of `search` are those of th
     done
 }
 compare_with_run l2 flat divf ampi hnsw spann spfresh channi
+mkdir fixed
+if [ "$(id -u)" = 0 ] && mount --bind channi.idx fixed 2>/dev/null; then
+    mount -o remount,ro,bind fixed
+    run search fixed queries.csv --header no --out answers.csv
+    umount fixed
+    check "an index with files, where nothing can be written" '[ $status = 0 ] && cmp wanted answers.csv'
+fi
 compare_with_run cosine asteria divf
 { head -n 2 queries.csv; echo 0,0,0,0,0,0,0,0; } >zero.csv
 run search divf.idx zero.csv --header no --k 2
@@ -133,6 +140,20 @@ printf '300\n1000\n' >gone.csv # deleted, and live
 head -2 queries.csv >two.csv
 run search changed two.csv --header no --k 1 --truth gone.csv
 check "a deleted id is absent" '[ $status = 0 ] && grep -q "^absent *1 of the 2 true ids" out'
+cp -r changed slow # an update replaces it while a search waits for a pipe in place of its file
+mv slow/state-3 slow/state-4
+mkdir slow/state-3 && mkfifo slow/state-3/hnsw.index
+"$program" search slow more.csv --header no --k 1 --out answers.csv >out 2>err &
+until ls slow/cell-* >/dev/null 2>&1; do # made after index.json was read
+    sleep .01
+done
+sed 's/state-3/state-4/' changed/index.json >slow/index.json.new
+mv slow/index.json.new slow/index.json
+mv slow/state-3 pipe
+exec 3<>pipe/hnsw.index 3>&-
+wait $!
+status=$?
+check "an index that is replaced while a search opens it" '[ $status = 0 ] && seq 1000 1019 | cmp answers.csv'
 for seconds in .001 .003 .005 .01 .02 .05; do # a killed update leaves the index before it or after it
     rows=$(grep -o '"rows": *[0-9]*' changed/index.json)
     { timeout -s KILL $seconds "$program" update changed --insert more.csv --header no >out 2>&1; } 2>/dev/null

@@ -14,15 +14,19 @@ def search(live, batch_s, single_s, asked):
     return {"index": 2, "op": "search", "tag": "at %d" % live, "status": "ok", "note": None, "count": 1000, "live": live,
             "seconds": 500 * batch_s, "per_second": 1 / batch_s, "latency_counts": [[single_s * 1e9, 500]],
             "latency_ns": {"p50": single_s * 1e9, "p99": single_s * 1e9}, "recall": {"k": 10, "mean": 1}, "distances": live,
-            "memory": {"index_bytes": 1000 + 256 * live},
-            "shards_asked": asked, "stats": {}}
+            "memory": None, "shards_asked": asked, "stats": {}}
+
+def insert(live): # memory is measured after changes alone
+    return {"index": 1, "op": "insert", "tag": "to %d" % live, "status": "ok", "live": live,
+            "memory": {"index_bytes": 1000 + 256 * live}, "stats": {}}
 
 def cell(label, method, params, knobs, steps):
     return {"label": label, "point": "", "method": method, "params": params, "knobs": knobs, "repeat": 0, "seed": 1,
             "status": "ok", "error": None, "element": "f32", "steps": steps}
 
 def alone(method, us):
-    return cell(method, method, {}, {}, [search(n, us * n * 1e-9, 2 * us * n * 1e-9, None) for n in (5000, 10000, 20000, 40000)])
+    return cell(method, method, {}, {}, [step for n in (5000, 10000, 20000, 40000)
+                                         for step in (insert(n), search(n, us * n * 1e-9, 2 * us * n * 1e-9, None))])
 
 def sharded(method, us, ranks):
     loss = 1.25 if ranks > 2 else 1 # for one doubling of ranks per core
@@ -50,7 +54,7 @@ write("one", [c for c in two if "flat" in c["label"]])
 write("no-shards", two[:2])
 write("not-alone", two[2:])
 short = alone("flat", 1)
-short["steps"] = short["steps"][:1]
+short["steps"] = short["steps"][:2]
 write("one-size", [short, sharded("flat", 1, 2)])
 for c in two:
     c["status"] = "failed"

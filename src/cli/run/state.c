@@ -154,12 +154,12 @@ int run_write_result(struct run_state *run, struct error *error)
     return rc;
 }
 
-/* Called after each cell; spends at most a tenth of the time on writing, because with many cells
-   the file is large. Each cell also has its own file, so a crash in between loses nothing. */
+/* Called after each cell that was measured; those that are kept are in the result.json of the earlier
+   run. Spends at most a tenth of the time on writing, because with many cells the file is large. Each
+   cell also has its own file, so a crash in between loses nothing. */
 static int write_at_times(struct run_state *run, struct error *error)
 {
     const double most = .1, began = clock_now_s();
-    run->unwritten = true;
     if (run->writing_s > most * (began - run->written_s))
         return OK;
     const int rc = run_write_result(run, error);
@@ -280,5 +280,6 @@ int run_cell_finished(struct run_state *run, const struct cell *cell, json_t *ce
     print_cell_warnings(run, cell, cells);
     mark_cells(run, cell, cells, kept);
     run->finished[cell->number] = json_incref(cells);
-    return write_at_times(run, error);
+    run->unwritten = true;
+    return kept ? OK : write_at_times(run, error);
 }

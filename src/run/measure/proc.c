@@ -54,25 +54,25 @@ static bool read_status(pid_t pid, struct status *out)
     return at != NULL;
 }
 
-bool proc_start(pid_t pid, uint64_t *ticks)
-{
-    struct status s;
-    const bool there = read_status(pid, &s);
-
-    *ticks = s.start;
-    return there;
-}
-
 static bool runs(const struct status *s)
 {
     return s->state != 'Z' && s->state != 'X';
 }
 
-bool proc_runs(pid_t pid)
+bool proc_start(pid_t pid, uint64_t *ticks)
 {
     struct status s;
+    const bool there = read_status(pid, &s) && runs(&s);
 
-    return read_status(pid, &s) && runs(&s);
+    *ticks = s.start;
+    return there;
+}
+
+bool proc_runs(pid_t pid)
+{
+    uint64_t unused;
+
+    return proc_start(pid, &unused);
 }
 
 /* Adds the children that one thread of `parent` has forked. false: this kernel does not list them,

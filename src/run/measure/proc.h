@@ -11,7 +11,7 @@
    false: it cannot be opened. */
 bool proc_read(pid_t pid, const char *name, char *text, size_t bytes, size_t *n);
 /* *ticks: when the process started, in clock ticks since boot. As pids are reused, pid and start
-   together identify a process. Returns false if there is no such process. */
+   together identify a process. Returns false if there is no such process, or it is a zombie. */
 bool proc_start(pid_t pid, uint64_t *ticks);
 /* Whether the process runs; false for a zombie. */
 bool proc_runs(pid_t pid);

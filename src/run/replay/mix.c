@@ -60,6 +60,8 @@ static void report_concurrent(const struct load_run *t, struct step_record *s)
     const struct op *op = t->op;
     struct load_totals *of = t->sums, *writers = of + 1;
 
+    load_workers_total(t, 0, t->n_workers, of);
+    step_stat(s, "waited", of->waited);
     load_workers_total(t, 0, op->readers, of);
     load_workers_total(t, op->readers, op->writers, writers);
     const struct load_tally *reads = &of->tallies[MIX_SEARCH];

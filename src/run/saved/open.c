@@ -1,6 +1,7 @@
 /* open.c - opens a saved index in another process than the one that built it. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -113,24 +114,41 @@ static int fill_env(struct saved_index *s, const char *dir, const struct kernels
     return OK;
 }
 
-/* Methods in memory can be opened from a folder that is not writable. */
+/* In a folder of temporary files where that of the index is not writable. */
 static int make_scratch(struct saved_index *s, const char *dir)
 {
-    struct error unused = { 0 };
+    const char *temporary = getenv("TMPDIR");
+    const char *const parents[] = { dir, temporary && *temporary ? temporary : "/tmp" };
     size_t folders, processes;
     int rc = OK;
 
-    scratch_sweep(dir, &folders, &processes);
-    if (s->ops->flags & INDEX_ON_DISK)
-        rc = scratch_make(dir, s->scratch, sizeof s->scratch, s->error);
-    else if (scratch_make(dir, s->scratch, sizeof s->scratch, &unused) != OK)
+    for (size_t i = 0; i < 2; i++) {
+        error_clear(s->error);
+        scratch_sweep(parents[i], &folders, &processes);
+        rc = scratch_make(parents[i], s->scratch, sizeof s->scratch, s->error);
+        if (rc == OK)
+            break;
         s->scratch[0] = '\0';
-    s->env.dir = s->scratch[0] ? s->scratch : NULL;
+    }
+    s->env.dir = s->scratch;
     return rc;
 }
 
-int saved_open(struct saved_index *s, const char *dir, const struct registry *registry,
-               const struct kernels *kernels, size_t threads, struct error *err)
+/* Whether an update has replaced the index since its index.json was read, and so removed the folder that it named. */
+static bool was_replaced(const struct saved_index *s, const char *dir)
+{
+    struct error unread = { 0 };
+    struct saved_index now = { .error = &unread };
+    const bool replaced =
+        s->about && read_about(&now, dir) == OK &&
+        strcmp(field_text(now.about, "state", ""), field_text(s->about, "state", "")) != 0;
+
+    json_decref(now.about);
+    return replaced;
+}
+
+static int open_now(struct saved_index *s, const char *dir, const struct registry *registry,
+                    const struct kernels *kernels, size_t threads, struct error *err)
 {
     *s = (struct saved_index){ .error = err };
     int rc = read_about(s, dir);
@@ -148,6 +166,19 @@ int saved_open(struct saved_index *s, const char *dir, const struct registry *re
         rc = fail_within(err, "%s, built by Driftline %s%s", dir,
                          field_text(s->about, "version", "?"),
                          rc == ERR_CORRUPT ? ", is damaged; build it again" : "");
+    return rc;
+}
+
+int saved_open(struct saved_index *s, const char *dir, const struct registry *registry,
+               const struct kernels *kernels, size_t threads, struct error *err)
+{
+    int rc = open_now(s, dir, registry, kernels, threads, err);
+
+    while (rc != OK && was_replaced(s, dir)) {
+        saved_close(s);
+        error_clear(err);
+        rc = open_now(s, dir, registry, kernels, threads, err);
+    }
     return rc;
 }
 

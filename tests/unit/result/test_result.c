@@ -113,6 +113,30 @@ static void test_medians(void **state)
 }
 
 /* Seeds with different recalls: a t interval of them alone would end at 1.01. */
+/* What threads that wait for a processor measure is not steady. */
+static void test_a_load_that_waited(void **state)
+{
+    static const char *const ops[] = { "mix", "concurrent", "search" };
+
+    for (size_t i = 0; i < 6; i++) {
+        const bool waited = i % 2, load = i < 4;
+        json_t *step = search_step("q", .5, 100), *entry;
+        size_t at;
+
+        json_object_set_new(step, "op", json_string(ops[i / 2]));
+        json_object_set_new(step, "stats", json_pack("{s:f}", "waited", waited ? .11 : .09));
+        json_t *summary = summary_of(json_pack("[o]", cell_of("a", "", 0, json_pack("[o]", step))));
+        json_array_foreach(summary, at, entry) {
+            const char *metric = field_text(entry, "metric", "");
+            const bool timed = !strstr(metric, "recall") && !strstr(metric, "stats");
+
+            assert_int_equal(json_is_true(json_object_get(entry, "noisy")),
+                             load && waited && timed);
+        }
+        json_decref(summary);
+    }
+}
+
 static void test_no_recall_past_one(void **state)
 {
     static const double recalls[] = { .99, 1, .98 };
@@ -354,6 +378,7 @@ int main(void)
         cmocka_unit_test(test_range_metrics),
         cmocka_unit_test(test_storing_cells),
         cmocka_unit_test(test_medians),
+        cmocka_unit_test(test_a_load_that_waited),
         cmocka_unit_test(test_no_recall_past_one),
         cmocka_unit_test(test_series_and_tagless_steps),
         cmocka_unit_test(test_rates_of_several_steps),

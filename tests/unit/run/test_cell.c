@@ -1,6 +1,7 @@
 /* test_cell.c - cells that end well, crash, hang, leak or are interrupted: each has a
    status with its cause. */
 #include <cblas.h>
+#include <signal.h>
 
 #include "tests/unit/run/cell.h"
 
@@ -133,6 +134,28 @@ static void test_cells_that_fail(void **state)
         s.options.memory_limit = cases[i].memory_limit;
         expect(&s, cases[i].status, cases[i].words, 2);
     }
+}
+
+static pid_t harness;
+
+static int suspending_train(struct index *index, struct vectors v)
+{
+    (void)kill(harness, SIGSTOP);
+    (void)usleep(2500000);
+    (void)kill(harness, SIGCONT);
+    return OK;
+}
+
+/* The time of its suspension is not the cell's. */
+static void test_a_suspended_harness(void **state)
+{
+    struct stage s;
+
+    cell_begin(&s);
+    harness = getpid();
+    s.ops.train = suspending_train;
+    s.options.timeout_s = 2;
+    expect(&s, "ok", "", 4);
 }
 
 static void test_a_method_that_cannot_run(void **state)
@@ -323,6 +346,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_cell_that_ends_well),
         cmocka_unit_test(test_cells_that_fail),
+        cmocka_unit_test(test_a_suspended_harness),
         cmocka_unit_test(test_a_method_that_cannot_run),
         cmocka_unit_test(test_an_interruption),
         cmocka_unit_test(test_openblas_after_a_fork),

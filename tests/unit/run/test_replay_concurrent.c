@@ -80,6 +80,9 @@ static void test_alone(void **state)
     const json_t *step = step_at(&s, 1), *stats = json_object_get(step, "stats");
     assert_string_equal(text_at(step, "status"), "ok");
     assert_true(number_at(stats, "alone", "done") > 0);
+    const double waited = number_at(stats, "waited", NULL);
+    assert_true(json_object_get(stats, "waited") &&
+                (isnan(waited) || (waited >= 0 && waited <= 1)));
     const double jitter = number_at(stats, "jitter", NULL);
     const double p99 = number_at(stats, "alone", "p99_ns");
     assert_true(isnan(jitter) || fabs(jitter * p99 - number_at(step, "latency_ns", "p99")) < 1);

@@ -68,6 +68,31 @@ static void test_links_are_not_followed(void **state)
     test_dir_remove(dir);
 }
 
+/* As where the first process of a container waits for none that it inherits. */
+static void test_an_owner_that_nobody_waited_for(void **state)
+{
+    char dir[PATH_MAX], folder[PATH_MAX];
+    size_t folders, processes;
+    uint64_t start;
+    siginfo_t info;
+
+    test_dir_make(dir);
+    const pid_t pid = fork();
+    if (pid == 0)
+        for (;;)
+            (void)(alarm(800), pause());
+    assert_true(proc_start(pid, &start));
+    make_in(dir, "cell-%ld-%llu-dead", pid, start, folder);
+    scratch_sweep(dir, &folders, &processes);
+    assert_int_equal(folders, 0);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    scratch_sweep(dir, &folders, &processes);
+    assert_int_equal(folders, 1);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    test_dir_remove(dir);
+}
+
 /* Returns once the child has reported on its pipe that it is ready. */
 static pid_t fork_ready(void (*begin)(const char *dir), const char *dir)
 {
@@ -153,6 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_links_are_not_followed),
+        cmocka_unit_test(test_an_owner_that_nobody_waited_for),
         cmocka_unit_test(test_a_lock_is_not_inherited),
         cmocka_unit_test(test_processes_with_odd_names),
     };

@@ -122,14 +122,15 @@ static void test_memory(void **state)
 {
     struct simulate_method m = linear_method("scan");
     const struct simulate_costs none = { 0 };
-    struct simulate_machine four = { 2, 4, 0, INFINITY, 4 * (100 + 8 * 5000) - 1 };
+    struct simulate_machine four = { 2, 4, 0, INFINITY, 4 * 8 * 5000 - 1 };
     const struct simulate_question q = { 8, 8, 40000, 1, 1 };
+    linear[0].bytes = linear[1].bytes = 8 * 100000; /* 1000 rows in an index with space for all */
     struct simulate_answer a = simulate_predict(&m, &none, &four, &q);
-    assert_near(a.memory_bytes, 4 * (100 + 8 * 5000)); /* of four of the eight shards */
+    assert_near(a.memory_bytes, 4 * 8 * 5000); /* of four of the eight shards */
     assert_true(a.is_too_large);
     four.memory_bytes = a.memory_bytes;
     assert_false(simulate_predict(&m, &none, &four, &q).is_too_large);
-    linear[0].bytes = linear[1].bytes = NAN;
+    linear[1].bytes = NAN;
     a = simulate_predict(&m, &none, &four, &q);
     assert_true(isnan(a.memory_bytes) && !a.is_too_large);
 }

@@ -10,7 +10,6 @@
 #include "src/run/measure/proc.h"
 
 enum {
-    MOST_PASSES = 300,
     MOST_CALLS = 1 << 20, /* of all passes: their times are kept */
     MOST_TIMES = 10,      /* min_time that all passes may take */
     WAITED_TIMES = 3      /* min_time that they may take because they wait for a processor */
@@ -61,7 +60,7 @@ static bool is_enough(const struct timing *t, double least_ns)
             n++;
         }
     }
-    return t->n == MOST_PASSES || (t->n + 1) * t->queries > MOST_CALLS ||
+    return t->n == TIMING_PASSES || (t->n + 1) * t->queries > MOST_CALLS ||
            all >= MOST_TIMES * least_ns ||
            (all >= WAITED_TIMES * least_ns && t->n * t->queries >= TIMING_CALLS) ||
            (undisturbed >= least_ns && n * t->queries >= TIMING_CALLS);
@@ -101,11 +100,11 @@ int timing_run(struct timing *t, struct replay_session *r, size_t queries, bool 
 
     *t = (struct timing){ .queries = queries };
     int rc = buffer_reserve(
-        &t->memory, MOST_PASSES * sizeof *t->passes + (queries + 1) * sizeof(uint64_t), r->err);
+        &t->memory, TIMING_PASSES * sizeof *t->passes + (queries + 1) * sizeof(uint64_t), r->err);
     if (rc != OK)
         return rc;
     t->passes = t->memory.bytes;
-    uint64_t *order = (uint64_t *)(void *)(t->passes + MOST_PASSES);
+    uint64_t *order = (uint64_t *)(void *)(t->passes + TIMING_PASSES);
     for (size_t i = 0; i < queries; i++)
         order[i] = i;
     rc = run_pass(r, pass, to, order, 0, &t->first);
@@ -143,7 +142,7 @@ static size_t counted(const struct timing *t, bool rates, double *values)
 
 double timing_rate(const struct timing *t)
 {
-    double values[MOST_PASSES];
+    double values[TIMING_PASSES];
     const size_t n = counted(t, true, values);
 
     return n > 0 ? stats_median(values, n) : NAN;
@@ -159,7 +158,7 @@ static json_t *interval(double *values, size_t n)
 
 json_t *timing_json(const struct timing *t)
 {
-    double values[MOST_PASSES], ns = 0, waited = 0;
+    double values[TIMING_PASSES], ns = 0, waited = 0;
 
     for (size_t i = 0; i < t->n_counted; i++) {
         ns += (double)t->passes[i].ns;
@@ -179,7 +178,7 @@ uint64_t *query_times_begin(struct query_times *t, struct replay_session *r)
     if (!t->now)
         t->now = mem_array(NULL, t->n + 1, sizeof *t->now);
     if (!t->sorted)
-        t->sorted = mem_array(NULL, t->n + MOST_PASSES, sizeof *t->sorted);
+        t->sorted = mem_array(NULL, t->n + TIMING_PASSES, sizeof *t->sorted);
     if (!t->now || !t->sorted ||
         !mem_grow(NULL, &t->ns, &t->capacity, (t->n_passes + 1) * t->n + 1, sizeof *t->ns)) {
         fail(r->err, ERR_NO_MEMORY, "out of memory for the times of %zu queries", t->n);

@@ -3,15 +3,16 @@
  *
  * The first pass is kept apart: it fills caches, so that the following passes find the same in them
  * whatever ran before. Of these, those that waited least for a processor are counted, as many as last
- * min_time and hold TIMING_CALLS calls; the result is their median. Without min_time, for a cold
- * search, and where one pass takes ten times min_time, the first pass is the measurement. */
+ * min_time and hold TIMING_CALLS calls, of at most TIMING_PASSES passes; the result is their median.
+ * Without min_time, for a cold search, and where one pass takes ten times min_time, the first pass is
+ * the measurement. */
 #ifndef DRIFTLINE_RUN_REPLAY_TIMING_H
 #define DRIFTLINE_RUN_REPLAY_TIMING_H
 
 #include "src/base/json.h"
 #include "src/run/replay/session/session.h"
 
-enum { TIMING_CALLS = 1000 };
+enum { TIMING_CALLS = 1000, TIMING_PASSES = 300 };
 
 struct timed_pass {
     size_t number; /* in order of time; the first is 0 */

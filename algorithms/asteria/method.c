@@ -33,7 +33,7 @@ static const struct param options[] = {
     PARAM_BOOL(
         P, centering, true,
         "true: bits are signs about the mean of the sample, which balances them; false: about zero",
-        .old_name = "centre"),
+        .paper = "false", .old_name = "centre"),
     PARAM_CHOICE(P, code, ECC_GOLAY, "golay|bch|hamming|none",
                  "error-correcting code that sign bits are decoded to, so that near rows share an "
                  "address: golay [24,12], bch [27,12], hamming [15,11], none (raw bits)"),
@@ -65,7 +65,9 @@ static const struct param options[] = {
         "scan_dims = 0: bits per dimension. 4 are scanned at once; else the sign first, then "
         "the other bits of what passes. More: fewer distances; 0: 4 up to 64 dimensions, else 1"),
     PARAM_REAL(P, eps0, 1.9, .1, 100,
-               "confidence of the scan's error bound; more: fewer misses, more estimates"),
+               "confidence of the scan's error bound; more: fewer misses, more estimates. 100: it "
+               "excludes only what is certainly too far",
+               .paper = "100"),
     PARAM_BOOL(
         P, caprg, false,
         "whether a graph links each row to near rows of the buckets around it, for beam > 0. "
@@ -129,7 +131,9 @@ static const struct param knobs[] = {
               .paper = "16"),
     PARAM_INT(
         K, rerank, 0, 0, 1 << 22,
-        "best LRSQ estimates per query that get an exact distance; 0: all rows that pass the scan"),
+        "best LRSQ estimates per query that get an exact distance, k at least; 0: all rows that "
+        "pass the scan",
+        .paper = "1"),
     PARAM_BOOL(K, exact, true,
                "true: answers have exact distances; false: estimates, and no row is read"),
     PARAM_BOOL(K, use_b1, true,

@@ -47,7 +47,8 @@ const struct param channi_params[] = {
     PARAM_INT(P, in_ef_construction, 100, 4, 1 << 16,
               "cluster_index = graph: candidates for neighbours"),
     PARAM_INT(P, flat_below, 256, 0, 1 << 24,
-              "cluster_index = graph: clusters smaller than this have no graph and are scanned"),
+              "cluster_index = graph: clusters smaller than this have no graph and are scanned",
+              .paper = "0"),
     PARAM_INT(P, bits, 4, 1, 9, "cluster_index = codes: bits per dimension"),
     PARAM_REAL(P, eps0, 1.9, .1, 100,
                "cluster_index = codes: confidence of the error bound; more: fewer misses, more "
@@ -88,7 +89,7 @@ const struct param channi_params[] = {
               "one; 0: none",
               .paper = "0", .old_name = "settle"),
     PARAM_INT(P, alias_max, 2, 1, 1024,
-              "routes that lead to one cluster, at most; the farthest is dropped"),
+              "routes that lead to one cluster, at most; the farthest is dropped", .paper = "1024"),
     PARAM_REAL(P, compact_share, 0, 0, 16,
                "share of a cluster's file that was inserted or deleted since it was written, from "
                "which it is rewritten. More: fewer writes, slower searches. 0: 0.04 with "
@@ -147,7 +148,7 @@ const struct param channi_knobs[] = {
         struct channi_knobs, early_stop_steps, 8, 0, 1 << 22,
         "cluster_index = graph: the search of a cluster ends after this many steps in a row that "
         "came no nearer and were farther than the in_ef-th vector found so far; 0: never",
-        .old_name = "patience"),
+        .paper = "0", .old_name = "patience"),
     PARAM_INT(struct channi_knobs, early_stop_clusters, 0, 0, 1 << 22,
               "a query ends after this many clusters in a row without a new answer; 0: never "
               "before nprobe",
@@ -159,7 +160,7 @@ const struct param channi_knobs[] = {
                "clusters whose route is farther than (1 + eps) times the k-th answer are left out; "
                "0: none"),
     PARAM_INT(struct channi_knobs, ood_probe, 2, 0, 1 << 22,
-              "nearest clusters of outliers searched in addition to nprobe"),
+              "nearest clusters of outliers searched in addition to nprobe", .paper = "0"),
     PARAM_REAL(struct channi_knobs, ood_reach, .25, 0, 1e6,
                "clusters of outliers are left out when their root is farther than (1 + ood_reach) "
                "times the last of the nprobe routes; 0: never"),

@@ -68,13 +68,14 @@ experiment {
   },
 
   claims = {
-    { "on static data HNSW answers faster than 32 lists do, at recall .95 (the source: at .97)", function(r)
+    { "on static data HNSW answers faster than 32 lists do, at recall .95 and .98 (the source: at .97)", function(r)
       return r("hnswlib", "single_qps@recall=0.95/full") > r("dynamic IVF n=32", "single_qps@recall=0.95/full")
+        and r("hnswlib", "single_qps@recall=0.98/full") > r("dynamic IVF n=32", "single_qps@recall=0.98/full")
     end },
-    { "with codes and more lists dynamic IVF is no slower than hnswlib at recall .95", function(r)
+    { "(ours) with codes and more lists dynamic IVF is no slower than hnswlib at recall .95", function(r)
       return r("dynamic IVF RaBitQ", "single_qps@recall=0.95/full") >= r("hnswlib", "single_qps@recall=0.95/full")
     end },
-    { "and inserts at least 20 times as fast", function(r)
+    { "(ours) and inserts at least 20 times as fast", function(r)
       return 20 * r("dynamic IVF RaBitQ[nprobe=4]", "ns_each/load") <= r("hnswlib[ef_search=32]", "ns_each/load")
     end },
   },

@@ -1,5 +1,6 @@
 /* test_search.c - both modes compared with a scan of all rows; probe orders; the effect
    of each knob. */
+#include "tests/support/paper.h"
 #include "tests/unit/asteria/search.h"
 
 enum { EVERY = 1 << 22 };
@@ -272,6 +273,25 @@ static void test_heuristic_switches(void **state)
     book_close(&w);
 }
 
+/* In the paper bits are signs about zero, and LRSQ's codes choose the rows to read. */
+static void test_paper(void **state)
+{
+    struct asteria_world w;
+    struct asteria_params params = world_defaults();
+    struct asteria_knobs knobs = world_knobs();
+    test_take_paper(asteria_ops.params, &params);
+    test_take_paper(asteria_ops.knobs, &knobs);
+    assert_false(params.centering);
+    world_open(&w, params, INDEX_F32, 32, 4040, 1);
+    asteria_world_train(&w, 0, 4000);
+    asteria_world_insert(&w, 0, 4000);
+    const struct switched paper = with(&w, &knobs);
+    const double by_lrsq = paper.counts.estimates - paper.counts.scanned;
+    assert_true(by_lrsq > paper.counts.scanned / 2);
+    assert_true(paper.counts.exact > 0 && paper.counts.exact < by_lrsq / 4);
+    asteria_world_close(&w);
+}
+
 /* exact = false: distances are estimates near the true ones. */
 static void test_estimated_distances(void **state)
 {
@@ -355,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_certified_switches),
         cmocka_unit_test(test_beam_without_graph),
         cmocka_unit_test(test_heuristic_switches),
+        cmocka_unit_test(test_paper),
         cmocka_unit_test(test_estimated_distances),
         cmocka_unit_test(test_distances_are_few),
         cmocka_unit_test(test_bounds_spare_distances),

@@ -1,9 +1,10 @@
 /* test_patience.c - work saved by a search with graphs in the clusters: beams that stop early, and
  * deltas of clusters whose file had no answers. */
+#include "tests/support/paper.h"
 #include "tests/unit/channi/search.h"
 
 /* Beams that stop by the results of others save distances but lose no answers: with all rows, after
-   many deletions, and with an attribute range. */
+   many deletions, and with an attribute range. The paper's beams do not stop. */
 static void test_patience(void **state)
 {
     struct channi_params p = inside_params(0);
@@ -21,7 +22,7 @@ static void test_patience(void **state)
         const struct id_selector choice = { .where = round == 2 ? &range : NULL };
         unsigned char *queries = ledger_queries(&l);
 
-        l.knobs.early_stop_steps = 0;
+        test_take_paper(channi_ops.knobs, &l.knobs);
         in_full = asked_of(&l, queries, &choice, &full);
         l.knobs.early_stop_steps = 8;
         in_cut = asked_of(&l, queries, &choice, &cut);

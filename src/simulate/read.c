@@ -64,8 +64,8 @@ static const struct result_cell *alone_of(const struct result *r, const struct r
    */
 struct searches {
     const struct result_step *step[SIMULATE_RUNS_MOST];
-    double bytes
-        [SIMULATE_RUNS_MOST]; /* of the index, as reported last before the search; NAN: never */
+    /* Of the index, as reported last before the search; NAN: never. */
+    double bytes[SIMULATE_RUNS_MOST];
     size_t n;
     double round_trip_s; /* median over the cells; NAN: none */
 };

@@ -276,20 +276,20 @@ static void test_heuristic_switches(void **state)
 /* In the paper bits are signs about zero, and LRSQ's codes choose the rows to read. */
 static void test_paper(void **state)
 {
-    struct asteria_world w;
-    struct asteria_params params = world_defaults();
-    struct asteria_knobs knobs = world_knobs();
+    struct book w;
+    struct asteria_params params = search_params();
+    struct asteria_knobs knobs = search_knobs();
     test_take_paper(asteria_ops.params, &params);
     test_take_paper(asteria_ops.knobs, &knobs);
     assert_false(params.centering);
-    world_open(&w, params, INDEX_F32, 32, 4040, 1);
-    asteria_world_train(&w, 0, 4000);
-    asteria_world_insert(&w, 0, 4000);
+    book_open_with(&w, params, INDEX_F32, 32, 4040, 1);
+    book_train(&w, 0, 4000);
+    book_add(&w, 0, 4000);
     const struct switched paper = with(&w, &knobs);
     const double by_lrsq = paper.counts.estimates - paper.counts.scanned;
     assert_true(by_lrsq > paper.counts.scanned / 2);
     assert_true(paper.counts.exact > 0 && paper.counts.exact < by_lrsq / 4);
-    asteria_world_close(&w);
+    book_close(&w);
 }
 
 /* exact = false: distances are estimates near the true ones. */

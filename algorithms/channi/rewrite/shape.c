@@ -7,9 +7,9 @@
  *     as their mean is; here the site is more than LEFT times as far;
  *   - the rows may lie in places apart: a share of 1 / FAR_SHARE is more than FAR times as far from
  *     the site as the nearest such share. This is so on a line, too; a split decides (split.c);
- *   - the rows that came since the file was written lie beyond those before: their median is more than
- *     BEYOND times as far from the site (squared). Vectors of many dimensions and of unit length are never so
- *     far from each other that the two other shapes show. */
+ *   - the rows that came since the file was written lie beyond those before: three quarters of them are farther from the
+ *     site than all those, or their median is more than BEYOND times as far (squared). Vectors of many dimensions
+ *     and of unit length are never so far from each other that the two other shapes show. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,9 @@
 #include "src/core/order.h"
 
 enum { LEFT = 4, FAR = 3, FAR_SHARE = 8, BEYOND = 2 };
-enum { BEYOND_LEAST = 16 }; /* rows before, and since */
+/* At least so many rows before, so many since, and together: by chance 3 in 100 such clusters look so at most; at
+   least so many of each where medians are compared. */
+enum { BEYOND_FEW = 4, BEYOND_TOGETHER = 12, BEYOND_MANY = 16 };
 
 struct shape {
     float *squared; /* n: distances to the site; then dim floats each: a row, the site */
@@ -64,15 +66,22 @@ static bool may_be_apart(struct shape *s, size_t merge_min)
     return far >= merge_min && far >= s->n / FAR_SHARE && far > 0;
 }
 
-static float median(float *values, size_t n)
+static bool are_beyond(struct shape *s)
 {
-    qsort(values, n, sizeof *values, order_f32);
-    return values[n / 2];
+    const size_t n = s->n_before, n_since = s->n - n;
+    float *since = s->squared + n;
+
+    if (n < BEYOND_FEW || n_since < BEYOND_FEW || s->n < BEYOND_TOGETHER)
+        return false;
+    qsort(s->squared, n, sizeof *s->squared, order_f32);
+    qsort(since, n_since, sizeof *since, order_f32);
+    return since[n_since / 4] > s->squared[n - 1] ||
+           (n >= BEYOND_MANY && n_since >= BEYOND_MANY &&
+            since[n_since / 2] > BEYOND * s->squared[n / 2]);
 }
 
 static void judge(const struct channi_replacing *x, struct channi_cluster *cl, struct shape *s)
 {
-    const size_t n = s->n_before, n_since = s->n - n;
     double sum = 0, squares = 0, shift = 0;
 
     for (size_t i = 0; i < s->n; i++) {
@@ -86,8 +95,7 @@ static void judge(const struct channi_replacing *x, struct channi_cluster *cl, s
        the mean. */
     if (squares > LEFT * (squares - shift / (double)s->n))
         atomic_store(&cl->shape, SHAPE_LEFT);
-    else if (n >= BEYOND_LEAST && n_since >= BEYOND_LEAST &&
-             median(s->squared + n, n_since) > BEYOND * median(s->squared, n))
+    else if (are_beyond(s))
         atomic_store(&cl->shape, SHAPE_BEYOND);
     else
         atomic_store(&cl->shape, may_be_apart(s, x->c->merge_min) ? SHAPE_APART : SHAPE_USUAL);

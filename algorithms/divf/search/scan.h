@@ -100,7 +100,7 @@ void divf_prefetch_chunk(const struct divf_view *, const struct divf_list *, uin
 /* Called before a list is scanned: prefetches what the scans of the next n lists read first. */
 void divf_prefetch_lists(const struct divf_view *, const uint64_t *next, size_t n);
 
-/* search.c. Searches for the k nearest of one row; job->k, nprobe and rerank are set. */
+/* query.c. Searches for the k nearest of one row; job->k, nprobe and rerank are set. */
 int divf_search_row(const struct divf_job *, struct divf_scratch *, const void *row,
                     const struct topk *);
 

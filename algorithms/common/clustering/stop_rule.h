@@ -6,16 +6,17 @@
  *     2.6 + 1.2 log((d_s^2 - d_0^2) / rho^2) + 0.8 log(1 + clusters since rho last changed)
  *         + 0.25 log s
  *
- * with weights from four data sets. An index learns from its own searches at which score they have a recall: the queries are
- * some of its rows. Only half of the rows count as answers, by a hash of the id, and never the query
- * itself, because a stored row has nearer neighbours than a new query, whose recall matters.
+ * with weights from four data sets. An index learns from its own searches at which score they have a
+ * recall: the queries are some of its rows. Only half of the rows count as answers, by a hash of the
+ * id, and never the query itself, because a stored row has nearer neighbours than a new query, whose
+ * recall matters.
  *
  * The second term is Quake's (adaptive partition scanning): the bisector between the nearest cluster
  * and another is at (d_s^2 - d_0^2) / (2 |c_s - c_0|) from the query. Quake estimates the share of
  * neighbours beyond a bisector by the volume of the ball of radius rho there, which predicted recall
- * less well. For a recall of .95 it scanned 22.6 lists where this rule scans 19.6 (photo-sift), 8.6
- * against 4.5 (MNIST, 140 lists), 9.0 against 5.6 (photo-hog); a fixed number of lists scanned 23, 6
- * and 9.
+ * less well. For a recall of .95 it scanned 22.6 lists where this score, with weights fitted to each
+ * index, scanned 19.6 (photo-sift), 8.6 against 4.5 (MNIST, 140 lists), 9.0 against 5.6 (photo-hog);
+ * a fixed number of lists scanned 23, 6 and 9.
  *
  *   1 one search   2 the rule   3 learning */
 #ifndef DRIFTLINE_COMMON_CLUSTERING_STOP_RULE_H
@@ -73,7 +74,7 @@ struct stop_learnt {
     struct stop_rule rule;
     uint64_t rows, clusters;
 };
-/* Whether the index has fewer than twice as many rows now, or half, and so on. */
+/* Whether the index now has half to twice as many rows, and 1 / 1.5 to 1.5 times as many clusters. */
 bool stop_learnt_fits(const struct stop_learnt *, uint64_t rows, uint64_t clusters);
 
 /* About right for all data sets, for use when there was nothing to learn from. */

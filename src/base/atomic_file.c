@@ -18,13 +18,10 @@
 /* Reports the cause in errno. */
 static int write_failed(const struct atomic_file *w, struct error *err)
 {
-    const char *advice = errno == ENOSPC || errno == EDQUOT
-                             ? " (the disk is full: free some space; what was there before is kept)"
-                         : errno == EROFS || errno == EACCES || errno == EPERM
-                             ? " (its folder cannot be written: choose another)"
-                             : "";
+    const bool refused = errno == EROFS || errno == EACCES || errno == EPERM;
 
-    return fail(err, ERR_IO, "%s: cannot be written: %s%s", w->path, strerror(errno), advice);
+    return fail_errno(err, ERR_IO, "%s: cannot be written, what was there before is kept%s",
+                      w->path, refused ? "; choose a folder that can be written" : "");
 }
 
 int atomic_file_begin(struct atomic_file *w, const char *path, struct error *err)

@@ -56,7 +56,9 @@ int fail_errno(struct error *err, int code, const char *format, ...)
         /* strerror() may share a buffer between threads; strerror_r() does not. */
         if (strerror_r(cause, words, sizeof words) != 0)
             (void)snprintf(words, sizeof words, "errno %d", cause);
-        (void)snprintf(err->text + used, sizeof err->text - used, ": %s", words);
+        (void)snprintf(err->text + used, sizeof err->text - used, ": %s%s", words,
+                       cause == ENOSPC || cause == EDQUOT ? " (the disk is full: free some space)"
+                                                          : "");
     }
     return code;
 }

@@ -55,7 +55,7 @@ int fail(struct error *err, int code, const char *format, ...)
    caller. Returns err->code. */
 int fail_within(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Like fail(), but appends ": " and errno's text. */
+/* Like fail(), but appends ": " and errno's text, with what to do if the disk is full. */
 int fail_errno(struct error *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -147,7 +147,11 @@ int record_check_space(struct recorder *r, const struct view *v, struct error *e
     if ((v->element == INDEX_B64) != (metric == INDEX_HAMMING))
         return fail(err, ERR_DIMENSION, "%s has rows of %s, which metric \"%s\" does not measure",
                     name, index_element_name(v->element), index_metric_name(metric));
-    const int rc = view_check_directions(v, metric, name, err);
+    const int rc = view_check_directions(
+        v, metric, name,
+        "leave them out, as data:rows(1, 7) .. data:rows(9, 20) leaves out row 8, or compare by "
+        "metric = \"l2\" or \"ip\"",
+        err);
     if (rc)
         return rc;
     if (!r->space_set) {

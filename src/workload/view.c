@@ -168,7 +168,7 @@ static bool is_zero_row(const struct view *v, size_t i, size_t *row)
 }
 
 int view_check_directions(const struct view *v, enum metric metric, const char *what,
-                          struct error *err)
+                          const char *advice, struct error *err)
 {
     char list[200] = "";
     size_t n = 0, row;
@@ -181,11 +181,11 @@ int view_check_directions(const struct view *v, enum metric metric, const char *
     if (!n)
         return OK;
     return fail(
-        err, ERR_NOT_FINITE,
+        err, ERR_ZERO_VECTOR,
         "%s: %zu of %zu rows %s only zeros, which have no direction under \"cosine\": row%s "
-        "%s%s; leave them out, as data:rows(1, 7) .. data:rows(9, 20) leaves out row 8, or "
-        "compare by metric = \"l2\" or \"ip\"",
-        what, n, v->n, n == 1 ? "has" : "have", n == 1 ? "" : "s", list, n > LISTED ? " ..." : "");
+        "%s%s; %s",
+        what, n, v->n, n == 1 ? "has" : "have", n == 1 ? "" : "s", list, n > LISTED ? " ..." : "",
+        advice);
 }
 
 /* How many rows of a segment are in [first, end) of the view; *from: the first of them. */

@@ -49,9 +49,10 @@ size_t view_bytes(const struct view *); /* memory of the view itself, without ro
 
 /* Source and row of position i. */
 const struct source *view_row(const struct view *, size_t i, size_t *row);
-/* Under cosine, which compares directions, a row of zeros is ERR_NOT_FINITE, with the numbers of the
-   first such rows. `what` they are is for the message. */
-int view_check_directions(const struct view *, enum metric, const char *what, struct error *);
+/* Under cosine, which compares directions, a row of zeros is ERR_ZERO_VECTOR, with the numbers of the
+   first such rows. `what` they are, and the advice, are for the message. */
+int view_check_directions(const struct view *, enum metric, const char *what, const char *advice,
+                          struct error *);
 /* Copies rows [first, first + n) with element `want`: the view's own, or F32 for U8 rows. */
 int view_read(const struct view *, size_t first, size_t n, enum element want, void *out,
               struct error *);

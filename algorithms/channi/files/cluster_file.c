@@ -478,7 +478,5 @@ int channi_cluster_file_write(const struct index_env *env, const struct channi_c
     mem_free(env->mem, *bytes);
     *bytes = NULL;
     errno = why;
-    return fail_errno(
-        env->error, ERR_IO, "channi: cannot %s the cluster file %s%s", failed, path,
-        why == ENOSPC || why == EDQUOT ? ": the disk is full; free disk space and try again" : "");
+    return fail_errno(env->error, ERR_IO, "channi: cannot %s the cluster file %s", failed, path);
 }

@@ -27,11 +27,6 @@ uint32_t posting_page_checksum(const void *bytes, size_t n)
 /* Uses errno; the update is undone. */
 static int cannot_write(const struct file_store *s, uint32_t posting, uint64_t at, size_t n)
 {
-    if (errno == ENOSPC || errno == EDQUOT)
-        return fail_errno(s->base.env.error, ERR_IO,
-                          "%s: the disk is full: posting %" PRIu32
-                          " is unchanged; free disk space and try again",
-                          s->path, posting);
     return fail_errno(s->base.env.error, ERR_IO,
                       "%s: cannot write %zu bytes at %" PRIu64 ": posting %" PRIu32 " is unchanged",
                       s->path, n, at, posting);

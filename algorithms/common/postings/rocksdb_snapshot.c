@@ -41,8 +41,7 @@ static struct at ignoring(const struct rocks *r)
 
 static int trouble(struct at at, const char *doing, const char *path)
 {
-    return fail_errno(at.error, ERR_IO, "%s%s %s", errno == ENOSPC ? "the disk is full: " : "",
-                      doing, path);
+    return fail_errno(at.error, ERR_IO, "%s %s", doing, path);
 }
 
 static int checkpoint_path(const struct rocks *r, uint64_t number, char path[PATH_MAX])

@@ -28,8 +28,7 @@ int posting_rocks_fault(const struct rocks *r, struct error *error, const char *
 {
     if (!file_faulted(r->store.options.fault, call))
         return OK;
-    return fail_errno(error, ERR_IO, "%s%s %s", errno == ENOSPC ? "the disk is full: " : "", call,
-                      path);
+    return fail_errno(error, ERR_IO, "%s %s", call, path);
 }
 
 int posting_rocks_reserve(struct rocks *r, uint32_t posting)

@@ -291,10 +291,8 @@ static int write_all(struct row_store *r, const unsigned char *bytes, size_t n, 
 
     if (done == n)
         return OK;
-    return fail_errno(r->env.error, ERR_IO, "%s: byte %" PRIu64 "%s", r->path, at + done,
-                      errno == ENOSPC || errno == EDQUOT || errno == EFBIG
-                          ? ": the disk is full; free disk space"
-                          : ": cannot be written");
+    return fail_errno(r->env.error, ERR_IO, "%s: byte %" PRIu64 " cannot be written", r->path,
+                      at + done);
 }
 
 /* Number of slots, from the first on, that are consecutive and whose records span at

@@ -20,8 +20,9 @@ static int check(const struct source *s, const struct index_env *env, const char
         return fail(err, ERR_DIMENSION, "%s: the %s are %s, the index has codes", given, what,
                     data_element_name(s->element));
     struct view *all = view_range(s, env->metric, 0, s->n);
-    const int rc = all ? view_check_directions(all, env->metric, given, err)
-                       : fail(err, ERR_NO_MEMORY, "%s: out of memory", given);
+    const int rc =
+        all ? view_check_directions(all, env->metric, given, "leave them out of the file", err)
+            : fail(err, ERR_NO_MEMORY, "%s: out of memory", given);
     view_drop(all);
     return rc;
 }

@@ -190,6 +190,10 @@ static int lua_dataset(lua_State *L)
     if (!entry) {
         size_t n;
         const char *const *names = catalog_names(s->catalog, &n);
+        if (strpbrk(name, "./"))
+            script_fail(L, ERR_NOT_FOUND,
+                        "unknown dataset \"%.80s\"; rows of a file are file { \"%.80s\" }", name,
+                        name);
         script_fail(L, ERR_NOT_FOUND, "unknown dataset \"%.80s\"%s  (./harness list datasets)",
                     name, script_hint(L, name, names, n));
     }

@@ -9,6 +9,7 @@ config() { # NAME LINE...
 printf 'experiment {\0}' >vectors.lua
 run check vectors.lua
 config dataset 'dataset "minst"'
+config file 'dataset "rows.csv"'
 config parameter 'local s = synthetic { kind = "gaussian", rows = 10, dim = 4 }' \
     'experiment { name = "bad", workload = function(w) w:insert { s } end,' \
     '  methods = { method { "divf", params = { softk = 2 } } } }'

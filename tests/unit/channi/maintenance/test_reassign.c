@@ -61,7 +61,8 @@ static void test_fewer_are_astray(void **state)
 /* Rows of these clusters that an insertion would put into another of them that has space. */
 static size_t misplaced(const struct book *b, const uint32_t *cids, size_t n)
 {
-    const size_t nearly_full = book_channi(b)->split_max / 10 * 9; /* some left again after it was full */
+    const size_t nearly_full =
+        book_channi(b)->split_max / 10 * 9; /* some left again after it was full */
     size_t rows = 0;
     double cost = 0;
 
@@ -79,8 +80,8 @@ static size_t misplaced(const struct book *b, const uint32_t *cids, size_t n)
             least = fminf(least, d);
             own = cid_of(b, i) == cids[j] ? d : own;
         }
-        rows += own < INFINITY && least < own &&
-                channi_cluster_live(cluster_of(b, best)) < nearly_full;
+        rows +=
+            own < INFINITY && least < own && channi_cluster_live(cluster_of(b, best)) < nearly_full;
     }
     return rows;
 }

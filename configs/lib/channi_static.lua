@@ -45,6 +45,8 @@ function static.run(of)
       w:train  { of.data:rows(1, math.min(rows, 50000)), tag = "train" }
       w:insert { of.data:rows(1, rows), tag = "load" }
       w:search { of.data:queries(queries), tag = "full" }
+      w:search { of.data:queries(queries), k = 1, tag = "nearest" }
+      w:search { of.data:queries(queries), k = 100, tag = "hundred" }
       w:search { of.data:queries(cold), cold = true, tag = "cold" }
       w:checkpoint "sizes"
     end,
@@ -93,6 +95,10 @@ function static.run(of)
       { "(ours) codes need under a third of the distances that scans do, at recall .95", function(r)
         return 3 * r(codes, "distances@recall=0.95/full") <= r(scan, "distances@recall=0.95/full")
       end },
+      { "(ours) the nearest alone is found at least as often as the ten nearest are, and these as often as a hundred", function(r)
+        local ten = r(at(graph), "recall@10/full")
+        return r(at(graph), "recall@1/nearest") >= ten and ten >= r(at(graph), "recall@100/hundred")
+      end },
       { "(ours) no answer is repeated or unknown", function(r) return channi.no_wrong_ids(r, ours_at(), "full") end },
     },
 
@@ -100,6 +106,8 @@ function static.run(of)
       { "pareto", x = "single_qps", y = "recall@10", where = { tag = "full" }, title = "One query at a time" },
       { "pareto", x = "distances", y = "recall@10", where = { tag = "full" }, title = "Recall and exact distances" },
       { "pareto", x = "single_qps", y = "recall@10", where = { tag = "cold" }, title = "One query at a time, with an empty page cache before each" },
+      { "pareto", x = "distances", y = "recall@1", where = { tag = "nearest" }, title = "k = 1: recall and exact distances" },
+      { "pareto", x = "distances", y = "recall@100", where = { tag = "hundred" }, title = "k = 100: recall and exact distances" },
       { "memory", title = "Memory and disk" },
       { "bars", y = "seconds", x = "label", group = "tag", where = { tag = { "train", "load" }, point = { "nprobe=8", "ef_search=64" } }, title = "Build time, s" },
       { "ccdf", where = { tag = "full", point = { "nprobe=8", "ef_search=32" } }, title = "Latency" },

@@ -47,6 +47,60 @@ static void test_build(void **state)
     book_end(&b, 20);
 }
 
+enum { SITES = 400, OF_EACH = 25 };
+
+/* The coefficient of variation of the sizes, by the root of the mean square over some builds. */
+static double size_cv(size_t dim, size_t builds)
+{
+    struct rng rng = rng_at(test_seed(), dim);
+    double squares = 0;
+
+    for (size_t i = 0; i < builds; i++) {
+        struct channi_params params = build_params();
+        struct book b;
+
+        params.target_cluster = OF_EACH;
+        params.expected_n = SITES * OF_EACH;
+        params.defer_fraction = 1;
+        params.sampling = SAMPLE_UNIFORM;
+        params.cluster_index = INSIDE_SCAN;
+        params.assign_ef = SITES;
+        book_open(&b, params, INDEX_F32, dim, SITES * OF_EACH, 2);
+        for (size_t j = 0; j < SITES * OF_EACH * dim; j++)
+            ((float *)b.rows)[j] = (float)rng_normal(&rng);
+        assert_ok(book_insert(&b, 0, SITES * OF_EACH), &b.bench.error);
+        assert_int_equal(layout_of(&b)->n_clusters, SITES);
+        const double cv = test_stat(b.index, "size_cv");
+        squares += cv * cv / (double)builds;
+        book_close(&b);
+    }
+    return sqrt(squares);
+}
+
+/* docs/theory.md, "Sizes of clusters": those of the cells of random points in few dimensions, and at
+   most those of the limit of many. */
+static void test_sizes(void **state)
+{
+    static const struct {
+        size_t dim;
+        double squared; /* the cells' squared coefficient of variation */
+    } cells[] = { { 1, .5 }, { 2, .280 }, { 3, .179 } };
+    const double limit = 3.36; /* of 400 clusters */
+
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) {
+        const double expected = sqrt(cells[i].squared + 1. / OF_EACH);
+        const double cv = size_cv(cells[i].dim, 4);
+
+        if (fabs(cv - expected) > .12 * expected)
+            print_error("%zu dimensions: %.3f, expected %.3f\n", cells[i].dim, cv, expected);
+        assert_true(fabs(cv - expected) <= .12 * expected);
+    }
+    const double many = size_cv(256, 4);
+    if (many < .5 * limit || many > limit)
+        print_error("256 dimensions: %.3f, expected %.3f at most\n", many, limit);
+    assert_true(many > .5 * limit && many <= limit);
+}
+
 /* Equal rows are never separated: there are as many clusters as distinct rows. */
 static void test_build_of_equal_rows(void **state)
 {
@@ -223,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_build),
+        cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_build_of_equal_rows),
         cmocka_unit_test(test_same_at_any_threads),
         cmocka_unit_test(test_list_goes_before_splits),

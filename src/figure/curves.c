@@ -97,22 +97,32 @@ static void order_bars(struct figure *f)
     }
 }
 
+/* The metric of a panel: of a list, or the only one. */
+static const char *metric_of_panel(const struct gather *g, size_t m)
+{
+    const json_t *listed = json_object_get(g->spec, "y");
+    return json_array_size(listed) > 1 ? json_string_value(json_array_get(listed, m))
+                                       : g->figure->y_name;
+}
+
 /* One group of bars per label, one colour per tag; with several metrics, one panel per metric. Where settings were
    tuned, one metric ranks the labels. */
 int figure_gather_bars(struct gather *g)
 {
-    const json_t *listed = json_object_get(g->spec, "y");
-    const size_t n = json_array_size(listed) > 1 ? json_array_size(listed) : 1;
+    const size_t n_listed = json_array_size(json_object_get(g->spec, "y")),
+                 n = n_listed > 1 ? n_listed : 1;
     size_t n_cells;
     bool shared = true;
-    for (size_t m = 0; m < n; m++)
-        shared &= figure_is_of_build(n > 1 ? json_string_value(json_array_get(listed, m))
-                                           : g->figure->y_name);
+    for (size_t m = 0; m < n; m++) {
+        const char *metric = metric_of_panel(g, m);
+        json_t *tags = figure_tags_with(g, metric);
+        shared &= figure_is_of_build(g, metric, tags);
+        json_decref(tags);
+    }
     const struct result_cell **cells = figure_cells(g, shared, &n_cells);
     int rc = cells ? OK : ERR_NO_MEMORY;
     for (size_t m = 0; m < n; m++) {
-        const char *metric =
-            n > 1 ? json_string_value(json_array_get(listed, m)) : g->figure->y_name;
+        const char *metric = metric_of_panel(g, m);
         json_t *tags = figure_tags_with(g, metric);
         for (size_t i = 0; !rc && i < n_cells; i++)
             rc = add_bars(g, cells[i], n > 1 ? metric : "", metric, tags, shared);
@@ -496,7 +506,7 @@ int figure_gather_heatmap(struct gather *g)
     const char *metric = field_text(g->spec, "group", g->recall);
     json_t *tags = figure_tags_with(g, metric);
     size_t n;
-    const bool by_build = figure_is_of_build(metric);
+    const bool by_build = figure_is_of_build(g, metric, tags);
     const struct result_cell **cells = figure_cells(g, by_build, &n);
     int rc = cells ? OK : ERR_NO_MEMORY;
     for (size_t t = 0; t < json_array_size(tags); t++) {

@@ -140,6 +140,7 @@ struct over_steps {
     enum op_kind op; /* OP_KINDS: any */
     const char *metric, *panel;
     bool all_tags;    /* whether a curve's name includes the tag */
+    bool of_index;    /* whether it is a state of the index, which no search changes */
     bool maintenance; /* whether steps with maintenance are marked */
     const char *x;    /* where a step is: "index", "live", "deleted", "radius" or a metric */
 };
@@ -202,7 +203,7 @@ static double x_of_step(const json_t *step, const char *x)
                : field_number(step, metric->field ? metric->field : x);
 }
 
-/* Adds the steps of one cell: its queries, or its other operations. */
+/* Adds the steps of one cell: those that run at each point, or the others. */
 static int add_steps(struct gather *g, const struct result_cell *cell, const struct over_steps *o,
                      bool queries, const char *label)
 {
@@ -211,11 +212,11 @@ static int add_steps(struct gather *g, const struct result_cell *cell, const str
     int rc = OK;
     for (size_t s = 0; !rc && s < cell->n; s++) {
         const struct result_step *step = &cell->steps[s];
-        const bool answered = op_info(step->op)->flags & OP_ANSWERED;
+        const bool at_point = op_info(step->op)->flags & OP_AT_POINTS;
         deleted += step->op == OP_DELETE && step->ok ? field_number(step->json, "count") : 0;
         const double x = by_deleted ? deleted : x_of_step(step->json, o->x);
         char series[400], tag[160];
-        if (isnan(x) || answered != queries || !figure_allows(g->spec, "tag", step->tag))
+        if (isnan(x) || at_point != queries || !figure_allows(g->spec, "tag", step->tag))
             continue;
         if (o->op != OP_KINDS && step->op != o->op)
             continue;
@@ -231,7 +232,7 @@ static int add_steps(struct gather *g, const struct result_cell *cell, const str
 static int gather_steps(struct gather *g, const struct over_steps *o)
 {
     int rc = OK;
-    for (int queries = 0; !rc && queries < 2; queries++) {
+    for (int queries = 0; !rc && queries < (o->of_index ? 1 : 2); queries++) {
         const bool by_build = !queries || result_metric_is_at_recall(o->metric);
         const char *last = NULL;
         size_t n;
@@ -250,8 +251,7 @@ static int gather_steps(struct gather *g, const struct over_steps *o)
     return rc;
 }
 
-/* How many distinct tags have this metric; with several, a curve's name includes its tag, but for
-   memory, which is a state of the index and one curve over the steps of all tags. */
+/* How many distinct tags have this metric; with several, a curve's name includes its tag. */
 static size_t tag_count(const struct gather *g, const char *metric)
 {
     json_t *tags = figure_tags_with(g, metric);
@@ -275,9 +275,10 @@ static int for_each_metric(struct gather *g, const char *const *defaults, size_t
         if (!tags)
             continue;
         const char *object = result_metric(metric)->object;
-        const bool all_tags = tags > 1 && !(object && !strcmp(object, "memory"));
-        rc = gather_steps(
-            g, &(struct over_steps){ op, metric, metric, all_tags, !strcmp(x, "index"), x });
+        const bool of_index = (object && !strcmp(object, "memory")) || !strcmp(metric, "live") ||
+                              !strncmp(metric, "parts.", strlen("parts."));
+        rc = gather_steps(g, &(struct over_steps){ op, metric, metric, tags > 1 && !of_index,
+                                                   of_index, !strcmp(x, "index"), x });
     }
     return rc;
 }
@@ -455,7 +456,8 @@ int figure_gather_scaling(struct gather *g)
     int rc;
     if (!strcmp(f->x_name, "live")) {
         rc = gather_steps(g, &(struct over_steps){ OP_KINDS, f->y_name, "",
-                                                   tag_count(g, f->y_name) > 1, false, "live" });
+                                                   tag_count(g, f->y_name) > 1, false, false,
+                                                   "live" });
     } else {
         rc = figure_gather_pareto(g);
         /* Each point is another build, so a curve is named by the label without parameters. */

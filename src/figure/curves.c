@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/figure/axis.h"
 #include "src/figure/internal.h"
 #include "src/plan/plan.h"
 
@@ -366,7 +367,9 @@ static int mark_crossing(struct figure *f, size_t first, size_t end, const char 
     const struct plot_point low = f->points[last], high = f->points[last + 1];
     const double share = before / (before - after), x = low.x + share * (high.x - low.x);
     char at[32];
-    snprintf(at, sizeof at, "%.1f", x);
+    const double digit = pow(10, floor(log10(fmax(x, 1e-9))) - 1);
+    figure_axis_label(&(struct figure_axis){ .high = high.x, .unit = 1 }, round(x / digit) * digit,
+                      at, sizeof at);
     const int rc = figure_add(f, low.panel, low.series, low.point, x, at,
                               low.y * pow(high.y / low.y, share), NAN, NAN);
     if (rc == OK)
@@ -374,16 +377,16 @@ static int mark_crossing(struct figure *f, size_t first, size_t end, const char 
     return rc;
 }
 
-/* Adds the crossing to the curve's name, "HFTrie-std (scan at 2.7)": numbers beside the rings in
-   the figure would overlap. */
+/* Adds the crossing to the curve's name, "HFTrie-std (above scan from 2.7)", in two digits, as it is
+   interpolated: numbers beside the rings in the figure would overlap. */
 static void name_crossings(struct figure *f, const char *baseline)
 {
     for (size_t i = 0; i < f->n; i++) {
-        if (f->points[i].mark != MARK_CROSSING || strstr(f->points[i].series, " at "))
+        if (f->points[i].mark != MARK_CROSSING || strstr(f->points[i].series, " (above "))
             continue;
         char old[400], named[480];
         snprintf(old, sizeof old, "%s", f->points[i].series);
-        snprintf(named, sizeof named, "%s (%s at %s)", old, baseline, f->points[i].x_label);
+        snprintf(named, sizeof named, "%s (above %s from %s)", old, baseline, f->points[i].x_label);
         rename_series(f, old, named);
     }
 }

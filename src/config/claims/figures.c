@@ -117,7 +117,7 @@ static void read_where(const struct fields *f, json_t *figure)
     lua_pop(f->L, 1);
 }
 
-/* Reads the label whose crossings with the others are marked. */
+/* Reads the label above which the others are marked to lie. */
 static void read_baseline(const struct fields *f, const struct figure_kind *kind, json_t *figure)
 {
     const char *label = fields_text(f, "baseline", "");

@@ -362,9 +362,9 @@ static void test_a_radius_figure_marks_where_the_baseline_is_met(void **state)
     assert_true(f.points[0].x == 0 && f.points[3].x == 6);
     for (size_t i = 0; i < f.n; i++)
         assert_int_equal(f.points[i].mark, i == 16 ? MARK_CROSSING : MARK_NONE);
-    assert_string_equal(f.points[16].series, "trie (scan at 3.0)");
-    assert_string_equal(f.points[4].series, "trie (scan at 3.0)");
-    assert_string_equal(f.points[16].x_label, "3.0");
+    assert_string_equal(f.points[16].series, "trie (above scan from 3)");
+    assert_string_equal(f.points[4].series, "trie (above scan from 3)");
+    assert_string_equal(f.points[16].x_label, "3");
     assert_true(fabs(f.points[16].x - 3) < 1e-9 && fabs(f.points[16].y - 100) < 1e-6);
     figure_free(&f);
 }

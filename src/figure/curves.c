@@ -252,35 +252,62 @@ static int gather_steps(struct gather *g, const struct over_steps *o)
     return rc;
 }
 
-/* How many distinct tags have this metric; with several, a curve's name includes its tag. */
-static size_t tag_count(const struct gather *g, const char *metric)
+/* Whether a step of this operation (OP_KINDS: any) has the tag. */
+static bool is_tag_of(const struct gather *g, enum op_kind op, const char *tag)
 {
-    json_t *tags = figure_tags_with(g, metric);
-    size_t n = json_array_size(tags);
+    bool found = op == OP_KINDS;
+    for (size_t i = 0; i < g->result->n_variants && !found; i++)
+        for (size_t s = 0; s < g->result->variants[i]->n; s++)
+            found |= g->result->variants[i]->steps[s].op == op &&
+                     !strcmp(g->result->variants[i]->steps[s].tag, tag);
+    return found;
+}
+
+/* How many distinct tags of the operation have this metric; with several, a curve's name includes its tag. */
+static size_t tag_count(const struct gather *g, const char *metric, enum op_kind op)
+{
+    json_t *tags = figure_tags_with(g, metric), *tag;
+    size_t n = 0, i;
+    json_array_foreach(tags, i, tag)
+        n += is_tag_of(g, op, json_string_value(tag));
     json_decref(tags);
     return n;
 }
 
-/* Draws each metric that the specification names, or the given defaults, if the result has it. */
+/* Memory and rows, which no search changes: one curve over the steps of all tags. */
+static bool is_of_index(const char *metric)
+{
+    const char *object = result_metric(metric)->object;
+    return (object && !strcmp(object, "memory")) || !strcmp(metric, "live") ||
+           !strncmp(metric, "parts.", strlen("parts."));
+}
+
+/* Draws each metric that the specification names, or the given defaults, if the result has it. A curve
+   has one name in all panels. */
 static int for_each_metric(struct gather *g, const char *const *defaults, size_t n_defaults,
                            enum op_kind op, const char *x)
 {
-    const json_t *y = json_object_get(g->spec, "y");
-    size_t n = json_is_array(y) ? json_array_size(y) : json_is_string(y) ? 1 : n_defaults;
+    json_t *y = json_object_get(g->spec, "y"), *names = json_array(), *name;
+    size_t i;
+    bool several = false;
     int rc = OK;
-    for (size_t i = 0; !rc && i < n; i++) {
-        const char *metric = json_is_array(y)    ? json_string_value(json_array_get(y, i))
-                             : json_is_string(y) ? json_string_value(y)
-                                                 : defaults[i];
-        size_t tags = metric ? tag_count(g, metric) : 0;
-        if (!tags)
-            continue;
-        const char *object = result_metric(metric)->object;
-        const bool of_index = (object && !strcmp(object, "memory")) || !strcmp(metric, "live") ||
-                              !strncmp(metric, "parts.", strlen("parts."));
-        rc = gather_steps(g, &(struct over_steps){ op, metric, metric, tags > 1 && !of_index,
-                                                   of_index, !strcmp(x, "index"), x });
+    if (json_is_string(y))
+        json_array_append(names, y);
+    else if (y)
+        json_array_extend(names, y);
+    for (i = 0; !y && i < n_defaults; i++)
+        json_array_append_new(names, json_string(defaults[i]));
+    json_array_foreach(names, i, name)
+        several |=
+            !is_of_index(json_string_value(name)) && tag_count(g, json_string_value(name), op) > 1;
+    json_array_foreach(names, i, name) {
+        const char *metric = json_string_value(name);
+        const bool of_index = is_of_index(metric);
+        if (!rc)
+            rc = gather_steps(g, &(struct over_steps){ op, metric, metric, several && !of_index,
+                                                       of_index, !strcmp(x, "index"), x });
     }
+    json_decref(names);
     return rc;
 }
 
@@ -459,8 +486,8 @@ int figure_gather_scaling(struct gather *g)
     int rc;
     if (!strcmp(f->x_name, "live")) {
         rc = gather_steps(g, &(struct over_steps){ OP_KINDS, f->y_name, "",
-                                                   tag_count(g, f->y_name) > 1, false, false,
-                                                   "live" });
+                                                   tag_count(g, f->y_name, OP_KINDS) > 1, false,
+                                                   false, "live" });
     } else {
         rc = figure_gather_pareto(g);
         /* Each point is another build, so a curve is named by the label without parameters. */

@@ -15,9 +15,9 @@ do for [p = 1:n_panels] {
     set bmargin at screen bottom(p)
     unset key
     unset grid
-    # Each panel has its own colour scale. Fields above the middle are dark.
+    # Fields above the middle are dark.
     set autoscale
-    stats csv using (column("panel_number") == p ? column("value") : NaN) nooutput
+    stats csv using "value" nooutput
     middle = Y_SCALE[p] == 1 ? sqrt(STATS_min * STATS_max) : (STATS_min + STATS_max) / 2
     eval(axis_y("cb", p))
     set border 3 linewidth 0.8 linecolor rgb "#444444"

@@ -383,7 +383,8 @@ static void gp_axes(struct gp_script *s, const struct figure *f, const json_t *p
     for (size_t p = 0; p < n; p++) {
         const char *panel = json_string_value(json_array_get(panels, p)),
                    *metric = metric_of(f, panel);
-        values_of(f, panel, &ignored, &y);
+        /* The panels of a heat map have one scale of colours. */
+        values_of(f, traits & FIGURE_HAS_VALUES ? NULL : panel, &ignored, &y);
         gp_axis(s, 'X', p + 1, f->x_name, &x_axis);
         figure_axis_fit(&y_axis, y_scale_of(f, metric, &y), unit_of(metric), &y,
                         narrow && traits & FIGURE_HAS_BARS ? 6 : 8);

@@ -16,13 +16,13 @@ static bool same_curve(const struct plot_point *a, const struct plot_point *b)
 /* Sorts the points of each curve by x: a sweep of two knobs gives them in another order. */
 static void order_curves(struct figure *f)
 {
-    for (size_t i = 1; i < f->n; i++) {
-        struct plot_point p = f->points[i];
-        size_t at = i;
-        for (; at > 0 && same_curve(&f->points[at - 1], &p) && f->points[at - 1].x > p.x; at--)
-            f->points[at] = f->points[at - 1];
-        f->points[at] = p;
-    }
+    for (size_t i = 0; i < f->n; i++)
+        for (size_t j = i + 1; j < f->n; j++)
+            if (f->points[j].x < f->points[i].x && same_curve(&f->points[i], &f->points[j])) {
+                const struct plot_point p = f->points[i];
+                f->points[i] = f->points[j];
+                f->points[j] = p;
+            }
 }
 
 /* Over throughput, the y axis is the recall of the same searches (throughput_recall@K) if the
@@ -42,7 +42,23 @@ static void recall_beside(const struct gather *g, char *name, size_t bytes)
     json_decref(tags);
 }
 
-/* One panel per query set, one curve per build, one point per knob setting. */
+/* A cell's name, or with `by_build` its build's, without the two parameters of the axes: the cells of
+   one such name have a field each. New string; NULL: out of memory. */
+static char *name_beside(const struct figure *f, const struct result_cell *cell, bool by_build)
+{
+    char point[500], part[500], name[1000];
+    json_t *axes = json_pack("{s:b, s:b}", f->x_name, 1, f->y_name, 1);
+
+    plan_write_build_part(cell->point, by_build ? json_object_get(cell->json, "knobs") : NULL,
+                          point, sizeof point);
+    plan_write_build_part(point, axes, part, sizeof part);
+    plan_write_label(cell->label, part, name, sizeof name);
+    json_decref(axes);
+    return strdup(name);
+}
+
+/* One panel per query set, one curve per build, one point per knob setting; over a parameter, one curve for
+   each setting of the others. */
 int figure_gather_pareto(struct gather *g)
 {
     struct figure *f = g->figure;
@@ -58,7 +74,11 @@ int figure_gather_pareto(struct gather *g)
             if (rc || isnan(x) || !figure_allows_cell(g, cell))
                 continue;
             const size_t n = f->n;
-            rc = figure_add_variant(g, cell, tag, cell->build, x, "", y_name, tag);
+            f->x_is_parameter = figure_is_parameter(g, cell, f->x_name, tag);
+            char *beside = f->x_is_parameter ? name_beside(f, cell, false) : strdup(cell->build);
+            rc = beside ? figure_add_variant(g, cell, tag, beside, x, "", y_name, tag)
+                        : ERR_NO_MEMORY;
+            free(beside);
             if (f->n > n)
                 figure_interval(g, cell, f->x_name, tag, &f->points[n].x_low, &f->points[n].x_high);
         }
@@ -490,28 +510,10 @@ int figure_gather_scaling(struct gather *g)
                                                    false, "live" });
     } else {
         rc = figure_gather_pareto(g);
-        /* Each point is another build, so a curve is named by the label without parameters. */
-        for (size_t i = 0; i < f->n; i++)
-            f->points[i].series[strcspn(f->points[i].series, "[")] = '\0';
     }
     if (!strstr(f->y_name, "recall")) /* a share has no power law */
         name_slopes(f);
     return rc;
-}
-
-/* A cell's name, or with `by_build` its build's, without the two parameters of the axes: the cells of
-   one such name have a field each. New string; NULL: out of memory. */
-static char *name_beside(const struct figure *f, const struct result_cell *cell, bool by_build)
-{
-    char point[500], part[500], name[1000];
-    json_t *axes = json_pack("{s:b, s:b}", f->x_name, 1, f->y_name, 1);
-
-    plan_write_build_part(cell->point, by_build ? json_object_get(cell->json, "knobs") : NULL,
-                          point, sizeof point);
-    plan_write_build_part(point, axes, part, sizeof part);
-    plan_write_label(cell->label, part, name, sizeof name);
-    json_decref(axes);
-    return strdup(name);
 }
 
 /* Where points would share a field, as they differ in label or in another parameter, these get panels of their own:

@@ -31,6 +31,9 @@ const struct result_cell **figure_cells(const struct gather *, bool by_build, si
 /* Whether all points of a build share the metric of operations of these tags: none of them runs at each
    point, or it is of a whole sweep. */
 bool figure_is_of_build(const struct gather *, const char *metric, const json_t *tags);
+/* Whether figure_value_of() is a parameter, as the result has no metric of the name. */
+bool figure_is_parameter(const struct gather *, const struct result_cell *, const char *name,
+                         const char *tag);
 /* A value of one variant: the summary's median of a metric, else a parameter or knob of that name,
    else NAN. */
 double figure_value_of(const struct gather *, const struct result_cell *, const char *name,

@@ -142,6 +142,12 @@ bool figure_is_of_build(const struct gather *g, const char *metric, const json_t
     return shared || result_metric_is_at_recall(metric);
 }
 
+bool figure_is_parameter(const struct gather *g, const struct result_cell *cell, const char *name,
+                         const char *tag)
+{
+    return isnan(entry_of(g, cell, name, tag)->median);
+}
+
 double figure_value_of(const struct gather *g, const struct result_cell *cell, const char *name,
                        const char *tag)
 {

@@ -386,10 +386,15 @@ static void gp_axes(struct gp_script *s, const struct figure *f, const json_t *p
         /* The panels of a heat map have one scale of colours. */
         values_of(f, traits & FIGURE_HAS_VALUES ? NULL : panel, &ignored, &y);
         gp_axis(s, 'X', p + 1, f->x_name, &x_axis);
+        if (f->x_is_parameter) {
+            char title[32];
+            (void)snprintf(title, sizeof title, "X_TITLE[%zu]", p + 1);
+            gp_text(s, title, f->x_name); /* `clusters` is a metric, too */
+        }
         figure_axis_fit(&y_axis, y_scale_of(f, metric, &y), unit_of(metric), &y,
                         narrow && traits & FIGURE_HAS_BARS ? 6 : 8);
         gp_axis(s, 'Y', p + 1, metric, &y_axis);
-        if (traits & FIGURE_MARKS_BEATEN)
+        if (traits & FIGURE_MARKS_BEATEN && !f->x_is_parameter) /* the axis has the knob */
             n_ends = gp_ends(s, f, panels, p, &x_axis, &y_axis, n_ends);
     }
     fprintf(s->out, "n_ends = %zu\n", n_ends);

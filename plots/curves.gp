@@ -20,7 +20,7 @@ do for [p = 1:n_panels] {
     eval(axis_y("y", p))
     set title (panel_titles ? Y_TITLE[p] : n_panels > 1 || strlen(PANEL[p]) ? PANEL[p] : "") noenhanced offset 0, -0.6
     set xlabel (strlen(x_title) ? x_title : X_TITLE[p]) noenhanced offset 0, 0.4
-    set ylabel (panel_titles ? "" : y_label(p)) noenhanced font fits(y_label(p)) offset 0.6, 0
+    set ylabel (panel_titles ? "" : y_label(p)) noenhanced font fits(y_label(p)) offset (paper ? 0.6 : 0), 0
     plot for [i = 1:n_series] csv using (is_of(p, i) && column("dominated") < 2 ? column("x") : NaN):"y" \
              with lines linewidth 1.3 dashtype dash(i) linecolor rgb colour(i) title SERIES[i], \
          for [i = 1:n_series] csv using (interval(i, p) ? column("x") : NaN):"y":"x_low":"x_high":"y_low":"y_high" \

@@ -15,9 +15,9 @@ do for [p = 1:n_panels] {
     set bmargin at screen bottom(p)
     unset key
     unset grid
-    # Each panel has its own colour scale. Fields above the middle are dark.
+    # Fields above the middle are dark.
     set autoscale
-    stats csv using (column("panel_number") == p ? column("value") : NaN) nooutput
+    stats csv using "value" nooutput
     middle = Y_SCALE[p] == 1 ? sqrt(STATS_min * STATS_max) : (STATS_min + STATS_max) / 2
     eval(axis_y("cb", p))
     set border 3 linewidth 0.8 linecolor rgb "#444444"
@@ -30,6 +30,7 @@ do for [p = 1:n_panels] {
     set ytics () nomirror out scale 0
     set for [i = 1:|XVALUE|] xtics add (sprintf("%g", XVALUE[i]) i - 1)
     set for [i = 1:|YVALUE|] ytics add (sprintf("%g", YVALUE[i]) i - 1)
+    set style fill solid 1 # of the colour bar, too, which would else be paler than the fields
     set palette defined (0 "#F7FBFF", 0.5 "#6BAED6", 1 "#08306B")
     plot csv using (field_x(p)):(field_y(p)):(field_x(p) - 0.49):(field_x(p) + 0.49):(field_y(p) - 0.49):(field_y(p) + 0.49):"value" \
              with boxxyerror linecolor palette fillstyle solid 1 noborder notitle, \

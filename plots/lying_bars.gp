@@ -19,9 +19,7 @@ do for [p = 1:n_panels] {
     set grid noytics xtics linewidth 0.5 linecolor rgb "#DDDDDD"
     set xlabel Y_TITLE[p] noenhanced offset 0, 0.4
     unset ylabel
-    unset ytics
-    set ytics () nomirror
-    set for [j = 1:n_labels] ytics add ("" -(j - 1))
+    unset ytics # a tic would be a minus before a 0
     # Labels are drawn apart from the tics. A tic label is a format, where "%" has a meaning.
     if (above) {
         set for [j = 1:n_labels] label j XLABEL[j] at graph 0, first -(j - 1) - 0.4 + bars + 9.0 / bar_group left offset 0.6, 0 noenhanced textcolor rgb "#222222"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/figure/axis.h"
 #include "src/figure/internal.h"
 #include "src/plan/plan.h"
 
@@ -15,13 +16,13 @@ static bool same_curve(const struct plot_point *a, const struct plot_point *b)
 /* Sorts the points of each curve by x: a sweep of two knobs gives them in another order. */
 static void order_curves(struct figure *f)
 {
-    for (size_t i = 1; i < f->n; i++) {
-        struct plot_point p = f->points[i];
-        size_t at = i;
-        for (; at > 0 && same_curve(&f->points[at - 1], &p) && f->points[at - 1].x > p.x; at--)
-            f->points[at] = f->points[at - 1];
-        f->points[at] = p;
-    }
+    for (size_t i = 0; i < f->n; i++)
+        for (size_t j = i + 1; j < f->n; j++)
+            if (f->points[j].x < f->points[i].x && same_curve(&f->points[i], &f->points[j])) {
+                const struct plot_point p = f->points[i];
+                f->points[i] = f->points[j];
+                f->points[j] = p;
+            }
 }
 
 /* Over throughput, the y axis is the recall of the same searches (throughput_recall@K) if the
@@ -41,7 +42,23 @@ static void recall_beside(const struct gather *g, char *name, size_t bytes)
     json_decref(tags);
 }
 
-/* One panel per query set, one curve per build, one point per knob setting. */
+/* A cell's name, or with `by_build` its build's, without the two parameters of the axes: the cells of
+   one such name have a field each. New string; NULL: out of memory. */
+static char *name_beside(const struct figure *f, const struct result_cell *cell, bool by_build)
+{
+    char point[500], part[500], name[1000];
+    json_t *axes = json_pack("{s:b, s:b}", f->x_name, 1, f->y_name, 1);
+
+    plan_write_build_part(cell->point, by_build ? json_object_get(cell->json, "knobs") : NULL,
+                          point, sizeof point);
+    plan_write_build_part(point, axes, part, sizeof part);
+    plan_write_label(cell->label, part, name, sizeof name);
+    json_decref(axes);
+    return strdup(name);
+}
+
+/* One panel per query set, one curve per build, one point per knob setting; over a parameter, one curve for
+   each setting of the others. */
 int figure_gather_pareto(struct gather *g)
 {
     struct figure *f = g->figure;
@@ -57,7 +74,11 @@ int figure_gather_pareto(struct gather *g)
             if (rc || isnan(x) || !figure_allows_cell(g, cell))
                 continue;
             const size_t n = f->n;
-            rc = figure_add_variant(g, cell, tag, cell->build, x, "", y_name, tag);
+            f->x_is_parameter = figure_is_parameter(g, cell, f->x_name, tag);
+            char *beside = f->x_is_parameter ? name_beside(f, cell, false) : strdup(cell->build);
+            rc = beside ? figure_add_variant(g, cell, tag, beside, x, "", y_name, tag)
+                        : ERR_NO_MEMORY;
+            free(beside);
             if (f->n > n)
                 figure_interval(g, cell, f->x_name, tag, &f->points[n].x_low, &f->points[n].x_high);
         }
@@ -97,22 +118,32 @@ static void order_bars(struct figure *f)
     }
 }
 
+/* The metric of a panel: of a list, or the only one. */
+static const char *metric_of_panel(const struct gather *g, size_t m)
+{
+    const json_t *listed = json_object_get(g->spec, "y");
+    return json_array_size(listed) > 1 ? json_string_value(json_array_get(listed, m))
+                                       : g->figure->y_name;
+}
+
 /* One group of bars per label, one colour per tag; with several metrics, one panel per metric. Where settings were
    tuned, one metric ranks the labels. */
 int figure_gather_bars(struct gather *g)
 {
-    const json_t *listed = json_object_get(g->spec, "y");
-    const size_t n = json_array_size(listed) > 1 ? json_array_size(listed) : 1;
+    const size_t n_listed = json_array_size(json_object_get(g->spec, "y")),
+                 n = n_listed > 1 ? n_listed : 1;
     size_t n_cells;
     bool shared = true;
-    for (size_t m = 0; m < n; m++)
-        shared &= figure_is_of_build(n > 1 ? json_string_value(json_array_get(listed, m))
-                                           : g->figure->y_name);
+    for (size_t m = 0; m < n; m++) {
+        const char *metric = metric_of_panel(g, m);
+        json_t *tags = figure_tags_with(g, metric);
+        shared &= figure_is_of_build(g, metric, tags);
+        json_decref(tags);
+    }
     const struct result_cell **cells = figure_cells(g, shared, &n_cells);
     int rc = cells ? OK : ERR_NO_MEMORY;
     for (size_t m = 0; m < n; m++) {
-        const char *metric =
-            n > 1 ? json_string_value(json_array_get(listed, m)) : g->figure->y_name;
+        const char *metric = metric_of_panel(g, m);
         json_t *tags = figure_tags_with(g, metric);
         for (size_t i = 0; !rc && i < n_cells; i++)
             rc = add_bars(g, cells[i], n > 1 ? metric : "", metric, tags, shared);
@@ -130,6 +161,7 @@ struct over_steps {
     enum op_kind op; /* OP_KINDS: any */
     const char *metric, *panel;
     bool all_tags;    /* whether a curve's name includes the tag */
+    bool of_index;    /* whether it is a state of the index, which no search changes */
     bool maintenance; /* whether steps with maintenance are marked */
     const char *x;    /* where a step is: "index", "live", "deleted", "radius" or a metric */
 };
@@ -192,7 +224,7 @@ static double x_of_step(const json_t *step, const char *x)
                : field_number(step, metric->field ? metric->field : x);
 }
 
-/* Adds the steps of one cell: its queries, or its other operations. */
+/* Adds the steps of one cell: those that run at each point, or the others. */
 static int add_steps(struct gather *g, const struct result_cell *cell, const struct over_steps *o,
                      bool queries, const char *label)
 {
@@ -201,11 +233,11 @@ static int add_steps(struct gather *g, const struct result_cell *cell, const str
     int rc = OK;
     for (size_t s = 0; !rc && s < cell->n; s++) {
         const struct result_step *step = &cell->steps[s];
-        const bool answered = op_info(step->op)->flags & OP_ANSWERED;
+        const bool at_point = op_info(step->op)->flags & OP_AT_POINTS;
         deleted += step->op == OP_DELETE && step->ok ? field_number(step->json, "count") : 0;
         const double x = by_deleted ? deleted : x_of_step(step->json, o->x);
         char series[400], tag[160];
-        if (isnan(x) || answered != queries || !figure_allows(g->spec, "tag", step->tag))
+        if (isnan(x) || at_point != queries || !figure_allows(g->spec, "tag", step->tag))
             continue;
         if (o->op != OP_KINDS && step->op != o->op)
             continue;
@@ -221,7 +253,7 @@ static int add_steps(struct gather *g, const struct result_cell *cell, const str
 static int gather_steps(struct gather *g, const struct over_steps *o)
 {
     int rc = OK;
-    for (int queries = 0; !rc && queries < 2; queries++) {
+    for (int queries = 0; !rc && queries < (o->of_index ? 1 : 2); queries++) {
         const bool by_build = !queries || result_metric_is_at_recall(o->metric);
         const char *last = NULL;
         size_t n;
@@ -240,35 +272,62 @@ static int gather_steps(struct gather *g, const struct over_steps *o)
     return rc;
 }
 
-/* How many distinct tags have this metric; with several, a curve's name includes its tag, but for
-   memory, which is a state of the index and one curve over the steps of all tags. */
-static size_t tag_count(const struct gather *g, const char *metric)
+/* Whether a step of this operation (OP_KINDS: any) has the tag. */
+static bool is_tag_of(const struct gather *g, enum op_kind op, const char *tag)
 {
-    json_t *tags = figure_tags_with(g, metric);
-    size_t n = json_array_size(tags);
+    bool found = op == OP_KINDS;
+    for (size_t i = 0; i < g->result->n_variants && !found; i++)
+        for (size_t s = 0; s < g->result->variants[i]->n; s++)
+            found |= g->result->variants[i]->steps[s].op == op &&
+                     !strcmp(g->result->variants[i]->steps[s].tag, tag);
+    return found;
+}
+
+/* How many distinct tags of the operation have this metric; with several, a curve's name includes its tag. */
+static size_t tag_count(const struct gather *g, const char *metric, enum op_kind op)
+{
+    json_t *tags = figure_tags_with(g, metric), *tag;
+    size_t n = 0, i;
+    json_array_foreach(tags, i, tag)
+        n += is_tag_of(g, op, json_string_value(tag));
     json_decref(tags);
     return n;
 }
 
-/* Draws each metric that the specification names, or the given defaults, if the result has it. */
+/* Memory and rows, which no search changes: one curve over the steps of all tags. */
+static bool is_of_index(const char *metric)
+{
+    const char *object = result_metric(metric)->object;
+    return (object && !strcmp(object, "memory")) || !strcmp(metric, "live") ||
+           !strncmp(metric, "parts.", strlen("parts."));
+}
+
+/* Draws each metric that the specification names, or the given defaults, if the result has it. A curve
+   has one name in all panels. */
 static int for_each_metric(struct gather *g, const char *const *defaults, size_t n_defaults,
                            enum op_kind op, const char *x)
 {
-    const json_t *y = json_object_get(g->spec, "y");
-    size_t n = json_is_array(y) ? json_array_size(y) : json_is_string(y) ? 1 : n_defaults;
+    json_t *y = json_object_get(g->spec, "y"), *names = json_array(), *name;
+    size_t i;
+    bool several = false;
     int rc = OK;
-    for (size_t i = 0; !rc && i < n; i++) {
-        const char *metric = json_is_array(y)    ? json_string_value(json_array_get(y, i))
-                             : json_is_string(y) ? json_string_value(y)
-                                                 : defaults[i];
-        size_t tags = metric ? tag_count(g, metric) : 0;
-        if (!tags)
-            continue;
-        const char *object = result_metric(metric)->object;
-        const bool all_tags = tags > 1 && !(object && !strcmp(object, "memory"));
-        rc = gather_steps(
-            g, &(struct over_steps){ op, metric, metric, all_tags, !strcmp(x, "index"), x });
+    if (json_is_string(y))
+        json_array_append(names, y);
+    else if (y)
+        json_array_extend(names, y);
+    for (i = 0; !y && i < n_defaults; i++)
+        json_array_append_new(names, json_string(defaults[i]));
+    json_array_foreach(names, i, name)
+        several |=
+            !is_of_index(json_string_value(name)) && tag_count(g, json_string_value(name), op) > 1;
+    json_array_foreach(names, i, name) {
+        const char *metric = json_string_value(name);
+        const bool of_index = is_of_index(metric);
+        if (!rc)
+            rc = gather_steps(g, &(struct over_steps){ op, metric, metric, several && !of_index,
+                                                       of_index, !strcmp(x, "index"), x });
     }
+    json_decref(names);
     return rc;
 }
 
@@ -355,7 +414,9 @@ static int mark_crossing(struct figure *f, size_t first, size_t end, const char 
     const struct plot_point low = f->points[last], high = f->points[last + 1];
     const double share = before / (before - after), x = low.x + share * (high.x - low.x);
     char at[32];
-    snprintf(at, sizeof at, "%.1f", x);
+    const double digit = pow(10, floor(log10(fmax(x, 1e-9))) - 1);
+    figure_axis_label(&(struct figure_axis){ .high = high.x, .unit = 1 }, round(x / digit) * digit,
+                      at, sizeof at);
     const int rc = figure_add(f, low.panel, low.series, low.point, x, at,
                               low.y * pow(high.y / low.y, share), NAN, NAN);
     if (rc == OK)
@@ -363,16 +424,16 @@ static int mark_crossing(struct figure *f, size_t first, size_t end, const char 
     return rc;
 }
 
-/* Adds the crossing to the curve's name, "HFTrie-std (scan at 2.7)": numbers beside the rings in
-   the figure would overlap. */
+/* Adds the crossing to the curve's name, "HFTrie-std (above scan from 2.7)", in two digits, as it is
+   interpolated: numbers beside the rings in the figure would overlap. */
 static void name_crossings(struct figure *f, const char *baseline)
 {
     for (size_t i = 0; i < f->n; i++) {
-        if (f->points[i].mark != MARK_CROSSING || strstr(f->points[i].series, " at "))
+        if (f->points[i].mark != MARK_CROSSING || strstr(f->points[i].series, " (above "))
             continue;
         char old[400], named[480];
         snprintf(old, sizeof old, "%s", f->points[i].series);
-        snprintf(named, sizeof named, "%s (%s at %s)", old, baseline, f->points[i].x_label);
+        snprintf(named, sizeof named, "%s (above %s from %s)", old, baseline, f->points[i].x_label);
         rename_series(f, old, named);
     }
 }
@@ -445,31 +506,14 @@ int figure_gather_scaling(struct gather *g)
     int rc;
     if (!strcmp(f->x_name, "live")) {
         rc = gather_steps(g, &(struct over_steps){ OP_KINDS, f->y_name, "",
-                                                   tag_count(g, f->y_name) > 1, false, "live" });
+                                                   tag_count(g, f->y_name, OP_KINDS) > 1, false,
+                                                   false, "live" });
     } else {
         rc = figure_gather_pareto(g);
-        /* Each point is another build, so a curve is named by the label without parameters. */
-        for (size_t i = 0; i < f->n; i++)
-            f->points[i].series[strcspn(f->points[i].series, "[")] = '\0';
     }
     if (!strstr(f->y_name, "recall")) /* a share has no power law */
         name_slopes(f);
     return rc;
-}
-
-/* A cell's name, or with `by_build` its build's, without the two parameters of the axes: the cells of
-   one such name have a field each. New string; NULL: out of memory. */
-static char *name_beside(const struct figure *f, const struct result_cell *cell, bool by_build)
-{
-    char point[500], part[500], name[1000];
-    json_t *axes = json_pack("{s:b, s:b}", f->x_name, 1, f->y_name, 1);
-
-    plan_write_build_part(cell->point, by_build ? json_object_get(cell->json, "knobs") : NULL,
-                          point, sizeof point);
-    plan_write_build_part(point, axes, part, sizeof part);
-    plan_write_label(cell->label, part, name, sizeof name);
-    json_decref(axes);
-    return strdup(name);
 }
 
 /* Where points would share a field, as they differ in label or in another parameter, these get panels of their own:
@@ -496,7 +540,7 @@ int figure_gather_heatmap(struct gather *g)
     const char *metric = field_text(g->spec, "group", g->recall);
     json_t *tags = figure_tags_with(g, metric);
     size_t n;
-    const bool by_build = figure_is_of_build(metric);
+    const bool by_build = figure_is_of_build(g, metric, tags);
     const struct result_cell **cells = figure_cells(g, by_build, &n);
     int rc = cells ? OK : ERR_NO_MEMORY;
     for (size_t t = 0; t < json_array_size(tags); t++) {

@@ -52,7 +52,7 @@ static const struct plot_point *neighbour(const struct figure *f, const struct p
 static bool covers(const struct figure_end *e, double width, const struct letter *l, double x,
                    double y, double right, double up)
 {
-    enum { SAMPLES = 16 };
+    enum { SAMPLES = 64 }; /* closer than a letter is high, across the panel */
     bool covered = false;
 
     for (int i = 0; i <= SAMPLES; i++) {
@@ -83,6 +83,9 @@ static bool is_free(const struct figure *f, const char *panel, const struct figu
             return false;
         if (p->x_low < p->x_high && covers(e, width, l, place_of(ax, p->x_low), y,
                                            place_of(ax, p->x_high) - place_of(ax, p->x_low), 0))
+            return false;
+        if (p->y_low < p->y_high && covers(e, width, l, x, place_of(ay, p->y_low), 0,
+                                           place_of(ay, p->y_high) - place_of(ay, p->y_low)))
             return false;
     }
     for (size_t i = 0; i < n; i++)

@@ -56,9 +56,11 @@ int figure_gather(struct figure *f, const struct result *result, const json_t *s
     return rc ? fail(error, rc, "out of memory gathering the figure %s", f->file) : OK;
 }
 
-static void want(json_t *specs, const char *kind, const char *x, const char *y)
+static json_t *want(json_t *specs, const char *kind, const char *x, const char *y)
 {
-    json_array_append_new(specs, json_pack("{s:s, s:s*, s:s*}", "kind", kind, "x", x, "y", y));
+    json_t *spec = json_pack("{s:s, s:s*, s:s*}", "kind", kind, "x", x, "y", y);
+    json_array_append_new(specs, spec);
+    return spec;
 }
 
 json_t *figure_specs(const struct result *result)
@@ -69,12 +71,15 @@ json_t *figure_specs(const struct result *result)
     json_t *specs = json_array();
     bool search = false, range = false, insert = false, series = false;
     const struct result_cell *first = &result->cells[0];
+    json_t *changes = json_array();
     for (size_t i = 0; i < first->n; i++) {
         const struct result_step *step = &first->steps[i];
         search |= step->op == OP_SEARCH;
         range |= step->op == OP_RANGE;
         insert |= step->op == OP_INSERT;
         series |= step->of > 1;
+        if (!(op_info(step->op)->flags & OP_AT_POINTS))
+            json_array_append_new(changes, json_string(step->tag));
     }
     if (search) {
         want(specs, "bars", NULL, NULL);
@@ -87,8 +92,10 @@ json_t *figure_specs(const struct result *result)
     if (range)
         want(specs, "radius", NULL, NULL);
     if (insert) {
-        want(specs, "bars", NULL, "seconds");
+        json_object_set_new(want(specs, "bars", NULL, "seconds"), "where",
+                            json_pack("{s:O}", "tag", changes));
         want(specs, "memory", NULL, NULL);
     }
+    json_decref(changes);
     return specs;
 }

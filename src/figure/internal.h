@@ -28,9 +28,12 @@ json_t *figure_tags_with(const struct gather *, const char *metric);
 /* The *n cells that `where` allows, one per point; with by_build, only the first of each build. The
    caller frees the array with free(). NULL: out of memory. */
 const struct result_cell **figure_cells(const struct gather *, bool by_build, size_t *n);
-/* Whether all points of a build share the metric: it is measured before the first search, or over
-   a sweep. */
-bool figure_is_of_build(const char *metric);
+/* Whether all points of a build share the metric of operations of these tags: none of them runs at each
+   point, or it is of a whole sweep. */
+bool figure_is_of_build(const struct gather *, const char *metric, const json_t *tags);
+/* Whether figure_value_of() is a parameter, as the result has no metric of the name. */
+bool figure_is_parameter(const struct gather *, const struct result_cell *, const char *name,
+                         const char *tag);
 /* A value of one variant: the summary's median of a metric, else a parameter or knob of that name,
    else NAN. */
 double figure_value_of(const struct gather *, const struct result_cell *, const char *name,

@@ -35,6 +35,7 @@ struct figure {
     const struct figure_kind *kind;
     char *file, *title, *x_name, *y_name; /* owned; file without extension */
     bool is_difference;                   /* y is a difference between two labels */
+    bool x_is_parameter;                  /* not a metric, though one may have its name */
     struct plot_point *points;
     size_t n, capacity;
 };

@@ -356,14 +356,15 @@ static size_t gp_ends(struct gp_script *s, const struct figure *f, const json_t 
     return n;
 }
 
-/* Panels of two metrics against each other are fitted each to its points; others have the same x axis. */
+/* All panels have the same x axis, so that they compare. */
 static void gp_axes(struct gp_script *s, const struct figure *f, const json_t *panels)
 {
     const unsigned traits = f->kind->traits;
     const size_t n = json_array_size(panels);
     struct figure_values x, y, ignored;
     struct figure_axis x_axis, y_axis;
-    const bool narrow = s->style == FIGURE_PAPER || s->style == FIGURE_PAPER_WIDE;
+    const bool narrow = s->style == FIGURE_PAPER || s->style == FIGURE_PAPER_WIDE,
+               log_x = traits & FIGURE_HAS_LOG_X || result_metric(f->x_name)->logarithmic;
     size_t n_ends = 0;
 
     fprintf(
@@ -376,19 +377,24 @@ static void gp_axes(struct gp_script *s, const struct figure *f, const json_t *p
                 "array %c_SCALE[%zu]\narray %c_RANGE[%zu]\narray %c_TICS[%zu]\narray "
                 "%c_TITLE[%zu]\narray %c_UNIT[%zu]\narray %c_LOW[%zu]\n",
                 *d, n, *d, n, *d, n, *d, n, *d, n, *d, n);
+    values_of(f, NULL, &x, &ignored);
+    figure_axis_fit(&x_axis, log_x ? SCALE_LOG : SCALE_LINEAR, unit_of(f->x_name), &x,
+                    narrow ? 6 : 8);
     for (size_t p = 0; p < n; p++) {
         const char *panel = json_string_value(json_array_get(panels, p)),
                    *metric = metric_of(f, panel);
-        const bool log_x = traits & FIGURE_HAS_LOG_X || result_metric(f->x_name)->logarithmic;
-        values_of(f, panel, &ignored, &y);
-        values_of(f, traits & FIGURE_MARKS_BEATEN ? panel : NULL, &x, &ignored);
-        figure_axis_fit(&x_axis, log_x ? SCALE_LOG : SCALE_LINEAR, unit_of(f->x_name), &x,
-                        narrow ? 6 : 8);
+        /* The panels of a heat map have one scale of colours. */
+        values_of(f, traits & FIGURE_HAS_VALUES ? NULL : panel, &ignored, &y);
         gp_axis(s, 'X', p + 1, f->x_name, &x_axis);
+        if (f->x_is_parameter) {
+            char title[32];
+            (void)snprintf(title, sizeof title, "X_TITLE[%zu]", p + 1);
+            gp_text(s, title, f->x_name); /* `clusters` is a metric, too */
+        }
         figure_axis_fit(&y_axis, y_scale_of(f, metric, &y), unit_of(metric), &y,
                         narrow && traits & FIGURE_HAS_BARS ? 6 : 8);
         gp_axis(s, 'Y', p + 1, metric, &y_axis);
-        if (traits & FIGURE_MARKS_BEATEN)
+        if (traits & FIGURE_MARKS_BEATEN && !f->x_is_parameter) /* the axis has the knob */
             n_ends = gp_ends(s, f, panels, p, &x_axis, &y_axis, n_ends);
     }
     fprintf(s->out, "n_ends = %zu\n", n_ends);

@@ -284,7 +284,15 @@ void plan_key_difference(const struct cell *c, const json_t *stored, char *text,
         append_text(text, bytes, ", ", "another processor");
     add_differences(json_object_get(was, "tunables"), json_object_get(is, "tunables"), true, text,
                     bytes);
-    add_differences(json_object_get(stored, "key_parts"), c->key_parts, false, text, bytes);
+    json_t *parts = json_copy(json_object_get(stored, "key_parts"));
+    const json_t *first = json_array_get(json_object_get(stored, "cells"), 0);
+    const json_int_t seed = field_integer(first, "seed", (json_int_t)c->seed);
+    if (seed != (json_int_t)c->seed) { /* which is a part of the method's */
+        append_text(text, bytes, ", ", "seed %" JSON_INTEGER_FORMAT " -> %" PRIu64, seed, c->seed);
+        json_object_set(parts, "method", json_object_get(c->key_parts, "method"));
+    }
+    add_differences(parts, c->key_parts, false, text, bytes);
+    json_decref(parts);
     if (!*text)
         append_text(text, bytes, ", ", "its key");
 }

@@ -380,6 +380,31 @@ static int check_point(const struct plan *plan, const struct experiment *ex, con
                 what, wanted_label, *hint.text ? hint.text : points);
 }
 
+/* Of the points that a figure's `where` names, one at least must be a cell's. */
+static int check_figure(const struct plan *plan, const struct experiment *ex, const json_t *figure,
+                        struct error *err)
+{
+    const json_t *where = json_object_get(json_object_get(figure, "where"), "point");
+    const size_t n = json_is_array(where) ? json_array_size(where) : where != NULL;
+    char points[400] = "";
+    size_t named = 0;
+    for (size_t w = 0; w < n; w++)
+        for (size_t c = 0; c < plan->n; c++)
+            for (size_t p = 0; p < plan->cells[c].n_points; p++) {
+                const char *name = plan->cells[c].points[p].name;
+                const json_t *wanted = json_is_array(where) ? json_array_get(where, w) : where;
+                if (strcmp(name, json_string_value(wanted)) == 0)
+                    return OK;
+                if (*name && !strstr(points, name) && named++ < 4)
+                    append_text(points, sizeof points, ", ", "\"%s\"", name);
+            }
+    return n == 0 ? OK
+                  : fail(err, ERR_CONFIG, "%s: figures: no cell has the point \"%s\"; there are %s",
+                         ex->config_path,
+                         json_string_value(json_is_array(where) ? json_array_get(where, 0) : where),
+                         *points ? points : "no points");
+}
+
 static int check_points(const struct plan *plan, const struct experiment *ex,
                         const struct run_options *o, struct error *err)
 {
@@ -394,6 +419,10 @@ static int check_points(const struct plan *plan, const struct experiment *ex,
         if (!rc)
             rc = check_point(plan, ex, "compare", c->line, c->b, err);
     }
+    size_t i;
+    json_t *figure;
+    json_array_foreach(ex->figures, i, figure)
+        rc = rc ? rc : check_figure(plan, ex, figure, err);
     return rc;
 }
 

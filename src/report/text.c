@@ -33,6 +33,20 @@ static const struct result_cell *first_ok(const struct result *r)
     return i < r->n ? &r->cells[i] : NULL;
 }
 
+/* The last search with the experiment's k: others have another recall. NULL: none. */
+static const struct result_step *last_search(const struct result *r, const struct result_cell *cell)
+{
+    size_t i = cell ? cell->n : 0;
+    for (; i > 0; i--) {
+        const struct result_step *step = &cell->steps[i - 1];
+        const json_t *recall = json_object_get(step->json, "recall");
+        if (step->op == OP_SEARCH && step->ok &&
+            (size_t)field_integer(recall, "k", (long long)r->k) == r->k)
+            return step;
+    }
+    return NULL;
+}
+
 /* NAN: a repeat failed. */
 static double least_low(const struct result *r, const char *name, const char *tag)
 {
@@ -42,7 +56,7 @@ static double least_low(const struct result *r, const char *name, const char *ta
             continue;
         if (!r->cells[i].ok)
             return NAN;
-        const struct result_step *step = result_last_step(&r->cells[i], OP_SEARCH);
+        const struct result_step *step = last_search(r, &r->cells[i]);
         if (step && !strcmp(step->tag, tag))
             low = fmin(low, field_number(json_object_get(step->json, "recall"), "low"));
     }
@@ -161,10 +175,10 @@ static void print_choice(const struct result *r, const char *tag, const struct c
             *data ? data : "DATA");
 }
 
-/* The tag of the last search; NULL: nothing was searched. */
+/* The tag of the last search of the experiment's k; NULL: there is none. */
 static const char *last_tag(const struct result *r)
 {
-    const struct result_step *search = result_last_step(first_ok(r), OP_SEARCH);
+    const struct result_step *search = last_search(r, first_ok(r));
     return search ? search->tag : NULL;
 }
 
@@ -193,7 +207,7 @@ static const struct result_cell **ranked_variants(const struct result *r)
     return ranked;
 }
 
-/* Prints, of the last search, the fastest point that reaches the recall, what it costs, and the command
+/* Prints, of the last search with the experiment's k, the fastest point that reaches the recall, what it costs, and the command
    that makes sure. A tuned search has its recall; of others it is .95, by the low end of the interval in
    every repeat. Where none reaches it, the one with the highest recall. Nothing if the config has claims,
    or fewer than two points were searched. */

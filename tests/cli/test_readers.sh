@@ -10,7 +10,7 @@ run run --quick --no-plots --out results configs/examples/own_vectors.lua
 run export results/own_vectors --out result.jsonl
 check "a result is exported" '[ $status = 0 ] && [ -s result.jsonl ]'
 awk '/^```(python|r)$/ { file = "example" ++n; next } /^```$/ { file = "" } file { print >file }' "$root/docs/other-programs.md"
-check "there are three examples, of at most six lines" '[ "$(wc -l example? | grep -c "^ *[56] example")" = 3 ]'
+check "there are four examples, of at most six lines" '[ "$(wc -l example? | grep -c "^ *[56] example")" = 4 ]'
 
 reads() { # NAME EXAMPLE WHY-NOT PROGRAM...: whether the program can, by its own word
     local name=$1 example=$2 why=$3
@@ -37,4 +37,5 @@ reads pandas example1 "$(without "$python" -c 'import pandas')" "$python"
 python=$(with duckdb)
 reads DuckDB example2 "$(without "$python" -c 'import duckdb')" "$python"
 reads R example3 "$(without Rscript -e 'library(jsonlite)')" Rscript
+reads Python example4 "" python3
 exit $failed

@@ -89,16 +89,32 @@ static void read_texts(const struct fields *f, const char *key, json_t *to, bool
     lua_pop(f->L, 1);
 }
 
-/* One label, a list of them, or NULL. */
-static void check_labels(const struct fields *f, const json_t *labels)
+static void check_method(lua_State *L, struct script_place at, const char *name)
 {
-    const struct script_place at = fields_place(f, "label");
+    const struct experiment *ex = script_of(L)->experiment;
+    const char *names[100];
+    size_t n = 0;
+    for (; n < ex->n_methods && n < sizeof names / sizeof *names; n++) {
+        names[n] = ex->methods[n].name;
+        if (strcmp(names[n], name) == 0)
+            return;
+    }
+    script_fail_at(L, at, ERR_CONFIG, "figures: the experiment has no method \"%s\"%s", name,
+                   script_hint(L, name, names, n));
+}
+
+/* Labels or methods: one, a list of them, or NULL. */
+static void check_whose(const struct fields *f, const char *key, const json_t *names)
+{
+    const struct script_place at = fields_place(f, key);
     size_t i;
-    json_t *label;
-    if (json_is_string(labels))
-        lua_check_label(f->L, at, "figures", json_string_value(labels));
-    json_array_foreach(labels, i, label)
-        lua_check_label(f->L, at, "figures", json_string_value(label));
+    json_t *name;
+    json_array_foreach(names, i, name)
+        check_whose(f, key, name);
+    if (json_is_string(names) && strcmp(key, "label") == 0)
+        lua_check_label(f->L, at, "figures", json_string_value(names));
+    else if (json_is_string(names))
+        check_method(f->L, at, json_string_value(names));
 }
 
 static void read_where(const struct fields *f, json_t *figure)
@@ -113,11 +129,12 @@ static void read_where(const struct fields *f, json_t *figure)
     for (size_t i = 0; keys[i]; i++)
         if (fields_has(&sub, keys[i]))
             read_texts(&sub, keys[i], where, false);
-    check_labels(&sub, json_object_get(where, "label"));
+    check_whose(&sub, "label", json_object_get(where, "label"));
+    check_whose(&sub, "method", json_object_get(where, "method"));
     lua_pop(f->L, 1);
 }
 
-/* Reads the label whose crossings with the others are marked. */
+/* Reads the label above which the others are marked to lie. */
 static void read_baseline(const struct fields *f, const struct figure_kind *kind, json_t *figure)
 {
     const char *label = fields_text(f, "baseline", "");

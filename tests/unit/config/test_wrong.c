@@ -176,6 +176,8 @@ static const struct wrong wrongs[] = {
       "r: \"q#2\": the tag has operations #1 to #1" },
     { "label of a figure", WITH(FLAT "figures = { { 'bars', where = { label = 'flt' } } }"),
       "figures: no method has the label \"flt\"; did you mean \"flat\"?" },
+    { "method of a figure", WITH(FLAT "figures = { { 'bars', where = { method = { 'flt' } } } }"),
+      "figures: the experiment has no method \"flt\"; did you mean \"flat\"?" },
     { "tag of an axis", WITH(FLAT "figures = { { 'bars', y = 'qps/z' } }"),
       "figures: no operation of the workload has the tag \"z\"" },
     { "dot", RUN("w.insert { data }"), "called with a colon" },

@@ -70,12 +70,26 @@ static void test_labels_cover_nothing(void **state)
     figure_free(&f);
 }
 
+/* Nor an interval, here one left of the end, between .1 and .9. */
+static void test_a_label_stands_off_an_interval(void **state)
+{
+    const bool all[] = { true, true, true, true, true, true, true };
+    struct figure f = curves(.7);
+    struct figure_end free_end[10], ends[10];
+    assert_int_equal(placed(&f, all, free_end), 4);
+    assert_int_equal(figure_add(&f, "q", "bar", "", 56, "", .1, .1, .9), OK);
+    assert_int_equal(placed(&f, all, ends), 4);
+    assert_true(fabs(free_end[2].x - .51) < .01 && fabs(ends[2].x - .51) > .03);
+    figure_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_ends_have_their_knobs),
         cmocka_unit_test(test_a_point_off_its_curve_is_no_end),
         cmocka_unit_test(test_labels_cover_nothing),
+        cmocka_unit_test(test_a_label_stands_off_an_interval),
     };
     return test_run("ends", tests);
 }

@@ -14,6 +14,7 @@ static void append_summary(json_t *summary, const char *label, int soft, int npr
                    { "seconds/in", soft },
                    { "seconds/in#1", 1 },
                    { "seconds/in#2", 10 },
+                   { "seconds/q", 3 },
                    { "ns_each/in", 500 },
                    { "ns_each/in#1", 100 },
                    { "ns_each/in#2", 1000 },
@@ -88,6 +89,10 @@ static json_t *radius_result(void)
         json_array_append_new(summary, json_pack("{s:s,s:s,s:f,s:n,s:n,s:i}", "label",
                                                  lines[i].label, "metric", "mean_ns/r", "median",
                                                  1.0, "low", "high", "repeats", 1));
+        json_array_append_new(summary, json_pack("{s:s,s:s,s:f,s:n,s:n,s:i}",
+                                                 "label", /* of no range search */
+                                                 lines[i].label, "metric", "mean_ns/ask", "median",
+                                                 1.0, "low", "high", "repeats", 1));
         json_array_append_new(cells, json_pack("{s:s,s:s,s:s,s:{},s:{},s:s,s:o}", "label",
                                                lines[i].label, "point", "", "method", "m", "params",
                                                "knobs", "status", "ok", "steps", steps));
@@ -131,8 +136,12 @@ static const struct {
       "|q|ivf[nprobe=1,soft_k=1] 0 0.65 0.585", "|q|ivf[nprobe=1,soft_k=1] 0 0.65 0.585" },
     { small_result, "{'kind':'bars','where':{'tag':'nobody'}}", 0, "", "" },
     /* What all points of a build share is drawn once. */
-    { small_result, "{'kind':'bars','y':'seconds'}", 2, "|in|ivf[soft_k=1] 0 1 0.9",
-      "|in|ivf[soft_k=2] 1 2 1.8" },
+    { small_result, "{'kind':'bars','y':'seconds','where':{'tag':'in'}}", 2,
+      "|in|ivf[soft_k=1] 0 1 0.9", "|in|ivf[soft_k=2] 1 2 1.8" },
+    { small_result, "{'kind':'bars','y':'ns_each','where':{'tag':'in'}}", 2,
+      "|in|ivf[soft_k=1] 0 500 450", "|in|ivf[soft_k=2] 1 500 450" },
+    { small_result, "{'kind':'bars','y':'seconds','where':{'tag':'q'}}", 4,
+      "|q|ivf[nprobe=1,soft_k=1] 0 3 2.7", "|q|ivf[nprobe=4,soft_k=2] 3 3 2.7" },
     { small_result, "{'kind':'memory'}", 2, "|index|ivf[soft_k=1] 0 1.04858e+06 0",
       "|index|ivf[soft_k=2] 1 2.09715e+06 0" },
     { small_result, "{'kind':'memory','where':{'tag':'q'}}", 0, "", "" },
@@ -142,7 +151,7 @@ static const struct {
     { small_result, "{'kind':'bars','y':['recall@10','p99_ns']}", 8,
       "recall@10|q|ivf[nprobe=1,soft_k=1] 0 0.65 0.585",
       "p99_ns|q|ivf[nprobe=4,soft_k=2] 3 5000 4500" },
-    { small_result, "{'kind':'bars','y':['seconds','recall@10']}", 8,
+    { small_result, "{'kind':'bars','y':['seconds','recall@10']}", 12,
       "seconds|in|ivf[nprobe=1,soft_k=1] 0 1 0.9",
       "recall@10|q|ivf[nprobe=4,soft_k=2] 3 0.9 0.81" },
     { small_result, "{'kind':'bars','y':['p99_ns']}", 4, "|q|ivf[nprobe=1,soft_k=1] 0 5000 4500",
@@ -153,12 +162,14 @@ static const struct {
     { small_result, "{'kind':'scaling','where':{'tag':'in'}}", 4,
       "|ivf[soft_k=1] (slope 0.50)|in#1 100 100 90",
       "|ivf[soft_k=2] (slope 0.50)|in#2 10000 1000 900" },
-    { small_result, "{'kind':'scaling','y':'recall','x':'soft_k'}", 4, "q|ivf| 1 0.65 0.585",
-      "q|ivf| 2 0.9 0.81" },
-    { small_result, "{'kind':'radius'}", 8, "ns_each|ivf[nprobe=1,soft_k=1], r|r#1 1 60 54",
-      "ns_each|ivf[nprobe=4,soft_k=2], r|r#2 2 80 72" },
-    { small_result, "{'kind':'timeline','y':'seconds'}", 4, "seconds|ivf[soft_k=1]|in#1 0 1 0.9",
-      "seconds|ivf[soft_k=2]|in#2 1 10 9" },
+    { small_result, "{'kind':'scaling','y':'recall','x':'soft_k'}", 4,
+      "q|ivf[nprobe=1]| 1 0.65 0.585", "q|ivf[nprobe=4]| 2 0.9 0.81" },
+    { small_result, "{'kind':'pareto','x':'nprobe'}", 4, "q|ivf[soft_k=1]| 1 0.65 0.585",
+      "q|ivf[soft_k=2]| 4 0.9 0.81" },
+    { small_result, "{'kind':'radius'}", 8, "ns_each|ivf[nprobe=1,soft_k=1]|r#1 1 60 54",
+      "ns_each|ivf[nprobe=4,soft_k=2]|r#2 2 80 72" },
+    { small_result, "{'kind':'timeline','y':'seconds','where':{'tag':'in'}}", 4,
+      "seconds|ivf[soft_k=1]|in#1 0 1 0.9", "seconds|ivf[soft_k=2]|in#2 1 10 9" },
     { radius_result, "{'kind':'radius','y':'mean_ns'}", 16, "mean_ns|scan|r#4 0 100 0",
       "mean_ns|slow|r#1 6 300 0" },
     /* Sorted. */
@@ -357,9 +368,9 @@ static void test_a_radius_figure_marks_where_the_baseline_is_met(void **state)
     assert_true(f.points[0].x == 0 && f.points[3].x == 6);
     for (size_t i = 0; i < f.n; i++)
         assert_int_equal(f.points[i].mark, i == 16 ? MARK_CROSSING : MARK_NONE);
-    assert_string_equal(f.points[16].series, "trie (scan at 3.0)");
-    assert_string_equal(f.points[4].series, "trie (scan at 3.0)");
-    assert_string_equal(f.points[16].x_label, "3.0");
+    assert_string_equal(f.points[16].series, "trie (above scan from 3)");
+    assert_string_equal(f.points[4].series, "trie (above scan from 3)");
+    assert_string_equal(f.points[16].x_label, "3");
     assert_true(fabs(f.points[16].x - 3) < 1e-9 && fabs(f.points[16].y - 100) < 1e-6);
     figure_free(&f);
 }

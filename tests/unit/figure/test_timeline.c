@@ -96,24 +96,29 @@ static void test_a_difference_of_points(void **state)
     figure_free(&f);
 }
 
-/* Memory is a state of the index: one curve over the steps of all tags. Seconds are of a tag. */
-static void test_memory_is_one_curve(void **state)
+/* Memory and live rows are states of the index: one curve over the steps of all tags but searches. Seconds are of a tag. */
+static void test_a_state_of_the_index_is_one_curve(void **state)
 {
     static const char of[] =
         "{'experiment':{'k':10,'title':'T','labels':['ivf']},'cells':["
         "{'label':'ivf','point':'','method':'ivf','params':{},'knobs':{},'status':'ok','steps':["
-        "{'index':0,'op':'insert','tag':'in'},{'index':1,'op':'delete','tag':'out'}]}],"
+        "{'index':0,'op':'insert','tag':'in'},{'index':1,'op':'delete','tag':'out'},"
+        "{'index':2,'op':'search','tag':'q'}]}],"
         "'summary':[{'label':'ivf','metric':'index_bytes/in','median':9,'repeats':1},"
+        "{'label':'ivf','metric':'live/in','median':3,'repeats':1},"
+        "{'label':'ivf','metric':'live/out','median':2,'repeats':1},"
+        "{'label':'ivf','metric':'live/q','median':2,'repeats':1},"
         "{'label':'ivf','metric':'index_bytes/out','median':8,'repeats':1},"
         "{'label':'ivf','metric':'seconds/in','median':2,'repeats':1},"
         "{'label':'ivf','metric':'seconds/out','median':1,'repeats':1}]}";
-    struct figure f = figure_of(json_of(of), "{'kind':'timeline','y':['index_bytes','seconds']}");
+    struct figure f =
+        figure_of(json_of(of), "{'kind':'timeline','y':['index_bytes','live','seconds']}");
 
-    assert_int_equal(f.n, 4);
-    assert_string_equal(f.points[0].series, "ivf");
-    assert_string_equal(f.points[1].series, "ivf");
-    assert_string_equal(f.points[2].series, "ivf, in");
-    assert_string_equal(f.points[3].series, "ivf, out");
+    assert_int_equal(f.n, 6);
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(f.points[i].series, "ivf");
+    assert_string_equal(f.points[4].series, "ivf, in");
+    assert_string_equal(f.points[5].series, "ivf, out");
     figure_free(&f);
 }
 
@@ -175,7 +180,7 @@ int main(void)
         cmocka_unit_test(test_maintenance_that_is_not_due),
         cmocka_unit_test(test_a_timeline_of_a_difference),
         cmocka_unit_test(test_a_difference_of_points),
-        cmocka_unit_test(test_memory_is_one_curve),
+        cmocka_unit_test(test_a_state_of_the_index_is_one_curve),
         cmocka_unit_test(test_a_timeline_over_deleted_rows),
         cmocka_unit_test(test_an_svg_describes_its_points),
     };

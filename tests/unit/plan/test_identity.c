@@ -142,8 +142,8 @@ static const struct cell *cell_of(const struct desk *d, const char *method)
 /* A cell's file as result_store_cell() writes it. */
 static json_t *stored_of(const struct cell *c)
 {
-    return json_pack("{s:s, s:O, s:O}", "key", c->key, "key_parts", c->key_parts, "identity",
-                     c->identity);
+    return json_pack("{s:s, s:O, s:O, s:[{s:I}]}", "key", c->key, "key_parts", c->key_parts,
+                     "identity", c->identity, "cells", "seed", (json_int_t)c->seed);
 }
 
 static void expect_difference(struct desk *d, const struct identity *now, const char *method,
@@ -216,6 +216,7 @@ static void what_is_measured_differs(void **state)
     } cases[] = {
         { "n", "100", "workload" },
         { "divf.clusters", "9", "method" },
+        { "seed", "2", "seed 1 -> 2" },
         { "warmup", "false", "settings" },
         { "threads", "2", "threads 1 -> 2" },
         { "memory_limit", "4000000", "memory_limit_bytes 0 -> 4000000" },

@@ -176,6 +176,15 @@ static void test_choice(void **state)
         PLAN("methods = { method { 'divf', label = 'B', sweep = { nprobe = { 1, 2 } } } },\n"
              "\npaper = { ['B[nprob=2]'] = { ['qps/search'] = 1 } }"),
         "test.lua:5: paper: no cell has a point \"B[nprob=2]\"; did you mean \"B[nprobe=2]\"?");
+    desk_refuses(
+        d,
+        PLAN("methods = { method { 'divf', label = 'B', sweep = { nprobe = { 1, 2 } } } },\n"
+             "figures = { { 'bars', where = { point = { 'nprobe=3', 'nprobe=4' } } } }"),
+        "test.lua: figures: no cell has the point \"nprobe=3\"; there are \"nprobe=1\", "
+        "\"nprobe=2\"");
+    desk_plans(d,
+               PLAN("methods = { method { 'divf', label = 'B', sweep = { nprobe = { 1, 2 } } } },\n"
+                    "figures = { { 'bars', where = { point = { 'nprobe=3', 'nprobe=2' } } } }"));
 }
 
 static void test_print(void **state)

@@ -115,6 +115,20 @@ static void test_a_search_without_a_tag(void **state)
     expect(result, (const char *const[]){ "of 0.95 or more in \"search\": fast\n", NULL }, NULL);
 }
 
+/* The last search may have another k than the experiment. */
+static void test_of_the_last_search_of_k(void **state)
+{
+    json_t *result = new_result(), *cell;
+    size_t i;
+    add_method(result, "slow", "ok", 1e5, 1, 1);
+    add_method(result, "fast", "ok", 2e5, 1, 1);
+    json_array_foreach(json_object_get(result, "cells"), i, cell)
+        json_array_append_new(json_object_get(cell, "steps"),
+                              json_pack("{s:s,s:s,s:s,s:{s:i,s:f}}", "op", "search", "tag", "wide",
+                                        "status", "ok", "recall", "k", 100, "low", .5));
+    expect(result, (const char *const[]){ "of 0.95 or more in \"q\": fast\n", NULL }, NULL);
+}
+
 static void test_no_answer(void **state)
 {
     json_t *alone = new_result(), *claims = new_result();
@@ -211,6 +225,7 @@ int main(void)
         cmocka_unit_test(test_fastest_that_surely_reaches),
         cmocka_unit_test(test_none_reaches),
         cmocka_unit_test(test_a_search_without_a_tag),
+        cmocka_unit_test(test_of_the_last_search_of_k),
         cmocka_unit_test(test_no_answer),
         cmocka_unit_test(test_tuned_are_ranked),
         cmocka_unit_test(test_a_failed_sweep_is_printed_once),

@@ -199,12 +199,11 @@ static void put_cache(const struct channi *c, struct stat_sink *sink)
     struct channi_cache_counts n = { 0 };
 
     channi_cache_counts(c->cache, &n);
-    const double asked = (double)(n.hits + n.misses), ahead = (double)n.prefetched;
+    const double asked = (double)(n.hits + n.misses);
 #define PUT(name) put(sink, "cache_" #name, (double)n.name)
     CHANNI_CACHE_COUNTERS(PUT);
 #undef PUT
     put(sink, "cache_hit_rate", asked > 0 ? (double)n.hits / asked : 0);
-    put(sink, "cache_prefetch_useful", ahead > 0 ? (double)n.prefetch_used / ahead : 0);
     put(sink, "cache_bytes", (double)n.resident_bytes);
     put(sink, "cache_budget_bytes", (double)n.budget_bytes);
     put(sink, "cache_over_bytes", (double)n.over_bytes);

@@ -115,7 +115,6 @@ void channi_cache_counts(const struct channi_cache *cache, struct channi_cache_c
     (void)pthread_mutex_lock(&c->lock);
 #define COUNT(name) .name = atomic_load(&c->name)
     *out = (struct channi_cache_counts){ CHANNI_CACHE_COUNTERS(COUNT),
-                                         COUNT(prefetch_used),
                                          .resident_bytes = atomic_load(&c->charged),
                                          .budget_bytes = c->budget,
                                          .over_bytes = c->over,

@@ -78,7 +78,6 @@ struct channi_base {
     bool cold_rows;
     atomic_size_t refs;
     atomic_bool in_manifest; /* the newest durable manifest refers to it */
-    atomic_bool damaged;     /* found by a read, and logged once */
     struct channi_cache_slot *slot;
 };
 

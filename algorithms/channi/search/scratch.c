@@ -83,8 +83,7 @@ int channi_context_begin(struct channi_query_context *s, const struct channi_que
         .ceiling = INFINITY,
         .beams_limit = INFINITY,
         /* Not c->quantizer: a concurrent build may be creating it. */
-        .coded = q->view->layout->routes && c->params.cluster_index == INSIDE_CODES,
-        .rerank_left = q->knobs->rerank > 0 ? (size_t)q->knobs->rerank : SIZE_MAX
+        .coded = q->view->layout->routes && c->params.cluster_index == INSIDE_CODES
     };
     return OK;
 }

@@ -62,7 +62,6 @@ struct channi_query_context {
     float beams_limit;  /* graphs: limit of `uppers` at the start of the group */
     bool coded;         /* clusters have codes */
     bool prepared;      /* w->prepared holds this query */
-    size_t rerank_left; /* SIZE_MAX: no bound */
     struct channi_search_counts counts;
     int rc; /* first error of channi_scan_offer() */
 };

@@ -141,7 +141,7 @@ void channi_cache_file_give(struct channi_cache *c, struct channi_cache_slot *s)
 int channi_cache_read_failed(const struct channi_cache *c, const struct channi_cache_slot *s,
                              uint64_t at, int error)
 {
-    const struct channi_base_name name = channi_base_name(s->base);
+    const struct channi_file_name name = channi_base_name(s->base);
 
     if (error == READ_SHORT)
         return fail(c->env.error, ERR_CORRUPT,

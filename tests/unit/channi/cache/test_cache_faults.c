@@ -11,7 +11,6 @@ static void take_but(struct shelf *s, size_t n, uint64_t bad, int code, const ch
 {
     struct error *err = &s->b.bench.error;
     const struct channi_image *image;
-    char name[CLUSTER_NAME_MAX];
     size_t i, taken = 0;
     int rc;
 
@@ -23,11 +22,11 @@ static void take_but(struct shelf *s, size_t n, uint64_t bad, int code, const ch
             continue;
         }
         assert_null(image);
-        channi_cluster_file_name(s->bases[i].phash, s->bases[i].version, name);
+        const struct channi_file_name name = channi_base_name(&s->bases[i]);
         assert_int_equal(rc, code);
         assert_int_equal(err->code, code);
-        if (!strstr(err->text, name) || !strstr(err->text, part))
-            fail_msg("\"%s\" does not name %s and %s", err->text, name, part);
+        if (!strstr(err->text, name.text) || !strstr(err->text, part))
+            fail_msg("\"%s\" does not name %s and %s", err->text, name.text, part);
         error_clear(err);
     }
     assert_int_equal(taken, n);

@@ -69,7 +69,7 @@
 #define CHANNI_SEARCH_COUNTERS(X)                                                                 \
     X(queries), X(top_distances), X(in_distances), X(delta_distances), X(clusters_touched),       \
         X(clusters_skipped), X(clusters_in_vain), X(ood_touched), X(stopped_early), X(row_reads), \
-        X(filter_exact), X(deferred_searches)
+        X(filter_exact)
 
 #define CHANNI_COUNTERS(X)                                                                      \
     X(commits), X(aborts), X(splits), X(split_parts), X(ood_found), X(ood_clusters), X(merges), \

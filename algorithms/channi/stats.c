@@ -208,7 +208,6 @@ static void put_cache(const struct channi *c, struct stat_sink *sink)
     put(sink, "cache_budget_bytes", (double)n.budget_bytes);
     put(sink, "cache_over_bytes", (double)n.over_bytes);
     put(sink, "files_open", (double)n.files_open);
-    put(sink, "files_closed_early", (double)n.files_closed_early);
     put(sink, "io_uring", n.uring);
     put(sink, "read_threads", !n.uring);
     put(sink, "direct", n.direct);
@@ -255,7 +254,6 @@ static int put_clusters(struct channi *c, const struct channi_layout *layout,
     put(sink, "deferred", (double)deferred);
     put(sink, "routes", (double)routes);
     put(sink, "routes_dropped", (double)(routes - leading));
-    put(sink, "routes_per_cluster", (double)leading / each);
     put(sink, "aliases_now", aliases);
     put(sink, "root_not_route", (double)moved);
     put(sink, "drift_mean", drift / each);

@@ -91,7 +91,7 @@ struct channi_cache_counts {
     uint64_t CHANNI_CACHE_COUNTERS(FIELD);
 #undef FIELD
     uint64_t resident_bytes, budget_bytes, over_bytes; /* over: most past the budget so far */
-    uint64_t files_open, files_closed_early;
+    uint64_t files_open;
     bool uring, direct;
 };
 void channi_cache_counts(const struct channi_cache *, struct channi_cache_counts *);

@@ -32,7 +32,6 @@ static bool close_one(struct channi_cache *c)
     TAILQ_FOREACH(s, &c->open, open)
         if (s->fd_users == 0) {
             channi_cache_file_close(c, s);
-            channi_cache_count(&c->closed_for_room, 1);
             return true;
         }
     return false;

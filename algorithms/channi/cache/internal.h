@@ -68,7 +68,7 @@ struct channi_cache {
     size_t n_clock, n_open, n_busy; /* busy: open, with users */
     size_t over;
 #define FIELD(name) name
-    _Alignas(64) COUNTER CHANNI_CACHE_COUNTERS(FIELD), closed_for_room;
+    _Alignas(64) COUNTER CHANNI_CACHE_COUNTERS(FIELD);
 #undef FIELD
 };
 

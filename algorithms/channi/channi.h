@@ -66,10 +66,10 @@
 /* Counters that stats() reports under these names. build_*: distances of the build's phases; from
    `queries` on: of searches. */
 /* Those that searches add to. */
-#define CHANNI_SEARCH_COUNTERS(X)                                                             \
-    X(queries), X(top_distances), X(in_distances), X(delta_distances), X(clusters_touched),   \
-        X(clusters_skipped), X(ood_touched), X(stopped_early), X(row_reads), X(filter_exact), \
-        X(deferred_searches)
+#define CHANNI_SEARCH_COUNTERS(X)                                                                 \
+    X(queries), X(top_distances), X(in_distances), X(delta_distances), X(clusters_touched),       \
+        X(clusters_skipped), X(clusters_in_vain), X(ood_touched), X(stopped_early), X(row_reads), \
+        X(filter_exact)
 
 #define CHANNI_COUNTERS(X)                                                                      \
     X(commits), X(aborts), X(splits), X(split_parts), X(ood_found), X(ood_clusters), X(merges), \

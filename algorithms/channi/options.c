@@ -164,10 +164,9 @@ const struct param channi_knobs[] = {
     PARAM_REAL(struct channi_knobs, ood_reach, .25, 0, 1e6,
                "clusters of outliers are left out when their root is farther than (1 + ood_reach) "
                "times the last of the nprobe routes; 0: never"),
-    PARAM_INT(struct channi_knobs, rerank, 0, 0, 1 << 22,
-              "cluster_index = codes: exact distances per query, at most; 0: all that the bound "
-              "cannot exclude"),
-    PARAM_END
+    PARAM_END_GONE(
+        "rerank=take it out: all that the bounds of the codes cannot exclude are measured; "
+        "fewer bits or a smaller nprobe save as much")
 };
 
 static int check_sizes(const struct index_env *env, const struct channi_params *p,

@@ -70,7 +70,6 @@ struct channi_knobs {
     double eps;        /* skips routes farther than (1 + eps) times the k-th answer; 0: none */
     int64_t ood_probe; /* OOD clusters searched in addition, nearest first */
     double ood_reach;  /* skips those farther than (1 + this) times the last route; 0: none */
-    int64_t rerank;    /* codes: exact distances at most; 0: all that the bounds cannot exclude */
 };
 
 extern const struct param channi_params[], channi_knobs[];

@@ -199,17 +199,15 @@ static void put_cache(const struct channi *c, struct stat_sink *sink)
     struct channi_cache_counts n = { 0 };
 
     channi_cache_counts(c->cache, &n);
-    const double asked = (double)(n.hits + n.misses), ahead = (double)n.prefetched;
+    const double asked = (double)(n.hits + n.misses);
 #define PUT(name) put(sink, "cache_" #name, (double)n.name)
     CHANNI_CACHE_COUNTERS(PUT);
 #undef PUT
     put(sink, "cache_hit_rate", asked > 0 ? (double)n.hits / asked : 0);
-    put(sink, "cache_prefetch_useful", ahead > 0 ? (double)n.prefetch_used / ahead : 0);
     put(sink, "cache_bytes", (double)n.resident_bytes);
     put(sink, "cache_budget_bytes", (double)n.budget_bytes);
     put(sink, "cache_over_bytes", (double)n.over_bytes);
     put(sink, "files_open", (double)n.files_open);
-    put(sink, "files_closed_early", (double)n.files_closed_early);
     put(sink, "io_uring", n.uring);
     put(sink, "read_threads", !n.uring);
     put(sink, "direct", n.direct);
@@ -256,7 +254,6 @@ static int put_clusters(struct channi *c, const struct channi_layout *layout,
     put(sink, "deferred", (double)deferred);
     put(sink, "routes", (double)routes);
     put(sink, "routes_dropped", (double)(routes - leading));
-    put(sink, "routes_per_cluster", (double)leading / each);
     put(sink, "aliases_now", aliases);
     put(sink, "root_not_route", (double)moved);
     put(sink, "drift_mean", drift / each);

@@ -114,15 +114,12 @@ void channi_cache_counts(const struct channi_cache *cache, struct channi_cache_c
 
     (void)pthread_mutex_lock(&c->lock);
 #define COUNT(name) .name = atomic_load(&c->name)
-    *out = (struct channi_cache_counts){ CHANNI_CACHE_COUNTERS(COUNT),
-                                         COUNT(prefetch_used),
-                                         .resident_bytes = atomic_load(&c->charged),
-                                         .budget_bytes = c->budget,
-                                         .over_bytes = c->over,
-                                         .files_open = c->n_open,
-                                         .files_closed_early = atomic_load(&c->closed_for_room),
-                                         .uring = c->uring,
-                                         .direct = atomic_load(&c->direct) };
+    *out = (struct channi_cache_counts){
+        CHANNI_CACHE_COUNTERS(COUNT),     .resident_bytes = atomic_load(&c->charged),
+        .budget_bytes = c->budget,        .over_bytes = c->over,
+        .files_open = c->n_open,          .uring = c->uring,
+        .direct = atomic_load(&c->direct)
+    };
 #undef COUNT
     (void)pthread_mutex_unlock(&c->lock);
 }

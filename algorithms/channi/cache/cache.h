@@ -46,10 +46,9 @@ struct channi_fetch;
 struct channi_fetch *channi_fetch_create(struct channi_cache *); /* NULL: out of memory */
 void channi_fetch_destroy(struct channi_fetch *);
 
-/* Requests n more clusters and starts to read those not in memory. ahead: prefetches them; they are
-   returned only if they are requested later. After an error only channi_fetch_done() may follow. */
+/* Requests n more clusters and starts to read those not in memory. After an error only
+   channi_fetch_done() may follow. */
 int channi_fetch_ask(struct channi_fetch *, struct channi_base *const *, size_t n);
-int channi_fetch_ahead(struct channi_fetch *, struct channi_base *const *, size_t n);
 /* Returns the next cluster that is ready, those in memory first. *i: its index in the order of
    requests. false: all were returned. *rc: OK, or why it cannot be read (ERR_IO, ERR_CORRUPT naming
    the file; *image is NULL). It is pinned until channi_fetch_done(). */
@@ -82,18 +81,17 @@ void channi_cache_whole_done(struct channi_cache *, struct channi_whole_file *);
 
 /* 5. Reports */
 
-/* Counters that stats() reports, each as cache_NAME. reads: of hot parts; row_reads: of single rows;
-   prefetched: clusters. */
+/* Counters that stats() reports, each as cache_NAME. reads: of hot parts; row_reads: of single rows. */
 #define CHANNI_CACHE_COUNTERS(X)                                                               \
     X(hits), X(misses), X(evictions), X(evicted_bytes), X(reads), X(read_bytes), X(row_reads), \
-        X(row_read_bytes), X(prefetched)
+        X(row_read_bytes)
 
 struct channi_cache_counts {
 #define FIELD(name) name
-    uint64_t CHANNI_CACHE_COUNTERS(FIELD), prefetch_used;
+    uint64_t CHANNI_CACHE_COUNTERS(FIELD);
 #undef FIELD
     uint64_t resident_bytes, budget_bytes, over_bytes; /* over: most past the budget so far */
-    uint64_t files_open, files_closed_early;
+    uint64_t files_open;
     bool uring, direct;
 };
 void channi_cache_counts(const struct channi_cache *, struct channi_cache_counts *);

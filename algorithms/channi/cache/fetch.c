@@ -59,30 +59,19 @@ static struct channi_load *load_take(struct channi_fetch *f, const struct channi
     return l;
 }
 
-/* The want's state is final: if requested, it can be returned. */
-static void want_ready(struct channi_fetch *f, struct channi_want *w)
-{
-    if (w->asked != NOT_ASKED)
-        f->ready[f->n_ready++] = (uint32_t)(w - f->wants);
-}
-
 /* l->error has the reason. */
 static void load_failed(struct channi_fetch *f, struct channi_load *l)
 {
-    struct channi_want *w = f->wants + l->want;
-
     channi_cache_block_drop(f->cache, &l->block);
-    w->state = WANT_FAILED;
-    w->failed = l;
-    want_ready(f, w);
+    f->wants[l->want].failed = l;
+    f->ready[f->n_ready++] = l->want;
 }
 
 /* The read has ended: verifies the bytes and gives them to the slot, or sets the load's error. */
 static void load_done(struct channi_fetch *f, struct channi_load *l)
 {
     struct channi_cache *c = f->cache;
-    struct channi_want *w = f->wants + l->want;
-    struct channi_cache_slot *s = w->slot;
+    struct channi_cache_slot *s = f->wants[l->want].slot;
     struct channi_image image;
     int rc;
 
@@ -96,8 +85,6 @@ static void load_done(struct channi_fetch *f, struct channi_load *l)
         channi_cache_count(&c->read_bytes, l->request.done);
         rc = channi_image_open(&image, &c->env, s->base, l->block.bytes, l->request.bytes,
                                IMAGE_HASH);
-        if (rc == ERR_CORRUPT)
-            channi_cache_damage(c, s, l->error.text);
     }
     (void)error_divert(outer);
     if (rc != OK) {
@@ -105,9 +92,9 @@ static void load_done(struct channi_fetch *f, struct channi_load *l)
         return;
     }
     channi_cache_install(c, s, &l->block, &image);
+    f->wants[l->want].pinned = true;
+    f->ready[f->n_ready++] = l->want;
     mem_free(c->env.mem, l);
-    w->state = WANT_PINNED;
-    want_ready(f, w);
 }
 
 /* Completes the next load that arrives. false: nothing is in flight. */
@@ -170,69 +157,36 @@ struct read_request *channi_fetch_await(struct channi_fetch *f, const void *tag)
 /* Pins the slot, or starts to read it. false: out of memory, nothing is added. */
 static bool want(struct channi_fetch *f, struct channi_cache_slot *s)
 {
-    struct channi_want *w = f->wants + f->n;
-    struct channi_load *l;
+    const uint32_t i = (uint32_t)f->n;
 
-    *w = (struct channi_want){ .slot = s, .asked = NOT_ASKED };
-    if (channi_slot_pin(s)) {
+    f->wants[i] = (struct channi_want){ .slot = s, .pinned = channi_slot_pin(s) };
+    if (f->wants[i].pinned) {
         f->n++;
+        f->hits++;
+        f->ready[f->n_ready++] = i;
         return true;
     }
-    l = channi_fetch_queue(f) ? load_take(f, s->base) : NULL;
+    struct channi_load *l = channi_fetch_queue(f) ? load_take(f, s->base) : NULL;
     if (!l)
         return false;
-    w->state = WANT_READING;
-    w->was_read = true;
-    l->want = (uint32_t)f->n++;
+    f->n++;
+    f->misses++;
+    l->want = i;
     load_begin(f, l);
     return true;
 }
 
-static int want_all(struct channi_fetch *f, struct channi_base *const *bases, size_t n, bool ahead)
-{
-    struct mem *mem = f->cache->env.mem;
-    bool ready = mem_grow(mem, &f->wants, &f->capacity, f->n + n, sizeof *f->wants) &&
-                 mem_grow(mem, &f->ready, &f->ready_capacity, f->n + n, sizeof *f->ready);
-
-    for (size_t i = 0; ready && i < n; i++) {
-        struct channi_want *w = NULL; /* prefetched and not requested yet */
-
-        for (size_t j = f->n; f->n_ahead > 0 && !w && j-- > 0;)
-            if (f->wants[j].asked == NOT_ASKED && f->wants[j].slot == bases[i]->slot)
-                w = f->wants + j;
-        const bool known = w != NULL;
-        if (!known) {
-            ready = want(f, bases[i]->slot);
-            if (!ready)
-                break;
-            w = f->wants + f->n - 1;
-        }
-        if (!ahead) { /* it is returned as soon as it is ready */
-            w->asked = (uint32_t)f->n_asked++;
-            f->n_ahead -= known;
-            f->hits += !w->was_read;
-            f->misses += w->was_read;
-            f->prefetch_used += w->was_read && known;
-            if (w->state != WANT_READING)
-                want_ready(f, w);
-        } else if (!known) {
-            f->n_ahead++;
-            f->prefetched += w->was_read;
-        }
-    }
-    if (f->queue)
-        read_queue_submit(f->queue);
-    return ready ? OK : CHANNI_NO_MEMORY(&f->cache->env, ", cannot read %zu clusters", n);
-}
-
 int channi_fetch_ask(struct channi_fetch *f, struct channi_base *const *bases, size_t n)
 {
-    return want_all(f, bases, n, false);
-}
+    struct mem *mem = f->cache->env.mem;
+    bool fits = mem_grow(mem, &f->wants, &f->capacity, f->n + n, sizeof *f->wants) &&
+                mem_grow(mem, &f->ready, &f->ready_capacity, f->n + n, sizeof *f->ready);
 
-int channi_fetch_ahead(struct channi_fetch *f, struct channi_base *const *bases, size_t n)
-{
-    return want_all(f, bases, n, true);
+    for (size_t i = 0; fits && i < n; i++)
+        fits = want(f, bases[i]->slot);
+    if (f->queue)
+        read_queue_submit(f->queue);
+    return fits ? OK : CHANNI_NO_MEMORY(&f->cache->env, ", cannot read %zu clusters", n);
 }
 
 /* ---- returning clusters */
@@ -240,17 +194,15 @@ int channi_fetch_ahead(struct channi_fetch *f, struct channi_base *const *bases,
 bool channi_fetch_next(struct channi_fetch *f, size_t *i, const struct channi_image **image,
                        int *rc)
 {
-    struct channi_want *w;
-
     *image = NULL;
-    if (f->n_handed == f->n_asked)
+    if (f->n_handed == f->n)
         return false;
     while (f->n_handed == f->n_ready && loads_reap(f))
         ;
-    w = f->wants + f->ready[f->n_handed++];
-    *i = w->asked;
+    *i = f->ready[f->n_handed++];
     *rc = OK;
-    if (w->state == WANT_PINNED)
+    const struct channi_want *w = f->wants + *i;
+    if (w->pinned)
         *image = &w->slot->image;
     else
         *rc = fail(f->cache->env.error, w->failed->error.code, "%s", w->failed->error.text);
@@ -268,15 +220,13 @@ void channi_fetch_done(struct channi_fetch *f)
 
     channi_fetch_drain(f);
     for (size_t i = 0; i < f->n; i++) {
-        if (f->wants[i].state == WANT_PINNED)
+        if (f->wants[i].pinned)
             channi_slot_unpin(f->wants[i].slot);
         mem_free(c->env.mem, f->wants[i].failed);
     }
-    f->n = f->n_asked = f->n_ready = f->n_handed = f->n_ahead = 0;
+    f->n = f->n_ready = f->n_handed = 0;
     channi_cache_count(&c->hits, f->hits);
     channi_cache_count(&c->misses, f->misses);
-    channi_cache_count(&c->prefetched, f->prefetched);
-    channi_cache_count(&c->prefetch_used, f->prefetch_used);
-    f->hits = f->misses = f->prefetched = f->prefetch_used = 0;
+    f->hits = f->misses = 0;
     channi_cache_trim(c);
 }

@@ -32,7 +32,6 @@ static bool close_one(struct channi_cache *c)
     TAILQ_FOREACH(s, &c->open, open)
         if (s->fd_users == 0) {
             channi_cache_file_close(c, s);
-            channi_cache_count(&c->closed_for_room, 1);
             return true;
         }
     return false;
@@ -124,8 +123,6 @@ enum channi_file_answer channi_cache_file_take(struct channi_cache *c, struct ch
     if (answer == FILE_FAILED && *rc == OK) {
         errno = why;
         *rc = fail_errno(c->env.error, ERR_IO, "channi: cannot open the cluster file %s", path);
-        if (why == ENOENT)
-            channi_cache_damage(c, s, "it is missing");
     }
     return answer;
 }
@@ -140,32 +137,17 @@ void channi_cache_file_give(struct channi_cache *c, struct channi_cache_slot *s)
     (void)pthread_mutex_unlock(&c->lock);
 }
 
-void channi_cache_damage(struct channi_cache *c, struct channi_cache_slot *s, const char *what)
+int channi_cache_read_failed(const struct channi_cache *c, const struct channi_cache_slot *s,
+                             uint64_t at, int error)
 {
-    char line[PATH_MAX + 160];
+    const struct channi_file_name name = channi_base_name(s->base);
 
-    if (atomic_exchange(&s->base->damaged, true) || !c->env.log)
-        return;
-    (void)snprintf(line, sizeof line, "channi: the cluster file %s/%s is damaged: %s", c->env.dir,
-                   channi_base_name(s->base).text, what);
-    c->env.log(c->env.log_to, line);
-}
-
-int channi_cache_read_failed(struct channi_cache *c, struct channi_cache_slot *s, uint64_t at,
-                             int error)
-{
-    const struct channi_base_name name = channi_base_name(s->base);
-
-    if (error == READ_SHORT) {
-        channi_cache_damage(c, s, "it is too short");
+    if (error == READ_SHORT)
         return fail(c->env.error, ERR_CORRUPT,
                     "channi: %s/%s: the file ends at %" PRIu64
                     ", within its %s, expected %zu bytes; it is damaged",
                     c->env.dir, name.text, at, at < s->base->rows_at ? "hot part" : "rows",
                     s->base->file_bytes);
-    }
-    if (error == EIO)
-        channi_cache_damage(c, s, "it cannot be read");
     errno = error;
     return fail_errno(c->env.error, ERR_IO,
                       "channi: cannot read the cluster file %s/%s at %" PRIu64, c->env.dir,

@@ -68,7 +68,7 @@ struct channi_cache {
     size_t n_clock, n_open, n_busy; /* busy: open, with users */
     size_t over;
 #define FIELD(name) name
-    _Alignas(64) COUNTER CHANNI_CACHE_COUNTERS(FIELD), prefetch_used, closed_for_room;
+    _Alignas(64) COUNTER CHANNI_CACHE_COUNTERS(FIELD);
 #undef FIELD
 };
 
@@ -126,31 +126,23 @@ void channi_cache_file_give(struct channi_cache *, struct channi_cache_slot *);
 /* The lock is held, and the file has no users. */
 void channi_cache_file_close(struct channi_cache *, struct channi_cache_slot *);
 /* Reports a failed read of the slot's file. error: as in struct read_request. Returns the code. */
-int channi_cache_read_failed(struct channi_cache *, struct channi_cache_slot *, uint64_t at,
-                             int error);
-/* Marks the file as damaged; logs `what` the first time. */
-void channi_cache_damage(struct channi_cache *, struct channi_cache_slot *, const char *what);
+int channi_cache_read_failed(const struct channi_cache *, const struct channi_cache_slot *,
+                             uint64_t at, int error);
 
 /* ---- fetch.c */
-
-enum { NOT_ASKED = UINT32_MAX };
-
-enum channi_want_state { WANT_PINNED, WANT_READING, WANT_FAILED };
 
 /* A read of one hot part. */
 struct channi_load {
     struct read_request request;
     struct channi_cache_block block;
     uint32_t want;
-    /* Why it failed. Reported when the cluster is returned: a prefetched one may never be. */
-    struct error error;
+    struct error error; /* why it failed: reported when the cluster is returned */
 };
 
+/* A requested cluster. Neither pinned nor failed: it is being read. */
 struct channi_want {
     struct channi_cache_slot *slot;
-    uint32_t asked; /* order of its request; NOT_ASKED: prefetched only */
-    enum channi_want_state state;
-    bool was_read;              /* read by this fetch */
+    bool pinned;
     struct channi_load *failed; /* owned */
 };
 
@@ -159,11 +151,11 @@ struct channi_fetch {
     struct channi_want *wants;
     uint32_t *ready; /* wants to be returned, in this order */
     size_t n, capacity, ready_capacity;
-    size_t n_asked, n_ready, n_handed, n_ahead; /* ahead: prefetched, not requested yet */
+    size_t n_ready, n_handed;
     struct read_queue *queue;
     unsigned char *buffer; /* for a list of rows */
     size_t buffer_bytes;
-    uint64_t hits, misses, prefetched, prefetch_used;
+    uint64_t hits, misses;
 };
 
 /* The fetch's queue, created at the first call. NULL: out of memory. */

@@ -33,11 +33,8 @@ static int read_verified(struct channi_cache *c, struct channi_cache_slot *s, si
         rc = error ? channi_cache_read_failed(c, s, done, error) : OK;
     }
     throttle_charge(n);
-    if (rc == OK) {
+    if (rc == OK)
         rc = channi_image_open(image, &c->env, s->base, b->bytes, n, check);
-        if (rc == ERR_CORRUPT)
-            channi_cache_damage(c, s, "it is not as it was written");
-    }
     if (rc != OK)
         channi_cache_block_drop(c, b);
     return rc;
@@ -123,13 +120,11 @@ static int finish_read(const struct row_work *w, size_t i)
     if (r->request.error)
         return channi_cache_read_failed(w->cache, w->slot, r->request.at + r->request.done,
                                         r->request.error);
-    if (channi_cluster_row_sum(r->row, w->row_bytes) != w->slot->image.row_sums[w->rows[i]]) {
-        channi_cache_damage(w->cache, w->slot, "a checksum of its rows does not fit");
+    if (channi_cluster_row_sum(r->row, w->row_bytes) != w->slot->image.row_sums[w->rows[i]])
         return fail(w->cache->env.error, ERR_CORRUPT,
                     "channi: %s/%s: section \"rows\": row %" PRIu32
                     ": its checksum does not match; the file is damaged",
                     w->cache->env.dir, channi_base_name(w->slot->base).text, w->rows[i]);
-    }
     if (w->paged)
         memcpy(w->out + i * w->row_bytes, r->row, w->row_bytes);
     return OK;

@@ -171,15 +171,16 @@ int channi_folder_link(const struct index_env *env, const char *dir, uint64_t nu
                        const struct channi_manifest_cluster *clusters, size_t n, bool back,
                        const struct file_fault *fault)
 {
-    char name[CLUSTER_NAME_MAX], other[CLUSTER_NAME_MAX + 32], own[PATH_MAX], saved[PATH_MAX];
+    char other[CLUSTER_NAME_MAX + 32], own[PATH_MAX], saved[PATH_MAX];
     int rc = OK;
 
     for (size_t i = 0; rc == OK && i < n; i++) {
         if (!clusters[i].has_file)
             continue;
-        channi_cluster_file_name(clusters[i].phash, clusters[i].file_version, name);
-        (void)snprintf(other, sizeof other, MANIFEST_FILES "%" PRIu64 ".%s", number, name);
-        rc = path_print(own, env->error, "%s/%s", env->dir, name);
+        const struct channi_file_name name =
+            channi_cluster_file_name(clusters[i].phash, clusters[i].file_version);
+        (void)snprintf(other, sizeof other, MANIFEST_FILES "%" PRIu64 ".%s", number, name.text);
+        rc = path_print(own, env->error, "%s/%s", env->dir, name.text);
         if (rc == OK)
             rc = path_print(saved, env->error, "%s/%s", dir, other);
         if (rc == OK)

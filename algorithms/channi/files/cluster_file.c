@@ -22,9 +22,13 @@
 
 /* ---- names */
 
-void channi_cluster_file_name(uint64_t phash, uint64_t version, char name[CLUSTER_NAME_MAX])
+struct channi_file_name channi_cluster_file_name(uint64_t phash, uint64_t version)
 {
-    (void)snprintf(name, CLUSTER_NAME_MAX, "%016" PRIx64 ".%016" PRIx64 ".clu", phash, version);
+    struct channi_file_name name;
+
+    (void)snprintf(name.text, sizeof name.text, "%016" PRIx64 ".%016" PRIx64 ".clu", phash,
+                   version);
+    return name;
 }
 
 bool channi_cluster_file_parse(const char *name, uint64_t *phash, uint64_t *version)
@@ -42,18 +46,13 @@ bool channi_cluster_file_parse(const char *name, uint64_t *phash, uint64_t *vers
 int channi_cluster_file_path(const struct index_env *env, uint64_t phash, uint64_t version,
                              char path[PATH_MAX])
 {
-    char name[CLUSTER_NAME_MAX];
-
-    channi_cluster_file_name(phash, version, name);
-    return path_print(path, env->error, "%s/%s", env->dir, name);
+    return path_print(path, env->error, "%s/%s", env->dir,
+                      channi_cluster_file_name(phash, version).text);
 }
 
-struct channi_base_name channi_base_name(const struct channi_base *base)
+struct channi_file_name channi_base_name(const struct channi_base *base)
 {
-    struct channi_base_name name;
-
-    channi_cluster_file_name(base->phash, base->version, name.text);
-    return name;
+    return channi_cluster_file_name(base->phash, base->version);
 }
 
 bool channi_cluster_file_remove(const struct index_env *env, const struct channi_base *base,
@@ -166,9 +165,9 @@ static int check_sections(const struct index_env *env, const struct channi_clust
 static int check_head(const struct index_env *env, const struct channi_cluster_head *h,
                       uint64_t phash, uint64_t version)
 {
-    char name[CLUSTER_NAME_MAX];
+    const struct channi_file_name named = channi_cluster_file_name(phash, version);
+    const char *name = named.text;
 
-    channi_cluster_file_name(phash, version, name);
     if (h->magic != CLUSTER_MAGIC)
         return fail(env->error, ERR_CORRUPT,
                     "channi: %s/%s: head: starts with %016" PRIx64 ", expected %016" PRIx64

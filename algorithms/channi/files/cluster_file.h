@@ -64,7 +64,11 @@ int channi_cluster_file_write(const struct index_env *, const struct channi_clus
 
 /* 3. Files */
 
-void channi_cluster_file_name(uint64_t phash, uint64_t version, char name[CLUSTER_NAME_MAX]);
+/* Used in place: channi_cluster_file_name(phash, version).text. */
+struct channi_file_name {
+    char text[CLUSTER_NAME_MAX];
+};
+struct channi_file_name channi_cluster_file_name(uint64_t phash, uint64_t version);
 /* Parses a file name. false: not the name of a cluster file. */
 bool channi_cluster_file_parse(const char *name, uint64_t *phash, uint64_t *version);
 
@@ -78,15 +82,10 @@ struct channi_base {
     bool cold_rows;
     atomic_size_t refs;
     atomic_bool in_manifest; /* the newest durable manifest refers to it */
-    atomic_bool damaged;     /* found by a read, and logged once */
     struct channi_cache_slot *slot;
 };
 
-/* The file's name. Used in place: channi_base_name(base).text. */
-struct channi_base_name {
-    char text[CLUSTER_NAME_MAX];
-};
-struct channi_base_name channi_base_name(const struct channi_base *);
+struct channi_file_name channi_base_name(const struct channi_base *);
 /* Whether the file no longer exists afterwards. */
 bool channi_cluster_file_remove(const struct index_env *, const struct channi_base *,
                                 const struct file_fault *);

@@ -60,7 +60,6 @@ int channi_cloud_make(struct channi_cloud *x, const struct channi *c,
     *x = (struct channi_cloud){ .dim = dim, .memory.mem = c->base.env.mem };
     x->rows = mem_group_array(&x->memory, m->n_live, dim * sizeof *x->rows);
     x->member = mem_group_array(&x->memory, m->n_live, sizeof *x->member);
-    x->scratch = mem_group_array(&x->memory, m->n_live, sizeof *x->scratch);
     if (x->memory.failed) {
         mem_group_free(&x->memory);
         return CHANNI_NO_MEMORY(&c->base.env, ", cannot convert %zu rows", m->n_live);

@@ -31,7 +31,6 @@ void channi_find_roots(const struct channi *, const struct channi_taken *, uint3
 struct channi_cloud {
     float *rows;      /* n x dim */
     uint32_t *member; /* n: index of the member, ascending */
-    float *scratch;   /* n */
     size_t n, dim;
     struct mem_group memory;
 };
@@ -67,7 +66,8 @@ struct channi_cut {
 /* ood.c: flags rows that are too far from all temporary centroids, if they are enough, up
    to a maximum. */
 void channi_cut_flag(struct channi_cut *);
-/* Assigns the flagged rows to primaries of their own, as parts n_groups .. n_groups + n_ood - 1. */
+/* Divides the flagged rows among clusters of their own, at most ood_cap each: the parts n_groups ..
+   n_groups + n_ood - 1. Sets their roots. */
 void channi_cut_file_outliers(struct channi_cut *);
 
 /* agglomerate.c: forms groups of normal rows and returns their number: `parts` groups, by merging

@@ -48,7 +48,6 @@ static int find_by_route(struct channi *c, struct channi_scratch *x, const struc
     struct channi_search_work *w = &x->work;
     size_t found = 0;
 
-    w->mem = c->base.env.mem;
     if (!CHANNI_WORK_FIT(w, cids, n) || !CHANNI_WORK_FIT(w, routes, n))
         return CHANNI_NO_MEMORY(&c->base.env, ", cannot find a cluster's partner");
     const int rc = channi_nearest_clusters(c, x, l, cl->site, n, (size_t)c->params.assign_ef,

@@ -71,86 +71,37 @@ void channi_cut_flag(struct channi_cut *k)
         unflag(k);
 }
 
-/* Draws primaries among the n rows of list[], with probability by squared distance to the nearest
-   earlier one (k-means++). x.scratch[] has these distances. If all remaining rows are equal to
-   primaries, any is drawn. */
-static void draw_primaries(struct channi_cut *k, const uint32_t *list, size_t n)
-{
-    struct rng rng = rng_at(k->seed, 0x6f6f64);
-    uint32_t *primaries = k->roots + k->n_groups;
-    size_t at = (size_t)rng_below(&rng, n);
-
-    for (size_t g = 0; g < k->n_ood; g++) {
-        const float *row = k->x.rows + (size_t)list[at] * k->x.dim;
-        double total = 0, sum = 0;
-
-        primaries[g] = list[at];
-        k->part[list[at]] = (uint32_t)(k->n_groups + g);
-        for (size_t i = 0; i < n; i++) {
-            const float d = k->c->base.env.kernels->l2sq_f32(k->x.rows + (size_t)list[i] * k->x.dim,
-                                                             row, k->x.dim);
-            k->x.scratch[i] = g == 0 || d < k->x.scratch[i] ? d : k->x.scratch[i];
-            total += (double)k->x.scratch[i];
-        }
-        const double mark = rng_unit(&rng) * total;
-        for (size_t i = 0; i < n && sum <= mark; i++)
-            if (k->part[list[i]] == UINT32_MAX) {
-                sum += (double)k->x.scratch[i];
-                at = i;
-            }
-    }
-    k->cost += (double)(n * k->n_ood);
-}
-
-/* Assigns each of the n rows of list[] to the nearest primary whose cluster is not full. */
-static void to_primaries(struct channi_cut *k, const uint32_t *list, size_t n)
-{
-    size_t count[CUT_PARTS] = { 0 };
-
-    for (size_t g = 0; g < k->n_ood; g++)
-        count[g] = 1; /* the primary */
-    for (size_t i = 0; i < n; i++) {
-        const float *row = k->x.rows + (size_t)list[i] * k->x.dim;
-        float least = INFINITY;
-        size_t best = k->n_ood;
-
-        if (k->part[list[i]] != UINT32_MAX)
-            continue;
-        for (size_t g = 0; g < k->n_ood; g++) {
-            const size_t primary = k->roots[k->n_groups + g];
-            const float d =
-                k->c->base.env.kernels->l2sq_f32(row, k->x.rows + primary * k->x.dim, k->x.dim);
-            if (count[g] < k->c->ood_cap && (best == k->n_ood || d < least)) {
-                least = d;
-                best = g;
-            }
-        }
-        count[best]++;
-        k->part[list[i]] = (uint32_t)(k->n_groups + best);
-    }
-    k->cost += (double)(n * k->n_ood);
-}
-
+/* Each cluster but the last takes the first row that is left, and those nearest to it: as many as
+   make all clusters even. */
 void channi_cut_file_outliers(struct channi_cut *k)
 {
+    const struct kernels *kernels = k->c->base.env.kernels;
+    const size_t dim = k->x.dim;
     uint32_t *list = k->list;
-    size_t n = 0;
+    size_t left = 0;
 
     k->n_ood = (k->n_flagged + k->c->ood_cap - 1) / k->c->ood_cap;
-    if (k->n_ood == 0)
-        return;
     for (uint32_t i = 0; i < k->x.n; i++)
-        if (k->flagged[i]) {
-            list[n++] = i;
-            k->part[i] = UINT32_MAX;
+        if (k->flagged[i])
+            list[left++] = i;
+    for (size_t g = 0, n; g < k->n_ood; g++, list += n, left -= n) {
+        const size_t part = k->n_groups + g, others = k->n_ood - g;
+
+        n = (left + others - 1) / others;
+        if (n < left) {
+            const float *first = k->x.rows + (size_t)list[0] * dim;
+            for (size_t i = 0; i < left; i++)
+                k->keys[i] = order_key_f32(
+                    kernels->l2sq_f32(k->x.rows + (size_t)list[i] * dim, first, dim), list[i]);
+            qsort(k->keys, left, sizeof *k->keys, order_u64);
+            for (size_t i = 0; i < left; i++)
+                list[i] = (uint32_t)k->keys[i];
         }
-    draw_primaries(k, list, n);
-    to_primaries(k, list, n);
-    /* The final root of each OOD cluster is the row nearest to its mean. */
-    for (size_t g = k->n_groups; g < k->n_groups + k->n_ood; g++) {
-        const size_t rows = channi_cut_rows(k, g, list);
-        channi_cloud_mean(&k->x, list, rows, k->point);
-        k->roots[g] = channi_cloud_nearest(k->c, &k->x, list, rows, k->point);
-        k->cost += (double)rows;
+        for (size_t i = 0; i < n; i++)
+            k->part[list[i]] = (uint32_t)part;
+        /* The root is the row nearest to the mean. */
+        channi_cloud_mean(&k->x, list, n, k->point);
+        k->roots[part] = channi_cloud_nearest(k->c, &k->x, list, n, k->point);
+        k->cost += (double)(left + n);
     }
 }

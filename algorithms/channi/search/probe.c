@@ -255,7 +255,6 @@ int channi_query_run(struct channi_query_context *s)
 
     s->counts.queries++;
     if (!layout->routes) { /* not built yet */
-        s->counts.deferred_searches++;
         channi_scan_delta(s, layout->clusters[0]);
         rc = s->rc;
     } else {

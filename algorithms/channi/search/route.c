@@ -70,12 +70,12 @@ static size_t distinct_clusters(struct channi_scratch *x, const struct channi_la
 
     key_set_clear(&x->met);
     for (size_t i = 0; i < n && found < most; i++) {
-        const uint32_t cid = r->cid[x->nodes[i]];
+        const uint32_t cid = r->cid[x->work.nodes[i]];
 
         if (cid == CID_NONE || key_set_add(&x->met, cid) < found)
             continue;
         cids[found] = cid;
-        distances[found++] = x->distances[i];
+        distances[found++] = x->work.to_nodes[i];
     }
     return found;
 }
@@ -155,10 +155,12 @@ int channi_nearest_clusters(struct channi *c, struct channi_scratch *x,
             *found = scan_routes(c, r, query, n, cids, distances, checked);
             return OK;
         }
-        if (!channi_scratch_fit(c, x, ask) || !key_set_reserve(&x->met, c->base.env.mem, n))
+        if (!CHANNI_WORK_FIT(&x->work, nodes, ask) || !CHANNI_WORK_FIT(&x->work, to_nodes, ask) ||
+            !key_set_reserve(&x->met, c->base.env.mem, n))
             return CHANNI_NO_MEMORY(&c->base.env, " for the %zu nearest routes", ask);
-        const int rc = graph_image_search(&r->graph, &r->rows, x->graph, query, ask, ask, NULL,
-                                          x->nodes, x->distances, &got, checked, c->base.env.error);
+        const int rc =
+            graph_image_search(&r->graph, &r->rows, x->graph, query, ask, ask, NULL, x->work.nodes,
+                               x->work.to_nodes, &got, checked, c->base.env.error);
         if (rc != OK)
             return rc;
         *found = distinct_clusters(x, layout, got, n, cids, distances);

@@ -3,10 +3,8 @@
 #include "algorithms/common/rows/rows.h"
 #include "kernels/kernels.h"
 
-enum {
-    WIDEN = 4,     /* factor from one beam width to the next */
-    FEW_BEAMS = 8, /* with fewer allowed rows than this many beam widths, all are measured */
-};
+/* With fewer allowed rows than this many beam widths, all are measured. */
+enum { FEW_BEAMS = 8 };
 
 /* Contiguous rows, and the data that decide whether they count. */
 struct run {
@@ -166,11 +164,12 @@ static void scan_all(struct channi_query_context *s, const struct channi_cluster
 
 /* -------------------------------------------------------------------------------- the graph */
 
-/* Runs one beam. *n: nodes that count. *more: a wider beam may find more of them. */
+/* Runs one beam. *n: nodes that count. *more: there may be more of them among the answers. */
 static int beam(struct channi_query_context *s, const struct channi_cluster *cl,
                 const struct channi_image *image, bool judged, size_t ef, size_t *n, bool *more)
 {
     struct channi *c = s->q->c;
+    struct channi_search_work *w = &s->x->work;
     const struct index_env *env = &c->base.env;
     const struct graph_image_rows rows = { .base = image->rows,
                                            .row_bytes = c->row_bytes,
@@ -182,27 +181,27 @@ static int beam(struct channi_query_context *s, const struct channi_cluster *cl,
     double checked = 0;
 
     *n = 0;
-    if (!channi_scratch_fit(c, s->x, ef))
+    if (!CHANNI_WORK_FIT(w, nodes, ef) || !CHANNI_WORK_FIT(w, to_nodes, ef))
         return channi_search_no_memory(c);
     const int rc = graph_image_search(&image->graph, &rows, s->x->graph, s->q->query,
                                       judged || channi_beams_share(s->q) ? ef : s->q->k, ef,
-                                      limit.distance < INFINITY ? &limit : NULL, s->x->nodes,
-                                      s->x->distances, n, &checked, env->error);
+                                      limit.distance < INFINITY ? &limit : NULL, w->nodes,
+                                      w->to_nodes, n, &checked, env->error);
     s->counts.in_distances += checked;
     s->counts.scanned += checked;
     s->counts.bytes += checked * (double)c->row_bytes;
-    const bool all_within = *n == ef && !(s->x->distances[ef - 1] > s->beams_limit);
+    const bool all_within = *n == ef && !(w->to_nodes[ef - 1] > s->beams_limit);
     if (rc == OK && judged) { /* the visible and allowed nodes move to the front */
         size_t kept = 0;
 
         for (size_t i = 0; i < *n; i++)
-            if (channi_scan_takes(s, cl, image, s->x->nodes[i])) {
-                s->x->nodes[kept] = s->x->nodes[i];
-                s->x->distances[kept++] = s->x->distances[i];
+            if (channi_scan_takes(s, cl, image, w->nodes[i])) {
+                w->nodes[kept] = w->nodes[i];
+                w->to_nodes[kept++] = w->to_nodes[i];
             }
         *n = kept;
     }
-    s->in_vain = limit.distance < INFINITY && !(*n > 0 && s->x->distances[0] <= s->beams_limit);
+    s->in_vain = limit.distance < INFINITY && !(*n > 0 && w->to_nodes[0] <= s->beams_limit);
     *more = judged && *n < s->q->k && (all_within || s->beams_limit == INFINITY);
     return rc;
 }
@@ -210,36 +209,37 @@ static int beam(struct channi_query_context *s, const struct channi_cluster *cl,
 /* Offers the first n results of a beam, ascending. Ids are read only for possible answers. */
 static void offer_beam(struct channi_query_context *s, const struct channi_image *image, size_t n)
 {
+    const struct channi_search_work *w = &s->x->work;
+
     for (size_t i = 0; channi_beams_share(s->q) && i < n; i++) {
-        if (s->x->distances[i] >= topk_limit(&s->uppers))
+        if (w->to_nodes[i] >= topk_limit(&s->uppers))
             break;
-        topk_push(&s->uppers, s->x->distances[i], INDEX_NO_ID);
+        topk_push(&s->uppers, w->to_nodes[i], INDEX_NO_ID);
     }
     for (size_t i = 0; i < n && i < s->q->k; i++) {
-        if (s->x->distances[i] > channi_context_limit(s))
+        if (w->to_nodes[i] > channi_context_limit(s))
             break;
-        channi_scan_offer(s, s->x->distances[i], image->ids[s->x->nodes[i]]);
+        channi_scan_offer(s, w->to_nodes[i], image->ids[w->nodes[i]]);
     }
 }
 
-/* If too few nodes of a beam count although all are within the limit, the next beam is wider; in
-   the end all rows are measured. */
+/* If too few nodes of the beam count although all are within the limit, all rows are measured. */
 static int search_graph(struct channi_query_context *s, const struct channi_cluster *cl,
                         const struct channi_image *image)
 {
     const bool judged = s->q->allowed || !channi_scan_sees_all(cl, image);
-    size_t ef = channi_beam_width(s->q), n = 0;
-    bool more = false;
+    const size_t ef = channi_beam_width(s->q);
+    const bool few =
+        s->q->allowed && s->q->allowed->share * (double)image->n < (double)(FEW_BEAMS * ef);
+    size_t n = 0;
+    bool more = true;
 
-    if (s->q->allowed && s->q->allowed->share * (double)image->n < (double)(FEW_BEAMS * ef))
-        ef = image->n;
-    for (; ef < image->n; ef *= WIDEN) {
+    if (ef < image->n && !few) {
         const int rc = beam(s, cl, image, judged, ef, &n, &more);
-
         if (rc != OK)
             return rc;
-        if (more)
-            continue;
+    }
+    if (!more) {
         offer_beam(s, image, n);
         return OK;
     }

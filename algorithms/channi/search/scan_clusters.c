@@ -2,7 +2,7 @@
  *
  * Clusters are scanned in steps. The files of a step are requested at once, and deltas are scanned
  * while they are read. With `eps`, early_stop_clusters or target_recall a step is one cluster,
- * because each may be the last; the next ones are prefetched. */
+ * because each may be the last; the files of the next ones are requested ahead. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +38,7 @@ static bool may_allow(const struct channi_allowed *a, const struct channi_cluste
     return true;
 }
 
-/* Appends the files of n clusters to w->bases. */
+/* Appends the files of n clusters to w->bases, and nothing else. */
 static int list_files(struct channi_query_context *s, const uint32_t *cids, size_t n)
 {
     struct channi_search_work *w = s->w;
@@ -58,7 +58,6 @@ static int list_files(struct channi_query_context *s, const uint32_t *cids, size
             w->bases[w->n_bases++] = cl->base;
         }
     }
-    s->counts.clusters_touched += (double)n;
     return OK;
 }
 
@@ -224,32 +223,30 @@ static int scan_together(struct channi_query_context *s, size_t first, size_t en
 
 /* ------------------------------------------------------------------------------- a step */
 
-/* Begins the group whose first file is `first`, in a step that begins at `from`. Returns its end.
-   Independent of the number of threads. */
-static size_t begin_group(struct channi_query_context *s, size_t from, size_t first)
+/* Begins the group whose first file is `first`, in a step of the files from .. n - 1. Returns its
+   end. Independent of the number of threads. */
+static size_t begin_group(struct channi_query_context *s, size_t from, size_t n, size_t first)
 {
-    const size_t n = s->w->n_bases;
     size_t end = n;
 
     s->beams_limit = channi_beams_share(s->q) ? topk_limit(&s->uppers) : INFINITY;
 
     if (channi_beams_share(s->q))
         end = first + 1 + (first - from) / 2;
-    else if (channi_scan_reranks_pinned(s->q->c) && s->rerank_left == SIZE_MAX)
+    else if (channi_scan_reranks_pinned(s->q->c))
         end = first == from ? from + GROUP : from + 4 * (first - from);
     return end < n ? end : n;
 }
 
-/* Scans in groups: the results of the nearest clusters give a limit that saves most distances
-   in the others. One thread scans a file while the next ones are read. */
-static int scan_groups(struct channi_query_context *s, size_t from)
+/* Scans the requested files from .. n - 1 in groups: the results of the nearest clusters give a limit
+   that saves most distances in the others. One thread scans a file while the next ones are read. */
+static int scan_groups(struct channi_query_context *s, size_t from, size_t n)
 {
-    const size_t n = s->w->n_bases;
-    const bool measured = channi_scan_reranks_pinned(s->q->c) && s->rerank_left == SIZE_MAX;
+    const bool measured = channi_scan_reranks_pinned(s->q->c);
     int rc = OK;
 
     for (size_t first = from, end; rc == OK && first < n; first = end) {
-        end = begin_group(s, from, first);
+        end = begin_group(s, from, n, first);
         const bool together = sharing_pays(s, first, end);
         for (size_t i = first; rc == OK && i < end; i++) {
             rc = await(s, i);
@@ -267,6 +264,7 @@ static int scan_groups(struct channi_query_context *s, size_t from)
 /* Scans the deltas that do not wait for their file. */
 static int scan_deltas(struct channi_query_context *s, const uint32_t *cids, size_t n)
 {
+    s->counts.clusters_touched += (double)n;
     for (size_t i = 0; i < n; i++)
         if (!deltas_wait(s) || !channi_context_cluster(s, cids[i])->base)
             channi_scan_delta(s, channi_context_cluster(s, cids[i]));
@@ -284,36 +282,22 @@ int channi_scan_begin_step(struct channi_query_context *s, const uint32_t *cids,
    others, which are not visited in their order. */
 size_t channi_scan_begin_group(struct channi_query_context *s, size_t first)
 {
-    const size_t end = begin_group(s, 0, first);
+    const size_t end = begin_group(s, 0, s->w->n_bases, first);
 
     return first == 0 && end > 1 ? 1 : end;
 }
 
-static int scan_step(struct channi_query_context *s, const uint32_t *cids, size_t n)
+/* Requests the files of n clusters. */
+static int request(struct channi_query_context *s, const uint32_t *cids, size_t n)
 {
     const struct channi_search_work *w = s->w;
     const size_t from = w->n_bases;
-    int rc = list_files(s, cids, n);
+    const int rc = list_files(s, cids, n);
 
-    if (rc == OK && w->n_bases > from)
-        rc = channi_fetch_ask(s->x->fetch, w->bases + from, w->n_bases - from);
-    rc = rc == OK ? scan_deltas(s, cids, n) : rc;
-    return rc == OK ? scan_groups(s, from) : rc;
+    return rc == OK ? channi_fetch_ask(s->x->fetch, w->bases + from, w->n_bases - from) : rc;
 }
 
 /* ---------------------------------------------------------------------------------- a list */
-
-static int read_ahead(struct channi_query_context *s, const uint32_t *cids, size_t n)
-{
-    struct channi_base *bases[CHANNI_PREFETCH_MAX];
-    const size_t most = (size_t)s->q->c->params.prefetch;
-    size_t m = 0;
-
-    for (size_t i = 0; i < n && i < most; i++)
-        if (channi_context_cluster(s, cids[i])->base)
-            bases[m++] = channi_context_cluster(s, cids[i])->base;
-    return m > 0 ? channi_fetch_ahead(s->x->fetch, bases, m) : OK;
-}
 
 /* After a cluster, before the one whose route is `next`: whether target_recall is reached. For
    learning, notes the score and the answers found. */
@@ -330,16 +314,18 @@ static int judge(struct channi_query_context *s, struct stop_state *stop, float 
 }
 
 /* Scans one cluster after another, until a route is too far, the last few had no answers, or enough
-   is found. */
+   is found. The files of the next `prefetch` clusters are read meanwhile. */
 int channi_scan_clusters_until(struct channi_query_context *s, const uint32_t *cids,
                                const float *routes, size_t n)
 {
-    const size_t patience =
-        s->q->knobs->early_stop_clusters > 0 ? (size_t)s->q->knobs->early_stop_clusters : SIZE_MAX;
+    const size_t ahead = (size_t)s->q->c->params.prefetch, most = ahead < STEP ? STEP : ahead + 1,
+                 patience = s->q->knobs->early_stop_clusters > 0
+                                ? (size_t)s->q->knobs->early_stop_clusters
+                                : SIZE_MAX;
     const double eps = s->q->knobs->eps;
     struct stop_state stop = stop_begin(n > 0 ? routes[0] : 0);
+    size_t idle = 0, asked = 0, end = 0, at = 0; /* at: the next file; asked, end: clusters */
     bool enough = false;
-    size_t idle = 0;
     int rc = OK;
 
     for (size_t i = 0; rc == OK && i < n; i++) {
@@ -349,35 +335,44 @@ int channi_scan_clusters_until(struct channi_query_context *s, const uint32_t *c
 
         if (enough || too_far || idle >= patience) {
             s->counts.stopped_early++;
-            n = i;
+            s->counts.clusters_in_vain += (double)(asked - i);
             break;
         }
-        rc = read_ahead(s, cids + i + 1, n - i - 1);
+        if (i == end) { /* as many files as may be pinned at once were scanned */
+            channi_scan_unpin(s);
+            at = 0;
+            end = i + most < n ? i + most : n;
+        }
+        const size_t until = i + ahead < end ? i + ahead + 1 : end;
+        if (until > asked)
+            rc = request(s, cids + asked, until - asked);
+        asked = until > asked ? until : asked;
         if (rc == OK)
-            rc = scan_step(s, cids + i, 1);
+            rc = scan_deltas(s, cids + i, 1);
+        if (rc == OK && at < s->w->n_bases && s->w->of[at] == cids[i]) {
+            rc = scan_groups(s, at, at + 1);
+            at++;
+        }
         if (rc == OK)
             rc = judge(s, &stop, i + 1 < n ? routes[i + 1] : INFINITY, &enough);
         idle = channi_context_limit(s) < limit || limit == INFINITY ? 0 : idle + 1;
-        if (s->w->n_bases < STEP && i + 1 < n)
-            continue;
-        if (rc == OK && channi_scan_reranks_pinned(s->q->c))
-            rc = channi_scan_candidates(s); /* the rest, if `rerank` is a cap */
-        channi_scan_unpin(s);
     }
     return rc;
 }
 
 int channi_scan_clusters(struct channi_query_context *s, const uint32_t *cids, size_t n)
 {
-    const bool capped = s->rerank_left < SIZE_MAX && channi_scan_reranks_pinned(s->q->c);
-    const size_t step = capped ? n : STEP;
     int rc = OK;
 
     for (size_t i = 0, m; rc == OK && i < n; i += m) {
-        m = n - i < step ? n - i : step;
-        rc = scan_step(s, cids + i, m);
-        if (rc == OK && channi_scan_reranks_pinned(s->q->c))
-            rc = channi_scan_candidates(s);
+        const size_t from = s->w->n_bases;
+
+        m = n - i < STEP ? n - i : STEP;
+        rc = request(s, cids + i, m);
+        if (rc == OK)
+            rc = scan_deltas(s, cids + i, m);
+        if (rc == OK)
+            rc = scan_groups(s, from, s->w->n_bases);
         channi_scan_unpin(s);
     }
     return rc;

@@ -316,7 +316,6 @@ static size_t take_batch(struct channi_query_context *s, size_t most, size_t *le
     const float limit = channi_context_limit(s);
     size_t n = 0;
 
-    most = s->rerank_left < most ? s->rerank_left : most;
     while (*left > 0 && n < most) {
         const struct channi_candidate *next =
             &w->candidates[(uint32_t)key_heap_pop(w->order, left)];
@@ -384,7 +383,6 @@ static int measure_batch(struct channi_query_context *s, const struct channi_can
     }
     s->counts.in_distances += (double)n;
     s->counts.bytes += (double)(n * row_bytes);
-    s->rerank_left -= s->rerank_left == SIZE_MAX ? 0 : n;
     return rc;
 }
 

@@ -19,6 +19,7 @@ static bool open_scratch(void *owner, void *scratch)
     struct channi_scratch *x = scratch;
     const struct channi *c = owner;
 
+    x->work.mem = c->base.env.mem;
     x->graph = graph_scratch_create(c->base.env.mem);
     x->fetch = channi_fetch_create(c->cache);
     return x->graph && x->fetch;
@@ -31,8 +32,6 @@ static void close_scratch(struct mem *mem, void *scratch)
     channi_fetch_destroy(x->fetch);
     channi_search_work_free(mem, &x->work);
     graph_scratch_destroy(x->graph);
-    mem_free(mem, x->nodes);
-    mem_free(mem, x->distances);
     key_set_free(&x->met, mem);
 }
 
@@ -42,8 +41,7 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
     const struct channi_search_work *w = &x->work;
 
     (void)owner;
-    uint64_t bytes = graph_scratch_bytes(x->graph) + x->nodes_capacity * sizeof *x->nodes +
-                     x->distances_capacity * sizeof *x->distances + key_set_bytes(&x->met) +
+    uint64_t bytes = graph_scratch_bytes(x->graph) + key_set_bytes(&x->met) +
                      key_set_bytes(&w->seen) + w->hits.capacity * sizeof *w->hits.hits;
 #define ADD(type, name) bytes += w->name##_capacity * sizeof *w->name;
     CHANNI_WORK_ARRAYS(ADD)
@@ -53,14 +51,6 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
 
 const struct scratch_kind channi_scratch_kind = { sizeof(struct channi_scratch), open_scratch,
                                                   close_scratch, scratch_bytes };
-
-bool channi_scratch_fit(struct channi *c, struct channi_scratch *x, size_t n)
-{
-    struct mem *mem = c->base.env.mem;
-
-    return mem_grow(mem, &x->nodes, &x->nodes_capacity, n, sizeof *x->nodes) &&
-           mem_grow(mem, &x->distances, &x->distances_capacity, n, sizeof *x->distances);
-}
 
 int channi_context_begin(struct channi_query_context *s, const struct channi_query *q,
                          struct channi_scratch *x, struct channi_search_work *w,
@@ -83,8 +73,7 @@ int channi_context_begin(struct channi_query_context *s, const struct channi_que
         .ceiling = INFINITY,
         .beams_limit = INFINITY,
         /* Not c->quantizer: a concurrent build may be creating it. */
-        .coded = q->view->layout->routes && c->params.cluster_index == INSIDE_CODES,
-        .rerank_left = q->knobs->rerank > 0 ? (size_t)q->knobs->rerank : SIZE_MAX
+        .coded = q->view->layout->routes && c->params.cluster_index == INSIDE_CODES
     };
     return OK;
 }

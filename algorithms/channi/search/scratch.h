@@ -39,7 +39,8 @@ struct channi_row_source {
 
 /* Arrays that grow. cids, routes: clusters to be searched. bases: files requested since the last
    unpin; of: the cluster of each; images: their images as they arrive, in groups. order: of
-   candidates. rows: cold ones, read singly. prepared, rotated, floats: the query, for codes. */
+   candidates. rows: cold ones, read singly. prepared, rotated, floats: the query, for codes. nodes,
+   to_nodes: of a graph of routes or of a cluster, and their distances. */
 #define CHANNI_WORK_ARRAYS(X)              \
     X(uint32_t, cids)                      \
     X(float, routes)                       \
@@ -56,9 +57,11 @@ struct channi_row_source {
     X(unsigned char, rows)                 \
     X(unsigned char, prepared)             \
     X(float, rotated)                      \
-    X(float, floats)
+    X(float, floats)                       \
+    X(uint32_t, nodes)                     \
+    X(float, to_nodes)
 
-/* Starts as zeros. */
+/* Starts as zeros; `mem` is set by who uses it first. */
 struct channi_search_work {
     struct mem *mem;
 #define FIELD(type, name) \
@@ -82,16 +85,10 @@ struct channi_scratch {
     struct graph_scratch *graph;
     struct channi_fetch *fetch;
     struct channi_search_work work;
-    /* For route.c */
-    uint32_t *nodes;
-    float *distances;
-    struct key_set met; /* cids */
-    size_t nodes_capacity, distances_capacity;
+    struct key_set met; /* cids, for route.c */
 };
 
 extern const struct scratch_kind channi_scratch_kind; /* of the pool channi->scratch */
 void channi_search_work_free(struct mem *, struct channi_search_work *); /* what is in it */
-/* Capacity for n nodes and distances. false: out of memory. */
-bool channi_scratch_fit(struct channi *, struct channi_scratch *, size_t n);
 
 #endif

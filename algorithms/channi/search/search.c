@@ -111,33 +111,6 @@ int channi_search_where(struct index *index, const struct search_request *reques
     return search_in(channi_of(index), NULL, request, &allowed, result);
 }
 
-/* Inside the epoch; the caller's function is called outside. */
-static int range_one(struct channi *c, struct channi_scratch *x,
-                     const struct channi_allowed *allowed, const struct range_request *r, size_t i,
-                     struct channi_search_counts *counts)
-{
-    struct channi_query q = { .c = c,
-                              .knobs = r->knobs,
-                              .allowed = allowed,
-                              .query = (const unsigned char *)r->queries.rows + i * c->row_bytes,
-                              .radius = r->radius,
-                              .radius_above = nextafterf((float)r->radius, INFINITY),
-                              .threads = 1 };
-    struct channi_query_context s;
-    unsigned ticket;
-
-    q.view = channi_enter(c, &ticket);
-    int rc = channi_context_begin(&s, &q, x, &x->work, NULL);
-    if (rc == OK) {
-        q.hits = &s.w->hits;
-        q.hits->n = 0;
-        rc = channi_query_run(&s);
-        channi_search_counts_add(counts, &s.counts);
-    }
-    channi_leave(c, ticket);
-    return rc;
-}
-
 /* Uses one thread, because result->found() must be called from one. */
 int channi_range(struct index *index, const struct range_request *request,
                  struct range_result *result)
@@ -152,10 +125,23 @@ int channi_range(struct index *index, const struct range_request *request,
         return channi_search_no_memory(c);
     if (request->filter)
         channi_allowed_begin(&allowed, c, NULL);
-    for (size_t i = 0; rc == OK && i < request->queries.n; i++) {
-        rc = range_one(c, x, request->filter ? &allowed : NULL, request, i, &counts);
+    struct channi_query q = { .c = c,
+                              .knobs = request->knobs,
+                              .allowed = request->filter ? &allowed : NULL,
+                              .hits = &x->work.hits,
+                              .query = request->queries.rows,
+                              .radius = request->radius,
+                              .radius_above = nextafterf((float)request->radius, INFINITY),
+                              .threads = 1 };
+    for (size_t i = 0; rc == OK && i < request->queries.n; i++, q.query += c->row_bytes) {
+        unsigned ticket;
+
+        q.hits->n = 0;
+        q.view = channi_enter(c, &ticket);
+        rc = channi_query_answer(&q, x, NULL, &counts);
+        channi_leave(c, ticket); /* found() is called outside the epoch */
         if (rc == OK)
-            rc = range_hits_deliver(&x->work.hits, i, result);
+            rc = range_hits_deliver(q.hits, i, result);
     }
     scratch_pool_give(&c->scratch, x);
     channi_search_counts_report(c, &counts, &result->work);

@@ -62,7 +62,6 @@ struct channi_query_context {
     float beams_limit;  /* graphs: limit of `uppers` at the start of the group */
     bool coded;         /* clusters have codes */
     bool prepared;      /* w->prepared holds this query */
-    size_t rerank_left; /* SIZE_MAX: no bound */
     struct channi_search_counts counts;
     int rc; /* first error of channi_scan_offer() */
 };
@@ -154,7 +153,8 @@ void channi_batch_report(struct channi_search_batch *, const struct channi_searc
 
 /* probe.c: runs one query: chooses clusters, their order, and when to stop. */
 int channi_query_run(struct channi_query_context *);
-/* Runs a query in a new context, sorts its answers, and adds what it cost to the counts. */
+/* Runs a query in a new context, sorts its answers, and adds what it cost to the counts. topk: NULL:
+   for a range search. */
 int channi_query_answer(const struct channi_query *, struct channi_scratch *, const struct topk *,
                         struct channi_search_counts *);
 /* Its two halves, after the build, for a query that channi_batch_pays() accepts. choose: lists n clusters in

@@ -97,7 +97,6 @@ static int learn_anew(struct channi *c, const struct channi_view *view, struct c
     l.rule.arg = &l;
     l.wide.in_ef = 4 * (l.knobs.in_ef > width ? l.knobs.in_ef : width);
     l.wide.early_stop_steps *= 4;
-    l.wide.rerank = 0;
     stop->changed_rows = atomic_load(&c->changed_rows);
     stop->rows = channi_layout_live(view->layout);
     stop->clusters = view->layout->n_clusters;

@@ -24,7 +24,6 @@ struct shelf {
     struct fault_plan plan;     /* for the cache's calls */
     struct file_fault fault;
     size_t hot_bytes, largest; /* of all files; of one file */
-    size_t n_logged;
 };
 
 /* io_uring or threads; direct or not */
@@ -43,11 +42,6 @@ static inline int shelf_fault(void *to, const char *call)
         return 0;
     const int seen = atomic_fetch_add(&p->seen, 1) + 1;
     return seen == p->at ? p->error : 0;
-}
-
-static inline void shelf_log(void *to, const char *line)
-{
-    ++*(size_t *)to;
 }
 
 static inline int by_rows(const void *a, const void *b)
@@ -81,8 +75,6 @@ static inline void shelf_begin(struct shelf *s, bool cold, struct channi_cache_o
     qsort(clusters, FILES, sizeof *clusters, by_rows);
     s->fault = (struct file_fault){ .before = shelf_fault, .to = &s->plan };
     options.fault = &s->fault;
-    env->log = shelf_log;
-    env->log_to = &s->n_logged;
     assert_ok(channi_cache_create(&s->cache, env, &options), err);
     s->fetch = channi_fetch_create(s->cache);
     assert_non_null(s->fetch);

@@ -237,7 +237,6 @@ static inline double answers_recall(const struct answers *truth, const struct an
 static inline void knobs_exhaustive(struct channi_knobs *k)
 {
     k->nprobe = k->in_ef = 1 << 22;
-    k->rerank = 0;
     k->eps = 0;
 }
 

@@ -64,18 +64,14 @@ struct batch_case {
     enum channi_inside inside;
     bool cold;
     enum element element;
-    int64_t early_stop_steps, nprobe, rerank, early_stop_clusters;
+    int64_t early_stop_steps, nprobe, early_stop_clusters;
 };
 
 static const struct batch_case cases[] = {
-    { INSIDE_GRAPH, false, INDEX_F32, 8, 8, 0, 0 },
-    { INSIDE_GRAPH, false, INDEX_U8, 1, 80, 0, 0 },
-    { INSIDE_GRAPH, false, INDEX_F32, 0, 8, 0, 0 },
-    { INSIDE_SCAN, false, INDEX_F32, 8, 8, 0, 0 },
-    { INSIDE_CODES, false, INDEX_F32, 8, 20, 0, 0 },
-    { INSIDE_CODES, false, INDEX_U8, 8, 20, 15, 0 },
-    { INSIDE_CODES, true, INDEX_F32, 8, 70, 0, 0 },
-    { INSIDE_CODES, true, INDEX_F32, 8, 12, 15, 4 },
+    { INSIDE_GRAPH, false, INDEX_F32, 8, 8, 0 },  { INSIDE_GRAPH, false, INDEX_U8, 1, 80, 0 },
+    { INSIDE_GRAPH, false, INDEX_F32, 0, 8, 0 },  { INSIDE_SCAN, false, INDEX_F32, 8, 8, 0 },
+    { INSIDE_CODES, false, INDEX_F32, 8, 20, 0 }, { INSIDE_CODES, false, INDEX_U8, 8, 20, 0 },
+    { INSIDE_CODES, true, INDEX_F32, 8, 70, 0 },  { INSIDE_CODES, true, INDEX_F32, 8, 12, 4 },
 };
 
 static void test_same(void **state)
@@ -92,7 +88,6 @@ static void test_same(void **state)
         open_mixed(&l, p, t->element);
         l.knobs.nprobe = t->nprobe;
         l.knobs.early_stop_steps = t->early_stop_steps;
-        l.knobs.rerank = t->rerank;
         l.knobs.early_stop_clusters = t->early_stop_clusters;
         assert_ok(search_by(&l, 1, 1, &single), &l.b.bench.error);
         for (size_t way = 0; way < 4; way++) { /* one query by three threads; many by 1 to 3 */

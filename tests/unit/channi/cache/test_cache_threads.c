@@ -25,7 +25,8 @@ static bool one_search(struct shelf *s, struct channi_fetch *f, struct rng *r)
 
     for (i = 0; i < n; i++)
         list[i] = s->list[which[i] = rng_below(r, FILES)];
-    fine = channi_fetch_ahead(f, list, n / 2) == OK && channi_fetch_ask(f, list, n) == OK;
+    fine = channi_fetch_ask(f, list, n / 2) == OK &&
+           channi_fetch_ask(f, list + n / 2, n - n / 2) == OK;
     for (size_t k = 0; fine && k < n; k++) {
         fine =
             channi_fetch_next(f, &i, &image, &rc) && rc == OK && is_as_written(s, image, which[i]);

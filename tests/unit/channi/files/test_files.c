@@ -19,12 +19,11 @@ static void test_names(void **state)
 
     for (size_t i = 0; i < 1000; i++) {
         const uint64_t phash = rng_u64(&r) >> rng_below(&r, 64), version = rng_u64(&r) >> (i % 64);
-        char name[CLUSTER_NAME_MAX];
+        const struct channi_file_name name = channi_cluster_file_name(phash, version);
         uint64_t p, v;
 
-        channi_cluster_file_name(phash, version, name);
-        assert_int_equal(strlen(name), 37);
-        assert_true(channi_cluster_file_parse(name, &p, &v) && p == phash && v == version);
+        assert_int_equal(strlen(name.text), 37);
+        assert_true(channi_cluster_file_parse(name.text, &p, &v) && p == phash && v == version);
     }
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         uint64_t p, v;
@@ -94,11 +93,11 @@ static void target_end(struct target *t)
 static void assert_named(struct target *t, int rc, int code, const char *part)
 {
     struct error *err = &t->b.bench.error;
-    char name[CLUSTER_NAME_MAX];
+    const struct channi_file_name name = channi_base_name(&t->base);
 
-    channi_cluster_file_name(t->base.phash, t->base.version, name);
-    if (rc != code || err->code != code || !strstr(err->text, name) || !strstr(err->text, part))
-        fail_msg("%s: \"%s\" does not name %s and %s", error_name(rc), err->text, name, part);
+    if (rc != code || err->code != code || !strstr(err->text, name.text) ||
+        !strstr(err->text, part))
+        fail_msg("%s: \"%s\" does not name %s and %s", error_name(rc), err->text, name.text, part);
     error_clear(err);
 }
 

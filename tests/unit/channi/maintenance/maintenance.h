@@ -68,10 +68,9 @@ static inline bool root_lives(const struct book *b, const struct channi_cluster 
 
 static inline bool has_file(const struct book *b, const struct channi_base *base)
 {
-    char name[CLUSTER_NAME_MAX], path[PATH_MAX + CLUSTER_NAME_MAX];
+    char path[PATH_MAX + CLUSTER_NAME_MAX];
 
-    channi_cluster_file_name(base->phash, base->version, name);
-    (void)snprintf(path, sizeof path, "%s/%s", b->dir, name);
+    (void)snprintf(path, sizeof path, "%s/%s", b->dir, channi_base_name(base).text);
     return access(path, F_OK) == 0;
 }
 

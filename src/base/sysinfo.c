@@ -173,6 +173,7 @@ static json_t *kernel_json(void)
 static bool inputs_changed(const char *root)
 {
     const char *const argv[] = { "git",      "--no-optional-locks",
+                                 "-c",       "safe.directory=*",
                                  "-C",       root ? root : ".",
                                  "status",   "--porcelain",
                                  "--",       "configs",

@@ -90,4 +90,7 @@ configure HOME="$work"
 check "with one they come back" '[ $status = 0 ] && ! grep -q "building without \(faiss\|hnswlib\|usearch\)" err && grep -q "HAVE_USEARCH := 1" tree/build/config.mk'
 configure LANG=C
 check "and they stay when a build is started without HOME" '[ $status = 0 ] && ! [ -s err ] && grep -q "HAVE_USEARCH := 1" tree/build/config.mk'
+configure HOME="$work" DRIFTLINE_CACHE="$work/other"
+check "and where a run has another cache: none is built twice" '[ $status = 0 ] && grep -q "isystem $work/.cache/driftline/faiss" tree/build/config.mk'
+
 exit $failed

@@ -73,6 +73,10 @@ check "and a run goes on without, and says so" '[ $status = 0 ] && grep -q "not 
 "$program" run --no-plots --out closed small.lua <&- >&- 2>&-
 status=$?
 check "with no standard files open a run prints into no file of its own" '[ $status = 0 ] && [ -s closed/small/result.json ] && ! [ -s closed/small/.lock ]'
+(ulimit -v 4000000 && exec "$program" run --no-plots --force --out r small.lua) >out 2>err
+status=$?
+check "a limited address space is named" '[ $status = 0 ] && grep -q "^warning: the address space is limited to 3906 MiB (ulimit -v)" err'
+
 # ---- building: baselines need the cache
 mkdir -p tree/src/build tree/bin && cp "$root"/src/build/*.sh tree/src/build/
 printf '#!/bin/sh\nexit 0\n' >tree/src/build/deps.sh

@@ -173,12 +173,10 @@ static json_t *kernel_json(void)
    build has already checked the source files. False without git and outside a checkout. */
 static bool inputs_changed(const char *root)
 {
-    const char *const argv[] = { "git",      "--no-optional-locks",
-                                 "-c",       "safe.directory=*",
-                                 "-C",       root ? root : ".",
-                                 "status",   "--porcelain",
-                                 "--",       "configs",
-                                 "datasets", NULL };
+    const char *const argv[] = {
+        "git",    "--no-optional-locks", "-c", "safe.directory=*", "-C",       root ? root : ".",
+        "status", "--porcelain",         "--", "configs",          "datasets", NULL
+    };
     struct process git = { .argv = argv, .without_stderr = true };
     struct error unknown = { 0 };
 
@@ -322,7 +320,8 @@ static void warn_address_space(json_t *warnings)
 
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
         warn(warnings,
-             "the address space is limited to %.0f MiB (ulimit -v): where that is used up, OpenBLAS waits "
+             "the address space is limited to %.0f MiB (ulimit -v): where that is used up, "
+             "OpenBLAS waits "
              "for ever; lift the limit, and bound the memory of cells by --memory-limit",
              (double)limit.rlim_cur / (1 << 20));
 }

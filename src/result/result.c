@@ -321,10 +321,11 @@ static int unpack(const char *path, const char *dir, struct error *err)
     json_t *there = json_read(file, &absent);
     int rc = OK;
     if (there && !json_object_get(json_object_get(there, "run"), "digits"))
-        rc = fail(err, ERR_ARGUMENT,
-                  "%s: beside it is the result of a run, %s, which unpacking it would replace; move "
-                  "the packed file to another folder",
-                  path, file);
+        rc =
+            fail(err, ERR_ARGUMENT,
+                 "%s: beside it is the result of a run, %s, which unpacking it would replace; move "
+                 "the packed file to another folder",
+                 path, file);
     if (rc == OK)
         rc = result_load(path, &result, err);
     if (rc == OK && ((rc = path_make_folders(dir, 0777, err)) != OK ||

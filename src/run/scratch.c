@@ -129,7 +129,8 @@ void scratch_sweep(const char *parent, size_t *folders, size_t *processes)
     *folders = *processes = 0;
     for (struct dirent *e; all && (e = readdir(all));) {
         if (!is_ownerless(e->d_name) ||
-            snprintf(dir, sizeof dir, "%s/%s", real, e->d_name) >= (int)sizeof dir || is_locked(dir))
+            snprintf(dir, sizeof dir, "%s/%s", real, e->d_name) >= (int)sizeof dir ||
+            is_locked(dir))
             continue;
         *processes += end_marked(dir, NULL);
         folder_remove(dir);

@@ -290,7 +290,8 @@ int run_measure(struct app *app, const char *path, char **dir, struct messenger 
     print_outcome(&run, is_written, is_drawn);
     if (rc == ERR_INTERRUPTED && !app->brief)
         app_warn(
-            app, "interrupted: %zu of %zu cells are written; the same command with --resume goes on",
+            app,
+            "interrupted: %zu of %zu cells are written; the same command with --resume goes on",
             run.progress.finished, run.plan.n);
     else if (rc && error.code) {
         app_error(app, &error);

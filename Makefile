@@ -253,14 +253,16 @@ $(OUT)/include/build_info.h: export TEXT = $(BUILD_INFO)
 $(OUT)/include/build_info.h: FORCE
 	@printf '%s\n' "$$TEXT" | { $(write_if_changed); }
 
+# Also in a clone that belongs to another user, whose Makefile this is, too.
+GIT := git -c safe.directory='*'
 # Not in build_info.h: a commit is to compile this alone, and to link the program again, but no test. COMMIT is in tarballs.
 define BUILD_STAMP
 /* build_stamp.c - the sources that this program was built from. Written by the Makefile. */
 #include "src/core/stamp/stamp.h"
 const struct build_stamp build_stamp = {
     .version = "$(VERSION)",
-    .git_commit = "$(or $(file <COMMIT),$(shell git rev-parse --verify -q HEAD 2>/dev/null))",
-    .git_dirty = $(if $(wildcard COMMIT),0,$(shell test -z "$$(git status --porcelain -- Makefile harness src algorithms kernels 2>/dev/null)"; echo $$?)),
+    .git_commit = "$(or $(file <COMMIT),$(shell $(GIT) rev-parse --verify -q HEAD 2>/dev/null))",
+    .git_dirty = $(if $(wildcard COMMIT),0,$(shell test -z "$$($(GIT) status --porcelain -- Makefile harness src algorithms kernels 2>/dev/null)"; echo $$?)),
 };
 endef
 $(OUT)/build_stamp.c: export TEXT = $(BUILD_STAMP)
@@ -552,7 +554,7 @@ deps-lint:
 
 ## baselines: builds FAISS, fetches hnswlib and usearch, and says how they were built
 baselines:
-	@rm -f build/config.mk
+	@rm -f build/config.mk build/.built
 	@$(CONFIGURE) build
 	@sed -n 's/^BASELINES_INFO := *//p; s/^MISSING_PARTS := *//p' build/config.mk | sed 's/) /)\n/g'
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -172,11 +173,10 @@ static json_t *kernel_json(void)
    build has already checked the source files. False without git and outside a checkout. */
 static bool inputs_changed(const char *root)
 {
-    const char *const argv[] = { "git",      "--no-optional-locks",
-                                 "-C",       root ? root : ".",
-                                 "status",   "--porcelain",
-                                 "--",       "configs",
-                                 "datasets", NULL };
+    const char *const argv[] = {
+        "git",    "--no-optional-locks", "-c", "safe.directory=*", "-C",       root ? root : ".",
+        "status", "--porcelain",         "--", "configs",          "datasets", NULL
+    };
     struct process git = { .argv = argv, .without_stderr = true };
     struct error unknown = { 0 };
 
@@ -313,6 +313,19 @@ static void warn_variables(json_t *warnings)
     json_decref(set);
 }
 
+/* OpenBLAS 0.3.21 tries again for ever where it gets no memory for its 128 MiB a thread. */
+static void warn_address_space(json_t *warnings)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        warn(warnings,
+             "the address space is limited to %.0f MiB (ulimit -v): where that is used up, "
+             "OpenBLAS waits "
+             "for ever; lift the limit, and bound the memory of cells by --memory-limit",
+             (double)limit.rlim_cur / (1 << 20));
+}
+
 static json_t *warnings_json(const struct kernels *kernels, const char *governor,
                              const double load[3], long cpus)
 {
@@ -321,6 +334,7 @@ static json_t *warnings_json(const struct kernels *kernels, const char *governor
     warn_blas(warnings);
     warn_pages(warnings);
     warn_variables(warnings);
+    warn_address_space(warnings);
     if (cpus > 0 && load[0] > .5 * (double)cpus)
         warn(warnings, "the machine is busy: a load of %.2f on %ld processors; times will be noisy",
              load[0], cpus);

@@ -26,14 +26,13 @@ esac
 # Everything the answers below depend on.
 key=$(
     printf '%s\n' "$CC" "$CXX" "${DRIFTLINE_PORTABLE:-}" "${DRIFTLINE_WITHOUT:-}" "${FAISS_PREFIX:-}" \
-        "${DRIFTLINE_CACHE:-}" "${NVCC:-}" "$PATH"
+        "${NVCC:-}" "$PATH"
     "$CC" --version
     grep -m 1 '^flags' /proc/cpuinfo
     stat -c %Y /var/lib/dpkg/status "$here"/configure.sh "$here"/baseline-*.sh 2>/dev/null
 )
 key=$(printf '%s' "$key" | cksum)
-# Where baselines are kept. Without a place none can be built, so those of the last choice stay; with another
-# place the choice is made again, as the last one may have found none.
+# Where baselines are kept. Those of the last choice stay, wherever the cache is now; what it lacked is tried again in another place.
 place=${DRIFTLINE_CACHE:-${XDG_CACHE_HOME:-${HOME:-}}}
 # Every file of a baseline as it was when the choice was made: else what changed would be linked, or loaded.
 sums=build/baselines.sha256
@@ -41,7 +40,7 @@ baselines_intact() {
     [ -e "$sums" ] && { [ ! -s "$sums" ] || sha256sum --check --quiet --strict "$sums" >/dev/null 2>&1; }
 }
 if [ -e "$out" ] && [ "$(sed -n 's/^# key //p' "$out")" = "$key" ] && baselines_intact &&
-    { [ -z "$place" ] || [ "$(sed -n 's/^# place //p' "$out")" = "$place" ]; }; then
+    { [ -z "$place" ] || [ "$(sed -n 's/^# place //p' "$out")" = "$place" ] || ! grep -q 'make baselines tries again' "$out"; }; then
     exit 0
 fi
 

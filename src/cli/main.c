@@ -1,4 +1,5 @@
 /* main.c - starts the program: signal handlers, the environment, then one command. */
+#include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -51,6 +52,17 @@ static void on_lost_page(int signal_number)
     const ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
     (void)n;
     _exit(EXIT_SOME_FAILED);
+}
+
+/* A program that is started with one of 0 to 2 closed would get a file of its own there, and print into it. */
+static void open_standard_files(void)
+{
+    int fd;
+
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+        ;
+    if (fd >= 0)
+        (void)close(fd);
 }
 
 static void install_handlers(void)
@@ -116,6 +128,7 @@ static void read_environment(struct app *app)
 int main(int argc, char **argv)
 {
     struct app app = { .interrupted = &interrupted, .measuring = &measuring };
+    open_standard_files();
     app.options.interrupted = &interrupted;
     app.options.say = app_say;
     app.options.say_to = &app;

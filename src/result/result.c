@@ -309,25 +309,30 @@ int result_load(const char *path, struct result *result, struct error *err)
     return rc;
 }
 
-/* Writes DIR/result.json of a packed result, unless it is there and not older. */
-static int unpack(const char *path, const struct stat *packed, const char *dir, struct error *err)
+/* Writes DIR/result.json of a packed result. What a run has written there stays. */
+static int unpack(const char *path, const char *dir, struct error *err)
 {
     char file[PATH_MAX];
-    struct stat st;
+    struct error absent = { 0 };
+    struct result result = { 0 };
 
     if (path_print(file, err, "%s/result.json", dir))
         return err->code;
-    if (stat(file, &st) == 0 && (st.st_mtim.tv_sec > packed->st_mtim.tv_sec ||
-                                 (st.st_mtim.tv_sec == packed->st_mtim.tv_sec &&
-                                  st.st_mtim.tv_nsec >= packed->st_mtim.tv_nsec)))
-        return OK;
-    struct result result;
-    int rc = result_load(path, &result, err);
+    json_t *there = json_read(file, &absent);
+    int rc = OK;
+    if (there && !json_object_get(json_object_get(there, "run"), "digits"))
+        rc =
+            fail(err, ERR_ARGUMENT,
+                 "%s: beside it is the result of a run, %s, which unpacking it would replace; move "
+                 "the packed file to another folder",
+                 path, file);
     if (rc == OK)
-        rc = path_make_folders(dir, 0777, err);
-    if (rc == OK)
-        rc = result_save(result.json, dir, err);
+        rc = result_load(path, &result, err);
+    if (rc == OK && ((rc = path_make_folders(dir, 0777, err)) != OK ||
+                     (rc = result_save(result.json, dir, err)) != OK))
+        rc = fail_within(err, "%s is unpacked beside it; copy it to a folder of your own", path);
     result_close(&result);
+    json_decref(there);
     return rc;
 }
 
@@ -361,7 +366,7 @@ int result_dir(const char *path, char **out, struct error *err)
         return check_folder(path, err);
     if (result_is_packed(path)) {
         dir[strlen(dir) - strlen(RESULT_PACKED)] = '\0';
-        return unpack(path, &st, dir, err);
+        return unpack(path, dir, err);
     }
     char *slash = strrchr(dir, '/');
     if (strcmp(slash ? slash + 1 : dir, "result.json") != 0)

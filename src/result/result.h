@@ -60,8 +60,8 @@ int result_save(const json_t *result, const char *dir, struct error *);
    invalid. */
 int result_load(const char *path, struct result *, struct error *);
 /* Sets *dir to the folder of a result, given the folder, its result.json, or a packed result
-   FOLDER.json.gz, which is unpacked to FOLDER/result.json unless that is newer. The caller frees
-   *dir with free(), also after an error. */
+   FOLDER.json.gz, which is unpacked to FOLDER/result.json. ERR_ARGUMENT: a run has written that. The
+   caller frees *dir with free(), also after an error. */
 int result_dir(const char *path, char **dir, struct error *);
 /* Whether a file in the folder of a result belongs to a figure: NUMBER-NAME.svg and others. */
 bool result_is_figure(const char *name);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "src/base/clock.h"
@@ -29,6 +30,25 @@ int scratch_make(const char *parent, char *dir, size_t bytes, struct error *err)
         !mkdtemp(dir))
         return fail_errno(err, ERR_IO, "%s: cannot create a folder in it", parent);
     return OK;
+}
+
+int scratch_lock(const char *dir)
+{
+    const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0)
+        (void)flock(fd, LOCK_SH);
+    return fd;
+}
+
+static bool is_locked(const char *dir)
+{
+    const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
+
+    if (fd >= 0)
+        (void)close(fd);
+    return locked;
 }
 
 /* The descriptor gets a high number, because a method may close low ones that it has not opened. */
@@ -109,7 +129,8 @@ void scratch_sweep(const char *parent, size_t *folders, size_t *processes)
     *folders = *processes = 0;
     for (struct dirent *e; all && (e = readdir(all));) {
         if (!is_ownerless(e->d_name) ||
-            snprintf(dir, sizeof dir, "%s/%s", real, e->d_name) >= (int)sizeof dir)
+            snprintf(dir, sizeof dir, "%s/%s", real, e->d_name) >= (int)sizeof dir ||
+            is_locked(dir))
             continue;
         *processes += end_marked(dir, NULL);
         folder_remove(dir);

@@ -160,10 +160,19 @@ run inspect exported
 check "inspect says what it expects" '[ $status = 2 ] && grep -q "exported: neither a saved index" err'
 run report duel.json.gz
 check "its page goes beside it" '[ $status = 0 ] && [ -s duel/report.html ]'
-echo '{}' >duel/result.json
-touch -d 2000-01-01 duel/result.json
+echo '{"run": {"digits": 6}}' >duel/result.json
 run report duel.json.gz
-check "it is unpacked again where it is newer" '[ $status = 0 ]'
+check "it is unpacked again where what is there is not it" '[ $status = 0 ] && grep -q "\"cells\"" duel/result.json'
+cp duel/result.json first.json && touch -d 2000-01-01 duel.json.gz
+cp -r r/pages duel.run && run export duel.run --out other.json.gz && touch -d 1999-01-01 other.json.gz && mv other.json.gz duel.json.gz
+run report duel.json.gz
+check "also if it is older" '[ $status = 0 ] && ! cmp -s first.json duel/result.json'
+run export duel.run --out duel.run.json.gz
+for command in report "compare duel.run"; do
+    # shellcheck disable=SC2086  # a command and its argument
+    run $command duel.run.json.gz
+    check "the result of a run is not replaced: $command" '[ $status = 2 ] && grep -q "duel.run.json.gz: beside it is the result of a run" err && cmp r/pages/result.json duel.run/result.json'
+done
 head -c 500 duel.json.gz >short.json.gz
 run report short.json.gz
 check "a packed result that is cut short is refused" '[ $status = 2 ] && grep -q "short.json.gz: damaged: unexpected end" err && [ ! -e short ]'

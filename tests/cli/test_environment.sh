@@ -70,6 +70,13 @@ check "where the cache cannot be made every command works, or names DRIFTLINE_CA
     '[ -z "$unusable" ] && echo "$fetched" | grep -q "file/.cache: cannot create the folder: .*; it is for the cache, name another with DRIFTLINE_CACHE"'
 check "and a run goes on without, and says so" '[ $status = 0 ] && grep -q "not kept for later runs: .*name another with DRIFTLINE_CACHE" err'
 
+"$program" run --no-plots --out closed small.lua <&- >&- 2>&-
+status=$?
+check "with no standard files open a run prints into no file of its own" '[ $status = 0 ] && [ -s closed/small/result.json ] && ! [ -s closed/small/.lock ]'
+(ulimit -v 4000000 && exec "$program" run --no-plots --force --out r small.lua) >out 2>err
+status=$?
+check "a limited address space is named" '[ $status = 0 ] && grep -q "^warning: the address space is limited to 3906 MiB (ulimit -v)" err'
+
 # ---- building: baselines need the cache
 mkdir -p tree/src/build tree/bin && cp "$root"/src/build/*.sh tree/src/build/
 printf '#!/bin/sh\nexit 0\n' >tree/src/build/deps.sh
@@ -87,5 +94,7 @@ configure HOME="$work"
 check "with one they come back" '[ $status = 0 ] && ! grep -q "building without \(faiss\|hnswlib\|usearch\)" err && grep -q "HAVE_USEARCH := 1" tree/build/config.mk'
 configure LANG=C
 check "and they stay when a build is started without HOME" '[ $status = 0 ] && ! [ -s err ] && grep -q "HAVE_USEARCH := 1" tree/build/config.mk'
+configure HOME="$work" DRIFTLINE_CACHE="$work/other"
+check "and where a run has another cache: none is built twice" '[ $status = 0 ] && grep -q "isystem $work/.cache/driftline/faiss" tree/build/config.mk'
 
 exit $failed

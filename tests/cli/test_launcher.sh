@@ -77,6 +77,18 @@ DRIFTLINE_PORTABLE=1 run "$root/harness"
 check "another setting makes it look again" 'grep -q "driftline: building" err'
 run "$root/harness"
 
+DRIFTLINE_CACHE=$work/cache HOME=$work run "$root/harness"
+check "another cache does not" '[ $status = 7 ] && [ ! -s err ]'
+(cd "$root" && git init -q && git add Makefile && git -c user.name=a -c user.email=a@b commit -qm one)
+run "$root/harness"
+check "a commit does" 'grep -q "driftline: building" err'
+GIT_TEST_ASSUME_DIFFERENT_OWNER=1 run "$root/harness"
+check "also one of another user's clone, which is built by its owner" '[ $status = 7 ] && [ ! -s err ]'
+mv "$root/build/.lock" "$root/build/kept" && mkdir "$root/build/.lock"
+DRIFTLINE_PORTABLE=1 run "$root/harness"
+check "where it cannot be built that is said, and what to do" '[ $status = 2 ] && [ "$(wc -l <err)" = 1 ] && grep -q "cannot write .*/build, .* a clone of your own" err'
+rmdir "$root/build/.lock"
+
 echo 'if' >>"$root/src/program"
 run "$root/harness"
 check "a failed build runs nothing, says what and where" \

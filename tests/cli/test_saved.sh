@@ -49,8 +49,10 @@ mkdir fixed
 if [ "$(id -u)" = 0 ] && mount --bind channi.idx fixed 2>/dev/null; then
     mount -o remount,ro,bind fixed
     run search fixed queries.csv --header no --out answers.csv
-    umount fixed
     check "an index with files, where nothing can be written" '[ $status = 0 ] && cmp wanted answers.csv'
+    TMPDIR=absent run inspect fixed
+    check "nor temporary files" '[ $status = 2 ] && grep -q "fixed cannot be written, nor .* TMPDIR .*: absent: cannot create" err'
+    umount fixed
 fi
 compare_with_run cosine asteria divf
 { head -n 2 queries.csv; echo 0,0,0,0,0,0,0,0; } >zero.csv
@@ -143,10 +145,15 @@ check "a deleted id is absent" '[ $status = 0 ] && grep -q "^absent *1 of the 2 
 cp -r changed slow # an update replaces it while a search waits for a pipe in place of its file
 mv slow/state-3 slow/state-4
 mkdir slow/state-3 && mkfifo slow/state-3/hnsw.index
-"$program" search slow more.csv --header no --k 1 --out answers.csv >out 2>err &
+elsewhere= # as in another container, which knows no process of this one
+unshare -pf --mount-proc true 2>/dev/null && elsewhere="unshare -pf --mount-proc"
+$elsewhere "$program" search slow more.csv --header no --k 1 --out answers.csv >out 2>err &
 until ls slow/cell-* >/dev/null 2>&1; do # made after index.json was read
     sleep .01
 done
+kept=$(echo slow/cell-*)
+timeout 1 "$program" inspect slow >/dev/null 2>&1
+check "another search leaves it its files" '[ -d "$kept" ]'
 sed 's/state-3/state-4/' changed/index.json >slow/index.json.new
 mv slow/index.json.new slow/index.json
 mv slow/state-3 pipe

@@ -291,9 +291,8 @@ int run_measure(struct app *app, const char *path, char **dir, struct messenger 
     if (rc == ERR_INTERRUPTED && !app->brief)
         app_warn(
             app,
-            "interrupted: %zu of %zu cells are written; ./harness run --resume %s with the same "
-            "options goes on",
-            run.progress.finished, run.plan.n, path);
+            "interrupted: %zu of %zu cells are written; the same command with --resume goes on",
+            run.progress.finished, run.plan.n);
     else if (rc && error.code) {
         app_error(app, &error);
         if (run.older.path)

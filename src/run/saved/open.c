@@ -130,8 +130,11 @@ static int make_scratch(struct saved_index *s, const char *dir)
             break;
         s->scratch[0] = '\0';
     }
+    if (rc != OK)
+        return fail_within(s->error, "%s cannot be written, nor the folder of TMPDIR or /tmp", dir);
+    s->scratch_lock = scratch_lock(s->scratch);
     s->env.dir = s->scratch;
-    return rc;
+    return OK;
 }
 
 /* Whether an update has replaced the index since its index.json was read, and so removed the folder that it named. */
@@ -187,7 +190,10 @@ void saved_close(struct saved_index *s)
     index_close(&s->checked);
     if (s->pool)
         pool_destroy(s->pool);
-    if (s->scratch[0])
+    if (s->scratch[0]) {
         folder_remove(s->scratch);
+        if (s->scratch_lock >= 0)
+            (void)close(s->scratch_lock);
+    }
     json_decref(s->about);
 }

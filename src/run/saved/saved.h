@@ -69,6 +69,7 @@ struct saved_index {
     struct checked checked; /* for changes, saved_take_ids() fills its set of live ids */
     char state[PATH_MAX];   /* the state folder */
     char scratch[PATH_MAX]; /* "": none */
+    int scratch_lock;       /* of scratch_lock() */
     struct error *error;
 };
 

@@ -28,8 +28,9 @@ static void test_insertion(void **state)
     const double in = test_stat(w.index, "device_in_bytes");
     assert_true(in >= 500 * 5 * sizeof(float));
     stored_check(&w);
-    assert_ok(stored_insert(&w, 500, 1000), &w.bench.error);
+    assert_ok(stored_insert(&w, 500, 500), &w.bench.error);
     assert_true(test_stat(w.index, "splits") > 0);
+    assert_ok(stored_insert(&w, 1000, 500), &w.bench.error);
     /* the rows, and the centroids after a split */
     assert_true(test_stat(w.index, "device_in_bytes") - in > 1000 * 5 * sizeof(float));
     stored_check(&w);

@@ -87,7 +87,7 @@ static inline void history_run(struct book *b, size_t steps)
     struct rng r = rng_at(test_seed(), 5);
     bool more;
 
-    for (size_t i = 0; i < 3 && b->n < 120; i++)
+    for (size_t i = 0; i < 3 && b->n == 40 * i; i++)
         assert_ok(book_insert(b, 40 * i, 40), &b->bench.error);
     for (size_t i = 0; i < steps; i++) {
         const uint64_t dice = rng_below(&r, 12);

@@ -98,6 +98,6 @@ experiment {
     { "pareto", x = "single_qps", y = "recall@10", where = { tag = "asked", label = { "graph", "beam" } }, title = "The graph: recall and rate" },
     { "pareto", x = "single_qps", y = "recall@10", where = { tag = "asked", label = "order" }, title = "Order of probes: recall and rate" },
     { "heatmap", x = "r", y = "bits", group = "recall@10", where = { tag = "asked", label = "LRSQ" }, title = "Recall from LRSQ codes alone, 64 probes" },
-    { "bars", y = "seconds", x = "point", where = { tag = "train", label = "rotation" }, title = "Training time, s" },
+    { "bars", y = "seconds", x = "point", where = { tag = "train", label = "rotation" }, title = "Training time" },
   },
 }

@@ -115,7 +115,7 @@ experiment {
     { "pareto", x = "single_qps", y = "recall@10", title = "Recall and throughput, one query at a time" },
     { "pareto", x = "bytes_read", y = "recall@10", title = "Recall and bytes read" },
     { "bars", y = "distances", where = { tag = "sift", point = "nprobe=" .. last }, title = "Exact distances per query" },
-    { "bars", y = "seconds", where = { tag = { "train", "load" } }, title = "Build time, s" },
+    { "bars", y = "seconds", where = { tag = { "train", "load" } }, title = "Build time" },
     { "memory", title = "Memory" },
   },
 }

@@ -112,7 +112,7 @@ experiment {
     { "bars", y = "scanned@recall=0.95", where = { tag = "newest" }, title = "Copies scanned for recall .95, over all rounds" },
     { "timeline", y = { "recall@10", "scanned" }, where = { tag = "newest", point = { "nprobe=8", "ef_search=32" } },
       title = "Thirty years at nprobe 8" },
-    { "bars", y = "seconds", where = { tag = { "arrive", "leave" } }, title = "Time of insertions and deletions per round, s" },
+    { "bars", y = "seconds", where = { tag = { "arrive", "leave" } }, title = "Time of insertions and deletions per round" },
     { "pareto", x = "scanned", y = "recall@10", where = { tag = "newest" }, title = "Recall and work, over all rounds" },
     { "pareto", x = "single_qps", y = "recall@10", where = { tag = "newest" }, title = "Recall and throughput, over all rounds" },
   },

@@ -130,7 +130,7 @@ experiment {
     { "pareto", x = "scanned", y = "recall@10", where = { tag = "arriving" }, title = "Recall and copies scanned, over the drift" },
     { "pareto", x = "scanned", y = "recall@10", where = { tag = "closed" }, title = "Recall and copies scanned at the end, after maintain" },
     { "timeline", y = { "recall@10", "scanned" }, where = { tag = "arriving", point = "nprobe=4" }, title = "Recall and copies scanned, round by round at nprobe 4" },
-    { "bars", y = "seconds", where = { tag = { "drift", "leave" }, point = "nprobe=4" }, title = "Time of insertions and deletions per round, maintenance included, s" },
+    { "bars", y = "seconds", where = { tag = { "drift", "leave" }, point = "nprobe=4" }, title = "Time of insertions and deletions per round, maintenance included" },
     { "bars", y = "stats.reassign_moved", where = { tag = "close", point = "nprobe=4" }, title = "Copies that maintenance moved" },
   },
 }

@@ -75,6 +75,6 @@ experiment {
     { "bars", y = "scanned@recall=0.9", where = { tag = "search" }, title = "Copies scanned for a mean recall of .9" },
     { "pareto", x = "scanned", y = "recall@10", where = { tag = "search" }, title = "Mean recall and work" },
     { "pareto", x = "single_qps", y = "recall@10", where = { tag = "search" }, title = "Mean recall and throughput" },
-    { "bars", y = "seconds", where = { tag = { "insert", "delete" } }, title = "Mean time of an insertion and a deletion, s" },
+    { "bars", y = "seconds", where = { tag = { "insert", "delete" } }, title = "Mean time of an insertion and a deletion" },
   },
 }

@@ -87,6 +87,6 @@ experiment {
     heat("standard", "index_bytes", "load", "Memory, bytes"),
     heat("standard", "ns_each", { "load", "leave" }, "ns an insertion, and a deletion"),
     { "bars", y = "mean_ns", x = "label", group = "tag", where = { label = { "multi", "scan" }, tag = { "radius 4", "radius 10", "radius 24" } },
-      title = "multi without its parts, ns" },
+      title = "multi without its parts" },
   },
 }

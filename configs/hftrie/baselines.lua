@@ -71,6 +71,6 @@ experiment {
 
   figures = {
     { "bars", y = "distances_percent", x = "label", group = "tag", where = { tag = { "radius 4", "radius 10" } }, title = "Distances in % of the codes" },
-    { "bars", y = "index_bytes", x = "label", where = { tag = "load" }, title = "Memory, bytes" },
+    { "bars", y = "index_bytes", x = "label", where = { tag = "load" }, title = "Memory" },
   },
 }

@@ -133,9 +133,9 @@ experiment {
   },
 
   figures = {
-    { "bars", y = "mean_ns", x = "label", where = { tag = "range" }, title = ("One range search, radius %d, ns"):format(radius) },
+    { "bars", y = "mean_ns", x = "label", where = { tag = "range" }, title = ("One range search, radius %d"):format(radius) },
     { "bars", y = "ns_each", x = "label", where = { tag = "insert" }, title = "ns per insertion" },
-    { "bars", y = "index_bytes", x = "label", where = { tag = "insert" }, title = "Memory, bytes" },
+    { "bars", y = "index_bytes", x = "label", where = { tag = "insert" }, title = "Memory" },
     { "bars", y = "distances_percent", x = "label", where = { tag = "range" }, title = "Query operations, % of the codes" },
     { "bars", y = "range_recall", x = "label", where = { tag = "range" }, title = "True recall" },
   },

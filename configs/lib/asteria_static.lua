@@ -140,7 +140,7 @@ function static.run(of)
       { "pareto", x = "qps", y = "recall@10", where = { tag = "full" }, title = "Queries as a batch" },
       { "pareto", x = "distances", y = "recall@10", where = { tag = "full" }, title = "Recall and exact distances" },
       { "memory", title = "Memory and disk" },
-      { "bars", y = "seconds", x = "label", group = "tag", where = { tag = { "train", "load", "settle" } }, title = "Build time, s" },
+      { "bars", y = "seconds", x = "label", group = "tag", where = { tag = { "train", "load", "settle" } }, title = "Build time" },
       { "ccdf", where = { tag = "full", point = { "early_stop_buckets=8", "ef_search=64", "nprobe=12", "k_factor_rf=16,nprobe=12" } }, title = "Latency" },
     },
   }

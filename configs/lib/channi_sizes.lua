@@ -100,7 +100,7 @@ function sizes.run(of)
     figures = {
       { "bars", y = "stats.size_cv", where = { tag = { "load", "settle" }, point = points(targets) }, title = "Coefficient of variation of sizes: as built, after splits and merges" },
       { "bars", y = "stats.size_gini", where = { tag = { "load", "settle" }, point = points(targets) }, title = "Gini coefficient of sizes: as built, after splits and merges" },
-      { "bars", y = "seconds", where = { tag = "load", point = points(targets) }, title = "Build time, s" },
+      { "bars", y = "seconds", where = { tag = "load", point = points(targets) }, title = "Build time" },
       { "pareto", x = "distances", y = "recall@10", where = { tag = "as built" }, title = "Recall and distances, as built" },
       { "pareto", x = "distances", y = "recall@10", where = { tag = "settled" }, title = "Recall and distances, after splits and merges" },
       { "sizes", y = "cluster.live", where = { point = points { middle } }, title = "Vectors per cluster at the end" },

@@ -109,7 +109,7 @@ function static.run(of)
       { "pareto", x = "distances", y = "recall@1", where = { tag = "nearest" }, title = "k = 1: recall and exact distances" },
       { "pareto", x = "distances", y = "recall@100", where = { tag = "hundred" }, title = "k = 100: recall and exact distances" },
       { "memory", title = "Memory and disk" },
-      { "bars", y = "seconds", x = "label", group = "tag", where = { tag = { "train", "load" }, point = { "nprobe=8", "ef_search=64" } }, title = "Build time, s" },
+      { "bars", y = "seconds", x = "label", group = "tag", where = { tag = { "train", "load" }, point = { "nprobe=8", "ef_search=64" } }, title = "Build time" },
       { "ccdf", where = { tag = "full", point = { "nprobe=8", "ef_search=32" } }, title = "Latency" },
       { "sizes", y = "cluster.live", title = "Vectors per cluster" },
     },

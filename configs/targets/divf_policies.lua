@@ -57,6 +57,6 @@ experiment {
   claims = claims,
   figures = {
     { "pareto", x = "p50_ns", y = "recall@10", where = { tag = "after" }, title = "After every row was replaced" },
-    { "bars", y = "seconds", where = { tag = "come", point = "nprobe=8" }, title = "Time of the insertions, maintenance included, s" },
+    { "bars", y = "seconds", where = { tag = "come", point = "nprobe=8" }, title = "Time of the insertions, maintenance included" },
   },
 }

@@ -73,7 +73,7 @@ check "deletion marks make the same recall take more work" 'holds marks "then re
 check "links that are mended do not" 'holds hnsw "then recall .95" holds'
 
 # Sweeps of one value, of several knobs, and of numbers that are not whole.
-for swept in '"hnsw", sweep = { ef_search = { 12 } }' '"channi", sweep = { nprobe = { 2, 4 }, rerank = { 20, 40 } }' '"divf", sweep = { target_recall = { 0.8, 0.95 } }'; do
+for swept in '"hnsw", sweep = { ef_search = { 12 } }' '"channi", sweep = { nprobe = { 2, 4 }, eps = { 0, 1 } }' '"divf", sweep = { target_recall = { 0.8, 0.95 } }'; do
     sed "s/methods = .*/methods = { { $swept } },/" life.lua >swept.lua
     run check swept.lua
     check "a method with $swept" '[ $status = 0 ]'

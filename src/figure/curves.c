@@ -313,8 +313,9 @@ static int for_each_metric(struct gather *g, const char *const *defaults, size_t
     int rc = OK;
     if (json_is_string(y))
         json_array_append(names, y);
-    else if (y)
-        json_array_extend(names, y);
+    json_array_foreach(y, i, name)
+        if (json_is_string(name)) /* else: of a damaged result */
+            json_array_append(names, name);
     for (i = 0; !y && i < n_defaults; i++)
         json_array_append_new(names, json_string(defaults[i]));
     json_array_foreach(names, i, name)

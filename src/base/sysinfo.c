@@ -319,11 +319,11 @@ static void warn_address_space(json_t *warnings)
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-        warn(warnings,
-             "the address space is limited to %.0f MiB (ulimit -v): where that is used up, "
-             "OpenBLAS waits "
-             "for ever; lift the limit, and bound the memory of cells by --memory-limit",
-             (double)limit.rlim_cur / (1 << 20));
+        warn(
+            warnings,
+            "the address space is limited to %.0f MiB (ulimit -v): where that is used up, OpenBLAS "
+            "waits for ever; lift the limit, and bound the memory of cells by --memory-limit",
+            (double)limit.rlim_cur / (1 << 20));
 }
 
 static json_t *warnings_json(const struct kernels *kernels, const char *governor,

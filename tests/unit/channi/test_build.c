@@ -77,8 +77,8 @@ static double size_cv(size_t dim, size_t builds)
     return sqrt(squares);
 }
 
-/* docs/theory.md, "Sizes of clusters": those of the cells of random points in few dimensions, and at
-   most those of the limit of many. */
+/* docs/theory.md, "Sizes of clusters": those of the cells of random points in few dimensions, and
+   below those of the limit of many. */
 static void test_sizes(void **state)
 {
     static const struct {

@@ -16,6 +16,8 @@ int scann_create(struct index **index, const struct index_ops *ops, const struct
     s->base = (struct index){ .ops = ops, .env = *env };
     s->params = *(const struct scann_params *)params;
     s->train_at = TRAIN_ROWS;
+    stop_rule_default(&s->stop.rule);
+    pthread_mutex_init(&s->stop_lock, NULL);
     dense_rows_init(&s->store, env->mem, index_row_bytes(env->element, env->dim));
     scratch_pool_init(&s->scratch, &scann_scratch_kind, env->mem, s);
     if ((size_t)s->params.pq_groups > env->dim) {
@@ -33,6 +35,7 @@ void scann_destroy(struct index *index)
     struct scann *s = scann_of(index);
     scann_lists_free(&index->env, &s->lists);
     scratch_pool_free(&s->scratch);
+    pthread_mutex_destroy(&s->stop_lock);
     dense_rows_free(&s->store);
     mem_free(index->env.mem, s);
 }

@@ -27,9 +27,13 @@ static const struct param param_table[] = {
 
 static const struct param knob_table[] = {
     PARAM_INT(struct scann_knobs, nprobe, 0, 0, 1 << 22,
-              "lists scanned per query; recall and time grow with it; 0: one in 16, at least 8"),
+              "lists scanned per query; recall and time grow with it; 0: one in 16, at least 8, or "
+              "with target_recall all"),
     PARAM_INT(struct scann_knobs, rerank, 0, 0, 1 << 20,
               "best estimates per query that get an exact distance, at least k; 0: 8 k"),
+    PARAM_REAL(struct scann_knobs, target_recall, 0, 0, 0.9999,
+               "mean recall at which queries stop, by an estimate; nprobe is the most lists they "
+               "scan. 0: nprobe alone decides"),
     PARAM_END
 };
 
@@ -78,7 +82,7 @@ static bool scann_has(const struct index *index, uint64_t id)
 }
 
 static const struct logged_method logged = { .ops = &scann_ops,
-                                             .version = 3,
+                                             .version = 4,
                                              .params = offsetof(struct scann, params),
                                              .create = scann_create,
                                              .destroy = scann_destroy,

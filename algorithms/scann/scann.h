@@ -3,7 +3,8 @@
  *
  *   method.c options, reports, table     index.c create, destroy, slots    lists.c lists and copies
  *   assign.c lists of a row (SOAR)       train.c k-means and codes         update.c insert remove
- *   search.c scratch.c search            store.c sections of a file        check.c check inspect
+ *   search.c search                      stop.c target_recall              store.c sections of a file
+ *   check.c check inspect
  *
  * Invariants (check.c):
  *  - Rows are in slots 0 .. n - 1 of `store`. The last row takes a removed row's slot.
@@ -16,6 +17,7 @@
 #ifndef DRIFTLINE_SCANN_H
 #define DRIFTLINE_SCANN_H
 
+#include "algorithms/common/clustering/stop_rule.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/durable/logged.h"
 #include "algorithms/common/quantizer/quantizer.h"
@@ -34,6 +36,7 @@ struct scann_params {
 
 struct scann_knobs {
     int64_t nprobe, rerank;
+    double target_recall;
 };
 
 #define NO_LIST UINT32_MAX
@@ -71,10 +74,13 @@ struct scann {
     struct scann_params params;
     struct dense_rows store; /* by slot */
     struct scann_lists lists;
-    bool fixed;         /* train() made the lists: insertions do not train */
-    uint64_t train_at;  /* rows at which an insertion trains */
-    uint64_t trainings; /* since the index was created */
-    uint64_t removed;   /* rows since the last training */
+    bool fixed;                /* train() made the lists: insertions do not train */
+    uint64_t train_at;         /* rows at which an insertion trains */
+    uint64_t trainings;        /* since the index was created */
+    uint64_t removed;          /* rows since the last training */
+    struct stop_learnt stop;   /* by the first search with target_recall; under stop_lock */
+    double greatest;           /* squared norm of the rows when it was learnt; INDEX_IP */
+    pthread_mutex_t stop_lock; /* searches may run beside each other */
     struct scratch_pool scratch;
 };
 
@@ -152,7 +158,16 @@ int scann_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 
 /* search.c */
 int scann_search(struct index *, const struct search_request *, struct search_result *);
+/* Searches the nprobe best lists of a trained index for a row, which may be one of its own, and notes
+   each list in the trace. NULL: there is none. ERR_NO_MEMORY. */
+int scann_search_row(struct scann *, const float *row, size_t nprobe, size_t rerank, struct topk *,
+                     struct stop_trace *);
 extern const struct scratch_kind scann_scratch_kind;
+enum { SCANN_AUTO_RERANK = 8 }; /* rerank = 0: k times so many */
+
+/* stop.c: the score at which a search with this target stops. Learns the rule if there is none, or
+   the index has changed much. ERR_NO_MEMORY. */
+int scann_stop_score(struct scann *, double target, double *score);
 
 /* store.c, check.c */
 int scann_write(struct index *, struct store_writer *);

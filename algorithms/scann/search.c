@@ -16,9 +16,9 @@ enum {
     ROW_BYTES = 1024,   /* prefetched of each */
     EXACT_ROWS = 256,   /* compared per call where an index is not trained */
     AUTO_LISTS = 16,    /* nprobe = 0: one list of so many, */
-    AUTO_LISTS_MIN = 8, /* at least so many, */
-    AUTO_RERANK = 8,    /* and rerank = 0: k times so many */
-    TELLING_ROWS = 16,  /* reranked rows that show whether estimates tell rows apart, at least */
+    AUTO_LISTS_MIN = 8, /* at least so many */
+    STOP_LISTS = 16,   /* chosen at first where target_recall may end a query, then twice as many */
+    TELLING_ROWS = 16, /* reranked rows that show whether estimates tell rows apart, at least */
 };
 
 /* ------------------------------------------------------------------------------- scratch */
@@ -32,15 +32,17 @@ struct scratch_size {
 /* The memory that one thread needs to search; pooled. */
 struct scann_scratch {
     struct scratch_item item;
-    float *query;         /* aligned copy */
-    float *scores;        /* of centroids; of rows where not trained */
-    uint32_t *positions;  /* as many, and 2 rerank */
-    float *probe_scores;  /* of the lists to be scanned */
-    uint64_t *probes;     /* these lists */
-    uint8_t *prepared;    /* the quantizer's query */
-    float *estimates;     /* of the candidates, 2 rerank */
-    uint64_t *candidates; /* 2 rerank: a slot, or list << 32 | position */
-    uint64_t *held;       /* a bit per slot: it is a candidate; only by_slot; 0 between queries */
+    float *query;          /* aligned copy */
+    float *scores;         /* of centroids; of rows where not trained */
+    uint32_t *positions;   /* as many, and 2 rerank */
+    float *probe_scores;   /* of the lists to be scanned */
+    uint64_t *probes;      /* these lists */
+    uint8_t *prepared;     /* the quantizer's query */
+    float *estimates;      /* of the candidates, 2 rerank */
+    uint64_t *candidates;  /* 2 rerank: a slot, or list << 32 | position */
+    float *best_estimates; /* k; with target_recall */
+    uint64_t *best;
+    uint64_t *held; /* a bit per slot: it is a candidate; only by_slot; 0 between queries */
     struct mem_group arrays;
     struct scratch_size size;
     struct work work;
@@ -61,7 +63,7 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
            n.scores * (sizeof *x->scores + sizeof *x->positions + sizeof *x->probe_scores +
                        sizeof *x->probes) +
            2 * n.rerank * (sizeof *x->positions + sizeof *x->estimates + sizeof *x->candidates) +
-           n.query_bytes + n.slots / 8;
+           n.rerank * (sizeof *x->best_estimates + sizeof *x->best) + n.query_bytes + n.slots / 8;
 }
 
 const struct scratch_kind scann_scratch_kind = { sizeof(struct scann_scratch), NULL, close_scratch,
@@ -78,9 +80,13 @@ struct searching {
     struct scann *s;
     const struct search_request *request;
     struct search_result *result;
-    size_t nprobe, rerank; /* with defaults and limits applied; rerank: at least k */
+    const struct id_filter *filter;
+    size_t k, nprobe, rerank; /* with defaults and limits applied; rerank: at least k */
     bool by_slot; /* rows may be met twice or be forbidden, so a scan reads their slots. Else only
                      the slots of the final candidates are read. */
+    bool stops;   /* with target_recall: */
+    double score; /* at which a query stops */
+    struct stop_trace *trace; /* of a query to learn from, by_slot; NULL: none */
 };
 
 static size_t more_of(size_t a, size_t b)
@@ -116,6 +122,8 @@ static bool fit(const struct searching *job, struct scann_scratch *x)
     x->prepared = mem_group_array(g, n.query_bytes, 1);
     x->estimates = mem_group_array(g, 2 * n.rerank, sizeof *x->estimates);
     x->candidates = mem_group_array(g, 2 * n.rerank, sizeof *x->candidates);
+    x->best_estimates = mem_group_array(g, n.rerank, sizeof *x->best_estimates);
+    x->best = mem_group_array(g, n.rerank, sizeof *x->best);
     x->held = mem_group_zalloc(g, n.slots / 64 + 1, sizeof *x->held);
     x->size = g->failed ? (struct scratch_size){ 0 } : n;
     return !g->failed;
@@ -159,7 +167,7 @@ static void scan_rows(const struct searching *job, struct scann_scratch *x, stru
         const size_t n = s->store.n - first < EXACT_ROWS ? s->store.n - first : EXACT_ROWS;
         distances_of(&s->base.env, x->query, scann_row(s, first), n, x->scores);
         for (size_t i = 0; i < n; i++)
-            if (index_filter_allows(job->request->filter, s->store.ids[first + i]))
+            if (index_filter_allows(job->filter, s->store.ids[first + i]))
                 topk_push(nearest, x->scores[i], s->store.ids[first + i]);
     }
     x->work.distances += (double)s->store.n;
@@ -207,7 +215,8 @@ static void drop(struct scann_scratch *x, uint64_t slot)
 /* The candidates of one query so far. */
 struct candidates {
     size_t n;
-    float limit; /* estimates above it are not among the `rerank` best */
+    float limit;      /* estimates above it are not among the `rerank` best */
+    struct topk best; /* the k best estimates; with target_recall */
 };
 
 /* Keeps the `most` best. */
@@ -280,8 +289,7 @@ static void keep_better(const struct searching *job, struct scann_scratch *x, st
 static bool claim(const struct searching *job, struct scann_scratch *x, uint32_t slot)
 {
     const uint64_t bit = UINT64_C(1) << slot % 64;
-    if ((x->held[slot / 64] & bit) ||
-        !index_filter_allows(job->request->filter, job->s->store.ids[slot]))
+    if ((x->held[slot / 64] & bit) || !index_filter_allows(job->filter, job->s->store.ids[slot]))
         return false;
     x->held[slot / 64] |= bit;
     return true;
@@ -292,6 +300,8 @@ static void offer(const struct searching *job, struct scann_scratch *x, struct c
 {
     if (!(estimate <= c->limit) || (job->by_slot && !claim(job, x, (uint32_t)candidate)))
         return;
+    if (job->stops && estimate < topk_limit(&c->best))
+        topk_push(&c->best, estimate, job->trace ? job->s->store.ids[candidate] : candidate);
     x->estimates[c->n] = estimate;
     x->candidates[c->n++] = candidate;
     if (c->n == 2 * job->rerank)
@@ -443,23 +453,72 @@ static void choose_lists(const struct searching *job, struct scann_scratch *x, s
     topk_sort(&best);
 }
 
+/* The k-th nearest at its estimate as a squared distance, which for inner products is that of rows lifted to
+   the greatest norm (algorithms/divf/storage/rows.h). */
+static float as_distance(const struct searching *job, const struct scann_scratch *x, float estimate)
+{
+    const struct index_env *env = &job->s->base.env;
+    if (!scann_products(env))
+        return estimate;
+    const double norm_sq = (double)env->kernels->ip_f32(x->query, x->query, env->dim);
+    return (float)((double)estimate + norm_sq + job->s->greatest);
+}
+
+/* For a query to learn from: the candidates as answers, at exact distances. */
+static void measure(const struct searching *job, struct scann_scratch *x, struct candidates *c,
+                    struct topk *nearest)
+{
+    const struct scann *s = job->s;
+    keep_best(job, x, c, job->rerank);
+    nearest->n = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        const uint32_t slot = (uint32_t)x->candidates[i];
+        float distance;
+        distances_of(&s->base.env, x->query, scann_row(s, slot), 1, &distance);
+        if (distance <= topk_limit(nearest))
+            topk_push(nearest, distance, s->store.ids[slot]);
+    }
+}
+
+/* Whether the query can stop before a list whose score is `next`, or at least that. */
+static bool found_enough(const struct searching *job, struct scann_scratch *x, struct candidates *c,
+                         struct stop_state *stop, float next, struct topk *nearest)
+{
+    const float kth = job->trace ? stop_trace_kth(job->trace, &c->best) : topk_limit(&c->best);
+    const double score = stop_after(stop, as_distance(job, x, kth), next);
+    if (!job->trace)
+        return score >= job->score;
+    measure(job, x, c, nearest);
+    return stop_trace_note(job->trace, nearest, score);
+}
+
 /* Scans the nprobe best lists, and twice as many while there are fewer than k candidates. */
 static void search_query(const struct searching *job, struct scann_scratch *x, struct topk *nearest)
 {
     const struct scann_lists *lists = &job->s->lists;
-    const size_t wanted = job->request->k < job->s->store.n ? job->request->k : job->s->store.n;
-    struct candidates c = { .limit = INFINITY };
-    size_t done = 0;
+    const size_t wanted = least(job->k, job->s->store.n);
+    struct candidates c = { .limit = INFINITY,
+                            .best = topk_begin(job->k, x->best_estimates, x->best) };
+    struct stop_state stop = { 0 };
+    size_t most = job->nprobe, chosen = job->stops ? least(most, STOP_LISTS) : most, done = 0;
+    bool enough = false;
     score_lists(job, x);
     quantizer_query(lists->quantizer, x->query, x->prepared);
-    for (size_t n = job->nprobe; done == 0 || (c.n < wanted && done < lists->n);
-         n = least(2 * n, lists->n)) {
-        choose_lists(job, x, n);
-        for (; done < n; done++) {
+    do {
+        choose_lists(job, x, chosen);
+        if (done == 0)
+            stop = stop_begin(x->probe_scores[0]);
+        while (done < chosen && !enough) {
             quantizer_query_list(lists->quantizer, x->prepared, NULL, x->probe_scores[done], 0);
-            scan_list(job, x, &c, x->probes[done]);
+            scan_list(job, x, &c, x->probes[done++]);
+            enough = job->stops && found_enough(job, x, &c, &stop,
+                                                x->probe_scores[least(done, chosen - 1)], nearest);
         }
-    }
+        if (chosen == most && c.n < wanted)
+            most = least(2 * most, lists->n);
+        chosen = least(2 * chosen, most);
+    } while (!enough && done < most);
+    nearest->n = 0;
     keep_best(job, x, &c, job->rerank);
     if (!rerank(job, x, c.n, nearest) && isfinite(c.limit))
         compare_all(job, x, done, nearest);
@@ -468,7 +527,7 @@ static void search_query(const struct searching *job, struct scann_scratch *x, s
 static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
 {
     struct searching *job = arg;
-    const size_t dim = job->s->base.env.dim, k = job->request->k;
+    const size_t dim = job->s->base.env.dim, k = job->k;
     struct scann_scratch *x = scratch_take(job);
     (void)worker;
     if (!x)
@@ -491,21 +550,50 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
     return OK;
 }
 
+static size_t auto_lists(const struct scann *s)
+{
+    return more_of(s->lists.n / AUTO_LISTS, AUTO_LISTS_MIN);
+}
+
+int scann_search_row(struct scann *s, const float *row, size_t nprobe, size_t rerank,
+                     struct topk *nearest, struct stop_trace *trace)
+{
+    const struct searching job = { .s = s,
+                                   .k = nearest->k,
+                                   .nprobe = least(nprobe, s->lists.n),
+                                   .rerank = least(more_of(rerank, nearest->k), s->store.n),
+                                   .by_slot = true,
+                                   .stops = trace,
+                                   .trace = trace };
+    struct scann_scratch *x = scratch_take(&job);
+    if (!x)
+        return ERR_NO_MEMORY;
+    memcpy(x->query, row, s->base.env.dim * sizeof *row);
+    search_query(&job, x, nearest);
+    topk_sort(nearest);
+    scratch_pool_give(&s->scratch, x);
+    return OK;
+}
+
 int scann_search(struct index *index, const struct search_request *request,
                  struct search_result *result)
 {
     struct scann *s = scann_of(index);
     const struct scann_knobs *knobs = request->knobs;
-    struct searching job = { .s = s, .request = request, .result = result };
-    job.by_slot = scann_spills(s) || request->filter;
-    job.nprobe = (size_t)knobs->nprobe;
-    if (job.nprobe == 0)
-        job.nprobe =
-            s->lists.n / AUTO_LISTS > AUTO_LISTS_MIN ? s->lists.n / AUTO_LISTS : AUTO_LISTS_MIN;
-    job.nprobe = least(job.nprobe, s->lists.n);
-    job.rerank = knobs->rerank > 0 ? (size_t)knobs->rerank : AUTO_RERANK * request->k;
-    job.rerank = job.rerank < request->k ? request->k : job.rerank;
+    struct searching job = { .s = s,
+                             .request = request,
+                             .result = result,
+                             .filter = request->filter,
+                             .k = request->k,
+                             .by_slot = scann_spills(s) || request->filter,
+                             .stops = knobs->target_recall > 0 };
+    const size_t lists = job.stops ? s->lists.n : auto_lists(s);
+    job.nprobe = least(knobs->nprobe > 0 ? (size_t)knobs->nprobe : lists, s->lists.n);
+    job.rerank = knobs->rerank > 0 ? (size_t)knobs->rerank : SCANN_AUTO_RERANK * request->k;
+    job.rerank = more_of(job.rerank, request->k);
     job.rerank = least(job.rerank, s->store.n > 0 ? s->store.n : 1);
-    return parallel_for(index->env.pool, request->threads, request->queries.n, QUERIES_A_CHUNK,
-                        search_chunk, &job);
+    const int rc = job.stops ? scann_stop_score(s, knobs->target_recall, &job.score) : OK;
+    return rc ? rc
+              : parallel_for(index->env.pool, request->threads, request->queries.n, QUERIES_A_CHUNK,
+                             search_chunk, &job);
 }

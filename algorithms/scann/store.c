@@ -2,12 +2,15 @@
  * Places are made again from the lists. */
 #include "algorithms/scann/scann.h"
 
+#include <float.h>
 #include <string.h>
 
 #include "src/core/mem.h"
 
 struct state {
     uint64_t n, n_lists, copies, blocks, fixed, train_at, trainings, removed;
+    struct stop_learnt stop;
+    double greatest;
 };
 
 /* What a file has; from the centroids on, if there are lists. */
@@ -66,6 +69,9 @@ static int fields(struct store_fields *f, struct scann *s, struct values *v)
         return f->code;
     if (f->r && (v->state->n >= UINT32_MAX || v->state->n_lists >= UINT32_MAX))
         return f->code = store_corrupt(f->r, "a count is out of range");
+    if (f->r && (!stop_rule_valid(&v->state->stop.rule) ||
+                 !(v->state->greatest >= 0 && v->state->greatest <= DBL_MAX)))
+        return f->code = store_corrupt(f->r, "the rule of target_recall is invalid");
     store_field(f, "ids", &v->ids, v->state->n, sizeof *v->ids);
     store_field(f, "rows", &v->rows, v->state->n, s->base.env.dim * sizeof *v->rows);
     return v->state->n_lists > 0 ? list_fields(f, s, v) : f->code;
@@ -80,7 +86,9 @@ int scann_write(struct index *index, struct store_writer *w)
                            .fixed = s->fixed,
                            .train_at = s->train_at,
                            .trainings = s->trainings,
-                           .removed = s->removed };
+                           .removed = s->removed,
+                           .stop = s->stop,
+                           .greatest = s->greatest };
     for (size_t i = 0; i < s->lists.n; i++)
         state.blocks += blocks_of(s->lists.list[i].n);
     struct values v = { .state = &state,
@@ -181,5 +189,7 @@ int scann_read(struct index *index, struct store_reader *r)
     s->train_at = v.state->train_at;
     s->trainings = v.state->trainings;
     s->removed = v.state->removed;
+    s->stop = v.state->stop;
+    s->greatest = v.state->greatest;
     return OK;
 }

@@ -147,6 +147,7 @@ int scann_train_on(struct scann *s, const float *rows, size_t n, size_t total)
     s->trainings++;
     s->train_at = GROWTH * (uint64_t)n;
     s->removed = 0;
+    s->stop.rows = 0; /* to be learnt again */
     return OK;
 }
 

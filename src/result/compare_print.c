@@ -124,7 +124,10 @@ static void print_table(struct order *o, bool markdown, FILE *out)
 {
     struct table table;
     fill_table(&table, o);
-    (markdown ? table_end_markdown : table_end)(&table, out);
+    if (o->left_out < o->rows->n)
+        (markdown ? table_end_markdown : table_end)(&table, out);
+    else
+        table_free(&table);
 }
 
 /* ----------------------------------------------------------------------------- for programs */

@@ -50,6 +50,7 @@ static const struct setting settings[] = {
       EXHAUSTIVE | COMPARES_ALL },
     { "scann", "clusters=9,spill=none,threshold=.5,pq_groups=1", "nprobe=2,rerank=20", 0 },
     { "scann", "", "", 0 },
+    { "scann", "clusters=20,spill=soar", "target_recall=0.5", 0 },
     { "scann", "clusters=12,spill=soar,soar_lambda=0,threshold=0,wal=written", "nprobe=3,rerank=1",
       0 },
     { "hnsw", "", "ef_search=4194304", EXHAUSTIVE | COMPARES_ALL },

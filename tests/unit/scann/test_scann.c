@@ -34,15 +34,21 @@ static struct outcome ask(struct baseline_test *t, const char *knobs)
 }
 
 /* ROWS rows of unit length are stored: in clusters, or with a decaying spectrum. */
-static void begin(struct baseline_test *t, bool clustered, const char *params)
+static void begin_as(struct baseline_test *t, enum metric metric, bool clustered,
+                     const char *params)
 {
-    baseline_begin(t, &scann_ops, params, INDEX_F32, INDEX_IP, DIM, ROWS + QUERIES);
+    baseline_begin(t, &scann_ops, params, INDEX_F32, metric, DIM, ROWS + QUERIES);
     struct rng r = rng_at(test_seed(), 3);
     test_fill_f32(&r, t->f32, t->n, DIM, clustered ? 60 : 0, clustered ? 0.6 : 1);
     for (size_t i = 0; !clustered && i < t->n * DIM; i++)
         t->f32[i] /= sqrtf((float)(1 + i % DIM));
     test_normalise_f32(t->f32, t->n, DIM);
     baseline_insert(t, 0, ROWS);
+}
+
+static void begin(struct baseline_test *t, bool clustered, const char *params)
+{
+    begin_as(t, INDEX_IP, clustered, params);
 }
 
 /* Codes of equal size, all of them scanned, and no exact distance to spare. */
@@ -299,6 +305,91 @@ static void test_trained_after_shift(void **state)
     (void)state;
 }
 
+/* target_recall: what is found, and the codes scanned for it. nprobe stays an upper limit. */
+static void test_target(void **state)
+{
+    static const struct {
+        enum metric metric;
+        const char *params;
+    } cases[] = { { INDEX_IP, "clusters=80" },
+                  { INDEX_L2SQ, "clusters=80" },
+                  { INDEX_COS, "clusters=80;spill=soar" } };
+    static const double targets[] = { .8, .9, .95 };
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct baseline_test t;
+        char knobs[80];
+        double last = 0;
+        begin_as(&t, cases[c].metric, false, cases[c].params);
+        const struct outcome all = ask(&t, "nprobe=80");
+        for (size_t i = 0; i < 3; i++) {
+            (void)snprintf(knobs, sizeof knobs, "target_recall=%g", targets[i]);
+            const struct outcome o = ask(&t, knobs);
+            print_message("%s, target %.2f: recall %.3f, %.0f codes of %.0f\n", cases[c].params,
+                          targets[i], o.recall, o.scanned, all.scanned);
+            assert_true(o.recall >= targets[i] - .03);
+            assert_true(o.scanned > last && o.scanned < .5 * all.scanned);
+            last = o.scanned;
+        }
+        assert_true(ask(&t, "nprobe=1;target_recall=.95").scanned == ask(&t, "nprobe=1").scanned);
+        baseline_end(&t);
+    }
+}
+
+/* The rule is learnt again once the index has changed. An index of few rows gives all of them, and one that
+   is not trained needs no rule. */
+static void test_target_again(void **state)
+{
+    struct baseline_test t;
+    uint64_t ids[K];
+    float distances[K];
+    (void)state;
+    begin(&t, true, "clusters=20");
+    const struct scann *s = (const struct scann *)t.index;
+    const char *knobs = "target_recall=.5";
+    for (size_t row = ROWS - 1; row >= 9; row /= 3) {
+        (void)baseline_search(&t, baseline_row(&t, ROWS), 1, K, knobs, NULL, ids, distances);
+        assert_int_equal(s->stop.rows, s->store.n);
+        baseline_remove(&t, row / 3 + 1, row + 1);
+        if (row / 3 < 9)
+            baseline_remove(&t, 4, row / 3 + 1);
+    }
+    (void)baseline_search(&t, baseline_row(&t, ROWS), 1, K, knobs, NULL, ids, distances);
+    assert_int_equal(s->store.n, 4);
+    for (size_t i = 0; i < K; i++)
+        assert_true((ids[i] != INDEX_NO_ID) == (i < 4));
+    baseline_end(&t);
+    baseline_begin(&t, &scann_ops, "", INDEX_F32, INDEX_L2SQ, 16, 100);
+    baseline_insert(&t, 0, 99);
+    (void)baseline_search(&t, baseline_row(&t, 99), 1, K, knobs, NULL, ids, distances);
+    assert_int_equal(((const struct scann *)t.index)->stop.rows, 0);
+    baseline_end(&t);
+}
+
+static void test_target_out_of_memory(void **state)
+{
+    struct baseline_test t;
+    bool done = false;
+    (void)state;
+    begin(&t, true, "clusters=20;spill=soar");
+    for (size_t at = 1; !done; at += 1 + at / 2) {
+        uint64_t ids[K];
+        float distances[K];
+        const struct scann_knobs knobs = { .target_recall = .9 };
+        const struct search_request request = {
+            { baseline_row(&t, ROWS), 1, DIM, INDEX_F32 }, K, &knobs, NULL, 1
+        };
+        struct search_result result = { .ids = ids, .distances = distances };
+        ((struct scann *)t.index)->stop.rows = 0;
+        test_fail_allocation(&t.bench.mem, at, false);
+        const int rc = scann_ops.search(t.index, &request, &result);
+        done = !test_allocations_succeed(&t.bench.mem);
+        if (rc != OK)
+            assert_code(rc, ERR_NO_MEMORY, &t.bench.error);
+    }
+    baseline_end(&t);
+}
+
 static void test_defaults(void **state)
 {
     static const struct {
@@ -339,6 +430,9 @@ int main(void)
                                         cmocka_unit_test(test_trained_once),
                                         cmocka_unit_test(test_trained_after_turnover),
                                         cmocka_unit_test(test_trained_after_shift),
+                                        cmocka_unit_test(test_target),
+                                        cmocka_unit_test(test_target_again),
+                                        cmocka_unit_test(test_target_out_of_memory),
                                         cmocka_unit_test(test_defaults) };
     return test_run("scann", tests);
 }

@@ -43,6 +43,7 @@
 #include "algorithms/asteria/options.h"
 #include "algorithms/asteria/rows/rows.h"
 #include "algorithms/asteria/tree/bec.h"
+#include "algorithms/common/clustering/stop_rule.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/durable/logged.h"
 #include "src/core/device/copy.h"
@@ -93,6 +94,9 @@ struct asteria {
     struct asteria_bec *bec;     /* of generations[now] */
     struct scratch_pool scratch; /* struct asteria_scratch; its lock also guards counts, audit */
     struct asteria_counts counts;
+    struct stop_learnt
+        stop; /* by the first search with target_recall; under stop_lock, within which */
+    pthread_mutex_t stop_lock;     /* searches take `lock` */
     struct asteria_device *device; /* buckets/device.h; NULL: device = cpu */
     struct cuda_copy on_device;    /* of the LRSQ codes of generations[now] */
     /* NULL: no search has been audited. */

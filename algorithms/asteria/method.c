@@ -120,10 +120,10 @@ static const struct param knobs[] = {
                  .paper = "bound", .old_name = "order", .old_choices = "both=hybrid"),
     PARAM_INT(K, nprobe, 16, 1, 1 << 22, "buckets scanned per query; recall and time grow with it",
               .old_name = "probes"),
-    PARAM_INT(K, early_stop_buckets, 0, 0, 1 << 22,
-              "a query ends after this many buckets in a row without a new answer; 0: never before "
-              "nprobe",
-              .old_name = "patience"),
+    PARAM_REAL(K, target_recall, 0, 0, 0.9999,
+               "mean recall at which queries stop, by an estimate; nprobe is the most buckets they "
+               "scan. 0: nprobe alone decides. Only with mode = heuristic and probe_order = "
+               "hybrid"),
     PARAM_INT(K, candidates, 0, 0, 1 << 30,
               "rows scanned per query, at most, beyond the first bucket's; 0: no limit"),
     PARAM_INT(K, beam, 0, 0, 4096,
@@ -145,7 +145,8 @@ static const struct param knobs[] = {
     PARAM_BOOL(
         K, audit, false,
         "compares every bound with the exact distance of every row, beside the search; slow"),
-    PARAM_END
+    PARAM_END_GONE("early_stop_buckets=take target_recall: the mean recall to be reached|"
+                   "patience=take target_recall: the mean recall to be reached")
 };
 
 #undef P
@@ -173,6 +174,7 @@ static void destroy_index(struct index *index)
     mem_free(mem, a->places);
     mem_free(mem, a->free);
     pthread_rwlock_destroy(&a->lock);
+    pthread_mutex_destroy(&a->stop_lock);
     mem_free(mem, a);
 }
 
@@ -193,6 +195,8 @@ static int create_index(struct index **out, const struct index_ops *ops,
     a->base = (struct index){ ops, *env };
     a->params = *p;
     rwlock_init_writers_first(&a->lock);
+    pthread_mutex_init(&a->stop_lock, NULL);
+    stop_rule_default(&a->stop.rule);
     scratch_pool_init(&a->scratch, &asteria_scratch_kind, env->mem, a);
     slot_table_init(&a->slots, env->mem);
     int rc = asteria_rows_create(&a->rows, &a->base.env, &a->params, NULL);
@@ -223,7 +227,7 @@ static bool has(const struct index *index, uint64_t id)
 }
 
 static const struct logged_method logged = { .ops = &asteria_ops,
-                                             .version = 9,
+                                             .version = 10,
                                              .params = offsetof(struct asteria, params),
                                              .create = create_index,
                                              .destroy = destroy_index,

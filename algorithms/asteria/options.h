@@ -61,7 +61,8 @@ enum asteria_order { ORDER_CENTRE, ORDER_SCORE, ORDER_BOUND, ORDER_HYBRID };
 struct asteria_knobs {
     int64_t mode;        /* enum asteria_mode */
     int64_t probe_order; /* enum asteria_order */
-    int64_t nprobe, early_stop_buckets, candidates, beam, rerank;
+    int64_t nprobe, candidates, beam, rerank;
+    double target_recall;
     bool exact, use_b1, use_b2, use_b3, audit;
 };
 

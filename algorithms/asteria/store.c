@@ -11,12 +11,13 @@
 struct meta {
     uint64_t n_slots, live, n_free, fitted_rows, inserted_since;
     uint32_t now, generations; /* bit g: generation g exists; 0: not trained */
+    struct stop_learnt stop;
 };
 
 static bool is_sound(const struct meta *m)
 {
     return m->n_slots < UINT32_MAX / 2 && m->live + m->n_free <= m->n_slots && m->now < 2 &&
-           m->generations < 4 &&
+           m->generations < 4 && stop_rule_valid(&m->stop.rule) &&
            (m->generations > 0 ? m->generations >> m->now & 1 : m->n_slots == 0);
 }
 
@@ -45,6 +46,9 @@ static void write_slots(struct asteria *a, struct store_fields *f)
     meta.inserted_since = a->inserted_since;
     meta.now = a->now;
     meta.generations = (a->generations[0] != NULL) | (uint32_t)(a->generations[1] != NULL) << 1;
+    pthread_mutex_lock(&a->stop_lock); /* a search may be learning it */
+    meta.stop = a->stop;
+    pthread_mutex_unlock(&a->stop_lock);
     (void)fields(f, a, &meta);
 }
 
@@ -141,6 +145,7 @@ int asteria_read(struct index *index, struct store_reader *r)
     a->trained = m.generations > 0;
     a->fitted_rows = m.fitted_rows;
     a->inserted_since = m.inserted_since;
+    a->stop = m.stop;
     if (rc == OK && a->graph)
         rc = asteria_caprg_read(a->graph, r);
     for (unsigned g = 0; rc == OK && g < 2; g++)

@@ -33,11 +33,10 @@ function static.run(of)
 
   local steps = asteria.with({ train_steps = quick and 100 or nil }, of.params)
   local function on_disk(more) return asteria.with(steps, asteria.with({ storage = "tiered", cache_mb = 0 }, more)) end
-  -- A query ends after this number of consecutive buckets without a new answer.
-  local ours_sweep = { early_stop_buckets = quick and { 2, 8, 32, 128 } or { 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 96, 192 } }
+  local ours_sweep = { target_recall = quick and { .5, .9, .95, .99 } or { .5, .7, .8, .9, .925, .95, .96, .97, .98, .99, .995, .999 } }
   local methods = {
     method { "asteria", label = ours, params = steps, knobs = { nprobe = 1024 }, sweep = ours_sweep },
-    method { "asteria", label = graph, params = asteria.with(steps, { caprg = true }), knobs = { nprobe = 1024, beam = 16 }, sweep = { early_stop_buckets = quick and { 2, 8, 32 } or { 2, 4, 8, 16, 32 } } },
+    method { "asteria", label = graph, params = asteria.with(steps, { caprg = true }), knobs = { nprobe = 1024, beam = 16 }, sweep = { target_recall = quick and { .5, .9, .95 } or { .5, .8, .9, .95, .98 } } },
     method { "asteria", label = axes, params = asteria.with(steps, { rotation = "pca", code = "none" }), knobs = { nprobe = 1024 }, sweep = ours_sweep },
     method { "asteria", label = disk, params = on_disk {}, knobs = { nprobe = 1024 }, sweep = ours_sweep },
     method { "asteria", label = codes, params = on_disk { r = math.min(256, dim) }, knobs = { nprobe = 1024, exact = false }, sweep = ours_sweep },
@@ -85,7 +84,7 @@ function static.run(of)
     end
     return least
   end
-  local function mine(label) return label .. "[early_stop_buckets=2]" end
+  local function mine(label) return label .. "[target_recall=0.5]" end
   local function less_than_opq(label, recall)
     return function(r) return at(r, label, recall) > 0 and r(mine(label), "index_bytes/load") <= .8 * opq_bytes(r, recall) end
   end
@@ -141,7 +140,7 @@ function static.run(of)
       { "pareto", x = "distances", y = "recall@10", where = { tag = "full" }, title = "Recall and exact distances" },
       { "memory", title = "Memory and disk" },
       { "bars", y = "seconds", x = "label", group = "tag", where = { tag = { "train", "load", "settle" } }, title = "Build time" },
-      { "ccdf", where = { tag = "full", point = { "early_stop_buckets=8", "ef_search=64", "nprobe=12", "k_factor_rf=16,nprobe=12" } }, title = "Latency" },
+      { "ccdf", where = { tag = "full", point = { "target_recall=0.95", "ef_search=64", "nprobe=12", "k_factor_rf=16,nprobe=12" } }, title = "Latency" },
     },
   }
 end

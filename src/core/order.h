@@ -75,4 +75,14 @@ static inline uint64_t order_key_f32(float x, uint32_t number)
     return (uint64_t)bits << 32 | number;
 }
 
+/* The float that such a key was made of. */
+static inline float order_f32_of(uint64_t key)
+{
+    uint32_t bits = (uint32_t)(key >> 32);
+    float x;
+    bits ^= bits >> 31 ? UINT32_C(1) << 31 : UINT32_MAX;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 #endif

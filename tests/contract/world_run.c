@@ -118,6 +118,7 @@ static const struct setting settings[] = {
     { "asteria", FEW_STEPS ",caprg=true,storage=tiered,cache_mb=0,wal=synced,checkpoint_mb=1",
       "nprobe=4,beam=8", 0 },
     { "asteria", FEW_STEPS, "", 0 },
+    { "asteria", FEW_STEPS, "target_recall=0.5", 0 },
     { "ampi", "clusters=8,fans=4", "nprobe=4194304,fan_probes=4194304,window=1073741824",
       EXHAUSTIVE },
     { "ampi", "clusters=0,fans=3,cones=1,drift_theta=2,refresh_at=0.5",

@@ -38,6 +38,8 @@ struct asteria_job {
     size_t k;
     uint64_t *ids;
     float *distances;
+    double score;             /* with target_recall: at which a query stops */
+    struct stop_trace *trace; /* of a query to learn from; NULL: none */
     /* For range; the answers of query first_query + i are left in scratch[i]: */
     bool range;
     double radius;
@@ -93,7 +95,6 @@ struct asteria_scratch {
     /* The current query. */
     const void *query;   /* as given */
     struct topk nearest; /* exact distances, or estimates if rows are not read */
-    uint64_t settled;    /* rows that were among the nearest at some time */
     struct topk best;    /* slots by LRSQ's estimates; k = 0: no limit */
     float *best_distances;
     uint64_t *best_slots;
@@ -145,6 +146,10 @@ void asteria_query_hash(const struct index_env *, const struct asteria_scratch *
                         struct asteria_view *, bool all);
 /* Query q of a search; of a range search, whose answers are then in hits. The lock must be held. */
 int asteria_query_search(const struct asteria_job *, struct asteria_scratch *, size_t q);
+
+/* stop.c: the score at which a search with this target stops. Learns the rule if there is none, or
+   the index has changed much. The lock must not be held. ERR_NO_MEMORY, and those of rows in a file. */
+int asteria_stop_score(struct asteria *, double target, double *score);
 
 static inline int search_no_memory(const struct asteria *a)
 {

@@ -5,6 +5,7 @@
 
 #include "algorithms/asteria/search/internal.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 /* ------------------------------------------------------------------------------------- scratch */
 
@@ -162,7 +163,6 @@ void asteria_query_begin(const struct asteria_job *job, struct asteria_scratch *
     s->query = query;
     s->cap = INFINITY;
     s->n_first = 0;
-    s->settled = 0;
     s->codes.n = s->codes.first = s->rows.n = s->rows.first = 0;
     s->n_cold = 0;
     asteria_unit_copy(env, query, s->unit);
@@ -179,24 +179,32 @@ void asteria_query_begin(const struct asteria_job *job, struct asteria_scratch *
     }
 }
 
-/* Scans as many buckets as the knobs allow, and more while there are fewer than k answers.
-   early_stop_buckets ends queries early whose neighbours
-   are in few buckets. */
+/* Whether the query can stop before the next bucket, by what it has found so far. */
+static bool found_enough(const struct asteria_job *job, struct asteria_scratch *s,
+                         struct stop_state *stop)
+{
+    asteria_rerank_flush(job, s);
+    const float kth = job->trace ? stop_trace_kth(job->trace, &s->nearest)
+                                 : topk_limit(s->best.k > 0 ? &s->best : &s->nearest);
+    const double score = stop_after(stop, kth, s->n_keys > 0 ? order_f32_of(s->keys[0]) : INFINITY);
+    return job->trace ? stop_trace_note(job->trace, &s->nearest, score) : score >= job->score;
+}
+
+/* Scans as many buckets as the knobs allow, and more while there are fewer than k answers. */
 static void heuristic_query(const struct asteria_job *job, struct asteria_scratch *s)
 {
     const struct asteria_knobs *knobs = job->knobs;
-    const int64_t patience = knobs->early_stop_buckets > 0 ? knobs->early_stop_buckets : INT64_MAX;
     double probes = 0, rows = 0;
-    uint64_t settled = 0;
-    int64_t in_vain = 0;
     size_t number;
+    bool enough = false;
     asteria_probe_order(job, s);
+    struct stop_state stop = stop_begin(s->n_keys > 0 ? order_f32_of(s->keys[0]) : 0);
     while (!s->failure && s->n_keys > 0) {
         struct asteria_view *v;
         const uint32_t next = bucket_of(s, (uint32_t)s->keys[0], &v)->live;
         const bool too_many =
             knobs->candidates > 0 && probes > 0 && rows + next > (double)knobs->candidates;
-        if (in_vain >= patience || too_many || probes >= (double)knobs->nprobe) {
+        if (enough || too_many || probes >= (double)knobs->nprobe) {
             asteria_rerank_flush(job, s);
             asteria_scan_add_first(job, s);
             if (s->nearest.n >= job->k)
@@ -204,10 +212,9 @@ static void heuristic_query(const struct asteria_job *job, struct asteria_scratc
         }
         (void)asteria_probe_next(s, &number);
         asteria_scan_bucket(job, s, number);
-        in_vain = s->settled == settled ? in_vain + 1 : 0;
-        settled = s->settled;
         probes += 1;
         rows += next;
+        enough = knobs->target_recall > 0 && found_enough(job, s, &stop);
     }
     s->counts.probes += probes;
     if (s->uses_beam && !s->failure)

@@ -38,10 +38,8 @@ static void keep_answer(const struct asteria_job *job, struct asteria_scratch *s
                         float distance)
 {
     if (!job->range) {
-        if (distance <= topk_limit(&s->nearest)) {
+        if (distance <= topk_limit(&s->nearest))
             topk_push(&s->nearest, distance, job->a->ids[slot]);
-            s->settled++;
-        }
     } else if ((double)distance <= job->radius && !s->failure) {
         s->failure = range_hits_add(&s->hits, &job->a->base.env, job->a->ids[slot], distance);
     }

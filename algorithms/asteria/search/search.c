@@ -70,7 +70,14 @@ int asteria_search(struct index *index, const struct search_request *request,
                     "asteria: beam = %lld searches the graph, and this index has none; build it "
                     "with caprg = true",
                     (long long)job.knobs->beam);
-    int rc = job_open(&job, request->queries, &threads, scratch);
+    int rc = OK;
+    if (job.knobs->target_recall > 0)
+        rc = job.knobs->mode == MODE_CERTIFIED || job.knobs->probe_order != ORDER_HYBRID
+                 ? fail(index->env.error, ERR_ARGUMENT,
+                        "asteria: target_recall needs mode = heuristic and probe_order = hybrid")
+                 : asteria_stop_score(a, job.knobs->target_recall, &job.score);
+    if (!rc)
+        rc = job_open(&job, request->queries, &threads, scratch);
     if (rc)
         return rc;
     pthread_rwlock_rdlock(&a->lock);

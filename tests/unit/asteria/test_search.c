@@ -169,27 +169,47 @@ static void test_candidates(void **state)
     book_close(&w);
 }
 
-/* With early_stop_buckets queries end by themselves, later if it is larger; at 64 they
-   scan everything. */
-static void test_patience(void **state)
+/* target_recall: what is found, and the rows scanned for it, of queries that are not stored. nprobe stays an
+   upper limit. */
+static void test_target(void **state)
 {
-    struct book w;
-    struct work before = { 0 };
-    double recall = 0;
-    struct asteria_knobs knobs = search_knobs();
-    open_clustered(&w, 4000, 48, 40);
-    knobs.nprobe = EVERY;
-    for (knobs.early_stop_buckets = 1; knobs.early_stop_buckets <= 64;
-         knobs.early_stop_buckets *= 4) {
-        struct work work;
-        const double now = book_recall(&w, book_row(&w, 4000), 40, 10, &knobs, &work);
-        assert_true(now >= recall && work.scanned > before.scanned);
-        recall = now;
-        before = work;
+    enum { STORED = 6000, ASKED = 200 };
+    static const double targets[] = { .8, .9, .95 };
+    static const char *const cases[] = { "", "storage=tiered,cache_mb=0", "centering=false" };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct book w;
+        struct work all, work, before = { 0 };
+        struct asteria_params params;
+        struct asteria_knobs knobs = search_knobs();
+        char options[200];
+        (void)snprintf(options, sizeof options, "train_steps=40,address_bits=6%s%s",
+                       *cases[c] ? "," : "", cases[c]);
+        test_set_options(asteria_ops.params, options, ",", &params);
+        book_begin_of(&w, &asteria_ops, params, INDEX_F32, 24, STORED + ASKED, 1, 9);
+        book_fill_units(&w, 0, STORED + ASKED, 40, .7);
+        book_create(&w);
+        book_train(&w, 0, STORED / 2);
+        book_add(&w, 0, STORED);
+        knobs.nprobe = EVERY;
+        (void)book_recall(&w, book_row(&w, STORED), ASKED, 10, &knobs, &all);
+        for (size_t i = 0; i < 3; i++) {
+            knobs.target_recall = targets[i];
+            const double found = book_recall(&w, book_row(&w, STORED), ASKED, 10, &knobs, &work);
+            print_message("%s: target %.2f: recall %.3f, %.0f rows of %.0f\n", options, targets[i],
+                          found, work.scanned / ASKED, all.scanned / ASKED);
+            assert_true(found >= targets[i] - .03);
+            assert_true(work.scanned > before.scanned && work.scanned < .6 * all.scanned);
+            before = work;
+        }
+        knobs.nprobe = 1;
+        (void)book_recall(&w, book_row(&w, STORED), ASKED, 10, &knobs, &work);
+        knobs.target_recall = 0;
+        (void)book_recall(&w, book_row(&w, STORED), ASKED, 10, &knobs, &before);
+        assert_true(work.scanned == before.scanned);
+        /* Those of the sample are not counted. */
+        assert_true(state_of(&w)->counts.queries == 6 * ASKED);
+        book_close(&w);
     }
-    assert_int_equal((int)before.scanned, 40 * 4000);
-    assert_true(recall > .97);
-    book_close(&w);
 }
 
 struct switched {
@@ -371,7 +391,7 @@ int main(void)
         cmocka_unit_test(test_orders),
         cmocka_unit_test(test_every_bucket_in_order),
         cmocka_unit_test(test_candidates),
-        cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_target),
         cmocka_unit_test(test_certified_switches),
         cmocka_unit_test(test_beam_without_graph),
         cmocka_unit_test(test_heuristic_switches),

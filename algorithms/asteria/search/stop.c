@@ -1,0 +1,104 @@
+/* stop.c - target_recall: the rule by which searches stop, learnt by the first such search from stored
+ * rows, and again once the index has changed much.
+ *
+ * Buckets are not in the order of a distance alone. The score takes the differences of what they are ordered
+ * by: the distance of the centre and the codeword's correlation, which the order brings to one scale.
+ */
+#include <string.h>
+
+#include "algorithms/asteria/search/internal.h"
+#include "src/core/param.h"
+#include "src/core/rng.h"
+
+enum { STREAM = 0x7374 };
+/* Buckets scanned for what counts as the true answers, as a multiple of those that are noted. */
+enum { THOROUGH = 4 };
+
+struct learner {
+    struct asteria *a;
+    struct asteria_scratch *scratch;
+    struct asteria_knobs knobs;
+};
+
+static int search_sampled(void *arg, const void *row, const struct topk *top,
+                          struct stop_trace *trace)
+{
+    struct learner *l = arg;
+    const struct asteria_job job = { .a = l->a,
+                                     .knobs = &l->knobs,
+                                     .queries = row,
+                                     .k = top->k,
+                                     .ids = top->ids,
+                                     .distances = top->distances,
+                                     .trace = trace };
+    l->knobs.nprobe = trace ? STOP_STEPS : THOROUGH * STOP_STEPS;
+    l->knobs.target_recall = trace ? 1 : 0;
+    pthread_rwlock_rdlock(&l->a->lock);
+    const int rc = asteria_query_search(&job, l->scratch, 0);
+    pthread_rwlock_unlock(&l->a->lock);
+    return rc;
+}
+
+/* A copy of a live row drawn at random; *id INDEX_NO_ID: there is none any more. */
+static int draw(struct asteria *a, struct rng *rng, void *row, uint64_t *id)
+{
+    const void *at = row;
+    int rc = OK;
+    *id = INDEX_NO_ID;
+    pthread_rwlock_rdlock(&a->lock);
+    while (a->live > 0 && *id == INDEX_NO_ID) {
+        const uint32_t slot = (uint32_t)rng_below(rng, a->n_slots);
+        *id = a->ids[slot];
+        if (*id != INDEX_NO_ID)
+            rc = asteria_rows_get(a->rows, slot, row, &at);
+    }
+    if (!rc && at != row)
+        memcpy(row, at, a->rows->row_bytes);
+    pthread_rwlock_unlock(&a->lock);
+    return rc;
+}
+
+static int learn(struct asteria *a, uint64_t rows, uint64_t buckets)
+{
+    const struct index_env *env = &a->base.env;
+    struct learner l = { a, scratch_pool_take(&a->scratch), { 0 } };
+    struct stop_learning learning = { .search = search_sampled,
+                                      .arg = &l,
+                                      .k = env->k_hint ? env->k_hint : 10,
+                                      .memory.mem = env->mem };
+    struct rng rng = rng_at(env->seed, STREAM);
+    void *row = mem_alloc(env->mem, a->rows->row_bytes);
+    int rc = stop_learn_begin(&learning) && l.scratch && row ? OK : search_no_memory(a);
+    param_defaults(asteria_ops.knobs, &l.knobs);
+    for (size_t i = 0; !rc && i < STOP_SAMPLE && i < rows; i++) {
+        uint64_t id;
+        rc = draw(a, &rng, row, &id);
+        if (!rc && id != INDEX_NO_ID)
+            rc = stop_learn_row(&learning, row, id);
+    }
+    stop_learn_end(&learning, rc ? NULL : &a->stop.rule);
+    mem_free(env->mem, row);
+    if (l.scratch)
+        l.scratch->counts = (struct asteria_counts){ 0 }; /* of users' queries alone */
+    scratch_pool_give(&a->scratch, l.scratch);
+    if (!rc) {
+        a->stop.rows = rows;
+        a->stop.clusters = buckets;
+    }
+    return rc;
+}
+
+int asteria_stop_score(struct asteria *a, double target, double *score)
+{
+    int rc = OK;
+    pthread_mutex_lock(&a->stop_lock);
+    pthread_rwlock_rdlock(&a->lock);
+    const struct asteria_generation *g = a->generations[a->now];
+    const uint64_t rows = a->live, buckets = g ? g->n : 0;
+    pthread_rwlock_unlock(&a->lock);
+    if (rows > 0 && buckets > 0 && !stop_learnt_fits(&a->stop, rows, buckets))
+        rc = learn(a, rows, buckets);
+    *score = stop_rule_score(&a->stop.rule, target);
+    pthread_mutex_unlock(&a->stop_lock);
+    return rc;
+}

@@ -1,9 +1,7 @@
 /* stop.c - target_recall: the rule by which searches stop, learnt by the first such search from stored
  * rows, and again once the index has changed much. */
 #include "algorithms/scann/scann.h"
-#include "src/core/rng.h"
 
-enum { STREAM = 0x7374 };
 /* Lists scanned for what counts as the true answers, and estimates that get an exact distance, as
    multiples of those of a search that is noted. */
 enum { THOROUGH = 4 };
@@ -12,47 +10,44 @@ static int search_sampled(void *arg, const void *row, const struct topk *top,
                           struct stop_trace *trace)
 {
     struct scann *s = arg;
-    const size_t times = trace ? 1 : THOROUGH, k = s->base.env.k_hint ? s->base.env.k_hint : 10;
+    const size_t times = trace ? 1 : THOROUGH;
     struct topk nearest = *top;
-    return scann_search_row(s, row, times * STOP_STEPS, times * SCANN_AUTO_RERANK * k, &nearest,
-                            trace);
+    return scann_search_row(s, row, times * STOP_STEPS,
+                            times * SCANN_AUTO_RERANK * stop_k(&s->base.env), &nearest, trace);
 }
 
-/* From rows drawn at random. */
-static int learn(struct scann *s)
+static int draw(void *arg, struct rng *rng, const void **row, uint64_t *id)
+{
+    const struct scann *s = arg;
+    const size_t slot = (size_t)rng_below(rng, s->store.n);
+    *row = scann_row(s, slot);
+    *id = s->store.ids[slot];
+    return OK;
+}
+
+static double greatest_norm_sq(const struct scann *s)
 {
     const struct index_env *env = &s->base.env;
-    struct stop_learning learning = { .search = search_sampled,
-                                      .arg = s,
-                                      .k = env->k_hint ? env->k_hint : 10,
-                                      .memory.mem = env->mem };
-    struct rng rng = rng_at(env->seed, STREAM);
-    s->greatest = 0;
-    for (size_t i = 0; scann_products(env) && i < s->store.n; i++) {
-        const float *row = scann_row(s, i);
-        s->greatest = fmax(s->greatest, (double)env->kernels->ip_f32(row, row, env->dim));
-    }
-    int rc = stop_learn_begin(&learning)
-                 ? OK
-                 : fail(env->error, ERR_NO_MEMORY, "scann: out of memory learning when to stop");
-    for (size_t i = 0; !rc && i < STOP_SAMPLE && i < s->store.n; i++) {
-        const size_t slot = (size_t)rng_below(&rng, s->store.n);
-        rc = stop_learn_row(&learning, scann_row(s, slot), s->store.ids[slot]);
-    }
-    stop_learn_end(&learning, rc ? NULL : &s->stop.rule);
-    if (!rc) {
-        s->stop.rows = s->store.n;
-        s->stop.clusters = s->lists.n;
-    }
-    return rc;
+    double greatest = 0;
+    for (size_t i = 0; i < s->store.n; i++)
+        greatest = fmax(greatest,
+                        (double)env->kernels->ip_f32(scann_row(s, i), scann_row(s, i), env->dim));
+    return greatest;
 }
 
 int scann_stop_score(struct scann *s, double target, double *score)
 {
+    const struct index_env *env = &s->base.env;
+    const size_t rows = s->lists.n > 0 ? s->store.n : 0;
+    struct stop_learning learning = {
+        .search = search_sampled, .draw = draw, .stream = 0x7374, .arg = s
+    };
     int rc = OK;
     pthread_mutex_lock(&s->stop_lock);
-    if (s->lists.n > 0 && s->store.n > 0 && !stop_learnt_fits(&s->stop, s->store.n, s->lists.n))
-        rc = learn(s);
+    if (!stop_learnt_fits(&s->stop, rows, s->lists.n)) {
+        s->greatest = scann_products(env) ? greatest_norm_sq(s) : 0;
+        rc = stop_learn(&learning, env, rows, s->lists.n, &s->stop);
+    }
     *score = stop_rule_score(&s->stop.rule, target);
     pthread_mutex_unlock(&s->stop_lock);
     return rc;

@@ -8,9 +8,7 @@
 
 #include "algorithms/asteria/search/internal.h"
 #include "src/core/param.h"
-#include "src/core/rng.h"
 
-enum { STREAM = 0x7374 };
 /* Buckets scanned for what counts as the true answers, as a multiple of those that are noted. */
 enum { THOROUGH = 4 };
 
@@ -18,6 +16,7 @@ struct learner {
     struct asteria *a;
     struct asteria_scratch *scratch;
     struct asteria_knobs knobs;
+    void *row; /* a copy of one */
 };
 
 static int search_sampled(void *arg, const void *row, const struct topk *top,
@@ -39,21 +38,20 @@ static int search_sampled(void *arg, const void *row, const struct topk *top,
     return rc;
 }
 
-/* A copy of a live row drawn at random; *id INDEX_NO_ID: there is none any more. */
-static int draw(struct asteria *a, struct rng *rng, void *row, uint64_t *id)
+static int draw(void *arg, struct rng *rng, const void **row, uint64_t *id)
 {
-    const void *at = row;
+    const struct learner *l = arg;
+    struct asteria *a = l->a;
     int rc = OK;
-    *id = INDEX_NO_ID;
     pthread_rwlock_rdlock(&a->lock);
     while (a->live > 0 && *id == INDEX_NO_ID) {
         const uint32_t slot = (uint32_t)rng_below(rng, a->n_slots);
         *id = a->ids[slot];
         if (*id != INDEX_NO_ID)
-            rc = asteria_rows_get(a->rows, slot, row, &at);
+            rc = asteria_rows_get(a->rows, slot, l->row, row);
     }
-    if (!rc && at != row)
-        memcpy(row, at, a->rows->row_bytes);
+    if (!rc && *id != INDEX_NO_ID && *row != l->row)
+        *row = memcpy(l->row, *row, a->rows->row_bytes);
     pthread_rwlock_unlock(&a->lock);
     return rc;
 }
@@ -61,30 +59,19 @@ static int draw(struct asteria *a, struct rng *rng, void *row, uint64_t *id)
 static int learn(struct asteria *a, uint64_t rows, uint64_t buckets)
 {
     const struct index_env *env = &a->base.env;
-    struct learner l = { a, scratch_pool_take(&a->scratch), { 0 } };
-    struct stop_learning learning = { .search = search_sampled,
-                                      .arg = &l,
-                                      .k = env->k_hint ? env->k_hint : 10,
-                                      .memory.mem = env->mem };
-    struct rng rng = rng_at(env->seed, STREAM);
-    void *row = mem_alloc(env->mem, a->rows->row_bytes);
-    int rc = stop_learn_begin(&learning) && l.scratch && row ? OK : search_no_memory(a);
+    struct learner l = { .a = a,
+                         .scratch = scratch_pool_take(&a->scratch),
+                         .row = mem_alloc(env->mem, a->rows->row_bytes) };
+    struct stop_learning learning = {
+        .search = search_sampled, .draw = draw, .stream = 0x7374, .arg = &l
+    };
     param_defaults(asteria_ops.knobs, &l.knobs);
-    for (size_t i = 0; !rc && i < STOP_SAMPLE && i < rows; i++) {
-        uint64_t id;
-        rc = draw(a, &rng, row, &id);
-        if (!rc && id != INDEX_NO_ID)
-            rc = stop_learn_row(&learning, row, id);
-    }
-    stop_learn_end(&learning, rc ? NULL : &a->stop.rule);
-    mem_free(env->mem, row);
+    const int rc = l.scratch && l.row ? stop_learn(&learning, env, rows, buckets, &a->stop)
+                                      : search_no_memory(a);
     if (l.scratch)
         l.scratch->counts = (struct asteria_counts){ 0 }; /* of users' queries alone */
     scratch_pool_give(&a->scratch, l.scratch);
-    if (!rc) {
-        a->stop.rows = rows;
-        a->stop.clusters = buckets;
-    }
+    mem_free(env->mem, l.row);
     return rc;
 }
 
@@ -94,9 +81,9 @@ int asteria_stop_score(struct asteria *a, double target, double *score)
     pthread_mutex_lock(&a->stop_lock);
     pthread_rwlock_rdlock(&a->lock);
     const struct asteria_generation *g = a->generations[a->now];
-    const uint64_t rows = a->live, buckets = g ? g->n : 0;
+    const uint64_t rows = g ? a->live : 0, buckets = g ? g->n : 0;
     pthread_rwlock_unlock(&a->lock);
-    if (rows > 0 && buckets > 0 && !stop_learnt_fits(&a->stop, rows, buckets))
+    if (!stop_learnt_fits(&a->stop, rows, buckets))
         rc = learn(a, rows, buckets);
     *score = stop_rule_score(&a->stop.rule, target);
     pthread_mutex_unlock(&a->stop_lock);

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "src/core/index.h"
 #include "src/core/order.h"
 
 static const double level[STOP_LEVELS] = {
@@ -56,8 +55,8 @@ static bool within_factor(uint64_t a, uint64_t b, double factor)
 
 bool stop_learnt_fits(const struct stop_learnt *l, uint64_t rows, uint64_t clusters)
 {
-    return l->rows > 0 && within_factor(rows, l->rows, 2) &&
-           within_factor(clusters, l->clusters, 1.5);
+    return rows == 0 || (l->rows > 0 && within_factor(rows, l->rows, 2) &&
+                         within_factor(clusters, l->clusters, 1.5));
 }
 
 /* y at x by linear interpolation through (xs[i], ys[i]); outside of them the slope is 1. */
@@ -227,4 +226,28 @@ void stop_learn_end(struct stop_learning *l, struct stop_rule *rule)
             *rule = learnt;
     }
     mem_group_free(&l->memory);
+}
+
+int stop_learn(struct stop_learning *l, const struct index_env *env, uint64_t rows,
+               uint64_t clusters, struct stop_learnt *to)
+{
+    struct rng rng = rng_at(env->seed, l->stream);
+    l->k = stop_k(env);
+    l->memory.mem = env->mem;
+    int rc = stop_learn_begin(l)
+                 ? OK
+                 : fail(env->error, ERR_NO_MEMORY, "search: out of memory learning when to stop");
+    for (size_t i = 0; !rc && i < STOP_SAMPLE && i < rows; i++) {
+        const void *row = NULL;
+        uint64_t id = INDEX_NO_ID;
+        rc = l->draw(l->arg, &rng, &row, &id);
+        if (!rc && id != INDEX_NO_ID)
+            rc = stop_learn_row(l, row, id);
+    }
+    stop_learn_end(l, rc ? NULL : &to->rule);
+    if (!rc) {
+        to->rows = rows;
+        to->clusters = clusters;
+    }
+    return rc;
 }

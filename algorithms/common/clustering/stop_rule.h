@@ -26,7 +26,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "src/core/index.h"
 #include "src/core/mem.h"
+#include "src/core/rng.h"
 #include "src/core/topk.h"
 
 /* 1. One search */
@@ -74,7 +76,13 @@ struct stop_learnt {
     struct stop_rule rule;
     uint64_t rows, clusters;
 };
-/* Whether the index now has half to twice as many rows, and 1 / 1.5 to 1.5 times as many clusters. */
+/* The neighbours for which a rule is learnt: those that the index expects to be asked for. */
+static inline size_t stop_k(const struct index_env *env)
+{
+    return env->k_hint ? env->k_hint : 10;
+}
+/* Whether there is nothing to learn: of no rows, or the index has half to twice as many rows as when it was
+   learnt, and 1 / 1.5 to 1.5 times as many clusters. */
 bool stop_learnt_fits(const struct stop_learnt *, uint64_t rows, uint64_t clusters);
 
 /* About right for all data sets, for use when there was nothing to learn from. */
@@ -113,6 +121,10 @@ struct stop_learning {
     /* Searches for the nearest of a row, one of the index's: scans the STOP_STEPS nearest clusters,
        and notes each; or, where there is no trace, finds what it can. Sorts the answers. */
     int (*search)(void *arg, const void *row, const struct topk *, struct stop_trace *);
+    /* For stop_learn(): draws a row of the index, and its id, INDEX_NO_ID if there is none. The row is
+       valid until the next is drawn. */
+    int (*draw)(void *arg, struct rng *, const void **row, uint64_t *id);
+    uint64_t stream; /* of the random numbers for it */
     void *arg;
     size_t k;     /* of searches for which the rule is learnt */
     size_t asked; /* of the searches for rows: several times as many, so that k of them count */
@@ -123,7 +135,13 @@ struct stop_learning {
     struct mem_group memory;
 };
 
-/* The caller has set search, arg, k and memory.mem. false: out of memory; to be ended, too. */
+/* Learns the rule of an index of so many rows and clusters, for stop_k() neighbours, from STOP_SAMPLE rows that
+   are drawn at random. The caller has set search, draw, stream and arg. ERR_NO_MEMORY, and what search()
+   and draw() return: the rule is as it was. */
+int stop_learn(struct stop_learning *, const struct index_env *, uint64_t rows, uint64_t clusters,
+               struct stop_learnt *);
+
+/* The same in parts. The caller has set search, arg, k and memory.mem. false: out of memory; to be ended, too. */
 bool stop_learn_begin(struct stop_learning *);
 /* Searches for a row of the index. What search() returns. */
 int stop_learn_row(struct stop_learning *, const void *row, uint64_t id);

@@ -1,7 +1,6 @@
 /* stop.c - the rule by which searches with target_recall stop: learnt by the first such search from
  * a sample of the stored vectors, and again once the index has changed much. */
 #include "algorithms/divf/search/scan.h"
-#include "src/core/rng.h"
 
 enum { STREAM_STOP = 1 << 21 }; /* distinct from those of train.c */
 
@@ -26,20 +25,16 @@ static int search_sampled(void *arg, const void *row, const struct topk *nearest
     return divf_search_row(&job, l->scratch, row, nearest);
 }
 
-/* Searches for live vectors, drawn at random. */
-static int learn_from_sample(struct divf *d, struct stop_learning *learning)
+static int draw(void *arg, struct rng *rng, const void **row, uint64_t *id)
 {
-    struct rng rng = rng_at(d->env.seed, STREAM_STOP);
-    const size_t n = d->slots.ids.n < STOP_SAMPLE ? d->slots.ids.n : STOP_SAMPLE;
-    int rc = OK;
-    for (size_t drawn = 0; !rc && drawn < n;) {
-        const size_t slot = (size_t)rng_below(&rng, d->slots.n);
-        if (d->slots.id[slot] == INDEX_NO_ID)
-            continue;
-        rc = stop_learn_row(learning, divf_row(&d->lists, (uint32_t)slot), d->slots.id[slot]);
-        drawn++;
-    }
-    return rc;
+    const struct divf *d = ((const struct learner *)arg)->job.d;
+    size_t slot = 0;
+    do
+        slot = (size_t)rng_below(rng, d->slots.n);
+    while (d->slots.id[slot] == INDEX_NO_ID);
+    *row = divf_row(&d->lists, (uint32_t)slot);
+    *id = d->slots.id[slot];
+    return OK;
 }
 
 /* Uses one thread, because concurrent searches may be running. No change is. */
@@ -47,20 +42,15 @@ static int learn(struct divf *d)
 {
     const struct divf_job job = { .d = d, .learning = true };
     struct learner learner = { divf_job_enter(&job), scratch_pool_take(&d->scratch) };
-    struct stop_learning learning = { .search = search_sampled,
-                                      .arg = &learner,
-                                      .k = d->env.k_hint ? d->env.k_hint : 10,
-                                      .memory.mem = d->env.mem };
-    int rc = stop_learn_begin(&learning) && learner.scratch
-                 ? learn_from_sample(d, &learning)
-                 : fail(d->env.error, ERR_NO_MEMORY, "search: out of memory learning when to stop");
-    stop_learn_end(&learning, rc ? NULL : &d->stop.rule);
+    struct stop_learning learning = {
+        .search = search_sampled, .draw = draw, .stream = STREAM_STOP, .arg = &learner
+    };
+    const int rc =
+        learner.scratch
+            ? stop_learn(&learning, &d->env, d->slots.ids.n, d->lists.n, &d->stop)
+            : fail(d->env.error, ERR_NO_MEMORY, "search: out of memory learning when to stop");
     scratch_pool_give(&d->scratch, learner.scratch);
     divf_job_leave(&learner.job);
-    if (!rc) {
-        d->stop.rows = d->slots.ids.n;
-        d->stop.clusters = d->lists.n;
-    }
     return rc;
 }
 
@@ -70,9 +60,7 @@ int divf_stop_rule(struct divf *d, struct stop_rule *rule)
     int rc = OK;
     pthread_mutex_lock(&d->stop_lock);
     if (pthread_mutex_trylock(&d->changing) == 0) {
-        rc = d->slots.ids.n == 0 || stop_learnt_fits(&d->stop, d->slots.ids.n, d->lists.n)
-                 ? OK
-                 : learn(d);
+        rc = stop_learnt_fits(&d->stop, d->slots.ids.n, d->lists.n) ? OK : learn(d);
         pthread_mutex_unlock(&d->changing);
     }
     *rule = d->stop.rule;

@@ -78,11 +78,11 @@ static int learn_from_postings(struct learner *l, struct spfresh_members *m)
 
 static int learn(struct spfresh *s, uint64_t rows, uint64_t heads)
 {
-    struct learner l = { s,
-                         NULL,
-                         { .search = search_sampled,
-                           .k = s->base.env.k_hint ? s->base.env.k_hint : 10,
-                           .memory.mem = s->base.env.mem } };
+    struct learner l = {
+        s,
+        NULL,
+        { .search = search_sampled, .k = stop_k(&s->base.env), .memory.mem = s->base.env.mem }
+    };
     struct spfresh_members members;
     int rc = spfresh_scratch_take(s, &l.x);
 
@@ -108,7 +108,7 @@ int spfresh_stop_score(struct spfresh *s, double target, double *score)
     int rc = OK;
 
     pthread_mutex_lock(&s->stop_lock);
-    if (rows > 0 && atomic_load(&s->built) && !stop_learnt_fits(&s->stop, rows, heads))
+    if (atomic_load(&s->built) && !stop_learnt_fits(&s->stop, rows, heads))
         rc = learn(s, rows, heads);
     *score = stop_rule_score(&s->stop.rule, target);
     pthread_mutex_unlock(&s->stop_lock);

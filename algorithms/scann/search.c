@@ -1,5 +1,6 @@
 /* search.c - the k nearest: the lists with the best centroids are scanned by their codes, and the
  * best estimates get exact distances. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -458,10 +459,10 @@ static void choose_lists(const struct searching *job, struct scann_scratch *x, s
 static float as_distance(const struct searching *job, const struct scann_scratch *x, float estimate)
 {
     const struct index_env *env = &job->s->base.env;
-    if (!scann_products(env))
+    if (!scann_products(env) || isinf(estimate))
         return estimate;
     const double norm_sq = (double)env->kernels->ip_f32(x->query, x->query, env->dim);
-    return (float)((double)estimate + norm_sq + job->s->greatest);
+    return (float)fmin((double)estimate + norm_sq + job->s->greatest, FLT_MAX);
 }
 
 /* For a query to learn from: the candidates as answers, at exact distances. */

@@ -1,5 +1,7 @@
 /* stop.c - target_recall: the rule by which searches stop, learnt by the first such search from stored
  * rows, and again once the index has changed much. */
+#include <float.h>
+
 #include "algorithms/scann/scann.h"
 
 /* Lists scanned for what counts as the true answers, and estimates that get an exact distance, as
@@ -32,7 +34,7 @@ static double greatest_norm_sq(const struct scann *s)
     for (size_t i = 0; i < s->store.n; i++)
         greatest = fmax(greatest,
                         (double)env->kernels->ip_f32(scann_row(s, i), scann_row(s, i), env->dim));
-    return greatest;
+    return fmin(greatest, FLT_MAX);
 }
 
 int scann_stop_score(struct scann *s, double target, double *score)

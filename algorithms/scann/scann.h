@@ -3,7 +3,7 @@
  *
  *   method.c options, reports, table     index.c create, destroy, slots    lists.c lists and copies
  *   assign.c lists of a row (SOAR)       train.c k-means and codes         update.c insert remove
- *   search.c search                      stop.c target_recall              store.c sections of a file
+ *   search.c query.c search              stop.c target_recall              store.c sections of a file
  *   check.c check inspect
  *
  * Invariants (check.c):
@@ -158,16 +158,7 @@ int scann_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 
 /* search.c */
 int scann_search(struct index *, const struct search_request *, struct search_result *);
-/* Searches the nprobe best lists of a trained index for a row, which may be one of its own, and notes
-   each list in the trace. NULL: there is none. ERR_NO_MEMORY. */
-int scann_search_row(struct scann *, const float *row, size_t nprobe, size_t rerank, struct topk *,
-                     struct stop_trace *);
 extern const struct scratch_kind scann_scratch_kind;
-enum { SCANN_AUTO_RERANK = 8 }; /* rerank = 0: k times so many */
-
-/* stop.c: the score at which a search with this target stops. Learns the rule if there is none, or
-   the index has changed much. ERR_NO_MEMORY. */
-int scann_stop_score(struct scann *, double target, double *score);
 
 /* store.c, check.c */
 int scann_write(struct index *, struct store_writer *);

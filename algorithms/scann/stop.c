@@ -2,7 +2,7 @@
  * rows, and again once the index has changed much. */
 #include <float.h>
 
-#include "algorithms/scann/scann.h"
+#include "algorithms/scann/search.h"
 
 /* Lists scanned for what counts as the true answers, and estimates that get an exact distance, as
    multiples of those of a search that is noted. */
@@ -13,9 +13,21 @@ static int search_sampled(void *arg, const void *row, const struct topk *top,
 {
     struct scann *s = arg;
     const size_t times = trace ? 1 : THOROUGH;
+    const size_t exact = times * SCANN_AUTO_RERANK * stop_k(&s->base.env);
+    const struct scann_job job = { .s = s,
+                                   .k = top->k,
+                                   .nprobe = scann_least(times * STOP_STEPS, s->lists.n),
+                                   .rerank = scann_least(scann_most(exact, top->k), s->store.n),
+                                   .by_slot = true,
+                                   .stops = trace,
+                                   .trace = trace };
+    struct scann_scratch *x = scann_scratch_take(&job);
     struct topk nearest = *top;
-    return scann_search_row(s, row, times * STOP_STEPS,
-                            times * SCANN_AUTO_RERANK * stop_k(&s->base.env), &nearest, trace);
+    if (!x)
+        return ERR_NO_MEMORY;
+    scann_query(&job, x, row, &nearest);
+    scann_scratch_give(s, x, NULL);
+    return OK;
 }
 
 static int draw(void *arg, struct rng *rng, const void **row, uint64_t *id)

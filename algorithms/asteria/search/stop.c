@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "algorithms/asteria/search/internal.h"
-#include "src/core/param.h"
 
 /* Buckets scanned for what counts as the true answers, as a multiple of those that are noted. */
 enum { THOROUGH = 4 };
@@ -61,11 +60,14 @@ static int learn(struct asteria *a, uint64_t rows, uint64_t buckets)
     const struct index_env *env = &a->base.env;
     struct learner l = { .a = a,
                          .scratch = scratch_pool_take(&a->scratch),
+                         .knobs = { .mode = MODE_HEURISTIC,
+                                    .probe_order = ORDER_HYBRID,
+                                    .exact = true,
+                                    .use_b3 = true },
                          .row = mem_alloc(env->mem, a->rows->row_bytes) };
     struct stop_learning learning = {
         .search = search_sampled, .draw = draw, .stream = 0x7374, .arg = &l
     };
-    param_defaults(asteria_ops.knobs, &l.knobs);
     const int rc = l.scratch && l.row ? stop_learn(&learning, env, rows, buckets, &a->stop)
                                       : search_no_memory(a);
     if (l.scratch)

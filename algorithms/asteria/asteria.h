@@ -94,9 +94,9 @@ struct asteria {
     struct asteria_bec *bec;     /* of generations[now] */
     struct scratch_pool scratch; /* struct asteria_scratch; its lock also guards counts, audit */
     struct asteria_counts counts;
-    struct stop_learnt
-        stop; /* by the first search with target_recall; under stop_lock, within which */
-    pthread_mutex_t stop_lock;     /* searches take `lock` */
+    /* Of target_recall, by the first such search. Searches take `lock` while they have stop_lock. */
+    struct stop_learnt stop;
+    pthread_mutex_t stop_lock;
     struct asteria_device *device; /* buckets/device.h; NULL: device = cpu */
     struct cuda_copy on_device;    /* of the LRSQ codes of generations[now] */
     /* NULL: no search has been audited. */

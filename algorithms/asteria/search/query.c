@@ -214,7 +214,7 @@ static void heuristic_query(const struct asteria_job *job, struct asteria_scratc
         asteria_scan_bucket(job, s, number);
         probes += 1;
         rows += next;
-        enough = knobs->target_recall > 0 && found_enough(job, s, &stop);
+        enough = enough || (knobs->target_recall > 0 && found_enough(job, s, &stop));
     }
     s->counts.probes += probes;
     if (s->uses_beam && !s->failure)

@@ -185,7 +185,7 @@ static bool found_enough(const struct asteria_job *job, struct asteria_scratch *
 {
     asteria_rerank_flush(job, s);
     const float kth = job->trace ? stop_trace_kth(job->trace, &s->nearest)
-                                 : topk_limit(s->best.k > 0 ? &s->best : &s->nearest);
+                                 : (s->best.k > 0 ? topk_limit(&s->best) : limit_of(job, s));
     const double score = stop_after(stop, kth, s->n_keys > 0 ? order_f32_of(s->keys[0]) : INFINITY);
     return job->trace ? stop_trace_note(job->trace, &s->nearest, score) : score >= job->score;
 }

@@ -29,7 +29,7 @@ static int search_sampled(void *arg, const void *row, const struct topk *top,
                                      .ids = top->ids,
                                      .distances = top->distances,
                                      .trace = trace };
-    l->knobs.nprobe = trace ? STOP_STEPS : THOROUGH * STOP_STEPS;
+    l->knobs.nprobe = trace ? STOP_STEPS_MOST : THOROUGH * STOP_STEPS_MOST;
     l->knobs.target_recall = trace ? 1 : 0;
     pthread_rwlock_rdlock(&l->a->lock);
     const int rc = asteria_query_search(&job, l->scratch, 0);
@@ -65,9 +65,11 @@ static int learn(struct asteria *a, uint64_t rows, uint64_t buckets)
                                     .exact = true,
                                     .use_b3 = true },
                          .row = mem_alloc(env->mem, a->rows->row_bytes) };
-    struct stop_learning learning = {
-        .search = search_sampled, .draw = draw, .stream = 0x7374, .arg = &l
-    };
+    struct stop_learning learning = { .search = search_sampled,
+                                      .draw = draw,
+                                      .stream = 0x7374,
+                                      .arg = &l,
+                                      .steps = STOP_STEPS_MOST };
     const int rc = l.scratch && l.row ? stop_learn(&learning, env, rows, buckets, &a->stop)
                                       : search_no_memory(a);
     if (l.scratch)

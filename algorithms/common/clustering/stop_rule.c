@@ -128,7 +128,7 @@ bool stop_trace_note(struct stop_trace *t, const struct topk *top, double score)
         found++;
     t->found[t->n] = found;
     t->score[t->n] = score;
-    return ++t->n == STOP_STEPS;
+    return ++t->n == t->steps;
 }
 
 int stop_learn_row(struct stop_learning *l, const void *row, uint64_t id)
@@ -142,7 +142,9 @@ int stop_learn_row(struct stop_learning *l, const void *row, uint64_t id)
     int rc = l->search(l->arg, row, &top, NULL);
     if (rc != OK)
         return rc;
-    *t = (struct stop_trace){ .self = id, .k = l->k, .kept = l->kept };
+    *t = (struct stop_trace){
+        .self = id, .k = l->k, .kept = l->kept, .steps = l->steps ? l->steps : STOP_STEPS
+    };
     if (keep(t, &all) < t->k) /* too few rows */
         return OK;
     t->true_kth = t->kept[t->k - 1];

@@ -96,18 +96,19 @@ double stop_rule_recall(const struct stop_rule *, double score);
 
 /* 3. Learning */
 
-/* Rows searched for, and clusters scanned for each, at most. */
-enum { STOP_SAMPLE = 512, STOP_STEPS = 64 };
+/* Rows searched for, and clusters noted for each, at most: STOP_STEPS, or of an index of many small ones
+   STOP_STEPS_MOST. */
+enum { STOP_SAMPLE = 512, STOP_STEPS = 64, STOP_STEPS_MOST = 256 };
 
 /* What one search of the sample found, of the rows that count as answers. */
 struct stop_trace {
     uint64_t self; /* id of the row that is the query */
     size_t k;
     float true_kth;
-    float *kept; /* scratch, as many as the search's k */
-    size_t n;    /* steps */
-    double score[STOP_STEPS];
-    uint32_t found[STOP_STEPS]; /* answers no farther than true_kth, k at most */
+    float *kept;     /* scratch, as many as the search's k */
+    size_t n, steps; /* clusters noted, at most */
+    double score[STOP_STEPS_MOST];
+    uint32_t found[STOP_STEPS_MOST]; /* answers no farther than true_kth, k at most */
 };
 
 /* The distance of the k-th nearest, INFINITY until k are found, at distances or estimates as a search
@@ -118,8 +119,8 @@ float stop_trace_kth(struct stop_trace *, const struct topk *);
 bool stop_trace_note(struct stop_trace *, const struct topk *, double score);
 
 struct stop_learning {
-    /* Searches for the nearest of a row, one of the index's: scans the STOP_STEPS nearest clusters,
-       and notes each; or, where there is no trace, finds what it can. Sorts the answers. */
+    /* Searches for the nearest of a row, one of the index's: scans the nearest clusters, as many as the
+       trace's steps, and notes each; or, where there is no trace, finds what it can. Sorts the answers. */
     int (*search)(void *arg, const void *row, const struct topk *, struct stop_trace *);
     /* For stop_learn(): draws a row of the index, and its id, INDEX_NO_ID if there is none. The row is
        valid until the next is drawn. */
@@ -127,6 +128,7 @@ struct stop_learning {
     uint64_t stream; /* of the random numbers for it */
     void *arg;
     size_t k;     /* of searches for which the rule is learnt */
+    size_t steps; /* clusters noted, at most; 0: STOP_STEPS */
     size_t asked; /* of the searches for rows: several times as many, so that k of them count */
     struct stop_trace *traces;
     size_t n;                /* traces */

@@ -1,4 +1,6 @@
-/* record.c - records each call of a workload as an operation with fixed rows and ids. */
+/* record.c - records each call of a workload as an operation with fixed rows and ids.
+ *
+ * 1 one operation   2 rows   3 searches   4 transactions   5 operations that their options give */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +8,8 @@
 #include "src/core/checked.h"
 #include "src/core/mem.h"
 #include "src/workload/internal.h"
+
+/* 1. One operation */
 
 /* A longer workload is assumed to be an endless loop in the config. */
 #define OPS_MAX ((size_t)1000000)
@@ -80,6 +84,18 @@ int record_op_end(struct recorder *r, struct op *op, int rc, struct error *err)
     r->list->n++;
     return OK;
 }
+
+int record_outside(const struct recorder *r, struct error *err)
+{
+    if (!r->in_transaction)
+        return OK;
+    return fail(err, ERR_CONFIG,
+                "not allowed inside the transaction that began on line %d; call w:commit or "
+                "w:rollback first",
+                r->list->ops[r->begun_at].line);
+}
+
+/* 2. Rows */
 
 static void use_rows(struct recorder *r, struct op *op, struct view *rows)
 {
@@ -201,11 +217,57 @@ int record_update(struct recorder *r, const struct op_options *options, const st
     return record_op_end(r, op, rc, err);
 }
 
+/* 3. Searches, and the snapshots that they see */
+
+static const char *snapshot_name(const struct recorder *r, size_t i)
+{
+    return r->list->ops[r->now.past[i].snapshot - 1].name;
+}
+
+/* Its number in r->now.past; n_past: it is not held. */
+static size_t snapshot_of(const struct recorder *r, const char *name)
+{
+    size_t i = 0;
+
+    while (i < r->now.n_past && strcmp(snapshot_name(r, i), name) != 0)
+        i++;
+    return i;
+}
+
+/* Sets op->as_of to the snapshot of this name. */
+static int find_snapshot(const struct recorder *r, const char *name, struct op *op,
+                         struct error *err)
+{
+    const char *names[64];
+    const size_t found = snapshot_of(r, name);
+    size_t n = 0;
+
+    if (found < r->now.n_past) {
+        op->as_of = r->now.past[found].snapshot;
+        return OK;
+    }
+    for (; n < r->now.n_past && n < 64; n++)
+        names[n] = snapshot_name(r, n);
+    const struct hint_text hint = error_hint(name, names, n);
+    return fail(err, ERR_CONFIG, "no snapshot \"%s\" is held here%s", name,
+                *hint.text ? hint.text : "; call w:snapshot { name = ... } first");
+}
+
+/* The rows that a search sees: of snapshot `as_of`, or of the last commit if it is NULL. Sets op->as_of.
+   NULL: there is no such snapshot. */
+static const struct live_state *visible(struct recorder *r, const char *as_of, struct op *op,
+                                        struct error *err)
+{
+    if (!as_of)
+        return r->in_transaction ? &r->before : &r->now;
+    return find_snapshot(r, as_of, op, err) == OK ? live_state_of(&r->now, op) : NULL;
+}
+
 int record_ask(struct recorder *r, struct op *op, struct view *queries,
                const struct filter_spec *filter, const char *as_of, struct error *err)
 {
     int rc = record_check_space(r, queries, err);
-    const struct live_state *seen = rc ? NULL : record_visible(r, as_of, op, err);
+    const struct live_state *seen = rc ? NULL : visible(r, as_of, op, err);
     if (!seen)
         return err->code;
     if (!seen->live.n)
@@ -267,14 +329,73 @@ int record_cluster(struct recorder *r, const struct op_options *options, struct 
     return record_op_end(r, op, rc, err);
 }
 
+/* 4. Transactions
+
+   Inside one, the live set includes pending operations, so that each operation is checked against those
+   before it. Searches see a copy of the rows from before the transaction. A rollback restores everything
+   except the ids that rows were assigned. */
+
+static int begin(struct recorder *r, struct error *err)
+{
+    r->before_log_n = r->log_n;
+    r->before_log_head = r->log_head;
+    r->begun_at = r->list->n;
+    r->in_transaction = true;
+    return live_state_copy(&r->now, &r->before, err);
+}
+
+/* Rows that the transaction inserted, deleted or updated. */
+static size_t changed_rows(const struct recorder *r)
+{
+    size_t n = 0;
+
+    for (size_t i = r->begun_at; i < r->list->n; i++)
+        n += r->list->ops[i].pending ? r->list->ops[i].n : 0;
+    return n;
+}
+
+/* Of OP_COMMIT or OP_ROLLBACK. */
+static int end(struct recorder *r, struct op *op, struct error *err)
+{
+    if (!r->in_transaction)
+        return fail(err, ERR_CONFIG, "no transaction is open here; call w:begin first");
+    op->back = r->list->n - r->begun_at;
+    op->n = changed_rows(r);
+    r->in_transaction = false;
+    if (op->kind == OP_COMMIT) {
+        live_state_free(&r->before);
+        if (r->now.live.n > r->list->max_live)
+            r->list->max_live = r->now.live.n;
+        return OK;
+    }
+    live_state_replace(&r->now, &r->before);
+    r->log_n = r->before_log_n;
+    r->log_head = r->before_log_head;
+    for (size_t at = 0; at < r->log_n; at++)
+        r->born[r->log[at]] = at;
+    return live_state_grow(&r->now, err);
+}
+
+/* 5. Operations that their options give */
+
+static int check_snapshot(const struct recorder *r, const struct op *op, struct error *err)
+{
+    if (!r->now.live.n)
+        return fail(err, ERR_CONFIG, "no vector is live here; call w:insert first");
+    if (snapshot_of(r, op->name) < r->now.n_past)
+        return fail(err, ERR_CONFIG, "snapshot \"%s\" is held already; call w:release first",
+                    op->name);
+    return OK;
+}
+
 /* Whether the index may be replaced by one that was saved before. */
 static int check_replaced(const struct recorder *r, enum op_kind kind, struct error *err)
 {
-    if (r->n_snapshots)
+    if (r->now.n_past)
         return fail(err, ERR_CONFIG,
                     "snapshot \"%s\" is held of the index that this operation replaces; call "
                     "w:release first",
-                    r->snapshots[r->n_snapshots - 1].name);
+                    snapshot_name(r, r->now.n_past - 1));
     if (kind == OP_RELOAD && !r->saved)
         return fail(err, ERR_CONFIG, "nothing was saved yet; call w:save first");
     if (kind == OP_RELOAD && r->changed)
@@ -299,11 +420,11 @@ static int take_mark(struct recorder *r, struct op *op, struct error *err)
             return OK;
         case OP_RELOAD:
         case OP_RECOVER: return check_replaced(r, kind, err);
-        case OP_BEGIN: return record_begin(r, err);
+        case OP_BEGIN: return begin(r, err);
         case OP_COMMIT:
-        case OP_ROLLBACK: return record_end(r, op, err);
-        case OP_SNAPSHOT: return record_snapshot(r, op, err);
-        case OP_RELEASE: return record_release(r, op, err);
+        case OP_ROLLBACK: return end(r, op, err);
+        case OP_SNAPSHOT: return check_snapshot(r, op, err);
+        case OP_RELEASE: return find_snapshot(r, op->name, op, err);
         default: return OK;
     }
 }

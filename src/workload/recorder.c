@@ -1,6 +1,6 @@
-/* recorder.c - the state of the recorder: sources, transactions, and the end of the list.
+/* recorder.c - the state of the recorder, its sources, and the end of the list.
  *
- * 1 state   2 sources and spaces   3 transactions   4 the end */
+ * 1 state   2 sources and spaces   3 the end */
 #include "src/core/mem.h"
 #include "src/workload/internal.h"
 
@@ -50,9 +50,6 @@ void recorder_free(struct recorder *r)
         idmap_free(&r->pages[i]);
     }
     op_list_free(r->list);
-    for (size_t i = 0; i < r->n_snapshots; i++)
-        free(r->snapshots[i].name);
-    mem_free(NULL, r->snapshots);
     mem_free(NULL, r->pages);
     mem_free(NULL, r->born);
     live_state_free(&r->now);
@@ -187,29 +184,7 @@ int record_check_stored(struct recorder *r, const struct view *v, const struct o
                 name_of(r, v));
 }
 
-/* 3. Transactions */
-
-int record_outside(const struct recorder *r, struct error *err)
-{
-    if (!r->in_transaction)
-        return OK;
-    return fail(err, ERR_CONFIG,
-                "not allowed inside the transaction that began on line %d; call w:commit or "
-                "w:rollback first",
-                r->list->ops[r->begun_at].line);
-}
-
-static int not_begun(const struct recorder *r, struct error *err)
-{
-    if (!r->in_transaction)
-        return OK;
-    return fail(err, ERR_CONFIG,
-                "the workload ends inside the transaction that began on line %d, without w:commit "
-                "or w:rollback",
-                r->list->ops[r->begun_at].line);
-}
-
-/* 4. The end */
+/* 3. The end */
 
 int recorder_finish(struct recorder *r, struct op_list **out, struct error *err)
 {
@@ -221,7 +196,11 @@ int recorder_finish(struct recorder *r, struct op_list **out, struct error *err)
     else if (!r->list->dim)
         rc = fail(err, ERR_CONFIG, "no operation of the workload has vectors; begin with w:insert");
     else if (r->in_transaction)
-        rc = not_begun(r, err);
+        rc =
+            fail(err, ERR_CONFIG,
+                 "the workload ends inside the transaction that began on line %d, without w:commit "
+                 "or w:rollback",
+                 r->list->ops[r->begun_at].line);
     else
         rc = op_fields_widen(r->list) ? OK : record_no_memory(err);
     if (!rc) {

@@ -68,7 +68,7 @@ size_t record_selected_n(const struct id_selector *);
    longer live afterwards. */
 int record_choose(struct recorder *, const struct id_selector *, bool remove, uint64_t *ids,
                   struct error *);
-/* Sets op's filter; NULL: none. */
+/* Sets op's filter: by the spec, else, if it is NULL, by the operation's conditions on attributes. */
 int record_filter(struct recorder *, const struct filter_spec *, const struct live_state *seen,
                   struct op *, struct error *);
 

@@ -51,7 +51,6 @@ struct filter_spec {
     double fraction; /* 0 < fraction <= 1 of the live ids, at random */
     const uint64_t *ids;
     size_t n_ids;
-    const struct attribute_filter *where; /* ids whose attributes meet these conditions */
 };
 
 /* One field of inserted rows: the given values, uniform reals, or classes drawn by a Zipf law with

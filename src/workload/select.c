@@ -139,16 +139,15 @@ static int filter_by_ids(struct recorder *r, const struct filter_spec *a, uint64
     return OK;
 }
 
-static void filter_by_attributes(const struct attribute_filter *where,
-                                 const struct live_state *seen, uint64_t *bits)
+static void filter_by_attributes(const struct op *op, const struct live_state *seen, uint64_t *bits)
 {
     for (size_t id = 0; id < seen->live.n_ids; id++) {
         bool passes = live_has(&seen->live, id);
 
-        for (size_t i = 0; passes && i < where->n; i++) {
-            const struct attribute_condition *c = &where->conditions[i];
+        for (size_t i = 0; passes && i < op->n_where; i++) {
+            const struct attribute_condition *c = &op->where[i];
 
-            passes = index_attribute_meets(c, where->values,
+            passes = index_attribute_meets(c, op->where_values,
                                            c->field < seen->n_fields
                                                ? seen->attributes[id * seen->n_fields + c->field]
                                                : INDEX_ATTRIBUTE_NONE);
@@ -158,27 +157,13 @@ static void filter_by_attributes(const struct attribute_filter *where,
     }
 }
 
-/* Copies the conditions into the operation. */
-static int keep_where(const struct attribute_filter *where, struct op *op, struct error *err)
-{
-    for (size_t i = 0; i < where->n; i++)
-        op->n_where_values += where->conditions[i].n;
-    op->n_where = where->n;
-    op->where = malloc((op->n_where + 1) * sizeof *op->where);
-    op->where_values = malloc((op->n_where_values + 1) * sizeof *op->where_values);
-    if (!op->where || !op->where_values)
-        return record_no_memory(err);
-    memcpy(op->where, where->conditions, op->n_where * sizeof *op->where);
-    memcpy(op->where_values, where->values, op->n_where_values * sizeof *op->where_values);
-    return OK;
-}
-
 static int filter_into(struct recorder *r, const struct filter_spec *a,
-                       const struct live_state *seen, uint64_t *bits, struct error *err)
+                       const struct live_state *seen, const struct op *op, struct error *err)
 {
-    if (a->where)
-        filter_by_attributes(a->where, seen, bits);
-    return a->where          ? OK
+    uint64_t *bits = op->filter_bits;
+    if (!a)
+        filter_by_attributes(op, seen, bits);
+    return !a                ? OK
            : a->tag          ? filter_by_tag(r, a->tag, bits, err)
            : a->fraction > 0 ? filter_by_fraction(r, a->fraction, seen, bits, err)
                              : filter_by_ids(r, a, bits, err);
@@ -187,7 +172,7 @@ static int filter_into(struct recorder *r, const struct filter_spec *a,
 int record_filter(struct recorder *r, const struct filter_spec *a, const struct live_state *seen,
                   struct op *op, struct error *err)
 {
-    if (!a)
+    if (!a && !op->n_where)
         return OK;
     const size_t words = r->list->n_ids / 64 + 1;
     if (words * 8 > RECORD_BYTES_MAX - r->bytes)
@@ -198,14 +183,11 @@ int record_filter(struct recorder *r, const struct filter_spec *a, const struct 
     if (!op->filter_bits)
         return record_no_memory(err);
     op->filter_ids = r->list->n_ids;
-    int rc = a->where ? keep_where(a->where, op, err) : OK;
-    if (!rc)
-        rc = filter_into(r, a, seen, op->filter_bits, err);
+    const int rc = filter_into(r, a, seen, op, err);
     uint64_t any = 0;
     for (size_t i = 0; i < words; i++)
         any |= op->filter_bits[i] &= i <= seen->live.n_ids / 64 ? seen->live.bits[i] : 0;
     if (!rc && !any)
-        return fail(err, ERR_CONFIG, "%s: no live row passes the filter",
-                    a->where ? "where" : "filter");
+        return fail(err, ERR_CONFIG, "%s: no live row passes the filter", a ? "filter" : "where");
     return rc;
 }

@@ -54,9 +54,8 @@ int64_t lua_field_number(const struct field_table *, enum attribute_type);
    none. */
 const struct attribute_spec *lua_step_attributes(const struct fields *, size_t *n);
 
-/* where.c: reads where. false: there is none, and *allow is unchanged. The conditions stay on the
-   stack. */
-bool lua_step_where(const struct fields *, struct filter_spec *allow);
+/* where.c: reads where into the options, if it is given. The conditions stay on the stack. */
+void lua_step_where(const struct fields *, struct op_options *);
 
 /* set.c */
 int lua_w_set(lua_State *);

@@ -58,10 +58,10 @@ static int lua_w_search(lua_State *L)
     note.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
     struct view *queries = lua_step_view(&f, NULL);
     struct filter_spec allow;
-    bool filtered = lua_step_filter(&f, &allow);
+    const bool filtered = lua_step_filter(&f, &allow);
     if (filtered && fields_has(&f, "where"))
         fields_fail(&f, "where", "filter and where are both given; use one of them");
-    filtered |= lua_step_where(&f, &allow);
+    lua_step_where(&f, &note);
     return lua_step_end(&f, record_search(lua_recorder(L), &note, queries, filtered ? &allow : NULL,
                                           script_error(L)));
 }

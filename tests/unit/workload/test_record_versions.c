@@ -113,11 +113,14 @@ static uint64_t allowed(struct workload *w, const char *as_of, uint32_t field)
 {
     static const int64_t values[] = { 1, 2 };
     const struct attribute_condition range = { field, INDEX_ATTRIBUTE_RANGE, 0, 2 };
-    const struct attribute_filter where = { &range, 1, values };
-    const struct filter_spec filter = { .where = &where };
-    const struct op_options note = { .snapshot = as_of, .k = 1 };
+    const struct op_options note = { .snapshot = as_of,
+                                     .k = 1,
+                                     .where = &range,
+                                     .n_where = 1,
+                                     .where_values = values,
+                                     .n_where_values = 2 };
     const struct op_list *list = recorder_list(w->recorder);
-    workload_search_with(w, note, &filter);
+    workload_search_with(w, note, NULL);
     return list->ops[list->n - 1].filter_bits[0];
 }
 

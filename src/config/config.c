@@ -284,8 +284,11 @@ static void read_methods(const struct fields *f, struct experiment *ex)
     ex->methods = script_keep_items(L, n, sizeof *ex->methods);
     for (size_t i = 1; i <= n; i++) {
         lua_rawgeti(L, list.at, (lua_Integer)i);
-        struct method_spec *spec = lua_method_take(L, -1);
-        if (!spec)
+        const struct method_spec *spec = luaL_testudata(L, -1, LUA_METHOD_NAME);
+        bool again = false;
+        for (size_t j = 0; spec && j < ex->n_methods; j++)
+            again |= ex->methods[j].params == spec->params;
+        if (!spec || again)
             fields_fail(f, "methods",
                         "\"methods\"[%zu] must be a method { ... } of its own, not %s", i,
                         script_shown(L, -1));
@@ -361,6 +364,7 @@ static void script_free(struct script *s)
     free(s->files);
     free(s->option_names);
     json_decref(s->other_files);
+    json_decref(s->kept);
     free(s);
 }
 
@@ -410,10 +414,6 @@ void experiment_free(struct experiment *ex)
 {
     if (!ex)
         return;
-    for (size_t i = 0; i < ex->n_methods; i++)
-        lua_method_free(&ex->methods[i]);
-    for (size_t i = 0; i < ex->n_compare; i++)
-        json_decref(ex->compare[i].tags);
     json_decref(ex->compared);
     script_free(ex->script);
     op_list_free(ex->ops);

@@ -51,22 +51,18 @@ static void check_axis(const struct fields *f, const char *key, json_t *axis)
         json_string_set(axis, renamed);
 }
 
-json_t *lua_strings(const struct fields *f, const char *key, const char **wrong)
+json_t *lua_strings(const struct fields *f, const char *key, const char *shape)
 {
     lua_State *L = f->L;
-    json_t *list = script_made(L, json_array());
+    json_t *list = script_keep_json(L, json_array());
     const bool many = fields_push(f, key) == LUA_TTABLE && lua_rawlen(L, -1) > 0;
     const size_t n = many ? (size_t)lua_rawlen(L, -1) : 1;
-    for (size_t i = 1; list && i <= n; i++) {
+    for (size_t i = 1; i <= n; i++) {
         if (many)
             lua_rawgeti(L, -1, (lua_Integer)i);
-        if (lua_type(L, -1) == LUA_TSTRING) {
-            json_array_append_new(list, json_string(lua_tostring(L, -1)));
-        } else {
-            *wrong = script_shown(L, -1);
-            json_decref(list);
-            list = NULL;
-        }
+        if (lua_type(L, -1) != LUA_TSTRING)
+            fields_fail(f, key, "\"%s\" must be %s, not %s", key, shape, script_shown(L, -1));
+        json_array_append_new(list, json_string(lua_tostring(L, -1)));
         if (many)
             lua_pop(L, 1);
     }
@@ -77,11 +73,8 @@ json_t *lua_strings(const struct fields *f, const char *key, const char **wrong)
 /* Reads a string or a list of strings into `to`; axis: checks each as an axis. */
 static void read_texts(const struct fields *f, const char *key, json_t *to, bool axis)
 {
-    const char *wrong;
-    json_t *list = lua_strings(f, key, &wrong);
-    if (!list)
-        fields_fail(f, key, "\"%s\" must be a string or a list of strings, not %s", key, wrong);
-    json_object_set_new(to, key, list);
+    json_t *list = lua_strings(f, key, "a string or a list of strings");
+    json_object_set(to, key, list);
     for (size_t i = 0; axis && i < json_array_size(list); i++)
         check_axis(f, key, json_array_get(list, i));
     if (fields_push(f, key) != LUA_TTABLE)

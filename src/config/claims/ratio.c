@@ -69,20 +69,6 @@ static const char *read_label(const struct fields *f, int position)
     return script_kept(f->L, lua_gettop(f->L) - 1);
 }
 
-/* Reads a tag or a list of tags; NULL: none given. script_check_names() checks that they exist. */
-static json_t *read_tags(const struct fields *f)
-{
-    if (!fields_has(f, "tags"))
-        return NULL;
-    const char *wrong;
-    json_t *tags = lua_strings(f, "tags", &wrong);
-    if (!tags)
-        fields_fail(f, "tags",
-                    "\"tags\" must be a tag or a list of tags, as in tags = { \"drift\", "
-                    "\"insert#5\" }");
-    return tags;
-}
-
 static bool is_pair(const struct comparison *x, const char *a, const char *b)
 {
     return strcmp(x->a, a) == 0 && strcmp(x->b, b) == 0;
@@ -100,7 +86,6 @@ static void check_twice(const struct fields *f, const struct experiment *ex,
                 c->a, c->b);
 }
 
-/* Counts the pair before it is read, so that it is freed after an error. */
 static void read_pair(const struct fields *f, struct experiment *ex)
 {
     fields_only(f, CALL_COMPARE, 2);
@@ -113,7 +98,9 @@ static void read_pair(const struct fields *f, struct experiment *ex)
             f->L, f->call, ERR_CONFIG,
             "compare: \"%s\" is compared with itself; give the same method a second label", c->a);
     check_twice(f, ex, c);
-    c->tags = read_tags(f);
+    if (fields_has(f, "tags")) /* script_check_names() checks that they exist */
+        c->tags = lua_strings(f, "tags",
+                              "a tag or a list of tags, as in tags = { \"drift\", \"insert#5\" }");
     c->single = fields_bool(f, "single", false);
     c->until = fields_real(f, "within", default_until, 0.0001, 10);
     c->budget_s = fields_real(f, "budget", default_budget_s, 0.001, 1e6);

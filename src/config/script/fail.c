@@ -83,6 +83,16 @@ void *script_keep_items(lua_State *L, size_t n, size_t size)
     return memset(items, 0, n * size);
 }
 
+json_t *script_keep_json(lua_State *L, json_t *take)
+{
+    struct script *s = script_of(L);
+    if (!s->kept)
+        s->kept = json_array();
+    if (json_array_append_new(s->kept, take))
+        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    return take;
+}
+
 const char *script_hint(lua_State *L, const char *given, const char *const *names, size_t n)
 {
     const struct hint_text hint = error_hint(given, names, n);

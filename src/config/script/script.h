@@ -60,6 +60,7 @@ struct script {
     size_t n_options;
     /* object: path -> sha256 of the files read other than `files` and data sets */
     json_t *other_files;
+    json_t *kept; /* array: values of script_keep_json() */
     struct rng rng;
 };
 

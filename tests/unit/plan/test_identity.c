@@ -8,7 +8,6 @@
 #include "src/cli/methods.h"
 #include "src/data/files/sha256.h"
 #include "src/plan/key.h"
-#include "src/plan/loaded.h"
 #include "tests/support/tiny_workload.h"
 
 /* ---- every field of struct op */

@@ -66,69 +66,6 @@ static int cross(const json_t *axes, json_t **out, struct error *err)
     return rc;
 }
 
-/* Sets the values whose names are in the table; ignores the others. */
-static int set_values(const struct param *table, void *out, const json_t *values, const char *owner,
-                      struct error *err)
-{
-    const char *key;
-    json_t *value;
-    int rc = OK;
-    json_object_foreach((json_t *)(uintptr_t)values, key, value)
-        if (!rc && param_find(table, key))
-            rc = param_set(table, out, key, json_param_value(value), owner, err);
-    return rc;
-}
-
-/* *out: a new struct with the defaults, then overwritten by each set of values in order, of which
-   any may be NULL; NULL if the table is empty. */
-static int fill(const struct param *table, size_t bytes, const json_t *const sets[3],
-                const char *owner, void **out, struct error *err)
-{
-    *out = NULL;
-    if (!bytes)
-        return OK;
-    *out = calloc(1, bytes);
-    if (!*out)
-        return no_memory(err);
-    param_defaults(table, *out);
-    int rc = OK;
-    for (size_t i = 0; !rc && i < 3; i++)
-        rc = set_values(table, *out, sets[i], owner, err);
-    return rc;
-}
-
-/* The options of the method that this one contains, as the text option that is for them. */
-static int fill_contained(const struct method_spec *m, bool knobs, const json_t *const sets[3],
-                          void *out, struct error *err)
-{
-    const struct param *own = knobs ? m->ops->knobs : m->ops->params;
-    const struct param *table = !m->of ? NULL : knobs ? m->of->knobs : m->of->params;
-    const char *name = knobs ? "of_knobs" : "of_params";
-    json_t *values = json_object();
-    const char *key;
-    json_t *value;
-    for (size_t i = 0; i < 3; i++)
-        json_object_foreach((json_t *)(uintptr_t)sets[i], key, value)
-            if (!param_find(own, key) && param_find(table, key))
-                json_object_set(values, key, value);
-    char *text = name_values(values);
-    int rc = values && text ? OK : no_memory(err);
-    if (rc == OK && json_object_size(values) > 0)
-        rc = param_set(own, out, name, (struct param_value){ VALUE_TEXT, 0, false, text },
-                       m->ops->name, err);
-    json_decref(values);
-    free(text);
-    return rc;
-}
-
-static json_t *values_json(const struct param *table, const void *values)
-{
-    json_t *json = json_object();
-    for (const struct param *p = table; values && p && p->name; p++)
-        json_object_set_new(json, p->name, json_of_param(p, values));
-    return json;
-}
-
 /* 2. Cells */
 
 /* One build of a method: a setting of its grid, and an ablation or none. */
@@ -153,17 +90,44 @@ static char *point_name(const struct build *b, const json_t *sweep)
     return strdup(text);
 }
 
-/* *out: the parameters or knobs, given and varied. */
+/* *out: the parameters or knobs, given and varied, and else the defaults; NULL: the method has none.
+   *shown: the same as JSON. Those of a method that this one contains are a text option of this one. */
 static int fill_options(const struct build *b, bool knobs, const json_t *varied, void **out,
-                        struct error *err)
+                        json_t **shown, struct error *err)
 {
     const struct method_spec *m = b->method;
-    const json_t *sets[3] = { knobs ? m->knobs : m->params, varied, b->changes };
+    const struct param *table = knobs ? m->ops->knobs : m->ops->params;
+    const struct param *inner = !m->of ? NULL : knobs ? m->of->knobs : m->of->params;
+    const size_t bytes = knobs ? m->ops->knobs_bytes : m->ops->params_bytes;
+    json_t *values = json_copy(knobs ? m->knobs : m->params), *contained = json_object(), *value;
+    const char *key;
     char owner[100];
     (void)snprintf(owner, sizeof owner, "method \"%s\"", m->ops->name);
-    const int rc = knobs ? fill(m->ops->knobs, m->ops->knobs_bytes, sets, owner, out, err)
-                         : fill(m->ops->params, m->ops->params_bytes, sets, owner, out, err);
-    return rc || !m->of ? rc : fill_contained(m, knobs, sets, *out, err);
+    json_object_update(values, (json_t *)(uintptr_t)varied);
+    json_object_update(values, (json_t *)(uintptr_t)b->changes);
+    *out = bytes ? calloc(1, bytes) : NULL;
+    *shown = json_object();
+    int rc = values && contained && *shown && (*out || !bytes) ? OK : no_memory(err);
+    if (*out)
+        param_defaults(table, *out);
+    json_object_foreach(values, key, value) {
+        if (!rc && *out && param_find(table, key))
+            rc = param_set(table, *out, key, json_param_value(value), owner, err);
+        else if (param_find(inner, key))
+            json_object_set(contained, key, value);
+    }
+    if (!rc && json_object_size(contained) > 0) {
+        char *text = name_values(contained);
+        const struct param_value of = { VALUE_TEXT, 0, false, text };
+        rc = text ? param_set(table, *out, knobs ? "of_knobs" : "of_params", of, owner, err)
+                  : no_memory(err);
+        free(text);
+    }
+    for (const struct param *p = table; !rc && *out && p->name; p++)
+        json_object_set_new(*shown, p->name, json_of_param(p, *out));
+    json_decref(values);
+    json_decref(contained);
+    return rc;
 }
 
 static int make_points(struct cell *c, const struct build *b, const json_t *sweep,
@@ -175,12 +139,11 @@ static int make_points(struct cell *c, const struct build *b, const json_t *swee
     for (c->n_points = 0; c->n_points < json_array_size(sweep);) {
         const json_t *s = json_array_get(sweep, c->n_points);
         struct point *p = &c->points[c->n_points++];
-        const int rc = fill_options(b, true, s, &p->knobs, err);
+        const int rc = fill_options(b, true, s, &p->knobs, &p->knobs_json, err);
         if (rc)
             return rc;
-        p->knobs_json = values_json(b->method->ops->knobs, p->knobs);
         p->name = point_name(b, s);
-        if (!p->knobs_json || !p->name)
+        if (!p->name)
             return no_memory(err);
     }
     return OK;
@@ -219,11 +182,8 @@ static int make_cell(struct cell *c, const struct experiment *ex, const struct b
     c->repeat = repeat;
     c->seed = ex->seed + repeat % ex->seeds;
     choose_element(c, ex->ops);
-    const int rc = fill_options(b, false, b->grid, &c->params, err);
-    if (rc)
-        return rc;
-    c->params_json = values_json(b->method->ops->params, c->params);
-    return c->params_json ? make_points(c, b, sweep, err) : no_memory(err);
+    const int rc = fill_options(b, false, b->grid, &c->params, &c->params_json, err);
+    return rc ? rc : make_points(c, b, sweep, err);
 }
 
 static void cell_free(struct cell *c)

@@ -388,19 +388,6 @@ static int check_points(const struct plan *plan, const struct experiment *ex,
 
 /* 5. The plan */
 
-/* An upper estimate of distances: one full scan per query for each point of each cell. */
-static double estimate(const struct plan *plan, const struct op_list *list)
-{
-    double scans = 0;
-    for (size_t i = 0; i < list->n; i++)
-        if (op_info(list->ops[i].kind)->flags & OP_AT_POINTS)
-            scans += (double)list->ops[i].n * (double)list->ops[i].live_after;
-    double points = 1;
-    for (size_t i = 0; i < plan->n; i++)
-        points += plan->cells[i].unsupported ? 0 : (double)plan->cells[i].n_points;
-    return scans * points;
-}
-
 static int fill_plan(struct plan *plan, const struct experiment *ex, const struct run_options *o,
                      struct error *err)
 {
@@ -423,7 +410,6 @@ int plan_make(struct plan *plan, const struct experiment *ex, const struct run_o
         plan_free(plan);
         return rc;
     }
-    plan->estimated_distances = estimate(plan, ex->ops);
     shuffle(plan, ex->seed);
     return OK;
 }

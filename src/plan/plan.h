@@ -37,7 +37,6 @@ struct plan {
     /* in order of execution: repeats outermost, cells shuffled by the seed within each */
     struct cell *cells;
     size_t n, capacity;
-    double estimated_distances; /* rough, for `check` */
 };
 
 /* Makes the cells and their keys. The plan refers to the experiment. ERR_CONFIG, ERR_NO_MEMORY. */

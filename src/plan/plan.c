@@ -296,48 +296,34 @@ static void shuffle(struct plan *plan, uint64_t seed)
     }
 }
 
-/* 4. Labels that the config's `paper` and `compare` name must exist, unless --set has changed the
-   axes or --only has removed methods. */
-/* Writes points that the label has, of its first build: "; it has "divf[nprobe=2]", ...". */
-static void points_text(const struct plan *plan, const char *wanted_label, char *text, size_t bytes)
-{
-    enum { NAMED = 4 };
-    const size_t length = strcspn(wanted_label, "[");
-    const struct cell *first = NULL;
-    for (size_t c = 0; c < plan->n; c++) {
-        const struct cell *cell = &plan->cells[c];
-        if (strncmp(cell->method->label, wanted_label, length) == 0 &&
-            cell->method->label[length] == '\0' && (!first || cell->number < first->number))
-            first = cell;
-    }
-    text[0] = '\0';
-    for (size_t p = 0; first && p < first->n_points && p < NAMED; p++) {
-        char label[NAME_BYTES * 2];
-        plan_label(first, p, label, sizeof label);
-        append_text(text, bytes, ", ", "%s\"%s\"", p ? "" : "; it has ", label);
-    }
-}
+/* 4. Points that the config's `paper` and `compare` name must exist, unless --set has changed the
+   axes or --only has removed methods. That a method has the label is checked before. */
 
 static int check_point(const struct plan *plan, const struct experiment *ex, const char *what,
-                       int line, const char *wanted_label, struct error *err)
+                       int line, const char *wanted, struct error *err)
 {
-    char nearest[NAME_BYTES * 2] = "";
-    for (size_t c = 0; c < plan->n; c++)
-        for (size_t p = 0; p < plan->cells[c].n_points; p++) {
+    enum { NAMED = 4 };
+    const size_t length = strcspn(wanted, "[");
+    char nearest[NAME_BYTES * 2] = "", points[400] = "";
+    size_t named = 0;
+    for (const struct cell *c = plan->cells; c < plan->cells + plan->n; c++)
+        for (size_t p = 0; p < c->n_points && c->repeat == 0; p++) {
             char label[NAME_BYTES * 2];
             const char *const both[2] = { nearest, label };
-            plan_label(&plan->cells[c], p, label, sizeof label);
-            if (strcmp(label, wanted_label) == 0)
+            plan_label(c, p, label, sizeof label);
+            if (strcmp(label, wanted) == 0)
                 return OK;
-            if (error_near(wanted_label, both, 2) == label)
+            if (strncmp(c->method->label, wanted, length) != 0 || c->method->label[length])
+                continue;
+            if (error_near(wanted, both, 2) == label)
                 memcpy(nearest, label, sizeof nearest);
+            if (named++ < NAMED)
+                append_text(points, sizeof points, ", ", "\"%s\"", label);
         }
     const char *const one = nearest;
-    const struct hint_text hint = error_hint(wanted_label, &one, 1);
-    char points[400];
-    points_text(plan, wanted_label, points, sizeof points);
-    return fail(err, ERR_CONFIG, "%s:%d: %s: no cell has a point \"%s\"%s", ex->config_path, line,
-                what, wanted_label, *hint.text ? hint.text : points);
+    const struct hint_text hint = error_hint(wanted, &one, 1);
+    return fail(err, ERR_CONFIG, "%s:%d: %s: no cell has a point \"%s\"%s%s", ex->config_path, line,
+                what, wanted, *hint.text ? hint.text : "; it has ", *hint.text ? "" : points);
 }
 
 /* Of the points that a figure's `where` names, one at least must be a cell's. */

@@ -11,51 +11,7 @@ static const double default_until = 0.03, default_budget_s = 60;
 /* 1. compare = { "LABEL A", "LABEL B", within = .03, budget = 60 }, or a list of such. Results have
    `within` as `until`, which Lua reserves. */
 
-/* Pushes how the method's points are called: "divf[nprobe=VALUE,soft_k=VALUE]". */
-static const char *push_shape(lua_State *L, const struct method_spec *m)
-{
-    json_t *axes = json_sorted(m->grid, m->sweep), *values;
-    const char *name;
-    char before = '[';
-    luaL_Buffer text;
-
-    luaL_buffinit(L, &text);
-    luaL_addstring(&text, m->label);
-    json_object_foreach(axes, name, values) {
-        luaL_addchar(&text, before);
-        luaL_addstring(&text, name);
-        luaL_addstring(&text, "=VALUE");
-        before = ',';
-    }
-    json_decref(axes);
-    luaL_addchar(&text, ']');
-    luaL_pushresult(&text);
-    return lua_tostring(L, -1);
-}
-
-/* Checks that the label names one point: LABEL[point] for a method with a sweep or a grid, LABEL
-   alone for one without points. */
-static void check_point(const struct fields *f, struct script_place at, const char *label)
-{
-    const struct experiment *ex = script_of(f->L)->experiment;
-    const size_t number = lua_method_of(ex, label);
-    const char *point = label + strcspn(label, "[");
-    if (number == ex->n_methods)
-        return;
-    /* Without sweep and grid, the label alone is the method without ablation. */
-    const struct method_spec *m = &ex->methods[number];
-    const bool several = json_object_size(m->sweep) + json_object_size(m->grid) > 0;
-    const bool points = several || json_object_size(m->ablations) > 0;
-    if (several && !*point)
-        script_fail_at(f->L, at, ERR_CONFIG,
-                       "compare: \"%s\" has several points; name one, as \"%s\"", label,
-                       push_shape(f->L, m));
-    if (!points && *point)
-        script_fail_at(f->L, at, ERR_CONFIG, "compare: \"%s\" has no points: leave out \"%s\"",
-                       m->label, point);
-}
-
-/* Reads and checks the label at a position. */
+/* Reads the label at a position, LABEL or LABEL[point]. The plan checks that it has such a point. */
 static const char *read_label(const struct fields *f, int position)
 {
     static const char shape[] =
@@ -65,7 +21,6 @@ static const char *read_label(const struct fields *f, int position)
         script_fail_at(f->L, f->call, ERR_CONFIG, "%s, not %s", shape, script_shown(f->L, -1));
     const char *label = lua_tostring(f->L, -1);
     lua_check_label(f->L, f->call, "compare", label);
-    check_point(f, f->call, label);
     return script_kept(f->L, lua_gettop(f->L) - 1);
 }
 

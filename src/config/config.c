@@ -9,9 +9,7 @@
 #include "src/config/claims/claims.h"
 #include "src/config/data/data.h"
 #include "src/config/methods/methods.h"
-#include "src/config/script/bounds.h"
 #include "src/config/script/fields.h"
-#include "src/config/script/require.h"
 #include "src/config/workload/workload.h"
 
 enum { METHODS_MAX = 1000, NAME_BYTES_MAX = 100 };
@@ -339,14 +337,6 @@ static int lua_experiment(lua_State *L)
     return 0;
 }
 
-static void register_experiment(struct script *s)
-{
-    script_global(s, CALL_EXPERIMENT, lua_experiment);
-    script_global(s, CALL_OPTION, lua_option);
-    lua_pushboolean(s->L, s->options->quick);
-    lua_setglobal(s->L, lua_call_name(CALL_QUICK));
-}
-
 /* The whole config */
 
 static void script_free(struct script *s)
@@ -370,15 +360,23 @@ static void script_free(struct script *s)
 
 static int register_all(lua_State *L)
 {
+    static const struct {
+        enum lua_call call;
+        lua_CFunction function;
+    } globals[] = {
+        { CALL_DATASET, lua_dataset },     { CALL_FILE, lua_file },
+        { CALL_SYNTHETIC, lua_synthetic }, { CALL_HASHES, lua_hashes },
+        { CALL_METHOD, lua_method },       { CALL_EXPERIMENT, lua_experiment },
+        { CALL_OPTION, lua_option },       { CALL_REQUIRE, script_require },
+    };
     struct script *s = script_of(L);
     script_open_libraries(L);
     lua_view_register(s);
-    lua_data_register(s);
-    lua_synthetic_register(s);
-    lua_hashes_register(s);
-    lua_method_register(s);
     lua_workload_register(s);
-    register_experiment(s);
+    for (size_t i = 0; i < sizeof globals / sizeof *globals; i++)
+        lua_register(L, lua_call_name(globals[i].call), globals[i].function);
+    lua_pushboolean(L, s->options->quick);
+    lua_setglobal(L, lua_call_name(CALL_QUICK));
     script_refuse_unknown_globals(L);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* data.c - dataset "NAME" and file "PATH", and the queries and other parts of data sets. */
+/* data.c - views as Lua objects; dataset "NAME" and file "PATH", and the queries and other parts of data
+ * sets. */
 #include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
@@ -6,15 +7,49 @@
 #include <string.h>
 
 #include "src/config/data/internal.h"
-#include "src/config/script/bounds.h"
 #include "src/config/script/fields.h"
-#include "src/config/script/require.h"
 #include "src/data/fetch/cache.h"
 #include "src/data/files/file.h"
 #include "src/data/synthetic/synthetic.h"
 
+#define VIEWS_BYTES_MAX ((size_t)4 << 30)
 enum { SETS_MAX = 1000, PATH_QUERIES = 0, PATH_TIME, PATH_LABEL };
 static const char *const path_parts[3] = { "query", "time", "label" };
+
+/* Views as Lua objects: created, found on the stack, their memory limited */
+
+struct lua_view *lua_view_at(lua_State *L, int index)
+{
+    return luaL_testudata(L, index, VIEW_NAME);
+}
+
+void lua_view_reserve(lua_State *L, size_t bytes)
+{
+    const struct script *s = script_of(L);
+    script_charge(L, 0);
+    /* Lua counts only the handle of a view, so it collects unused views late. */
+    if (bytes > VIEWS_BYTES_MAX - s->view_bytes)
+        lua_gc(L, LUA_GCCOLLECT);
+    if (bytes > VIEWS_BYTES_MAX - s->view_bytes)
+        script_fail(L, ERR_CONFIG,
+                    "the views of this config take more than %zu MiB; ranges of rows take none, "
+                    "shuffled and sampled views 8 bytes per row",
+                    VIEWS_BYTES_MAX >> 20);
+}
+
+void lua_view_push(lua_State *L, struct view *take, struct data_set *set)
+{
+    if (!take)
+        script_fail(L, ERR_NO_MEMORY, "out of memory for a view");
+    struct lua_view *v = lua_newuserdatauv(L, sizeof *v, 0);
+    *v = (struct lua_view){ .set = set };
+    luaL_setmetatable(L, VIEW_NAME);
+    v->view = take;
+    v->bytes = view_bytes(take);
+    script_of(L)->view_bytes += v->bytes;
+}
+
+/* Data sets and their sources */
 
 struct data_set *lua_set_new(lua_State *L, const char *name)
 {
@@ -179,7 +214,7 @@ static void check_part(lua_State *L, const struct data_set *set, const char *par
                     script_hint(L, part, names, n));
 }
 
-static int lua_dataset(lua_State *L)
+int lua_dataset(lua_State *L)
 {
     struct script *s = script_of(L);
     const char *name;
@@ -287,7 +322,7 @@ static struct source *open_path(lua_State *L, struct script_place at, const char
     return source;
 }
 
-static int lua_file(lua_State *L)
+int lua_file(lua_State *L)
 {
     const char *name;
     const struct fields f =
@@ -438,10 +473,4 @@ const struct source *lua_data_part(lua_State *L, struct data_set *set, const cha
                     set->synthetic ? ""
                                    : "; file { PATH, time = ..., label = ... } names their files");
     return part;
-}
-
-void lua_data_register(struct script *s)
-{
-    script_global(s, CALL_DATASET, lua_dataset);
-    script_global(s, CALL_FILE, lua_file);
 }

@@ -33,10 +33,12 @@ struct lua_view {
     size_t bytes;         /* its part of script.view_bytes */
 };
 
-void lua_data_register(struct script *);      /* dataset, file */
-void lua_synthetic_register(struct script *); /* synthetic */
-void lua_hashes_register(struct script *);    /* hashes */
-void lua_view_register(struct script *);      /* the metatable of views */
+/* The globals of these names. */
+int lua_dataset(lua_State *);
+int lua_file(lua_State *);
+int lua_synthetic(lua_State *);
+int lua_hashes(lua_State *);
+void lua_view_register(struct script *); /* the metatable of views */
 
 /* Pushes a view and takes over its reference. NULL raises ERR_NO_MEMORY. */
 void lua_view_push(lua_State *, struct view *take, struct data_set *);

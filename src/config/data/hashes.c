@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "src/config/data/data.h"
-#include "src/config/script/bounds.h"
 #include "src/config/script/fields.h"
 #include "src/core/append_text.h"
 #include "src/data/image_hash.h"
@@ -51,7 +50,7 @@ static void title_of(lua_State *L, enum image_hash kind, const struct view *v, c
     }
 }
 
-static int lua_hashes(lua_State *L)
+int lua_hashes(lua_State *L)
 {
     const char *kinds[IMAGE_HASHES + 1] = { NULL };
     for (int i = 0; i < IMAGE_HASHES; i++)
@@ -70,9 +69,4 @@ static int lua_hashes(lua_State *L)
         script_raise(L, f.call, "hashes");
     lua_data_push(L, source, title);
     return 1;
-}
-
-void lua_hashes_register(struct script *s)
-{
-    script_global(s, CALL_HASHES, lua_hashes);
 }

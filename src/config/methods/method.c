@@ -303,7 +303,7 @@ static void read_spec(const struct fields *f, struct method_spec *m)
     read_policies(f, m);
 }
 
-static int lua_method(lua_State *L)
+int lua_method(lua_State *L)
 {
     const struct script *s = script_of(L);
     struct fields f = fields_open(L, 1, "method");
@@ -319,19 +319,14 @@ static int lua_method(lua_State *L)
     fields_only(&f, CALL_METHOD, 1);
     struct method_spec *m = lua_newuserdatauv(L, sizeof *m, 0);
     *m = (struct method_spec){ .ops = ops, .line = f.call.line };
-    luaL_setmetatable(L, LUA_METHOD_NAME);
+    if (luaL_newmetatable(L, LUA_METHOD_NAME)) {
+        lua_pushliteral(L, "method");
+        lua_setfield(L, -2, "__metatable");
+    }
+    lua_setmetatable(L, -2);
     const int made = lua_gettop(L);
     m->name = script_keep(L, name);
     read_spec(&f, m);
     lua_pushvalue(L, made);
     return 1;
-}
-
-void lua_method_register(struct script *s)
-{
-    luaL_newmetatable(s->L, LUA_METHOD_NAME);
-    lua_pushliteral(s->L, "method");
-    lua_setfield(s->L, -2, "__metatable");
-    lua_pop(s->L, 1);
-    script_global(s, CALL_METHOD, lua_method);
 }

@@ -6,7 +6,7 @@
 #include "src/config/script/script.h"
 
 #define LUA_METHOD_NAME "driftline.method" /* a userdata with a struct method_spec */
-void lua_method_register(struct script *); /* method */
+int lua_method(lua_State *);               /* the global `method` */
 /* Applies --set METHOD.option and LABEL.option, and marks them used. */
 void lua_method_overrides(lua_State *, struct method_spec *);
 

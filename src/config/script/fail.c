@@ -1,5 +1,4 @@
 /* fail.c - raises an error of a config: FILE:LINE of the running Lua, and one sentence. */
-#include "src/config/script/fail.h"
 
 #include <stdarg.h>
 #include <stdio.h>

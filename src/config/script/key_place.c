@@ -2,7 +2,6 @@
  * the lines of calls only. */
 #include <string.h>
 
-#include "src/config/script/fail.h"
 #include "src/config/script/script.h"
 
 struct key_scan {

@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/config/script/bounds.h"
-#include "src/config/script/fail.h"
-#include "src/config/script/require.h"
 #include "src/config/script/script.h"
 
 /* Calls the wrapped function, the first upvalue, with the same arguments. */
@@ -314,5 +311,4 @@ void script_open_libraries(lua_State *L)
         lua_pop(L, 1);
     }
     order_pairs(L);
-    lua_register(L, lua_call_name(CALL_REQUIRE), script_require);
 }

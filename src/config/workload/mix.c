@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "src/config/data/data.h"
-#include "src/config/script/require.h"
 #include "src/config/workload/internal.h"
 
 static const char *const arrival_names[] = { "constant", "poisson", "burst", NULL };

@@ -14,8 +14,6 @@
 #include <string.h>
 
 #include "src/config/data/data.h"
-#include "src/config/script/bounds.h"
-#include "src/config/script/require.h"
 #include "src/config/workload/internal.h"
 #include "src/data/runbook.h"
 

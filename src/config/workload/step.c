@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "src/config/data/data.h"
-#include "src/config/script/bounds.h"
 #include "src/config/workload/internal.h"
 
 enum { TAG_BYTES_MAX = 60 };

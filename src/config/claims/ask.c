@@ -23,12 +23,15 @@ struct claim_context { /* the claim whose function runs */
     char missed[200]; /* the first result requested that does not exist */
 };
 
-/* r(label, metric), and r.most(label, metric) where the second upvalue is true */
+/* r(label, metric), as the metamethod __call of r, and r.most(label, metric) where the second upvalue is
+   true. */
 static int ask_result(lua_State *L)
 {
     struct claim_context *a = lua_touserdata(L, lua_upvalueindex(1));
     const bool most = lua_toboolean(L, lua_upvalueindex(2));
     const char *call = most ? "r.most" : "r";
+    if (!most)
+        lua_remove(L, 1); /* r itself */
     if (lua_type(L, 1) != LUA_TSTRING || lua_type(L, 2) != LUA_TSTRING)
         script_fail(L, ERR_CONFIG,
                     "%s(label, metric) takes two strings, as in %s(\"flat\", \"recall@10/search\")",
@@ -87,11 +90,28 @@ static void doubt_answer(const struct claim_context *a, const struct claim *c,
              ex->config_path, c->line);
 }
 
-static void push_ask(lua_State *L, struct claim_context *a, bool most)
+/* Sets the function `name` of the table on top: ask_result(). */
+static void set_ask(lua_State *L, struct claim_context *a, const char *name)
 {
     lua_pushlightuserdata(L, a);
-    lua_pushboolean(L, most);
+    lua_pushboolean(L, strcmp(name, "most") == 0);
     lua_pushcclosure(L, ask_result, 2);
+    lua_setfield(L, -2, name);
+}
+
+/* Pushes r: a table that can be called. */
+static void push_r(lua_State *L, struct claim_context *a)
+{
+    lua_createtable(L, 0, 2);
+    set_ask(L, a, "most");
+    lua_pushlightuserdata(L, a->values);
+    lua_pushcclosure(L, lua_ask_ratio, 1);
+    lua_setfield(L, -2, "ratio");
+    lua_createtable(L, 0, 2);
+    set_ask(L, a, "__call");
+    lua_pushliteral(L, "r");
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
 }
 
 static json_t *ask_claim(struct experiment *ex, const struct claim *c, struct claim_context *a)
@@ -102,10 +122,7 @@ static json_t *ask_claim(struct experiment *ex, const struct claim *c, struct cl
     a->values = json_object();
     *a->missed = '\0';
     lua_rawgeti(s->L, LUA_REGISTRYINDEX, c->lua_ref);
-    push_ask(s->L, a, false);
-    lua_ratio_wrap(s->L, a->values);
-    push_ask(s->L, a, true);
-    lua_setfield(s->L, -2, "most");
+    push_r(s->L, a);
     if (!script_call(s, 1, 1, &err)) {
         holds = lua_toboolean(s->L, -1);
         if (!lua_isboolean(s->L, -1))

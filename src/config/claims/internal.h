@@ -25,9 +25,7 @@ void lua_check_tag(lua_State *, struct script_place, const char *what, const cha
    config. Raises `"KEY" must be SHAPE` for another value. */
 json_t *lua_strings(const struct fields *, const char *key, const char *shape);
 
-/* ratio.c: replaces the function r at the top of the stack by an object. Calling it calls
-   r; its function ratio(label, label, tag) records the ratio that it returns in `values`,
-   which is borrowed. */
-void lua_ratio_wrap(lua_State *, json_t *values);
+/* ratio.c: r.ratio(label, label, tag). Records the ratio in the JSON object that is its upvalue. */
+int lua_ask_ratio(lua_State *);
 
 #endif

@@ -132,7 +132,7 @@ static void fail_unmeasured(lua_State *L, const json_t *entry, const char *a, co
                 a, b, tag, a, b);
 }
 
-static int ask_ratio(lua_State *L)
+int lua_ask_ratio(lua_State *L)
 {
     json_t *values = lua_touserdata(L, lua_upvalueindex(1));
     for (int i = 1; i <= 3; i++)
@@ -160,29 +160,4 @@ static int ask_ratio(lua_State *L)
     lua_pushnumber(L, low);
     lua_pushnumber(L, high);
     return 3;
-}
-
-/* Metamethod __call: passes the arguments of r(...), without the table itself, to the function. */
-static int call_result(lua_State *L)
-{
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_replace(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    return lua_gettop(L);
-}
-
-void lua_ratio_wrap(lua_State *L, json_t *values)
-{
-    lua_createtable(L, 0, 1);
-    lua_pushlightuserdata(L, values);
-    lua_pushcclosure(L, ask_ratio, 1);
-    lua_setfield(L, -2, "ratio");
-    lua_createtable(L, 0, 2);
-    lua_pushvalue(L, -3);
-    lua_pushcclosure(L, call_result, 1);
-    lua_setfield(L, -2, "__call");
-    lua_pushliteral(L, "r");
-    lua_setfield(L, -2, "__metatable");
-    lua_setmetatable(L, -2);
-    lua_remove(L, -2);
 }

@@ -1,7 +1,7 @@
-/* key.c - see key.h.
+/* key.c - the keys of cells; see plan.h.
  *
  * 1 hashing   2 the parts   3 the key   4 differences */
-#include "src/plan/key.h"
+#include "src/plan/plan.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>

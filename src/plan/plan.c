@@ -11,7 +11,6 @@
 #include "src/base/json.h"
 #include "src/core/append_text.h"
 #include "src/core/mem.h"
-#include "src/plan/key.h"
 
 enum { POINTS_MAX = 100000, CELLS_MAX = 100000, NAME_BYTES = 600 };
 

@@ -1,6 +1,6 @@
 /* internal.h - the recorder: a list that is being recorded, and its live set. Each file uses only
  * those before it: recorder.c, ids.c, select.c, attributes.c and labels.c,
- * record.c, record_threads.c. */
+ * record_threads.c, record.c. */
 #ifndef DRIFTLINE_WORKLOAD_INTERNAL_H
 #define DRIFTLINE_WORKLOAD_INTERNAL_H
 
@@ -48,6 +48,11 @@ int record_check_space(struct recorder *, const struct view *, struct error *);
 int record_check_stored(struct recorder *, const struct view *, const struct op_options *,
                         struct error *);
 
+/* ERR_CONFIG inside a transaction, for operations that are not allowed there. */
+int record_outside(const struct recorder *, struct error *);
+/* Gives the operation these rows, and their number. */
+void record_use_rows(struct recorder *, struct op *, struct view *);
+
 /* ---- ids.c */
 
 /* Memory for n ids of an operation, counted against RECORD_BYTES_MAX; NULL on failure. */
@@ -68,9 +73,13 @@ size_t record_selected_n(const struct id_selector *);
    longer live afterwards. */
 int record_choose(struct recorder *, const struct id_selector *, bool remove, uint64_t *ids,
                   struct error *);
-/* Sets op's filter: by the spec, else, if it is NULL, by the operation's conditions on attributes. */
-int record_filter(struct recorder *, const struct filter_spec *, const struct live_state *seen,
-                  struct op *, struct error *);
+/* What searches of every kind have: the queries of the options, op's k, a filter, a snapshot. */
+int record_ask(struct recorder *, struct op *, const struct op_options *, struct error *);
+/* The snapshot's number in recorder.now.past; n_past: it is not held. */
+size_t record_snapshot_of(const struct recorder *, const char *name);
+const char *record_snapshot_name(const struct recorder *, size_t i);
+/* Sets op->as_of. ERR_CONFIG: no snapshot of this name is held. */
+int record_find_snapshot(const struct recorder *, const char *name, struct op *, struct error *);
 
 /* ---- attributes.c */
 
@@ -83,16 +92,9 @@ int record_attributes(struct recorder *, const struct attribute_spec *, size_t n
 /* Sets op->labels, for the op->n rows that are live. ERR_CONFIG if a row has no label. */
 int record_labels(struct recorder *, const struct label_spec *, struct op *, struct error *);
 
-/* ---- record.c */
+/* ---- record_threads.c: OP_CONCURRENT and OP_MIX */
 
-/* A new operation at the end of the list; NULL on failure. It is not counted before
-   record_op_end(), which removes it if rc is an error. */
-struct op *record_op(struct recorder *, enum op_kind, const struct op_options *, struct error *);
-int record_op_end(struct recorder *, struct op *, int rc, struct error *);
-/* ERR_CONFIG inside a transaction, for operations that are not allowed there. */
-int record_outside(const struct recorder *, struct error *);
-/* What searches of every kind have: queries, k of op, a filter (NULL: none). Sets op->rows. */
-int record_ask(struct recorder *, struct op *, struct view *queries, const struct filter_spec *,
-               const char *as_of, struct error *);
+int record_concurrent(struct recorder *, struct op *, const struct op_options *, struct error *);
+int record_mix(struct recorder *, struct op *, const struct op_options *, struct error *);
 
 #endif

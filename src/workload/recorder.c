@@ -184,6 +184,23 @@ int record_check_stored(struct recorder *r, const struct view *v, const struct o
                 name_of(r, v));
 }
 
+void record_use_rows(struct recorder *r, struct op *op, struct view *rows)
+{
+    op->rows = view_keep(rows);
+    op->n = rows->n;
+    r->bytes += view_bytes(rows);
+}
+
+int record_outside(const struct recorder *r, struct error *err)
+{
+    if (!r->in_transaction)
+        return OK;
+    return fail(err, ERR_CONFIG,
+                "not allowed inside the transaction that began on line %d; call w:commit or "
+                "w:rollback first",
+                r->list->ops[r->begun_at].line);
+}
+
 /* 3. The end */
 
 int recorder_finish(struct recorder *r, struct op_list **out, struct error *err)

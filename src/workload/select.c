@@ -1,4 +1,7 @@
-/* select.c - selects the live ids of an operation, and the ids that a filter allows. */
+/* select.c - selects the live ids of an operation, the ids that a filter allows, and the rows that a search
+ * sees.
+ *
+ * 1 ids   2 filters   3 what searches see */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -90,6 +93,8 @@ int record_choose(struct recorder *r, const struct id_selector *c, bool remove, 
     return OK;
 }
 
+/* 2. Filters */
+
 static int filter_by_tag(struct recorder *r, const char *tag, uint64_t *bits, struct error *err)
 {
     const char *tags[64];
@@ -139,7 +144,7 @@ static int filter_by_ids(struct recorder *r, const struct filter_spec *a, uint64
     return OK;
 }
 
-static void filter_by_attributes(const struct op *op, const struct live_state *seen, uint64_t *bits)
+static void filter_by_attributes(const struct op *op, const struct live_state *seen)
 {
     for (size_t id = 0; id < seen->live.n_ids; id++) {
         bool passes = live_has(&seen->live, id);
@@ -153,26 +158,15 @@ static void filter_by_attributes(const struct op *op, const struct live_state *s
                                                : INDEX_ATTRIBUTE_NONE);
         }
         if (passes)
-            bits[id >> 6] |= (uint64_t)1 << (id & 63);
+            op->filter_bits[id >> 6] |= (uint64_t)1 << (id & 63);
     }
 }
 
-static int filter_into(struct recorder *r, const struct filter_spec *a,
-                       const struct live_state *seen, const struct op *op, struct error *err)
-{
-    uint64_t *bits = op->filter_bits;
-    if (!a)
-        filter_by_attributes(op, seen, bits);
-    return !a                ? OK
-           : a->tag          ? filter_by_tag(r, a->tag, bits, err)
-           : a->fraction > 0 ? filter_by_fraction(r, a->fraction, seen, bits, err)
-                             : filter_by_ids(r, a, bits, err);
-}
-
-int record_filter(struct recorder *r, const struct filter_spec *a, const struct live_state *seen,
+/* Sets op's filter, if it has one: by the spec, or by its conditions on attributes. */
+static int filter(struct recorder *r, const struct filter_spec *a, const struct live_state *seen,
                   struct op *op, struct error *err)
 {
-    if (!a && !op->n_where)
+    if (!a->tag && !a->ids && a->fraction <= 0 && !op->n_where)
         return OK;
     const size_t words = r->list->n_ids / 64 + 1;
     if (words * 8 > RECORD_BYTES_MAX - r->bytes)
@@ -183,11 +177,86 @@ int record_filter(struct recorder *r, const struct filter_spec *a, const struct 
     if (!op->filter_bits)
         return record_no_memory(err);
     op->filter_ids = r->list->n_ids;
-    const int rc = filter_into(r, a, seen, op, err);
+    int rc = OK;
+    if (op->n_where)
+        filter_by_attributes(op, seen);
+    else if (a->tag)
+        rc = filter_by_tag(r, a->tag, op->filter_bits, err);
+    else if (a->ids)
+        rc = filter_by_ids(r, a, op->filter_bits, err);
+    else
+        rc = filter_by_fraction(r, a->fraction, seen, op->filter_bits, err);
     uint64_t any = 0;
     for (size_t i = 0; i < words; i++)
         any |= op->filter_bits[i] &= i <= seen->live.n_ids / 64 ? seen->live.bits[i] : 0;
     if (!rc && !any)
-        return fail(err, ERR_CONFIG, "%s: no live row passes the filter", a ? "filter" : "where");
+        return fail(err, ERR_CONFIG, "%s: no live row passes the filter",
+                    op->n_where ? "where" : "filter");
     return rc;
+}
+
+/* 3. What searches see */
+
+const char *record_snapshot_name(const struct recorder *r, size_t i)
+{
+    return r->list->ops[r->now.past[i].snapshot - 1].name;
+}
+
+size_t record_snapshot_of(const struct recorder *r, const char *name)
+{
+    size_t i = 0;
+
+    while (i < r->now.n_past && strcmp(record_snapshot_name(r, i), name) != 0)
+        i++;
+    return i;
+}
+
+int record_find_snapshot(const struct recorder *r, const char *name, struct op *op,
+                         struct error *err)
+{
+    const char *names[64];
+    const size_t found = record_snapshot_of(r, name);
+    size_t n = 0;
+
+    if (found < r->now.n_past) {
+        op->as_of = r->now.past[found].snapshot;
+        return OK;
+    }
+    for (; n < r->now.n_past && n < 64; n++)
+        names[n] = record_snapshot_name(r, n);
+    const struct hint_text hint = error_hint(name, names, n);
+    return fail(err, ERR_CONFIG, "no snapshot \"%s\" is held here%s", name,
+                *hint.text ? hint.text : "; call w:snapshot { name = ... } first");
+}
+
+/* The rows that a search sees: of snapshot `as_of`, or of the last commit if it is NULL. Sets op->as_of.
+   NULL: there is no such snapshot. */
+static const struct live_state *visible(struct recorder *r, const char *as_of, struct op *op,
+                                        struct error *err)
+{
+    if (!as_of)
+        return r->in_transaction ? &r->before : &r->now;
+    return record_find_snapshot(r, as_of, op, err) == OK ? live_state_of(&r->now, op) : NULL;
+}
+
+int record_ask(struct recorder *r, struct op *op, const struct op_options *o, struct error *err)
+{
+    int rc = record_check_space(r, o->rows, err);
+    const struct live_state *seen = rc ? NULL : visible(r, o->snapshot, op, err);
+    if (!seen)
+        return err->code;
+    if (!seen->live.n)
+        return fail(err, ERR_CONFIG, "no vector is live here; call w:insert %sfirst",
+                    r->in_transaction ? "and w:commit " : "");
+    if (op->k > seen->live.n)
+        return fail(err, ERR_CONFIG, "k = %zu, but only %zu rows are live here", op->k,
+                    seen->live.n);
+    if ((rc = filter(r, &o->filter, seen, op, err)) != OK)
+        return rc;
+    record_use_rows(r, op, o->rows);
+    if (op->n > r->list->max_queries)
+        r->list->max_queries = op->n;
+    if (op->k > r->list->max_k)
+        r->list->max_k = op->k;
+    return OK;
 }

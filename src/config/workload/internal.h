@@ -20,8 +20,8 @@ struct op_options lua_step_options(const struct fields *);
 struct op_options lua_step_note(const struct fields *);
 /* Raises the error in script_error(). */
 _Noreturn void lua_step_fail(const struct fields *);
-/* Ends the call: the same unless rc is OK; returns 0, the number of its results. */
-int lua_step_end(const struct fields *, int rc);
+/* Records the operation, or raises; returns 0, the number of the call's results. */
+int lua_step_record(const struct fields *, enum op_kind, const struct op_options *);
 /* The view under `key`, or the first item of the list if key is NULL; valid while the table is. */
 struct view *lua_step_view(const struct fields *, const char *key);
 /* Calls the function under "stream" for its views and joins them; sets the chunks of the options.
@@ -29,8 +29,8 @@ struct view *lua_step_view(const struct fields *, const char *key);
 struct view *lua_step_stream(const struct fields *, struct op_options *);
 /* Reads a selection of rows: view | random = n | oldest = n | ids = { ... } */
 struct id_selector lua_step_choice(const struct fields *);
-/* Reads filter = { tag | fraction | ids }; false: there is none. */
-bool lua_step_filter(const struct fields *, struct filter_spec *);
+/* Reads filter = { tag | fraction | ids }; all zero: there is none. */
+struct filter_spec lua_step_filter(const struct fields *);
 /* Reads removes = "oldest" | "random" | view | { ids }, for n rows written. */
 struct id_selector lua_step_removes(const struct fields *, size_t n);
 

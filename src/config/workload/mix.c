@@ -215,5 +215,5 @@ int lua_w_mix(lua_State *L)
     read_find(&f, &m);
     check_end(&f, &m);
     read_order(&f, &m);
-    return lua_step_end(&f, record_mix(lua_recorder(L), &m, script_error(L)));
+    return lua_step_record(&f, OP_MIX, &m);
 }

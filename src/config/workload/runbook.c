@@ -89,11 +89,12 @@ static int play_search(struct recorder *recorder, const struct runbook_player *r
                        const struct runbook_step *step, struct op_options note, struct error *err)
 {
     note.k = r->k;
+    note.rows = r->queries;
     if (!step->end)
-        return record_search(recorder, &note, r->queries, NULL, err);
-    struct view *some = slice(r->queries, r->book->queries_needed, step->start, step->end, err);
-    const int rc = some ? record_search(recorder, &note, some, NULL, err) : err->code;
-    view_drop(some);
+        return record_operation(recorder, OP_SEARCH, &note, err);
+    note.rows = slice(r->queries, r->book->queries_needed, step->start, step->end, err);
+    const int rc = note.rows ? record_operation(recorder, OP_SEARCH, &note, err) : err->code;
+    view_drop(note.rows);
     return rc;
 }
 
@@ -106,19 +107,15 @@ static struct op_options note_of(const struct runbook_player *r, const char *tag
 
 /* Inserts or deletes the rows of these numbers, if there are any. */
 static int play_range(struct recorder *recorder, const struct runbook_player *r,
-                      const struct op_options *note, bool deletes, uint64_t first, uint64_t last,
+                      struct op_options note, enum op_kind kind, uint64_t first, uint64_t last,
                       struct error *err)
 {
     const uint64_t needed = r->book->rows_needed;
     if (row_of(r->rows, needed, first) == row_of(r->rows, needed, last))
         return OK;
-    struct view *rows = slice(r->rows, needed, first, last, err);
-    const struct id_selector choice = { .rows = rows };
-    int rc = rows ? OK : err->code;
-    if (!rc)
-        rc = deletes ? record_delete(recorder, note, &choice, err)
-                     : record_insert(recorder, note, rows, err);
-    view_drop(rows);
+    note.which.rows = note.rows = slice(r->rows, needed, first, last, err);
+    const int rc = note.rows ? record_operation(recorder, kind, &note, err) : err->code;
+    view_drop(note.rows);
     return rc;
 }
 
@@ -139,6 +136,7 @@ static int play_batches(lua_State *L, const struct runbook_player *r,
     uint64_t from = step->start, since = 0; /* since the last search */
     int rc = OK;
     search.k = r->k;
+    search.rows = r->queries;
     insert.rate = r->rate < 0 ? step->rate : r->rate;
     if (!insert.batch)
         insert.batch =
@@ -152,15 +150,15 @@ static int play_batches(lua_State *L, const struct runbook_player *r,
                           (double)since * (double)r->searches >= (double)(step->end - step->start);
         script_charge(L, 0);
         if (asks || step->deleted > 0 || last == step->end) {
-            rc = play_range(recorder, r, &insert, false, from, last, err);
+            rc = play_range(recorder, r, insert, OP_INSERT, from, last, err);
             from = last;
         }
         if (!rc && step->deleted > 0)
-            rc = play_range(recorder, r, &deletion, true, runbook_first_deleted(step, at, last),
+            rc = play_range(recorder, r, deletion, OP_DELETE, runbook_first_deleted(step, at, last),
                             last, err);
         if (rc || !asks)
             continue;
-        rc = record_search(recorder, &search, r->queries, NULL, err);
+        rc = record_operation(recorder, OP_SEARCH, &search, err);
         since = 0;
     }
     return rc;
@@ -175,22 +173,22 @@ static int play_step(lua_State *L, const struct runbook_player *r, const struct 
         return OK;
     if (step->batch)
         return play_batches(L, r, step, err);
-    const struct op_options note = note_of(r, tags[step->operation]);
+    struct op_options note = note_of(r, tags[step->operation]);
     if (step->operation == RUNBOOK_SEARCH)
         return play_search(recorder, r, step, note, err);
     struct view *rows = slice(r->rows, r->book->rows_needed, step->start, step->end, err),
                 *with = NULL;
     int rc = rows ? OK : err->code;
-    const struct id_selector choice = { .rows = rows };
+    note.which.rows = note.rows = rows;
     if (!rc && step->operation == RUNBOOK_INITIAL && recorder_operations(recorder) == 0)
-        rc = record_train(recorder, &note, rows, err);
+        rc = record_operation(recorder, OP_TRAIN, &note, err);
     if (!rc && (step->operation == RUNBOOK_INSERT || step->operation == RUNBOOK_INITIAL))
-        rc = record_insert(recorder, &note, rows, err);
+        rc = record_operation(recorder, OP_INSERT, &note, err);
     else if (!rc && step->operation == RUNBOOK_DELETE)
-        rc = record_delete(recorder, &note, &choice, err);
+        rc = record_operation(recorder, OP_DELETE, &note, err);
     else if (!rc) {
-        with = replacement(r, step->ids_start, rows, err);
-        rc = with ? record_update(recorder, &note, &choice, with, err) : err->code;
+        note.rows = with = replacement(r, step->ids_start, rows, err);
+        rc = with ? record_operation(recorder, OP_UPDATE, &note, err) : err->code;
     }
     view_drop(rows);
     view_drop(with);

@@ -81,10 +81,12 @@ int lua_w_set(lua_State *L)
     }
     if (!json_object_size(settings))
         fields_fail(&f, NULL, "an option and its new value are missing");
-    char *json = json_dumps(settings, JSON_SORT_KEYS);
+    struct recorder *recorder = lua_recorder(L);
+    char *json = script_made(L, json_dumps(settings, JSON_SORT_KEYS));
     note.settings = json;
-    const int rc = json ? record_mark(lua_recorder(L), &note, OP_SET, script_error(L))
-                        : fail(script_error(L), ERR_NO_MEMORY, "out of memory");
+    const int rc = record_operation(recorder, OP_SET, &note, script_error(L));
     free(json);
-    return lua_step_end(&f, rc);
+    if (rc)
+        lua_step_fail(&f);
+    return 0;
 }

@@ -22,9 +22,9 @@ void lua_step_fail(const struct fields *f)
     script_raise(f->L, f->call, f->what);
 }
 
-int lua_step_end(const struct fields *f, int rc)
+int lua_step_record(const struct fields *f, enum op_kind kind, const struct op_options *o)
 {
-    if (rc)
+    if (record_operation(lua_recorder(f->L), kind, o, script_error(f->L)))
         lua_step_fail(f);
     return 0;
 }
@@ -150,20 +150,20 @@ struct id_selector lua_step_choice(const struct fields *f)
     return c;
 }
 
-bool lua_step_filter(const struct fields *f, struct filter_spec *a)
+struct filter_spec lua_step_filter(const struct fields *f)
 {
     if (!fields_has(f, "filter"))
-        return false;
+        return (struct filter_spec){ 0 };
     const struct fields sub =
         fields_table(f, "filter", "{ tag = ... }, { fraction = ... } or { ids = ... }");
     fields_only(&sub, CALL_FILTER, 0);
     if (fields_has(&sub, "fraction") + fields_has(&sub, "ids") + fields_has(&sub, "tag") != 1)
         fields_fail(f, "filter", "\"filter\" has exactly one of tag, fraction and ids");
-    *a = (struct filter_spec){ .tag = fields_text(&sub, "tag", NULL),
-                               .fraction = fields_real(&sub, "fraction", 0, 1e-9, 1) };
+    struct filter_spec a = { .tag = fields_text(&sub, "tag", NULL),
+                             .fraction = fields_real(&sub, "fraction", 0, 1e-9, 1) };
     if (fields_has(&sub, "ids"))
-        a->ids = step_ids(&sub, "ids", &a->n_ids);
-    return true;
+        a.ids = step_ids(&sub, "ids", &a.n_ids);
+    return a;
 }
 
 struct id_selector lua_step_removes(const struct fields *f, size_t n)

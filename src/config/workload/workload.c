@@ -11,23 +11,20 @@
 static int lua_w_train(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_TRAIN, 1);
-    const struct op_options note = lua_step_options(&f);
-    return lua_step_end(
-        &f, record_train(lua_recorder(L), &note, lua_step_view(&f, NULL), script_error(L)));
+    struct op_options o = lua_step_options(&f);
+    o.rows = lua_step_view(&f, NULL);
+    return lua_step_record(&f, OP_TRAIN, &o);
 }
 
 static int lua_w_insert(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_INSERT, 1);
-    struct op_options note = lua_step_options(&f);
-    struct view *rows =
-        fields_has(&f, "stream") ? lua_step_stream(&f, &note) : lua_step_view(&f, NULL);
-    note.specs = lua_step_attributes(&f, &note.n_specs);
-    struct recorder *recorder = lua_recorder(L);
+    struct op_options o = lua_step_options(&f);
     uint64_t first, last;
-    if (record_insert(recorder, &note, rows, script_error(L)))
-        lua_step_fail(&f);
-    if (!recorder_inserted(recorder, &first, &last))
+    o.rows = fields_has(&f, "stream") ? lua_step_stream(&f, &o) : lua_step_view(&f, NULL);
+    o.specs = lua_step_attributes(&f, &o.n_specs);
+    (void)lua_step_record(&f, OP_INSERT, &o);
+    if (!recorder_inserted(lua_recorder(L), &first, &last))
         return 0;
     lua_pushinteger(L, (lua_Integer)first);
     lua_pushinteger(L, (lua_Integer)last);
@@ -37,83 +34,73 @@ static int lua_w_insert(lua_State *L)
 static int lua_w_delete(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_DELETE, 1);
-    const struct op_options note = lua_step_options(&f);
-    const struct id_selector choice = lua_step_choice(&f);
-    return lua_step_end(&f, record_delete(lua_recorder(L), &note, &choice, script_error(L)));
+    struct op_options o = lua_step_options(&f);
+    o.which = lua_step_choice(&f);
+    return lua_step_record(&f, OP_DELETE, &o);
 }
 
 static int lua_w_update(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_UPDATE, 1);
-    const struct op_options note = lua_step_options(&f);
-    const struct id_selector choice = lua_step_choice(&f);
-    struct view *with = lua_step_view(&f, "with");
-    return lua_step_end(&f, record_update(lua_recorder(L), &note, &choice, with, script_error(L)));
+    struct op_options o = lua_step_options(&f);
+    o.which = lua_step_choice(&f);
+    o.rows = lua_step_view(&f, "with");
+    return lua_step_record(&f, OP_UPDATE, &o);
 }
 
 static int lua_w_search(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_SEARCH, 1);
-    struct op_options note = lua_step_options(&f);
-    note.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
-    struct view *queries = lua_step_view(&f, NULL);
-    struct filter_spec allow;
-    const bool filtered = lua_step_filter(&f, &allow);
-    if (filtered && fields_has(&f, "where"))
+    struct op_options o = lua_step_options(&f);
+    o.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
+    o.rows = lua_step_view(&f, NULL);
+    o.filter = lua_step_filter(&f);
+    if (fields_has(&f, "filter") && fields_has(&f, "where"))
         fields_fail(&f, "where", "filter and where are both given; use one of them");
-    lua_step_where(&f, &note);
-    return lua_step_end(&f, record_search(lua_recorder(L), &note, queries, filtered ? &allow : NULL,
-                                          script_error(L)));
+    lua_step_where(&f, &o);
+    return lua_step_record(&f, OP_SEARCH, &o);
 }
 
 static int lua_w_range(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_RANGE, 1);
-    struct op_options note = lua_step_options(&f);
+    struct op_options o = lua_step_options(&f);
     if (!fields_has(&f, "radius"))
         fields_fail(&f, NULL, "radius = ... is missing");
-    note.radius = fields_real(&f, "radius", 0, -1e30, 1e30);
-    struct view *queries = lua_step_view(&f, NULL);
-    struct filter_spec allow;
-    const bool filtered = lua_step_filter(&f, &allow);
-    return lua_step_end(&f, record_range(lua_recorder(L), &note, queries, filtered ? &allow : NULL,
-                                         script_error(L)));
+    o.radius = fields_real(&f, "radius", 0, -1e30, 1e30);
+    o.rows = lua_step_view(&f, NULL);
+    o.filter = lua_step_filter(&f);
+    return lua_step_record(&f, OP_RANGE, &o);
 }
 
-/* Reads labels = "PART" for each data set that has the part. The list is a userdata that stays on
-   the stack. false: the key is not given. */
-static bool read_labels(const struct fields *f, struct label_spec *spec)
+/* Reads labels = "PART" for each data set that has the part; part NULL: the key is not given. The list
+   is a userdata that stays on the stack. */
+static struct label_spec read_labels(const struct fields *f)
 {
     lua_State *L = f->L;
-    *spec = (struct label_spec){ .part = fields_text(f, "labels", NULL) };
-    if (!spec->part)
-        return false;
-    size_t sets = 0;
-    for (struct data_set *set = script_of(L)->sets; set; set = set->next)
-        sets++;
-    struct label_part *parts = lua_newuserdatauv(L, (sets + 1) * sizeof *parts, 0);
-    for (struct data_set *set = script_of(L)->sets; set; set = set->next) {
-        const struct source *labels = lua_data_find_part(L, set, spec->part);
+    struct label_spec spec = { .part = fields_text(f, "labels", NULL) };
+    const struct script *s = script_of(L);
+    struct label_part *parts = lua_newuserdatauv(L, (s->n_sets + 1) * sizeof *parts, 0);
+    for (struct data_set *set = s->sets; spec.part && set; set = set->next) {
+        const struct source *labels = lua_data_find_part(L, set, spec.part);
         if (labels)
-            parts[spec->n++] = (struct label_part){ set->base, labels };
+            parts[spec.n++] = (struct label_part){ set->base, labels };
     }
-    spec->parts = parts;
-    return true;
+    spec.parts = parts;
+    return spec;
 }
 
 static int lua_w_cluster(lua_State *L)
 {
     const struct fields f = lua_open_step(L, CALL_W_CLUSTER, 0);
-    struct op_options note = lua_step_options(&f);
-    note.level = (size_t)fields_count(&f, "level", 0, 0, UINT32_MAX);
-    note.target = (size_t)fields_count(&f, "target_k", 0, 1, UINT32_MAX);
-    struct view *queries = fields_has(&f, "queries") ? lua_step_view(&f, "queries") : NULL;
-    struct label_spec labels;
-    if (fields_has(&f, "level") && note.target)
+    struct op_options o = lua_step_options(&f);
+    o.level = (size_t)fields_count(&f, "level", 0, 0, UINT32_MAX);
+    o.target = (size_t)fields_count(&f, "target_k", 0, 1, UINT32_MAX);
+    o.rows = fields_has(&f, "queries") ? lua_step_view(&f, "queries") : NULL;
+    if (fields_has(&f, "level") && o.target)
         fields_fail(&f, "level", "level and target_k are both given; use one of them");
-    const bool labelled = read_labels(&f, &labels);
-    return lua_step_end(&f, record_cluster(lua_recorder(L), &note, queries,
-                                           labelled ? &labels : NULL, script_error(L)));
+    o.classes = read_labels(&f);
+    return lua_step_record(&f, OP_CLUSTER, &o);
 }
 
 /* An operation that its options give; the upvalue is its call. */
@@ -122,12 +109,12 @@ static int record_given(lua_State *L)
     const enum lua_call call = (enum lua_call)lua_tointeger(L, lua_upvalueindex(1));
     const enum op_kind kind = op_named(lua_call_member(call));
     const struct fields f = lua_open_step(L, call, 0);
-    struct op_options note = lua_step_options(&f);
-    if ((kind == OP_SNAPSHOT || kind == OP_RELEASE) && !(note.name && *note.name))
+    struct op_options o = lua_step_options(&f);
+    if ((kind == OP_SNAPSHOT || kind == OP_RELEASE) && !(o.name && *o.name))
         fields_fail(&f, NULL, "name = \"...\" is missing");
     if (kind == OP_INSPECT)
-        note.with_ids = fields_bool(&f, "ids", false);
-    return lua_step_end(&f, record_mark(lua_recorder(L), &note, kind, script_error(L)));
+        o.with_ids = fields_bool(&f, "ids", false);
+    return lua_step_record(&f, kind, &o);
 }
 
 static int lua_w_checkpoint(lua_State *L)
@@ -153,8 +140,8 @@ static int lua_w_concurrent(lua_State *L)
     o.readers = (size_t)fields_count(&f, "readers", 1, 0, 256);
     o.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
     o.seconds = fields_real(&f, "seconds", 5, 0, 86400);
-    const struct id_selector removes =
-        replaces ? lua_step_removes(&f, writes ? o.writes->n : 0) : (struct id_selector){ 0 };
+    if (replaces)
+        o.which = lua_step_removes(&f, writes ? o.writes->n : 0);
     if (o.alone && (o.seconds == 0 || o.readers == 0 || !writes))
         fields_fail(&f, "alone",
                     "searches that run alone first, and then beside changes, need readers, writes "
@@ -172,8 +159,7 @@ static int lua_w_concurrent(lua_State *L)
             "\"removes\" removes one row for each that is written, but writes = view is missing");
     if (o.writers + o.readers == 0)
         fields_fail(&f, NULL, "there are neither readers nor writers; set one of the two");
-    return lua_step_end(
-        &f, record_concurrent(lua_recorder(L), &o, replaces ? &removes : NULL, script_error(L)));
+    return lua_step_record(&f, OP_CONCURRENT, &o);
 }
 
 /* w.rng */

@@ -198,7 +198,7 @@ static void do_search(struct history *h, bool past)
         note.where_values = values;
         note.n_where_values = conditions[0].n + (note.n_where > 1 ? conditions[1].n : 0);
     }
-    workload_search_with(&h->w, note, NULL);
+    workload_search_with(&h->w, note);
     h->searches[h->n_searches++] = e;
     h->ops++;
 }
@@ -219,9 +219,9 @@ static void do_version(struct history *h)
     if (h->in_transaction)
         return;
     if (h->keeps) {
-        assert_ok(record_mark(h->w.recorder, &note, OP_RELEASE, &h->w.err), &h->w.err);
+        assert_ok(record_operation(h->w.recorder, OP_RELEASE, &note, &h->w.err), &h->w.err);
     } else if (h->now.n > 0) {
-        assert_ok(record_mark(h->w.recorder, &note, OP_SNAPSHOT, &h->w.err), &h->w.err);
+        assert_ok(record_operation(h->w.recorder, OP_SNAPSHOT, &note, &h->w.err), &h->w.err);
         h->kept = h->now;
     } else {
         return;

@@ -372,7 +372,7 @@ static int register_all(lua_State *L)
     struct script *s = script_of(L);
     script_open_libraries(L);
     lua_view_register(s);
-    lua_workload_register(s);
+    lua_workload_register(L);
     for (size_t i = 0; i < sizeof globals / sizeof *globals; i++)
         lua_register(L, lua_call_name(globals[i].call), globals[i].function);
     lua_pushboolean(L, s->options->quick);

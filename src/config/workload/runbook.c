@@ -286,8 +286,9 @@ int lua_w_runbook(lua_State *L)
         fields_fail(&f, NULL,
                     "a view comes second, as in w:runbook { \"file.yaml\", view }, not %s",
                     script_shown(L, -1));
-    struct runbook_player r = { .rows = v->view, .note = lua_step_options(&f) };
-    r.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
+    struct runbook_player r = { .rows = v->view, .note = lua_step_options(&f, CALL_W_RUNBOOK) };
+    r.k = r.note.k;
+    r.note.k = 0;
     r.searches = (size_t)fields_count(&f, "searches", 100, 0, 1000000);
     r.rate = fields_real(&f, "event_rate", -1, 0, 1e9);
     if (fields_push(&f, "queries") != LUA_TNIL) {

@@ -225,9 +225,7 @@ static void read_numbers(const struct fields *f, struct script *s, struct experi
     ex->warmup = fields_bool(f, "warmup", true);
     static const char *const devices[] = { "cpu", "cuda", NULL };
     ex->truth_on_device = fields_choice(f, "truth_device", 0, devices) == 1;
-    if (fields_has(f, "size_hint") && fields_has(f, "tell_size"))
-        fields_fail(f, "tell_size", "\"tell_size\" is the old name of \"size_hint\"");
-    ex->size_hint = fields_bool(f, "size_hint", fields_bool(f, "tell_size", true));
+    ex->size_hint = fields_bool(f, "size_hint", true);
     if (o->has_seed)
         note_number(s, "seed", (double)o->seed);
     if (o->quick) {

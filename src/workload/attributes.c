@@ -152,7 +152,7 @@ static int keep_attributes(struct recorder *r, struct op *op, struct error *err)
 int record_attributes(struct recorder *r, const struct attribute_spec *specs, size_t n,
                       struct op *op, struct error *err)
 {
-    size_t at;
+    size_t at[INDEX_ATTRIBUTES_MAX] = { 0 };
     int rc = OK;
 
     if (n == 0)
@@ -164,13 +164,12 @@ int record_attributes(struct recorder *r, const struct attribute_spec *specs, si
         rc = specs[s].values && specs[s].n_values != op->n
                  ? fail(err, ERR_CONFIG, "%s: %zu values for %zu rows", specs[s].name,
                         specs[s].n_values, op->n)
-                 : field_of(r, &specs[s], &at, err);
+                 : field_of(r, &specs[s], &at[s], err);
     rc = rc ? rc : make_records(r, op, false, err);
     for (size_t s = 0; s < n && !rc; s++) {
-        rc = field_of(r, &specs[s], &at, err); /* each is there */
-        rc = rc ? rc : fill(r, &specs[s], at, column, op->n, err);
+        rc = fill(r, &specs[s], at[s], column, op->n, err);
         for (size_t i = 0; i < op->n && !rc; i++)
-            op->attributes[i * op->n_fields + at] = column[i];
+            op->attributes[i * op->n_fields + at[s]] = column[i];
     }
     free(column);
     return rc;

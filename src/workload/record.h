@@ -68,7 +68,7 @@ struct op_options {
 #undef DECLARE_TEXT
 #undef DECLARE_VIEW
 #undef DECLARE_ARRAY
-    /* insert: one per field. A field that has no spec here has no value in these rows. */
+    /* insert: one per field, at most INDEX_ATTRIBUTES_MAX. A field that has no spec here has no value in these rows. */
     const struct attribute_spec *specs;
     size_t n_specs;
     struct id_selector which;  /* delete update; concurrent: what the writers remove, or none */

@@ -6,49 +6,39 @@
 #include "src/base/result_metrics.h"
 #include "src/config/claims/internal.h"
 
-/* The present name of the option that has this old name; NULL if no method has one. */
-static const char *renamed_option(const struct experiment *ex, const char *old)
-{
-    for (size_t m = 0; m < ex->n_methods; m++) {
-        const struct param *p = param_find(ex->methods[m].ops->params, old);
-        if (!p)
-            p = param_find(ex->methods[m].ops->knobs, old);
-        if (p)
-            return p->name;
-    }
-    return NULL;
-}
-
 /* Checks that an axis is a metric, an option of a method, or a field of every step. Gives it
    its present name, and "recall" the name of the recall of the experiment's k. */
 static void check_axis(const struct fields *f, const char *key, json_t *axis)
 {
     static const char *const own[] = { "label",   "tag",    "point",  "method", "index", "live",
                                        "deleted", "radius", "repeat", "parts",  "recall" };
+    enum { OWN = sizeof own / sizeof *own };
     const struct experiment *ex = script_of(f->L)->experiment;
+    const struct param *option = NULL;
     const char *name = json_string_value(axis), *names[NAMES_MAX];
+    char plain[100], tag[100], recall[160];
     size_t n = lua_result_metrics(names);
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+    result_metric_split(name, plain, sizeof plain, tag, sizeof tag);
+    for (size_t i = 0; i < OWN; i++)
         names[n++] = own[i];
     for (size_t m = 0; m < ex->n_methods; m++) {
         const struct param *tables[2] = { ex->methods[m].ops->params, ex->methods[m].ops->knobs };
-        for (int t = 0; t < 2; t++)
+        for (int t = 0; t < 2; t++) {
+            option = option ? option : param_find(tables[t], plain);
             for (const struct param *p = tables[t]; p && p->name && n < NAMES_MAX; p++)
                 names[n++] = p->name;
+        }
     }
-    char plain[100], tag[100], recall[160];
-    result_metric_split(name, plain, sizeof plain, tag, sizeof tag);
-    const bool known = lua_is_metric(plain) || lua_is_one_of(plain, names, n);
-    const char *renamed = known ? NULL : renamed_option(ex, name);
-    if (!known && !renamed)
+    const bool field = lua_is_metric(plain) || lua_is_one_of(plain, own, OWN);
+    if (!field && !option)
         fields_fail(f, key, "unknown metric or option \"%.60s\"%s", name,
                     script_hint(f->L, name, names, n));
+    if (!field && !*tag)
+        json_string_set(axis, option->name);
     if (strcmp(plain, "recall") == 0) {
         (void)snprintf(recall, sizeof recall, "recall@%zu%.100s", ex->k, name + strlen(plain));
-        renamed = recall;
+        json_string_set(axis, recall);
     }
-    if (renamed)
-        json_string_set(axis, renamed);
 }
 
 json_t *lua_strings(const struct fields *f, const char *key, const char *shape)

@@ -379,31 +379,25 @@ static int register_all(lua_State *L)
     return 0;
 }
 
-static int script_new(struct script **out, struct run_options *options,
-                      const struct registry *registry, struct error *err)
+/* A script without files, of experiment.script, which owns it also on failure. */
+static int script_open(struct experiment *ex, struct run_options *options, struct error *err)
 {
-    struct script *s = *out = calloc(1, sizeof *s);
+    struct script *s = ex->script = calloc(1, sizeof *s);
     if (!s)
         return fail(err, ERR_NO_MEMORY, "out of memory");
+    s->experiment = ex;
     s->options = options;
-    s->registry = registry;
-    script_bounds_init(s);
+    s->registry = ex->registry;
+    s->other_files = json_object();
     s->workload_ref = LUA_NOREF;
-    lua_State *L = lua_newstate(script_allocate, s);
-    if (!L) {
-        script_free(s);
-        *out = NULL;
+    script_bounds_init(s);
+    s->L = lua_newstate(script_allocate, s);
+    if (!s->L)
         return fail(err, ERR_NO_MEMORY, "out of memory for Lua");
-    }
-    memcpy(lua_getextraspace(L), &s, sizeof s);
-    s->L = L;
-    lua_pushcfunction(L, register_all);
+    memcpy(lua_getextraspace(s->L), &s, sizeof s);
+    lua_pushcfunction(s->L, register_all);
     const int rc = script_call(s, 0, 0, err);
-    if (rc) {
-        script_free(s);
-        *out = NULL;
-    }
-    return rc;
+    return rc ? rc : recorder_new(&s->recorder, err);
 }
 
 void experiment_free(struct experiment *ex)
@@ -476,17 +470,10 @@ static char *head_comment(const char *text, size_t bytes)
     return comment;
 }
 
-static int load(struct experiment *ex, struct run_options *options, const struct registry *registry,
-                struct error *err)
+static int load(struct experiment *ex, struct run_options *options, struct error *err)
 {
-    ex->registry = registry;
-    int rc = script_new(&ex->script, options, registry, err);
-    if (rc)
-        return rc;
+    int rc = script_open(ex, options, err);
     struct script *s = ex->script;
-    s->experiment = ex;
-    s->other_files = json_object();
-    rc = recorder_new(&s->recorder, err);
     if (!rc)
         rc = script_run_file(s, ex->config_path, err);
     if (!rc && !(ex->about = head_comment(s->files[0].text, s->files[0].bytes)))
@@ -514,6 +501,7 @@ int experiment_load(struct experiment **out, const char *path, struct run_option
     *out = NULL;
     if (!ex)
         return fail(err, ERR_NO_MEMORY, "out of memory");
+    ex->registry = registry;
     ex->config_path = strdup(path);
     ex->overrides = json_object();
     ex->drift = json_array();
@@ -522,7 +510,7 @@ int experiment_load(struct experiment **out, const char *path, struct run_option
     ex->changed = json_array();
     int rc = ex->config_path && ex->overrides && ex->drift && ex->figures && ex->config_files &&
                      ex->changed
-                 ? load(ex, options, registry, err)
+                 ? load(ex, options, err)
                  : fail(err, ERR_NO_MEMORY, "out of memory");
     if (rc) {
         experiment_free(ex);

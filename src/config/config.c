@@ -187,26 +187,35 @@ static void read_name(const struct fields *f, struct experiment *ex)
     ex->publication = script_keep(f->L, publication);
 }
 
+bool experiment_bytes(const char *text, double least, uint64_t *out)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    double bytes = strtod(text, &end);
+    const char upper = (char)(*end & ~0x20); /* 0 for a blank, too */
+    const char *unit = upper ? strchr(units, upper) : NULL;
+    if (end == text || (*end && (!unit || end[1])))
+        return false;
+    for (const char *u = units; unit && u <= unit; u++)
+        bytes *= 1024;
+    if (!(bytes >= least && bytes <= 1e18))
+        return false;
+    *out = (uint64_t)bytes;
+    return true;
+}
+
 /* A number of bytes, or a string such as "4G". */
 static uint64_t read_bytes(const struct fields *f, const char *key)
 {
-    static const char units[] = "KMGT";
-    if (fields_push(f, key) == LUA_TSTRING) {
-        char *end;
-        double bytes = strtod(lua_tostring(f->L, -1), &end);
-        const char *unit = *end ? strchr(units, *end) : NULL;
-        for (const char *u = units; unit && u <= unit; u++)
-            bytes *= 1024;
-        if (!(bytes >= 1 << 20 && bytes < 1e18) || (*end && (!unit || end[1])))
-            fields_fail(f, key,
-                        "\"%s\" must be a number of bytes or a string such as \"4G\", at least "
-                        "1 MiB, not %s",
-                        key, script_shown(f->L, -1));
-        lua_pop(f->L, 1);
-        return (uint64_t)bytes;
-    }
+    uint64_t bytes = 0;
+    const bool text = fields_push(f, key) == LUA_TSTRING;
+    if (text && !experiment_bytes(lua_tostring(f->L, -1), 1 << 20, &bytes))
+        fields_fail(f, key,
+                    "\"%s\" must be a number of bytes or a string such as \"4G\", at least 1 MiB, "
+                    "not %s",
+                    key, script_shown(f->L, -1));
     lua_pop(f->L, 1);
-    return fields_count(f, key, 0, 1 << 20, (uint64_t)1 << 50);
+    return text ? bytes : fields_count(f, key, 0, 1 << 20, (uint64_t)1 << 50);
 }
 
 static void read_numbers(const struct fields *f, struct script *s, struct experiment *ex)

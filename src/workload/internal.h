@@ -27,8 +27,8 @@ struct recorder {
     size_t log_n, log_head, log_capacity;
     size_t bytes; /* used by operations, of RECORD_BYTES_MAX */
     uint64_t seed;
-    bool metric_set, space_set, saved, changed;
-    const char *space_of; /* the dataset that determined dim and metric */
+    bool metric_set, saved, changed;
+    const char *space_of; /* the dataset that determined dim and metric; NULL: none yet */
     bool in_transaction;
     size_t begun_at;          /* number of its begin operation */
     struct live_state before; /* the rows before it, which searches see; so are the following */

@@ -151,12 +151,11 @@ int record_check_space(struct recorder *r, const struct view *v, struct error *e
         err);
     if (rc)
         return rc;
-    if (!r->space_set) {
+    if (!r->space_of) {
         list->dim = v->dim;
         list->element = v->element;
         list->metric = metric;
         r->space_of = name;
-        r->space_set = true;
         return OK;
     }
     if (v->dim != list->dim)

@@ -119,9 +119,7 @@ int record_operation(struct recorder *, enum op_kind, const struct op_options *,
 bool recorder_inserted(const struct recorder *, uint64_t *first, uint64_t *last);
 /* The number of live ids; inside a transaction, as after its commit. */
 size_t recorder_live(const struct recorder *);
-/* The number of operations so far. */
-size_t recorder_operations(const struct recorder *);
-/* The list recorded so far, for its fields. */
+/* The list recorded so far. */
 const struct op_list *recorder_list(const struct recorder *);
 /* Gives the list to the caller. Frees the recorder, also on failure. ERR_CONFIG if
    the workload is empty. */

@@ -69,11 +69,6 @@ size_t recorder_live(const struct recorder *r)
     return r->now.live.n;
 }
 
-size_t recorder_operations(const struct recorder *r)
-{
-    return r->list->n;
-}
-
 const struct op_list *recorder_list(const struct recorder *r)
 {
     return r->list;
@@ -81,17 +76,19 @@ const struct op_list *recorder_list(const struct recorder *r)
 
 /* 2. Sources and spaces */
 
-static int add_source(struct recorder *r, struct source *source, const char *name,
-                      const char *sha256)
+int recorder_source_take(struct recorder *r, struct source *source, const char *name,
+                         const char *sha256, struct error *err)
 {
     struct op_list *list = r->list;
-    if (!mem_grow(NULL, &list->datasets, &r->datasets_capacity, list->n_opened + 1,
-                  sizeof *list->datasets) ||
-        !mem_grow(NULL, &r->pages, &r->pages_capacity, list->n_opened + 1, sizeof *r->pages))
-        return ERR_NO_MEMORY;
     char *copy = strdup(name);
-    if (!copy)
-        return ERR_NO_MEMORY;
+    if (!copy ||
+        !mem_grow(NULL, &list->datasets, &r->datasets_capacity, list->n_opened + 1,
+                  sizeof *list->datasets) ||
+        !mem_grow(NULL, &r->pages, &r->pages_capacity, list->n_opened + 1, sizeof *r->pages)) {
+        free(copy);
+        source_close(source);
+        return record_no_memory(err);
+    }
     idmap_init(&r->pages[r->n_pages++], NULL);
     struct dataset_use *use = &list->datasets[list->n_opened++];
     *use = (struct dataset_use){ .name = copy, .source = source };
@@ -100,15 +97,6 @@ static int add_source(struct recorder *r, struct source *source, const char *nam
     else
         snprintf(use->sha256, sizeof use->sha256, "xxh64:%016" PRIx64, source->hash);
     return OK;
-}
-
-int recorder_source_take(struct recorder *r, struct source *source, const char *name,
-                         const char *sha256, struct error *err)
-{
-    if (add_source(r, source, name, sha256) == OK)
-        return OK;
-    source_close(source);
-    return record_no_memory(err);
 }
 
 size_t record_dataset(struct recorder *r, const struct source *source)

@@ -229,22 +229,17 @@ int record_find_snapshot(const struct recorder *r, const char *name, struct op *
                 *hint.text ? hint.text : "; call w:snapshot { name = ... } first");
 }
 
-/* The rows that a search sees: of snapshot `as_of`, or of the last commit if it is NULL. Sets op->as_of.
-   NULL: there is no such snapshot. */
-static const struct live_state *visible(struct recorder *r, const char *as_of, struct op *op,
-                                        struct error *err)
-{
-    if (!as_of)
-        return r->in_transaction ? &r->before : &r->now;
-    return record_find_snapshot(r, as_of, op, err) == OK ? live_state_of(&r->now, op) : NULL;
-}
-
 int record_ask(struct recorder *r, struct op *op, const struct op_options *o, struct error *err)
 {
     int rc = record_check_space(r, o->rows, err);
-    const struct live_state *seen = rc ? NULL : visible(r, o->snapshot, op, err);
-    if (!seen)
-        return err->code;
+    if (!rc && o->snapshot)
+        rc = record_find_snapshot(r, o->snapshot, op, err);
+    if (rc)
+        return rc;
+    /* The snapshot's rows, else those of the last commit. */
+    const struct live_state *seen = o->snapshot         ? live_state_of(&r->now, op)
+                                    : r->in_transaction ? &r->before
+                                                        : &r->now;
     if (!seen->live.n)
         return fail(err, ERR_CONFIG, "no vector is live here; call w:insert %sfirst",
                     r->in_transaction ? "and w:commit " : "");

@@ -180,7 +180,7 @@ static int play_step(lua_State *L, const struct runbook_player *r, const struct 
                 *with = NULL;
     int rc = rows ? OK : err->code;
     note.which.rows = note.rows = rows;
-    if (!rc && step->operation == RUNBOOK_INITIAL && recorder_operations(recorder) == 0)
+    if (!rc && step->operation == RUNBOOK_INITIAL && recorder_list(recorder)->n == 0)
         rc = record_operation(recorder, OP_TRAIN, &note, err);
     if (!rc && (step->operation == RUNBOOK_INSERT || step->operation == RUNBOOK_INITIAL))
         rc = record_operation(recorder, OP_INSERT, &note, err);

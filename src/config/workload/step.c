@@ -195,7 +195,7 @@ static size_t push_views(const struct fields *f)
 {
     lua_State *L = f->L;
     struct recorder *recorder = lua_recorder(L);
-    const size_t before = recorder_operations(recorder);
+    const size_t before = recorder_list(recorder)->n;
     if (fields_push(f, "stream") != LUA_TFUNCTION)
         fields_fail(f, "stream",
                     "\"stream\" must be a function that returns its i-th view, and nil after the "
@@ -208,7 +208,7 @@ static size_t push_views(const struct fields *f)
         lua_pushvalue(L, function);
         lua_pushinteger(L, (lua_Integer)n + 1);
         lua_call(L, 1, 1);
-        if (recorder_operations(recorder) != before)
+        if (recorder_list(recorder)->n != before)
             fields_fail(f, "stream",
                         "\"stream\": the function recorded an operation; it may only return views");
         if (lua_isnil(L, -1)) {

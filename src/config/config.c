@@ -306,16 +306,6 @@ static void read_methods(const struct fields *f, struct experiment *ex)
     lua_pop(L, 1);
 }
 
-static void read_workload(const struct fields *f, struct script *s)
-{
-    if (fields_push(f, "workload") != LUA_TFUNCTION)
-        fields_fail(f, "workload",
-                    "\"workload\" must be a function, as in workload = function(w) ... end, "
-                    "not %s",
-                    script_shown(f->L, -1));
-    s->workload_ref = luaL_ref(f->L, LUA_REGISTRYINDEX);
-}
-
 static int lua_experiment(lua_State *L)
 {
     struct script *s = script_of(L);
@@ -333,7 +323,12 @@ static int lua_experiment(lua_State *L)
     read_numbers(&f, s, ex);
     s->rng = rng_at(ex->seed, 0x776f726b);
     read_methods(&f, ex);
-    read_workload(&f, s);
+    if (fields_push(&f, "workload") != LUA_TFUNCTION)
+        fields_fail(&f, "workload",
+                    "\"workload\" must be a function, as in workload = function(w) ... end, "
+                    "not %s",
+                    script_shown(L, -1));
+    s->workload_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     void (*const readers[])(lua_State *, const struct fields *) = { lua_compare_read,
                                                                     lua_paper_read, lua_claims_read,
                                                                     lua_figures_read };

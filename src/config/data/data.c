@@ -113,15 +113,6 @@ void lua_set_push(lua_State *L, struct data_set *set)
     lua_view_push(L, view_range(s, set->metric, 0, s->n), set);
 }
 
-void lua_data_push(lua_State *L, struct source *take, const char *name)
-{
-    lua_source_keep(L, take, name, "", "");
-    struct data_set *set = lua_set_new(L, name);
-    set->base = take;
-    set->metric = take->element == INDEX_B64 ? INDEX_HAMMING : INDEX_L2SQ;
-    lua_set_push(L, set);
-}
-
 /* Opens the table of a call, or a string as a table that has it alone; *name: the string. */
 static struct fields open_named(lua_State *L, enum lua_call call, const char *what,
                                 const char *expected, const char **name)

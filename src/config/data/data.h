@@ -56,9 +56,6 @@ int lua_catalog_open(struct script *, struct error *);
 /* Notes the recipes as files that the config read, if a recipe may have made the part. */
 int lua_catalog_note(struct script *, const struct catalog_entry *, const char *part,
                      struct error *);
-/* Hands a source to the recorder as a data set of that name without queries, and pushes a view of
-   all its rows. */
-void lua_data_push(lua_State *, struct source *take, const char *name);
 /* The first n queries of the set as a new view, 0: all. at: the time of the points, for synthetic
    sets of kind drift; below 0: none. */
 struct view *lua_data_queries(lua_State *, struct data_set *, size_t n, double at);

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "src/config/data/data.h"
+#include "src/config/data/internal.h"
 #include "src/config/script/fields.h"
 #include "src/core/append_text.h"
 #include "src/data/image_hash.h"
@@ -67,6 +67,10 @@ int lua_hashes(lua_State *L)
     if (image_hash_open((enum image_hash)kind, images.view->n, images.view->dim, read_view, &images,
                         title, &source, script_error(L)))
         script_raise(L, f.call, "hashes");
-    lua_data_push(L, source, title);
+    lua_source_keep(L, source, title, "", "");
+    struct data_set *set = lua_set_new(L, title);
+    set->base = source;
+    set->metric = INDEX_HAMMING;
+    lua_set_push(L, set);
     return 1;
 }

@@ -45,23 +45,6 @@ static void read_values(const struct fields *f, const struct method_spec *m, enu
     lua_pop(L, 1);
 }
 
-/* Reads the list of values on top of the stack into `to`. */
-static void read_axis(const struct fields *f, const struct lua_option *o, json_t *to)
-{
-    lua_State *L = f->L;
-    const struct param *p = o->row;
-    const struct script_place at = fields_place(f, p->name);
-    const size_t n = lua_istable(L, -1) ? (size_t)lua_rawlen(L, -1) : 0;
-    if (!n)
-        fields_fail(f, p->name, "\"%s\" must be a list of values, as in { 1, 2, 4 }, not %s",
-                    p->name, lua_istable(L, -1) ? "an empty one" : script_shown(L, -1));
-    for (size_t i = 1; i <= n; i++) {
-        lua_rawgeti(L, -1, (lua_Integer)i);
-        lua_option_append(L, at, o, lua_option_at(L, at, -1, p->name), to);
-        lua_pop(L, 1);
-    }
-}
-
 static void read_axes(const struct fields *f, const char *key, const struct method_spec *m,
                       enum option_home home, json_t *to)
 {
@@ -78,7 +61,17 @@ static void read_axes(const struct fields *f, const char *key, const struct meth
         json_t *values = json_array();
         json_object_set_new(to, o.row->name, values);
         fields_push(&sub, names[i]);
-        read_axis(&sub, &o, values);
+        const struct script_place at = fields_place(&sub, o.row->name);
+        const size_t listed = lua_istable(L, -1) ? (size_t)lua_rawlen(L, -1) : 0;
+        if (!listed)
+            fields_fail(&sub, o.row->name,
+                        "\"%s\" must be a list of values, as in { 1, 2, 4 }, not %s", o.row->name,
+                        lua_istable(L, -1) ? "an empty one" : script_shown(L, -1));
+        for (size_t j = 1; j <= listed; j++) {
+            lua_rawgeti(L, -1, (lua_Integer)j);
+            lua_option_append(L, at, &o, lua_option_at(L, at, -1, o.row->name), values);
+            lua_pop(L, 1);
+        }
         lua_pop(L, 1);
     }
     lua_pop(L, 2);

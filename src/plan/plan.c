@@ -1,6 +1,6 @@
 /* plan.c - operations x methods -> cells: sweeps, grids, ablations, repeats and their order.
  *
- * 1 points   2 cells   3 order and choice   4 checks of named points   5 the plan */
+ * 1 names   2 points   3 cells   4 order and choice   5 checks of named points   6 the plan */
 #include "src/plan/plan.h"
 
 #include <inttypes.h>
@@ -19,7 +19,66 @@ static int no_memory(struct error *err)
     return fail(err, ERR_NO_MEMORY, "out of memory for the plan");
 }
 
-/* 1. Points */
+/* 1. Names of cells and points, and of what methods take */
+
+void plan_write_label(const char *label, const char *point, char *text, size_t bytes)
+{
+    (void)snprintf(text, bytes, *point ? "%s[%s]" : "%s", label, point);
+}
+
+void plan_write_build_part(const char *point, const json_t *knobs, char *text, size_t bytes)
+{
+    text[0] = '\0';
+    for (const char *at = point; *at;) {
+        const size_t n = strcspn(at, ","), key = strcspn(at, "=,");
+        char name[128];
+
+        (void)snprintf(name, sizeof name, "%.*s", (int)key, at);
+        if (n > 0 && (key == n || !json_object_get(knobs, name)))
+            append_text(text, bytes, ",", "%.*s", (int)n, at);
+        at += n + (at[n] == ',');
+    }
+}
+
+void plan_label(const struct cell *c, size_t point, char *text, size_t bytes)
+{
+    plan_write_label(c->method->label, c->points[point].name, text, bytes);
+}
+
+void plan_build_part(const struct cell *c, char *text, size_t bytes)
+{
+    const struct point *first = c->n_points ? &c->points[0] : NULL;
+
+    plan_write_build_part(first && first->name ? first->name : "", first ? first->knobs_json : NULL,
+                          text, bytes);
+}
+
+void plan_build_label(const struct cell *c, char *text, size_t bytes)
+{
+    char part[256];
+
+    plan_build_part(c, part, sizeof part);
+    plan_write_label(c->method->label, part, text, bytes);
+}
+
+void plan_unsupported(const struct index_ops *ops, enum element element, size_t dim,
+                      enum metric metric, char *text, size_t bytes)
+{
+    if (element == INDEX_B64 && index_takes(ops, element, 64, metric)) {
+        snprintf(text, bytes, "method \"%s\" takes codes of 64 bits, not of %zu; " INDEX_WIDE_HINT,
+                 ops->name, dim);
+        return;
+    }
+    (void)snprintf(text, bytes,
+                   "method \"%s\" does not take %s rows under metric \"%s\"; it takes ", ops->name,
+                   index_element_name(element), index_metric_name(metric));
+
+    for (const struct index_space *s = ops->spaces; s && (int)s->element >= 0; s++)
+        append_text(text, bytes, s == ops->spaces ? "" : ", ", "%s under %s",
+                    index_element_name(s->element), index_metric_name(s->metric));
+}
+
+/* 2. Points */
 
 /* "name=value,..." in the object's order. */
 static char *name_values(const json_t *values)
@@ -65,7 +124,7 @@ static int cross(const json_t *axes, json_t **out, struct error *err)
     return rc;
 }
 
-/* 2. Cells */
+/* 3. Cells */
 
 /* One build of a method: a setting of its grid, and an ablation or none. */
 struct build {
@@ -208,7 +267,7 @@ void plan_free(struct plan *plan)
     *plan = (struct plan){ 0 };
 }
 
-/* 3. Order and choice */
+/* 4. Order and choice */
 
 bool plan_wants(const struct run_options *o, const char *label)
 {
@@ -295,7 +354,7 @@ static void shuffle(struct plan *plan, uint64_t seed)
     }
 }
 
-/* 4. Points that the config's `paper` and `compare` name must exist, unless --set has changed the
+/* 5. Points that the config's `paper` and `compare` name must exist, unless --set has changed the
    axes or --only has removed methods. That a method has the label is checked before. */
 
 static int check_point(const struct plan *plan, const struct experiment *ex, const char *what,
@@ -371,7 +430,7 @@ static int check_points(const struct plan *plan, const struct experiment *ex,
     return rc;
 }
 
-/* 5. The plan */
+/* 6. The plan */
 
 static int fill_plan(struct plan *plan, const struct experiment *ex, const struct run_options *o,
                      struct error *err)

@@ -1,5 +1,5 @@
 /* internal.h - the recorder: a list that is being recorded, and its live set. Each file uses only
- * those before it: recorder.c, ids.c, select.c, attributes.c and labels.c,
+ * those before it: recorder.c, ids.c, select.c, attributes.c,
  * record_threads.c, record.c. */
 #ifndef DRIFTLINE_WORKLOAD_INTERNAL_H
 #define DRIFTLINE_WORKLOAD_INTERNAL_H
@@ -86,8 +86,6 @@ int record_find_snapshot(const struct recorder *, const char *name, struct op *,
 /* Sets op->attributes by the specs. None: the present attributes of the ids, if any has one. */
 int record_attributes(struct recorder *, const struct attribute_spec *, size_t n, struct op *,
                       struct error *);
-
-/* ---- labels.c */
 
 /* Sets op->labels, for the op->n rows that are live. ERR_CONFIG if a row has no label. */
 int record_labels(struct recorder *, const struct label_spec *, struct op *, struct error *);

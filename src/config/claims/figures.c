@@ -131,25 +131,14 @@ static void read_baseline(const struct fields *f, const struct figure_kind *kind
     json_object_set_new(figure, "baseline", json_string(label));
 }
 
-static void read_minus(const struct fields *f, const struct figure_kind *kind, json_t *figure)
+/* Reads x, y, group or title. A list of several names is for the y of some kinds alone. */
+static void read_field(const struct fields *f, const struct figure_kind *kind, const char *key,
+                       json_t *figure)
 {
-    const char *end = fields_text(f, "minus", "");
-    if (!(kind->traits & FIGURE_SUBTRACTS))
-        fields_fail(f, "minus", "\"minus\" is for figures of kind timeline, not %s", kind->name);
-    json_object_set_new(figure, "minus", json_string(end));
-}
-
-static bool is_axis(const struct figure_kind *kind, const char *key)
-{
-    return strcmp(key, "title") != 0 && !(kind->traits & FIGURE_OF_TABLE && strcmp(key, "y") == 0);
-}
-
-/* A list of several names is for the y of some kinds alone. */
-static void check_count(const struct fields *f, const struct figure_kind *kind, const char *key,
-                        const json_t *figure)
-{
+    const bool y = strcmp(key, "y") == 0, of_table = y && kind->traits & FIGURE_OF_TABLE;
+    read_texts(f, key, figure, strcmp(key, "title") != 0 && !of_table);
     const size_t n = json_array_size(json_object_get(figure, key));
-    if (n > 1 && !(strcmp(key, "y") == 0 && kind->traits & FIGURE_HAS_SEVERAL_Y))
+    if (n > 1 && !(y && kind->traits & FIGURE_HAS_SEVERAL_Y))
         fields_fail(f, key, "figures of kind %s take one \"%s\", not %zu", kind->name, key, n);
 }
 
@@ -176,12 +165,13 @@ static void read_figure(const struct fields *f, json_t *figure)
             read_where(f, figure);
         else if (strcmp(keys[i], "baseline") == 0)
             read_baseline(f, kind, figure);
-        else if (strcmp(keys[i], "minus") == 0)
-            read_minus(f, kind, figure);
+        else if (strcmp(keys[i], "minus") != 0)
+            read_field(f, kind, keys[i], figure);
+        else if (kind->traits & FIGURE_SUBTRACTS)
+            json_object_set_new(figure, "minus", json_string(fields_text(f, "minus", "")));
         else
-            read_texts(f, keys[i], figure, is_axis(kind, keys[i]));
-        if (strcmp(keys[i], "where") != 0)
-            check_count(f, kind, keys[i], figure);
+            fields_fail(f, "minus", "\"minus\" is for figures of kind timeline, not %s",
+                        kind->name);
     }
 }
 

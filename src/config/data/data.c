@@ -133,12 +133,13 @@ static struct fields open_named(lua_State *L, enum lua_call call, const char *wh
 
 /* dataset "name" */
 
-int lua_catalog_open(struct script *s, struct error *err)
+struct catalog *lua_catalog(lua_State *L, const char *what)
 {
-    if (s->catalog)
-        return OK;
-    const int rc = catalog_open(&s->catalog, s->options, err);
-    return rc ? rc : script_note_file(s, catalog_path(s->catalog), err);
+    struct script *s = script_of(L);
+    if (!s->catalog && (catalog_open(&s->catalog, s->options, script_error(L)) ||
+                        script_note_file(s, catalog_path(s->catalog), script_error(L))))
+        script_raise(L, script_place(L), what);
+    return s->catalog;
 }
 
 /* Recipes call each other, so all of them are noted. alphasort() keeps config_sha256 the same
@@ -162,12 +163,6 @@ int lua_catalog_note(struct script *s, const struct catalog_entry *entry, const 
     }
     free(files);
     return rc;
-}
-
-static void open_catalog(lua_State *L)
-{
-    if (lua_catalog_open(script_of(L), script_error(L)))
-        script_raise(L, script_place(L), "dataset");
 }
 
 static struct source *open_catalog_part(lua_State *L, struct data_set *set, const char *part)
@@ -211,8 +206,7 @@ int lua_dataset(lua_State *L)
     const char *name;
     const struct fields f =
         open_named(L, CALL_DATASET, "dataset", "a name, as in dataset \"mnist\"", &name);
-    open_catalog(L);
-    struct catalog_entry *entry = catalog_find(s->catalog, name);
+    struct catalog_entry *entry = catalog_find(lua_catalog(L, "dataset"), name);
     if (!entry) {
         size_t n;
         const char *const *names = catalog_names(s->catalog, &n);

@@ -51,8 +51,9 @@ void lua_view_join(lua_State *, const char *what, const struct view *const *part
 /* NULL if the value is not a view. */
 struct lua_view *lua_view_at(lua_State *, int index);
 
-/* Opens the catalog on the first call, and notes its file as one that the config read. */
-int lua_catalog_open(struct script *, struct error *);
+/* The catalog, whose file the first call opens, and notes as one that the config read. Raises "WHAT:
+   ...". */
+struct catalog *lua_catalog(lua_State *, const char *what);
 /* Notes the recipes as files that the config read, if a recipe may have made the part. */
 int lua_catalog_note(struct script *, const struct catalog_entry *, const char *part,
                      struct error *);

@@ -231,9 +231,7 @@ static const char *find_runbook(const struct fields *f, const char *name)
     if (!slash || strstr(name, ".yaml") || strstr(name, ".yml"))
         return lua_data_path(L, name);
     const char *set = lua_pushlstring(L, name, (size_t)(slash - name));
-    if (lua_catalog_open(s, script_error(L)))
-        lua_step_fail(f);
-    struct catalog_entry *entry = catalog_find(s->catalog, set);
+    struct catalog_entry *entry = catalog_find(lua_catalog(L, f->what), set);
     if (!entry) {
         size_t n;
         const char *const *names = catalog_names(s->catalog, &n);

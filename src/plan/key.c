@@ -107,28 +107,21 @@ static json_t *data_json(const struct op_list *list)
                      sets);
 }
 
-static json_t *settings_json(const struct experiment *ex)
-{
-    return json_pack("[b, b, f, f]", ex->warmup, ex->size_hint, ex->timeout_s, ex->min_time_s);
-}
-
-static json_t *maintain_json(const struct maintain_policy *p)
-{
-    return json_pack("[s?, s?, b, b, I, f, f, f]", p->tag, p->probe, p->rebuilds, p->leaves_out,
-                     (json_int_t)p->every, p->deleted, p->recall, p->sample);
-}
-
 static json_t *method_json(const struct cell *c)
 {
     const struct method_spec *m = c->method;
+    const struct maintain_policy *p = &m->maintain;
     json_t *points = json_array();
     for (size_t i = 0; i < c->n_points; i++)
         json_array_append_new(points,
                               json_pack("[s, O]", c->points[i].name, c->points[i].knobs_json));
+    json_t *maintain =
+        json_pack("[s?, s?, b, b, I, f, f, f]", p->tag, p->probe, p->rebuilds, p->leaves_out,
+                  (json_int_t)p->every, p->deleted, p->recall, p->sample);
     return json_pack("[s, s, s?, o, I, I, i, I, i, b, f, O, o]", m->name, m->label, m->rebuild,
-                     maintain_json(&m->maintain), (json_int_t)c->repeat, (json_int_t)c->seed,
-                     (int)m->deletes, (json_int_t)m->overfetch, (int)c->element, m->locked,
-                     m->calibrate_recall, c->params_json, points);
+                     maintain, (json_int_t)c->repeat, (json_int_t)c->seed, (int)m->deletes,
+                     (json_int_t)m->overfetch, (int)c->element, m->locked, m->calibrate_recall,
+                     c->params_json, points);
 }
 
 /* Takes the value. "": out of memory. */
@@ -150,7 +143,8 @@ static json_t *common_parts(const struct experiment *ex)
         hash_op(hash, &ex->ops->ops[i]);
     hash_end(hash, workload);
     digest(data_json(ex->ops), data);
-    digest(settings_json(ex), settings);
+    digest(json_pack("[b, b, f, f]", ex->warmup, ex->size_hint, ex->timeout_s, ex->min_time_s),
+           settings);
     if (!*data || !*workload || !*settings)
         return NULL;
     return json_pack("{s:s, s:s, s:s}", "data", data, "workload", workload, "settings", settings);

@@ -155,23 +155,14 @@ static int begin(struct recorder *r, struct error *err)
     return live_state_copy(&r->now, &r->before, err);
 }
 
-/* Rows that the transaction inserted, deleted or updated. */
-static size_t changed_rows(const struct recorder *r)
-{
-    size_t n = 0;
-
-    for (size_t i = r->begun_at; i < r->list->n; i++)
-        n += r->list->ops[i].pending ? r->list->ops[i].n : 0;
-    return n;
-}
-
 /* Of OP_COMMIT or OP_ROLLBACK. */
 static int end(struct recorder *r, struct op *op, struct error *err)
 {
     if (!r->in_transaction)
         return fail(err, ERR_CONFIG, "no transaction is open here; call w:begin first");
     op->back = r->list->n - r->begun_at;
-    op->n = changed_rows(r);
+    for (size_t i = r->begun_at; i < r->list->n; i++) /* inserted, deleted or updated */
+        op->n += r->list->ops[i].pending ? r->list->ops[i].n : 0;
     r->in_transaction = false;
     if (op->kind == OP_COMMIT) {
         live_state_free(&r->before);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/config/experiment.h"
+
 /* What an option is for. `--help` of a command lists them in this order. */
 enum group { MEASURES, BOUNDS, SHOWS, KEEPS, READS, LOADS, GROUPS };
 
@@ -50,25 +52,6 @@ static int parse_count(const char *text, size_t *out)
     if (errno || end == text || *end || strchr(text, '-') || v == 0)
         return -1;
     *out = (size_t)v;
-    return 0;
-}
-
-/* "4G", "512M", "1073741824". */
-static int parse_bytes(const char *text, double least, uint64_t *out)
-{
-    static const char units[] = "KMGT";
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text)
-        return -1;
-    const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
-    if (*end && (!unit || end[1]))
-        return -1;
-    for (const char *u = units; unit && u <= unit; u++)
-        v *= 1024;
-    if (!(v >= least && v <= 1e18))
-        return -1;
-    *out = (uint64_t)v;
     return 0;
 }
 
@@ -463,7 +446,7 @@ static int take(const struct flag *flag, struct app *app, const char *text)
             memcpy(at, &n, sizeof n);
             return 0;
         case NUMBER: return parse_real(text, flag->least, flag->most, at);
-        case BYTES: return parse_bytes(text, flag->least, at);
+        case BYTES: return experiment_bytes(text, flag->least, at) ? 0 : -1;
         case TEXT: *(const char **)at = text; return *text ? 0 : -1;
         case OTHER: break;
     }

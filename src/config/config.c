@@ -9,9 +9,7 @@
 #include "src/config/claims/claims.h"
 #include "src/config/data/data.h"
 #include "src/config/methods/methods.h"
-#include "src/config/script/bounds.h"
 #include "src/config/script/fields.h"
-#include "src/config/script/require.h"
 #include "src/config/workload/workload.h"
 
 enum { METHODS_MAX = 1000, NAME_BYTES_MAX = 100 };
@@ -189,26 +187,35 @@ static void read_name(const struct fields *f, struct experiment *ex)
     ex->publication = script_keep(f->L, publication);
 }
 
+bool experiment_bytes(const char *text, double least, uint64_t *out)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    double bytes = strtod(text, &end);
+    const char upper = (char)(*end & ~0x20); /* 0 for a blank, too */
+    const char *unit = upper ? strchr(units, upper) : NULL;
+    if (end == text || (*end && (!unit || end[1])))
+        return false;
+    for (const char *u = units; unit && u <= unit; u++)
+        bytes *= 1024;
+    if (!(bytes >= least && bytes <= 1e18))
+        return false;
+    *out = (uint64_t)bytes;
+    return true;
+}
+
 /* A number of bytes, or a string such as "4G". */
 static uint64_t read_bytes(const struct fields *f, const char *key)
 {
-    static const char units[] = "KMGT";
-    if (fields_push(f, key) == LUA_TSTRING) {
-        char *end;
-        double bytes = strtod(lua_tostring(f->L, -1), &end);
-        const char *unit = *end ? strchr(units, *end) : NULL;
-        for (const char *u = units; unit && u <= unit; u++)
-            bytes *= 1024;
-        if (!(bytes >= 1 << 20 && bytes < 1e18) || (*end && (!unit || end[1])))
-            fields_fail(f, key,
-                        "\"%s\" must be a number of bytes or a string such as \"4G\", at least "
-                        "1 MiB, not %s",
-                        key, script_shown(f->L, -1));
-        lua_pop(f->L, 1);
-        return (uint64_t)bytes;
-    }
+    uint64_t bytes = 0;
+    const bool text = fields_push(f, key) == LUA_TSTRING;
+    if (text && !experiment_bytes(lua_tostring(f->L, -1), 1 << 20, &bytes))
+        fields_fail(f, key,
+                    "\"%s\" must be a number of bytes or a string such as \"4G\", at least 1 MiB, "
+                    "not %s",
+                    key, script_shown(f->L, -1));
     lua_pop(f->L, 1);
-    return fields_count(f, key, 0, 1 << 20, (uint64_t)1 << 50);
+    return text ? bytes : fields_count(f, key, 0, 1 << 20, (uint64_t)1 << 50);
 }
 
 static void read_numbers(const struct fields *f, struct script *s, struct experiment *ex)
@@ -227,9 +234,7 @@ static void read_numbers(const struct fields *f, struct script *s, struct experi
     ex->warmup = fields_bool(f, "warmup", true);
     static const char *const devices[] = { "cpu", "cuda", NULL };
     ex->truth_on_device = fields_choice(f, "truth_device", 0, devices) == 1;
-    if (fields_has(f, "size_hint") && fields_has(f, "tell_size"))
-        fields_fail(f, "tell_size", "\"tell_size\" is the old name of \"size_hint\"");
-    ex->size_hint = fields_bool(f, "size_hint", fields_bool(f, "tell_size", true));
+    ex->size_hint = fields_bool(f, "size_hint", true);
     if (o->has_seed)
         note_number(s, "seed", (double)o->seed);
     if (o->quick) {
@@ -284,8 +289,11 @@ static void read_methods(const struct fields *f, struct experiment *ex)
     ex->methods = script_keep_items(L, n, sizeof *ex->methods);
     for (size_t i = 1; i <= n; i++) {
         lua_rawgeti(L, list.at, (lua_Integer)i);
-        struct method_spec *spec = lua_method_take(L, -1);
-        if (!spec)
+        const struct method_spec *spec = luaL_testudata(L, -1, LUA_METHOD_NAME);
+        bool again = false;
+        for (size_t j = 0; spec && j < ex->n_methods; j++)
+            again |= ex->methods[j].params == spec->params;
+        if (!spec || again)
             fields_fail(f, "methods",
                         "\"methods\"[%zu] must be a method { ... } of its own, not %s", i,
                         script_shown(L, -1));
@@ -296,16 +304,6 @@ static void read_methods(const struct fields *f, struct experiment *ex)
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
-}
-
-static void read_workload(const struct fields *f, struct script *s)
-{
-    if (fields_push(f, "workload") != LUA_TFUNCTION)
-        fields_fail(f, "workload",
-                    "\"workload\" must be a function, as in workload = function(w) ... end, "
-                    "not %s",
-                    script_shown(f->L, -1));
-    s->workload_ref = luaL_ref(f->L, LUA_REGISTRYINDEX);
 }
 
 static int lua_experiment(lua_State *L)
@@ -325,7 +323,12 @@ static int lua_experiment(lua_State *L)
     read_numbers(&f, s, ex);
     s->rng = rng_at(ex->seed, 0x776f726b);
     read_methods(&f, ex);
-    read_workload(&f, s);
+    if (fields_push(&f, "workload") != LUA_TFUNCTION)
+        fields_fail(&f, "workload",
+                    "\"workload\" must be a function, as in workload = function(w) ... end, "
+                    "not %s",
+                    script_shown(L, -1));
+    s->workload_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     void (*const readers[])(lua_State *, const struct fields *) = { lua_compare_read,
                                                                     lua_paper_read, lua_claims_read,
                                                                     lua_figures_read };
@@ -334,14 +337,6 @@ static int lua_experiment(lua_State *L)
         readers[i](L, &f);
     }
     return 0;
-}
-
-static void register_experiment(struct script *s)
-{
-    script_global(s, CALL_EXPERIMENT, lua_experiment);
-    script_global(s, CALL_OPTION, lua_option);
-    lua_pushboolean(s->L, s->options->quick);
-    lua_setglobal(s->L, lua_call_name(CALL_QUICK));
 }
 
 /* The whole config */
@@ -361,59 +356,58 @@ static void script_free(struct script *s)
     free(s->files);
     free(s->option_names);
     json_decref(s->other_files);
+    json_decref(s->kept);
     free(s);
 }
 
 static int register_all(lua_State *L)
 {
+    static const struct {
+        enum lua_call call;
+        lua_CFunction function;
+    } globals[] = {
+        { CALL_DATASET, lua_dataset },     { CALL_FILE, lua_file },
+        { CALL_SYNTHETIC, lua_synthetic }, { CALL_HASHES, lua_hashes },
+        { CALL_METHOD, lua_method },       { CALL_EXPERIMENT, lua_experiment },
+        { CALL_OPTION, lua_option },       { CALL_REQUIRE, script_require },
+    };
     struct script *s = script_of(L);
     script_open_libraries(L);
     lua_view_register(s);
-    lua_data_register(s);
-    lua_synthetic_register(s);
-    lua_hashes_register(s);
-    lua_method_register(s);
-    lua_workload_register(s);
-    register_experiment(s);
+    lua_workload_register(L);
+    for (size_t i = 0; i < sizeof globals / sizeof *globals; i++)
+        lua_register(L, lua_call_name(globals[i].call), globals[i].function);
+    lua_pushboolean(L, s->options->quick);
+    lua_setglobal(L, lua_call_name(CALL_QUICK));
     script_refuse_unknown_globals(L);
     return 0;
 }
 
-static int script_new(struct script **out, struct run_options *options,
-                      const struct registry *registry, struct error *err)
+/* A script without files, of experiment.script, which owns it also on failure. */
+static int script_open(struct experiment *ex, struct run_options *options, struct error *err)
 {
-    struct script *s = *out = calloc(1, sizeof *s);
+    struct script *s = ex->script = calloc(1, sizeof *s);
     if (!s)
         return fail(err, ERR_NO_MEMORY, "out of memory");
+    s->experiment = ex;
     s->options = options;
-    s->registry = registry;
-    script_bounds_init(s);
+    s->registry = ex->registry;
+    s->other_files = json_object();
     s->workload_ref = LUA_NOREF;
-    lua_State *L = lua_newstate(script_allocate, s);
-    if (!L) {
-        script_free(s);
-        *out = NULL;
+    script_bounds_init(s);
+    s->L = lua_newstate(script_allocate, s);
+    if (!s->L)
         return fail(err, ERR_NO_MEMORY, "out of memory for Lua");
-    }
-    memcpy(lua_getextraspace(L), &s, sizeof s);
-    s->L = L;
-    lua_pushcfunction(L, register_all);
+    memcpy(lua_getextraspace(s->L), &s, sizeof s);
+    lua_pushcfunction(s->L, register_all);
     const int rc = script_call(s, 0, 0, err);
-    if (rc) {
-        script_free(s);
-        *out = NULL;
-    }
-    return rc;
+    return rc ? rc : recorder_new(&s->recorder, err);
 }
 
 void experiment_free(struct experiment *ex)
 {
     if (!ex)
         return;
-    for (size_t i = 0; i < ex->n_methods; i++)
-        lua_method_free(&ex->methods[i]);
-    for (size_t i = 0; i < ex->n_compare; i++)
-        json_decref(ex->compare[i].tags);
     json_decref(ex->compared);
     script_free(ex->script);
     op_list_free(ex->ops);
@@ -480,17 +474,10 @@ static char *head_comment(const char *text, size_t bytes)
     return comment;
 }
 
-static int load(struct experiment *ex, struct run_options *options, const struct registry *registry,
-                struct error *err)
+static int load(struct experiment *ex, struct run_options *options, struct error *err)
 {
-    ex->registry = registry;
-    int rc = script_new(&ex->script, options, registry, err);
-    if (rc)
-        return rc;
+    int rc = script_open(ex, options, err);
     struct script *s = ex->script;
-    s->experiment = ex;
-    s->other_files = json_object();
-    rc = recorder_new(&s->recorder, err);
     if (!rc)
         rc = script_run_file(s, ex->config_path, err);
     if (!rc && !(ex->about = head_comment(s->files[0].text, s->files[0].bytes)))
@@ -518,6 +505,7 @@ int experiment_load(struct experiment **out, const char *path, struct run_option
     *out = NULL;
     if (!ex)
         return fail(err, ERR_NO_MEMORY, "out of memory");
+    ex->registry = registry;
     ex->config_path = strdup(path);
     ex->overrides = json_object();
     ex->drift = json_array();
@@ -526,7 +514,7 @@ int experiment_load(struct experiment **out, const char *path, struct run_option
     ex->changed = json_array();
     int rc = ex->config_path && ex->overrides && ex->drift && ex->figures && ex->config_files &&
                      ex->changed
-                 ? load(ex, options, registry, err)
+                 ? load(ex, options, err)
                  : fail(err, ERR_NO_MEMORY, "out of memory");
     if (rc) {
         experiment_free(ex);

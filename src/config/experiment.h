@@ -140,6 +140,9 @@ int experiment_load(struct experiment **, const char *path, struct run_options *
                     const struct registry *, struct error *);
 void experiment_free(struct experiment *);
 
+/* Reads "4G", "512M", "1073741824"; false unless these are at least `least` bytes. */
+bool experiment_bytes(const char *text, double least, uint64_t *out);
+
 /* The value of a metric for LABEL[point]; most: the greatest over the points of LABEL. NAN: none, or a
    cell of the label did not finish. */
 typedef double claim_lookup(void *from, const char *label, const char *metric, bool most);

@@ -3,19 +3,125 @@
 #include "src/plan/identity.h"
 
 #include <cblas.h>
+#include <elf.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <link.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "kernels/cuda/device.h"
 #include "kernels/kernels.h"
 #include "src/base/quote.h"
 #include "src/base/sysinfo.h"
-#include "src/data/files/sha256.h"
-#include "src/plan/loaded.h"
+#include "src/core/stamp/stamp.h"
+#include "src/data/readers/bytes.h"
 
 extern char **environ;
+
+/* 1. The program: what is loaded of its file. Every offset in the file is checked against its size. */
+
+struct program {
+    const char *path;
+    struct bytes file;
+    Elf64_Ehdr head;
+    Elf64_Shdr names; /* the section with the names of all */
+};
+
+/* The file has it. */
+static Elf64_Shdr section_of(const struct program *p, size_t i)
+{
+    Elf64_Shdr s;
+    memcpy(&s, p->file.at + p->head.e_shoff + i * sizeof s, sizeof s);
+    return s;
+}
+
+static bool holds(const struct program *p, uint64_t offset, uint64_t bytes)
+{
+    return offset <= p->file.size && bytes <= p->file.size - offset;
+}
+
+static bool is_readable(const struct program *p)
+{
+    const Elf64_Ehdr *head = &p->head;
+    return !memcmp(head->e_ident, ELFMAG, SELFMAG) && head->e_ident[EI_CLASS] == ELFCLASS64 &&
+           head->e_ident[EI_DATA] == ELFDATA2LSB && head->e_shentsize == sizeof(Elf64_Shdr) &&
+           head->e_shstrndx < head->e_shnum &&
+           holds(p, head->e_shoff, (uint64_t)head->e_shnum * sizeof(Elf64_Shdr));
+}
+
+/* Whether the file has a table of sections, without an impossible entry, some of which are loaded. */
+static bool find_sections(struct program *p)
+{
+    bool loaded = false;
+    if (!holds(p, 0, sizeof p->head))
+        return false;
+    memcpy(&p->head, p->file.at, sizeof p->head);
+    if (!is_readable(p))
+        return false;
+    p->names = section_of(p, p->head.e_shstrndx);
+    if (!holds(p, p->names.sh_offset, p->names.sh_size) || p->names.sh_size == 0 ||
+        p->file.at[p->names.sh_offset + p->names.sh_size - 1] != '\0')
+        return false;
+    for (size_t i = 0; i < p->head.e_shnum; i++) {
+        const Elf64_Shdr s = section_of(p, i);
+        if (s.sh_name >= p->names.sh_size ||
+            (s.sh_type != SHT_NOBITS && !holds(p, s.sh_offset, s.sh_size)))
+            return false;
+        loaded |= (s.sh_flags & SHF_ALLOC) != 0;
+    }
+    return loaded;
+}
+
+static void write_section(const struct program *p, const Elf64_Shdr *s, FILE *list)
+{
+    const char *name = (const char *)p->file.at + p->names.sh_offset + s->sh_name;
+    if (!(s->sh_flags & SHF_ALLOC) || !strcmp(name, BUILD_STAMP_SECTION) ||
+        !strcmp(name, ".note.gnu.build-id"))
+        return;
+    fprintf(list, "%s %" PRIu32 " %" PRIx64 " %" PRIx64 " %" PRIu64, name, s->sh_type, s->sh_flags,
+            s->sh_addr, s->sh_size);
+    if (s->sh_type == SHT_NOBITS) {
+        fputs(" -\n", list);
+        return;
+    }
+    const XXH128_hash_t hash = XXH3_128bits(p->file.at + s->sh_offset, s->sh_size);
+    fprintf(list, " %016" PRIx64 "%016" PRIx64 "\n", hash.high64, hash.low64);
+}
+
+static int hash_sections(const struct program *p, char hex[SHA256_HEX_BYTES], struct error *err)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *list = open_memstream(&text, &bytes);
+    for (size_t i = 0; list && i < p->head.e_shnum; i++) {
+        const Elf64_Shdr s = section_of(p, i);
+        write_section(p, &s, list);
+    }
+    const bool whole = list && !ferror(list);
+    const int rc = list && fclose(list) == 0 && whole
+                       ? sha256_block(text, bytes, hex, err)
+                       : fail(err, ERR_NO_MEMORY, "%s: out of memory", p->path);
+    free(text);
+    return rc;
+}
+
+int identity_hash_loaded(const char *path, char hex[SHA256_HEX_BYTES], struct error *err)
+{
+    struct program p = { .path = path };
+    struct error unreadable = { 0 };
+    const bool open = bytes_open(&p.file, path, NULL, 0, &unreadable) == OK;
+    const int rc = open && p.file.is_file && find_sections(&p) ? hash_sections(&p, hex, err)
+                                                               : sha256_file(path, hex, NULL, err);
+    if (open)
+        bytes_close(&p.file);
+    error_clear(&unreadable);
+    return rc;
+}
+
+/* 2. Libraries, plugins and settings */
 
 /* Environment variables that change the libraries that methods use; a name that ends in
    _ is a prefix. */

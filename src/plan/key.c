@@ -1,7 +1,7 @@
-/* key.c - see key.h.
+/* key.c - the keys of cells; see plan.h.
  *
  * 1 hashing   2 the parts   3 the key   4 differences */
-#include "src/plan/key.h"
+#include "src/plan/plan.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -18,13 +18,6 @@ static void hash_text(EVP_MD_CTX *hash, const char *text)
     const size_t n = text ? strlen(text) + 1 : 0;
     EVP_DigestUpdate(hash, &n, sizeof n);
     EVP_DigestUpdate(hash, text ? text : "", n);
-}
-
-static void hash_json(EVP_MD_CTX *hash, const json_t *json)
-{
-    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) : NULL;
-    hash_text(hash, text);
-    free(text);
 }
 
 static void hash_array(EVP_MD_CTX *hash, const void *items, size_t bytes)
@@ -104,87 +97,60 @@ void plan_op_digest(const struct op *op, char hex[65])
 
 /* 2. The parts */
 
-static void hash_data(EVP_MD_CTX *hash, const struct op_list *list)
+static json_t *data_json(const struct op_list *list)
 {
-    const uint64_t shape[] = { (uint64_t)list->metric, (uint64_t)list->element, list->dim };
-    EVP_DigestUpdate(hash, shape, sizeof shape);
-    for (size_t i = 0; i < list->n_datasets; i++) {
-        hash_text(hash, list->datasets[i].sha256);
-        EVP_DigestUpdate(hash, &list->datasets[i].source->hash, sizeof(uint64_t));
-    }
+    json_t *sets = json_array();
+    for (size_t i = 0; i < list->n_datasets; i++)
+        json_array_append_new(sets, json_pack("[s, I]", list->datasets[i].sha256,
+                                              (json_int_t)list->datasets[i].source->hash));
+    return json_pack("[i, i, I, o]", (int)list->metric, (int)list->element, (json_int_t)list->dim,
+                     sets);
 }
 
-static void hash_settings(EVP_MD_CTX *hash, const struct experiment *ex)
-{
-    const uint64_t flags[] = { ex->warmup, !ex->size_hint };
-    EVP_DigestUpdate(hash, flags, sizeof flags);
-    EVP_DigestUpdate(hash, &ex->timeout_s, sizeof ex->timeout_s);
-    EVP_DigestUpdate(hash, &ex->min_time_s, sizeof ex->min_time_s);
-}
-
-static void hash_maintain(EVP_MD_CTX *hash, const struct maintain_policy *p)
-{
-    const uint64_t numbers[] = { p->rebuilds, p->leaves_out, p->every };
-    const double limits[] = { p->deleted, p->recall, p->sample };
-    if (!p->tag)
-        return;
-    hash_text(hash, p->tag);
-    hash_text(hash, p->probe);
-    EVP_DigestUpdate(hash, numbers, sizeof numbers);
-    EVP_DigestUpdate(hash, limits, sizeof limits);
-}
-
-static void hash_method(EVP_MD_CTX *hash, const struct cell *c)
+static json_t *method_json(const struct cell *c)
 {
     const struct method_spec *m = c->method;
-    const uint64_t numbers[] = {
-        c->repeat, c->seed, (uint64_t)m->deletes, m->overfetch, (uint64_t)c->element, m->locked
-    };
-    hash_text(hash, m->name);
-    hash_text(hash, m->label);
-    hash_text(hash, m->rebuild);
-    hash_maintain(hash, &m->maintain);
-    EVP_DigestUpdate(hash, numbers, sizeof numbers);
-    EVP_DigestUpdate(hash, &m->calibrate_recall, sizeof m->calibrate_recall);
-    hash_json(hash, c->params_json);
-    for (size_t i = 0; i < c->n_points; i++) {
-        hash_text(hash, c->points[i].name);
-        hash_json(hash, c->points[i].knobs_json);
-    }
+    const struct maintain_policy *p = &m->maintain;
+    json_t *points = json_array();
+    for (size_t i = 0; i < c->n_points; i++)
+        json_array_append_new(points,
+                              json_pack("[s, O]", c->points[i].name, c->points[i].knobs_json));
+    json_t *maintain =
+        json_pack("[s?, s?, b, b, I, f, f, f]", p->tag, p->probe, p->rebuilds, p->leaves_out,
+                  (json_int_t)p->every, p->deleted, p->recall, p->sample);
+    return json_pack("[s, s, s?, o, I, I, i, I, i, b, f, O, o]", m->name, m->label, m->rebuild,
+                     maintain, (json_int_t)c->repeat, (json_int_t)c->seed, (int)m->deletes,
+                     (json_int_t)m->overfetch, (int)c->element, m->locked, m->calibrate_recall,
+                     c->params_json, points);
 }
 
-/* The parts that all cells share; NULL if out of memory. */
+/* Takes the value. "": out of memory. */
+static void digest(json_t *take, char hex[65])
+{
+    char *text = take ? json_dumps(take, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) : NULL;
+    if (!text || sha256_block(text, strlen(text), hex, NULL))
+        *hex = '\0';
+    free(text);
+    json_decref(take);
+}
+
+/* Each cell's parts; all but its method are those of all cells. NULL if out of memory. */
 static json_t *common_parts(const struct experiment *ex)
 {
     char data[65], workload[65], settings[65];
     EVP_MD_CTX *hash = hash_begin();
-    if (hash)
-        hash_data(hash, ex->ops);
-    hash_end(hash, data);
-    if ((hash = hash_begin()))
-        for (size_t i = 0; i < ex->ops->n; i++)
-            hash_op(hash, &ex->ops->ops[i]);
+    for (size_t i = 0; hash && i < ex->ops->n; i++)
+        hash_op(hash, &ex->ops->ops[i]);
     hash_end(hash, workload);
-    if ((hash = hash_begin()))
-        hash_settings(hash, ex);
-    hash_end(hash, settings);
+    digest(data_json(ex->ops), data);
+    digest(json_pack("[b, b, f, f]", ex->warmup, ex->size_hint, ex->timeout_s, ex->min_time_s),
+           settings);
     if (!*data || !*workload || !*settings)
         return NULL;
     return json_pack("{s:s, s:s, s:s}", "data", data, "workload", workload, "settings", settings);
 }
 
 /* 3. The key */
-
-static int make_key(struct cell *c, struct error *err)
-{
-    EVP_MD_CTX *hash = hash_begin();
-    if (hash) {
-        hash_json(hash, c->key_parts);
-        hash_json(hash, c->identity);
-    }
-    hash_end(hash, c->key);
-    return *c->key ? OK : fail(err, ERR_NO_MEMORY, "cannot compute a cell's key");
-}
 
 int plan_key_parts(struct plan *plan, const struct experiment *ex, struct error *err)
 {
@@ -193,12 +159,10 @@ int plan_key_parts(struct plan *plan, const struct experiment *ex, struct error 
     for (size_t i = 0; !rc && i < plan->n; i++) {
         struct cell *c = &plan->cells[i];
         char method[65];
-        EVP_MD_CTX *hash = hash_begin();
-        if (hash)
-            hash_method(hash, c);
-        hash_end(hash, method);
+        digest(method_json(c), method);
         c->key_parts = json_copy(common);
-        json_object_set_new(c->key_parts, "method", json_string(method));
+        if (!*method || json_object_set_new(c->key_parts, "method", json_string(method)))
+            rc = fail(err, ERR_NO_MEMORY, "cannot compute the cells' keys");
     }
     json_decref(common);
     return rc ? rc : plan_identify(plan, ex, NULL, err);
@@ -218,7 +182,8 @@ int plan_identify(struct plan *plan, const struct experiment *ex, const struct i
             json_object_set_new(tunables, "memory_limit_bytes",
                                 json_integer((json_int_t)ex->memory_limit)))
             return fail(err, ERR_NO_MEMORY, "cannot compute the cells' keys");
-        rc = make_key(c, err);
+        digest(json_pack("[O, O]", c->key_parts, c->identity), c->key);
+        rc = *c->key ? OK : fail(err, ERR_NO_MEMORY, "cannot compute the cells' keys");
     }
     return rc;
 }

@@ -1,6 +1,6 @@
 /* plan.c - operations x methods -> cells: sweeps, grids, ablations, repeats and their order.
  *
- * 1 points   2 cells   3 order and choice   4 checks of named points   5 the plan */
+ * 1 names   2 points   3 cells   4 order and choice   5 checks of named points   6 the plan */
 #include "src/plan/plan.h"
 
 #include <inttypes.h>
@@ -11,7 +11,6 @@
 #include "src/base/json.h"
 #include "src/core/append_text.h"
 #include "src/core/mem.h"
-#include "src/plan/key.h"
 
 enum { POINTS_MAX = 100000, CELLS_MAX = 100000, NAME_BYTES = 600 };
 
@@ -20,7 +19,66 @@ static int no_memory(struct error *err)
     return fail(err, ERR_NO_MEMORY, "out of memory for the plan");
 }
 
-/* 1. Points */
+/* 1. Names of cells and points, and of what methods take */
+
+void plan_write_label(const char *label, const char *point, char *text, size_t bytes)
+{
+    (void)snprintf(text, bytes, *point ? "%s[%s]" : "%s", label, point);
+}
+
+void plan_write_build_part(const char *point, const json_t *knobs, char *text, size_t bytes)
+{
+    text[0] = '\0';
+    for (const char *at = point; *at;) {
+        const size_t n = strcspn(at, ","), key = strcspn(at, "=,");
+        char name[128];
+
+        (void)snprintf(name, sizeof name, "%.*s", (int)key, at);
+        if (n > 0 && (key == n || !json_object_get(knobs, name)))
+            append_text(text, bytes, ",", "%.*s", (int)n, at);
+        at += n + (at[n] == ',');
+    }
+}
+
+void plan_label(const struct cell *c, size_t point, char *text, size_t bytes)
+{
+    plan_write_label(c->method->label, c->points[point].name, text, bytes);
+}
+
+void plan_build_part(const struct cell *c, char *text, size_t bytes)
+{
+    const struct point *first = c->n_points ? &c->points[0] : NULL;
+
+    plan_write_build_part(first && first->name ? first->name : "", first ? first->knobs_json : NULL,
+                          text, bytes);
+}
+
+void plan_build_label(const struct cell *c, char *text, size_t bytes)
+{
+    char part[256];
+
+    plan_build_part(c, part, sizeof part);
+    plan_write_label(c->method->label, part, text, bytes);
+}
+
+void plan_unsupported(const struct index_ops *ops, enum element element, size_t dim,
+                      enum metric metric, char *text, size_t bytes)
+{
+    if (element == INDEX_B64 && index_takes(ops, element, 64, metric)) {
+        snprintf(text, bytes, "method \"%s\" takes codes of 64 bits, not of %zu; " INDEX_WIDE_HINT,
+                 ops->name, dim);
+        return;
+    }
+    (void)snprintf(text, bytes,
+                   "method \"%s\" does not take %s rows under metric \"%s\"; it takes ", ops->name,
+                   index_element_name(element), index_metric_name(metric));
+
+    for (const struct index_space *s = ops->spaces; s && (int)s->element >= 0; s++)
+        append_text(text, bytes, s == ops->spaces ? "" : ", ", "%s under %s",
+                    index_element_name(s->element), index_metric_name(s->metric));
+}
+
+/* 2. Points */
 
 /* "name=value,..." in the object's order. */
 static char *name_values(const json_t *values)
@@ -66,70 +124,7 @@ static int cross(const json_t *axes, json_t **out, struct error *err)
     return rc;
 }
 
-/* Sets the values whose names are in the table; ignores the others. */
-static int set_values(const struct param *table, void *out, const json_t *values, const char *owner,
-                      struct error *err)
-{
-    const char *key;
-    json_t *value;
-    int rc = OK;
-    json_object_foreach((json_t *)(uintptr_t)values, key, value)
-        if (!rc && param_find(table, key))
-            rc = param_set(table, out, key, json_param_value(value), owner, err);
-    return rc;
-}
-
-/* *out: a new struct with the defaults, then overwritten by each set of values in order, of which
-   any may be NULL; NULL if the table is empty. */
-static int fill(const struct param *table, size_t bytes, const json_t *const sets[3],
-                const char *owner, void **out, struct error *err)
-{
-    *out = NULL;
-    if (!bytes)
-        return OK;
-    *out = calloc(1, bytes);
-    if (!*out)
-        return no_memory(err);
-    param_defaults(table, *out);
-    int rc = OK;
-    for (size_t i = 0; !rc && i < 3; i++)
-        rc = set_values(table, *out, sets[i], owner, err);
-    return rc;
-}
-
-/* The options of the method that this one contains, as the text option that is for them. */
-static int fill_contained(const struct method_spec *m, bool knobs, const json_t *const sets[3],
-                          void *out, struct error *err)
-{
-    const struct param *own = knobs ? m->ops->knobs : m->ops->params;
-    const struct param *table = !m->of ? NULL : knobs ? m->of->knobs : m->of->params;
-    const char *name = knobs ? "of_knobs" : "of_params";
-    json_t *values = json_object();
-    const char *key;
-    json_t *value;
-    for (size_t i = 0; i < 3; i++)
-        json_object_foreach((json_t *)(uintptr_t)sets[i], key, value)
-            if (!param_find(own, key) && param_find(table, key))
-                json_object_set(values, key, value);
-    char *text = name_values(values);
-    int rc = values && text ? OK : no_memory(err);
-    if (rc == OK && json_object_size(values) > 0)
-        rc = param_set(own, out, name, (struct param_value){ VALUE_TEXT, 0, false, text },
-                       m->ops->name, err);
-    json_decref(values);
-    free(text);
-    return rc;
-}
-
-static json_t *values_json(const struct param *table, const void *values)
-{
-    json_t *json = json_object();
-    for (const struct param *p = table; values && p && p->name; p++)
-        json_object_set_new(json, p->name, json_of_param(p, values));
-    return json;
-}
-
-/* 2. Cells */
+/* 3. Cells */
 
 /* One build of a method: a setting of its grid, and an ablation or none. */
 struct build {
@@ -153,17 +148,44 @@ static char *point_name(const struct build *b, const json_t *sweep)
     return strdup(text);
 }
 
-/* *out: the parameters or knobs, given and varied. */
+/* *out: the parameters or knobs, given and varied, and else the defaults; NULL: the method has none.
+   *shown: the same as JSON. Those of a method that this one contains are a text option of this one. */
 static int fill_options(const struct build *b, bool knobs, const json_t *varied, void **out,
-                        struct error *err)
+                        json_t **shown, struct error *err)
 {
     const struct method_spec *m = b->method;
-    const json_t *sets[3] = { knobs ? m->knobs : m->params, varied, b->changes };
+    const struct param *table = knobs ? m->ops->knobs : m->ops->params;
+    const struct param *inner = !m->of ? NULL : knobs ? m->of->knobs : m->of->params;
+    const size_t bytes = knobs ? m->ops->knobs_bytes : m->ops->params_bytes;
+    json_t *values = json_copy(knobs ? m->knobs : m->params), *contained = json_object(), *value;
+    const char *key;
     char owner[100];
     (void)snprintf(owner, sizeof owner, "method \"%s\"", m->ops->name);
-    const int rc = knobs ? fill(m->ops->knobs, m->ops->knobs_bytes, sets, owner, out, err)
-                         : fill(m->ops->params, m->ops->params_bytes, sets, owner, out, err);
-    return rc || !m->of ? rc : fill_contained(m, knobs, sets, *out, err);
+    json_object_update(values, (json_t *)(uintptr_t)varied);
+    json_object_update(values, (json_t *)(uintptr_t)b->changes);
+    *out = bytes ? calloc(1, bytes) : NULL;
+    *shown = json_object();
+    int rc = values && contained && *shown && (*out || !bytes) ? OK : no_memory(err);
+    if (*out)
+        param_defaults(table, *out);
+    json_object_foreach(values, key, value) {
+        if (!rc && *out && param_find(table, key))
+            rc = param_set(table, *out, key, json_param_value(value), owner, err);
+        else if (param_find(inner, key))
+            json_object_set(contained, key, value);
+    }
+    if (!rc && json_object_size(contained) > 0) {
+        char *text = name_values(contained);
+        const struct param_value of = { VALUE_TEXT, 0, false, text };
+        rc = text ? param_set(table, *out, knobs ? "of_knobs" : "of_params", of, owner, err)
+                  : no_memory(err);
+        free(text);
+    }
+    for (const struct param *p = table; !rc && *out && p->name; p++)
+        json_object_set_new(*shown, p->name, json_of_param(p, *out));
+    json_decref(values);
+    json_decref(contained);
+    return rc;
 }
 
 static int make_points(struct cell *c, const struct build *b, const json_t *sweep,
@@ -175,12 +197,11 @@ static int make_points(struct cell *c, const struct build *b, const json_t *swee
     for (c->n_points = 0; c->n_points < json_array_size(sweep);) {
         const json_t *s = json_array_get(sweep, c->n_points);
         struct point *p = &c->points[c->n_points++];
-        const int rc = fill_options(b, true, s, &p->knobs, err);
+        const int rc = fill_options(b, true, s, &p->knobs, &p->knobs_json, err);
         if (rc)
             return rc;
-        p->knobs_json = values_json(b->method->ops->knobs, p->knobs);
         p->name = point_name(b, s);
-        if (!p->knobs_json || !p->name)
+        if (!p->name)
             return no_memory(err);
     }
     return OK;
@@ -219,11 +240,8 @@ static int make_cell(struct cell *c, const struct experiment *ex, const struct b
     c->repeat = repeat;
     c->seed = ex->seed + repeat % ex->seeds;
     choose_element(c, ex->ops);
-    const int rc = fill_options(b, false, b->grid, &c->params, err);
-    if (rc)
-        return rc;
-    c->params_json = values_json(b->method->ops->params, c->params);
-    return c->params_json ? make_points(c, b, sweep, err) : no_memory(err);
+    const int rc = fill_options(b, false, b->grid, &c->params, &c->params_json, err);
+    return rc ? rc : make_points(c, b, sweep, err);
 }
 
 static void cell_free(struct cell *c)
@@ -249,7 +267,7 @@ void plan_free(struct plan *plan)
     *plan = (struct plan){ 0 };
 }
 
-/* 3. Order and choice */
+/* 4. Order and choice */
 
 bool plan_wants(const struct run_options *o, const char *label)
 {
@@ -336,48 +354,34 @@ static void shuffle(struct plan *plan, uint64_t seed)
     }
 }
 
-/* 4. Labels that the config's `paper` and `compare` name must exist, unless --set has changed the
-   axes or --only has removed methods. */
-/* Writes points that the label has, of its first build: "; it has "divf[nprobe=2]", ...". */
-static void points_text(const struct plan *plan, const char *wanted_label, char *text, size_t bytes)
-{
-    enum { NAMED = 4 };
-    const size_t length = strcspn(wanted_label, "[");
-    const struct cell *first = NULL;
-    for (size_t c = 0; c < plan->n; c++) {
-        const struct cell *cell = &plan->cells[c];
-        if (strncmp(cell->method->label, wanted_label, length) == 0 &&
-            cell->method->label[length] == '\0' && (!first || cell->number < first->number))
-            first = cell;
-    }
-    text[0] = '\0';
-    for (size_t p = 0; first && p < first->n_points && p < NAMED; p++) {
-        char label[NAME_BYTES * 2];
-        plan_label(first, p, label, sizeof label);
-        append_text(text, bytes, ", ", "%s\"%s\"", p ? "" : "; it has ", label);
-    }
-}
+/* 5. Points that the config's `paper` and `compare` name must exist, unless --set has changed the
+   axes or --only has removed methods. That a method has the label is checked before. */
 
 static int check_point(const struct plan *plan, const struct experiment *ex, const char *what,
-                       int line, const char *wanted_label, struct error *err)
+                       int line, const char *wanted, struct error *err)
 {
-    char nearest[NAME_BYTES * 2] = "";
-    for (size_t c = 0; c < plan->n; c++)
-        for (size_t p = 0; p < plan->cells[c].n_points; p++) {
+    enum { NAMED = 4 };
+    const size_t length = strcspn(wanted, "[");
+    char nearest[NAME_BYTES * 2] = "", points[400] = "";
+    size_t named = 0;
+    for (const struct cell *c = plan->cells; c < plan->cells + plan->n; c++)
+        for (size_t p = 0; p < c->n_points && c->repeat == 0; p++) {
             char label[NAME_BYTES * 2];
             const char *const both[2] = { nearest, label };
-            plan_label(&plan->cells[c], p, label, sizeof label);
-            if (strcmp(label, wanted_label) == 0)
+            plan_label(c, p, label, sizeof label);
+            if (strcmp(label, wanted) == 0)
                 return OK;
-            if (error_near(wanted_label, both, 2) == label)
+            if (strncmp(c->method->label, wanted, length) != 0 || c->method->label[length])
+                continue;
+            if (error_near(wanted, both, 2) == label)
                 memcpy(nearest, label, sizeof nearest);
+            if (named++ < NAMED)
+                append_text(points, sizeof points, ", ", "\"%s\"", label);
         }
     const char *const one = nearest;
-    const struct hint_text hint = error_hint(wanted_label, &one, 1);
-    char points[400];
-    points_text(plan, wanted_label, points, sizeof points);
-    return fail(err, ERR_CONFIG, "%s:%d: %s: no cell has a point \"%s\"%s", ex->config_path, line,
-                what, wanted_label, *hint.text ? hint.text : points);
+    const struct hint_text hint = error_hint(wanted, &one, 1);
+    return fail(err, ERR_CONFIG, "%s:%d: %s: no cell has a point \"%s\"%s%s", ex->config_path, line,
+                what, wanted, *hint.text ? hint.text : "; it has ", *hint.text ? "" : points);
 }
 
 /* Of the points that a figure's `where` names, one at least must be a cell's. */
@@ -426,20 +430,7 @@ static int check_points(const struct plan *plan, const struct experiment *ex,
     return rc;
 }
 
-/* 5. The plan */
-
-/* An upper estimate of distances: one full scan per query for each point of each cell. */
-static double estimate(const struct plan *plan, const struct op_list *list)
-{
-    double scans = 0;
-    for (size_t i = 0; i < list->n; i++)
-        if (op_info(list->ops[i].kind)->flags & OP_AT_POINTS)
-            scans += (double)list->ops[i].n * (double)list->ops[i].live_after;
-    double points = 1;
-    for (size_t i = 0; i < plan->n; i++)
-        points += plan->cells[i].unsupported ? 0 : (double)plan->cells[i].n_points;
-    return scans * points;
-}
+/* 6. The plan */
 
 static int fill_plan(struct plan *plan, const struct experiment *ex, const struct run_options *o,
                      struct error *err)
@@ -463,7 +454,6 @@ int plan_make(struct plan *plan, const struct experiment *ex, const struct run_o
         plan_free(plan);
         return rc;
     }
-    plan->estimated_distances = estimate(plan, ex->ops);
     shuffle(plan, ex->seed);
     return OK;
 }

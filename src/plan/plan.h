@@ -8,6 +8,7 @@
 #define DRIFTLINE_PLAN_PLAN_H
 
 #include "src/config/experiment.h"
+#include "src/plan/identity.h"
 #include "src/workload/record.h"
 
 struct point {
@@ -28,7 +29,7 @@ struct cell {
     enum element element;    /* of the rows that the method gets: the data's, or F32 if widened */
     bool widened;            /* recorded in the result */
     const char *unsupported; /* why the method does not take these data; NULL if it does */
-    json_t *key_parts;       /* object: name of a part -> its sha256; see key.h */
+    json_t *key_parts;       /* object: name of a part -> its sha256; see below */
     json_t *identity;        /* object; see identity.h */
     char key[65];            /* sha256 of key_parts and identity, for --resume */
 };
@@ -37,7 +38,6 @@ struct plan {
     /* in order of execution: repeats outermost, cells shuffled by the seed within each */
     struct cell *cells;
     size_t n, capacity;
-    double estimated_distances; /* rough, for `check` */
 };
 
 /* Makes the cells and their keys. The plan refers to the experiment. ERR_CONFIG, ERR_NO_MEMORY. */
@@ -64,5 +64,24 @@ void plan_unsupported(const struct index_ops *, enum element, size_t dim, enum m
 int plan_check_runnable(const struct plan *, const struct experiment *, struct error *);
 /* Prints the output of `./harness check`. */
 void plan_print(const struct plan *, const struct experiment *, FILE *);
+
+/* The key of a stored cell is a hash of everything that affects its measurements. It has two halves. The
+   parts are the subject of the measurement: data, workload, settings, method. What else a config says (a
+   comment, a claim, another method) changes no key. The identity is its instrument: program, plugin,
+   libraries, kernels, tunables (identity.h). */
+
+/* Sets each cell's key_parts, and a preliminary key without an identity. ERR_NO_MEMORY. */
+int plan_key_parts(struct plan *, const struct experiment *, struct error *);
+/* Sets each cell's identity and final key. The identity's tunables also include the experiment's
+   threads and memory limit. ERR_NO_MEMORY. */
+int plan_identify(struct plan *, const struct experiment *, const struct identity *,
+                  struct error *);
+
+/* sha256 of all fields of an operation. */
+void plan_op_digest(const struct op *, char hex[65]);
+
+/* Describes in one line how a stored cell differs from this one: "program rebuilt, kernels avx512
+   -> scalar". "" if the keys are equal. */
+void plan_key_difference(const struct cell *, const json_t *stored, char *text, size_t bytes);
 
 #endif

@@ -202,6 +202,19 @@ static void print_pairs(const struct experiment *ex, FILE *out)
     fputc('\n', out);
 }
 
+/* An upper estimate of distances: one full scan per query for each point of each cell. */
+static double estimate(const struct plan *plan, const struct op_list *list)
+{
+    double scans = 0;
+    for (size_t i = 0; i < list->n; i++)
+        if (op_info(list->ops[i].kind)->flags & OP_AT_POINTS)
+            scans += (double)list->ops[i].n * (double)list->ops[i].live_after;
+    double points = 1;
+    for (size_t i = 0; i < plan->n; i++)
+        points += plan->cells[i].unsupported ? 0 : (double)plan->cells[i].n_points;
+    return scans * points;
+}
+
 static void print_cost(const struct plan *plan, const struct experiment *ex, FILE *out)
 {
     const struct op_list *list = ex->ops;
@@ -211,7 +224,7 @@ static void print_cost(const struct plan *plan, const struct experiment *ex, FIL
         points += plan->cells[i].n_points;
     for (size_t i = 0; i < list->n; i++)
         answers += list->ops[i].kind == OP_SEARCH ? list->ops[i].n * list->ops[i].k : 0;
-    table_number(plan->estimated_distances, distances, sizeof distances);
+    table_number(estimate(plan, list), distances, sizeof distances);
     table_bytes((double)list->max_live * (double)index_row_bytes(list->element, list->dim), raw,
                 sizeof raw);
     table_bytes((double)answers * 12, truth, sizeof truth);

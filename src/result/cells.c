@@ -13,7 +13,7 @@
 #include "src/core/mem.h"
 #include "src/core/order.h"
 #include "src/core/path_print.h"
-#include "src/plan/key.h"
+#include "src/plan/plan.h"
 #include "src/result/result.h"
 #include "src/run/measure/folder.h"
 

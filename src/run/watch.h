@@ -11,7 +11,7 @@
 #include "src/run/child.h"
 #include "src/run/measure/folder.h"
 #include "src/truth/scorer.h"
-#include "src/workload/buffer.h"
+#include "src/workload/gather.h"
 
 enum { TAIL_BYTES = 4096 };
 

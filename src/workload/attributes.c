@@ -1,9 +1,13 @@
-/* attributes.c - records the attributes of rows: their fields, and the numbers of inserted rows. */
+/* attributes.c - records the attributes and the labels of rows.
+ *
+ * 1 fields and words   2 the numbers of inserted rows   3 labels */
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "src/core/mem.h"
+#include "src/core/order.h"
 #include "src/workload/internal.h"
 
 /* Random streams, plus the field's position. */
@@ -152,7 +156,7 @@ static int keep_attributes(struct recorder *r, struct op *op, struct error *err)
 int record_attributes(struct recorder *r, const struct attribute_spec *specs, size_t n,
                       struct op *op, struct error *err)
 {
-    size_t at;
+    size_t at[INDEX_ATTRIBUTES_MAX] = { 0 };
     int rc = OK;
 
     if (n == 0)
@@ -164,14 +168,68 @@ int record_attributes(struct recorder *r, const struct attribute_spec *specs, si
         rc = specs[s].values && specs[s].n_values != op->n
                  ? fail(err, ERR_CONFIG, "%s: %zu values for %zu rows", specs[s].name,
                         specs[s].n_values, op->n)
-                 : field_of(r, &specs[s], &at, err);
+                 : field_of(r, &specs[s], &at[s], err);
     rc = rc ? rc : make_records(r, op, false, err);
     for (size_t s = 0; s < n && !rc; s++) {
-        rc = field_of(r, &specs[s], &at, err); /* each is there */
-        rc = rc ? rc : fill(r, &specs[s], at, column, op->n, err);
+        rc = fill(r, &specs[s], at[s], column, op->n, err);
         for (size_t i = 0; i < op->n && !rc; i++)
-            op->attributes[i * op->n_fields + at] = column[i];
+            op->attributes[i * op->n_fields + at[s]] = column[i];
     }
     free(column);
+    return rc;
+}
+
+/* 3. The labels of the live rows, as classes counted from 0 */
+
+/* The label of an id's row, which is that of its last update. */
+static int read_label(const struct recorder *r, const struct label_spec *spec, uint64_t id,
+                      int64_t *label, struct error *err)
+{
+    const struct live_row *at = &r->now.rows[id];
+    const struct dataset_use *set = &r->list->datasets[at->dataset];
+    size_t part = 0;
+    while (part < spec->n && spec->parts[part].rows != set->source)
+        part++;
+    if (part == spec->n)
+        return fail(err, ERR_CONFIG, "labels: row %" PRIu64 " is of %s, which has no part \"%s\"",
+                    at->row + 1, set->name, spec->part);
+    const struct source *labels = spec->parts[part].labels;
+    const int rc = source_read_number(labels, at->row, label, err);
+    if (!rc && *label == INDEX_ATTRIBUTE_NONE)
+        return fail(err, ERR_CONFIG,
+                    "labels: %s: row %" PRIu64 " has no value (NaN); every live row needs a class",
+                    labels->name, at->row + 1);
+    return rc;
+}
+
+int record_labels(struct recorder *r, const struct label_spec *spec, struct op *op,
+                  struct error *err)
+{
+    const size_t bytes = op->n * sizeof *op->labels;
+    if (bytes > RECORD_BYTES_MAX - r->bytes)
+        return fail(err, ERR_CONFIG, "the labels of %zu rows exceed the limit of a workload",
+                    op->n);
+    r->bytes += bytes;
+    int64_t *labels = malloc((op->n + 1) * sizeof *labels);
+    int64_t *values = malloc((op->n + 1) * sizeof *values);
+    op->labels = malloc(bytes + 1);
+    int rc = labels && values && op->labels ? OK : record_no_memory(err);
+    size_t n = 0, classes = 0;
+    for (uint64_t id = 0; !rc && id < r->list->n_ids; id++)
+        if (live_has(&r->now.live, id))
+            rc = read_label(r, spec, id, &labels[n++], err);
+    if (!rc) {
+        memcpy(values, labels, n * sizeof *values);
+        qsort(values, n, sizeof *values, order_i64);
+        for (size_t i = 0; i < n; i++)
+            if (i == 0 || values[i] > values[classes - 1])
+                values[classes++] = values[i];
+        for (size_t i = 0; i < n; i++) {
+            const int64_t *found = bsearch(&labels[i], values, classes, sizeof *values, order_i64);
+            op->labels[i] = (uint32_t)(found - values);
+        }
+    }
+    free(labels);
+    free(values);
     return rc;
 }

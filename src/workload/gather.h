@@ -4,8 +4,17 @@
 #define DRIFTLINE_WORKLOAD_GATHER_H
 
 #include "src/core/ranks/ranks.h"
-#include "src/workload/buffer.h"
 #include "src/workload/view.h"
+
+/* Memory from mmap(): freeing it returns it to the system, so that the measured growth of the process is
+   due to the method. A zeroed struct is an empty buffer. */
+struct buffer {
+    void *bytes; /* page-aligned */
+    size_t capacity;
+};
+/* Makes the capacity larger than `bytes`. The contents are lost when it grows. ERR_NO_MEMORY. */
+int buffer_reserve(struct buffer *, size_t bytes, struct error *);
+void buffer_free(struct buffer *);
 
 /* The rows of a view at n positions (NULL: its first n) with element `want`; scaled to unit length if
    `unit`, for F32 only. *out points into the data if the first n need no change, else into the

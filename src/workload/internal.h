@@ -1,6 +1,6 @@
 /* internal.h - the recorder: a list that is being recorded, and its live set. Each file uses only
- * those before it: recorder.c, ids.c, select.c, versions.c, attributes.c and labels.c,
- * record.c, record_threads.c. */
+ * those before it: recorder.c, ids.c, select.c, attributes.c,
+ * record_threads.c, record.c. */
 #ifndef DRIFTLINE_WORKLOAD_INTERNAL_H
 #define DRIFTLINE_WORKLOAD_INTERNAL_H
 
@@ -10,11 +10,6 @@
 /* The limit for ids, filters and snapshots of a workload; past it, recording fails. */
 #define RECORD_BYTES_MAX ((size_t)4 << 30)
 
-struct held_snapshot {
-    char *name;
-    size_t op;
-};
-
 enum { ROW_PAGE = 4096 };
 
 struct recorder {
@@ -23,7 +18,8 @@ struct recorder {
     /* The ids of rows, by dataset: from number / ROW_PAGE to an array of id + 1 of these rows, 0: none. */
     struct idmap *pages;
     size_t n_pages, pages_capacity;
-    /* The rows as the next operation finds them: those of an open transaction among them. */
+    /* The rows as the next operation finds them: those of an open transaction among them. Its `past` are
+       the snapshots that are held. */
     struct live_state now;
     uint64_t *born; /* by id: its latest insertion in the log */
     size_t born_capacity;
@@ -31,14 +27,12 @@ struct recorder {
     size_t log_n, log_head, log_capacity;
     size_t bytes; /* used by operations, of RECORD_BYTES_MAX */
     uint64_t seed;
-    bool metric_set, space_set, saved, changed;
-    const char *space_of; /* the dataset that determined dim and metric */
+    bool metric_set, saved, changed;
+    const char *space_of; /* the dataset that determined dim and metric; NULL: none yet */
     bool in_transaction;
     size_t begun_at;          /* number of its begin operation */
     struct live_state before; /* the rows before it, which searches see; so are the following */
     size_t before_log_n, before_log_head;
-    struct held_snapshot *snapshots;
-    size_t n_snapshots, snapshots_capacity;
     struct error first;
 };
 
@@ -53,8 +47,11 @@ int record_check_space(struct recorder *, const struct view *, struct error *);
 /* The same for rows to store. ERR_CONFIG if they are of a query set, unless options allow it. */
 int record_check_stored(struct recorder *, const struct view *, const struct op_options *,
                         struct error *);
+
 /* ERR_CONFIG inside a transaction, for operations that are not allowed there. */
 int record_outside(const struct recorder *, struct error *);
+/* Gives the operation these rows, and their number. */
+void record_use_rows(struct recorder *, struct op *, struct view *);
 
 /* ---- ids.c */
 
@@ -76,21 +73,13 @@ size_t record_selected_n(const struct id_selector *);
    longer live afterwards. */
 int record_choose(struct recorder *, const struct id_selector *, bool remove, uint64_t *ids,
                   struct error *);
-/* Sets op's filter; NULL: none. */
-int record_filter(struct recorder *, const struct filter_spec *, const struct live_state *seen,
-                  struct op *, struct error *);
-
-/* ---- versions.c: the marks of transactions and snapshots */
-
-int record_begin(struct recorder *, struct error *);
-/* OP_COMMIT or OP_ROLLBACK. */
-int record_end(struct recorder *, struct op *, struct error *);
-int record_snapshot(struct recorder *, const struct op *, struct error *);
-int record_release(struct recorder *, struct op *, struct error *);
-/* The rows that a search sees: of snapshot `as_of`, or of the last commit if it is NULL. Sets op->as_of.
-   NULL: there is no such snapshot. */
-const struct live_state *record_visible(struct recorder *, const char *as_of, struct op *,
-                                        struct error *);
+/* What searches of every kind have: the queries of the options, op's k, a filter, a snapshot. */
+int record_ask(struct recorder *, struct op *, const struct op_options *, struct error *);
+/* The snapshot's number in recorder.now.past; n_past: it is not held. */
+size_t record_snapshot_of(const struct recorder *, const char *name);
+const char *record_snapshot_name(const struct recorder *, size_t i);
+/* Sets op->as_of. ERR_CONFIG: no snapshot of this name is held. */
+int record_find_snapshot(const struct recorder *, const char *name, struct op *, struct error *);
 
 /* ---- attributes.c */
 
@@ -98,19 +87,12 @@ const struct live_state *record_visible(struct recorder *, const char *as_of, st
 int record_attributes(struct recorder *, const struct attribute_spec *, size_t n, struct op *,
                       struct error *);
 
-/* ---- labels.c */
-
 /* Sets op->labels, for the op->n rows that are live. ERR_CONFIG if a row has no label. */
 int record_labels(struct recorder *, const struct label_spec *, struct op *, struct error *);
 
-/* ---- record.c */
+/* ---- record_threads.c: OP_CONCURRENT and OP_MIX */
 
-/* A new operation at the end of the list; NULL on failure. It is not counted before
-   record_op_end(), which removes it if rc is an error. */
-struct op *record_op(struct recorder *, enum op_kind, const struct op_options *, struct error *);
-int record_op_end(struct recorder *, struct op *, int rc, struct error *);
-/* What searches of every kind have: queries, k of op, a filter (NULL: none). Sets op->rows. */
-int record_ask(struct recorder *, struct op *, struct view *queries, const struct filter_spec *,
-               const char *as_of, struct error *);
+int record_concurrent(struct recorder *, struct op *, const struct op_options *, struct error *);
+int record_mix(struct recorder *, struct op *, const struct op_options *, struct error *);
 
 #endif

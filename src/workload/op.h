@@ -113,10 +113,10 @@ enum mix_arrivals { MIX_CONSTANT, MIX_POISSON, MIX_BURST, MIX_RECORDED };
     ARRAY(uint64_t, filter_bits, op->filter_ids / 64 + 1)                                \
     NUMBER(uint64_t, filter_ids)                                                         \
     /* search: conditions on attributes (index.h); filter_bits has the rows that pass */ \
-    ARRAY(struct attribute_condition, where, op->n_where)                                \
-    ARRAY(int64_t, where_values, op->n_where_values)                                     \
     NUMBER(size_t, n_where)                                                              \
     NUMBER(size_t, n_where_values)                                                       \
+    ARRAY(struct attribute_condition, where, op->n_where)                                \
+    ARRAY(int64_t, where_values, op->n_where_values)                                     \
     NUMBER(size_t, as_of) /* search release: its snapshot's operation, plus one; 0: now */
 
 /* concurrent mix; insert: rate */

@@ -205,96 +205,72 @@ bool op_sequence_next(struct op_sequence *s, struct op_planned *p)
 
 /* 3. All sequences of a mix */
 
-/* Takes thread t's next operation; false: the walk ends before it. */
-typedef bool visit_operation(void *to, size_t t, const struct op_planned *);
+/* The operations of all threads in the order of g. */
+struct walk {
+    struct op_sequence *all; /* a thread's `op` is NULL at its end */
+    size_t n, running, next;
+};
 
-/* Visits the operations of all threads in the order of g. */
-static int walk(const struct op *op, visit_operation *visit, void *to, struct error *err)
+static int walk_begin(struct walk *w, const struct op *op, struct error *err)
 {
-    const size_t n = op_threads(op);
-    struct op_sequence *all = mem_array(NULL, n + 1, sizeof *all);
-    struct op_planned planned = { 0 };
-    size_t running = n;
-
-    if (!all)
-        return fail(err, ERR_NO_MEMORY, "out of memory for the operations of %zu threads", n);
-    for (size_t t = 0; t < n; t++) {
-        all[t] = op_sequence_begin(op, t);
-        all[t].end = end_of(op, trials_of(op) > 0 ? trials_of(op) : 1);
+    *w = (struct walk){ .n = op_threads(op), .running = op_threads(op) };
+    w->all = mem_array(NULL, w->n + 1, sizeof *w->all);
+    if (!w->all)
+        return fail(err, ERR_NO_MEMORY, "out of memory for the operations of %zu threads", w->n);
+    for (size_t t = 0; t < w->n; t++) {
+        w->all[t] = op_sequence_begin(op, t);
+        w->all[t].end = end_of(op, trials_of(op) > 0 ? trials_of(op) : 1);
     }
-    /* Threads end at different times if their gaps are drawn. */
-    for (size_t t = 0; running > 0; t = t + 1 < n ? t + 1 : 0) {
-        if (!all[t].op)
-            continue;
-        if (op_sequence_next(&all[t], &planned)) {
-            if (visit(to, t, &planned))
-                continue;
-            break;
-        }
-        all[t].op = NULL;
-        running--;
-    }
-    mem_free(NULL, all);
     return OK;
 }
 
-struct counter {
-    size_t *counts, all, n_rows;
-    bool until_rows; /* the walk ends before a row that is not there */
-};
-
-static bool count_operation(void *to, size_t t, const struct op_planned *p)
+/* The next operation, of thread *t. Threads end at different times if their gaps are drawn. */
+static bool walk_next(struct walk *w, size_t *t, struct op_planned *p)
 {
-    struct counter *c = to;
-    const size_t written = c->counts[MIX_INSERT] + c->counts[MIX_UPDATE];
+    while (w->running > 0) {
+        struct op_sequence *s = &w->all[ *t = w->next];
 
-    (void)t;
-    if (c->until_rows && (p->kind == MIX_INSERT || p->kind == MIX_UPDATE) && written == c->n_rows)
-        return false;
-    c->counts[p->kind]++;
-    c->all++;
-    return true;
+        w->next = *t + 1 < w->n ? *t + 1 : 0;
+        if (s->op && op_sequence_next(s, p))
+            return true;
+        w->running -= s->op != NULL;
+        s->op = NULL;
+    }
+    return false;
 }
 
 int op_sequence_count(struct op *op, size_t n_rows, size_t counts[MIX_KINDS], struct error *err)
 {
     const bool endless = op->operations == 0 && op->rate <= 0 && op->n_due == 0;
-    struct counter c = { .counts = counts, .n_rows = n_rows, .until_rows = endless };
+    struct op_planned p = { 0 };
+    struct walk w;
+    size_t all = 0, t;
 
     memset(counts, 0, MIX_KINDS * sizeof *counts);
     if (endless && op->shares[MIX_INSERT] + op->shares[MIX_UPDATE] <= 0)
         return OK;
-    const int rc = walk(op, count_operation, &c, err);
+    const int rc = walk_begin(&w, op, err);
+    while (rc == OK && walk_next(&w, &t, &p)) {
+        const bool writes = p.kind == MIX_INSERT || p.kind == MIX_UPDATE;
+
+        /* Without another end, the mix ends before a row that is not there. */
+        if (endless && writes && counts[MIX_INSERT] + counts[MIX_UPDATE] == n_rows)
+            break;
+        counts[p.kind]++;
+        all++;
+    }
+    mem_free(NULL, w.all);
     if (rc == OK && endless)
-        op->operations = c.all;
+        op->operations = all;
     return rc;
-}
-
-struct dealer {
-    uint64_t *changes; /* NULL: the first walk counts */
-    size_t *starts;    /* of thread t; the first walk counts its changes in starts[t + 1] */
-    size_t next[MIX_KINDS];
-};
-
-static bool deal_operation(void *to, size_t t, const struct op_planned *p)
-{
-    struct dealer *d = to;
-
-    if (p->kind == MIX_SEARCH)
-        return true;
-    if (d->changes)
-        d->changes[d->starts[t]] = d->next[p->kind]++;
-    d->starts[d->changes ? t : t + 1]++;
-    return true;
 }
 
 int op_sequence_deal(const struct op *op, uint64_t *changes, size_t *starts, struct error *err)
 {
     const size_t n = op_threads(op), n_changes = op_changes(op);
-    struct dealer d = { .starts = starts };
+    size_t next[MIX_KINDS] = { [MIX_UPDATE] = op->n - op->n_pairs, [MIX_DELETE] = op->n };
+    int rc = OK;
 
-    d.next[MIX_UPDATE] = op->n - op->n_pairs;
-    d.next[MIX_DELETE] = op->n;
     memset(starts, 0, (n + 1) * sizeof *starts);
     if (op->kind != OP_MIX) {
         for (size_t c = 0; c < n_changes; c++)
@@ -303,15 +279,25 @@ int op_sequence_deal(const struct op *op, uint64_t *changes, size_t *starts, str
             starts[op->readers + w + 1] = n_changes * (w + 1) / op->writers;
         return OK;
     }
-    if (n_changes == 0)
-        return OK;
-    int rc = walk(op, deal_operation, &d, err);
-    for (size_t t = 0; t < n; t++)
-        starts[t + 1] += starts[t];
-    d.changes = changes;
-    if (rc == OK)
-        rc = walk(op, deal_operation, &d, err);
-    /* The second walk moved each start to the next thread's. */
+    /* The first walk counts the changes of thread t in starts[t + 1]; the second assigns them, and moves
+       each start to the next thread's. */
+    for (int pass = 0; n_changes > 0 && rc == OK && pass < 2; pass++) {
+        struct op_planned p = { 0 };
+        struct walk w;
+        size_t t;
+
+        rc = walk_begin(&w, op, err);
+        while (rc == OK && walk_next(&w, &t, &p)) {
+            if (p.kind == MIX_SEARCH)
+                continue;
+            if (pass == 1)
+                changes[starts[t]] = next[p.kind]++;
+            starts[pass == 1 ? t : t + 1]++;
+        }
+        mem_free(NULL, w.all);
+        for (size_t i = 0; pass == 0 && i < n; i++)
+            starts[i + 1] += starts[i];
+    }
     memmove(starts + 1, starts, n * sizeof *starts);
     starts[0] = 0;
     return rc;

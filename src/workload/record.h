@@ -1,6 +1,6 @@
 /* record.h - records a workload as a list of operations with fixed rows and ids.
  *
- * The config's workload function runs once and calls record_*(); replay.c then runs the same list
+ * The config's workload function runs once and calls record_operation(); replay.c then runs the same list
  * for every cell. Ids are assigned from 0 in order of first insertion. A row that is inserted again
  * after its deletion gets its old id. */
 #ifndef DRIFTLINE_WORKLOAD_RECORD_H
@@ -13,29 +13,6 @@
  * and do not have FILE:LINE, which the caller adds. After a failure, all further calls and
  * recorder_finish() fail with the first error. */
 struct recorder;
-
-/* What a workload asks of an operation: fields of struct op, which are copied, except that `rows`
-   and `writes` say which rows a concurrent or mixed operation has, and how it is recorded. */
-struct op_options {
-#define DECLARE_NUMBER(type, name)       type name;
-#define DECLARE_REAL(name)               double name;
-#define DECLARE_TEXT(name)               const char *name;
-#define DECLARE_VIEW(name)               struct view *name;
-#define DECLARE_ARRAY(type, name, count) const type *name;
-    OP_FIELDS(DECLARE_NUMBER, DECLARE_REAL, DECLARE_TEXT, DECLARE_VIEW, DECLARE_ARRAY)
-#undef DECLARE_NUMBER
-#undef DECLARE_REAL
-#undef DECLARE_TEXT
-#undef DECLARE_VIEW
-#undef DECLARE_ARRAY
-    /* insert: one per field. A field that has no spec here has no value in these rows. */
-    const struct attribute_spec *specs;
-    size_t n_specs;
-    bool allow_queries;   /* rows of a query set may be inserted or trained on */
-    const char *snapshot; /* search: the rows of this one; NULL: the present */
-    bool oldest;          /* mix: the oldest rows are deleted; else random ones */
-    const char *replay;   /* mix: the file of orders (op_order.h) whose part is replayed; or NULL */
-};
 
 /* Selects live ids for an operation by exactly one of these. */
 struct id_selector {
@@ -51,7 +28,6 @@ struct filter_spec {
     double fraction; /* 0 < fraction <= 1 of the live ids, at random */
     const uint64_t *ids;
     size_t n_ids;
-    const struct attribute_filter *where; /* ids whose attributes meet these conditions */
 };
 
 /* One field of inserted rows: the given values, uniform reals, or classes drawn by a Zipf law with
@@ -78,6 +54,32 @@ struct label_spec {
     size_t n;
 };
 
+/* What a workload asks of an operation: fields of struct op, which are copied except for `rows` and
+   `writes`, and how it is recorded. */
+struct op_options {
+#define DECLARE_NUMBER(type, name)       type name;
+#define DECLARE_REAL(name)               double name;
+#define DECLARE_TEXT(name)               const char *name;
+#define DECLARE_VIEW(name)               struct view *name;
+#define DECLARE_ARRAY(type, name, count) const type *name;
+    OP_FIELDS(DECLARE_NUMBER, DECLARE_REAL, DECLARE_TEXT, DECLARE_VIEW, DECLARE_ARRAY)
+#undef DECLARE_NUMBER
+#undef DECLARE_REAL
+#undef DECLARE_TEXT
+#undef DECLARE_VIEW
+#undef DECLARE_ARRAY
+    /* insert: one per field, at most INDEX_ATTRIBUTES_MAX. A field that has no spec here has no value in these rows. */
+    const struct attribute_spec *specs;
+    size_t n_specs;
+    struct id_selector which;  /* delete update; concurrent: what the writers remove, or none */
+    struct filter_spec filter; /* search range: all zero: none */
+    struct label_spec classes; /* cluster: part NULL: none */
+    bool allow_queries;        /* rows of a query set may be inserted or trained on */
+    const char *snapshot;      /* search: the rows of this one; NULL: the present */
+    bool oldest;               /* mix: the oldest rows are deleted; else random ones */
+    const char *replay; /* mix: the file of orders (op_order.h) whose part is replayed; or NULL */
+};
+
 int recorder_new(struct recorder **, struct error *);
 /* Sets the seed of random choices. Called before the first operation. */
 void recorder_set_seed(struct recorder *, uint64_t seed);
@@ -88,48 +90,36 @@ void recorder_set_metric(struct recorder *, enum metric);
 int recorder_source_take(struct recorder *, struct source *, const char *name, const char *sha256,
                          struct error *);
 
-int record_train(struct recorder *, const struct op_options *, struct view *, struct error *);
-/* ERR_CONFIG: a field of another type, or more than INDEX_ATTRIBUTES_MAX fields. */
-int record_insert(struct recorder *, const struct op_options *, struct view *, struct error *);
+/* Records the next operation:
+ *
+ *   OP_TRAIN, OP_INSERT     `rows`, with attributes by `specs`. ERR_CONFIG: a field of another type, or more
+ *                           than INDEX_ATTRIBUTES_MAX fields
+ *   OP_DELETE               `which`
+ *   OP_UPDATE               gives the ids of `which` new vectors, `rows`. The row first inserted with an id
+ *                           still selects it
+ *   OP_SEARCH, OP_RANGE     `rows` are the queries
+ *   OP_CLUSTER              of the live rows; `rows`: queries, or NULL. target 0: by level
+ *   OP_CONCURRENT           threads search `rows` and insert `writes`, or NULL. `which`: as many ids as there
+ *                           are writes, all live before the operation
+ *   OP_MIX                  searches of `rows` with changes (op_sequence.h); `writes`: rows to insert and of
+ *                           updates, or NULL. ERR_CONFIG: they do not suffice. With `replay` also errors of
+ *                           op_order_read() and op_order_take(); the n-th such mix of a tag takes the n-th
+ *                           part with that tag
+ *   OP_SET                  changes options of the methods' indexes to `settings`
+ *   OP_RELOAD               loads the last save; an error if rows or options have changed since
+ *   OP_RECOVER              from the index's own files, as after a crash
+ *   OP_BEGIN, OP_COMMIT, OP_ROLLBACK   of a transaction: inside one, only changes of rows and searches are
+ *                           allowed. A rollback restores the live set. A row that the transaction inserted
+ *                           keeps its id for a later insertion
+ *   OP_SNAPSHOT             names the present live set, until OP_RELEASE
+ *   OP_SAVE, OP_MAINTAIN, OP_INSPECT, OP_CHECKPOINT */
+int record_operation(struct recorder *, enum op_kind, const struct op_options *, struct error *);
 /* The ids of the last operation, an insert: those of its rows in order are *first .. *last. Returns
    false if they are not consecutive, because some rows had ids from an earlier insertion. */
 bool recorder_inserted(const struct recorder *, uint64_t *first, uint64_t *last);
-int record_delete(struct recorder *, const struct op_options *, const struct id_selector *,
-                  struct error *);
-/* Gives the chosen ids new vectors. The row first inserted with an id still selects it. */
-int record_update(struct recorder *, const struct op_options *, const struct id_selector *,
-                  struct view *with, struct error *);
-int record_search(struct recorder *, const struct op_options *, struct view *queries,
-                  const struct filter_spec *, struct error *);
-int record_range(struct recorder *, const struct op_options *, struct view *queries,
-                 const struct filter_spec *, struct error *);
-/* Clusters the live rows. queries, labels: NULL: none. target 0: by level. */
-int record_cluster(struct recorder *, const struct op_options *, struct view *queries,
-                   const struct label_spec *labels, struct error *);
-/* Operations that their options give:
- *
- *   OP_SET         changes options of the methods' indexes to `settings`
- *   OP_MAINTAIN, OP_INSPECT, OP_CHECKPOINT, OP_SAVE
- *   OP_RELOAD      loads the last save; an error if rows or options have changed since
- *   OP_RECOVER     from the index's own files, as after a crash
- *   OP_BEGIN, OP_COMMIT, OP_ROLLBACK   of a transaction: inside one, only changes of rows and
- *                  searches are allowed. A rollback restores the live set. A row that the
- *                  transaction inserted keeps its id for a later insertion
- *   OP_SNAPSHOT    names the present live set, until OP_RELEASE */
-int record_mark(struct recorder *, const struct op_options *, enum op_kind, struct error *);
-/* Threads search `rows` and insert `writes`, or NULL. removes: as many ids as there are writes, all
-   live before the operation; or NULL. */
-int record_concurrent(struct recorder *, const struct op_options *,
-                      const struct id_selector *removes, struct error *);
-/* A mix of searches of `rows` with changes (op_sequence.h); `writes`: rows to insert and of updates,
-   or NULL. ERR_CONFIG: they do not suffice. With `replay` also errors of op_order_read() and
-   op_order_take(); the n-th such mix of a tag takes the n-th part with that tag. */
-int record_mix(struct recorder *, const struct op_options *, struct error *);
 /* The number of live ids; inside a transaction, as after its commit. */
 size_t recorder_live(const struct recorder *);
-/* The number of operations so far. */
-size_t recorder_operations(const struct recorder *);
-/* The list recorded so far, for its fields. */
+/* The list recorded so far. */
 const struct op_list *recorder_list(const struct recorder *);
 /* Gives the list to the caller. Frees the recorder, also on failure. ERR_CONFIG if
    the workload is empty. */

@@ -38,30 +38,26 @@ static int check_removes_apart(const struct recorder *r, const struct op *op, st
     return OK;
 }
 
-/* Begins the operation with the queries of its searches. */
-static int begin(struct recorder *r, enum op_kind kind, const struct op_options *options,
-                 struct op **op, struct error *err)
+/* The queries of its searches. */
+static int ask(struct recorder *r, struct op *op, const struct op_options *o, struct error *err)
 {
-    *op = record_op(r, kind, options, err);
-    int rc = *op ? record_outside(r, err) : err->code;
+    int rc = record_outside(r, err);
 
     if (!rc)
-        rc = record_ask(r, *op, options->rows, NULL, NULL, err);
-    if (!rc)
-        (*op)->n = 0;
+        rc = record_ask(r, op, o, err);
+    op->n = 0;
     return rc;
 }
 
-int record_concurrent(struct recorder *r, const struct op_options *options,
-                      const struct id_selector *removes, struct error *err)
+int record_concurrent(struct recorder *r, struct op *op, const struct op_options *o,
+                      struct error *err)
 {
-    struct view *writes = options->writes;
-    struct op *op;
-    int rc = begin(r, OP_CONCURRENT, options, &op, err);
-    if (!rc && removes)
-        rc = choose_removes(r, op, writes ? writes->n : 0, removes, err);
+    struct view *writes = o->writes;
+    int rc = ask(r, op, o, err);
+    if (!rc && record_selected_n(&o->which))
+        rc = choose_removes(r, op, writes ? writes->n : 0, &o->which, err);
     if (!rc && writes) {
-        rc = record_check_stored(r, writes, options, err);
+        rc = record_check_stored(r, writes, o, err);
         op->n = writes->n;
         op->ids = rc ? NULL : record_new_ids(r, op->n, err);
         rc = op->ids ? record_make_live(r, writes, op->ids, err) : err->code;
@@ -70,7 +66,7 @@ int record_concurrent(struct recorder *r, const struct op_options *options,
         rc = check_removes_apart(r, op, err);
     if (!rc && writes)
         op->writes = view_keep(writes);
-    return record_op_end(r, op, rc, err);
+    return rc;
 }
 
 /* 2. Mixed operations */
@@ -155,24 +151,22 @@ static int take_order(const struct recorder *r, struct op *op, const char *path,
     return rc;
 }
 
-int record_mix(struct recorder *r, const struct op_options *options, struct error *err)
+int record_mix(struct recorder *r, struct op *op, const struct op_options *o, struct error *err)
 {
-    struct view *rows = options->writes;
+    struct view *rows = o->writes;
     const size_t given = rows ? rows->n : 0;
     size_t counts[MIX_KINDS] = { 0 };
-    struct op *op;
-    int rc = begin(r, OP_MIX, options, &op, err);
+    int rc = ask(r, op, o, err);
     if (!rc && rows)
-        rc = record_check_stored(r, rows, options, err);
-    if (!rc) {
-        op->seed = rng_mix(r->seed, r->list->n); /* a stream of its own for each operation */
+        rc = record_check_stored(r, rows, o, err);
+    op->seed = rng_mix(r->seed, r->list->n); /* a stream of its own for each operation */
+    if (!rc)
         rc = op_sequence_count(op, given, counts, err);
-    }
     if (!rc)
         rc = check_rows(r, op, given, counts, err);
     if (!rc)
-        rc = assign(r, op, options, counts, err);
-    if (!rc && options->replay)
-        rc = take_order(r, op, options->replay, err);
-    return record_op_end(r, op, rc, err);
+        rc = assign(r, op, o, counts, err);
+    if (!rc && o->replay)
+        rc = take_order(r, op, o->replay, err);
+    return rc;
 }

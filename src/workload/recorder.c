@@ -1,6 +1,6 @@
-/* recorder.c - the state of the recorder: sources, transactions, and the end of the list.
+/* recorder.c - the state of the recorder, its sources, and the end of the list.
  *
- * 1 state   2 sources and spaces   3 transactions   4 the end */
+ * 1 state   2 sources and spaces   3 the end */
 #include "src/core/mem.h"
 #include "src/workload/internal.h"
 
@@ -50,9 +50,6 @@ void recorder_free(struct recorder *r)
         idmap_free(&r->pages[i]);
     }
     op_list_free(r->list);
-    for (size_t i = 0; i < r->n_snapshots; i++)
-        free(r->snapshots[i].name);
-    mem_free(NULL, r->snapshots);
     mem_free(NULL, r->pages);
     mem_free(NULL, r->born);
     live_state_free(&r->now);
@@ -72,11 +69,6 @@ size_t recorder_live(const struct recorder *r)
     return r->now.live.n;
 }
 
-size_t recorder_operations(const struct recorder *r)
-{
-    return r->list->n;
-}
-
 const struct op_list *recorder_list(const struct recorder *r)
 {
     return r->list;
@@ -84,17 +76,19 @@ const struct op_list *recorder_list(const struct recorder *r)
 
 /* 2. Sources and spaces */
 
-static int add_source(struct recorder *r, struct source *source, const char *name,
-                      const char *sha256)
+int recorder_source_take(struct recorder *r, struct source *source, const char *name,
+                         const char *sha256, struct error *err)
 {
     struct op_list *list = r->list;
-    if (!mem_grow(NULL, &list->datasets, &r->datasets_capacity, list->n_opened + 1,
-                  sizeof *list->datasets) ||
-        !mem_grow(NULL, &r->pages, &r->pages_capacity, list->n_opened + 1, sizeof *r->pages))
-        return ERR_NO_MEMORY;
     char *copy = strdup(name);
-    if (!copy)
-        return ERR_NO_MEMORY;
+    if (!copy ||
+        !mem_grow(NULL, &list->datasets, &r->datasets_capacity, list->n_opened + 1,
+                  sizeof *list->datasets) ||
+        !mem_grow(NULL, &r->pages, &r->pages_capacity, list->n_opened + 1, sizeof *r->pages)) {
+        free(copy);
+        source_close(source);
+        return record_no_memory(err);
+    }
     idmap_init(&r->pages[r->n_pages++], NULL);
     struct dataset_use *use = &list->datasets[list->n_opened++];
     *use = (struct dataset_use){ .name = copy, .source = source };
@@ -103,15 +97,6 @@ static int add_source(struct recorder *r, struct source *source, const char *nam
     else
         snprintf(use->sha256, sizeof use->sha256, "xxh64:%016" PRIx64, source->hash);
     return OK;
-}
-
-int recorder_source_take(struct recorder *r, struct source *source, const char *name,
-                         const char *sha256, struct error *err)
-{
-    if (add_source(r, source, name, sha256) == OK)
-        return OK;
-    source_close(source);
-    return record_no_memory(err);
 }
 
 size_t record_dataset(struct recorder *r, const struct source *source)
@@ -154,12 +139,11 @@ int record_check_space(struct recorder *r, const struct view *v, struct error *e
         err);
     if (rc)
         return rc;
-    if (!r->space_set) {
+    if (!r->space_of) {
         list->dim = v->dim;
         list->element = v->element;
         list->metric = metric;
         r->space_of = name;
-        r->space_set = true;
         return OK;
     }
     if (v->dim != list->dim)
@@ -187,7 +171,12 @@ int record_check_stored(struct recorder *r, const struct view *v, const struct o
                 name_of(r, v));
 }
 
-/* 3. Transactions */
+void record_use_rows(struct recorder *r, struct op *op, struct view *rows)
+{
+    op->rows = view_keep(rows);
+    op->n = rows->n;
+    r->bytes += view_bytes(rows);
+}
 
 int record_outside(const struct recorder *r, struct error *err)
 {
@@ -199,17 +188,7 @@ int record_outside(const struct recorder *r, struct error *err)
                 r->list->ops[r->begun_at].line);
 }
 
-static int not_begun(const struct recorder *r, struct error *err)
-{
-    if (!r->in_transaction)
-        return OK;
-    return fail(err, ERR_CONFIG,
-                "the workload ends inside the transaction that began on line %d, without w:commit "
-                "or w:rollback",
-                r->list->ops[r->begun_at].line);
-}
-
-/* 4. The end */
+/* 3. The end */
 
 int recorder_finish(struct recorder *r, struct op_list **out, struct error *err)
 {
@@ -221,7 +200,11 @@ int recorder_finish(struct recorder *r, struct op_list **out, struct error *err)
     else if (!r->list->dim)
         rc = fail(err, ERR_CONFIG, "no operation of the workload has vectors; begin with w:insert");
     else if (r->in_transaction)
-        rc = not_begun(r, err);
+        rc =
+            fail(err, ERR_CONFIG,
+                 "the workload ends inside the transaction that began on line %d, without w:commit "
+                 "or w:rollback",
+                 r->list->ops[r->begun_at].line);
     else
         rc = op_fields_widen(r->list) ? OK : record_no_memory(err);
     if (!rc) {

@@ -1,4 +1,7 @@
-/* select.c - selects the live ids of an operation, and the ids that a filter allows. */
+/* select.c - selects the live ids of an operation, the ids that a filter allows, and the rows that a search
+ * sees.
+ *
+ * 1 ids   2 filters   3 what searches see */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -90,6 +93,8 @@ int record_choose(struct recorder *r, const struct id_selector *c, bool remove, 
     return OK;
 }
 
+/* 2. Filters */
+
 static int filter_by_tag(struct recorder *r, const char *tag, uint64_t *bits, struct error *err)
 {
     const char *tags[64];
@@ -139,55 +144,29 @@ static int filter_by_ids(struct recorder *r, const struct filter_spec *a, uint64
     return OK;
 }
 
-static void filter_by_attributes(const struct attribute_filter *where,
-                                 const struct live_state *seen, uint64_t *bits)
+static void filter_by_attributes(const struct op *op, const struct live_state *seen)
 {
     for (size_t id = 0; id < seen->live.n_ids; id++) {
         bool passes = live_has(&seen->live, id);
 
-        for (size_t i = 0; passes && i < where->n; i++) {
-            const struct attribute_condition *c = &where->conditions[i];
+        for (size_t i = 0; passes && i < op->n_where; i++) {
+            const struct attribute_condition *c = &op->where[i];
 
-            passes = index_attribute_meets(c, where->values,
+            passes = index_attribute_meets(c, op->where_values,
                                            c->field < seen->n_fields
                                                ? seen->attributes[id * seen->n_fields + c->field]
                                                : INDEX_ATTRIBUTE_NONE);
         }
         if (passes)
-            bits[id >> 6] |= (uint64_t)1 << (id & 63);
+            op->filter_bits[id >> 6] |= (uint64_t)1 << (id & 63);
     }
 }
 
-/* Copies the conditions into the operation. */
-static int keep_where(const struct attribute_filter *where, struct op *op, struct error *err)
-{
-    for (size_t i = 0; i < where->n; i++)
-        op->n_where_values += where->conditions[i].n;
-    op->n_where = where->n;
-    op->where = malloc((op->n_where + 1) * sizeof *op->where);
-    op->where_values = malloc((op->n_where_values + 1) * sizeof *op->where_values);
-    if (!op->where || !op->where_values)
-        return record_no_memory(err);
-    memcpy(op->where, where->conditions, op->n_where * sizeof *op->where);
-    memcpy(op->where_values, where->values, op->n_where_values * sizeof *op->where_values);
-    return OK;
-}
-
-static int filter_into(struct recorder *r, const struct filter_spec *a,
-                       const struct live_state *seen, uint64_t *bits, struct error *err)
-{
-    if (a->where)
-        filter_by_attributes(a->where, seen, bits);
-    return a->where          ? OK
-           : a->tag          ? filter_by_tag(r, a->tag, bits, err)
-           : a->fraction > 0 ? filter_by_fraction(r, a->fraction, seen, bits, err)
-                             : filter_by_ids(r, a, bits, err);
-}
-
-int record_filter(struct recorder *r, const struct filter_spec *a, const struct live_state *seen,
+/* Sets op's filter, if it has one: by the spec, or by its conditions on attributes. */
+static int filter(struct recorder *r, const struct filter_spec *a, const struct live_state *seen,
                   struct op *op, struct error *err)
 {
-    if (!a)
+    if (!a->tag && !a->ids && a->fraction <= 0 && !op->n_where)
         return OK;
     const size_t words = r->list->n_ids / 64 + 1;
     if (words * 8 > RECORD_BYTES_MAX - r->bytes)
@@ -198,14 +177,81 @@ int record_filter(struct recorder *r, const struct filter_spec *a, const struct 
     if (!op->filter_bits)
         return record_no_memory(err);
     op->filter_ids = r->list->n_ids;
-    int rc = a->where ? keep_where(a->where, op, err) : OK;
-    if (!rc)
-        rc = filter_into(r, a, seen, op->filter_bits, err);
+    int rc = OK;
+    if (op->n_where)
+        filter_by_attributes(op, seen);
+    else if (a->tag)
+        rc = filter_by_tag(r, a->tag, op->filter_bits, err);
+    else if (a->ids)
+        rc = filter_by_ids(r, a, op->filter_bits, err);
+    else
+        rc = filter_by_fraction(r, a->fraction, seen, op->filter_bits, err);
     uint64_t any = 0;
     for (size_t i = 0; i < words; i++)
         any |= op->filter_bits[i] &= i <= seen->live.n_ids / 64 ? seen->live.bits[i] : 0;
     if (!rc && !any)
         return fail(err, ERR_CONFIG, "%s: no live row passes the filter",
-                    a->where ? "where" : "filter");
+                    op->n_where ? "where" : "filter");
     return rc;
+}
+
+/* 3. What searches see */
+
+const char *record_snapshot_name(const struct recorder *r, size_t i)
+{
+    return r->list->ops[r->now.past[i].snapshot - 1].name;
+}
+
+size_t record_snapshot_of(const struct recorder *r, const char *name)
+{
+    size_t i = 0;
+
+    while (i < r->now.n_past && strcmp(record_snapshot_name(r, i), name) != 0)
+        i++;
+    return i;
+}
+
+int record_find_snapshot(const struct recorder *r, const char *name, struct op *op,
+                         struct error *err)
+{
+    const char *names[64];
+    const size_t found = record_snapshot_of(r, name);
+    size_t n = 0;
+
+    if (found < r->now.n_past) {
+        op->as_of = r->now.past[found].snapshot;
+        return OK;
+    }
+    for (; n < r->now.n_past && n < 64; n++)
+        names[n] = record_snapshot_name(r, n);
+    const struct hint_text hint = error_hint(name, names, n);
+    return fail(err, ERR_CONFIG, "no snapshot \"%s\" is held here%s", name,
+                *hint.text ? hint.text : "; call w:snapshot { name = ... } first");
+}
+
+int record_ask(struct recorder *r, struct op *op, const struct op_options *o, struct error *err)
+{
+    int rc = record_check_space(r, o->rows, err);
+    if (!rc && o->snapshot)
+        rc = record_find_snapshot(r, o->snapshot, op, err);
+    if (rc)
+        return rc;
+    /* The snapshot's rows, else those of the last commit. */
+    const struct live_state *seen = o->snapshot         ? live_state_of(&r->now, op)
+                                    : r->in_transaction ? &r->before
+                                                        : &r->now;
+    if (!seen->live.n)
+        return fail(err, ERR_CONFIG, "no vector is live here; call w:insert %sfirst",
+                    r->in_transaction ? "and w:commit " : "");
+    if (op->k > seen->live.n)
+        return fail(err, ERR_CONFIG, "k = %zu, but only %zu rows are live here", op->k,
+                    seen->live.n);
+    if ((rc = filter(r, &o->filter, seen, op, err)) != OK)
+        return rc;
+    record_use_rows(r, op, o->rows);
+    if (op->n > r->list->max_queries)
+        r->list->max_queries = op->n;
+    if (op->k > r->list->max_k)
+        r->list->max_k = op->k;
+    return OK;
 }

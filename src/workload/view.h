@@ -36,7 +36,7 @@ struct view {
 /* The calls below return a view with one reference, or NULL if out of memory. Positions are
    0-based. The caller checks that they are in range, and that two views have the same dim and
    element. The element is F32, U8 or B64; a view of other numbers can only
-   be sorted by (config/data/view_methods.c). */
+   be sorted by (config/data/view.c). */
 struct view *view_range(const struct source *, enum metric, size_t first, size_t n);
 /* Rows positions[0 .. n-1] of a view; takes ownership of the array. */
 struct view *view_ordered(const struct view *, uint64_t *positions_take, size_t n);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """elf.py - what a program's file has that is loaded.
 
-elf.py hash FILE             the program_sha256 of its identity, as src/plan/loaded.h defines it
+elf.py hash FILE             the program_sha256 of its identity, as src/plan/identity.h defines it
 elf.py replace FILE OLD NEW  replaces a text, which must be there once, by one as long
 """
 import ctypes

@@ -3,7 +3,7 @@
 #ifndef DRIFTLINE_TESTS_SUPPORT_TINY_WORKLOAD_H
 #define DRIFTLINE_TESTS_SUPPORT_TINY_WORKLOAD_H
 
-#include "src/workload/record.h"
+#include "tests/support/record_calls.h"
 #include "tests/support/testing.h"
 
 static inline void workload_close(struct source *s)
@@ -86,7 +86,8 @@ static inline void workload_train(struct workload *w, size_t first, size_t n)
 {
     struct view *v = workload_rows(w, first, n);
 
-    assert_ok(record_train(w->recorder, &(struct op_options){ 0 }, v, &w->err), &w->err);
+    assert_ok(record_operation(w->recorder, OP_TRAIN, &(struct op_options){ .rows = v }, &w->err),
+              &w->err);
     view_drop(v);
 }
 
@@ -114,32 +115,29 @@ static inline void workload_update(struct workload *w, size_t first, size_t n)
     view_drop(v);
 }
 
-/* All queries; filter may be NULL. */
-static inline void workload_search_with(struct workload *w, struct op_options note,
-                                        const struct filter_spec *filter)
+/* All queries. */
+static inline void workload_search_with(struct workload *w, struct op_options note)
 {
-    struct view *v = view_range(w->queries, w->metric, 0, w->queries->n);
-
-    assert_ok(record_search(w->recorder, &note, v, filter, &w->err), &w->err);
-    view_drop(v);
+    note.rows = view_range(w->queries, w->metric, 0, w->queries->n);
+    assert_ok(record_operation(w->recorder, OP_SEARCH, &note, &w->err), &w->err);
+    view_drop(note.rows);
 }
 
 static inline void workload_search(struct workload *w, size_t k, double fraction, const char *tag)
 {
-    const struct filter_spec allow = { .fraction = fraction };
+    struct op_options note = { .tag = tag, .k = k };
 
-    workload_search_with(w, (struct op_options){ .tag = tag, .k = k },
-                         fraction < 1 ? &allow : NULL);
+    note.filter.fraction = fraction < 1 ? fraction : 0;
+    workload_search_with(w, note);
 }
 
 static inline void workload_range(struct workload *w, double radius)
 {
-    struct view *v = view_range(w->queries, w->metric, 0, w->queries->n);
+    struct op_options note = { .planted = 3, .radius = radius };
 
-    assert_ok(record_range(w->recorder, &(struct op_options){ .planted = 3, .radius = radius }, v,
-                           NULL, &w->err),
-              &w->err);
-    view_drop(v);
+    note.rows = view_range(w->queries, w->metric, 0, w->queries->n);
+    assert_ok(record_operation(w->recorder, OP_RANGE, &note, &w->err), &w->err);
+    view_drop(note.rows);
 }
 
 /* A mix of all queries and of n rows from `first` on, which are inserted; 0: none. */
@@ -148,7 +146,7 @@ static inline int workload_mix(struct workload *w, struct op_options m, size_t f
 {
     m.rows = view_range(w->queries, w->metric, 0, w->queries->n);
     m.writes = n > 0 ? workload_rows(w, first, n) : NULL;
-    const int rc = record_mix(w->recorder, &m, err);
+    const int rc = record_operation(w->recorder, OP_MIX, &m, err);
     view_drop(m.rows);
     view_drop(m.writes);
     return rc;
@@ -160,14 +158,17 @@ static inline void workload_concurrent(struct workload *w, struct op_options m, 
 {
     m.rows = view_range(w->queries, w->metric, 0, w->queries->n);
     m.writes = n > 0 ? workload_rows(w, first, n) : NULL;
-    assert_ok(record_concurrent(w->recorder, &m, removed, &w->err), &w->err);
+    if (removed)
+        m.which = *removed;
+    assert_ok(record_operation(w->recorder, OP_CONCURRENT, &m, &w->err), &w->err);
     view_drop(m.rows);
     view_drop(m.writes);
 }
 
 static inline void workload_mark(struct workload *w, enum op_kind kind, const char *tag)
 {
-    assert_ok(record_mark(w->recorder, &(struct op_options){ .tag = tag }, kind, &w->err), &w->err);
+    assert_ok(record_operation(w->recorder, kind, &(struct op_options){ .tag = tag }, &w->err),
+              &w->err);
 }
 
 static inline struct op_list *workload_finish(struct workload *w)

@@ -15,7 +15,7 @@
 #include "src/cli/run/ranks_internal.h"
 #include "src/cli/run/worker_internal.h"
 #include "src/core/mem.h"
-#include "src/plan/key.h"
+#include "src/plan/plan.h"
 #include "src/run/measure/folder.h"
 
 /* ------------------------------------------------------------------------------- state */

@@ -12,7 +12,7 @@
 #include "src/base/sysinfo.h"
 #include "src/cli/support/libraries.h"
 #include "src/core/append_text.h"
-#include "src/plan/key.h"
+#include "src/plan/plan.h"
 #include "src/report/report.h"
 #include "src/result/folder_lock.h"
 #include "src/result/result.h"

@@ -23,12 +23,15 @@ struct claim_context { /* the claim whose function runs */
     char missed[200]; /* the first result requested that does not exist */
 };
 
-/* r(label, metric), and r.most(label, metric) where the second upvalue is true */
+/* r(label, metric), as the metamethod __call of r, and r.most(label, metric) where the second upvalue is
+   true. */
 static int ask_result(lua_State *L)
 {
     struct claim_context *a = lua_touserdata(L, lua_upvalueindex(1));
     const bool most = lua_toboolean(L, lua_upvalueindex(2));
     const char *call = most ? "r.most" : "r";
+    if (!most)
+        lua_remove(L, 1); /* r itself */
     if (lua_type(L, 1) != LUA_TSTRING || lua_type(L, 2) != LUA_TSTRING)
         script_fail(L, ERR_CONFIG,
                     "%s(label, metric) takes two strings, as in %s(\"flat\", \"recall@10/search\")",
@@ -87,11 +90,28 @@ static void doubt_answer(const struct claim_context *a, const struct claim *c,
              ex->config_path, c->line);
 }
 
-static void push_ask(lua_State *L, struct claim_context *a, bool most)
+/* Sets the function `name` of the table on top: ask_result(). */
+static void set_ask(lua_State *L, struct claim_context *a, const char *name)
 {
     lua_pushlightuserdata(L, a);
-    lua_pushboolean(L, most);
+    lua_pushboolean(L, strcmp(name, "most") == 0);
     lua_pushcclosure(L, ask_result, 2);
+    lua_setfield(L, -2, name);
+}
+
+/* Pushes r: a table that can be called. */
+static void push_r(lua_State *L, struct claim_context *a)
+{
+    lua_createtable(L, 0, 2);
+    set_ask(L, a, "most");
+    lua_pushlightuserdata(L, a->values);
+    lua_pushcclosure(L, lua_ask_ratio, 1);
+    lua_setfield(L, -2, "ratio");
+    lua_createtable(L, 0, 2);
+    set_ask(L, a, "__call");
+    lua_pushliteral(L, "r");
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
 }
 
 static json_t *ask_claim(struct experiment *ex, const struct claim *c, struct claim_context *a)
@@ -102,10 +122,7 @@ static json_t *ask_claim(struct experiment *ex, const struct claim *c, struct cl
     a->values = json_object();
     *a->missed = '\0';
     lua_rawgeti(s->L, LUA_REGISTRYINDEX, c->lua_ref);
-    push_ask(s->L, a, false);
-    lua_ratio_wrap(s->L, a->values);
-    push_ask(s->L, a, true);
-    lua_setfield(s->L, -2, "most");
+    push_r(s->L, a);
     if (!script_call(s, 1, 1, &err)) {
         holds = lua_toboolean(s->L, -1);
         if (!lua_isboolean(s->L, -1))
@@ -151,21 +168,28 @@ static void take_answers_back(const struct experiment *ex, json_t *claims)
 
 struct claims_task {
     struct experiment *ex;
+    bool trial; /* before anything is measured, to see which names the claims ask for */
     struct claim_context claim;
     uint64_t interrupted_ns; /* when Ctrl-C was first seen; 0: not yet */
 };
 
-/* Writes one line of JSON per claim to `out`. Runs in a child: some slow claims stop only with
- * their process, and the results must be written nevertheless. */
+/* Writes one line of JSON per claim to `out`; in a trial only those that asked for a name that there is
+   not. Runs in a child: some slow claims stop only with their process, and the results must be written
+   nevertheless. */
 static void ask_all(void *context, int out)
 {
     struct claims_task *task = context;
-    struct experiment *ex = task->ex;
-    if (ex->script->seconds_limit > CLAIM_SECONDS)
-        ex->script->seconds_limit = CLAIM_SECONDS;
-    for (size_t i = 0; i < ex->n_claims; i++) {
-        json_t *claim = ask_claim(ex, &ex->claims[i], &task->claim);
-        if (!claim || json_dumpfd(claim, out, JSON_COMPACT) || write(out, "\n", 1) != 1)
+    struct script *s = task->ex->script;
+    if (task->trial)
+        s->options->say = NULL; /* claims print when they are judged */
+    else if (s->seconds_limit > CLAIM_SECONDS)
+        s->seconds_limit = CLAIM_SECONDS;
+    for (size_t i = 0; i < task->ex->n_claims; i++) {
+        json_t *claim = ask_claim(task->ex, &task->ex->claims[i], &task->claim);
+        if (!claim)
+            _exit(1);
+        if ((!task->trial || *task->claim.missed) &&
+            (json_dumpfd(claim, out, JSON_COMPACT) || write(out, "\n", 1) != 1))
             _exit(1);
         json_decref(claim);
     }
@@ -183,45 +207,41 @@ static int claims_tick(void *context)
     return now_ns - task->interrupted_ns > CLAIM_PATIENCE_NS;
 }
 
-/* Parses the child's line at *at, and moves *at past it; NULL if there is none. */
-static json_t *next_claim(const struct child_process *c, size_t *at)
+/* Asks the claims in a child. Returns an array of what it had written when it ended, for the reason that
+   `why` gets; NULL if out of memory. */
+static json_t *run_claims(struct claims_task *task, struct error *why)
 {
-    if (!c->output)
-        return NULL;
-    const char *line = c->output + *at;
-    const char *end = memchr(line, '\n', c->output_bytes - *at);
-    if (!end)
-        return NULL;
-    *at += (size_t)(end - line) + 1;
-    return json_loadb(line, (size_t)(end - line), 0, NULL);
+    struct child_process child = { .work = ask_all,
+                                   .context = task,
+                                   .cpu_s = task->trial ? TRIAL_SECONDS : CLAIMS_SECONDS,
+                                   .tick = claims_tick };
+    json_t *claims = json_array();
+    if (task->ex->n_claims)
+        (void)child_run(&child, why);
+    const char *line = child.output, *end = line ? line + child.output_bytes : NULL;
+    for (const char *stop; line && (stop = memchr(line, '\n', (size_t)(end - line)));
+         line = stop + 1)
+        json_array_append_new(claims, json_loadb(line, (size_t)(stop - line), 0, NULL));
+    mem_free(NULL, child.output);
+    return claims;
 }
 
 int experiment_claims(struct experiment *ex, claim_lookup *lookup, void *from, json_t **out,
                       struct error *err)
 {
     struct claims_task task = { .ex = ex, .claim = { .lookup = lookup, .from = from } };
-    struct child_process child = {
-        .work = ask_all, .context = &task, .cpu_s = CLAIMS_SECONDS, .tick = claims_tick
-    };
     struct error why = { 0 };
-    size_t at = 0;
-    *out = json_array();
-    if (ex->n_claims)
-        (void)child_run(&child, &why);
-    for (size_t i = 0; *out && i < ex->n_claims; i++) {
-        json_t *claim = next_claim(&child, &at);
-        if (!claim) {
-            struct error unasked = { 0 };
-            fail(&unasked, ERR_CONFIG, "%s:%d: not known: asking the claims %s", ex->config_path,
-                 ex->claims[i].line, why.text);
-            claim = claim_json(ex, &ex->claims[i], json_null(), json_object(), unasked.text);
-        }
-        if (json_array_append_new(*out, claim)) {
+    *out = run_claims(&task, &why);
+    for (size_t i = json_array_size(*out); *out && i < ex->n_claims; i++) {
+        struct error unasked = { 0 };
+        fail(&unasked, ERR_CONFIG, "%s:%d: not known: asking the claims %s", ex->config_path,
+             ex->claims[i].line, why.text);
+        if (json_array_append_new(
+                *out, claim_json(ex, &ex->claims[i], json_null(), json_object(), unasked.text))) {
             json_decref(*out);
             *out = NULL;
         }
     }
-    mem_free(NULL, child.output);
     take_answers_back(ex, *out);
     return *out ? OK : fail(err, ERR_NO_MEMORY, "out of memory for the claims");
 }
@@ -237,34 +257,14 @@ static double one(void *from, const char *label, const char *metric, bool most)
     return 1;
 }
 
-/* Writes the error of the first claim that names an unknown label, metric or tag. Claims print when they
-   are judged, not here. */
-static void try_all(void *context, int out)
-{
-    struct claims_task *task = context;
-    task->ex->script->options->say = NULL;
-    for (size_t i = 0; i < task->ex->n_claims; i++) {
-        json_t *claim = ask_claim(task->ex, &task->ex->claims[i], &task->claim);
-        const char *why = json_string_value(json_object_get(claim, "why"));
-        if (*task->claim.missed && why)
-            _exit(write(out, why, strlen(why)) < 0);
-        json_decref(claim);
-    }
-}
-
 int script_check_claims(struct script *s, struct error *err)
 {
-    struct experiment *ex = s->experiment;
-    struct claims_task task = { .ex = ex, .claim = { .lookup = one } };
-    struct child_process child = {
-        .work = try_all, .context = &task, .cpu_s = TRIAL_SECONDS, .tick = claims_tick
-    };
-    struct error why = { 0 };
-    if (ex->n_claims == 0)
-        return OK;
-    (void)child_run(&child, &why); /* with the values of a run, the same functions may end */
-    const int rc = child.output_bytes > 0 ? fail(err, ERR_CONFIG, "%s", child.output) : OK;
-    mem_free(NULL, child.output);
+    struct claims_task task = { .ex = s->experiment, .trial = true, .claim = { .lookup = one } };
+    struct error why = { 0 }; /* with the values of a run, the same functions may end */
+    json_t *claims = run_claims(&task, &why);
+    const char *first = json_string_value(json_object_get(json_array_get(claims, 0), "why"));
+    const int rc = first ? fail(err, ERR_CONFIG, "%s", first) : OK;
+    json_decref(claims);
     error_clear(&why);
     return rc;
 }

@@ -8,16 +8,6 @@
 
 /* Paper */
 
-static void add_paper(lua_State *L, const char *label, const char *metric, double value, int line)
-{
-    struct experiment *ex = script_of(L)->experiment;
-    ex->paper = script_made(L, realloc(ex->paper, (ex->n_paper + 1) * sizeof *ex->paper));
-    struct paper_value *p = &ex->paper[ex->n_paper++];
-    *p = (struct paper_value){ .published = value, .line = line };
-    p->label = script_keep(L, label);
-    p->metric = script_keep(L, metric);
-}
-
 /* Sorts in the config's order of methods, then by label and metric with numbers in order:
    #1, #2, #10. */
 static int by_method(const void *a, const void *b, void *experiment)
@@ -33,6 +23,7 @@ static int by_method(const void *a, const void *b, void *experiment)
 
 void lua_paper_read(lua_State *L, const struct fields *experiment)
 {
+    struct experiment *ex = script_of(L)->experiment;
     if (fields_push(experiment, "paper") == LUA_TNIL)
         return;
     if (!lua_istable(L, -1))
@@ -52,12 +43,17 @@ void lua_paper_read(lua_State *L, const struct fields *experiment)
         const char **keys = fields_names(&metrics, &n_metrics);
         for (size_t j = 0; j < n_metrics; j++) {
             lua_check_metric(L, at, "paper", keys[j]);
-            add_paper(L, names[i], keys[j], fields_real(&metrics, keys[j], 0, -1e300, 1e300),
-                      at.line);
+            ex->paper = script_made(L, realloc(ex->paper, (ex->n_paper + 1) * sizeof *ex->paper));
+            ex->paper[ex->n_paper] = (struct paper_value){
+                .label = script_keep(L, names[i]),
+                .metric = script_keep(L, keys[j]),
+                .published = fields_real(&metrics, keys[j], 0, -1e300, 1e300),
+                .line = at.line,
+            };
+            ex->n_paper++;
         }
         lua_pop(L, 2);
     }
-    struct experiment *ex = script_of(L)->experiment;
     if (ex->n_paper)
         qsort_r(ex->paper, ex->n_paper, sizeof *ex->paper, by_method, ex);
 }

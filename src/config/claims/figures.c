@@ -6,67 +6,53 @@
 #include "src/base/result_metrics.h"
 #include "src/config/claims/internal.h"
 
-/* The present name of the option that has this old name; NULL if no method has one. */
-static const char *renamed_option(const struct experiment *ex, const char *old)
-{
-    for (size_t m = 0; m < ex->n_methods; m++) {
-        const struct param *p = param_find(ex->methods[m].ops->params, old);
-        if (!p)
-            p = param_find(ex->methods[m].ops->knobs, old);
-        if (p)
-            return p->name;
-    }
-    return NULL;
-}
-
 /* Checks that an axis is a metric, an option of a method, or a field of every step. Gives it
    its present name, and "recall" the name of the recall of the experiment's k. */
 static void check_axis(const struct fields *f, const char *key, json_t *axis)
 {
     static const char *const own[] = { "label",   "tag",    "point",  "method", "index", "live",
                                        "deleted", "radius", "repeat", "parts",  "recall" };
+    enum { OWN = sizeof own / sizeof *own };
     const struct experiment *ex = script_of(f->L)->experiment;
+    const struct param *option = NULL;
     const char *name = json_string_value(axis), *names[NAMES_MAX];
+    char plain[100], tag[100], recall[160];
     size_t n = lua_result_metrics(names);
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+    result_metric_split(name, plain, sizeof plain, tag, sizeof tag);
+    for (size_t i = 0; i < OWN; i++)
         names[n++] = own[i];
     for (size_t m = 0; m < ex->n_methods; m++) {
         const struct param *tables[2] = { ex->methods[m].ops->params, ex->methods[m].ops->knobs };
-        for (int t = 0; t < 2; t++)
+        for (int t = 0; t < 2; t++) {
+            option = option ? option : param_find(tables[t], plain);
             for (const struct param *p = tables[t]; p && p->name && n < NAMES_MAX; p++)
                 names[n++] = p->name;
+        }
     }
-    char plain[100], tag[100], recall[160];
-    result_metric_split(name, plain, sizeof plain, tag, sizeof tag);
-    const bool known = lua_is_metric(plain) || lua_is_one_of(plain, names, n);
-    const char *renamed = known ? NULL : renamed_option(ex, name);
-    if (!known && !renamed)
+    const bool field = lua_is_metric(plain) || lua_is_one_of(plain, own, OWN);
+    if (!field && !option)
         fields_fail(f, key, "unknown metric or option \"%.60s\"%s", name,
                     script_hint(f->L, name, names, n));
+    if (!field && !*tag)
+        json_string_set(axis, option->name);
     if (strcmp(plain, "recall") == 0) {
         (void)snprintf(recall, sizeof recall, "recall@%zu%.100s", ex->k, name + strlen(plain));
-        renamed = recall;
+        json_string_set(axis, recall);
     }
-    if (renamed)
-        json_string_set(axis, renamed);
 }
 
-json_t *lua_strings(const struct fields *f, const char *key, const char **wrong)
+json_t *lua_strings(const struct fields *f, const char *key, const char *shape)
 {
     lua_State *L = f->L;
-    json_t *list = script_made(L, json_array());
+    json_t *list = script_keep_json(L, json_array());
     const bool many = fields_push(f, key) == LUA_TTABLE && lua_rawlen(L, -1) > 0;
     const size_t n = many ? (size_t)lua_rawlen(L, -1) : 1;
-    for (size_t i = 1; list && i <= n; i++) {
+    for (size_t i = 1; i <= n; i++) {
         if (many)
             lua_rawgeti(L, -1, (lua_Integer)i);
-        if (lua_type(L, -1) == LUA_TSTRING) {
-            json_array_append_new(list, json_string(lua_tostring(L, -1)));
-        } else {
-            *wrong = script_shown(L, -1);
-            json_decref(list);
-            list = NULL;
-        }
+        if (lua_type(L, -1) != LUA_TSTRING)
+            fields_fail(f, key, "\"%s\" must be %s, not %s", key, shape, script_shown(L, -1));
+        json_array_append_new(list, json_string(lua_tostring(L, -1)));
         if (many)
             lua_pop(L, 1);
     }
@@ -77,11 +63,8 @@ json_t *lua_strings(const struct fields *f, const char *key, const char **wrong)
 /* Reads a string or a list of strings into `to`; axis: checks each as an axis. */
 static void read_texts(const struct fields *f, const char *key, json_t *to, bool axis)
 {
-    const char *wrong;
-    json_t *list = lua_strings(f, key, &wrong);
-    if (!list)
-        fields_fail(f, key, "\"%s\" must be a string or a list of strings, not %s", key, wrong);
-    json_object_set_new(to, key, list);
+    json_t *list = lua_strings(f, key, "a string or a list of strings");
+    json_object_set(to, key, list);
     for (size_t i = 0; axis && i < json_array_size(list); i++)
         check_axis(f, key, json_array_get(list, i));
     if (fields_push(f, key) != LUA_TTABLE)
@@ -148,25 +131,14 @@ static void read_baseline(const struct fields *f, const struct figure_kind *kind
     json_object_set_new(figure, "baseline", json_string(label));
 }
 
-static void read_minus(const struct fields *f, const struct figure_kind *kind, json_t *figure)
+/* Reads x, y, group or title. A list of several names is for the y of some kinds alone. */
+static void read_field(const struct fields *f, const struct figure_kind *kind, const char *key,
+                       json_t *figure)
 {
-    const char *end = fields_text(f, "minus", "");
-    if (!(kind->traits & FIGURE_SUBTRACTS))
-        fields_fail(f, "minus", "\"minus\" is for figures of kind timeline, not %s", kind->name);
-    json_object_set_new(figure, "minus", json_string(end));
-}
-
-static bool is_axis(const struct figure_kind *kind, const char *key)
-{
-    return strcmp(key, "title") != 0 && !(kind->traits & FIGURE_OF_TABLE && strcmp(key, "y") == 0);
-}
-
-/* A list of several names is for the y of some kinds alone. */
-static void check_count(const struct fields *f, const struct figure_kind *kind, const char *key,
-                        const json_t *figure)
-{
+    const bool y = strcmp(key, "y") == 0, of_table = y && kind->traits & FIGURE_OF_TABLE;
+    read_texts(f, key, figure, strcmp(key, "title") != 0 && !of_table);
     const size_t n = json_array_size(json_object_get(figure, key));
-    if (n > 1 && !(strcmp(key, "y") == 0 && kind->traits & FIGURE_HAS_SEVERAL_Y))
+    if (n > 1 && !(y && kind->traits & FIGURE_HAS_SEVERAL_Y))
         fields_fail(f, key, "figures of kind %s take one \"%s\", not %zu", kind->name, key, n);
 }
 
@@ -193,12 +165,13 @@ static void read_figure(const struct fields *f, json_t *figure)
             read_where(f, figure);
         else if (strcmp(keys[i], "baseline") == 0)
             read_baseline(f, kind, figure);
-        else if (strcmp(keys[i], "minus") == 0)
-            read_minus(f, kind, figure);
+        else if (strcmp(keys[i], "minus") != 0)
+            read_field(f, kind, keys[i], figure);
+        else if (kind->traits & FIGURE_SUBTRACTS)
+            json_object_set_new(figure, "minus", json_string(fields_text(f, "minus", "")));
         else
-            read_texts(f, keys[i], figure, is_axis(kind, keys[i]));
-        if (strcmp(keys[i], "where") != 0)
-            check_count(f, kind, keys[i], figure);
+            fields_fail(f, "minus", "\"minus\" is for figures of kind timeline, not %s",
+                        kind->name);
     }
 }
 

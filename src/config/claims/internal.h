@@ -21,13 +21,11 @@ void lua_check_metric(lua_State *, struct script_place, const char *what, const 
 /* Raises ERR_CONFIG unless the tag of METRIC/TAG or METRIC/TAG#i is one of the recorded workload. */
 void lua_check_tag(lua_State *, struct script_place, const char *what, const char *metric);
 
-/* figures.c: a new array of the strings of a key, which has one or a list of them. NULL: it has another
-   value, *wrong, as messages show it. */
-json_t *lua_strings(const struct fields *, const char *key, const char **wrong);
+/* figures.c: an array of the strings of a key, which has one or a list of them. Lasts as long as the
+   config. Raises `"KEY" must be SHAPE` for another value. */
+json_t *lua_strings(const struct fields *, const char *key, const char *shape);
 
-/* ratio.c: replaces the function r at the top of the stack by an object. Calling it calls
-   r; its function ratio(label, label, tag) records the ratio that it returns in `values`,
-   which is borrowed. */
-void lua_ratio_wrap(lua_State *, json_t *values);
+/* ratio.c: r.ratio(label, label, tag). Records the ratio in the JSON object that is its upvalue. */
+int lua_ask_ratio(lua_State *);
 
 #endif

@@ -11,51 +11,7 @@ static const double default_until = 0.03, default_budget_s = 60;
 /* 1. compare = { "LABEL A", "LABEL B", within = .03, budget = 60 }, or a list of such. Results have
    `within` as `until`, which Lua reserves. */
 
-/* Pushes how the method's points are called: "divf[nprobe=VALUE,soft_k=VALUE]". */
-static const char *push_shape(lua_State *L, const struct method_spec *m)
-{
-    json_t *axes = json_sorted(m->grid, m->sweep), *values;
-    const char *name;
-    char before = '[';
-    luaL_Buffer text;
-
-    luaL_buffinit(L, &text);
-    luaL_addstring(&text, m->label);
-    json_object_foreach(axes, name, values) {
-        luaL_addchar(&text, before);
-        luaL_addstring(&text, name);
-        luaL_addstring(&text, "=VALUE");
-        before = ',';
-    }
-    json_decref(axes);
-    luaL_addchar(&text, ']');
-    luaL_pushresult(&text);
-    return lua_tostring(L, -1);
-}
-
-/* Checks that the label names one point: LABEL[point] for a method with a sweep or a grid, LABEL
-   alone for one without points. */
-static void check_point(const struct fields *f, struct script_place at, const char *label)
-{
-    const struct experiment *ex = script_of(f->L)->experiment;
-    const size_t number = lua_method_of(ex, label);
-    const char *point = label + strcspn(label, "[");
-    if (number == ex->n_methods)
-        return;
-    /* Without sweep and grid, the label alone is the method without ablation. */
-    const struct method_spec *m = &ex->methods[number];
-    const bool several = json_object_size(m->sweep) + json_object_size(m->grid) > 0;
-    const bool points = several || json_object_size(m->ablations) > 0;
-    if (several && !*point)
-        script_fail_at(f->L, at, ERR_CONFIG,
-                       "compare: \"%s\" has several points; name one, as \"%s\"", label,
-                       push_shape(f->L, m));
-    if (!points && *point)
-        script_fail_at(f->L, at, ERR_CONFIG, "compare: \"%s\" has no points: leave out \"%s\"",
-                       m->label, point);
-}
-
-/* Reads and checks the label at a position. */
+/* Reads the label at a position, LABEL or LABEL[point]. The plan checks that it has such a point. */
 static const char *read_label(const struct fields *f, int position)
 {
     static const char shape[] =
@@ -65,22 +21,7 @@ static const char *read_label(const struct fields *f, int position)
         script_fail_at(f->L, f->call, ERR_CONFIG, "%s, not %s", shape, script_shown(f->L, -1));
     const char *label = lua_tostring(f->L, -1);
     lua_check_label(f->L, f->call, "compare", label);
-    check_point(f, f->call, label);
     return script_kept(f->L, lua_gettop(f->L) - 1);
-}
-
-/* Reads a tag or a list of tags; NULL: none given. script_check_names() checks that they exist. */
-static json_t *read_tags(const struct fields *f)
-{
-    if (!fields_has(f, "tags"))
-        return NULL;
-    const char *wrong;
-    json_t *tags = lua_strings(f, "tags", &wrong);
-    if (!tags)
-        fields_fail(f, "tags",
-                    "\"tags\" must be a tag or a list of tags, as in tags = { \"drift\", "
-                    "\"insert#5\" }");
-    return tags;
 }
 
 static bool is_pair(const struct comparison *x, const char *a, const char *b)
@@ -100,7 +41,6 @@ static void check_twice(const struct fields *f, const struct experiment *ex,
                 c->a, c->b);
 }
 
-/* Counts the pair before it is read, so that it is freed after an error. */
 static void read_pair(const struct fields *f, struct experiment *ex)
 {
     fields_only(f, CALL_COMPARE, 2);
@@ -113,7 +53,9 @@ static void read_pair(const struct fields *f, struct experiment *ex)
             f->L, f->call, ERR_CONFIG,
             "compare: \"%s\" is compared with itself; give the same method a second label", c->a);
     check_twice(f, ex, c);
-    c->tags = read_tags(f);
+    if (fields_has(f, "tags")) /* script_check_names() checks that they exist */
+        c->tags = lua_strings(f, "tags",
+                              "a tag or a list of tags, as in tags = { \"drift\", \"insert#5\" }");
     c->single = fields_bool(f, "single", false);
     c->until = fields_real(f, "within", default_until, 0.0001, 10);
     c->budget_s = fields_real(f, "budget", default_budget_s, 0.001, 1e6);
@@ -190,7 +132,7 @@ static void fail_unmeasured(lua_State *L, const json_t *entry, const char *a, co
                 a, b, tag, a, b);
 }
 
-static int ask_ratio(lua_State *L)
+int lua_ask_ratio(lua_State *L)
 {
     json_t *values = lua_touserdata(L, lua_upvalueindex(1));
     for (int i = 1; i <= 3; i++)
@@ -218,29 +160,4 @@ static int ask_ratio(lua_State *L)
     lua_pushnumber(L, low);
     lua_pushnumber(L, high);
     return 3;
-}
-
-/* Metamethod __call: passes the arguments of r(...), without the table itself, to the function. */
-static int call_result(lua_State *L)
-{
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_replace(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    return lua_gettop(L);
-}
-
-void lua_ratio_wrap(lua_State *L, json_t *values)
-{
-    lua_createtable(L, 0, 1);
-    lua_pushlightuserdata(L, values);
-    lua_pushcclosure(L, ask_ratio, 1);
-    lua_setfield(L, -2, "ratio");
-    lua_createtable(L, 0, 2);
-    lua_pushvalue(L, -3);
-    lua_pushcclosure(L, call_result, 1);
-    lua_setfield(L, -2, "__call");
-    lua_pushliteral(L, "r");
-    lua_setfield(L, -2, "__metatable");
-    lua_setmetatable(L, -2);
-    lua_remove(L, -2);
 }

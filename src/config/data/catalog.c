@@ -12,9 +12,6 @@
 #include <stdlib.h>
 
 #include "src/config/data/internal.h"
-#include "src/core/order.h"
-
-enum { ENTRIES_MAX = 10000 };
 
 struct catalog {
     struct script script; /* of its Lua state: without files */
@@ -170,21 +167,7 @@ static void read_entry(lua_State *L, const char *name, struct catalog_entry *out
 
 /* 3. Loading */
 
-/* Fills c->names with the sorted keys of the table on top of the stack; returns their number. */
-static size_t name_entries(lua_State *L, struct catalog *c)
-{
-    size_t n = 0;
-    c->names = script_keep_items(L, ENTRIES_MAX, sizeof *c->names);
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING || n == ENTRIES_MAX)
-            luaL_error(L, "it must return a table of at most %d data sets by name", ENTRIES_MAX);
-        c->names[n++] = lua_tostring(L, -2);
-    }
-    qsort(c->names, n, sizeof *c->names, order_text);
-    return n;
-}
-
-/* Runs the file and fills the catalog; the table it returned stays in the registry. */
+/* Runs the file and fills the catalog; the table it returned and the names stay in the registry. */
 static int load_catalog(lua_State *L)
 {
     struct catalog *c = lua_touserdata(L, 1);
@@ -198,14 +181,15 @@ static int load_catalog(lua_State *L)
     lua_call(L, 0, 1);
     if (!lua_istable(L, -1))
         return luaL_error(L, "it must return a table of data sets by name");
-    const size_t n = name_entries(L, c);
-    c->entries = script_keep_items(L, n, sizeof *c->entries);
-    for (size_t i = 0; i < n; i++) {
-        lua_getfield(L, -1, c->names[i]);
+    const struct fields all = { L, lua_gettop(L), "the catalog", { "", 0 }, 0 };
+    c->names = fields_names(&all, &c->n);
+    (void)luaL_ref(L, LUA_REGISTRYINDEX);
+    c->entries = script_keep_items(L, c->n, sizeof *c->entries);
+    for (size_t i = 0; i < c->n; i++) {
+        lua_getfield(L, all.at, c->names[i]);
         read_entry(L, c->names[i], &c->entries[i]);
         lua_pop(L, 1);
     }
-    c->n = n;
     lua_setfield(L, LUA_REGISTRYINDEX, "driftline.catalog");
     return 0;
 }

@@ -1,4 +1,5 @@
-/* data.c - dataset "NAME" and file "PATH", and the queries and other parts of data sets. */
+/* data.c - views as Lua objects; dataset "NAME" and file "PATH", and the queries and other parts of data
+ * sets. */
 #include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
@@ -6,15 +7,49 @@
 #include <string.h>
 
 #include "src/config/data/internal.h"
-#include "src/config/script/bounds.h"
 #include "src/config/script/fields.h"
-#include "src/config/script/require.h"
 #include "src/data/fetch/cache.h"
 #include "src/data/files/file.h"
 #include "src/data/synthetic/synthetic.h"
 
+#define VIEWS_BYTES_MAX ((size_t)4 << 30)
 enum { SETS_MAX = 1000, PATH_QUERIES = 0, PATH_TIME, PATH_LABEL };
 static const char *const path_parts[3] = { "query", "time", "label" };
+
+/* Views as Lua objects: created, found on the stack, their memory limited */
+
+struct lua_view *lua_view_at(lua_State *L, int index)
+{
+    return luaL_testudata(L, index, VIEW_NAME);
+}
+
+void lua_view_reserve(lua_State *L, size_t bytes)
+{
+    const struct script *s = script_of(L);
+    script_charge(L, 0);
+    /* Lua counts only the handle of a view, so it collects unused views late. */
+    if (bytes > VIEWS_BYTES_MAX - s->view_bytes)
+        lua_gc(L, LUA_GCCOLLECT);
+    if (bytes > VIEWS_BYTES_MAX - s->view_bytes)
+        script_fail(L, ERR_CONFIG,
+                    "the views of this config take more than %zu MiB; ranges of rows take none, "
+                    "shuffled and sampled views 8 bytes per row",
+                    VIEWS_BYTES_MAX >> 20);
+}
+
+void lua_view_push(lua_State *L, struct view *take, struct data_set *set)
+{
+    if (!take)
+        script_fail(L, ERR_NO_MEMORY, "out of memory for a view");
+    struct lua_view *v = lua_newuserdatauv(L, sizeof *v, 0);
+    *v = (struct lua_view){ .set = set };
+    luaL_setmetatable(L, VIEW_NAME);
+    v->view = take;
+    v->bytes = view_bytes(take);
+    script_of(L)->view_bytes += v->bytes;
+}
+
+/* Data sets and their sources */
 
 struct data_set *lua_set_new(lua_State *L, const char *name)
 {
@@ -78,15 +113,6 @@ void lua_set_push(lua_State *L, struct data_set *set)
     lua_view_push(L, view_range(s, set->metric, 0, s->n), set);
 }
 
-void lua_data_push(lua_State *L, struct source *take, const char *name)
-{
-    lua_source_keep(L, take, name, "", "");
-    struct data_set *set = lua_set_new(L, name);
-    set->base = take;
-    set->metric = take->element == INDEX_B64 ? INDEX_HAMMING : INDEX_L2SQ;
-    lua_set_push(L, set);
-}
-
 /* Opens the table of a call, or a string as a table that has it alone; *name: the string. */
 static struct fields open_named(lua_State *L, enum lua_call call, const char *what,
                                 const char *expected, const char **name)
@@ -107,12 +133,13 @@ static struct fields open_named(lua_State *L, enum lua_call call, const char *wh
 
 /* dataset "name" */
 
-int lua_catalog_open(struct script *s, struct error *err)
+struct catalog *lua_catalog(lua_State *L, const char *what)
 {
-    if (s->catalog)
-        return OK;
-    const int rc = catalog_open(&s->catalog, s->options, err);
-    return rc ? rc : script_note_file(s, catalog_path(s->catalog), err);
+    struct script *s = script_of(L);
+    if (!s->catalog && (catalog_open(&s->catalog, s->options, script_error(L)) ||
+                        script_note_file(s, catalog_path(s->catalog), script_error(L))))
+        script_raise(L, script_place(L), what);
+    return s->catalog;
 }
 
 /* Recipes call each other, so all of them are noted. alphasort() keeps config_sha256 the same
@@ -136,12 +163,6 @@ int lua_catalog_note(struct script *s, const struct catalog_entry *entry, const 
     }
     free(files);
     return rc;
-}
-
-static void open_catalog(lua_State *L)
-{
-    if (lua_catalog_open(script_of(L), script_error(L)))
-        script_raise(L, script_place(L), "dataset");
 }
 
 static struct source *open_catalog_part(lua_State *L, struct data_set *set, const char *part)
@@ -179,14 +200,13 @@ static void check_part(lua_State *L, const struct data_set *set, const char *par
                     script_hint(L, part, names, n));
 }
 
-static int lua_dataset(lua_State *L)
+int lua_dataset(lua_State *L)
 {
     struct script *s = script_of(L);
     const char *name;
     const struct fields f =
         open_named(L, CALL_DATASET, "dataset", "a name, as in dataset \"mnist\"", &name);
-    open_catalog(L);
-    struct catalog_entry *entry = catalog_find(s->catalog, name);
+    struct catalog_entry *entry = catalog_find(lua_catalog(L, "dataset"), name);
     if (!entry) {
         size_t n;
         const char *const *names = catalog_names(s->catalog, &n);
@@ -287,7 +307,7 @@ static struct source *open_path(lua_State *L, struct script_place at, const char
     return source;
 }
 
-static int lua_file(lua_State *L)
+int lua_file(lua_State *L)
 {
     const char *name;
     const struct fields f =
@@ -438,10 +458,4 @@ const struct source *lua_data_part(lua_State *L, struct data_set *set, const cha
                     set->synthetic ? ""
                                    : "; file { PATH, time = ..., label = ... } names their files");
     return part;
-}
-
-void lua_data_register(struct script *s)
-{
-    script_global(s, CALL_DATASET, lua_dataset);
-    script_global(s, CALL_FILE, lua_file);
 }

@@ -33,10 +33,12 @@ struct lua_view {
     size_t bytes;         /* its part of script.view_bytes */
 };
 
-void lua_data_register(struct script *);      /* dataset, file */
-void lua_synthetic_register(struct script *); /* synthetic */
-void lua_hashes_register(struct script *);    /* hashes */
-void lua_view_register(struct script *);      /* the metatable of views */
+/* The globals of these names. */
+int lua_dataset(lua_State *);
+int lua_file(lua_State *);
+int lua_synthetic(lua_State *);
+int lua_hashes(lua_State *);
+void lua_view_register(struct script *); /* the metatable of views */
 
 /* Pushes a view and takes over its reference. NULL raises ERR_NO_MEMORY. */
 void lua_view_push(lua_State *, struct view *take, struct data_set *);
@@ -49,14 +51,12 @@ void lua_view_join(lua_State *, const char *what, const struct view *const *part
 /* NULL if the value is not a view. */
 struct lua_view *lua_view_at(lua_State *, int index);
 
-/* Opens the catalog on the first call, and notes its file as one that the config read. */
-int lua_catalog_open(struct script *, struct error *);
+/* The catalog, whose file the first call opens, and notes as one that the config read. Raises "WHAT:
+   ...". */
+struct catalog *lua_catalog(lua_State *, const char *what);
 /* Notes the recipes as files that the config read, if a recipe may have made the part. */
 int lua_catalog_note(struct script *, const struct catalog_entry *, const char *part,
                      struct error *);
-/* Hands a source to the recorder as a data set of that name without queries, and pushes a view of
-   all its rows. */
-void lua_data_push(lua_State *, struct source *take, const char *name);
 /* The first n queries of the set as a new view, 0: all. at: the time of the points, for synthetic
    sets of kind drift; below 0: none. */
 struct view *lua_data_queries(lua_State *, struct data_set *, size_t n, double at);

@@ -2,8 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "src/config/data/data.h"
-#include "src/config/script/bounds.h"
+#include "src/config/data/internal.h"
 #include "src/config/script/fields.h"
 #include "src/core/append_text.h"
 #include "src/data/image_hash.h"
@@ -51,7 +50,7 @@ static void title_of(lua_State *L, enum image_hash kind, const struct view *v, c
     }
 }
 
-static int lua_hashes(lua_State *L)
+int lua_hashes(lua_State *L)
 {
     const char *kinds[IMAGE_HASHES + 1] = { NULL };
     for (int i = 0; i < IMAGE_HASHES; i++)
@@ -68,11 +67,10 @@ static int lua_hashes(lua_State *L)
     if (image_hash_open((enum image_hash)kind, images.view->n, images.view->dim, read_view, &images,
                         title, &source, script_error(L)))
         script_raise(L, f.call, "hashes");
-    lua_data_push(L, source, title);
+    lua_source_keep(L, source, title, "", "");
+    struct data_set *set = lua_set_new(L, title);
+    set->base = source;
+    set->metric = INDEX_HAMMING;
+    lua_set_push(L, set);
     return 1;
-}
-
-void lua_hashes_register(struct script *s)
-{
-    script_global(s, CALL_HASHES, lua_hashes);
 }

@@ -45,28 +45,10 @@ int catalog_rows_open(const char *given, const struct file_options *how,
     return file_open(name, &options, out, err);
 }
 
-static void *convert(const struct source *s, const void *rows, enum element want, struct error *err)
-{
-    void *out = mem_array(NULL, s->n, data_row_bytes(want, s->dim));
-    const size_t count = s->n * s->dim;
-    const size_t fit = out ? data_convert_elements(s->element, rows, want, out, count) : 0;
-
-    if (!out)
-        fail(err, ERR_NO_MEMORY, "%s: out of memory for %zu rows", s->name, s->n);
-    else if (fit < count)
-        fail(err, ERR_DIMENSION, "%s: row %zu, column %zu: the %s value does not fit in %s",
-             s->name, fit / s->dim + 1, fit % s->dim + 1, data_element_name(s->element),
-             data_element_name(want));
-    if (fit == count)
-        return out;
-    mem_free(NULL, out);
-    return NULL;
-}
-
 void *catalog_rows_read(const struct source *s, enum element want, struct error *err)
 {
-    void *rows = mem_array(NULL, s->n, source_row_bytes(s)), *converted = NULL;
-
+    const size_t count = s->n * s->dim;
+    void *rows = mem_array(NULL, s->n, source_row_bytes(s));
     if (!rows)
         fail(err, ERR_NO_MEMORY, "%s: out of memory for %zu rows", s->name, s->n);
     if (!rows || source_read(s, 0, s->n, rows, err) != OK) {
@@ -76,7 +58,17 @@ void *catalog_rows_read(const struct source *s, enum element want, struct error 
     /* A code has the same bytes. */
     if (s->element == want || (s->element == INDEX_U8 && want == INDEX_B64))
         return rows;
-    converted = convert(s, rows, want, err);
+    void *out = mem_array(NULL, s->n, data_row_bytes(want, s->dim));
+    const size_t fit = out ? data_convert_elements(s->element, rows, want, out, count) : 0;
     mem_free(NULL, rows);
-    return converted;
+    if (!out)
+        fail(err, ERR_NO_MEMORY, "%s: out of memory for %zu rows", s->name, s->n);
+    else if (fit < count)
+        fail(err, ERR_DIMENSION, "%s: row %zu, column %zu: the %s value does not fit in %s",
+             s->name, fit / s->dim + 1, fit % s->dim + 1, data_element_name(s->element),
+             data_element_name(want));
+    if (out && fit == count)
+        return out;
+    mem_free(NULL, out);
+    return NULL;
 }

@@ -47,7 +47,7 @@ static void synthetic_title(enum synthetic_kind kind, const struct synthetic_par
     append_text(text, bytes, " ", "seed=%llu", (unsigned long long)seed);
 }
 
-static int lua_synthetic(lua_State *L)
+int lua_synthetic(lua_State *L)
 {
     const struct fields f = fields_open(L, 1, "synthetic");
     const char *names[SYNTHETIC_KINDS + 1] = { NULL };
@@ -83,9 +83,4 @@ static int lua_synthetic(lua_State *L)
     set->seed = seed;
     lua_set_push(L, set);
     return 1;
-}
-
-void lua_synthetic_register(struct script *s)
-{
-    script_global(s, CALL_SYNTHETIC, lua_synthetic);
 }

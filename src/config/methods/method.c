@@ -6,41 +6,7 @@
 
 #include "src/config/methods/methods.h"
 
-#define METHOD_NAME "driftline.method"
-
 enum { LABEL_BYTES_MAX = 120 };
-
-struct lua_method {
-    struct method_spec spec;
-    bool taken; /* by lua_method_take() */
-};
-
-void lua_method_free(struct method_spec *m)
-{
-    json_decref(m->params);
-    json_decref(m->knobs);
-    json_decref(m->sweep);
-    json_decref(m->grid);
-    json_decref(m->ablations);
-}
-
-static int method_gc(lua_State *L)
-{
-    struct lua_method *m = luaL_checkudata(L, 1, METHOD_NAME);
-    if (!m->taken)
-        lua_method_free(&m->spec);
-    m->taken = true;
-    return 0;
-}
-
-struct method_spec *lua_method_take(lua_State *L, int index)
-{
-    struct lua_method *m = luaL_testudata(L, index, METHOD_NAME);
-    if (!m || m->taken)
-        return NULL;
-    m->taken = true;
-    return &m->spec;
-}
 
 /* Pushes and opens the table `key`; false, with nothing pushed, if there is none. */
 static bool sub_table(const struct fields *f, const char *key, struct fields *sub)
@@ -79,23 +45,6 @@ static void read_values(const struct fields *f, const struct method_spec *m, enu
     lua_pop(L, 1);
 }
 
-/* Reads the list of values on top of the stack into `to`. */
-static void read_axis(const struct fields *f, const struct lua_option *o, json_t *to)
-{
-    lua_State *L = f->L;
-    const struct param *p = o->row;
-    const struct script_place at = fields_place(f, p->name);
-    const size_t n = lua_istable(L, -1) ? (size_t)lua_rawlen(L, -1) : 0;
-    if (!n)
-        fields_fail(f, p->name, "\"%s\" must be a list of values, as in { 1, 2, 4 }, not %s",
-                    p->name, lua_istable(L, -1) ? "an empty one" : script_shown(L, -1));
-    for (size_t i = 1; i <= n; i++) {
-        lua_rawgeti(L, -1, (lua_Integer)i);
-        lua_option_append(L, at, o, lua_option_at(L, at, -1, p->name), to);
-        lua_pop(L, 1);
-    }
-}
-
 static void read_axes(const struct fields *f, const char *key, const struct method_spec *m,
                       enum option_home home, json_t *to)
 {
@@ -112,7 +61,17 @@ static void read_axes(const struct fields *f, const char *key, const struct meth
         json_t *values = json_array();
         json_object_set_new(to, o.row->name, values);
         fields_push(&sub, names[i]);
-        read_axis(&sub, &o, values);
+        const struct script_place at = fields_place(&sub, o.row->name);
+        const size_t listed = lua_istable(L, -1) ? (size_t)lua_rawlen(L, -1) : 0;
+        if (!listed)
+            fields_fail(&sub, o.row->name,
+                        "\"%s\" must be a list of values, as in { 1, 2, 4 }, not %s", o.row->name,
+                        lua_istable(L, -1) ? "an empty one" : script_shown(L, -1));
+        for (size_t j = 1; j <= listed; j++) {
+            lua_rawgeti(L, -1, (lua_Integer)j);
+            lua_option_append(L, at, &o, lua_option_at(L, at, -1, o.row->name), values);
+            lua_pop(L, 1);
+        }
         lua_pop(L, 1);
     }
     lua_pop(L, 2);
@@ -310,15 +269,13 @@ static void read_of(const struct fields *f, struct method_spec *m)
 static void read_spec(const struct fields *f, struct method_spec *m)
 {
     struct fields sub;
+    json_t **const objects[] = { &m->params, &m->knobs, &m->sweep, &m->grid, &m->ablations };
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
+        *objects[i] = script_keep_json(f->L, json_object());
     read_of(f, m);
     const char *label = fields_text(f, "label", m->name);
     check_name(f, "label", label);
     m->label = script_keep(f->L, label);
-    m->params = json_object();
-    m->knobs = json_object();
-    m->sweep = json_object();
-    m->grid = json_object();
-    m->ablations = json_object();
     if (sub_table(f, "params", &sub))
         read_values(&sub, m, HOME_PARAMS, m->params);
     if (sub_table(f, "knobs", &sub))
@@ -339,7 +296,7 @@ static void read_spec(const struct fields *f, struct method_spec *m)
     read_policies(f, m);
 }
 
-static int lua_method(lua_State *L)
+int lua_method(lua_State *L)
 {
     const struct script *s = script_of(L);
     struct fields f = fields_open(L, 1, "method");
@@ -353,23 +310,16 @@ static int lua_method(lua_State *L)
         script_raise(L, script_place(L), NULL);
     f.what = lua_pushfstring(L, "method \"%s\"", name);
     fields_only(&f, CALL_METHOD, 1);
-    struct lua_method *m = lua_newuserdatauv(L, sizeof *m, 0);
-    *m = (struct lua_method){ .spec = { .ops = ops, .line = f.call.line } };
-    luaL_setmetatable(L, METHOD_NAME);
-    m->spec.name = script_keep(L, name);
+    struct method_spec *m = lua_newuserdatauv(L, sizeof *m, 0);
+    *m = (struct method_spec){ .ops = ops, .line = f.call.line };
+    if (luaL_newmetatable(L, LUA_METHOD_NAME)) {
+        lua_pushliteral(L, "method");
+        lua_setfield(L, -2, "__metatable");
+    }
+    lua_setmetatable(L, -2);
     const int made = lua_gettop(L);
-    read_spec(&f, &m->spec);
+    m->name = script_keep(L, name);
+    read_spec(&f, m);
     lua_pushvalue(L, made);
     return 1;
-}
-
-void lua_method_register(struct script *s)
-{
-    luaL_newmetatable(s->L, METHOD_NAME);
-    lua_pushcfunction(s->L, method_gc);
-    lua_setfield(s->L, -2, "__gc");
-    lua_pushliteral(s->L, "method");
-    lua_setfield(s->L, -2, "__metatable");
-    lua_pop(s->L, 1);
-    script_global(s, CALL_METHOD, lua_method);
 }

@@ -5,11 +5,8 @@
 #include "src/config/script/fields.h"
 #include "src/config/script/script.h"
 
-void lua_method_register(struct script *); /* method */
-/* Takes the method spec out of the userdata at index; the caller owns it. NULL if the value is no
-   method or was taken before. */
-struct method_spec *lua_method_take(lua_State *, int index);
-void lua_method_free(struct method_spec *); /* its fields */
+#define LUA_METHOD_NAME "driftline.method" /* a userdata with a struct method_spec */
+int lua_method(lua_State *);               /* the global `method` */
 /* Applies --set METHOD.option and LABEL.option, and marks them used. */
 void lua_method_overrides(lua_State *, struct method_spec *);
 

@@ -138,10 +138,9 @@ static void apply_set(lua_State *L, struct method_spec *m, const char *name, con
 {
     const struct lua_option o = lua_option_find(L, script_place(L), m, HOME_EITHER, name);
     const struct param *p = o.row;
-    json_t *values = json_array(), *axes = o.home == HOME_KNOBS ? m->sweep : m->grid;
+    json_t *values = script_keep_json(L, json_array());
+    json_t *axes = o.home == HOME_KNOBS ? m->sweep : m->grid;
     json_t *fixed = o.home == HOME_KNOBS ? m->knobs : m->params;
-    /* If an error is raised below, the array is freed with the overrides. */
-    json_object_set_new(script_of(L)->experiment->overrides, "", values);
     const bool list = p->type != PARAM_TYPE_TEXT;
     for (const char *at = value;;) {
         const size_t n = list ? strcspn(at, ",") : strlen(at);
@@ -158,7 +157,6 @@ static void apply_set(lua_State *L, struct method_spec *m, const char *name, con
     }
     if (o.ops == m->ops && strcmp(p->name, "of") == 0)
         lua_option_contain(L, script_place(L), m, value);
-    json_object_del(script_of(L)->experiment->overrides, "");
 }
 
 void lua_method_overrides(lua_State *L, struct method_spec *m)

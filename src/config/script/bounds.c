@@ -7,14 +7,13 @@
  * be short. Lua compares, converts and measures a string in one instruction, so the length of
  * strings is limited.
  */
-#include "src/config/script/bounds.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "src/base/clock.h"
-#include "src/config/script/fail.h"
+#include "src/config/script/script.h"
 
 enum {
     HOOK_STEP = 100,
@@ -43,11 +42,8 @@ static void *refuse(struct script *s, bool string)
 {
     s->string_refused = string;
     s->work += s->used_bytes / BYTES_PER_STEP;
-    if (!s->L)
-        return NULL;
-    const struct script_place at = script_place(s->L);
-    (void)snprintf(s->last_file, sizeof s->last_file, "%s", at.file);
-    s->last_line = at.line;
+    if (s->L)
+        s->last = script_place(s->L);
     return NULL;
 }
 
@@ -74,13 +70,13 @@ void *script_allocate(void *context, void *block, size_t old_bytes, size_t bytes
     return p;
 }
 
-int script_fail_memory(const struct script *s, const char *file, int line, struct error *err)
+int script_fail_memory(const struct script *s, struct script_place at, struct error *err)
 {
     if (s->string_refused)
-        return fail(err, ERR_CONFIG, "%s:%d: a string is longer than %d KiB", file, line,
+        return fail(err, ERR_CONFIG, "%s:%d: a string is longer than %d KiB", at.file, at.line,
                     STRING_BYTES_MAX >> 10);
     return fail(err, ERR_CONFIG, "%s:%d: the config's tables and strings take more than %zu MiB",
-                file, line, s->limit_bytes >> 20);
+                at.file, at.line, s->limit_bytes >> 20);
 }
 
 /* 2. Work and time */

@@ -1,5 +1,4 @@
 /* fail.c - raises an error of a config: FILE:LINE of the running Lua, and one sentence. */
-#include "src/config/script/fail.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -81,6 +80,16 @@ void *script_keep_items(lua_State *L, size_t n, size_t size)
     void *items = lua_newuserdatauv(L, n * size, 0);
     (void)luaL_ref(L, LUA_REGISTRYINDEX);
     return memset(items, 0, n * size);
+}
+
+json_t *script_keep_json(lua_State *L, json_t *take)
+{
+    struct script *s = script_of(L);
+    if (!s->kept)
+        s->kept = json_array();
+    if (json_array_append_new(s->kept, take))
+        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    return take;
 }
 
 const char *script_hint(lua_State *L, const char *given, const char *const *names, size_t n)

@@ -2,6 +2,7 @@
 #ifndef DRIFTLINE_CONFIG_FAIL_H
 #define DRIFTLINE_CONFIG_FAIL_H
 
+#include <jansson.h>
 #include <lua.h>
 #include <stddef.h>
 
@@ -31,6 +32,8 @@ const char *script_kept(lua_State *, int top);
 const char *script_keep(lua_State *, const char *text);
 /* n zeroed items that last as long as the config. */
 void *script_keep_items(lua_State *, size_t n, size_t size);
+/* Keeps the new value, which lasts as long as the config; returns it. NULL raises ERR_NO_MEMORY. */
+json_t *script_keep_json(lua_State *, json_t *take);
 /* "; did you mean \"x\"?", "; there are: a, b", or "", to end a message with. */
 const char *script_hint(lua_State *, const char *given, const char *const *names, size_t n);
 

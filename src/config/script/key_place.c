@@ -2,48 +2,28 @@
  * the lines of calls only. */
 #include <string.h>
 
-#include "src/config/script/fail.h"
 #include "src/config/script/script.h"
 
 struct key_scan {
-    const char *at, *end;
+    const char *at, *end; /* a 0 is at the end */
     int line, depth;
     const char *word; /* the last name or string, and its length */
     size_t length;
 };
 
-static void skip_long(struct key_scan *s, size_t level)
-{
-    for (; s->at < s->end; s->at++) {
-        s->line += *s->at == '\n';
-        if (*s->at != ']')
-            continue;
-        const char *p = s->at + 1;
-        size_t equals = 0;
-        while (p < s->end && *p == '=') {
-            p++;
-            equals++;
-        }
-        if (equals == level && p < s->end && *p == ']') {
-            s->at = p + 1;
-            return;
-        }
-    }
-}
-
-/* At '[': skips a long bracket if one opens here, else returns false. */
+/* At '[': skips a long bracket, as [[...]] or [=[...]=], if one opens here, else returns false. */
 static bool skip_long_bracket(struct key_scan *s)
 {
-    const char *p = s->at + 1;
-    size_t level = 0;
-    while (p < s->end && *p == '=') {
-        p++;
-        level++;
-    }
-    if (p >= s->end || *p != '[')
+    const size_t level = strspn(s->at + 1, "=");
+    if (s->at[level + 1] != '[')
         return false;
-    s->at = p + 1;
-    skip_long(s, level);
+    for (s->at += level + 2; s->at < s->end; s->at++) {
+        s->line += *s->at == '\n';
+        if (*s->at == ']' && strspn(s->at + 1, "=") == level && s->at[level + 1] == ']') {
+            s->at += level + 2;
+            break;
+        }
+    }
     return true;
 }
 

@@ -1,6 +1,5 @@
 /* require.c - reads and hashes a config's files; require, which loads files of lib folders only; what
    the command line changed. */
-#include "src/config/script/require.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,7 +9,7 @@
 #include <string.h>
 
 #include "src/base/quote.h"
-#include "src/config/script/fail.h"
+#include "src/config/script/script.h"
 #include "src/data/files/sha256.h"
 
 enum { FILE_BYTES_MAX = 4 << 20 };

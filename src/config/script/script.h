@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "src/config/experiment.h"
+#include "src/config/script/fail.h"
 #include "src/config/script/language.h"
 #include "src/workload/record.h"
 
@@ -37,9 +38,8 @@ struct script {
     uint64_t cpu_began_ns, clock_read_ns;
     enum script_bound passed; /* kept until script_budget() */
     bool string_refused;      /* the last refused allocation was of a string that is too long */
-    char last_file[512];      /* place of the last error or refused allocation */
-    int last_line;
-    struct error error; /* of script_error(); the last error that script_fail() raised */
+    struct script_place last; /* of the last error or refused allocation; its file is "": none */
+    struct error error;       /* of script_error(); the last error that script_fail() raised */
 
     struct script_file *files;
     size_t n_files;
@@ -60,6 +60,7 @@ struct script {
     size_t n_options;
     /* object: path -> sha256 of the files read other than `files` and data sets */
     json_t *other_files;
+    json_t *kept; /* array: values of script_keep_json() */
     struct rng rng;
 };
 
@@ -76,13 +77,40 @@ int script_run_file(struct script *, const char *path, struct error *);
    ERR_CONFIG if Lua raised it. */
 int script_call(struct script *, int arguments, int results, struct error *);
 
-/* Makes the function a global of the config. */
-void script_global(struct script *, enum lua_call, lua_CFunction);
 /* Opens the libraries of Lua without what sandbox.c removes; raises. Called once, first. */
 void script_open_libraries(lua_State *);
 
 /* From now on, a global that does not exist is an error instead of nil. */
 void script_refuse_unknown_globals(lua_State *);
+
+/* Limits: memory, instructions, processor time (bounds.c). */
+
+void script_bounds_init(struct script *);
+void *script_allocate(void *script, void *block, size_t old_bytes, size_t bytes);
+/* Sets err for LUA_ERRMEM: a string too long, or the memory limit passed. */
+int script_fail_memory(const struct script *, struct script_place, struct error *);
+/* Restarts the budget of work and time, before each call into Lua. */
+void script_budget(struct script *);
+/* ERR_CONFIG past a limit, ERR_INTERRUPTED after Ctrl-C. Long loops in C call it. */
+int script_check(struct script *, struct error *);
+/* Adds work that the instruction hook does not count; raises the error of script_check(). */
+void script_charge(lua_State *, double work);
+/* Processor time between the two calls does not count: opening data takes long. */
+uint64_t script_stop_clock(void);
+void script_start_clock(struct script *, uint64_t stopped_ns);
+
+/* The Lua files that a config consists of, and the hashes of all files it reads (require.c). */
+
+/* Reads a text file, for script_run_file() and require; owned by the script. NULL: ERR_NOT_FOUND,
+   ERR_IO, ERR_CONFIG if it is too large, ERR_NO_MEMORY. */
+const struct script_file *script_read_file(struct script *, const char *path, struct error *);
+/* Notes that the config read a file that is neither Lua nor a data set; config_sha256 covers it. */
+int script_note_file(struct script *, const char *path, struct error *);
+/* Sets experiment.config_files and config_sha256, once all files are read. */
+int script_hash_files(struct script *, struct error *);
+/* Pushes the compiled file, or an error message; returns the status of lua_load(). */
+int script_load_chunk(struct script *, const struct script_file *);
+int script_require(lua_State *); /* the global require */
 
 /* Adds a change by the command line to experiment.changed. */
 void script_note_change(struct script *, const char *format, ...)

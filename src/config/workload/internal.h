@@ -16,12 +16,10 @@ struct fields lua_open_step(lua_State *, enum lua_call, size_t positions);
 struct fields lua_open_settings(lua_State *, enum lua_call);
 /* Reads the options that mean the same in each operation; a key that the operation does not have
    keeps its default. lua_step_note: only the tag. */
-struct op_options lua_step_options(const struct fields *);
+struct op_options lua_step_options(const struct fields *, enum lua_call);
 struct op_options lua_step_note(const struct fields *);
 /* Raises the error in script_error(). */
 _Noreturn void lua_step_fail(const struct fields *);
-/* Ends the call: the same unless rc is OK; returns 0, the number of its results. */
-int lua_step_end(const struct fields *, int rc);
 /* The view under `key`, or the first item of the list if key is NULL; valid while the table is. */
 struct view *lua_step_view(const struct fields *, const char *key);
 /* Calls the function under "stream" for its views and joins them; sets the chunks of the options.
@@ -29,8 +27,6 @@ struct view *lua_step_view(const struct fields *, const char *key);
 struct view *lua_step_stream(const struct fields *, struct op_options *);
 /* Reads a selection of rows: view | random = n | oldest = n | ids = { ... } */
 struct id_selector lua_step_choice(const struct fields *);
-/* Reads filter = { tag | fraction | ids }; false: there is none. */
-bool lua_step_filter(const struct fields *, struct filter_spec *);
 /* Reads removes = "oldest" | "random" | view | { ids }, for n rows written. */
 struct id_selector lua_step_removes(const struct fields *, size_t n);
 
@@ -54,15 +50,14 @@ int64_t lua_field_number(const struct field_table *, enum attribute_type);
    none. */
 const struct attribute_spec *lua_step_attributes(const struct fields *, size_t *n);
 
-/* where.c: reads where. false: there is none, and *allow is unchanged. The conditions stay on the
-   stack. */
-bool lua_step_where(const struct fields *, struct filter_spec *allow);
+/* where.c: reads where into the options, if it is given. The conditions stay on the stack. */
+void lua_step_where(const struct fields *, struct op_options *);
 
 /* set.c */
 int lua_w_set(lua_State *);
 
-/* mix.c */
-int lua_w_mix(lua_State *);
+/* mix.c: reads the options of w:mix; what they refer to stays on the stack. */
+void lua_step_mix(const struct fields *, struct op_options *);
 
 /* runbook.c */
 int lua_w_runbook(lua_State *);

@@ -5,14 +5,13 @@
 #include <string.h>
 
 #include "src/config/data/data.h"
-#include "src/config/script/require.h"
 #include "src/config/workload/internal.h"
 
 static const char *const arrival_names[] = { "constant", "poisson", "burst", NULL };
 
-static void read_shares(const struct fields *f, struct op_options *m, double *shares)
+static void read_shares(const struct fields *f, struct op_options *m)
 {
-    double sum = 0;
+    double *shares = lua_newuserdatauv(f->L, MIX_KINDS * sizeof *shares, 0), sum = 0;
 
     for (size_t k = 0; k < MIX_KINDS; k++)
         sum += shares[k] = fields_real(f, op_mix_kind_names[k], 0, 0, 1);
@@ -193,28 +192,22 @@ static void read_order(const struct fields *f, struct op_options *m)
         lua_step_fail(f);
 }
 
-int lua_w_mix(lua_State *L)
+void lua_step_mix(const struct fields *f, struct op_options *m)
 {
-    const struct fields f = lua_open_step(L, CALL_W_MIX, 1);
-    struct op_options m = lua_step_options(&f);
-    double shares[MIX_KINDS];
-    m.rows = lua_step_view(&f, NULL);
-    m.writes = fields_has(&f, "rows") ? lua_step_view(&f, "rows") : NULL;
-    m.threads = (size_t)fields_count(&f, "threads", 1, 1, 256);
-    m.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
-    m.operations = (size_t)fields_count(&f, "operations", 0, 1, OP_OPERATIONS_MAX);
-    m.seconds = fields_real(&f, "seconds", 0, 0, 86400);
-    m.until_found = fields_real(&f, "until_found", 0, 0, 1);
-    m.maintain_every = fields_real(&f, "maintain_every", 0, 0, 86400);
-    m.limit_ms = fields_real(&f, "latency_limit_ms", 0, 0, 1e9);
     static const char *const removes[] = { "random", "oldest", NULL };
-
-    m.oldest = fields_choice(&f, "removes", 0, removes) == 1;
-    read_shares(&f, &m, shares);
-    read_arrivals(&f, &m);
-    read_choice(&f, &m);
-    read_find(&f, &m);
-    check_end(&f, &m);
-    read_order(&f, &m);
-    return lua_step_end(&f, record_mix(lua_recorder(L), &m, script_error(L)));
+    m->rows = lua_step_view(f, NULL);
+    m->writes = fields_has(f, "rows") ? lua_step_view(f, "rows") : NULL;
+    m->threads = (size_t)fields_count(f, "threads", 1, 1, 256);
+    m->operations = (size_t)fields_count(f, "operations", 0, 1, OP_OPERATIONS_MAX);
+    m->seconds = fields_real(f, "seconds", 0, 0, 86400);
+    m->until_found = fields_real(f, "until_found", 0, 0, 1);
+    m->maintain_every = fields_real(f, "maintain_every", 0, 0, 86400);
+    m->limit_ms = fields_real(f, "latency_limit_ms", 0, 0, 1e9);
+    m->oldest = fields_choice(f, "removes", 0, removes) == 1;
+    read_shares(f, m);
+    read_arrivals(f, m);
+    read_choice(f, m);
+    read_find(f, m);
+    check_end(f, m);
+    read_order(f, m);
 }

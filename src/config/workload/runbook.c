@@ -14,8 +14,6 @@
 #include <string.h>
 
 #include "src/config/data/data.h"
-#include "src/config/script/bounds.h"
-#include "src/config/script/require.h"
 #include "src/config/workload/internal.h"
 #include "src/data/runbook.h"
 
@@ -91,11 +89,12 @@ static int play_search(struct recorder *recorder, const struct runbook_player *r
                        const struct runbook_step *step, struct op_options note, struct error *err)
 {
     note.k = r->k;
+    note.rows = r->queries;
     if (!step->end)
-        return record_search(recorder, &note, r->queries, NULL, err);
-    struct view *some = slice(r->queries, r->book->queries_needed, step->start, step->end, err);
-    const int rc = some ? record_search(recorder, &note, some, NULL, err) : err->code;
-    view_drop(some);
+        return record_operation(recorder, OP_SEARCH, &note, err);
+    note.rows = slice(r->queries, r->book->queries_needed, step->start, step->end, err);
+    const int rc = note.rows ? record_operation(recorder, OP_SEARCH, &note, err) : err->code;
+    view_drop(note.rows);
     return rc;
 }
 
@@ -108,19 +107,15 @@ static struct op_options note_of(const struct runbook_player *r, const char *tag
 
 /* Inserts or deletes the rows of these numbers, if there are any. */
 static int play_range(struct recorder *recorder, const struct runbook_player *r,
-                      const struct op_options *note, bool deletes, uint64_t first, uint64_t last,
+                      struct op_options note, enum op_kind kind, uint64_t first, uint64_t last,
                       struct error *err)
 {
     const uint64_t needed = r->book->rows_needed;
     if (row_of(r->rows, needed, first) == row_of(r->rows, needed, last))
         return OK;
-    struct view *rows = slice(r->rows, needed, first, last, err);
-    const struct id_selector choice = { .rows = rows };
-    int rc = rows ? OK : err->code;
-    if (!rc)
-        rc = deletes ? record_delete(recorder, note, &choice, err)
-                     : record_insert(recorder, note, rows, err);
-    view_drop(rows);
+    note.which.rows = note.rows = slice(r->rows, needed, first, last, err);
+    const int rc = note.rows ? record_operation(recorder, kind, &note, err) : err->code;
+    view_drop(note.rows);
     return rc;
 }
 
@@ -141,6 +136,7 @@ static int play_batches(lua_State *L, const struct runbook_player *r,
     uint64_t from = step->start, since = 0; /* since the last search */
     int rc = OK;
     search.k = r->k;
+    search.rows = r->queries;
     insert.rate = r->rate < 0 ? step->rate : r->rate;
     if (!insert.batch)
         insert.batch =
@@ -154,15 +150,15 @@ static int play_batches(lua_State *L, const struct runbook_player *r,
                           (double)since * (double)r->searches >= (double)(step->end - step->start);
         script_charge(L, 0);
         if (asks || step->deleted > 0 || last == step->end) {
-            rc = play_range(recorder, r, &insert, false, from, last, err);
+            rc = play_range(recorder, r, insert, OP_INSERT, from, last, err);
             from = last;
         }
         if (!rc && step->deleted > 0)
-            rc = play_range(recorder, r, &deletion, true, runbook_first_deleted(step, at, last),
+            rc = play_range(recorder, r, deletion, OP_DELETE, runbook_first_deleted(step, at, last),
                             last, err);
         if (rc || !asks)
             continue;
-        rc = record_search(recorder, &search, r->queries, NULL, err);
+        rc = record_operation(recorder, OP_SEARCH, &search, err);
         since = 0;
     }
     return rc;
@@ -177,22 +173,22 @@ static int play_step(lua_State *L, const struct runbook_player *r, const struct 
         return OK;
     if (step->batch)
         return play_batches(L, r, step, err);
-    const struct op_options note = note_of(r, tags[step->operation]);
+    struct op_options note = note_of(r, tags[step->operation]);
     if (step->operation == RUNBOOK_SEARCH)
         return play_search(recorder, r, step, note, err);
     struct view *rows = slice(r->rows, r->book->rows_needed, step->start, step->end, err),
                 *with = NULL;
     int rc = rows ? OK : err->code;
-    const struct id_selector choice = { .rows = rows };
-    if (!rc && step->operation == RUNBOOK_INITIAL && recorder_operations(recorder) == 0)
-        rc = record_train(recorder, &note, rows, err);
+    note.which.rows = note.rows = rows;
+    if (!rc && step->operation == RUNBOOK_INITIAL && recorder_list(recorder)->n == 0)
+        rc = record_operation(recorder, OP_TRAIN, &note, err);
     if (!rc && (step->operation == RUNBOOK_INSERT || step->operation == RUNBOOK_INITIAL))
-        rc = record_insert(recorder, &note, rows, err);
+        rc = record_operation(recorder, OP_INSERT, &note, err);
     else if (!rc && step->operation == RUNBOOK_DELETE)
-        rc = record_delete(recorder, &note, &choice, err);
+        rc = record_operation(recorder, OP_DELETE, &note, err);
     else if (!rc) {
-        with = replacement(r, step->ids_start, rows, err);
-        rc = with ? record_update(recorder, &note, &choice, with, err) : err->code;
+        note.rows = with = replacement(r, step->ids_start, rows, err);
+        rc = with ? record_operation(recorder, OP_UPDATE, &note, err) : err->code;
     }
     view_drop(rows);
     view_drop(with);
@@ -235,9 +231,7 @@ static const char *find_runbook(const struct fields *f, const char *name)
     if (!slash || strstr(name, ".yaml") || strstr(name, ".yml"))
         return lua_data_path(L, name);
     const char *set = lua_pushlstring(L, name, (size_t)(slash - name));
-    if (lua_catalog_open(s, script_error(L)))
-        lua_step_fail(f);
-    struct catalog_entry *entry = catalog_find(s->catalog, set);
+    struct catalog_entry *entry = catalog_find(lua_catalog(L, f->what), set);
     if (!entry) {
         size_t n;
         const char *const *names = catalog_names(s->catalog, &n);
@@ -290,8 +284,9 @@ int lua_w_runbook(lua_State *L)
         fields_fail(&f, NULL,
                     "a view comes second, as in w:runbook { \"file.yaml\", view }, not %s",
                     script_shown(L, -1));
-    struct runbook_player r = { .rows = v->view, .note = lua_step_options(&f) };
-    r.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
+    struct runbook_player r = { .rows = v->view, .note = lua_step_options(&f, CALL_W_RUNBOOK) };
+    r.k = r.note.k;
+    r.note.k = 0;
     r.searches = (size_t)fields_count(&f, "searches", 100, 0, 1000000);
     r.rate = fields_real(&f, "event_rate", -1, 0, 1e9);
     if (fields_push(&f, "queries") != LUA_TNIL) {

@@ -2,11 +2,9 @@
  *
  * The step of a method that lacks one of the options is `unsupported` in the result. An option that
  * no method of the config can change is an error. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/base/json.h"
 #include "src/config/methods/methods.h"
 #include "src/config/workload/internal.h"
 
@@ -42,14 +40,15 @@ static _Noreturn void refuse(const struct fields *f, const char *name, bool fixe
                   : "; none of them has an option that may change while the index lives");
 }
 
-/* Checks the value on top of the stack against every method that can change the option. Returns the
-   option's present name and the value. */
-static struct param_setting check_setting(const struct fields *f, const char *name)
+/* Checks the value on top of the stack against every method that can change the option, and puts it
+   under the option's present name. */
+static void read_setting(const struct fields *f, const char *name, json_t *settings)
 {
     lua_State *L = f->L;
     const struct experiment *ex = script_of(L)->experiment;
     const struct script_place at = fields_place(f, name);
-    struct param_setting setting = { NULL, lua_option_at(L, at, -1, name) };
+    const struct param_value value = lua_option_at(L, at, -1, name);
+    const char *present = NULL;
     bool known = false;
     for (size_t i = 0; i < ex->n_methods; i++) {
         const struct index_ops *ops = ex->methods[i].ops;
@@ -57,74 +56,37 @@ static struct param_setting check_setting(const struct fields *f, const char *na
         known |= p != NULL;
         if (!p || !p->live)
             continue;
-        setting.name = p->name;
-        json_t *checked =
-            lua_option_value(L, at, ops, p, HOME_PARAMS, lua_option_at(L, at, -1, name));
-        if (!json_is_string(checked)) /* "4" is 4 where the option is a number */
-            setting.value = json_param_value(checked);
-        json_decref(checked);
+        if (!present && json_object_get(settings, p->name))
+            fields_fail(f, name, "\"%s\" is given twice, by two of its names", p->name);
+        present = present ? present : p->name;
+        json_object_set_new(settings, present, lua_option_value(L, at, ops, p, HOME_PARAMS, value));
     }
-    if (!setting.name)
+    if (!present)
         refuse(f, name, known);
-    return setting;
-}
-
-static json_t *value_json(const struct param_value *v)
-{
-    switch (v->kind) {
-        case VALUE_BOOL: return json_boolean(v->boolean);
-        case VALUE_TEXT: return json_string(v->text);
-        case VALUE_NUMBER: break;
-    }
-    return json_number(v->number);
-}
-
-/* The settings as a JSON object with sorted keys; the caller frees it. NULL: out of memory. */
-static char *settings_json(const struct param_setting *settings, size_t n)
-{
-    json_t *object = json_object();
-    for (size_t i = 0; i < n; i++)
-        json_object_set_new(object, settings[i].name, value_json(&settings[i].value));
-    char *text = json_object_size(object) == n ? json_dumps(object, JSON_SORT_KEYS) : NULL;
-    json_decref(object);
-    return text;
-}
-
-/* Reads all keys but the tag; the array is a userdata that stays on the stack. */
-static const struct param_setting *read_settings(const struct fields *f, size_t *n)
-{
-    lua_State *L = f->L;
-    size_t keys;
-    const char **names = fields_names(f, &keys);
-    struct param_setting *settings = lua_newuserdatauv(L, (keys + 1) * sizeof *settings, 0);
-    *n = 0;
-    for (size_t i = 0; i < keys; i++) {
-        if (strcmp(names[i], "tag") == 0)
-            continue;
-        (void)fields_push(f, names[i]);
-        settings[*n] = check_setting(f, names[i]);
-        lua_pop(L, 1);
-        for (size_t j = 0; j < *n; j++)
-            if (strcmp(settings[j].name, settings[*n].name) == 0)
-                fields_fail(f, names[i], "\"%s\" is given twice, by two of its names",
-                            settings[j].name);
-        ++*n;
-    }
-    return settings;
 }
 
 int lua_w_set(lua_State *L)
 {
     const struct fields f = lua_open_settings(L, CALL_W_SET);
     struct op_options note = lua_step_note(&f);
+    json_t *settings = script_keep_json(L, json_object());
     size_t n;
-    const struct param_setting *settings = read_settings(&f, &n);
-    if (!n)
+    const char **names = fields_names(&f, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(names[i], "tag") == 0)
+            continue;
+        (void)fields_push(&f, names[i]);
+        read_setting(&f, names[i], settings);
+        lua_pop(L, 1);
+    }
+    if (!json_object_size(settings))
         fields_fail(&f, NULL, "an option and its new value are missing");
-    char *json = settings_json(settings, n);
+    struct recorder *recorder = lua_recorder(L);
+    char *json = script_made(L, json_dumps(settings, JSON_SORT_KEYS));
     note.settings = json;
-    const int rc = json ? record_mark(lua_recorder(L), &note, OP_SET, script_error(L))
-                        : fail(script_error(L), ERR_NO_MEMORY, "out of memory");
+    const int rc = record_operation(recorder, OP_SET, &note, script_error(L));
     free(json);
-    return lua_step_end(&f, rc);
+    if (rc)
+        lua_step_fail(&f);
+    return 0;
 }

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "src/config/data/data.h"
-#include "src/config/script/bounds.h"
 #include "src/config/workload/internal.h"
 
 enum { TAG_BYTES_MAX = 60 };
@@ -21,13 +20,6 @@ struct recorder *lua_recorder(lua_State *L)
 void lua_step_fail(const struct fields *f)
 {
     script_raise(f->L, f->call, f->what);
-}
-
-int lua_step_end(const struct fields *f, int rc)
-{
-    if (rc)
-        lua_step_fail(f);
-    return 0;
 }
 
 struct fields lua_open_settings(lua_State *L, enum lua_call call)
@@ -67,43 +59,6 @@ struct op_options lua_step_note(const struct fields *f)
     return (struct op_options){ .tag = tag, .line = f->call.line, .file = file };
 }
 
-struct op_options lua_step_options(const struct fields *f)
-{
-    struct op_options o = lua_step_note(f);
-    o.batch = (size_t)fields_count(f, "batch", 0, 1, UINT32_MAX);
-    o.singles = (size_t)fields_count(f, "singles", 0, 0, UINT32_MAX);
-    o.planted = (size_t)fields_count(f, "planted", 0, 1, UINT32_MAX);
-    o.budget = (uint64_t)fields_count(f, "budget", 0, 0, INT64_MAX);
-    o.depth = (size_t)fields_count(f, "depth", 0, 0, 1000);
-    o.rate = fields_real(f, "rate", 0, 0, 1e9);
-    o.allow_queries = fields_bool(f, "allow_queries", false);
-    o.cold = fields_bool(f, "cold", false);
-    o.clusters = fields_bool(f, "clusters", false);
-    o.repeated = fields_bool(f, "repeated", false);
-    o.alone = fields_bool(f, "alone", false);
-    o.name = fields_text(f, "name", NULL);
-    o.snapshot = fields_text(f, "as_of", NULL);
-    return o;
-}
-
-struct view *lua_step_view(const struct fields *f, const char *key)
-{
-    lua_State *L = f->L;
-    if (key)
-        fields_push(f, key);
-    else
-        lua_rawgeti(L, f->at, 1);
-    const struct lua_view *v = lua_view_at(L, -1);
-    if (!v && key)
-        fields_fail(f, key, "\"%s\" must be a view, as in mnist:rows(1, 1000), not %s", key,
-                    script_shown(L, -1));
-    if (!v)
-        fields_fail(f, NULL, "a view comes first, as in %s { mnist:rows(1, 1000) }, not %s",
-                    f->what, script_shown(L, -1));
-    lua_pop(L, 1);
-    return v->view; /* the table keeps it alive */
-}
-
 /* The array is a userdata that stays on the stack. */
 static const uint64_t *step_ids(const struct fields *f, const char *key, size_t *n)
 {
@@ -129,6 +84,65 @@ static const uint64_t *step_ids(const struct fields *f, const char *key, size_t 
     return ids;
 }
 
+/* Reads filter = { tag | fraction | ids }; all zero: there is none. */
+static struct filter_spec read_filter(const struct fields *f)
+{
+    if (!fields_has(f, "filter"))
+        return (struct filter_spec){ 0 };
+    const struct fields sub =
+        fields_table(f, "filter", "{ tag = ... }, { fraction = ... } or { ids = ... }");
+    fields_only(&sub, CALL_FILTER, 0);
+    if (fields_has(&sub, "fraction") + fields_has(&sub, "ids") + fields_has(&sub, "tag") != 1)
+        fields_fail(f, "filter", "\"filter\" has exactly one of tag, fraction and ids");
+    struct filter_spec a = { .tag = fields_text(&sub, "tag", NULL),
+                             .fraction = fields_real(&sub, "fraction", 0, 1e-9, 1) };
+    if (fields_has(&sub, "ids"))
+        a.ids = step_ids(&sub, "ids", &a.n_ids);
+    return a;
+}
+
+struct op_options lua_step_options(const struct fields *f, enum lua_call call)
+{
+    struct op_options o = lua_step_note(f);
+    if (lua_has_key(call, "k"))
+        o.k = (size_t)fields_count(f, "k", script_of(f->L)->experiment->k, 1, 1 << 20);
+    o.batch = (size_t)fields_count(f, "batch", 0, 1, UINT32_MAX);
+    o.singles = (size_t)fields_count(f, "singles", 0, 0, UINT32_MAX);
+    o.planted = (size_t)fields_count(f, "planted", 0, 1, UINT32_MAX);
+    o.budget = (uint64_t)fields_count(f, "budget", 0, 0, INT64_MAX);
+    o.depth = (size_t)fields_count(f, "depth", 0, 0, 1000);
+    o.level = (size_t)fields_count(f, "level", 0, 0, UINT32_MAX);
+    o.target = (size_t)fields_count(f, "target_k", 0, 1, UINT32_MAX);
+    o.rate = fields_real(f, "rate", 0, 0, 1e9);
+    o.allow_queries = fields_bool(f, "allow_queries", false);
+    o.cold = fields_bool(f, "cold", false);
+    o.clusters = fields_bool(f, "clusters", false);
+    o.repeated = fields_bool(f, "repeated", false);
+    o.alone = fields_bool(f, "alone", false);
+    o.name = fields_text(f, "name", NULL);
+    o.snapshot = fields_text(f, "as_of", NULL);
+    o.filter = read_filter(f);
+    return o;
+}
+
+struct view *lua_step_view(const struct fields *f, const char *key)
+{
+    lua_State *L = f->L;
+    if (key)
+        fields_push(f, key);
+    else
+        lua_rawgeti(L, f->at, 1);
+    const struct lua_view *v = lua_view_at(L, -1);
+    if (!v && key)
+        fields_fail(f, key, "\"%s\" must be a view, as in mnist:rows(1, 1000), not %s", key,
+                    script_shown(L, -1));
+    if (!v)
+        fields_fail(f, NULL, "a view comes first, as in %s { mnist:rows(1, 1000) }, not %s",
+                    f->what, script_shown(L, -1));
+    lua_pop(L, 1);
+    return v->view; /* the table keeps it alive */
+}
+
 struct id_selector lua_step_choice(const struct fields *f)
 {
     lua_State *L = f->L;
@@ -149,22 +163,6 @@ struct id_selector lua_step_choice(const struct fields *f)
     c.random = (size_t)fields_count(f, "random", 0, 1, UINT32_MAX);
     c.oldest = (size_t)fields_count(f, "oldest", 0, 1, UINT32_MAX);
     return c;
-}
-
-bool lua_step_filter(const struct fields *f, struct filter_spec *a)
-{
-    if (!fields_has(f, "filter"))
-        return false;
-    const struct fields sub =
-        fields_table(f, "filter", "{ tag = ... }, { fraction = ... } or { ids = ... }");
-    fields_only(&sub, CALL_FILTER, 0);
-    if (fields_has(&sub, "fraction") + fields_has(&sub, "ids") + fields_has(&sub, "tag") != 1)
-        fields_fail(f, "filter", "\"filter\" has exactly one of tag, fraction and ids");
-    *a = (struct filter_spec){ .tag = fields_text(&sub, "tag", NULL),
-                               .fraction = fields_real(&sub, "fraction", 0, 1e-9, 1) };
-    if (fields_has(&sub, "ids"))
-        a->ids = step_ids(&sub, "ids", &a->n_ids);
-    return true;
 }
 
 struct id_selector lua_step_removes(const struct fields *f, size_t n)
@@ -197,7 +195,7 @@ static size_t push_views(const struct fields *f)
 {
     lua_State *L = f->L;
     struct recorder *recorder = lua_recorder(L);
-    const size_t before = recorder_operations(recorder);
+    const size_t before = recorder_list(recorder)->n;
     if (fields_push(f, "stream") != LUA_TFUNCTION)
         fields_fail(f, "stream",
                     "\"stream\" must be a function that returns its i-th view, and nil after the "
@@ -210,7 +208,7 @@ static size_t push_views(const struct fields *f)
         lua_pushvalue(L, function);
         lua_pushinteger(L, (lua_Integer)n + 1);
         lua_call(L, 1, 1);
-        if (recorder_operations(recorder) != before)
+        if (recorder_list(recorder)->n != before)
             fields_fail(f, "stream",
                         "\"stream\": the function recorded an operation; it may only return views");
         if (lua_isnil(L, -1)) {

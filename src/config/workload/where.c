@@ -8,10 +8,9 @@
 
 /* The conditions so far; both arrays are userdata that stay on the stack. */
 struct conditions {
-    struct attribute_filter filter;
     struct attribute_condition *list;
     int64_t *values;
-    size_t n_values;
+    size_t n, n_values;
     const struct op_list *ops;
 };
 
@@ -28,7 +27,7 @@ static void add_condition(struct conditions *c, size_t field, enum attribute_tes
                 values[kept++] = values[i];
         n = kept;
     }
-    c->list[c->filter.n++] = (struct attribute_condition){ (uint32_t)field, test, c->n_values, n };
+    c->list[c->n++] = (struct attribute_condition){ (uint32_t)field, test, c->n_values, n };
     c->n_values += n;
 }
 
@@ -106,7 +105,7 @@ static void read_range(const struct field_table *t, struct conditions *c, size_t
 static void read_conditions(const struct field_table *t, struct conditions *c, size_t field)
 {
     lua_State *L = t->f->L;
-    const size_t before = c->filter.n;
+    const size_t before = c->n;
 
     if (lua_type(L, -1) != LUA_TTABLE) {
         lua_pushvalue(L, -1);
@@ -129,7 +128,7 @@ static void read_conditions(const struct field_table *t, struct conditions *c, s
                       fields_bool(&t->sub, "missing", false) ? INDEX_ATTRIBUTE_MISSING
                                                              : INDEX_ATTRIBUTE_NOT_IN,
                       0);
-    if (c->filter.n == before)
+    if (c->n == before)
         fields_fail(t->f, t->name, "\"%s\": the set is empty, so it matches nothing", t->name);
 }
 
@@ -161,14 +160,14 @@ static size_t field_named(const struct fields *f, const struct op_list *list, co
     return (size_t)(field - list->fields);
 }
 
-bool lua_step_where(const struct fields *f, struct filter_spec *allow)
+void lua_step_where(const struct fields *f, struct op_options *note)
 {
     lua_State *L = f->L;
     static const char shape[] = "{ low, high } or { NAME = { low, high }, ... }";
     size_t n, n_values = 0;
 
     if (!fields_has(f, "where"))
-        return false;
+        return;
     struct fields all = fields_table(f, "where", shape);
     if (lua_rawlen(L, all.at) > 0) {
         if (lua_rawlen(L, all.at) != 2)
@@ -180,25 +179,24 @@ bool lua_step_where(const struct fields *f, struct filter_spec *allow)
     const char **names = fields_names(&all, &n);
     if (n == 0)
         fields_fail(f, "where", "\"where\" has no condition");
-    struct conditions *c = lua_newuserdatauv(L, sizeof *c, 0);
-    *c = (struct conditions){ .ops = recorder_list(lua_recorder(L)) };
+    struct conditions c = { .ops = recorder_list(lua_recorder(L)) };
     for (size_t i = 0; i < n; i++) {
         (void)fields_push(&all, names[i]);
         n_values += count_values(L);
         lua_pop(L, 1);
     }
-    c->list = lua_newuserdatauv(L, n * 4 * sizeof *c->list, 0);
-    c->values = lua_newuserdatauv(L, n_values * sizeof *c->values, 0);
+    c.list = lua_newuserdatauv(L, n * 4 * sizeof *c.list, 0);
+    c.values = lua_newuserdatauv(L, n_values * sizeof *c.values, 0);
     for (size_t i = 0; i < n; i++) {
-        const size_t field = field_named(f, c->ops, names[i]);
+        const size_t field = field_named(f, c.ops, names[i]);
 
         (void)fields_push(&all, names[i]);
         const struct field_table t = lua_field_open(f, names[i]);
-        read_conditions(&t, c, field);
+        read_conditions(&t, &c, field);
         lua_pop(L, 1);
     }
-    c->filter.conditions = c->list;
-    c->filter.values = c->values;
-    *allow = (struct filter_spec){ .where = &c->filter };
-    return true;
+    note->where = c.list;
+    note->n_where = c.n;
+    note->where_values = c.values;
+    note->n_where_values = c.n_values;
 }

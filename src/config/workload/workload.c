@@ -1,4 +1,6 @@
-/* workload.c - the object w: records operations without running them; w.rng and w.live. */
+/* workload.c - the object w: records operations without running them; w.rng and w.live.
+ *
+ * 1 options   2 operations   3 w.rng   4 the objects */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,129 +10,143 @@
 
 #define RNG_NAME "driftline.generator"
 
-static int lua_w_train(lua_State *L)
+/* 1. The options that one operation has, beside those of lua_step_options() */
+
+static void read_train(const struct fields *f, struct op_options *o)
 {
-    const struct fields f = lua_open_step(L, CALL_W_TRAIN, 1);
-    const struct op_options note = lua_step_options(&f);
-    return lua_step_end(
-        &f, record_train(lua_recorder(L), &note, lua_step_view(&f, NULL), script_error(L)));
+    o->rows = lua_step_view(f, NULL);
 }
 
-static int lua_w_insert(lua_State *L)
+static void read_insert(const struct fields *f, struct op_options *o)
 {
-    const struct fields f = lua_open_step(L, CALL_W_INSERT, 1);
-    struct op_options note = lua_step_options(&f);
-    struct view *rows =
-        fields_has(&f, "stream") ? lua_step_stream(&f, &note) : lua_step_view(&f, NULL);
-    note.specs = lua_step_attributes(&f, &note.n_specs);
-    struct recorder *recorder = lua_recorder(L);
-    uint64_t first, last;
-    if (record_insert(recorder, &note, rows, script_error(L)))
-        lua_step_fail(&f);
-    if (!recorder_inserted(recorder, &first, &last))
-        return 0;
-    lua_pushinteger(L, (lua_Integer)first);
-    lua_pushinteger(L, (lua_Integer)last);
-    return 2;
+    o->rows = fields_has(f, "stream") ? lua_step_stream(f, o) : lua_step_view(f, NULL);
+    o->specs = lua_step_attributes(f, &o->n_specs);
 }
 
-static int lua_w_delete(lua_State *L)
+static void read_delete(const struct fields *f, struct op_options *o)
 {
-    const struct fields f = lua_open_step(L, CALL_W_DELETE, 1);
-    const struct op_options note = lua_step_options(&f);
-    const struct id_selector choice = lua_step_choice(&f);
-    return lua_step_end(&f, record_delete(lua_recorder(L), &note, &choice, script_error(L)));
+    o->which = lua_step_choice(f);
 }
 
-static int lua_w_update(lua_State *L)
+static void read_update(const struct fields *f, struct op_options *o)
 {
-    const struct fields f = lua_open_step(L, CALL_W_UPDATE, 1);
-    const struct op_options note = lua_step_options(&f);
-    const struct id_selector choice = lua_step_choice(&f);
-    struct view *with = lua_step_view(&f, "with");
-    return lua_step_end(&f, record_update(lua_recorder(L), &note, &choice, with, script_error(L)));
+    o->which = lua_step_choice(f);
+    o->rows = lua_step_view(f, "with");
 }
 
-static int lua_w_search(lua_State *L)
+static void read_search(const struct fields *f, struct op_options *o)
 {
-    const struct fields f = lua_open_step(L, CALL_W_SEARCH, 1);
-    struct op_options note = lua_step_options(&f);
-    note.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
-    struct view *queries = lua_step_view(&f, NULL);
-    struct filter_spec allow;
-    bool filtered = lua_step_filter(&f, &allow);
-    if (filtered && fields_has(&f, "where"))
-        fields_fail(&f, "where", "filter and where are both given; use one of them");
-    filtered |= lua_step_where(&f, &allow);
-    return lua_step_end(&f, record_search(lua_recorder(L), &note, queries, filtered ? &allow : NULL,
-                                          script_error(L)));
+    o->rows = lua_step_view(f, NULL);
+    if (fields_has(f, "filter") && fields_has(f, "where"))
+        fields_fail(f, "where", "filter and where are both given; use one of them");
+    lua_step_where(f, o);
 }
 
-static int lua_w_range(lua_State *L)
+static void read_range(const struct fields *f, struct op_options *o)
 {
-    const struct fields f = lua_open_step(L, CALL_W_RANGE, 1);
-    struct op_options note = lua_step_options(&f);
-    if (!fields_has(&f, "radius"))
-        fields_fail(&f, NULL, "radius = ... is missing");
-    note.radius = fields_real(&f, "radius", 0, -1e30, 1e30);
-    struct view *queries = lua_step_view(&f, NULL);
-    struct filter_spec allow;
-    const bool filtered = lua_step_filter(&f, &allow);
-    return lua_step_end(&f, record_range(lua_recorder(L), &note, queries, filtered ? &allow : NULL,
-                                         script_error(L)));
+    if (!fields_has(f, "radius"))
+        fields_fail(f, NULL, "radius = ... is missing");
+    o->radius = fields_real(f, "radius", 0, -1e30, 1e30);
+    o->rows = lua_step_view(f, NULL);
 }
 
-/* Reads labels = "PART" for each data set that has the part. The list is a userdata that stays on
-   the stack. false: the key is not given. */
-static bool read_labels(const struct fields *f, struct label_spec *spec)
+/* Reads labels = "PART" for each data set that has the part; part NULL: the key is not given. The list
+   is a userdata that stays on the stack. */
+static struct label_spec read_labels(const struct fields *f)
 {
     lua_State *L = f->L;
-    *spec = (struct label_spec){ .part = fields_text(f, "labels", NULL) };
-    if (!spec->part)
-        return false;
-    size_t sets = 0;
-    for (struct data_set *set = script_of(L)->sets; set; set = set->next)
-        sets++;
-    struct label_part *parts = lua_newuserdatauv(L, (sets + 1) * sizeof *parts, 0);
-    for (struct data_set *set = script_of(L)->sets; set; set = set->next) {
-        const struct source *labels = lua_data_find_part(L, set, spec->part);
+    struct label_spec spec = { .part = fields_text(f, "labels", NULL) };
+    const struct script *s = script_of(L);
+    struct label_part *parts = lua_newuserdatauv(L, (s->n_sets + 1) * sizeof *parts, 0);
+    for (struct data_set *set = s->sets; spec.part && set; set = set->next) {
+        const struct source *labels = lua_data_find_part(L, set, spec.part);
         if (labels)
-            parts[spec->n++] = (struct label_part){ set->base, labels };
+            parts[spec.n++] = (struct label_part){ set->base, labels };
     }
-    spec->parts = parts;
-    return true;
+    spec.parts = parts;
+    return spec;
 }
 
-static int lua_w_cluster(lua_State *L)
+static void read_cluster(const struct fields *f, struct op_options *o)
 {
-    const struct fields f = lua_open_step(L, CALL_W_CLUSTER, 0);
-    struct op_options note = lua_step_options(&f);
-    note.level = (size_t)fields_count(&f, "level", 0, 0, UINT32_MAX);
-    note.target = (size_t)fields_count(&f, "target_k", 0, 1, UINT32_MAX);
-    struct view *queries = fields_has(&f, "queries") ? lua_step_view(&f, "queries") : NULL;
-    struct label_spec labels;
-    if (fields_has(&f, "level") && note.target)
-        fields_fail(&f, "level", "level and target_k are both given; use one of them");
-    const bool labelled = read_labels(&f, &labels);
-    return lua_step_end(&f, record_cluster(lua_recorder(L), &note, queries,
-                                           labelled ? &labels : NULL, script_error(L)));
+    o->rows = fields_has(f, "queries") ? lua_step_view(f, "queries") : NULL;
+    if (fields_has(f, "level") && o->target)
+        fields_fail(f, "level", "level and target_k are both given; use one of them");
+    o->classes = read_labels(f);
 }
 
-/* An operation that its options give; the upvalue is its call. */
-static int record_given(lua_State *L)
+static void read_concurrent(const struct fields *f, struct op_options *o)
 {
-    const enum lua_call call = (enum lua_call)lua_tointeger(L, lua_upvalueindex(1));
-    const enum op_kind kind = op_named(lua_call_member(call));
-    const struct fields f = lua_open_step(L, call, 0);
-    struct op_options note = lua_step_options(&f);
-    if ((kind == OP_SNAPSHOT || kind == OP_RELEASE) && !(note.name && *note.name))
-        fields_fail(&f, NULL, "name = \"...\" is missing");
-    if (kind == OP_INSPECT)
-        note.with_ids = fields_bool(&f, "ids", false);
-    return lua_step_end(&f, record_mark(lua_recorder(L), &note, kind, script_error(L)));
+    const bool writes = fields_has(f, "writes"), replaces = fields_has(f, "removes");
+    o->rows = lua_step_view(f, NULL);
+    o->writes = writes ? lua_step_view(f, "writes") : NULL;
+    o->writers = (size_t)fields_count(f, "writers", writes, 0, 256);
+    o->readers = (size_t)fields_count(f, "readers", 1, 0, 256);
+    o->seconds = fields_real(f, "seconds", 5, 0, 86400);
+    if (replaces)
+        o->which = lua_step_removes(f, writes ? o->writes->n : 0);
+    if (o->alone && (o->seconds == 0 || o->readers == 0 || !writes))
+        fields_fail(f, "alone",
+                    "searches that run alone first, and then beside changes, need readers, writes "
+                    "and seconds = s");
+    if (writes != (o->writers > 0))
+        fields_fail(f, "writers", "%zu writers%s", o->writers,
+                    writes ? ", but there are rows to write"
+                           : ", but no rows to write: writes = view is missing");
+    if (o->seconds == 0 && !writes)
+        fields_fail(f, "seconds",
+                    "seconds = 0 lasts until the writers are done, but there are no writers");
+    if (replaces && !writes)
+        fields_fail(
+            f, "removes",
+            "\"removes\" removes one row for each that is written, but writes = view is missing");
+    if (o->writers + o->readers == 0)
+        fields_fail(f, NULL, "there are neither readers nor writers; set one of the two");
 }
 
-static int lua_w_checkpoint(lua_State *L)
+static void read_inspect(const struct fields *f, struct op_options *o)
+{
+    o->with_ids = fields_bool(f, "ids", false);
+}
+
+static void check_name(const struct fields *f, struct op_options *o)
+{
+    if (!o->name || !*o->name)
+        fields_fail(f, NULL, "name = \"...\" is missing");
+}
+
+/* 2. The operations */
+
+static const struct step {
+    enum lua_call call;
+    size_t positions; /* of the call's table, without keys */
+    void (*read)(const struct fields *, struct op_options *);
+} steps[] = {
+    { CALL_W_TRAIN, 1, read_train },
+    { CALL_W_INSERT, 1, read_insert },
+    { CALL_W_DELETE, 1, read_delete },
+    { CALL_W_UPDATE, 1, read_update },
+    { CALL_W_SEARCH, 1, read_search },
+    { CALL_W_RANGE, 1, read_range },
+    { CALL_W_CLUSTER, 0, read_cluster },
+    { CALL_W_MAINTAIN, 0, NULL },
+    { CALL_W_SAVE, 0, NULL },
+    { CALL_W_RELOAD, 0, NULL },
+    { CALL_W_CONCURRENT, 1, read_concurrent },
+    { CALL_W_MIX, 1, lua_step_mix },
+    { CALL_W_INSPECT, 0, read_inspect },
+    { CALL_W_CHECKPOINT, 0, NULL },
+    { CALL_W_RECOVER, 0, NULL },
+    { CALL_W_BEGIN, 0, NULL },
+    { CALL_W_COMMIT, 0, NULL },
+    { CALL_W_ROLLBACK, 0, NULL },
+    { CALL_W_SNAPSHOT, 0, check_name },
+    { CALL_W_RELEASE, 0, check_name },
+};
+_Static_assert(sizeof steps / sizeof *steps == OP_KINDS - 1, "all operations but w:set");
+
+/* Makes the name of w:checkpoint "NAME" the tag of a table. */
+static void open_checkpoint(lua_State *L)
 {
     if (lua_type(L, 2) != LUA_TSTRING)
         script_fail(L, ERR_CONFIG, "w:checkpoint: a name, as in w:checkpoint \"day 1\", not %s",
@@ -139,44 +155,30 @@ static int lua_w_checkpoint(lua_State *L)
     lua_createtable(L, 0, 1);
     lua_insert(L, 2);
     lua_setfield(L, 2, "tag");
-    return record_given(L);
 }
 
-static int lua_w_concurrent(lua_State *L)
+/* Records the operation of the upvalue, a struct step. An insert returns the ids of its rows. */
+static int record_step(lua_State *L)
 {
-    const struct fields f = lua_open_step(L, CALL_W_CONCURRENT, 1);
-    struct op_options o = lua_step_options(&f);
-    const bool writes = fields_has(&f, "writes"), replaces = fields_has(&f, "removes");
-    o.rows = lua_step_view(&f, NULL);
-    o.writes = writes ? lua_step_view(&f, "writes") : NULL;
-    o.writers = (size_t)fields_count(&f, "writers", writes, 0, 256);
-    o.readers = (size_t)fields_count(&f, "readers", 1, 0, 256);
-    o.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
-    o.seconds = fields_real(&f, "seconds", 5, 0, 86400);
-    const struct id_selector removes =
-        replaces ? lua_step_removes(&f, writes ? o.writes->n : 0) : (struct id_selector){ 0 };
-    if (o.alone && (o.seconds == 0 || o.readers == 0 || !writes))
-        fields_fail(&f, "alone",
-                    "searches that run alone first, and then beside changes, need readers, writes "
-                    "and seconds = s");
-    if (writes != (o.writers > 0))
-        fields_fail(&f, "writers", "%zu writers%s", o.writers,
-                    writes ? ", but there are rows to write"
-                           : ", but no rows to write: writes = view is missing");
-    if (o.seconds == 0 && !writes)
-        fields_fail(&f, "seconds",
-                    "seconds = 0 lasts until the writers are done, but there are no writers");
-    if (replaces && !writes)
-        fields_fail(
-            &f, "removes",
-            "\"removes\" removes one row for each that is written, but writes = view is missing");
-    if (o.writers + o.readers == 0)
-        fields_fail(&f, NULL, "there are neither readers nor writers; set one of the two");
-    return lua_step_end(
-        &f, record_concurrent(lua_recorder(L), &o, replaces ? &removes : NULL, script_error(L)));
+    const struct step *step = lua_touserdata(L, lua_upvalueindex(1));
+    const enum op_kind kind = op_named(lua_call_member(step->call));
+    uint64_t first, last;
+    if (kind == OP_CHECKPOINT)
+        open_checkpoint(L);
+    const struct fields f = lua_open_step(L, step->call, step->positions);
+    struct op_options o = lua_step_options(&f, step->call);
+    if (step->read)
+        step->read(&f, &o);
+    if (record_operation(lua_recorder(L), kind, &o, script_error(L)))
+        lua_step_fail(&f);
+    if (kind != OP_INSERT || !recorder_inserted(lua_recorder(L), &first, &last))
+        return 0;
+    lua_pushinteger(L, (lua_Integer)first);
+    lua_pushinteger(L, (lua_Integer)last);
+    return 2;
 }
 
-/* w.rng */
+/* 3. w.rng */
 
 static struct rng *check_rng(lua_State *L)
 {
@@ -223,10 +225,7 @@ static int rng_shuffle(lua_State *L)
     return 1;
 }
 
-struct member {
-    enum lua_call call;
-    lua_CFunction func; /* NULL ends */
-};
+/* 4. The objects */
 
 /* Pushes the function that `owner`, w or w.rng, has under the key; raises if there is none. The
    upvalue is the table of them. */
@@ -269,55 +268,43 @@ void lua_workload_push(lua_State *L)
     luaL_setmetatable(L, WORKLOAD_NAME);
 }
 
-static void register_object(lua_State *L, const char *name, const char *shown, lua_CFunction index,
-                            const struct member *functions)
+/* The function on top, of the table below it. */
+static void set_function(lua_State *L, enum lua_call call)
 {
-    luaL_newmetatable(L, name);
-    lua_newtable(L);
-    for (; functions->func; functions++) {
-        lua_pushinteger(L, functions->call);
-        lua_pushcclosure(L, functions->func, 1);
-        lua_setfield(L, -2, lua_call_member(functions->call));
-    }
+    lua_setfield(L, -2, lua_call_member(call));
+}
+
+/* Makes the metatable of an object whose functions are in the table on top; pops it. */
+static void register_object(lua_State *L, const char *name, const char *shown, lua_CFunction index)
+{
     lua_pushcclosure(L, index, 1);
+    luaL_newmetatable(L, name);
+    lua_insert(L, -2);
     lua_setfield(L, -2, "__index");
     lua_pushstring(L, shown);
     lua_setfield(L, -2, "__metatable");
     lua_pop(L, 1);
 }
 
-void lua_workload_register(struct script *s)
+void lua_workload_register(lua_State *L)
 {
-    static const struct member of_rng[] = { { CALL_W_RNG_INT, rng_int },
-                                            { CALL_W_RNG_REAL, rng_real },
-                                            { CALL_W_RNG_SHUFFLE, rng_shuffle },
-                                            { LUA_CALLS, NULL } };
-    static const struct member of_w[] = {
-        { CALL_W_TRAIN, lua_w_train },
-        { CALL_W_INSERT, lua_w_insert },
-        { CALL_W_DELETE, lua_w_delete },
-        { CALL_W_UPDATE, lua_w_update },
-        { CALL_W_SEARCH, lua_w_search },
-        { CALL_W_RANGE, lua_w_range },
-        { CALL_W_SET, lua_w_set },
-        { CALL_W_CLUSTER, lua_w_cluster },
-        { CALL_W_MAINTAIN, record_given },
-        { CALL_W_SAVE, record_given },
-        { CALL_W_RELOAD, record_given },
-        { CALL_W_CONCURRENT, lua_w_concurrent },
-        { CALL_W_MIX, lua_w_mix },
-        { CALL_W_INSPECT, record_given },
-        { CALL_W_CHECKPOINT, lua_w_checkpoint },
-        { CALL_W_RECOVER, record_given },
-        { CALL_W_BEGIN, record_given },
-        { CALL_W_COMMIT, record_given },
-        { CALL_W_ROLLBACK, record_given },
-        { CALL_W_SNAPSHOT, record_given },
-        { CALL_W_RELEASE, record_given },
-        { CALL_W_RUNBOOK, lua_w_runbook },
-        { LUA_CALLS, NULL },
-    };
-    _Static_assert(sizeof of_w / sizeof *of_w == OP_KINDS + 2, "one for each operation");
-    register_object(s->L, WORKLOAD_NAME, "workload", w_index, of_w);
-    register_object(s->L, RNG_NAME, "rng", rng_index, of_rng);
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        lua_pushlightuserdata(L, (void *)(uintptr_t)&steps[i]);
+        lua_pushcclosure(L, record_step, 1);
+        set_function(L, steps[i].call);
+    }
+    lua_pushcfunction(L, lua_w_set);
+    set_function(L, CALL_W_SET);
+    lua_pushcfunction(L, lua_w_runbook);
+    set_function(L, CALL_W_RUNBOOK);
+    register_object(L, WORKLOAD_NAME, "workload", w_index);
+    lua_newtable(L);
+    lua_pushcfunction(L, rng_int);
+    set_function(L, CALL_W_RNG_INT);
+    lua_pushcfunction(L, rng_real);
+    set_function(L, CALL_W_RNG_REAL);
+    lua_pushcfunction(L, rng_shuffle);
+    set_function(L, CALL_W_RNG_SHUFFLE);
+    register_object(L, RNG_NAME, "rng", rng_index);
 }

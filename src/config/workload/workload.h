@@ -4,7 +4,7 @@
 
 #include "src/config/script/script.h"
 
-void lua_workload_register(struct script *);
+void lua_workload_register(lua_State *);
 void lua_workload_push(lua_State *);
 
 #endif

@@ -3,7 +3,7 @@
  * They change at every commit, so they are in an object of their own, which the program alone links:
  * build/MODE/build_stamp.c, written by the Makefile. The object has a section of its own and a fixed
  * size. Thus nothing else in the program depends on the text, and the hash of the program leaves
- * the section out (src/plan/loaded.h). What flags and libraries decide is in build_info.h. */
+ * the section out (src/plan/identity.h). What flags and libraries decide is in build_info.h. */
 #ifndef DRIFTLINE_STAMP_H
 #define DRIFTLINE_STAMP_H
 

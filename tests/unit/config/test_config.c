@@ -110,7 +110,7 @@ static const char settings[] =
     "local n = option('n', 10, 'rows') local mode = option('mode', 'fast')\n"
     "print('mode', mode, n)\n"
     "experiment { seed = 4, seeds = 2, repeats = 3, threads = 2, timeout = 60, "
-    "memory_limit = '2G', warmup = false, tell_size = false,\n"
+    "memory_limit = '2G', warmup = false, size_hint = false,\n"
     "workload = function(w) w:insert { data:rows(1, n) } w:search { data:queries(2), k = "
     "2 } w:search { data:queries(2), tag = 'of all' } end,\n"
     "methods = { method { 'divf', label = 'A', params = { soft_k = 2, caprg = false, "

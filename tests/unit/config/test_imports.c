@@ -1,6 +1,6 @@
 /* test_imports.c - configs on the data of other benchmarks: runbooks whose searches have ranges or whose
  * max_pts is too small, i8 rows, offsets, and the metrics that files state. */
-#include "src/plan/key.h"
+#include "src/plan/plan.h"
 #include "tests/support/config_desk.h"
 #include "tests/unit/config/snippets.h"
 

@@ -23,7 +23,7 @@ static void test_rows(void **state)
     assert_string_equal(lua_call_member(CALL_W_SEARCH), "search");
     assert_string_equal(lua_call_member(CALL_W_RNG_INT), "int");
     assert_string_equal(lua_call_member(CALL_R_RATIO), "ratio");
-    assert_true(lua_has_key(CALL_EXPERIMENT, "tell_size"));
+    assert_true(lua_has_key(CALL_W_SEARCH, "tag"));
     assert_false(lua_has_key(CALL_LIST, "tag"));
 }
 

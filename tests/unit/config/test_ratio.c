@@ -18,7 +18,7 @@ static int load(struct desk *d, const char *entries)
 {
     char text[4096];
     assert_true(snprintf(text, sizeof text, "%s%s }", METHODS, entries) < (int)sizeof text);
-    return desk_load(d, text);
+    return desk_plan(d, text);
 }
 
 static void pairs_are_read(void **state)
@@ -60,9 +60,10 @@ static void wrong_pairs_are_refused(void **state)
         { "compare = { 'flat', 'agian' }",
           ":3: compare: no method has the label \"agian\"; did you mean \"again\"?" },
         { "compare = { 'flat', 'divf' }",
-          "\"divf\" has several points; name one, as \"divf[nprobe=VALUE]\"" },
-        { "compare = { 'flat', 'grid' }", "name one, as \"grid[clusters=VALUE,nprobe=VALUE]\"" },
-        { "compare = { 'flat', 'again[nprobe=1]' }", "\"again\" has no points" },
+          ":3: compare: no cell has a point \"divf\"; did you mean \"divf[nprobe=1]\"?" },
+        { "compare = { 'flat', 'grid' }", "did you mean \"grid[clusters=2,nprobe=1]\"?" },
+        { "compare = { 'flat', 'again[nprobe=1]' }",
+          "no cell has a point \"again[nprobe=1]\"; it has \"again\"" },
         { "compare = { 'flat', 'flat' }", "\"flat\" is compared with itself" },
         { "compare = { 'flat', 'again', 'divf' }", "its list has at most 2 items" },
         { "compare = { 'flat', 'again', witin = 1 }", "did you mean \"within\"?" },

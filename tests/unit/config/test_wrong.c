@@ -34,9 +34,7 @@ static const struct wrong wrongs[] = {
       ":5: experiment: \"k\" must be a whole number 1 .. 1048576, not \"ten\"" },
     { "timeout", WITH(FLAT "timeout = 0"),
       "\"timeout\" must be a number 0.001 .. 1000000000, not 0" },
-    { "tell_size", WITH(FLAT "tell_size = 1"), "\"tell_size\" must be true or false, not 1" },
-    { "both names", WITH(FLAT "size_hint = true, tell_size = true"),
-      "\"tell_size\" is the old name of \"size_hint\"" },
+    { "size_hint", WITH(FLAT "size_hint = 1"), "\"size_hint\" must be true or false, not 1" },
     { "name", WITH(FLAT "name = '../x'"), "\"name\" becomes a folder: letters" },
     { "long name", WITH(FLAT "name = ('a'):rep(101)"),
       "\"name\" becomes a folder: at most 100 characters, but \"aaaaaaaaaaaaaaaaaaaa...\" has "

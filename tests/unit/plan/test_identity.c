@@ -7,8 +7,7 @@
 #include "kernels/kernels.h"
 #include "src/cli/methods.h"
 #include "src/data/files/sha256.h"
-#include "src/plan/key.h"
-#include "src/plan/loaded.h"
+#include "src/plan/plan.h"
 #include "tests/support/tiny_workload.h"
 
 /* ---- every field of struct op */

@@ -5,7 +5,7 @@
 #include <elf.h>
 
 #include "src/core/stamp/stamp.h"
-#include "src/plan/loaded.h"
+#include "src/plan/identity.h"
 
 /* ---- a small ELF file: header, contents, table of sections; the contents have 16 bytes each */
 

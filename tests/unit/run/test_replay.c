@@ -225,7 +225,7 @@ static struct op_list *disk_list(void)
     workload_delete(&w, 100, 0);
     workload_mark(&w, OP_RECOVER, "back");
     workload_search(&w, 10, 1, "warm");
-    workload_search_with(&w, (struct op_options){ .tag = "cold", .cold = true, .k = 10 }, NULL);
+    workload_search_with(&w, (struct op_options){ .tag = "cold", .cold = true, .k = 10 });
     return workload_finish(&w);
 }
 

@@ -50,9 +50,9 @@ static struct op_list *list_of(void)
     workload_insert(&w, 0, 300, 0, 0, NULL);
     workload_delete(&w, 300 - LIVE, 0);
     struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, w.queries->n);
-    assert_ok(
-        record_cluster(w.recorder, &(struct op_options){ .target = 7 }, queries, NULL, &w.err),
-        &w.err);
+    assert_ok(record_operation(w.recorder, OP_CLUSTER,
+                               &(struct op_options){ .target = 7, .rows = queries }, &w.err),
+              &w.err);
     view_drop(queries);
     return workload_finish(&w);
 }
@@ -115,7 +115,7 @@ static void test_clusters_of_answers(void **state)
 
     workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, LIVE, 30, 12);
     workload_insert(&w, 0, LIVE, 0, 0, NULL);
-    workload_search_with(&w, (struct op_options){ .clusters = true, .k = LIVE }, NULL);
+    workload_search_with(&w, (struct op_options){ .clusters = true, .k = LIVE });
     struct op_list *list = workload_finish(&w);
     for (int kind = 0; kind < 3; kind++) {
         static const int faults[] = { RIGHT, LEAVES_OUT, OUT_OF_RANGE };

@@ -36,7 +36,7 @@ static void record_settings(struct workload *w, const char *settings, const char
 {
     const struct op_options set = { .tag = tag, .settings = settings };
 
-    assert_ok(record_mark(w->recorder, &set, OP_SET, &w->err), &w->err);
+    assert_ok(record_operation(w->recorder, OP_SET, &set, &w->err), &w->err);
 }
 
 static void begin(struct workload *w, struct stage *s)
@@ -98,7 +98,7 @@ static void test_reopening(void **state)
     workload_mark(&w, OP_SAVE, NULL);
     workload_mark(&w, OP_RELOAD, NULL);
     record_settings(&w, "{\"limit\": 7}", NULL);
-    assert_int_equal(record_mark(w.recorder, &(struct op_options){ 0 }, OP_RELOAD, &w.err),
+    assert_int_equal(record_operation(w.recorder, OP_RELOAD, &(struct op_options){ 0 }, &w.err),
                      ERR_CONFIG);
     assert_non_null(strstr(w.err.text, "rows or options changed since the last w:save"));
     recorder_free(w.recorder);

@@ -190,11 +190,15 @@ static void do_search(struct history *h, bool past)
         { 0, INDEX_ATTRIBUTE_RANGE, 0, 2 },
         { 1, e.test, 2, e.test == INDEX_ATTRIBUTE_MISSING ? 0 : 2 }
     };
-    const struct attribute_filter filter = { conditions, e.test == INDEX_ATTRIBUTE_RANGE ? 1 : 2,
-                                             (const int64_t[]){ e.low, e.high, 0, 2 } };
-    const struct filter_spec allow = { .where = &filter };
-    const struct op_options note = { .snapshot = past && h->keeps ? "kept" : NULL, .k = NEAR };
-    workload_search_with(&h->w, note, e.where ? &allow : NULL);
+    const int64_t values[] = { e.low, e.high, 0, 2 };
+    struct op_options note = { .snapshot = past && h->keeps ? "kept" : NULL, .k = NEAR };
+    if (e.where) {
+        note.where = conditions;
+        note.n_where = e.test == INDEX_ATTRIBUTE_RANGE ? 1 : 2;
+        note.where_values = values;
+        note.n_where_values = conditions[0].n + (note.n_where > 1 ? conditions[1].n : 0);
+    }
+    workload_search_with(&h->w, note);
     h->searches[h->n_searches++] = e;
     h->ops++;
 }
@@ -215,9 +219,9 @@ static void do_version(struct history *h)
     if (h->in_transaction)
         return;
     if (h->keeps) {
-        assert_ok(record_mark(h->w.recorder, &note, OP_RELEASE, &h->w.err), &h->w.err);
+        assert_ok(record_operation(h->w.recorder, OP_RELEASE, &note, &h->w.err), &h->w.err);
     } else if (h->now.n > 0) {
-        assert_ok(record_mark(h->w.recorder, &note, OP_SNAPSHOT, &h->w.err), &h->w.err);
+        assert_ok(record_operation(h->w.recorder, OP_SNAPSHOT, &note, &h->w.err), &h->w.err);
         h->kept = h->now;
     } else {
         return;

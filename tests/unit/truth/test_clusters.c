@@ -107,8 +107,9 @@ static void world_begin(struct world *w)
     const struct label_part part = { w->load.rows, w->labels };
     const struct label_spec spec = { "label", &part, 1 };
     struct view *queries = view_range(w->load.queries, INDEX_L2SQ, 0, QUERIES);
-    assert_ok(record_cluster(w->load.recorder, &(struct op_options){ .target = 3 }, queries, &spec,
-                             &w->err),
+    assert_ok(record_operation(
+                  w->load.recorder, OP_CLUSTER,
+                  &(struct op_options){ .target = 3, .rows = queries, .classes = spec }, &w->err),
               &w->err);
     view_drop(queries);
     w->list = workload_finish(&w->load);
@@ -267,9 +268,9 @@ static void a_row_without_a_label(void **state)
     const struct label_spec spec = { "label", NULL, 0 };
     workload_begin(&load, &r, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, DIM);
     workload_insert(&load, 0, 10, 0, 0, "load");
-    assert_int_equal(
-        record_cluster(load.recorder, &(struct op_options){ 0 }, NULL, &spec, &load.err),
-        ERR_CONFIG);
+    assert_int_equal(record_operation(load.recorder, OP_CLUSTER,
+                                      &(struct op_options){ .classes = spec }, &load.err),
+                     ERR_CONFIG);
     assert_string_equal(load.err.text, "labels: row 1 is of rows, which has no part \"label\"");
     recorder_free(load.recorder);
 }

@@ -34,7 +34,7 @@ static void line_begin(struct line *l, size_t k, const uint64_t *allowed, size_t
     if (radius >= 0)
         workload_range(&w, radius);
     else
-        workload_search_with(&w, (struct op_options){ .k = k }, allowed ? &allow : NULL);
+        workload_search_with(&w, (struct op_options){ .k = k, .filter = allow });
     l->list = workload_finish(&w);
     ground_truth(&l->oracle, l->list, 1, NULL);
     assert_ok(live_state_init(&l->now, l->list, &l->err), &l->err);

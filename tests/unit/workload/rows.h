@@ -2,7 +2,7 @@
 #ifndef DRIFTLINE_TESTS_UNIT_WORKLOAD_ROWS_H
 #define DRIFTLINE_TESTS_UNIT_WORKLOAD_ROWS_H
 
-#include "src/workload/record.h"
+#include "tests/support/record_calls.h"
 #include "tests/support/testing.h"
 
 enum { SOURCES = 3, ROWS = 60, DIM = 2, STEPS = 6, POSITIONS = ROWS << STEPS };

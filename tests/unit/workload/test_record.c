@@ -251,10 +251,13 @@ static void test_elements_mix(void **state)
     struct view *c = view_range(floats, INDEX_COS, 0, 9);
     assert_ok(record_insert(r, &note, a, &err), &err);
     note.k = 3;
-    assert_ok(record_search(r, &note, b, NULL, &err), &err);
-    assert_code(record_search(r, &note, c, NULL, &err), ERR_DIMENSION, &err);
+    note.rows = b;
+    assert_ok(record_operation(r, OP_SEARCH, &note, &err), &err);
+    note.rows = c;
+    assert_code(record_operation(r, OP_SEARCH, &note, &err), ERR_DIMENSION, &err);
     /* It is refused again. */
-    assert_code(record_search(r, &note, b, NULL, &err), ERR_CONFIG, &err);
+    note.rows = b;
+    assert_code(record_operation(r, OP_SEARCH, &note, &err), ERR_CONFIG, &err);
     struct op_list *list;
     assert_code(recorder_finish(r, &list, &err), ERR_CONFIG, &err);
     view_drop(a);
@@ -276,9 +279,10 @@ static void test_replacements(void **state)
     assert_ok(recorder_source_take(r, s, "set", "", &err), &err);
     struct view *first = view_range(s, INDEX_L2SQ, 0, 20), *more = view_range(s, INDEX_L2SQ, 20, 5);
     assert_ok(record_insert(r, &note, first, &err), &err);
-    const struct id_selector oldest = { .oldest = 5 };
-    const struct op_options churn = { .rows = first, .writes = more, .writers = 1, .k = 3 };
-    assert_ok(record_concurrent(r, &churn, &oldest, &err), &err);
+    const struct op_options churn = {
+        .rows = first, .writes = more, .writers = 1, .k = 3, .which = { .oldest = 5 }
+    };
+    assert_ok(record_operation(r, OP_CONCURRENT, &churn, &err), &err);
     assert_int_equal(recorder_live(r), 20);
     assert_ok(recorder_finish(r, &list, &err), &err);
     for (size_t i = 0; i < 5; i++) {

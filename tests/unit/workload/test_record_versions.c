@@ -113,11 +113,14 @@ static uint64_t allowed(struct workload *w, const char *as_of, uint32_t field)
 {
     static const int64_t values[] = { 1, 2 };
     const struct attribute_condition range = { field, INDEX_ATTRIBUTE_RANGE, 0, 2 };
-    const struct attribute_filter where = { &range, 1, values };
-    const struct filter_spec filter = { .where = &where };
-    const struct op_options note = { .snapshot = as_of, .k = 1 };
+    const struct op_options note = { .snapshot = as_of,
+                                     .k = 1,
+                                     .where = &range,
+                                     .n_where = 1,
+                                     .where_values = values,
+                                     .n_where_values = 2 };
     const struct op_list *list = recorder_list(w->recorder);
-    workload_search_with(w, note, &filter);
+    workload_search_with(w, note);
     return list->ops[list->n - 1].filter_bits[0];
 }
 
@@ -132,7 +135,7 @@ static void test_conditions_on_the_past(void **state)
     const struct id_selector one = { .ids = (const uint64_t[]){ 1 }, .n_ids = 1 };
     workload_begin(&w, &rng, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, DIM);
     insert_with(&w, 0, first, 1); /* ids 0 .. 4 */
-    assert_ok(record_mark(w.recorder, &named, OP_SNAPSHOT, &w.err), &w.err);
+    assert_ok(record_operation(w.recorder, OP_SNAPSHOT, &named, &w.err), &w.err);
     assert_int_equal(allowed(&w, NULL, 0), 1 << 1 | 1 << 2);
     for (size_t commits = 0; commits < 2; commits++) {
         workload_mark(&w, OP_BEGIN, NULL);

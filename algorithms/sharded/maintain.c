@@ -202,18 +202,12 @@ static int balance_step(struct sharded *s, struct balance *b, bool *done)
 
 /* ---- the operation */
 
-static void put_budget(void *to, size_t rank, struct wire *w)
-{
-    (void)rank;
-    wire_put_bytes(w, to, sizeof(uint64_t));
-}
-
 static int maintain_shards(struct sharded *s, uint64_t budget, bool *more)
 {
-    uint64_t each = budget / s->n_shards + (budget > 0);
+    const uint64_t each = budget / s->n_shards + (budget > 0);
     int rc = OK;
     for (size_t i = 0; rc == OK && i < s->n_shards; i++) {
-        struct shard_call call = { .shard = i, .put = put_budget, .to = &each };
+        struct shard_call call = { .shard = i, .budget = each };
         rc = sharded_tell(s, REQUEST_MAINTAIN, &call, 1);
         *more |= rc == OK && call.found;
     }

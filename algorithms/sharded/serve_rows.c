@@ -38,45 +38,24 @@ int server_insert_from_file(struct server *s, struct shard_copy *c, struct wire_
 
 /* ---- rows */
 
-struct taken {
-    struct shard_copy *copy;
-    struct wire ids, buckets, rows;
-    size_t n;
-};
-
-static int take_row(void *to, uint64_t id, uint32_t bucket, const void *row)
-{
-    struct taken *t = to;
-    wire_append(&t->ids, &id, sizeof id);
-    wire_append(&t->buckets, &bucket, sizeof bucket);
-    wire_append(&t->rows, row, copy_row_bytes(t->copy));
-    t->n++;
-    return t->ids.failed || t->buckets.failed || t->rows.failed ? copy_no_memory(t->copy, t->n)
-                                                                : OK;
-}
-
 int server_rows(struct shard_copy *c, struct wire_reader *r, struct wire *reply)
 {
-    struct taken t = { c, { .mem = c->env.mem }, { .mem = c->env.mem }, { .mem = c->env.mem }, 0 };
-    uint64_t last = 0;
-    struct copy_rows rows = { .n_buckets = (size_t)wire_take(r), .row = take_row, .to = &t };
-    rows.want = wire_take_array(r, rows.n_buckets / 64 + 1, sizeof *rows.want);
-    rows.most = (size_t)wire_take(r);
-    const uint64_t after = wire_take(r);
-    const size_t fit = REPLY_BYTES / (copy_row_bytes(c) + 16);
-    rows.most = rows.most < fit ? rows.most : fit;
-    int rc = r->failed ? fail(c->env.error, ERR_CORRUPT, "sharded: a request for rows is damaged")
-                       : copy_read_rows(c, &rows, after, &last);
+    struct picked_rows rows = { 0 };
+    const size_t n_buckets = (size_t)wire_take(r), fit = REPLY_BYTES / (copy_row_bytes(c) + 16);
+    const uint64_t *want = wire_take_array(r, n_buckets / 64 + 1, sizeof *want);
+    const size_t most = (size_t)wire_take(r);
+    uint64_t after = wire_take(r);
+    const int rc = r->failed
+                       ? fail(c->env.error, ERR_CORRUPT, "sharded: a request for rows is damaged")
+                       : copy_read_rows(c, want, n_buckets, most < fit ? most : fit, &after, &rows);
     if (rc == OK) {
-        wire_put(reply, last);
-        wire_put(reply, t.n);
-        wire_put_bytes(reply, t.ids.bytes, t.ids.n);
-        wire_put_bytes(reply, t.buckets.bytes, t.buckets.n);
-        wire_put_bytes(reply, t.rows.bytes, t.rows.n);
+        wire_put(reply, after);
+        wire_put(reply, rows.n);
+        wire_put_bytes(reply, rows.ids, rows.n * sizeof *rows.ids);
+        wire_put_bytes(reply, rows.buckets, rows.n * sizeof *rows.buckets);
+        wire_put_bytes(reply, rows.rows, rows.n * rows.row_bytes);
     }
-    wire_free(&t.ids);
-    wire_free(&t.buckets);
-    wire_free(&t.rows);
+    copy_picked_free(&rows);
     return rc;
 }
 

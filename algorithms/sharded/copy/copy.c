@@ -156,23 +156,6 @@ void copy_unmark(struct shard_copy *c, const struct log_record *r)
     }
 }
 
-static int take_lsn(void *to, const struct log_record *r)
-{
-    struct shard_copy *c = to;
-    uint64_t value;
-    for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++)
-        if (idmap_get(&c->live, r->ids[i], &value))
-            (void)idmap_put(&c->live, r->ids[i], r->lsn << BUCKET_BITS | copy_bucket(value));
-    return OK;
-}
-
-int copy_take_lsns(struct shard_copy *c)
-{
-    const int rc = log_read(&c->log, 0, take_lsn, c);
-    c->lsns_are_old = rc != OK;
-    return rc;
-}
-
 /* What leaves is written to the log (logs), and removed from the index (index). */
 static int drop(struct shard_copy *c, bool logs, bool index)
 {
@@ -205,8 +188,7 @@ static int drop(struct shard_copy *c, bool logs, bool index)
 
 int copy_flush(struct shard_copy *c)
 {
-    const int rc = c->lsns_are_old ? copy_take_lsns(c) : OK;
-    return rc ? rc : drop(c, true, true);
+    return drop(c, true, true);
 }
 
 /* Rows that are in the index but shall not be. Space is reserved. */

@@ -54,14 +54,13 @@ static int send_records(struct sharded *s, size_t shard, size_t to, size_t from,
     int rc = OK;
     for (uint64_t lsn = 0; rc == OK && lsn != UINT64_MAX;) {
         struct call call;
-        uint64_t sequence;
         call_begin(s, &call, from, REQUEST_RECORDS, shard);
         wire_put(&call.request, after);
         wire_put(&call.request, lsn);
         rc = sharded_ask(s, &call);
         const bool whole = wire_take(&call.reply) != 0;
         if (rc == OK && whole && lsn == 0)
-            rc = sharded_create_copy(s, shard, to, COPY_REPLICA, NULL, &sequence);
+            rc = sharded_create_copy(s, shard, to, COPY_REPLICA, NULL, NULL);
         lsn = wire_take(&call.reply);
         const uint64_t n = wire_take(&call.reply);
         if (rc == OK && n > 0)
@@ -138,15 +137,13 @@ static int take_whole(struct sharded *s, const struct recovering *r)
 {
     struct shard *shard = &s->shards[r->shard];
     size_t best = REPLICAS_MAX;
-    uint64_t sequence;
     for (size_t j = 0; j < sharded_replicas(s); j++)
         if (r->known[j] && (best == REPLICAS_MAX || r->sequence[j] > r->sequence[best]))
             best = j;
     for (size_t j = 0; best == REPLICAS_MAX && shard->acknowledged == 0 && j < sharded_replicas(s);
          j++)
         if (s->is_up[shard->replicas[j].rank] &&
-            sharded_create_copy(s, r->shard, shard->replicas[j].rank, COPY_NEW, NULL, &sequence) ==
-                OK)
+            sharded_create_copy(s, r->shard, shard->replicas[j].rank, COPY_NEW, NULL, NULL) == OK)
             best = j;
     if (best == REPLICAS_MAX || r->sequence[best] < shard->acknowledged)
         return stays_down(s, r, best);

@@ -159,6 +159,25 @@ int placement_floats(struct sharded *, struct vectors, const float **rows, float
 int placement_add(struct sharded *, uint32_t shard, const float *centroid, uint64_t start,
                   uint32_t *bucket);
 void placement_set_centroid(struct sharded *, uint32_t bucket, const float *centroid);
+/* A set of n buckets, a bit each, which is empty. The caller frees it. NULL: out of memory, which is
+   recorded. */
+uint64_t *placement_bits(struct sharded *, size_t n);
+
+static inline void placement_bit_set(uint64_t *bits, size_t bucket)
+{
+    bits[bucket / 64] |= UINT64_C(1) << bucket % 64;
+}
+
+static inline bool placement_bit(const uint64_t *bits, size_t bucket)
+{
+    return bits[bucket / 64] >> bucket % 64 & 1;
+}
+
+struct keyed_bucket {
+    double key;
+    uint32_t bucket;
+};
+void placement_sort(struct keyed_bucket *, size_t n); /* by key, then by number */
 
 /* 5. Changes (changes.c, update.c, search.c, store.c, report.c) */
 
@@ -239,6 +258,7 @@ void sharded_destroy(struct index *);
 int sharded_add_shard(struct sharded *, const char *from);
 /* The last one, which has no rows. */
 void sharded_drop_shard(struct sharded *);
+/* *sequence: of the copy's last operation; NULL: not wanted. */
 int sharded_create_copy(struct sharded *, size_t shard, size_t rank, enum copy_made,
                         const char *from, uint64_t *sequence);
 
@@ -263,13 +283,13 @@ struct shard_rows {
 };
 int sharded_read_rows(struct sharded *, size_t shard, const uint64_t *want, size_t most,
                       uint64_t *after, struct shard_rows *);
-/* split.c: divides buckets into so many parts, at least 2. done[i]: whether it could. */
+/* split.c: divides buckets into so many parts, at least 2. done: whether it could. */
 struct bucket_split {
     uint32_t bucket;
     size_t parts;
+    bool done;
 };
-int sharded_split_buckets(struct sharded *, const struct bucket_split *, size_t n, bool *done,
-                          size_t *moved);
+int sharded_split_buckets(struct sharded *, struct bucket_split *, size_t n, size_t *moved);
 /* Divides a shard, given the rows of each bucket. */
 int sharded_split_shard(struct sharded *, size_t shard, const uint64_t *counts, size_t *moved);
 

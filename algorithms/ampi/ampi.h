@@ -104,18 +104,19 @@ struct ampi_view {
 struct ampi_scratch {
     struct scratch_item item;
     struct work work; /* of one thread, in cache lines that no other thread writes to */
-    uint32_t *stamp;  /* per slot: epoch of the last query that read it */
+    struct ampi_space {
+        size_t slots, clusters, probes, views;
+    } space;         /* of the arrays */
+    uint32_t *stamp; /* per slot: epoch of the last query that read it */
     uint32_t epoch;
-    size_t stamps_capacity;
     float *list_distances, *probe_distances; /* one per cluster */
     uint64_t *probes;
     uint32_t *positions;
-    size_t clusters_capacity;
     float *projections; /* F on the shared axes, then F per probed cluster */
     struct ampi_view *views;
-    uint32_t *ranks; /* F per view */
-    size_t probes_capacity, views_capacity;
-    struct range_hits hits; /* answers of a range search */
+    uint32_t *ranks;         /* F per view */
+    struct mem_group arrays; /* those above */
+    struct range_hits hits;  /* answers of a range search */
 };
 
 struct ampi_counters {

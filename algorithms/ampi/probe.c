@@ -84,7 +84,7 @@ void ampi_probe(struct ampi_query *q, size_t whole)
     q->slack = gamma_of(a) * (a->longest + length);
     q->n_views = 0;
     if (++s->epoch == 0) {
-        for (size_t i = 0; i < s->stamps_capacity; i++)
+        for (size_t i = 0; i < s->space.slots; i++)
             s->stamp[i] = 0;
         s->epoch = 1;
     }

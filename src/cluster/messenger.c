@@ -6,13 +6,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "src/base/clock.h"
-#include "src/cluster/load.h"
-#include "src/cluster/mpi/library.h"
-#include "src/cluster/wait.h"
+#include "src/cluster/internal.h"
 #include "src/core/mem.h"
 
-enum { POLL_US = 2000, TAG_ALIVE = MESSAGE_KINDS };
+enum { POLL_US = 2000, TAG_BEAT = MESSAGE_KINDS };
 static const double BEAT_S = 1, CLOSE_S = 15;
 
 struct outgoing {
@@ -132,7 +129,7 @@ static void beat(struct messenger *m, struct mpi_send **beats)
         if (beats[to] && !m->mpi->is_sent(beats[to]))
             continue;
         beats[to] = NULL;
-        (void)m->mpi->send(m->links[to], TAG_ALIVE, &nothing, 0, &beats[to], why, sizeof why);
+        (void)m->mpi->send(m->links[to], TAG_BEAT, &nothing, 0, &beats[to], why, sizeof why);
     }
 }
 

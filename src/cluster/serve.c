@@ -8,13 +8,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "src/base/clock.h"
 #include "src/base/path.h"
-#include "src/cluster/load.h"
-#include "src/cluster/mpi/library.h"
+#include "src/cluster/internal.h"
 #include "src/cluster/ranks.h"
-#include "src/cluster/ranks_internal.h"
-#include "src/cluster/wait.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 #include "src/core/ranks/shards.h"

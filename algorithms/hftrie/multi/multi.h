@@ -296,9 +296,7 @@ int hftrie_multi_walk(const struct hftrie *, const struct multi_query *, unsigne
                       const struct id_filter *, struct work *);
 
 /* search.c */
-int hftrie_multi_range(const struct index *, struct code_group *, unsigned radius,
-                       struct code_answers *answers);
-int hftrie_multi_nearest(const struct index *, struct code_group *, struct topk *nearest);
+int hftrie_multi_answer(const struct index *, struct code_group *);
 
 int hftrie_multi_check(const struct hftrie *);
 

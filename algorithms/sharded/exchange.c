@@ -40,7 +40,7 @@ static void take_reply(struct call *c, const void *bytes, size_t n)
     c->done = true;
 }
 
-static void lose_rank(struct sharded *s, size_t rank)
+void sharded_lose_rank(struct sharded *s, size_t rank)
 {
     if (!s->is_up[rank])
         return;
@@ -57,7 +57,7 @@ static void lose(struct sharded *s, struct call *c)
     c->code = ERR_IO;
     c->text = "sharded: a rank is lost";
     c->lost = c->done = true;
-    lose_rank(s, c->rank);
+    sharded_lose_rank(s, c->rank);
 }
 
 static void serve_here(struct sharded *s, struct call *c)

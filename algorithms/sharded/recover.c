@@ -13,19 +13,6 @@ struct recovering {
     struct error why;                /* the first that could not be */
 };
 
-/* Ranks that are lost but were not asked since. */
-static void notice_lost(struct sharded *s)
-{
-    for (size_t rank = 1; rank < (size_t)s->params.ranks; rank++) {
-        struct error unreported = { 0 };
-        if (!s->is_up[rank] || !s->group->ops->is_lost(s->group, rank))
-            continue;
-        struct error *before = error_divert(&unreported);
-        (void)sharded_ask_word(s, rank, REQUEST_PING, 0, NULL);
-        (void)error_divert(before);
-    }
-}
-
 static int restart(struct sharded *s, size_t rank)
 {
     const int rc = s->group->ops->start(s->group, rank, 1, s->base.env.dir, s->base.env.error);
@@ -189,13 +176,12 @@ static int check_rows(struct sharded *s, size_t shard)
 int sharded_recover(struct sharded *s)
 {
     int rc = OK;
-    if (s->group)
-        notice_lost(s);
-    for (size_t rank = 1; rank < (size_t)s->params.ranks; rank++)
-        if (!s->is_up[rank]) {
-            const int started = restart(s, rank);
-            rc = rc ? rc : started;
-        }
+    for (size_t rank = 1; rank < (size_t)s->params.ranks; rank++) {
+        if (s->group->ops->is_lost(s->group, rank)) /* it may not have been asked since */
+            sharded_lose_rank(s, rank);
+        const int started = s->is_up[rank] ? OK : restart(s, rank);
+        rc = rc ? rc : started;
+    }
     for (size_t i = 0; i < s->n_shards; i++) {
         bool all_up = true;
         for (size_t j = 0; j < sharded_replicas(s); j++)

@@ -86,11 +86,10 @@ static int create(struct server *s, uint64_t shard, struct wire_reader *r, struc
         return s->error.code;
     if (path_print(folder, &s->error, "%s/shard-%" PRIu64, s->env.dir, shard))
         return ERR_ARGUMENT;
-    const struct copy_spec spec = { &env, ops, of_params, folder };
     close_copy(s, shard);
     int rc = s->claim >= 0 ? OK : folder_claim(s->env.dir, &s->claim, &s->error);
     if (rc == OK)
-        rc = copy_new(&copy, &spec);
+        rc = copy_new(&copy, &env, ops, of_params, folder);
     if (rc == OK)
         rc = made == COPY_RECOVERED ? copy_recover(copy) : copy_create(copy);
     if (rc == OK && made == COPY_LOADED)

@@ -130,6 +130,8 @@ void call_end(struct call *);
    ERR_NO_MEMORY: nothing was sent; other failures are those of the calls. A rank that is lost is
    marked so. */
 int sharded_exchange(struct sharded *, struct call *, size_t n, uint64_t deadline_ns);
+/* Marks a rank as lost, and its replicas as not up. */
+void sharded_lose_rank(struct sharded *, size_t rank);
 /* Records the failure of a call that has one; returns its code. */
 int call_check(struct sharded *, const struct call *);
 /* One request to one rank. The caller calls call_end(). */

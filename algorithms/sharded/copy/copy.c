@@ -38,25 +38,25 @@ static char *join(struct mem *mem, const char *folder, const char *name)
     return n < 0 || n >= PATH_MAX ? NULL : mem_strdup(mem, path);
 }
 
-int copy_new(struct shard_copy **out, const struct copy_spec *spec)
+int copy_new(struct shard_copy **out, const struct index_env *env, const struct index_ops *ops,
+             const char *of_params, const char *folder)
 {
-    const struct index_ops *ops = spec->ops;
-    struct mem *mem = spec->env->mem;
-    struct error *error = spec->env->error;
+    struct mem *mem = env->mem;
+    struct error *error = env->error;
     struct shard_copy *c = *out = mem_zalloc(mem, sizeof *c);
     if (!c)
         return fail(error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
-    c->env = *spec->env;
+    c->env = *env;
     c->ops = ops;
     idmap_init(&c->live, mem);
     idmap_init(&c->leaving, mem);
     c->params = mem_zalloc(mem, ops->params_bytes + 1);
     c->knobs = mem_zalloc(mem, ops->knobs_bytes + 1);
-    c->folder = mem_strdup(mem, spec->folder);
-    c->env.dir = c->index_folder = join(mem, spec->folder, "index");
+    c->folder = mem_strdup(mem, folder);
+    c->env.dir = c->index_folder = join(mem, folder, "index");
     if (!c->params || !c->knobs || !c->folder || !c->index_folder)
         return fail(error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
-    const int rc = copy_options(ops->params, c->params, spec->of_params, ops->name, error);
+    const int rc = copy_options(ops->params, c->params, of_params, ops->name, error);
     return rc ? rc : copy_options(ops->knobs, c->knobs, "", ops->name, error);
 }
 

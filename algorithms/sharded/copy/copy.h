@@ -48,18 +48,13 @@ static inline int copy_no_memory(const struct shard_copy *c, size_t rows)
     return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", rows);
 }
 
-/* 1. Making. The env is that of the whole index; its dir is not used. */
-
-struct copy_spec {
-    const struct index_env *env;
-    const struct index_ops *ops;
-    const char *of_params; /* "clusters=64,soft_k=2" */
-    const char *folder;    /* made if it is new */
-};
+/* 1. Making. */
 
 /* A copy without an index and a log, for one of the functions below; to be destroyed also on failure.
-   ERR_NO_MEMORY, ERR_CONFIG. */
-int copy_new(struct shard_copy **, const struct copy_spec *);
+   The env is that of the whole index; its dir is not used. of_params: "clusters=64,soft_k=2"; the folder is
+   made if it is new. ERR_NO_MEMORY, ERR_CONFIG. */
+int copy_new(struct shard_copy **, const struct index_env *, const struct index_ops *,
+             const char *of_params, const char *folder);
 /* Replaces what is in the folder by an empty copy, which can be recovered once its log's base ends. */
 int copy_create(struct shard_copy *);
 /* Makes the copy that the folder's process had, from its log, and from its checkpoint if that can be

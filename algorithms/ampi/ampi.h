@@ -26,7 +26,6 @@
 #include "algorithms/common/clustering/kmeans.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/durable/logged.h"
-#include "algorithms/common/rows/range_hits.h"
 #include "src/core/idmap.h"
 #include "src/core/index.h"
 #include "src/core/mem.h"
@@ -116,7 +115,6 @@ struct ampi_scratch {
     struct ampi_view *views;
     uint32_t *ranks;         /* F per view */
     struct mem_group arrays; /* those above */
-    struct range_hits hits;  /* answers of a range search */
 };
 
 struct ampi_counters {
@@ -240,23 +238,19 @@ double ampi_drift_norm(const struct ampi *, size_t cluster); /* |centroid - orig
 struct ampi_scratch *ampi_scratch_take(struct ampi *, size_t probes, size_t views);
 extern const struct scratch_kind ampi_scratch_kind; /* of the pool ampi->scratch */
 
-/* One search or range search over a request's queries, shared by its threads. */
+/* A search over a request's queries, shared by its threads. */
 struct ampi_job {
     struct ampi *a;
     const float *queries;
     const struct id_filter *filter;
     size_t nprobe, fan_probes, window;
     struct ampi_scratch **scratch; /* one per thread */
-    /* search */
     size_t k;
     uint64_t *ids;
     float *distances;
-    /* range search: query first_query + i leaves its answers in scratch[i] */
-    double radius;
-    size_t first_query;
 };
 
-/* probe.c. A query, shared by search and range search. */
+/* probe.c. */
 struct ampi_query {
     const struct ampi_job *job;
     struct ampi_scratch *s;
@@ -284,7 +278,6 @@ int ampi_train_if_due(struct ampi *, const float *rows, size_t n);
 int ampi_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int ampi_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int ampi_search(struct index *, const struct search_request *, struct search_result *);
-int ampi_range(struct index *, const struct range_request *, struct range_result *);
 int ampi_maintain(struct index *, uint64_t budget, bool *more);
 int ampi_write(struct index *, struct store_writer *);
 int ampi_read(struct index *, struct store_reader *);

@@ -8,8 +8,8 @@
 static void close_scratch(struct mem *mem, void *scratch)
 {
     struct ampi_scratch *s = scratch;
+    (void)mem;
     mem_group_free(&s->arrays);
-    mem_free(mem, s->hits.hits);
 }
 
 static size_t more(size_t a, size_t b)
@@ -58,8 +58,7 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
     return s->space.slots * sizeof *s->stamp +
            s->space.clusters * (2 * sizeof(float) + sizeof *s->probes + sizeof *s->positions) +
            (s->space.probes + 1) * a->fans * sizeof *s->projections +
-           s->space.views * (sizeof *s->views + a->fans * sizeof *s->ranks) +
-           s->hits.capacity * sizeof *s->hits.hits;
+           s->space.views * (sizeof *s->views + a->fans * sizeof *s->ranks);
 }
 
 const struct scratch_kind ampi_scratch_kind = { sizeof(struct ampi_scratch), NULL, close_scratch,

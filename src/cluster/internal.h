@@ -4,6 +4,7 @@
 #ifndef DRIFTLINE_CLUSTER_INTERNAL_H
 #define DRIFTLINE_CLUSTER_INTERNAL_H
 
+#include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,7 +19,7 @@ const struct mpi_library *cluster_load(const char *who, struct error *);
 
 /* What ranks.c and serve.c say to each other. */
 enum rank_tag {
-    TAG_HELLO = 1, /* a rank: struct rank_hello; rank 0's answer: texts */
+    TAG_HELLO = 1, /* a rank: struct rank_hello; rank 0's answer: struct rank_orders */
     TAG_MESSAGE,   /* of the method */
     TAG_ALIVE,     /* once a second, of a rank that works */
 };
@@ -28,6 +29,13 @@ enum { RANK_HOST_BYTES = 256 };
 struct rank_hello {
     int64_t pid;
     char host[RANK_HOST_BYTES];
+};
+
+/* And after it the paths of plugins, each with its zero. */
+struct rank_orders {
+    uint64_t threads;
+    bool crowded;
+    char method[256], folder[PATH_MAX];
 };
 
 /* What has waited a short time looks again at once; what has waited long sleeps between. On a machine

@@ -180,30 +180,30 @@ static int group_send(struct rank_group *base, size_t to, const void *bytes, siz
 
 /* ---- starting */
 
-/* Texts, each with its zero: method, threads, crowded, folder, paths of plugins. */
 static int instruct(struct group *g, size_t rank, const char *dir, struct error *err)
 {
     const struct registry *registry = g->of->registry;
-    char folder[PATH_MAX], real[PATH_MAX], why[200], *text = NULL;
+    struct rank_orders orders = { .threads = g->of->threads, .crowded = g->wait.crowded };
+    char real[PATH_MAX], why[200], *bytes = NULL;
     struct mpi_send *send;
     size_t n = 0;
-    if (path_print(folder, err, "%s/rank-%zu", dir, rank))
+    (void)snprintf(orders.method, sizeof orders.method, "%s", g->of->ops->name);
+    if (path_print(orders.folder, err, "%s/rank-%zu", dir, rank))
         return err->code;
-    FILE *out = open_memstream(&text, &n);
+    FILE *out = open_memstream(&bytes, &n);
     if (!out)
         return fail(err, ERR_NO_MEMORY, "rank %zu: out of memory", rank);
-    fprintf(out, "%s%c%zu%c%d%c%s%c", g->of->ops->name, 0, g->of->threads, 0, g->wait.crowded, 0,
-            folder, 0);
+    (void)fwrite(&orders, sizeof orders, 1, out);
     for (size_t i = 0; i < registry->n_plugins; i++) {
         const char *path = registry->plugins[i].path;
         fprintf(out, "%s%c", realpath(path, real) ? real : path, 0);
     }
     int rc = fclose(out) ? fail(err, ERR_NO_MEMORY, "rank %zu: out of memory", rank) : OK;
-    if (!rc && g->mpi->send(g->members[rank].link, TAG_HELLO, text, n, &send, why, sizeof why))
+    if (!rc && g->mpi->send(g->members[rank].link, TAG_HELLO, bytes, n, &send, why, sizeof why))
         rc = fail(err, ERR_IO, "rank %zu: %s", rank, why);
     while (!rc && !g->mpi->is_sent(send))
         (void)poll_ranks(g);
-    free(text);
+    free(bytes);
     return rc;
 }
 

@@ -255,7 +255,6 @@ struct ampi_query {
     const struct ampi_job *job;
     struct ampi_scratch *s;
     const float *row;
-    struct work *work;
     size_t n_views;
     double slack; /* largest rounding error of a difference of two projections */
 };

@@ -30,8 +30,8 @@ static void nearest_clusters(struct ampi_query *q)
     struct topk nearest = topk_begin(q->job->nprobe, s->probe_distances, s->probes);
     topk_offer(&nearest, kernels, s->list_distances, NULL, 0, p->n, s->positions);
     topk_sort(&nearest);
-    q->work->distances += (double)p->n;
-    q->work->bytes_read += (double)(p->n * a->base.env.dim * sizeof(float));
+    q->s->work.distances += (double)p->n;
+    q->s->work.bytes_read += (double)(p->n * a->base.env.dim * sizeof(float));
     /* Centroids whose distance is NaN are not found; the first clusters replace them. */
     for (size_t i = nearest.n; i < q->job->nprobe; i++)
         s->probes[i] = i;
@@ -54,8 +54,8 @@ static const float *project(const struct ampi_query *q, size_t cluster, float *o
     float *out = c->axes ? own : q->s->projections;
     if (c->axes || !*shared_known) {
         ampi_project(a, q->row, ampi_axes(a, c), out);
-        q->work->distances += (double)a->fans;
-        q->work->bytes_read += (double)(a->fans * a->base.env.dim * sizeof(float));
+        q->s->work.distances += (double)a->fans;
+        q->s->work.bytes_read += (double)(a->fans * a->base.env.dim * sizeof(float));
     }
     *shared_known = *shared_known || !c->axes;
     return out;
@@ -141,7 +141,7 @@ static size_t keep_new(const struct ampi_query *q, uint32_t *slots, size_t n)
         if (id != INDEX_NO_ID && index_filter_allows(q->job->filter, id))
             slots[kept++] = slot;
     }
-    q->work->scanned += (double)met;
+    q->s->work.scanned += (double)met;
     return kept;
 }
 
@@ -157,7 +157,7 @@ size_t ampi_measure(const struct ampi_query *q, uint32_t *slots, size_t n, float
             prefetch_row(a, slots[i + ROWS_AHEAD]);
         distances[i] = env->kernels->l2sq_f32(q->row, ampi_row(a, slots[i]), env->dim);
     }
-    q->work->distances += (double)kept;
-    q->work->bytes_read += (double)(kept * env->dim * sizeof(float));
+    q->s->work.distances += (double)kept;
+    q->s->work.bytes_read += (double)(kept * env->dim * sizeof(float));
     return kept;
 }

@@ -127,8 +127,7 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
     for (size_t i = first; i < end; i++) {
         struct ampi_query q = { .job = job,
                                 .s = job->scratch[worker],
-                                .row = job->queries + i * job->a->base.env.dim,
-                                .work = &job->scratch[worker]->work };
+                                .row = job->queries + i * job->a->base.env.dim };
         struct topk nearest =
             topk_begin(job->k, job->distances + i * job->k, job->ids + i * job->k);
         search_one(&q, &nearest);

@@ -13,13 +13,6 @@ struct recovering {
     struct error why;                /* the first that could not be */
 };
 
-static int restart(struct sharded *s, size_t rank)
-{
-    const int rc = s->group->ops->start(s->group, rank, 1, s->base.env.dir, s->base.env.error);
-    s->is_up[rank] = rc == OK;
-    return rc;
-}
-
 /* ---- one copy */
 
 static int apply(struct sharded *s, size_t shard, size_t rank, struct wire_reader *records,
@@ -179,7 +172,11 @@ int sharded_recover(struct sharded *s)
     for (size_t rank = 1; rank < (size_t)s->params.ranks; rank++) {
         if (s->group->ops->is_lost(s->group, rank)) /* it may not have been asked since */
             sharded_lose_rank(s, rank);
-        const int started = s->is_up[rank] ? OK : restart(s, rank);
+        if (s->is_up[rank])
+            continue;
+        const int started =
+            s->group->ops->start(s->group, rank, 1, s->base.env.dir, s->base.env.error);
+        s->is_up[rank] = started == OK;
         rc = rc ? rc : started;
     }
     for (size_t i = 0; i < s->n_shards; i++) {

@@ -177,7 +177,8 @@ static int save(struct server *s, struct shard_copy *c, struct wire_reader *r)
 /* A reply of this many bytes ends with the record that reached it. */
 enum { REPLY_BYTES = 16 << 20 };
 
-static int take_rows(struct shard_copy *c, struct wire_reader *r, struct wire *reply)
+static int take_rows(struct server *s, struct shard_copy *c, struct wire_reader *r,
+                     struct wire *reply)
 {
     struct picked_rows rows = { 0 };
     const size_t n_buckets = (size_t)wire_take(r), fit = REPLY_BYTES / (copy_row_bytes(c) + 16);
@@ -185,7 +186,7 @@ static int take_rows(struct shard_copy *c, struct wire_reader *r, struct wire *r
     const size_t most = (size_t)wire_take(r);
     uint64_t after = wire_take(r);
     const int rc = r->failed
-                       ? fail(c->env.error, ERR_CORRUPT, "sharded: a request for rows is damaged")
+                       ? server_damaged(s)
                        : copy_read_rows(c, want, n_buckets, most < fit ? most : fit, &after, &rows);
     if (rc == OK) {
         wire_put(reply, after);
@@ -223,7 +224,8 @@ static int put_record(void *to, const struct log_record *r)
     return records->wire.failed ? copy_no_memory(records->copy, r->n) : OK;
 }
 
-static int take_records(struct shard_copy *c, struct wire_reader *r, struct wire *reply)
+static int take_records(struct server *s, struct shard_copy *c, struct wire_reader *r,
+                        struct wire *reply)
 {
     const uint64_t after = wire_take(r), lsn = wire_take(r);
     struct records records = { .copy = c,
@@ -231,9 +233,7 @@ static int take_records(struct shard_copy *c, struct wire_reader *r, struct wire
                                .whole = after < c->log.base || after == 0,
                                .wire = { .mem = c->env.mem },
                                .last = lsn };
-    int rc = r->failed
-                 ? fail(c->env.error, ERR_CORRUPT, "sharded: a request for records is damaged")
-                 : copy_flush(c);
+    int rc = r->failed ? server_damaged(s) : copy_flush(c);
     if (rc == OK)
         rc = log_read(&c->log, lsn, put_record, &records);
     const bool end = rc == OK;
@@ -248,17 +248,14 @@ static int take_records(struct shard_copy *c, struct wire_reader *r, struct wire
     return rc;
 }
 
-static int apply(struct shard_copy *c, struct wire_reader *r, struct wire *reply)
+static int apply(struct server *s, struct shard_copy *c, struct wire_reader *r)
 {
     const uint64_t n = wire_take(r);
     int rc = OK;
     for (uint64_t i = 0; rc == OK && i < n; i++) {
         struct log_record record;
-        rc = log_take(r, &record, copy_row_bytes(c))
-                 ? copy_apply(c, &record)
-                 : fail(c->env.error, ERR_CORRUPT, "sharded: a record from a replica is damaged");
+        rc = log_take(r, &record, copy_row_bytes(c)) ? copy_apply(c, &record) : server_damaged(s);
     }
-    wire_put(reply, c->sequence);
     return rc;
 }
 
@@ -337,9 +334,9 @@ static int execute(struct server *s, struct wire_reader *r, struct wire *reply)
         case REQUEST_FLUSH: return copy_flush(c);
         case REQUEST_MAINTAIN: return maintain(s, c, r, reply);
         case REQUEST_CHECKPOINT: return copy_checkpoint(c);
-        case REQUEST_ROWS: return take_rows(c, r, reply);
-        case REQUEST_RECORDS: return take_records(c, r, reply);
-        case REQUEST_APPLY: return apply(c, r, reply);
+        case REQUEST_ROWS: return take_rows(s, c, r, reply);
+        case REQUEST_RECORDS: return take_records(s, c, r, reply);
+        case REQUEST_APPLY: return apply(s, c, r);
         case REQUEST_SAVE: return save(s, c, r);
         case REQUEST_REPORT: return report(c, r, reply);
         case REQUEST_CHECK: return check(c, reply);

@@ -31,7 +31,7 @@ enum request_kind {
     REQUEST_ROWS,    /* n_buckets, bits, most, after -> last, n, ids, buckets, rows */
     REQUEST_RECORDS, /* after operation, lsn -> whether all since the base, last lsn or UINT64_MAX,
                            n, records */
-    REQUEST_APPLY,   /* n, records -> sequence */
+    REQUEST_APPLY,   /* n, records */
     REQUEST_SAVE,    /* folder */
     REQUEST_REPORT,  /* n_buckets -> rows, memory, rows of each bucket */
     REQUEST_CHECK,   /* -> digest, n, ids, buckets */

@@ -252,11 +252,13 @@ int copy_do(struct shard_copy *c, const struct log_record *r, bool logs, bool in
 
 /* ---- 3. asking */
 
-static int take_knobs(struct shard_copy *c, const char *of_knobs)
+/* What a search needs first: no rows that have left, and its knobs. */
+static int prepare_search(struct shard_copy *c, const char *of_knobs)
 {
-    if (strcmp(of_knobs, c->of_knobs) == 0)
-        return OK;
-    const int rc = copy_options(c->ops->knobs, c->knobs, of_knobs, c->ops->name, c->env.error);
+    int rc = copy_flush(c);
+    if (rc != OK || strcmp(of_knobs, c->of_knobs) == 0)
+        return rc;
+    rc = copy_options(c->ops->knobs, c->knobs, of_knobs, c->ops->name, c->env.error);
     if (rc == OK)
         (void)snprintf(c->of_knobs, sizeof c->of_knobs, "%s", of_knobs);
     else
@@ -267,9 +269,7 @@ static int take_knobs(struct shard_copy *c, const char *of_knobs)
 int copy_search(struct shard_copy *c, const char *of_knobs, struct search_request request,
                 struct search_result *result)
 {
-    int rc = copy_flush(c);
-    if (rc == OK)
-        rc = take_knobs(c, of_knobs);
+    const int rc = prepare_search(c, of_knobs);
     request.knobs = c->ops->knobs ? c->knobs : NULL;
     return rc == OK ? c->ops->search(c->index, &request, result) : rc;
 }
@@ -280,9 +280,7 @@ int copy_range(struct shard_copy *c, const char *of_knobs, struct range_request 
     if (!c->ops->range)
         return fail(c->env.error, ERR_UNSUPPORTED, "sharded: method \"%s\" has no range search",
                     c->ops->name);
-    int rc = copy_flush(c);
-    if (rc == OK)
-        rc = take_knobs(c, of_knobs);
+    const int rc = prepare_search(c, of_knobs);
     request.knobs = c->ops->knobs ? c->knobs : NULL;
     return rc == OK ? c->ops->range(c->index, &request, result) : rc;
 }

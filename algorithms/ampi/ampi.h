@@ -238,39 +238,6 @@ double ampi_drift_norm(const struct ampi *, size_t cluster); /* |centroid - orig
 struct ampi_scratch *ampi_scratch_take(struct ampi *, size_t probes, size_t views);
 extern const struct scratch_kind ampi_scratch_kind; /* of the pool ampi->scratch */
 
-/* A search over a request's queries, shared by its threads. */
-struct ampi_job {
-    struct ampi *a;
-    const float *queries;
-    const struct id_filter *filter;
-    size_t nprobe, fan_probes, window;
-    struct ampi_scratch **scratch; /* one per thread */
-    size_t k;
-    uint64_t *ids;
-    float *distances;
-};
-
-/* probe.c. */
-struct ampi_query {
-    const struct ampi_job *job;
-    struct ampi_scratch *s;
-    const float *row;
-    size_t n_views;
-    double slack; /* largest rounding error of a difference of two projections */
-};
-
-/* Adds the cones to search to s->views. Cones with at most `whole` vectors may get no projections,
-   if all cones of their cluster are searched. */
-void ampi_probe(struct ampi_query *, size_t whole);
-void ampi_rank(const struct ampi_query *, struct ampi_view *);
-/* A vector whose projection differs by more than this from the query's has a computed distance
-   above `distance_sq`. */
-double ampi_reach(const struct ampi_query *, double distance_sq);
-/* Computes the distances of those of n slots, n <= AMPI_GATHER, that may be answers and were not
-   read before; keeps these in `slots`, and returns their number. */
-enum { AMPI_GATHER = 256 };
-size_t ampi_measure(const struct ampi_query *, uint32_t *slots, size_t n, float *distances);
-
 /* The operations. */
 int ampi_train(struct index *, struct vectors sample);
 int ampi_train_if_due(struct ampi *, const float *rows, size_t n);

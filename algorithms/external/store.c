@@ -1,5 +1,5 @@
-/* store.c - creating an index: the client started, then asked to create one, or to load one from its own file,
- * which is verified by baseline_file.h; saving. */
+/* store.c - creating an index: the client started, then asked to create one, or to load one from
+ * its own file, which is verified by baseline_file.h; saving. */
 #include "algorithms/external/external.h"
 
 #include <inttypes.h>

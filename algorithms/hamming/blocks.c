@@ -7,8 +7,8 @@
 #include "src/core/mem.h"
 
 #define NONE UINT32_MAX
-/* Less than the size from which malloc() maps separately. The first slabs are smaller: those of a small index
-   are little memory. */
+/* Less than the size from which malloc() maps separately. The first slabs are smaller: those of a
+   small index are little memory. */
 #define SLAB_BYTES     (((size_t)BLOCK_UNIT << BLOCK_SLAB_SHIFT) - 1024)
 #define SLAB_BYTES_MIN ((size_t)1 << 10)
 

@@ -1,5 +1,5 @@
-/* blocks.h - blocks of entries for arrays that grow and shrink (buckets of mih, nodes of hwtree): little spare
- * capacity per block, and all freed memory is given back.
+/* blocks.h - blocks of entries for arrays that grow and shrink (buckets of mih, nodes of hwtree):
+ * little spare capacity per block, and all freed memory is given back.
  *
  * Blocks of one size are in slabs; a slab with no block in use is freed. When most arrays outgrow
  * a size, the remaining ones would each keep a slab alive: hamming_blocks_compact() moves them

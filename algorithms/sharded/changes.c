@@ -1,5 +1,5 @@
-/* changes.c - what all replicas of shards are asked: their requests, how the changes of a call are divided
- * among them, and how they are taken back. */
+/* changes.c - what all replicas of shards are asked: their requests, how the changes of a call are
+ * divided among them, and how they are taken back. */
 #include <string.h>
 
 #include "algorithms/sharded/sharded.h"

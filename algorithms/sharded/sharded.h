@@ -161,8 +161,8 @@ int placement_floats(struct sharded *, struct vectors, const float **rows, float
 int placement_add(struct sharded *, uint32_t shard, const float *centroid, uint64_t start,
                   uint32_t *bucket);
 void placement_set_centroid(struct sharded *, uint32_t bucket, const float *centroid);
-/* A set of n buckets, a bit each, which is empty. The caller frees it. NULL: out of memory, which is
-   recorded. */
+/* A set of n buckets, a bit each, which is empty. The caller frees it. NULL: out of memory, which
+   is recorded. */
 uint64_t *placement_bits(struct sharded *, size_t n);
 
 static inline void placement_bit_set(uint64_t *bits, size_t bucket)
@@ -194,15 +194,15 @@ struct shard_call {
     bool done;                         /* some replica did it, */
     bool failed;                       /* and some replica that is up did not */
 };
-/* All replicas that answer must succeed, or the first failure is returned; so is ERR_IO if none of a shard
-   is up. Of TRAIN and RELABEL, which are not taken back, one replica must succeed; those that fail are
-   not up any more. */
+/* All replicas that answer must succeed, or the first failure is returned; so is ERR_IO if none of
+   a shard is up. Of TRAIN and RELABEL, which are not taken back, one replica must succeed; those
+   that fail are not up any more. */
 int sharded_tell(struct sharded *, enum request_kind, struct shard_call *, size_t n);
 /* Asks one shard: TRAIN or RELABEL, a record without a sequence. */
 int sharded_tell_record(struct sharded *, enum request_kind, size_t shard, struct log_record);
 
-/* The insertions or deletions of a call, by the shards that they concern. UNMARK and DISCARD may be repeated:
-   what they could not do is done before the next operation, or when a lost rank is back. */
+/* The insertions or deletions of a call, by the shards that they concern. UNMARK and DISCARD may be
+   repeated: what they could not do is done before the next operation, or once a rank is back. */
 struct changes {
     struct changes *next;   /* in s->undo */
     enum request_kind redo; /* what has yet to be asked of the shards: UNMARK or DISCARD */
@@ -215,8 +215,8 @@ struct changes {
     struct mem_group arrays; /* those above */
 };
 
-/* Copies the rows of a call. v.rows = NULL: ids alone. in_file: where the rows are in a file; NULL: in none.
-   NULL: out of memory, which is recorded. The caller calls changes_free(). */
+/* Copies the rows of a call. v.rows = NULL: ids alone. in_file: where the rows are in a file; NULL:
+   in none. NULL: out of memory, which is recorded. The caller calls changes_free(). */
 struct changes *changes_by_shard(struct sharded *, struct vectors, const uint64_t *ids,
                                  const uint32_t *buckets, const struct row_request *in_file);
 /* The same ids for every shard, or for one of them; SIZE_MAX: every one. */
@@ -227,8 +227,8 @@ int changes_tell(struct sharded *, enum request_kind, struct changes *);
 /* Asks for the opposite: of MARK, UNMARK; of INSERT, DISCARD. Frees the changes, or keeps them for
    sharded_finish_pending(). */
 void changes_take_back(struct sharded *, struct changes *, enum request_kind redo);
-/* After MARK in all shards, when a deletion is done for good: FLUSH. What no copy of a shard has logged is
-   kept for sharded_finish_pending(); the rest is freed. */
+/* After MARK in all shards, when a deletion is done for good: FLUSH. What no copy of a shard has
+   logged is kept for sharded_finish_pending(); the rest is freed. */
 void changes_finish(struct sharded *, struct changes *);
 
 int sharded_train(struct index *, struct vectors sample);

@@ -1,6 +1,6 @@
-/* internal.h - what the files of src/cluster share: the library for MPI, the first messages between ranks of an index,
- * waiting for messages without a call that blocks (MPI has none that sleeps), and which ranks have been silent
- * for too long. */
+/* internal.h - what the files of src/cluster share: the library for MPI, the first messages between
+ * ranks of an index, waiting for messages without a call that blocks (MPI has none that sleeps),
+ * and which ranks have been silent for too long. */
 #ifndef DRIFTLINE_CLUSTER_INTERNAL_H
 #define DRIFTLINE_CLUSTER_INTERNAL_H
 
@@ -14,7 +14,8 @@
 #include "src/cluster/mpi/library.h"
 #include "src/core/error.h"
 
-/* load.c: the library's table, which stays loaded. NULL: ERR_UNSUPPORTED, in a sentence that begins with `who`. */
+/* load.c: the library's table, which stays loaded. NULL: ERR_UNSUPPORTED, in a sentence that begins
+   with `who`. */
 const struct mpi_library *cluster_load(const char *who, struct error *);
 
 /* What ranks.c and serve.c say to each other. */

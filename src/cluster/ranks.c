@@ -248,8 +248,8 @@ static void *start_in_thread(void *of)
     return NULL;
 }
 
-/* Runs the function in a thread, for at most so long. ETIMEDOUT: the thread runs still, with what it was given;
-   another number: it was not started. */
+/* Runs the function in a thread, for at most so long. ETIMEDOUT: the thread runs still, with what
+   it was given; another number: it was not started. */
 static int run_within(double seconds, void *(*run)(void *), void *of)
 {
     struct timespec until;

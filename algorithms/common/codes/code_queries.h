@@ -1,7 +1,7 @@
 /* code_queries.h - range and nearest-neighbour search of methods over codes.
  *
- * A method answers a small group of queries (struct code_ops). This module divides a request into groups,
- * distributes them over threads, collects the answers and delivers them.
+ * A method answers a small group of queries (struct code_ops). This module divides a request into
+ * groups, distributes them over threads, collects the answers and delivers them.
  *
  *     static const struct code_ops ops = { .answer = mih_answer };
  *     static int mih_range(...)  { return code_range(index, request, result, &ops); }
@@ -94,9 +94,9 @@ static inline const uint64_t *code_query(const struct code_group *g, size_t quer
 struct code_device;
 
 struct code_ops {
-    /* A range search: adds to answers[query] all stored codes within the radius of the query that the
-       filter allows, each id once, in any order. Else: offers to nearest[query] at least its k nearest;
-       what is in answers[query] is of no account. */
+    /* A range search: adds to answers[query] all stored codes within the radius of the query that
+       the filter allows, each id once, in any order. Else: offers to nearest[query] at least its k
+       nearest; what is in answers[query] is of no account. */
     int (*answer)(const struct index *, struct code_group *);
     /* The device of an index, or NULL; may be NULL itself. It takes no request with a filter. */
     struct code_device *(*device)(const struct index *);

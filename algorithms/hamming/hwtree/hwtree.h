@@ -69,7 +69,7 @@ uint64_t hwtree_name(uint64_t code, unsigned level);
 /* node.c: nodes, and children of inner nodes. */
 
 extern const struct block_kind hwtree_block_kind;
-/* Returns an empty block of at least this many pairs, contents undefined; HW_NONE: out of memory. */
+/* Returns an empty block of at least this many pairs; HW_NONE: out of memory. */
 uint32_t hwtree_block_new(struct blocks *, size_t pairs);
 void hwtree_block_free(struct blocks *, uint32_t ref);
 /* Makes an inner node with space for that many children; HW_NONE: out of memory. */

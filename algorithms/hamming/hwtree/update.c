@@ -208,7 +208,8 @@ static void drop(struct hwtree *t, uint32_t row)
         hwtree_leaf_shrink(&t->blocks, p.at[p.leaf]);
 }
 
-/* The node that refers to a block is found by its name: that of one of its codes, or children, at its level. */
+/* The node that refers to a block is found by its name: that of one of its codes, or children, at
+   its level. */
 static void block_moved(void *owner, uint32_t from, uint32_t to)
 {
     struct hwtree *t = owner;

@@ -13,8 +13,8 @@
 /* Spare lines as a share of those in use, so that growing is rare and memory is not doubled. */
 #define SPARE_SHARE 64
 #define SPARE_LEAST 64
-/* A table is laid out again when 1 / UNTIDY_SHARE of its lines, and at least UNTIDY_LEAST, are loose (a walk
-   waits for each of them in a chain, and streams the others), or as many are free. */
+/* A table is laid out again when 1 / UNTIDY_SHARE of its lines, and at least UNTIDY_LEAST, are
+   loose (a walk waits for each of them in a chain, and streams the others), or as many are free. */
 #define UNTIDY_SHARE 4
 #define UNTIDY_LEAST 1024U
 

@@ -50,9 +50,9 @@ static inline int copy_no_memory(const struct shard_copy *c, size_t rows)
 
 /* 1. Making. */
 
-/* A copy without an index and a log, for one of the functions below; to be destroyed also on failure.
-   The env is that of the whole index; its dir is not used. of_params: "clusters=64,soft_k=2"; the folder is
-   made if it is new. ERR_NO_MEMORY, ERR_CONFIG. */
+/* A copy without an index and a log, for one of the functions below; to be destroyed also on
+   failure. The env is that of the whole index; its dir is not used. of_params:
+   "clusters=64,soft_k=2"; the folder is made if it is new. ERR_NO_MEMORY, ERR_CONFIG. */
 int copy_new(struct shard_copy **, const struct index_env *, const struct index_ops *,
              const char *of_params, const char *folder);
 /* Replaces what is in the folder by an empty copy, which can be recovered once its log's base ends. */
@@ -110,16 +110,16 @@ void copy_picked_free(struct picked_rows *);
 /* Adds row i of `rows`. */
 void copy_picked_add(struct picked_rows *, uint64_t id, uint32_t bucket, const void *rows,
                      size_t i);
-/* Adds the rows of a record of the log that are live with want[bucket] (bits of n_buckets; NULL: every
-   one). */
+/* Adds the rows of a record of the log that are live with want[bucket] (bits of n_buckets; NULL:
+   every one). */
 void copy_pick_live(const struct shard_copy *, const struct log_record *, const uint64_t *want,
                     size_t n_buckets, struct picked_rows *);
-/* Such rows of the records after `*after`, in their order; stops at the end of a record once there are
-   `most`. *after: the last record that was read; UINT64_MAX: the end. The caller calls
+/* Such rows of the records after `*after`, in their order; stops at the end of a record once there
+   are `most`. *after: the last record that was read; UINT64_MAX: the end. The caller calls
    copy_picked_free() in any case. */
 int copy_read_rows(struct shard_copy *, const uint64_t *want, size_t n_buckets, size_t most,
                    uint64_t *after, struct picked_rows *out);
-/* copy_do() of a record of another copy, which is logged. Rows that are there already are left out. */
+/* copy_do() of a record of another copy, which is logged. Rows that are there are left out. */
 int copy_apply(struct shard_copy *, const struct log_record *);
 
 /* 5. Storing */

@@ -1,5 +1,5 @@
-/* test_blocks.c - the blocks of mih's buckets and of hwtree's nodes: none overlap or are left, also where they are
- * moved together. */
+/* test_blocks.c - the blocks of mih's buckets and of hwtree's nodes: none overlap or are left, also
+ * where they are moved together. */
 #include "algorithms/hamming/blocks.h"
 #include "algorithms/hamming/hwtree/hwtree.h"
 #include "tests/support/testing.h"

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "src/core/mem.h"
+#include "src/core/path_print.h"
 #include "src/core/rng.h"
 
 /* ---- 1. making */
@@ -31,18 +32,12 @@ int copy_options(const struct param *table, void *out, const char *text, const c
     return rc;
 }
 
-static char *join(struct mem *mem, const char *folder, const char *name)
-{
-    char path[PATH_MAX];
-    const int n = snprintf(path, sizeof path, "%s/%s", folder, name);
-    return n < 0 || n >= PATH_MAX ? NULL : mem_strdup(mem, path);
-}
-
 int copy_new(struct shard_copy **out, const struct index_env *env, const struct index_ops *ops,
              const char *of_params, const char *folder)
 {
     struct mem *mem = env->mem;
     struct error *error = env->error;
+    char path[PATH_MAX];
     struct shard_copy *c = *out = mem_zalloc(mem, sizeof *c);
     if (!c)
         return fail(error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
@@ -53,7 +48,9 @@ int copy_new(struct shard_copy **out, const struct index_env *env, const struct 
     c->params = mem_zalloc(mem, ops->params_bytes + 1);
     c->knobs = mem_zalloc(mem, ops->knobs_bytes + 1);
     c->folder = mem_strdup(mem, folder);
-    c->env.dir = c->index_folder = join(mem, folder, "index");
+    if (path_print(path, error, "%s/index", folder))
+        return ERR_ARGUMENT;
+    c->env.dir = c->index_folder = mem_strdup(mem, path);
     if (!c->params || !c->knobs || !c->folder || !c->index_folder)
         return fail(error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
     const int rc = copy_options(ops->params, c->params, of_params, ops->name, error);

@@ -7,9 +7,7 @@
 #include "src/core/mem.h"
 
 #define NONE UINT32_MAX
-/* Less than the size from which malloc() maps separately. The first slabs are smaller: those of a
-   small index are little memory. */
-#define SLAB_BYTES     (((size_t)BLOCK_UNIT << BLOCK_SLAB_SHIFT) - 1024)
+/* The first slabs are smaller than the others: those of a small index are little memory. */
 #define SLAB_BYTES_MIN ((size_t)1 << 10)
 
 void hamming_blocks_init(struct blocks *b, struct mem *mem, const struct block_kind *kind)
@@ -33,15 +31,18 @@ static size_t block_bytes(const struct blocks *b, size_t capacity)
     return (bytes + BLOCK_UNIT - 1) / BLOCK_UNIT * BLOCK_UNIT;
 }
 
-/* The rest of a unit is wasted for smaller blocks. */
+/* Blocks have at least BLOCK_BYTES_MIN. */
 static size_t class_of(const struct blocks *b, size_t n)
 {
     const struct block_kind *k = b->kind;
     size_t c = 0;
     while (c < BLOCK_CLASSES &&
-           (k->capacities[c] < n || k->head_bytes + k->capacities[c] * k->entry_bytes < BLOCK_UNIT))
+           (k->capacities[c] < n ||
+            k->head_bytes + k->capacities[c] * k->entry_bytes < BLOCK_BYTES_MIN))
         c++;
-    return c < BLOCK_CLASSES && block_bytes(b, k->capacities[c]) <= SLAB_BYTES ? c : BLOCK_CLASSES;
+    return c < BLOCK_CLASSES && block_bytes(b, k->capacities[c]) <= BLOCK_SLAB_BYTES
+               ? c
+               : BLOCK_CLASSES;
 }
 
 uint32_t hamming_blocks_capacity_for(const struct blocks *b, size_t n)
@@ -82,9 +83,9 @@ static size_t slab_bytes(const struct blocks *b, const struct slab *s)
 static bool slab_new(struct blocks *b, struct block_class *class, uint32_t capacity)
 {
     const bool alone = class == &b->classes[BLOCK_CLASSES];
-    const size_t each = block_bytes(b, capacity);
+    const size_t each = block_bytes(b, capacity), slab = BLOCK_SLAB_BYTES;
     size_t most = b->bytes / 8;
-    most = most < SLAB_BYTES_MIN ? SLAB_BYTES_MIN : most > SLAB_BYTES ? SLAB_BYTES : most;
+    most = most < SLAB_BYTES_MIN ? SLAB_BYTES_MIN : most > slab ? slab : most;
     const size_t total = alone || most < each ? 1 : most / each;
     uint32_t number = b->free_slab;
     if (number == NONE) {

@@ -17,8 +17,11 @@ struct mem;
 struct error;
 
 #define BLOCK_CLASSES    24
-#define BLOCK_UNIT       16U /* bytes; blocks begin at multiples of it */
+#define BLOCK_UNIT       8U  /* bytes; blocks begin at multiples of it */
+#define BLOCK_BYTES_MIN  16U /* of a block */
 #define BLOCK_SLAB_SHIFT 13U /* log2 of the most units in a slab */
+/* Less than the size from which malloc() maps separately. */
+#define BLOCK_SLAB_BYTES ((BLOCK_UNIT << BLOCK_SLAB_SHIFT) - 1024)
 
 /* What the blocks of an owner are. */
 struct block_kind {

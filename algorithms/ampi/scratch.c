@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "algorithms/ampi/ampi.h"
-#include "src/core/mem.h"
 
 static void close_scratch(struct mem *mem, void *scratch)
 {

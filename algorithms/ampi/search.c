@@ -12,7 +12,6 @@
 #include "algorithms/ampi/ampi.h"
 #include "algorithms/common/rows/work.h"
 #include "kernels/kernels.h"
-#include "src/core/mem.h"
 #include "src/core/parallel.h"
 
 enum { THREADS_MAX = 256, FIRST_WINDOW = 8, GATHER = 256 };

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "algorithms/sharded/sharded.h"
-#include "src/core/mem.h"
 
 /* ---- requests to replicas */
 

@@ -4,7 +4,6 @@
 
 #include "algorithms/sharded/sharded.h"
 #include "kernels/kernels.h"
-#include "src/core/mem.h"
 #include "src/core/order.h"
 
 /* Rows that train a new shard; rows for each part of a bucket that decide how it is divided. */

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "src/core/mem.h"
 #include "src/core/path_print.h"
 #include "src/core/rng.h"
 

@@ -7,7 +7,6 @@
 
 #include "algorithms/common/durable/store_file.h"
 #include "algorithms/sharded/copy/copy.h"
-#include "src/core/mem.h"
 #include "src/core/path_print.h"
 
 #define SAVED   "sharded.shard"

@@ -26,7 +26,6 @@
 #include "algorithms/common/clustering/kmeans.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/durable/logged.h"
-#include "algorithms/common/rows/range_hits.h"
 #include "src/core/idmap.h"
 #include "src/core/index.h"
 #include "src/core/mem.h"
@@ -104,18 +103,18 @@ struct ampi_view {
 struct ampi_scratch {
     struct scratch_item item;
     struct work work; /* of one thread, in cache lines that no other thread writes to */
-    uint32_t *stamp;  /* per slot: epoch of the last query that read it */
+    struct ampi_space {
+        size_t slots, clusters, probes, views;
+    } space;         /* of the arrays */
+    uint32_t *stamp; /* per slot: epoch of the last query that read it */
     uint32_t epoch;
-    size_t stamps_capacity;
     float *list_distances, *probe_distances; /* one per cluster */
     uint64_t *probes;
     uint32_t *positions;
-    size_t clusters_capacity;
     float *projections; /* F on the shared axes, then F per probed cluster */
     struct ampi_view *views;
-    uint32_t *ranks; /* F per view */
-    size_t probes_capacity, views_capacity;
-    struct range_hits hits; /* answers of a range search */
+    uint32_t *ranks;         /* F per view */
+    struct mem_group arrays; /* those above */
 };
 
 struct ampi_counters {
@@ -239,51 +238,12 @@ double ampi_drift_norm(const struct ampi *, size_t cluster); /* |centroid - orig
 struct ampi_scratch *ampi_scratch_take(struct ampi *, size_t probes, size_t views);
 extern const struct scratch_kind ampi_scratch_kind; /* of the pool ampi->scratch */
 
-/* One search or range search over a request's queries, shared by its threads. */
-struct ampi_job {
-    struct ampi *a;
-    const float *queries;
-    const struct id_filter *filter;
-    size_t nprobe, fan_probes, window;
-    struct ampi_scratch **scratch; /* one per thread */
-    /* search */
-    size_t k;
-    uint64_t *ids;
-    float *distances;
-    /* range search: query first_query + i leaves its answers in scratch[i] */
-    double radius;
-    size_t first_query;
-};
-
-/* probe.c. A query, shared by search and range search. */
-struct ampi_query {
-    const struct ampi_job *job;
-    struct ampi_scratch *s;
-    const float *row;
-    struct work *work;
-    size_t n_views;
-    double slack; /* largest rounding error of a difference of two projections */
-};
-
-/* Adds the cones to search to s->views. Cones with at most `whole` vectors may get no projections,
-   if all cones of their cluster are searched. */
-void ampi_probe(struct ampi_query *, size_t whole);
-void ampi_rank(const struct ampi_query *, struct ampi_view *);
-/* A vector whose projection differs by more than this from the query's has a computed distance
-   above `distance_sq`. */
-double ampi_reach(const struct ampi_query *, double distance_sq);
-/* Computes the distances of those of n slots, n <= AMPI_GATHER, that may be answers and were not
-   read before; keeps these in `slots`, and returns their number. */
-enum { AMPI_GATHER = 256 };
-size_t ampi_measure(const struct ampi_query *, uint32_t *slots, size_t n, float *distances);
-
 /* The operations. */
 int ampi_train(struct index *, struct vectors sample);
 int ampi_train_if_due(struct ampi *, const float *rows, size_t n);
 int ampi_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int ampi_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int ampi_search(struct index *, const struct search_request *, struct search_result *);
-int ampi_range(struct index *, const struct range_request *, struct range_result *);
 int ampi_maintain(struct index *, uint64_t budget, bool *more);
 int ampi_write(struct index *, struct store_writer *);
 int ampi_read(struct index *, struct store_reader *);

@@ -201,7 +201,6 @@ const struct index_ops ampi_ops = {
     LOGGED_OPERATIONS,
     .train = logged_train,
     .search = ampi_search,
-    .range = ampi_range,
     .maintain = ampi_maintain,
     .set_params = ampi_set_params,
     .stats = ampi_stats,

@@ -81,10 +81,7 @@ static void fill_cone(const struct ampi *a, struct building *b, struct ampi_cone
             b->entries[i] = (struct ampi_entry){ b->projections[members[i] * a->fans + axis],
                                                  b->slots[members[i]] };
         ampi_entries_sort(b->entries, n);
-        for (size_t i = 0; i < n; i++) {
-            cone->projections[axis * cone->capacity + i] = b->entries[i].projection;
-            cone->slots[axis * cone->capacity + i] = b->entries[i].slot;
-        }
+        ampi_cone_merge(cone, axis, b->entries, n);
     }
     cone->n = (uint32_t)n;
 }

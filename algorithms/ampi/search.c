@@ -1,29 +1,215 @@
 /* search.c - searches the nearest clusters and their best cones through a window around the query's
  * rank on each axis. Windows are widened until the gap beyond them exceeds the k-th distance, or
- * the window's limit is reached. */
+ * the window's limit is reached.
+ *
+ * For a unit axis a, |<x, a> - <q, a>| <= |x - q|. So a vector beyond a gap along any one axis is
+ * at least as far as the gap. This bound is certain; whether the searched cones contain the nearest
+ * neighbours is not. Rounding is included: a float sum of dim products is within gamma |x| |a| of
+ * the exact one, with gamma slightly above dim 2^-24, and the lengths of the axes are within the
+ * same of 1. */
 #include <math.h>
 
 #include "algorithms/ampi/ampi.h"
 #include "algorithms/common/rows/work.h"
 #include "kernels/kernels.h"
-#include "src/core/mem.h"
 #include "src/core/parallel.h"
 
-enum { THREADS_MAX = 256, FIRST_WINDOW = 8 };
+enum { THREADS_MAX = 256, FIRST_WINDOW = 8, GATHER = 256 };
+
+/* A search over a request's queries, shared by its threads. */
+struct job {
+    struct ampi *a;
+    const float *queries;
+    const struct id_filter *filter;
+    size_t nprobe, fan_probes, window;
+    struct ampi_scratch **scratch; /* one per thread */
+    size_t k;
+    uint64_t *ids;
+    float *distances;
+};
+
+struct query {
+    const struct job *job;
+    struct ampi_scratch *s;
+    const float *row;
+    size_t n_views;
+    double slack; /* largest rounding error of a difference of two projections */
+};
+
+/* ---- choosing clusters and cones, and bounds from projections */
+
+static double gamma_of(const struct ampi *a)
+{
+    return ((double)a->base.env.dim + 8) * 0x1p-23;
+}
+
+/* A vector whose projection differs by more than this from the query's has a computed distance
+   above `distance_sq`. */
+static double reach_of(const struct query *q, double distance_sq)
+{
+    return sqrt(distance_sq) * (1 + gamma_of(q->job->a)) + q->slack;
+}
+
+static void nearest_clusters(struct query *q)
+{
+    const struct ampi *a = q->job->a;
+    const struct ampi_partition *p = &a->part;
+    const struct kernels *kernels = a->base.env.kernels;
+    struct ampi_scratch *s = q->s;
+    kernels->l2sq_f32_1n(q->row, p->centroids, p->n, a->base.env.dim, s->list_distances);
+    struct topk nearest = topk_begin(q->job->nprobe, s->probe_distances, s->probes);
+    topk_offer(&nearest, kernels, s->list_distances, NULL, 0, p->n, s->positions);
+    topk_sort(&nearest);
+    q->s->work.distances += (double)p->n;
+    q->s->work.bytes_read += (double)(p->n * a->base.env.dim * sizeof(float));
+    /* Centroids whose distance is NaN are not found; the first clusters replace them. */
+    for (size_t i = nearest.n; i < q->job->nprobe; i++)
+        s->probes[i] = i;
+}
+
+static bool needs_projections(const struct ampi *a, size_t cluster, size_t whole)
+{
+    for (size_t f = 0; f < a->fans; f++)
+        if (ampi_cone(a, &a->part, cluster, f)->n > whole)
+            return true;
+    return false;
+}
+
+/* The query's projections on the cluster's axes; `own` has space for them. */
+static const float *project(const struct query *q, size_t cluster, float *own, bool *shared_known)
+{
+    const struct ampi *a = q->job->a;
+    const struct ampi_cluster *c = &a->part.cluster[cluster];
+    float *out = c->axes ? own : q->s->projections;
+    if (c->axes || !*shared_known) {
+        ampi_project(a, q->row, ampi_axes(a, c), out);
+        q->s->work.distances += (double)a->fans;
+        q->s->work.bytes_read += (double)(a->fans * a->base.env.dim * sizeof(float));
+    }
+    *shared_known = *shared_known || !c->axes;
+    return out;
+}
+
+static void add_view(struct query *q, size_t cluster, size_t fan, const float *projections)
+{
+    const struct ampi *a = q->job->a;
+    const struct ampi_cone *cone = ampi_cone(a, &a->part, cluster, fan);
+    if (cone->n == 0)
+        return;
+    q->s->views[q->n_views] = (struct ampi_view){ .cone = cone,
+                                                  .query = projections,
+                                                  .ranks = q->s->ranks + q->n_views * a->fans };
+    q->n_views++;
+}
+
+/* Adds the cones to search to s->views. Cones with at most `whole` vectors may get no projections,
+   if all cones of their cluster are searched. */
+static void probe(struct query *q, size_t whole)
+{
+    const struct ampi *a = q->job->a;
+    const struct index_env *env = &a->base.env;
+    struct ampi_scratch *s = q->s;
+    uint32_t fans[AMPI_FANS_MAX];
+    bool shared_known = false, all = q->job->fan_probes >= a->fans;
+    double length = sqrt((double)env->kernels->ip_f32(q->row, q->row, env->dim));
+    q->slack = gamma_of(a) * (a->longest + length);
+    q->n_views = 0;
+    if (++s->epoch == 0) {
+        for (size_t i = 0; i < s->space.slots; i++)
+            s->stamp[i] = 0;
+        s->epoch = 1;
+    }
+    nearest_clusters(q);
+    for (size_t p = 0; p < q->job->nprobe; p++) {
+        size_t cluster = (size_t)s->probes[p];
+        const float *projections = NULL;
+        if (!all || needs_projections(a, cluster, whole))
+            projections = project(q, cluster, s->projections + (p + 1) * a->fans, &shared_known);
+        if (!all)
+            ampi_choose_fans(a, projections, a->part.centre + cluster * a->fans, q->job->fan_probes,
+                             fans);
+        for (size_t f = 0; f < (all ? a->fans : q->job->fan_probes); f++)
+            add_view(q, cluster, all ? f : fans[f], projections);
+    }
+}
+
+static void find_ranks(const struct query *q, struct ampi_view *v)
+{
+    for (size_t f = 0; f < q->job->a->fans && !v->ranked; f++)
+        v->ranks[f] = (uint32_t)ampi_cone_rank(v->cone, f, (double)v->query[f]);
+    v->ranked = true;
+}
+
+/* Prefetch distances: in slots, for what is known of them; in rows, and bytes of each. */
+enum { SLOTS_AHEAD = 16, ROWS_AHEAD = 8, ROW_BYTES = 1024 };
+
+static void prefetch_row(const struct ampi *a, uint32_t slot)
+{
+    const char *row = (const char *)ampi_row(a, slot);
+    const size_t bytes = a->base.env.dim * sizeof(float);
+    for (size_t at = 0; at < bytes && at < ROW_BYTES; at += 64)
+        __builtin_prefetch(row + at);
+}
+
+/* Moves the slots that may be answers, and were not met before, to the front; returns their
+   number. */
+static size_t keep_new(const struct query *q, uint32_t *slots, size_t n)
+{
+    const struct ampi *a = q->job->a;
+    struct ampi_scratch *s = q->s;
+    size_t kept = 0, met = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t slot = slots[i];
+        if (i + SLOTS_AHEAD < n) {
+            __builtin_prefetch(&s->stamp[slots[i + SLOTS_AHEAD]], 1);
+            __builtin_prefetch(&a->slots.id[slots[i + SLOTS_AHEAD]]);
+        }
+        if (s->stamp[slot] == s->epoch)
+            continue;
+        s->stamp[slot] = s->epoch;
+        met++;
+        const uint64_t id = a->slots.id[slot];
+        if (id != INDEX_NO_ID && index_filter_allows(q->job->filter, id))
+            slots[kept++] = slot;
+    }
+    q->s->work.scanned += (double)met;
+    return kept;
+}
+
+/* Computes the distances of those of n slots, n <= GATHER, that may be answers and were not
+   read before; keeps these in `slots`, and returns their number. */
+static size_t measure(const struct query *q, uint32_t *slots, size_t n, float *distances)
+{
+    const struct ampi *a = q->job->a;
+    const struct index_env *env = &a->base.env;
+    const size_t kept = keep_new(q, slots, n);
+    for (size_t i = 0; i < kept && i < ROWS_AHEAD; i++)
+        prefetch_row(a, slots[i]);
+    for (size_t i = 0; i < kept; i++) {
+        if (i + ROWS_AHEAD < kept)
+            prefetch_row(a, slots[i + ROWS_AHEAD]);
+        distances[i] = env->kernels->l2sq_f32(q->row, ampi_row(a, slots[i]), env->dim);
+    }
+    q->s->work.distances += (double)kept;
+    q->s->work.bytes_read += (double)(kept * env->dim * sizeof(float));
+    return kept;
+}
+
+/* ---- searching */
 
 /* Slots whose distances are still to be computed. */
 struct gathered {
-    const struct ampi_query *q;
+    const struct query *q;
     struct topk *nearest;
     size_t n;
-    uint32_t slots[AMPI_GATHER];
+    uint32_t slots[GATHER];
 };
 
 static void flush(struct gathered *g)
 {
-    float distances[AMPI_GATHER];
+    float distances[GATHER];
     const struct ampi *a = g->q->job->a;
-    size_t n = ampi_measure(g->q, g->slots, g->n, distances);
+    size_t n = measure(g->q, g->slots, g->n, distances);
     for (size_t i = 0; i < n; i++)
         topk_push(g->nearest, distances[i], a->slots.id[g->slots[i]]);
     g->n = 0;
@@ -33,7 +219,7 @@ static void gather(struct gathered *g, const uint32_t *slots, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         g->slots[g->n++] = slots[i];
-        if (g->n == AMPI_GATHER)
+        if (g->n == GATHER)
             flush(g);
     }
 }
@@ -57,7 +243,7 @@ static void gather_view(struct gathered *g, struct ampi_view *v, size_t before, 
         v->closed = true;
         return;
     }
-    ampi_rank(g->q, v);
+    find_ranks(g->q, v);
     for (size_t f = 0; f < g->q->job->a->fans;
          f++) { /* windows are in different places of memory */
         const uint32_t *slots = c->slots + f * c->capacity;
@@ -74,7 +260,7 @@ static void gather_view(struct gathered *g, struct ampi_view *v, size_t before, 
 }
 
 /* Whether all vectors of the cone outside the windows are beyond `reach` along some axis. */
-static bool is_covered(const struct ampi_query *q, const struct ampi_view *v, size_t window,
+static bool is_covered(const struct query *q, const struct ampi_view *v, size_t window,
                        double reach)
 {
     const struct ampi_cone *c = v->cone;
@@ -89,13 +275,13 @@ static bool is_covered(const struct ampi_query *q, const struct ampi_view *v, si
     return false;
 }
 
-static void search_one(struct ampi_query *q, struct topk *nearest)
+static void search_one(struct query *q, struct topk *nearest)
 {
     const size_t cap = q->job->window;
     size_t before = 0, window = q->job->k > FIRST_WINDOW ? q->job->k : FIRST_WINDOW;
     struct gathered g = { .q = q, .nearest = nearest };
     size_t open = 1;
-    ampi_probe(q, window < cap ? window : cap);
+    probe(q, window < cap ? window : cap);
     for (bool last = false; !last && open > 0; before = window, window *= 2) {
         last = window >= cap;
         window = last ? cap : window;
@@ -103,7 +289,7 @@ static void search_one(struct ampi_query *q, struct topk *nearest)
             if (!q->s->views[i].closed)
                 gather_view(&g, &q->s->views[i], before, window);
         flush(&g);
-        double reach = ampi_reach(q, (double)topk_limit(nearest));
+        double reach = reach_of(q, (double)topk_limit(nearest));
         open = 0;
         for (size_t i = 0; i < q->n_views; i++) {
             struct ampi_view *v = &q->s->views[i];
@@ -114,7 +300,7 @@ static void search_one(struct ampi_query *q, struct topk *nearest)
 }
 
 /* Compares all vectors that were not compared yet: the clusters searched have fewer than k. */
-static void search_rest(struct ampi_query *q, struct topk *nearest)
+static void search_rest(struct query *q, struct topk *nearest)
 {
     struct gathered g = { .q = q, .nearest = nearest };
     for (uint32_t slot = 0; slot < q->job->a->slots.n; slot++)
@@ -124,12 +310,11 @@ static void search_rest(struct ampi_query *q, struct topk *nearest)
 
 static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
 {
-    const struct ampi_job *job = arg;
+    const struct job *job = arg;
     for (size_t i = first; i < end; i++) {
-        struct ampi_query q = { .job = job,
-                                .s = job->scratch[worker],
-                                .row = job->queries + i * job->a->base.env.dim,
-                                .work = &job->scratch[worker]->work };
+        struct query q = { .job = job,
+                           .s = job->scratch[worker],
+                           .row = job->queries + i * job->a->base.env.dim };
         struct topk nearest =
             topk_begin(job->k, job->distances + i * job->k, job->ids + i * job->k);
         search_one(&q, &nearest);
@@ -140,148 +325,41 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
     return OK;
 }
 
-/* ------------------------------------------------------------------------------- range */
-
-/* The cone's axis with the fewest vectors within reach. */
-static void narrowest(const struct ampi_query *q, const struct ampi_view *v, double reach,
-                      const uint32_t **slots, size_t *n)
-{
-    const struct ampi_cone *c = v->cone;
-    *slots = c->slots;
-    *n = c->n;
-    for (size_t f = 0; f < q->job->a->fans && isfinite(reach); f++) {
-        double at = (double)v->query[f];
-        size_t first = ampi_cone_rank(c, f, at - reach);
-        size_t end = ampi_cone_rank(c, f, nextafter(at + reach, INFINITY));
-        if (end - first < *n) {
-            *slots = c->slots + f * c->capacity + first;
-            *n = end - first;
-        }
-    }
-}
-
-static int range_view(const struct ampi_query *q, const struct ampi_view *v, double reach)
-{
-    const struct ampi *a = q->job->a;
-    const uint32_t *slots;
-    size_t n;
-    int rc = OK;
-    narrowest(q, v, reach, &slots, &n);
-    for (size_t first = 0; first < n && !rc; first += AMPI_GATHER) {
-        uint32_t piece[AMPI_GATHER];
-        float distances[AMPI_GATHER];
-        size_t count = n - first < AMPI_GATHER ? n - first : AMPI_GATHER;
-        for (size_t i = 0; i < count; i++)
-            piece[i] = slots[first + i];
-        count = ampi_measure(q, piece, count, distances);
-        for (size_t i = 0; i < count && !rc; i++)
-            if ((double)distances[i] <= q->job->radius)
-                rc = range_hits_add(&q->s->hits, &a->base.env, a->slots.id[piece[i]], distances[i]);
-    }
-    return rc;
-}
-
-static int range_chunk(void *arg, size_t first, size_t end, size_t worker)
-{
-    const struct ampi_job *job = arg;
-    int rc = OK;
-    (void)worker;
-    for (size_t i = first; i < end && !rc; i++) {
-        struct ampi_query q = { .job = job,
-                                .s = job->scratch[i],
-                                .row = job->queries + (job->first_query + i) * job->a->base.env.dim,
-                                .work = &job->scratch[i]->work };
-        q.s->hits.n = 0;
-        if (job->radius < 0)
-            continue;
-        ampi_probe(&q, 0);
-        double reach = ampi_reach(&q, job->radius);
-        for (size_t v = 0; v < q.n_views && !rc; v++)
-            rc = range_view(&q, &q.s->views[v], reach);
-    }
-    return rc;
-}
-
-/* --------------------------------------------------------------------------- operations */
-
 /* Takes a scratch for each thread; uses fewer threads if memory is short. */
-static int job_open(struct ampi_job *job, size_t *threads)
-{
-    struct ampi *a = job->a;
-    size_t pool = pool_threads(a->base.env.pool), wanted = *threads < pool ? *threads : pool;
-    size_t fans = job->fan_probes < a->fans ? job->fan_probes : a->fans;
-    wanted = wanted < 1 ? 1 : wanted < THREADS_MAX ? wanted : THREADS_MAX;
-    for (*threads = 0; *threads < wanted; ++*threads) {
-        job->scratch[*threads] = ampi_scratch_take(a, job->nprobe, job->nprobe * fans);
-        if (!job->scratch[*threads])
-            break;
-        job->scratch[*threads]->work = (struct work){ 0 };
-    }
-    if (*threads > 0)
-        return OK;
-    return fail(a->base.env.error, ERR_NO_MEMORY, "search: out of memory");
-}
-
-static void job_close(struct ampi_job *job, size_t threads, struct work *work)
-{
-    while (threads-- > 0) {
-        work_add(work, &job->scratch[threads]->work);
-        scratch_pool_give(&job->a->scratch, job->scratch[threads]);
-    }
-}
-
-/* scratch: the caller's, THREADS_MAX long. */
-static struct ampi_job job_for(struct ampi *a, struct vectors queries,
-                               const struct id_filter *filter, const void *knobs_given,
-                               struct ampi_scratch **scratch)
-{
-    const struct ampi_knobs *knobs = knobs_given;
-    size_t nprobe = (size_t)knobs->nprobe;
-    return (struct ampi_job){ .a = a,
-                              .queries = queries.rows,
-                              .filter = filter,
-                              .nprobe = nprobe < a->part.n ? nprobe : a->part.n,
-                              .fan_probes = (size_t)knobs->fan_probes,
-                              .window = (size_t)knobs->window,
-                              .scratch = scratch };
-}
-
 int ampi_search(struct index *index, const struct search_request *request,
                 struct search_result *result)
 {
+    struct ampi *a = ampi_of(index);
+    const struct ampi_knobs *knobs = request->knobs;
     struct ampi_scratch *scratch[THREADS_MAX];
-    struct ampi_job job =
-        job_for(ampi_of(index), request->queries, request->filter, request->knobs, scratch);
-    job.k = request->k;
-    job.ids = result->ids;
-    job.distances = result->distances;
-    size_t threads = request->threads < request->queries.n ? request->threads : request->queries.n;
-    int rc = job_open(&job, &threads);
-    if (rc)
-        return rc;
-    rc = parallel_for(index->env.pool, threads, request->queries.n, 1, search_chunk, &job);
-    job_close(&job, threads, &result->work);
-    return rc;
-}
-
-/* Gathers the answers of as many queries as threads, which the caller's thread then delivers. */
-int ampi_range(struct index *index, const struct range_request *request,
-               struct range_result *result)
-{
-    struct ampi_scratch *scratch[THREADS_MAX];
-    struct ampi_job job =
-        job_for(ampi_of(index), request->queries, request->filter, request->knobs, scratch);
-    job.radius = request->radius;
-    size_t threads = request->threads, n = request->queries.n;
-    int rc = job_open(&job, &threads);
-    if (rc)
-        return rc;
-    for (; !rc && job.first_query < n; job.first_query += threads) {
-        size_t count = n - job.first_query < threads ? n - job.first_query : threads;
-        rc = parallel_for(index->env.pool, threads, count, 1, range_chunk, &job);
-        for (size_t i = 0; !rc && i < count; i++)
-            rc = range_hits_deliver(&scratch[i]->hits, job.first_query + i, result);
+    const size_t nprobe = (size_t)knobs->nprobe, fan_probes = (size_t)knobs->fan_probes;
+    const size_t pool = pool_threads(a->base.env.pool), n = request->queries.n;
+    struct job job = { .a = a,
+                       .queries = request->queries.rows,
+                       .filter = request->filter,
+                       .nprobe = nprobe < a->part.n ? nprobe : a->part.n,
+                       .fan_probes = fan_probes,
+                       .window = (size_t)knobs->window,
+                       .scratch = scratch,
+                       .k = request->k,
+                       .ids = result->ids,
+                       .distances = result->distances };
+    const size_t views = job.nprobe * (fan_probes < a->fans ? fan_probes : a->fans);
+    size_t wanted = request->threads < n ? request->threads : n, threads = 0;
+    wanted = wanted < pool ? wanted : pool;
+    wanted = wanted < 1 ? 1 : wanted < THREADS_MAX ? wanted : THREADS_MAX;
+    for (; threads < wanted; threads++) {
+        scratch[threads] = ampi_scratch_take(a, job.nprobe, views);
+        if (!scratch[threads])
+            break;
+        scratch[threads]->work = (struct work){ 0 };
     }
-    job_close(&job, threads, &result->work);
+    if (threads == 0)
+        return fail(a->base.env.error, ERR_NO_MEMORY, "search: out of memory");
+    const int rc = parallel_for(index->env.pool, threads, n, 1, search_chunk, &job);
+    while (threads-- > 0) {
+        work_add(&result->work, &scratch[threads]->work);
+        scratch_pool_give(&a->scratch, scratch[threads]);
+    }
     return rc;
 }

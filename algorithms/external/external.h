@@ -1,7 +1,7 @@
 /* external.h - a method in a process of its own, the client: internal declarations.
  *
  * client.c starts and ends the process, call.c makes one call, operations.c inserts, removes and
- * searches, store.c saves and loads, index.c creates, method.c has the options and the table.
+ * searches, store.c creates, saves and loads, method.c has the options and the table.
  *
  * The client is not trusted. It can write any byte of the shared memory at any time, so each field
  * of an answer is read once, and then checked. The memory is sealed and cannot shrink. */
@@ -83,14 +83,12 @@ int external_remove(struct index *, const uint64_t *ids, size_t n, size_t *done)
 int external_search(struct index *, const struct search_request *, struct search_result *);
 int external_check(const struct index *, struct stat_sink *);
 
-/* index.c */
+/* store.c */
 
 /* Starts a client and lets it create an index, or load that of `path`. */
 int external_open(struct index **, const struct index_ops *, const struct index_env *,
                   const struct external_params *, const char *path);
 void external_destroy(struct index *);
-
-/* store.c */
 int external_save(struct index *, const char *dir);
 int external_load(struct index **, const struct index_ops *, const struct index_env *,
                   const char *dir);

@@ -55,25 +55,13 @@ static int scan_create(struct index **index, const struct index_ops *ops,
     return rc;
 }
 
-static int range_group(const struct index *index, struct code_group *group, unsigned radius,
-                       struct code_answers *answers)
+static int answer(const struct index *index, struct code_group *group)
 {
     const struct hamming_scan *s = (const struct hamming_scan *)index;
-    if (group->later) {
-        memset(group->later, true, group->n);
-        return OK;
-    }
-    return code_scan_range(&s->codes.rows, index->env.kernels, group, radius, answers);
-}
-
-static int nearest_group(const struct index *index, struct code_group *group, struct topk *nearest)
-{
-    const struct hamming_scan *s = (const struct hamming_scan *)index;
-    if (group->later) {
-        memset(group->later, true, group->n);
-        return OK;
-    }
-    return code_scan_nearest(&s->codes.rows, index->env.kernels, group, nearest);
+    if (!group->later)
+        return code_scan(&s->codes.rows, index->env.kernels, group);
+    memset(group->later, true, group->n);
+    return OK;
 }
 
 static struct code_device *device_of(const struct index *index)
@@ -81,9 +69,7 @@ static struct code_device *device_of(const struct index *index)
     return ((const struct hamming_scan *)index)->device;
 }
 
-static const struct code_ops queries = { .range = range_group,
-                                         .nearest = nearest_group,
-                                         .device = device_of };
+static const struct code_ops queries = { .answer = answer, .device = device_of };
 
 static const struct code_method method = { .logged = { .ops = &hamming_scan_ops,
                                                        .version = 1,

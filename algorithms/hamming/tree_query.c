@@ -139,10 +139,8 @@ int hamming_tree_query_pick(struct tree_query *q, const uint64_t *codes, const u
 
 /* -------------------------------------------------------------------------------- groups */
 
-/* Answers one query after another. Either answers or nearest has an element per query; the other
-   is NULL. */
-static int visit_group(const struct index *index, struct code_group *group, unsigned limit,
-                       struct code_answers *answers, struct topk *nearest, tree_visit *visit)
+int hamming_tree_answer(const struct index *index, struct code_group *group,
+                        int (*visit)(struct tree_query *))
 {
     const struct dense_rows *rows = &((const struct code_index *)index)->rows;
     int rc = OK;
@@ -151,24 +149,12 @@ static int visit_group(const struct index *index, struct code_group *group, unsi
                                 .rows = rows,
                                 .filter = group->filter,
                                 .code = group->queries[i],
-                                .limit = limit,
-                                .answers = answers ? &answers[i] : NULL,
-                                .nearest = nearest ? &nearest[i] : NULL,
+                                .limit = group->radius,
+                                .answers = group->nearest ? NULL : &group->answers[i],
+                                .nearest = group->nearest ? &group->nearest[i] : NULL,
                                 .frontier = group->scratch,
                                 .work = &group->work };
         rc = visit(&q);
     }
     return rc;
-}
-
-int hamming_tree_range_group(const struct index *index, struct code_group *group, unsigned radius,
-                             struct code_answers *answers, tree_visit *visit)
-{
-    return visit_group(index, group, radius, answers, NULL, visit);
-}
-
-int hamming_tree_nearest_group(const struct index *index, struct code_group *group,
-                               struct topk *nearest, tree_visit *visit)
-{
-    return visit_group(index, group, CODE_BITS, NULL, nearest, visit);
 }

@@ -75,11 +75,8 @@ int hamming_tree_query_pick(struct tree_query *, const uint64_t *codes, const ui
                             const uint32_t *positions, size_t n);
 
 /* Answers a group one query after another; visit() starts at the root. For struct code_ops. */
-typedef int tree_visit(struct tree_query *);
-int hamming_tree_range_group(const struct index *, struct code_group *, unsigned radius,
-                             struct code_answers *answers, tree_visit *visit);
-int hamming_tree_nearest_group(const struct index *, struct code_group *, struct topk *nearest,
-                               tree_visit *visit);
+int hamming_tree_answer(const struct index *, struct code_group *,
+                        int (*visit)(struct tree_query *));
 void hamming_tree_frontier_free(struct mem *, void *frontier); /* code_ops.scratch_free */
 
 #endif

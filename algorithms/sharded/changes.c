@@ -1,37 +1,106 @@
-/* changes.c - the changes of a call by shard: their requests, and how they are taken back. */
+/* changes.c - what all replicas of shards are asked: their requests, how the changes of a call are
+ * divided among them, and how they are taken back. */
 #include <string.h>
 
-#include "algorithms/sharded/changes.h"
-#include "src/core/mem.h"
+#include "algorithms/sharded/sharded.h"
 
-/* ---- requests */
+/* ---- requests to replicas */
 
-static void put_change(void *to, size_t rank, struct wire *w)
+/* Rank 0 has the rows, so it reads no file. */
+static void put_change(struct sharded *s, const struct shard_call *c, size_t rank, struct wire *w)
 {
-    const struct change *c = to;
     const struct log_record *r = &c->record;
+    const size_t row_bytes = sharded_row_bytes(s);
     const bool in_file = r->op == LOG_INSERT && c->in_file && rank > 0;
     wire_put(w, in_file);
-    log_put(w, r, in_file ? 0 : c->row_bytes);
+    log_put(w, r, in_file ? 0 : row_bytes);
     if (!in_file)
         return;
     const struct row_origin *from = c->in_file->from;
     wire_put_text(w, from->path);
     wire_put(w, from->offset);
     wire_put(w, from->stride);
-    wire_put(w, c->hash(r->rows, r->n * c->row_bytes));
+    wire_put(w, s->base.env.shards->files->hash(r->rows, r->n * row_bytes));
     wire_put_bytes(w, c->numbers, r->n * sizeof *c->numbers);
-    *c->from_file += r->n;
+    s->counters.rows_from_files += r->n;
 }
 
-int changes_tell_one(struct sharded *s, enum request_kind kind, size_t shard, struct log_record r)
+static void put_request(struct sharded *s, enum request_kind kind, struct call *call)
 {
-    r.ends = true;
-    r.sequence = ++s->shards[shard].sequence;
-    struct change c = { .record = r, .row_bytes = sharded_row_bytes(s) };
-    struct shard_call call = {
-        .shard = shard, .sequence = r.sequence, .put = put_change, .to = &c
-    };
+    if (kind == REQUEST_MAINTAIN)
+        wire_put(&call->request, call->of->budget);
+    else if (kind != REQUEST_FLUSH && kind != REQUEST_CHECKPOINT)
+        put_change(s, call->of, call->rank, &call->request);
+}
+
+static int take_replies(struct sharded *s, enum request_kind kind, struct call *all, size_t n)
+{
+    const bool is_final = kind == REQUEST_TRAIN || kind == REQUEST_RELABEL;
+    const bool logs = kind != REQUEST_MARK && kind != REQUEST_UNMARK;
+    int rc = OK;
+    for (size_t i = 0; i < n; i++) {
+        struct shard_call *of = all[i].of;
+        struct shard *shard = &s->shards[of->shard];
+        if (all[i].code != OK)
+            continue;
+        of->done = true;
+        if (all[i].reply.left >= sizeof of->found)
+            of->found = wire_take(&all[i].reply);
+        if (logs && of->record.sequence > shard->acknowledged)
+            shard->acknowledged = of->record.sequence;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (all[i].code == OK || all[i].lost)
+            continue;
+        if (all[i].of->done && is_final) { /* it lacks an operation that another replica has done */
+            all[i].replica->up = false;
+            continue;
+        }
+        all[i].of->failed = true;
+        const int failed = call_check(s, &all[i]);
+        rc = rc ? rc : failed;
+    }
+    return rc;
+}
+
+int sharded_tell(struct sharded *s, enum request_kind kind, struct shard_call *calls, size_t n)
+{
+    struct mem *mem = s->base.env.mem;
+    struct call *all = mem_array(mem, n * sharded_replicas(s) + 1, sizeof *all);
+    size_t m = 0;
+    int rc = all ? OK : sharded_no_memory(s, "requests");
+    for (size_t i = 0; i < n; i++) {
+        struct shard_call *c = &calls[i];
+        c->done = c->failed = false;
+        for (size_t j = 0; rc == OK && j < sharded_replicas(s); j++) {
+            struct replica *replica = &s->shards[c->shard].replicas[j];
+            if (!replica->up)
+                continue;
+            call_begin(s, &all[m], replica->rank, kind, c->shard);
+            all[m].of = c;
+            all[m].replica = replica;
+            put_request(s, kind, &all[m++]);
+        }
+    }
+    if (rc == OK)
+        rc = sharded_exchange(s, all, m, 0);
+    if (rc == OK)
+        rc = take_replies(s, kind, all, m);
+    for (size_t i = 0; i < m; i++)
+        call_end(&all[i]);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        if (!calls[i].done && !sharded_primary(s, calls[i].shard))
+            rc = ERR_IO;
+    mem_free(mem, all);
+    return rc;
+}
+
+int sharded_tell_record(struct sharded *s, enum request_kind kind, size_t shard,
+                        struct log_record r)
+{
+    struct shard_call call = { .shard = shard, .record = r };
+    call.record.ends = true;
+    call.record.sequence = ++s->shards[shard].sequence;
     return sharded_tell(s, kind, &call, 1);
 }
 
@@ -55,7 +124,6 @@ static struct changes *changes_new(struct sharded *s, size_t n, size_t row_bytes
         g->numbers = mem_group_array(&g->arrays, n + 1, sizeof *g->numbers);
         g->buckets = mem_group_array(&g->arrays, n + 1, sizeof *g->buckets);
         g->rows = mem_group_array(&g->arrays, n + 1, row_bytes);
-        g->changes = mem_group_zalloc(&g->arrays, s->n_shards, sizeof *g->changes);
         g->calls = mem_group_zalloc(&g->arrays, s->n_shards, sizeof *g->calls);
     }
     if (g && !g->arrays.failed)
@@ -65,18 +133,15 @@ static struct changes *changes_new(struct sharded *s, size_t n, size_t row_bytes
     return NULL;
 }
 
-static void add_call(struct sharded *s, struct changes *g, size_t shard, struct change change)
+static void add_call(struct sharded *s, struct changes *g, struct shard_call call)
 {
-    struct change *c = &g->changes[g->n_calls];
-    *c = change;
-    c->record.ends = true;
-    c->record.sequence = ++s->shards[shard].sequence;
-    c->from_file = &s->counters.rows_from_files;
-    g->calls[g->n_calls++] = (struct shard_call){ .shard = shard, .to = c };
+    call.record.ends = true;
+    call.record.sequence = ++s->shards[call.shard].sequence;
+    g->calls[g->n_calls++] = call;
 }
 
 struct changes *changes_by_shard(struct sharded *s, struct vectors v, const uint64_t *ids,
-                                 const uint32_t *buckets, const uint64_t *numbers)
+                                 const uint32_t *buckets, const struct row_request *in_file)
 {
     const size_t row_bytes = v.rows ? sharded_row_bytes(s) : 0;
     struct changes *g = changes_new(s, v.n, row_bytes);
@@ -94,20 +159,21 @@ struct changes *changes_by_shard(struct sharded *s, struct vectors v, const uint
         const size_t at = first[s->placement.shard_of[buckets[i]]]++;
         g->ids[at] = ids[i];
         g->buckets[at] = buckets[i];
-        g->numbers[at] = numbers ? numbers[i] : 0;
+        g->numbers[at] = in_file ? in_file->numbers[i] : 0;
         if (v.rows)
             memcpy(g->rows + at * row_bytes, (const char *)v.rows + i * row_bytes, row_bytes);
     }
     for (size_t i = 0; i < s->n_shards; i++) {
         const size_t at = g->first[i], n = g->first[i + 1] - at;
         if (n > 0)
-            add_call(s, g, i,
-                     (struct change){ .record = { .n = n,
-                                                  .ids = g->ids + at,
-                                                  .buckets = g->buckets + at,
-                                                  .rows = g->rows + at * row_bytes },
-                                      .row_bytes = row_bytes,
-                                      .numbers = g->numbers + at });
+            add_call(s, g,
+                     (struct shard_call){ .shard = i,
+                                          .record = { .n = n,
+                                                      .ids = g->ids + at,
+                                                      .buckets = g->buckets + at,
+                                                      .rows = g->rows + at * row_bytes },
+                                          .in_file = in_file,
+                                          .numbers = g->numbers + at });
     }
     return g;
 }
@@ -121,7 +187,7 @@ struct changes *changes_of_ids(struct sharded *s, size_t shard, const uint64_t *
         memcpy(g->ids, ids, n * sizeof *ids);
     for (size_t i = 0; i < s->n_shards; i++)
         if (shard == SIZE_MAX || shard == i)
-            add_call(s, g, i, (struct change){ .record = { .n = n, .ids = g->ids } });
+            add_call(s, g, (struct shard_call){ .shard = i, .record = { .n = n, .ids = g->ids } });
     return g;
 }
 
@@ -129,13 +195,8 @@ struct changes *changes_of_ids(struct sharded *s, size_t shard, const uint64_t *
 
 int changes_tell(struct sharded *s, enum request_kind kind, struct changes *g)
 {
-    const bool logs = kind != REQUEST_MARK && kind != REQUEST_UNMARK;
-    for (size_t i = 0; i < g->n_calls; i++) {
-        struct change *c = g->calls[i].to;
-        c->record.op = kind == REQUEST_INSERT ? LOG_INSERT : LOG_REMOVE;
-        g->calls[i].put = kind == REQUEST_FLUSH ? NULL : put_change;
-        g->calls[i].sequence = logs ? c->record.sequence : 0;
-    }
+    for (size_t i = 0; i < g->n_calls; i++)
+        g->calls[i].record.op = kind == REQUEST_INSERT ? LOG_INSERT : LOG_REMOVE;
     return sharded_tell(s, kind, g->calls, g->n_calls);
 }
 
@@ -150,10 +211,8 @@ static void keep(struct sharded *s, struct changes *g, enum request_kind redo)
 static int undo(struct sharded *s, struct changes *g)
 {
     size_t left = 0;
-    for (size_t i = 0; g->redo == REQUEST_DISCARD && i < g->n_calls; i++) {
-        struct change *c = g->calls[i].to;
-        c->record.sequence = ++s->shards[g->calls[i].shard].sequence;
-    }
+    for (size_t i = 0; g->redo == REQUEST_DISCARD && i < g->n_calls; i++)
+        g->calls[i].record.sequence = ++s->shards[g->calls[i].shard].sequence;
     const int rc = changes_tell(s, g->redo, g);
     for (size_t i = 0; i < g->n_calls; i++)
         if (!g->calls[i].done || g->calls[i].failed)

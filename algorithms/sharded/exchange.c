@@ -40,7 +40,7 @@ static void take_reply(struct call *c, const void *bytes, size_t n)
     c->done = true;
 }
 
-static void lose_rank(struct sharded *s, size_t rank)
+void sharded_lose_rank(struct sharded *s, size_t rank)
 {
     if (!s->is_up[rank])
         return;
@@ -57,7 +57,7 @@ static void lose(struct sharded *s, struct call *c)
     c->code = ERR_IO;
     c->text = "sharded: a rank is lost";
     c->lost = c->done = true;
-    lose_rank(s, c->rank);
+    sharded_lose_rank(s, c->rank);
 }
 
 static void serve_here(struct sharded *s, struct call *c)
@@ -202,78 +202,4 @@ const struct replica *sharded_primary(struct sharded *s, size_t shard)
         fail(s->base.env.error, ERR_IO,
              "sharded: no rank with shard %zu is left; w:maintain starts lost ranks again", shard);
     return primary;
-}
-
-/* ---- changes of shards, by all of their replicas */
-
-/* A request of sharded_tell(). */
-struct sent_request {
-    struct shard_call *of;
-    struct replica *replica;
-};
-
-static int take_replies(struct sharded *s, enum request_kind kind, struct call *all,
-                        const struct sent_request *sent, size_t n)
-{
-    const bool is_final = kind == REQUEST_TRAIN || kind == REQUEST_RELABEL;
-    int rc = OK;
-    for (size_t i = 0; i < n; i++) {
-        struct shard_call *of = sent[i].of;
-        struct shard *shard = &s->shards[of->shard];
-        if (all[i].code != OK)
-            continue;
-        of->done = true;
-        if (all[i].reply.left >= sizeof of->found)
-            of->found = wire_take(&all[i].reply);
-        if (of->sequence > shard->acknowledged)
-            shard->acknowledged = of->sequence;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (all[i].code == OK || all[i].lost)
-            continue;
-        if (sent[i].of->done &&
-            is_final) { /* the replica lacks an operation that another has done */
-            sent[i].replica->up = false;
-            continue;
-        }
-        sent[i].of->failed = true;
-        const int failed = call_check(s, &all[i]);
-        rc = rc ? rc : failed;
-    }
-    return rc;
-}
-
-int sharded_tell(struct sharded *s, enum request_kind kind, struct shard_call *calls, size_t n)
-{
-    struct mem *mem = s->base.env.mem;
-    const size_t each = sharded_replicas(s), most = n * each;
-    struct call *all = mem_array(mem, most + 1, sizeof *all);
-    struct sent_request *sent = mem_array(mem, most + 1, sizeof *sent);
-    size_t m = 0;
-    int rc = all && sent ? OK : sharded_no_memory(s, "requests");
-    for (size_t i = 0; i < n; i++)
-        calls[i].done = calls[i].failed = false;
-    for (size_t i = 0; rc == OK && i < most; i++) {
-        struct shard_call *c = &calls[i / each];
-        struct replica *replica = &s->shards[c->shard].replicas[i % each];
-        if (!replica->up)
-            continue;
-        sent[m] = (struct sent_request){ c, replica };
-        call_begin(s, &all[m], replica->rank, kind, c->shard);
-        if (c->put)
-            c->put(c->to, replica->rank, &all[m].request);
-        m++;
-    }
-    if (rc == OK)
-        rc = sharded_exchange(s, all, m, 0);
-    if (rc == OK)
-        rc = take_replies(s, kind, all, sent, m);
-    for (size_t i = 0; i < m; i++)
-        call_end(&all[i]);
-    for (size_t i = 0; rc == OK && i < n; i++)
-        if (!calls[i].done && !sharded_primary(s, calls[i].shard))
-            rc = ERR_IO;
-    mem_free(mem, all);
-    mem_free(mem, sent);
-    return rc;
 }

@@ -14,10 +14,13 @@
 
 /* ---- shards */
 
-static void put_create(struct sharded *s, struct wire *w, size_t shard, enum copy_made made,
-                       const char *from)
+int sharded_create_copy(struct sharded *s, size_t shard, size_t rank, enum copy_made made,
+                        const char *from, uint64_t *sequence)
 {
     const struct index_env *env = &s->base.env;
+    struct call call;
+    call_begin(s, &call, rank, REQUEST_CREATE, shard);
+    struct wire *w = &call.request;
     wire_put(w, made);
     wire_put(w, env->dim);
     wire_put(w, env->element);
@@ -28,16 +31,9 @@ static void put_create(struct sharded *s, struct wire *w, size_t shard, enum cop
     wire_put_text(w, s->params.of);
     wire_put_text(w, s->params.of_params);
     wire_put_text(w, from ? from : "");
-}
-
-int sharded_create_copy(struct sharded *s, size_t shard, size_t rank, enum copy_made made,
-                        const char *from, uint64_t *sequence)
-{
-    struct call call;
-    call_begin(s, &call, rank, REQUEST_CREATE, shard);
-    put_create(s, &call.request, shard, made, from);
     const int rc = sharded_ask(s, &call);
-    *sequence = rc == OK ? wire_take(&call.reply) : 0;
+    if (sequence)
+        *sequence = rc == OK ? wire_take(&call.reply) : 0;
     call_end(&call);
     return rc;
 }

@@ -19,11 +19,10 @@ static const double SPLIT_RATIO = 4;
 /* All rows of all shards, after a move that was broken off. */
 static int rehome_all(struct sharded *s, size_t *moved)
 {
-    const size_t words = s->placement.n_buckets / 64 + 1;
-    uint64_t *want = mem_array(s->base.env.mem, words, sizeof *want);
-    int rc = want ? OK : sharded_no_memory(s, "maintenance");
-    if (want)
-        memset(want, 0xff, words * sizeof *want);
+    uint64_t *want = placement_bits(s, s->placement.n_buckets);
+    int rc = want ? OK : ERR_NO_MEMORY;
+    for (size_t i = 0; want && i < s->placement.n_buckets; i++)
+        placement_bit_set(want, i);
     for (size_t i = 0; rc == OK && i < s->n_shards; i++)
         rc = sharded_rehome(s, i, want, moved);
     s->misassigned = rc != OK;
@@ -83,7 +82,8 @@ static size_t buckets_to_split(const struct sharded *s, const struct balance *b,
         const double parts = ceil(2 * (double)b->counts[i] / most);
         if ((double)b->counts[i] > most && b->divided[i] < DIVISIONS_MAX)
             out[n++] =
-                (struct bucket_split){ (uint32_t)i, parts < PARTS_MAX ? (size_t)parts : PARTS_MAX };
+                (struct bucket_split){ .bucket = (uint32_t)i,
+                                       .parts = parts < PARTS_MAX ? (size_t)parts : PARTS_MAX };
     }
     return n;
 }
@@ -93,17 +93,15 @@ static int split_buckets(struct sharded *s, struct balance *b, size_t *n)
     struct mem *mem = s->base.env.mem;
     const size_t all = s->placement.n_buckets;
     struct bucket_split *splits = mem_array(mem, all + 1, sizeof *splits);
-    bool *done = mem_zalloc(mem, all + 1);
-    int rc = splits && done ? OK : sharded_no_memory(s, "maintenance");
+    int rc = splits ? OK : sharded_no_memory(s, "maintenance");
     *n = rc == OK ? buckets_to_split(s, b, splits) : 0;
     if (*n > 0)
-        rc = sharded_split_buckets(s, splits, *n, done, &b->moved);
+        rc = sharded_split_buckets(s, splits, *n, &b->moved);
     for (size_t i = 0; i < *n; i++) {
         uint8_t *divided = &b->divided[splits[i].bucket];
-        *divided = done[i] ? *divided + 1 : DIVISIONS_MAX;
+        *divided = splits[i].done ? *divided + 1 : DIVISIONS_MAX;
     }
     mem_free(mem, splits);
-    mem_free(mem, done);
     return rc;
 }
 
@@ -170,11 +168,11 @@ static uint32_t bucket_to_move(const struct sharded *s, const struct balance *b,
 
 static int move_bucket(struct sharded *s, uint32_t bucket, size_t to, size_t *moved)
 {
-    const size_t words = s->placement.n_buckets / 64 + 1, from = s->placement.shard_of[bucket];
-    uint64_t *want = mem_zalloc(s->base.env.mem, words * sizeof *want);
+    const size_t from = s->placement.shard_of[bucket];
+    uint64_t *want = placement_bits(s, s->placement.n_buckets);
     if (!want)
-        return sharded_no_memory(s, "maintenance");
-    want[bucket / 64] |= UINT64_C(1) << bucket % 64;
+        return ERR_NO_MEMORY;
+    placement_bit_set(want, bucket);
     s->placement.shard_of[bucket] = (uint32_t)to;
     const int rc = sharded_rehome(s, from, want, moved);
     mem_free(s->base.env.mem, want);
@@ -202,18 +200,12 @@ static int balance_step(struct sharded *s, struct balance *b, bool *done)
 
 /* ---- the operation */
 
-static void put_budget(void *to, size_t rank, struct wire *w)
-{
-    (void)rank;
-    wire_put_bytes(w, to, sizeof(uint64_t));
-}
-
 static int maintain_shards(struct sharded *s, uint64_t budget, bool *more)
 {
-    uint64_t each = budget / s->n_shards + (budget > 0);
+    const uint64_t each = budget / s->n_shards + (budget > 0);
     int rc = OK;
     for (size_t i = 0; rc == OK && i < s->n_shards; i++) {
-        struct shard_call call = { .shard = i, .put = put_budget, .to = &each };
+        struct shard_call call = { .shard = i, .budget = each };
         rc = sharded_tell(s, REQUEST_MAINTAIN, &call, 1);
         *more |= rc == OK && call.found;
     }

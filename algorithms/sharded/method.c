@@ -1,9 +1,4 @@
 /* method.c - options, the table. */
-#include <limits.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-
 #include "algorithms/sharded/sharded.h"
 #include "src/core/ranks/shards.h"
 

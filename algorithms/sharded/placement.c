@@ -1,7 +1,9 @@
 /* placement.c - which bucket a row is in, and which shard a bucket. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/common/rows/rows.h"
 #include "algorithms/sharded/sharded.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
@@ -36,6 +38,14 @@ static bool reserve(struct sharded *s, size_t n)
              mem_fit(mem, &p->norms, room, sizeof *p->norms);
     p->room = ok ? room : p->room;
     return ok;
+}
+
+uint64_t *placement_bits(struct sharded *s, size_t n)
+{
+    uint64_t *bits = mem_zalloc(s->base.env.mem, (n / 64 + 1) * sizeof *bits);
+    if (!bits)
+        (void)sharded_no_memory(s, "a set of buckets");
+    return bits;
 }
 
 int placement_begin(struct sharded *s)
@@ -131,17 +141,14 @@ int placement_add(struct sharded *s, uint32_t shard, const float *centroid, uint
 
 int placement_floats(struct sharded *s, struct vectors v, const float **rows, float **owned)
 {
+    *rows = v.rows;
     *owned = NULL;
-    if (v.element == INDEX_F32) {
-        *rows = v.rows;
+    if (v.element == INDEX_F32)
         return OK;
-    }
-    *owned = mem_array(s->base.env.mem, v.n * v.dim + 1, sizeof **owned);
+    *rows = *owned = mem_array(s->base.env.mem, v.n * v.dim + 1, sizeof **owned);
     if (!*owned)
         return sharded_no_memory(s, "the placement");
-    for (size_t i = 0; i < v.n * v.dim; i++)
-        (*owned)[i] = ((const uint8_t *)v.rows)[i];
-    *rows = *owned;
+    rows_to_floats(&s->base.env, v.rows, v.n, *owned);
     return OK;
 }
 
@@ -190,13 +197,25 @@ int placement_find(struct sharded *s, struct vectors v, const uint64_t *ids, uin
 
 /* ---- dividing buckets among shards */
 
+static int by_key(const void *a, const void *b)
+{
+    const struct keyed_bucket *x = a, *y = b;
+    const int keys = (x->key > y->key) - (x->key < y->key);
+    return keys ? keys : (x->bucket > y->bucket) - (x->bucket < y->bucket);
+}
+
+void placement_sort(struct keyed_bucket *buckets, size_t n)
+{
+    qsort(buckets, n, sizeof *buckets, by_key);
+}
+
 struct divide {
     struct mem_group arrays;
     float *centres;   /* of the shards */
     float *distances; /* buckets x centres */
-    double *regret;   /* how much farther a bucket's second centre is than its first */
+    struct keyed_bucket
+        *order; /* those first whose second centre is farther than their first by most */
     double *load;
-    uint32_t *order;
     size_t centres_n;
 };
 
@@ -211,22 +230,11 @@ static double regret_of(const float *distances, size_t n)
     return n > 1 ? second - first : 0;
 }
 
-/* Descending regret; a few thousand buckets, once. */
-static void sort_by_regret(struct divide *d, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        size_t at = i;
-        for (; at > 0 && d->regret[d->order[at - 1]] < d->regret[i]; at--)
-            d->order[at] = d->order[at - 1];
-        d->order[at] = (uint32_t)i;
-    }
-}
-
 static void assign(struct sharded *s, struct divide *d, const uint64_t *rows, double most)
 {
     struct bucket_placement *p = &s->placement;
     for (size_t i = 0; i < p->n_buckets; i++) {
-        const uint32_t bucket = d->order[i];
+        const uint32_t bucket = d->order[i].bucket;
         const float *distances = d->distances + bucket * d->centres_n;
         size_t best = s->n_shards, least = 0;
         for (size_t j = 0; j < s->n_shards; j++) {
@@ -254,7 +262,6 @@ static int divide(struct sharded *s, const uint64_t *rows)
     double total = 0;
     d.centres = mem_group_array(&d.arrays, m * env->dim, sizeof *d.centres);
     d.distances = mem_group_array(&d.arrays, n * m + 1, sizeof *d.distances);
-    d.regret = mem_group_array(&d.arrays, n + 1, sizeof *d.regret);
     d.load = mem_group_zalloc(&d.arrays, m, sizeof *d.load);
     d.order = mem_group_array(&d.arrays, n + 1, sizeof *d.order);
     int rc = d.arrays.failed ? sharded_no_memory(s, "the placement") : OK;
@@ -264,11 +271,11 @@ static int divide(struct sharded *s, const uint64_t *rows)
         float *distances = d.distances + i * d.centres_n;
         env->kernels->l2sq_f32_1n(p->centroids + i * env->dim, d.centres, d.centres_n, env->dim,
                                   distances);
-        d.regret[i] = regret_of(distances, d.centres_n);
+        d.order[i] = (struct keyed_bucket){ -regret_of(distances, d.centres_n), (uint32_t)i };
         total += (double)rows[i];
     }
     if (rc == OK) {
-        sort_by_regret(&d, n);
+        placement_sort(d.order, n);
         assign(s, &d, rows, CAPACITY * total / (double)m);
     }
     mem_group_free(&d.arrays);

@@ -13,26 +13,6 @@ struct recovering {
     struct error why;                /* the first that could not be */
 };
 
-/* Ranks that are lost but were not asked since. */
-static void notice_lost(struct sharded *s)
-{
-    for (size_t rank = 1; rank < (size_t)s->params.ranks; rank++) {
-        struct error unreported = { 0 };
-        if (!s->is_up[rank] || !s->group->ops->is_lost(s->group, rank))
-            continue;
-        struct error *before = error_divert(&unreported);
-        (void)sharded_ask_word(s, rank, REQUEST_PING, 0, NULL);
-        (void)error_divert(before);
-    }
-}
-
-static int restart(struct sharded *s, size_t rank)
-{
-    const int rc = s->group->ops->start(s->group, rank, 1, s->base.env.dir, s->base.env.error);
-    s->is_up[rank] = rc == OK;
-    return rc;
-}
-
 /* ---- one copy */
 
 static int apply(struct sharded *s, size_t shard, size_t rank, struct wire_reader *records,
@@ -54,14 +34,13 @@ static int send_records(struct sharded *s, size_t shard, size_t to, size_t from,
     int rc = OK;
     for (uint64_t lsn = 0; rc == OK && lsn != UINT64_MAX;) {
         struct call call;
-        uint64_t sequence;
         call_begin(s, &call, from, REQUEST_RECORDS, shard);
         wire_put(&call.request, after);
         wire_put(&call.request, lsn);
         rc = sharded_ask(s, &call);
         const bool whole = wire_take(&call.reply) != 0;
         if (rc == OK && whole && lsn == 0)
-            rc = sharded_create_copy(s, shard, to, COPY_REPLICA, NULL, &sequence);
+            rc = sharded_create_copy(s, shard, to, COPY_REPLICA, NULL, NULL);
         lsn = wire_take(&call.reply);
         const uint64_t n = wire_take(&call.reply);
         if (rc == OK && n > 0)
@@ -138,15 +117,13 @@ static int take_whole(struct sharded *s, const struct recovering *r)
 {
     struct shard *shard = &s->shards[r->shard];
     size_t best = REPLICAS_MAX;
-    uint64_t sequence;
     for (size_t j = 0; j < sharded_replicas(s); j++)
         if (r->known[j] && (best == REPLICAS_MAX || r->sequence[j] > r->sequence[best]))
             best = j;
     for (size_t j = 0; best == REPLICAS_MAX && shard->acknowledged == 0 && j < sharded_replicas(s);
          j++)
         if (s->is_up[shard->replicas[j].rank] &&
-            sharded_create_copy(s, r->shard, shard->replicas[j].rank, COPY_NEW, NULL, &sequence) ==
-                OK)
+            sharded_create_copy(s, r->shard, shard->replicas[j].rank, COPY_NEW, NULL, NULL) == OK)
             best = j;
     if (best == REPLICAS_MAX || r->sequence[best] < shard->acknowledged)
         return stays_down(s, r, best);
@@ -192,13 +169,16 @@ static int check_rows(struct sharded *s, size_t shard)
 int sharded_recover(struct sharded *s)
 {
     int rc = OK;
-    if (s->group)
-        notice_lost(s);
-    for (size_t rank = 1; rank < (size_t)s->params.ranks; rank++)
-        if (!s->is_up[rank]) {
-            const int started = restart(s, rank);
-            rc = rc ? rc : started;
-        }
+    for (size_t rank = 1; rank < (size_t)s->params.ranks; rank++) {
+        if (s->group->ops->is_lost(s->group, rank)) /* it may not have been asked since */
+            sharded_lose_rank(s, rank);
+        if (s->is_up[rank])
+            continue;
+        const int started =
+            s->group->ops->start(s->group, rank, 1, s->base.env.dir, s->base.env.error);
+        s->is_up[rank] = started == OK;
+        rc = rc ? rc : started;
+    }
     for (size_t i = 0; i < s->n_shards; i++) {
         bool all_up = true;
         for (size_t j = 0; j < sharded_replicas(s); j++)

@@ -1,6 +1,6 @@
 /* rehome.c - rows that are in another shard, or under another bucket, than the placement says now; what the
  * copy of a shard reports. */
-#include "algorithms/sharded/changes.h"
+#include "algorithms/sharded/sharded.h"
 
 /* ---- rows that are in the wrong shard */
 
@@ -59,7 +59,7 @@ static int rehome_rows(struct sharded *s, size_t shard, const struct shard_rows 
     if (rc == OK)
         pick(s, from, shard, buckets, false, &p);
     if (rc == OK && p.n > 0)
-        rc = changes_tell_one(
+        rc = sharded_tell_record(
             s, REQUEST_RELABEL, shard,
             (struct log_record){ .op = LOG_RELABEL, .n = p.n, .ids = p.ids, .buckets = p.buckets });
     if (rc == OK)

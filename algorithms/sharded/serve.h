@@ -31,7 +31,7 @@ enum request_kind {
     REQUEST_ROWS,    /* n_buckets, bits, most, after -> last, n, ids, buckets, rows */
     REQUEST_RECORDS, /* after operation, lsn -> whether all since the base, last lsn or UINT64_MAX,
                            n, records */
-    REQUEST_APPLY,   /* n, records -> sequence */
+    REQUEST_APPLY,   /* n, records */
     REQUEST_SAVE,    /* folder */
     REQUEST_REPORT,  /* n_buckets -> rows, memory, rows of each bucket */
     REQUEST_CHECK,   /* -> digest, n, ids, buckets */
@@ -87,17 +87,8 @@ void server_execute(struct server *, const void *request, size_t n, struct wire 
    ends the rank. */
 int sharded_serve(const struct index_env *, struct rank_group *);
 
-/* serve_search.c, serve_rows.c; each reads the rest of its request and writes the rest of its reply. */
+/* serve_search.c; each reads the rest of its request and writes the rest of its reply. */
 int server_search(struct server *, struct wire_reader *, struct wire *reply);
 int server_range(struct server *, struct wire_reader *, struct wire *reply);
-/* An insertion whose rows this rank reads from their file. */
-int server_insert_from_file(struct server *, struct shard_copy *, struct wire_reader *,
-                            struct log_record);
-int server_rows(struct shard_copy *, struct wire_reader *, struct wire *reply);
-int server_records(struct shard_copy *, struct wire_reader *, struct wire *reply);
-int server_apply(struct shard_copy *, struct wire_reader *, struct wire *reply);
-int server_report(struct shard_copy *, struct wire_reader *, struct wire *reply);
-int server_check(struct shard_copy *, struct wire *reply);
-int server_digest(struct shard_copy *, struct wire *reply);
 
 #endif

@@ -180,7 +180,7 @@ static int on_found(void *to, size_t query, uint64_t id, float distance)
 {
     struct found *f = to;
     const struct found_row row = { id, f->list->numbers[query], distance };
-    wire_append(&f->rows, &row, sizeof row);
+    wire_put_bytes(&f->rows, &row, sizeof row);
     return f->rows.failed ? fail(f->error, ERR_NO_MEMORY, "sharded: out of memory for answers")
                           : OK;
 }

@@ -120,6 +120,8 @@ struct call {
     struct wire local;
     unsigned char *bytes;
     bool done;
+    struct shard_call *of; /* of sharded_tell() */
+    struct replica *replica;
 };
 
 void call_begin(struct sharded *, struct call *, size_t rank, enum request_kind, uint64_t shard);
@@ -128,6 +130,8 @@ void call_end(struct call *);
    ERR_NO_MEMORY: nothing was sent; other failures are those of the calls. A rank that is lost is
    marked so. */
 int sharded_exchange(struct sharded *, struct call *, size_t n, uint64_t deadline_ns);
+/* Marks a rank as lost, and its replicas as not up. */
+void sharded_lose_rank(struct sharded *, size_t rank);
 /* Records the failure of a call that has one; returns its code. */
 int call_check(struct sharded *, const struct call *);
 /* One request to one rank. The caller calls call_end(). */
@@ -139,20 +143,6 @@ int sharded_ask_word(struct sharded *, size_t rank, enum request_kind, size_t sh
    recorded as ERR_IO. */
 const struct replica *sharded_any_up(const struct sharded *, size_t shard);
 const struct replica *sharded_primary(struct sharded *, size_t shard);
-/* A request to each replica of the shards that is up. All that answer must succeed, or the first
-   failure is returned; so is ERR_IO if none of a shard is up. Of TRAIN and RELABEL, which are not taken back,
-   one replica must succeed; those that fail are not up any more. */
-struct shard_call {
-    size_t shard;
-    uint64_t sequence; /* of the operation that is in the log of a copy that did it; 0: none */
-    /* The request to this rank after kind and shard; NULL: nothing. */
-    void (*put)(void *to, size_t rank, struct wire *request);
-    void *to;
-    uint64_t found; /* the first word of a reply */
-    bool done;      /* some replica did it, */
-    bool failed;    /* and some replica that is up did not */
-};
-int sharded_tell(struct sharded *, enum request_kind, struct shard_call *, size_t n);
 
 /* 4. Placement (placement.c) */
 
@@ -171,8 +161,75 @@ int placement_floats(struct sharded *, struct vectors, const float **rows, float
 int placement_add(struct sharded *, uint32_t shard, const float *centroid, uint64_t start,
                   uint32_t *bucket);
 void placement_set_centroid(struct sharded *, uint32_t bucket, const float *centroid);
+/* A set of n buckets, a bit each, which is empty. The caller frees it. NULL: out of memory, which
+   is recorded. */
+uint64_t *placement_bits(struct sharded *, size_t n);
 
-/* 5. Changes (changes.c, update.c, search.c, range.c, store.c, report.c) */
+static inline void placement_bit_set(uint64_t *bits, size_t bucket)
+{
+    bits[bucket / 64] |= UINT64_C(1) << bucket % 64;
+}
+
+static inline bool placement_bit(const uint64_t *bits, size_t bucket)
+{
+    return bits[bucket / 64] >> bucket % 64 & 1;
+}
+
+struct keyed_bucket {
+    double key;
+    uint32_t bucket;
+};
+void placement_sort(struct keyed_bucket *, size_t n); /* by key, then by number */
+
+/* 5. Changes (changes.c, update.c, search.c, store.c, report.c) */
+
+/* What is asked of all replicas of a shard that are up. */
+struct shard_call {
+    size_t shard;
+    struct log_record record;          /* TRAIN .. RELABEL; ids, buckets and rows are borrowed */
+    const struct row_request *in_file; /* INSERT: NULL: the rows are sent */
+    const uint64_t *numbers;           /* of the rows in the file */
+    uint64_t budget;                   /* MAINTAIN */
+    uint64_t found;                    /* the first word of a reply */
+    bool done;                         /* some replica did it, */
+    bool failed;                       /* and some replica that is up did not */
+};
+/* All replicas that answer must succeed, or the first failure is returned; so is ERR_IO if none of
+   a shard is up. Of TRAIN and RELABEL, which are not taken back, one replica must succeed; those
+   that fail are not up any more. */
+int sharded_tell(struct sharded *, enum request_kind, struct shard_call *, size_t n);
+/* Asks one shard: TRAIN or RELABEL, a record without a sequence. */
+int sharded_tell_record(struct sharded *, enum request_kind, size_t shard, struct log_record);
+
+/* The insertions or deletions of a call, by the shards that they concern. UNMARK and DISCARD may be
+   repeated: what they could not do is done before the next operation, or once a rank is back. */
+struct changes {
+    struct changes *next;   /* in s->undo */
+    enum request_kind redo; /* what has yet to be asked of the shards: UNMARK or DISCARD */
+    size_t *first;          /* n_shards + 1: where the rows of each shard begin */
+    uint64_t *ids, *numbers;
+    uint32_t *buckets;
+    unsigned char *rows;
+    struct shard_call *calls;
+    size_t n_calls;
+    struct mem_group arrays; /* those above */
+};
+
+/* Copies the rows of a call. v.rows = NULL: ids alone. in_file: where the rows are in a file; NULL:
+   in none. NULL: out of memory, which is recorded. The caller calls changes_free(). */
+struct changes *changes_by_shard(struct sharded *, struct vectors, const uint64_t *ids,
+                                 const uint32_t *buckets, const struct row_request *in_file);
+/* The same ids for every shard, or for one of them; SIZE_MAX: every one. */
+struct changes *changes_of_ids(struct sharded *, size_t shard, const uint64_t *ids, size_t n);
+void changes_free(struct sharded *, struct changes *);
+/* Asks the shards: INSERT, MARK, UNMARK, FLUSH or DISCARD. */
+int changes_tell(struct sharded *, enum request_kind, struct changes *);
+/* Asks for the opposite: of MARK, UNMARK; of INSERT, DISCARD. Frees the changes, or keeps them for
+   sharded_finish_pending(). */
+void changes_take_back(struct sharded *, struct changes *, enum request_kind redo);
+/* After MARK in all shards, when a deletion is done for good: FLUSH. What no copy of a shard has
+   logged is kept for sharded_finish_pending(); the rest is freed. */
+void changes_finish(struct sharded *, struct changes *);
 
 int sharded_train(struct index *, struct vectors sample);
 int sharded_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
@@ -203,6 +260,7 @@ void sharded_destroy(struct index *);
 int sharded_add_shard(struct sharded *, const char *from);
 /* The last one, which has no rows. */
 void sharded_drop_shard(struct sharded *);
+/* *sequence: of the copy's last operation; NULL: not wanted. */
 int sharded_create_copy(struct sharded *, size_t shard, size_t rank, enum copy_made,
                         const char *from, uint64_t *sequence);
 
@@ -227,13 +285,13 @@ struct shard_rows {
 };
 int sharded_read_rows(struct sharded *, size_t shard, const uint64_t *want, size_t most,
                       uint64_t *after, struct shard_rows *);
-/* split.c: divides buckets into so many parts, at least 2. done[i]: whether it could. */
+/* split.c: divides buckets into so many parts, at least 2. done: whether it could. */
 struct bucket_split {
     uint32_t bucket;
     size_t parts;
+    bool done;
 };
-int sharded_split_buckets(struct sharded *, const struct bucket_split *, size_t n, bool *done,
-                          size_t *moved);
+int sharded_split_buckets(struct sharded *, struct bucket_split *, size_t n, size_t *moved);
 /* Divides a shard, given the rows of each bucket. */
 int sharded_split_shard(struct sharded *, size_t shard, const uint64_t *counts, size_t *moved);
 

@@ -4,28 +4,12 @@
 
 #include "algorithms/sharded/sharded.h"
 #include "kernels/kernels.h"
-#include "src/core/mem.h"
 #include "src/core/order.h"
 
 /* Rows that train a new shard; rows for each part of a bucket that decide how it is divided. */
 enum { SAMPLE_ROWS = 16384, SAMPLE_ROWS_EACH = 128 };
 /* Buckets near a new centroid, whose rows may be nearer to it. */
 enum { NEIGHBOURS = 16 };
-
-static uint64_t *bucket_bits(const struct sharded *s, struct mem_group *arrays)
-{
-    return mem_group_zalloc(arrays, s->placement.n_buckets / 64 + 2, sizeof(uint64_t));
-}
-
-static void set_bit(uint64_t *bits, size_t i)
-{
-    bits[i / 64] |= UINT64_C(1) << i % 64;
-}
-
-static bool has_bit(const uint64_t *bits, size_t i)
-{
-    return bits[i / 64] >> i % 64 & 1;
-}
 
 /* Rows of these buckets, in every shard that has one of them. */
 static int rehome_buckets(struct sharded *s, const uint64_t *want, size_t *moved)
@@ -34,7 +18,7 @@ static int rehome_buckets(struct sharded *s, const uint64_t *want, size_t *moved
     for (size_t i = 0; rc == OK && i < s->n_shards; i++) {
         bool has = false;
         for (size_t b = 0; b < s->placement.n_buckets; b++)
-            has |= has_bit(want, b) && s->placement.shard_of[b] == i;
+            has |= placement_bit(want, b) && s->placement.shard_of[b] == i;
         if (has)
             rc = sharded_rehome(s, i, want, moved);
     }
@@ -64,7 +48,7 @@ static int want_neighbours(struct sharded *s, const struct division *d, const fl
     int rc =
         near ? placement_nearest(s, centres, each, near) : sharded_no_memory(s, "dividing a shard");
     for (size_t i = 0; rc == OK && i < n * each; i++)
-        set_bit(d->want, near[i]);
+        placement_bit_set(d->want, near[i]);
     mem_free(s->base.env.mem, near);
     return rc;
 }
@@ -150,13 +134,13 @@ static int divide(struct sharded *s, struct division *d, bool *done)
 {
     const size_t most = d->parts * SAMPLE_ROWS_EACH;
     struct mem_group arrays = { .mem = s->base.env.mem };
-    uint64_t *want = bucket_bits(s, &arrays);
+    uint64_t *want = placement_bits(s, s->placement.n_buckets);
     size_t made = 0;
     d->ids = mem_group_array(&arrays, most, sizeof *d->ids);
     d->rows = mem_group_array(&arrays, most, sharded_row_bytes(s));
-    int rc = arrays.failed ? sharded_no_memory(s, "dividing a shard") : OK;
+    int rc = !want || arrays.failed ? sharded_no_memory(s, "dividing a shard") : OK;
     if (rc == OK) {
-        set_bit(want, d->bucket);
+        placement_bit_set(want, d->bucket);
         rc = take_sample(s, d, want);
     }
     if (rc == OK && d->n >= d->parts)
@@ -164,29 +148,29 @@ static int divide(struct sharded *s, struct division *d, bool *done)
                                                   : divide_range(s, d, &made);
     *done = rc == OK && made > 1;
     s->counters.bucket_splits += *done;
+    mem_free(s->base.env.mem, want);
     mem_group_free(&arrays);
     return rc;
 }
 
-int sharded_split_buckets(struct sharded *s, const struct bucket_split *splits, size_t n,
-                          bool *done, size_t *moved)
+int sharded_split_buckets(struct sharded *s, struct bucket_split *splits, size_t n, size_t *moved)
 {
     /* Neighbours are looked for among the buckets that there will be. */
     size_t most = s->placement.n_buckets;
     for (size_t i = 0; i < n; i++)
         most += splits[i].parts;
-    uint64_t *want = mem_zalloc(s->base.env.mem, (most / 64 + 2) * sizeof *want);
+    uint64_t *want = placement_bits(s, most);
     bool any = false;
-    int rc = want ? OK : sharded_no_memory(s, "dividing a shard");
+    int rc = want ? OK : ERR_NO_MEMORY;
     s->misassigned |= rc == OK;
     for (size_t i = 0; rc == OK && i < n; i++) {
         const size_t most_parts = BUCKETS_MAX - s->placement.n_buckets + 1;
         const size_t parts = splits[i].parts < most_parts ? splits[i].parts : most_parts;
         struct division d = { .bucket = splits[i].bucket, .parts = parts, .want = want };
-        rc = divide(s, &d, &done[i]);
-        any |= done[i];
-        if (done[i])
-            set_bit(want, splits[i].bucket);
+        rc = divide(s, &d, &splits[i].done);
+        any |= splits[i].done;
+        if (splits[i].done)
+            placement_bit_set(want, splits[i].bucket);
     }
     if (rc == OK && any)
         rc = rehome_buckets(s, want, moved);
@@ -199,7 +183,7 @@ int sharded_split_buckets(struct sharded *s, const struct bucket_split *splits, 
 
 /* How much sooner a bucket is to be in the new shard: by how much nearer it is to the second of two
    means; without centroids, by its first id, or by its number. */
-static int order_buckets(struct sharded *s, const uint32_t *buckets, size_t n, double *key)
+static int order_buckets(struct sharded *s, struct keyed_bucket *buckets, size_t n)
 {
     const struct index_env *env = &s->base.env;
     const struct bucket_placement *p = &s->placement;
@@ -207,20 +191,20 @@ static int order_buckets(struct sharded *s, const uint32_t *buckets, size_t n, d
     const struct kmeans_options options = { 2,    10,  KMEANS_PLUS_PLUS, rng_mix(env->seed, n),
                                             NULL, NULL };
     size_t made = 0;
-    for (size_t i = 0; i < n; i++)
-        key[i] = s->params.placement == PLACE_RANGE ? -(double)p->starts[buckets[i]] : (double)i;
+    for (size_t i = 0; s->params.placement == PLACE_RANGE && i < n; i++)
+        buckets[i].key = -(double)p->starts[buckets[i].bucket];
     if (s->params.placement != PLACE_CLUSTER)
         return OK;
     float *rows = mem_array(env->mem, n * dim, sizeof *rows);
     float *two = mem_array(env->mem, 2 * dim, sizeof *two);
     int rc = rows && two ? OK : sharded_no_memory(s, "dividing a shard");
     for (size_t i = 0; rc == OK && i < n; i++)
-        memcpy(rows + i * dim, p->centroids + buckets[i] * dim, dim * sizeof *rows);
+        memcpy(rows + i * dim, p->centroids + buckets[i].bucket * dim, dim * sizeof *rows);
     if (rc == OK)
         rc = kmeans_train(env, &options, rows, n, two, &made);
     for (size_t i = 0; rc == OK && made == 2 && i < n; i++)
-        key[i] = (double)env->kernels->l2sq_f32(rows + i * dim, two + dim, dim) -
-                 (double)env->kernels->l2sq_f32(rows + i * dim, two, dim);
+        buckets[i].key = (double)env->kernels->l2sq_f32(rows + i * dim, two + dim, dim) -
+                         (double)env->kernels->l2sq_f32(rows + i * dim, two, dim);
     mem_free(env->mem, rows);
     mem_free(env->mem, two);
     return rc;
@@ -228,26 +212,17 @@ static int order_buckets(struct sharded *s, const uint32_t *buckets, size_t n, d
 
 /* Chooses the first buckets in order of the key, up to half of the rows, but at least one row and not all:
    at least two buckets have rows. */
-static void choose_half(uint32_t *buckets, double *key, size_t n, const uint64_t *counts,
+static void choose_half(struct keyed_bucket *buckets, size_t n, const uint64_t *counts,
                         uint64_t rows, uint64_t *want)
 {
     uint64_t taken = 0;
-    for (size_t i = 1; i < n; i++) {
-        const uint32_t bucket = buckets[i];
-        const double k = key[i];
-        size_t at = i;
-        for (; at > 0 && key[at - 1] > k; at--) {
-            key[at] = key[at - 1];
-            buckets[at] = buckets[at - 1];
-        }
-        key[at] = k;
-        buckets[at] = bucket;
-    }
+    placement_sort(buckets, n);
     for (size_t i = 0; i < n && taken < rows / 2; i++) {
-        if (taken > 0 && taken + counts[buckets[i]] == rows)
+        const uint32_t bucket = buckets[i].bucket;
+        if (taken > 0 && taken + counts[bucket] == rows)
             break;
-        taken += counts[buckets[i]];
-        set_bit(want, buckets[i]);
+        taken += counts[bucket];
+        placement_bit_set(want, bucket);
     }
 }
 
@@ -268,33 +243,33 @@ static int train_new_shard(struct sharded *s, size_t from, const uint64_t *want)
 
 int sharded_split_shard(struct sharded *s, size_t shard, const uint64_t *counts, size_t *moved)
 {
+    struct mem *mem = s->base.env.mem;
     const size_t all = s->placement.n_buckets;
-    struct mem_group arrays = { .mem = s->base.env.mem };
-    uint64_t *want = bucket_bits(s, &arrays);
-    uint32_t *buckets = mem_group_array(&arrays, all + 1, sizeof *buckets);
-    double *key = mem_group_array(&arrays, all + 1, sizeof *key);
+    uint64_t *want = placement_bits(s, all);
+    struct keyed_bucket *buckets = mem_array(mem, all + 1, sizeof *buckets);
     size_t n = 0;
-    int rc = arrays.failed ? sharded_no_memory(s, "dividing a shard") : OK;
+    int rc = want && buckets ? OK : sharded_no_memory(s, "dividing a shard");
     for (size_t i = 0; rc == OK && i < all; i++)
         if (s->placement.shard_of[i] == shard)
-            buckets[n++] = (uint32_t)i;
+            buckets[n++] = (struct keyed_bucket){ (double)i, (uint32_t)i };
     if (rc == OK)
-        rc = order_buckets(s, buckets, n, key);
+        rc = order_buckets(s, buckets, n);
     if (rc == OK)
         rc = sharded_add_shard(s, NULL);
     if (rc == OK) {
-        choose_half(buckets, key, n, counts, s->shards[shard].rows, want);
+        choose_half(buckets, n, counts, s->shards[shard].rows, want);
         rc = train_new_shard(s, shard, want);
         if (rc != OK)
             sharded_drop_shard(s);
     }
     if (rc == OK) {
         for (size_t i = 0; i < all; i++)
-            if (has_bit(want, i))
+            if (placement_bit(want, i))
                 s->placement.shard_of[i] = (uint32_t)(s->n_shards - 1);
         rc = sharded_rehome(s, shard, want, moved);
     }
     s->counters.shard_splits += rc == OK;
-    mem_group_free(&arrays);
+    mem_free(mem, want);
+    mem_free(mem, buckets);
     return rc;
 }

@@ -2,7 +2,7 @@
  * taken back in all if it fails in one. */
 #include <string.h>
 
-#include "algorithms/sharded/changes.h"
+#include "algorithms/sharded/sharded.h"
 #include "src/core/ranks/shards.h"
 
 /* Rows of a call that are sent together. */
@@ -12,7 +12,7 @@ enum { PIECE_BYTES = 32 << 20 };
 
 int sharded_train_shard(struct sharded *s, size_t shard, struct vectors sample)
 {
-    return changes_tell_one(
+    return sharded_tell_record(
         s, REQUEST_TRAIN, shard,
         (struct log_record){ .op = LOG_TRAIN, .n = sample.n, .rows = sample.rows });
 }
@@ -39,14 +39,10 @@ static int insert_piece(struct sharded *s, struct vectors v, const uint64_t *ids
                         const uint32_t *buckets, const struct row_request *in_file,
                         struct changes **inserted)
 {
-    struct changes *g = changes_by_shard(s, v, ids, buckets, in_file ? in_file->numbers : NULL);
+    struct changes *g = changes_by_shard(s, v, ids, buckets, in_file);
     *inserted = NULL;
     if (!g)
         return ERR_NO_MEMORY;
-    for (size_t i = 0; in_file && i < g->n_calls; i++) {
-        g->changes[i].in_file = in_file;
-        g->changes[i].hash = s->base.env.shards->files->hash;
-    }
     const int rc = changes_tell(s, REQUEST_INSERT, g);
     if (rc != OK) {
         changes_take_back(s, g, REQUEST_DISCARD);
@@ -59,8 +55,8 @@ static int insert_piece(struct sharded *s, struct vectors v, const uint64_t *ids
 static void note_inserted(struct sharded *s, const struct changes *g)
 {
     for (size_t i = 0; i < g->n_calls; i++) {
-        s->shards[g->calls[i].shard].rows += g->changes[i].record.n;
-        s->shards[g->calls[i].shard].logged += g->changes[i].record.n;
+        s->shards[g->calls[i].shard].rows += g->calls[i].record.n;
+        s->shards[g->calls[i].shard].logged += g->calls[i].record.n;
     }
 }
 

@@ -1,12 +1,10 @@
-#include "src/cluster/load.h"
+#include "src/cluster/internal.h"
 
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "src/cluster/mpi/library.h"
 
 /* Beside the program, or in a folder above: build/ for build/release/driftline. RTLD_GLOBAL is for Open
    MPI's own plugins. */

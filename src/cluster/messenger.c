@@ -6,20 +6,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "src/base/clock.h"
-#include "src/cluster/load.h"
-#include "src/cluster/mpi/library.h"
-#include "src/cluster/wait.h"
+#include "src/cluster/internal.h"
 #include "src/core/mem.h"
 
-enum { POLL_US = 2000, TAG_ALIVE = MESSAGE_KINDS };
+enum { POLL_US = 2000, TAG_BEAT = MESSAGE_KINDS };
 static const double BEAT_S = 1, CLOSE_S = 15;
-
-struct outgoing {
-    struct message *message; /* `from` is the receiver */
-    struct mpi_send *send;   /* NULL: not begun */
-    struct outgoing *next;
-};
 
 struct messenger {
     const struct mpi_library *mpi;
@@ -29,8 +20,8 @@ struct messenger {
     int rank, ranks;
     struct mpi_link **links; /* to each rank */
     struct message *first[BOXES], *last[BOXES];
-    struct outgoing *queue; /* in order */
-    uint64_t *heard_ns;     /* of each rank */
+    struct message *queue; /* in order */
+    uint64_t *heard_ns;    /* of each rank */
     struct cluster_listening listening;
     bool *forgotten;
     bool started;
@@ -101,12 +92,12 @@ static void receive(struct messenger *m, int from)
 static void send_queue(struct messenger *m)
 {
     char why[200];
-    for (struct outgoing **at = &m->queue, *o = *at; o; o = *at) {
-        const int to = o->message->from;
+    for (struct message **at = &m->queue, *o = *at; o; o = *at) {
+        const int to = o->from;
         bool done = m->forgotten[to];
         if (!done && !o->send)
-            done = m->mpi->send(m->links[to], (int)o->message->kind, o->message->bytes,
-                                o->message->n, &o->send, why, sizeof why) != 0;
+            done = m->mpi->send(m->links[to], (int)o->kind, o->bytes, o->n, &o->send, why,
+                                sizeof why) != 0;
         if (!done && m->mpi->is_sent(o->send))
             done = true;
         if (!done) {
@@ -116,8 +107,7 @@ static void send_queue(struct messenger *m)
         *at = o->next;
         /* MPI may still read what was on its way to a dead rank. */
         if (!m->forgotten[to] || !o->send)
-            message_free(o->message);
-        mem_free(NULL, o);
+            message_free(o);
     }
 }
 
@@ -132,7 +122,7 @@ static void beat(struct messenger *m, struct mpi_send **beats)
         if (beats[to] && !m->mpi->is_sent(beats[to]))
             continue;
         beats[to] = NULL;
-        (void)m->mpi->send(m->links[to], TAG_ALIVE, &nothing, 0, &beats[to], why, sizeof why);
+        (void)m->mpi->send(m->links[to], TAG_BEAT, &nothing, 0, &beats[to], why, sizeof why);
     }
 }
 
@@ -261,23 +251,18 @@ int messenger_send(struct messenger *m, int to, enum message_kind kind, const vo
                    struct error *err)
 {
     struct message *message = message_new(to, kind, n);
-    struct outgoing *o = to == m->rank ? NULL : mem_zalloc(NULL, sizeof *o);
-    if (!message || (to != m->rank && !o)) {
-        message_free(message);
-        mem_free(NULL, o);
+    if (!message)
         return fail(err, ERR_NO_MEMORY, "--mpi: out of memory for a message of %zu bytes", n);
-    }
     if (n > 0)
         memcpy(message->bytes, bytes, n);
     (void)pthread_mutex_lock(&m->lock);
-    if (o) {
-        struct outgoing **at = &m->queue;
+    if (to == m->rank) {
+        put_into_box(m, message);
+    } else {
+        struct message **at = &m->queue;
         while (*at)
             at = &(*at)->next;
-        o->message = message;
-        *at = o;
-    } else {
-        put_into_box(m, message);
+        *at = message;
     }
     (void)pthread_mutex_unlock(&m->lock);
     return OK;
@@ -287,8 +272,8 @@ size_t messenger_queued(struct messenger *m, int to)
 {
     size_t n = 0;
     (void)pthread_mutex_lock(&m->lock);
-    for (const struct outgoing *o = m->queue; o; o = o->next)
-        n += o->message->from == to;
+    for (const struct message *o = m->queue; o; o = o->next)
+        n += o->from == to;
     (void)pthread_mutex_unlock(&m->lock);
     return n;
 }

@@ -27,11 +27,13 @@ enum message_kind {                  /* to rank 0's dispatcher, then to a worker
 enum message_box { BOX_DISPATCHER, BOX_WORKER, BOXES };
 
 struct message {
-    int from;
+    int from; /* of one in the queue: to */
     enum message_kind kind;
     size_t n;
     unsigned char *bytes; /* n, and a 0 after them */
+    /* Private. */
     struct message *next;
+    struct mpi_send *send; /* of one in the queue; NULL: not begun */
 };
 
 struct messenger;

@@ -14,11 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "src/base/clock.h"
-#include "src/cluster/load.h"
-#include "src/cluster/mpi/library.h"
-#include "src/cluster/ranks_internal.h"
-#include "src/cluster/wait.h"
+#include "src/cluster/internal.h"
 #include "src/core/mem.h"
 #include "src/core/path_print.h"
 
@@ -184,30 +180,30 @@ static int group_send(struct rank_group *base, size_t to, const void *bytes, siz
 
 /* ---- starting */
 
-/* Texts, each with its zero: method, threads, crowded, folder, paths of plugins. */
 static int instruct(struct group *g, size_t rank, const char *dir, struct error *err)
 {
     const struct registry *registry = g->of->registry;
-    char folder[PATH_MAX], real[PATH_MAX], why[200], *text = NULL;
+    struct rank_orders orders = { .threads = g->of->threads, .crowded = g->wait.crowded };
+    char real[PATH_MAX], why[200], *bytes = NULL;
     struct mpi_send *send;
     size_t n = 0;
-    if (path_print(folder, err, "%s/rank-%zu", dir, rank))
+    (void)snprintf(orders.method, sizeof orders.method, "%s", g->of->ops->name);
+    if (path_print(orders.folder, err, "%s/rank-%zu", dir, rank))
         return err->code;
-    FILE *out = open_memstream(&text, &n);
+    FILE *out = open_memstream(&bytes, &n);
     if (!out)
         return fail(err, ERR_NO_MEMORY, "rank %zu: out of memory", rank);
-    fprintf(out, "%s%c%zu%c%d%c%s%c", g->of->ops->name, 0, g->of->threads, 0, g->wait.crowded, 0,
-            folder, 0);
+    (void)fwrite(&orders, sizeof orders, 1, out);
     for (size_t i = 0; i < registry->n_plugins; i++) {
         const char *path = registry->plugins[i].path;
         fprintf(out, "%s%c", realpath(path, real) ? real : path, 0);
     }
     int rc = fclose(out) ? fail(err, ERR_NO_MEMORY, "rank %zu: out of memory", rank) : OK;
-    if (!rc && g->mpi->send(g->members[rank].link, TAG_HELLO, text, n, &send, why, sizeof why))
+    if (!rc && g->mpi->send(g->members[rank].link, TAG_HELLO, bytes, n, &send, why, sizeof why))
         rc = fail(err, ERR_IO, "rank %zu: %s", rank, why);
     while (!rc && !g->mpi->is_sent(send))
         (void)poll_ranks(g);
-    free(text);
+    free(bytes);
     return rc;
 }
 
@@ -252,30 +248,42 @@ static void *start_in_thread(void *of)
     return NULL;
 }
 
+/* Runs the function in a thread, for at most so long. ETIMEDOUT: the thread runs still, with what
+   it was given; another number: it was not started. */
+static int run_within(double seconds, void *(*run)(void *), void *of)
+{
+    struct timespec until;
+    pthread_t thread;
+    const int rc = pthread_create(&thread, NULL, run, of);
+    if (rc)
+        return rc;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += (time_t)seconds;
+    if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+        return 0;
+    (void)pthread_detach(thread);
+    return ETIMEDOUT;
+}
+
 /* One at a time: with several, one in some two hundred never came out of PMIx_Init() (Open MPI 4.1.4). If
    one does not start, MPI is stuck in this process, and nothing more is asked of it. */
 static int start_one(struct group *g, size_t rank, const char *program, struct error *err)
 {
     struct starting *s = mem_zalloc(NULL, sizeof *s);
-    struct timespec until;
-    pthread_t thread;
     if (!s)
         return fail(err, ERR_NO_MEMORY, "ranks: out of memory to start one");
     s->mpi = g->mpi;
     (void)snprintf(s->program, sizeof s->program, "%s", program);
-    if (pthread_create(&thread, NULL, start_in_thread, s)) {
-        mem_free(NULL, s);
-        return fail_errno(err, ERR_IO, "ranks: a thread cannot be started");
-    }
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)START_S;
-    if (pthread_timedjoin_np(thread, NULL, &until)) {
-        (void)pthread_detach(thread); /* with what it was given */
+    const int started = run_within(START_S, start_in_thread, s);
+    if (started == ETIMEDOUT) {
         g->of->mpi = NULL;
         g->stuck = true;
         return fail(err, ERR_IO, "ranks: Open MPI did not start one within %.0f seconds", START_S);
     }
-    const int rc = s->rc ? fail(err, ERR_IO, "ranks: %s", s->why) : OK;
+    errno = started;
+    const int rc = started ? fail_errno(err, ERR_IO, "ranks: a thread cannot be started")
+                   : s->rc ? fail(err, ERR_IO, "ranks: %s", s->why)
+                           : OK;
     g->members[rank].link = s->link;
     mem_free(NULL, s);
     return rc;
@@ -394,14 +402,8 @@ static void *end_mpi(void *of)
 
 void cluster_ranks_end(struct cluster_ranks *r)
 {
-    static const time_t PATIENCE_S = 3;
-    struct timespec until;
-    pthread_t thread;
-    if (!r->mpi || pthread_create(&thread, NULL, end_mpi, (void *)(uintptr_t)r->mpi))
-        return;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PATIENCE_S;
-    if (pthread_timedjoin_np(thread, NULL, &until))
-        (void)pthread_detach(thread);
+    static const double PATIENCE_S = 3;
+    if (r->mpi)
+        (void)run_within(PATIENCE_S, end_mpi, (void *)(uintptr_t)r->mpi);
     r->mpi = NULL;
 }

@@ -8,13 +8,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "src/base/clock.h"
 #include "src/base/path.h"
-#include "src/cluster/load.h"
-#include "src/cluster/mpi/library.h"
+#include "src/cluster/internal.h"
 #include "src/cluster/ranks.h"
-#include "src/cluster/ranks_internal.h"
-#include "src/cluster/wait.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 #include "src/core/ranks/shards.h"
@@ -122,71 +118,48 @@ static void *beat(void *of)
 
 /* ---- starting */
 
-/* What rank 0 says at first. */
-struct orders {
-    const char *method, *threads, *crowded, *folder, *plugins;
-    const char *end;
-};
-
-static const char *next_text(const char **at, const char *end)
-{
-    const char *text = *at;
-    const size_t n = strnlen(text, (size_t)(end - text));
-    *at = text + n < end ? text + n + 1 : end;
-    return text;
-}
-
-static int take_orders(struct rank *r, struct rank_message *m, struct orders *o, struct error *err)
+/* What rank 0 says at first; the caller frees it. */
+static int take_orders(struct rank *r, struct rank_message *m, struct error *err)
 {
     struct rank_hello hello = { .pid = getpid() };
     (void)gethostname(hello.host, sizeof hello.host - 1);
-    int rc = send_tag(r, TAG_HELLO, &hello, sizeof hello, err);
+    const int rc = send_tag(r, TAG_HELLO, &hello, sizeof hello, err);
     while (rc == OK && !rank_receive(&r->base, BEAT_US * UINT64_C(1000), m))
         if (rank_is_lost(&r->base, 0))
             return fail(err, ERR_IO, "rank: rank 0 has ended");
-    if (rc != OK)
-        return rc;
-    if (m->n == 0 || m->bytes[m->n - 1] != '\0')
+    if (rc == OK && (m->n < sizeof(struct rank_orders) ||
+                     (m->n > sizeof(struct rank_orders) && m->bytes[m->n - 1] != '\0')))
         return fail(err, ERR_CORRUPT, "rank: the first message is damaged");
-    const char *at = (const char *)m->bytes;
-    o->end = at + m->n;
-    o->method = next_text(&at, o->end);
-    o->threads = next_text(&at, o->end);
-    o->crowded = next_text(&at, o->end);
-    o->folder = next_text(&at, o->end);
-    o->plugins = at;
-    return OK;
+    return rc;
 }
 
 static int serve(struct rank *r, struct registry *registry, const struct kernels *kernels,
                  const struct row_files *files, struct error *err)
 {
     struct rank_message m = { 0 };
-    struct orders orders = { 0 };
-    char folder[PATH_MAX];
-    int rc = take_orders(r, &m, &orders, err);
+    int rc = take_orders(r, &m, err);
     if (rc != OK)
         return rc;
-    for (const char *at = orders.plugins; rc == OK && at < orders.end;)
-        rc = registry_load_plugin(registry, next_text(&at, orders.end), err);
-    const struct index_ops *ops = rc == OK ? registry_find(registry, orders.method, err) : NULL;
+    struct rank_orders *orders = (struct rank_orders *)(void *)m.bytes;
+    const char *const end = (const char *)m.bytes + m.n;
+    for (const char *at = (const char *)(orders + 1); rc == OK && at < end; at += strlen(at) + 1)
+        rc = registry_load_plugin(registry, at, err);
+    const struct index_ops *ops = rc == OK ? registry_find(registry, orders->method, err) : NULL;
     if (rc == OK && (!ops || !ops->shards))
-        rc = fail(err, ERR_UNSUPPORTED, "rank: method \"%s\" has nothing to serve", orders.method);
-    (void)snprintf(folder, sizeof folder, "%s", orders.folder);
+        rc = fail(err, ERR_UNSUPPORTED, "rank: method \"%s\" has nothing to serve", orders->method);
     if (rc == OK)
-        rc = path_make_folders(folder, 0700, err);
+        rc = path_make_folders(orders->folder, 0700, err);
     struct mem account = { 0 };
-    struct pool *pool = pool_create((size_t)strtoull(orders.threads, NULL, 10));
+    struct pool *pool = pool_create((size_t)orders->threads);
     if (rc == OK && !pool)
-        rc = fail(err, ERR_NO_MEMORY, "rank: cannot start %s threads", orders.threads);
-    r->wait.crowded = orders.crowded[0] == '1';
-    mem_free(NULL, m.bytes);
+        rc = fail(err, ERR_NO_MEMORY, "rank: cannot start %zu threads", (size_t)orders->threads);
+    r->wait.crowded = orders->crowded;
     const struct shard_env shards = { .registry = registry, .files = files };
     const struct index_env env = { .mem = &account,
                                    .pool = pool,
                                    .kernels = kernels,
                                    .error = err,
-                                   .dir = folder,
+                                   .dir = orders->folder,
                                    .device = "cpu",
                                    .clock_ns = clock_ns,
                                    .shards = &shards };
@@ -194,6 +167,7 @@ static int serve(struct rank *r, struct registry *registry, const struct kernels
         rc = ops->shards->serve(&env, &r->base);
     if (pool)
         pool_destroy(pool);
+    mem_free(NULL, m.bytes);
     return rc;
 }
 

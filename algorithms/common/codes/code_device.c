@@ -190,8 +190,10 @@ static int choose(void *arg, size_t first, size_t end, size_t worker)
         struct topk nearest = topk_begin(c->k, c->result->distances + at, c->result->ids + at);
         const struct device_match *matches = d->matches + i * c->capacity;
         if (d->found[i] > c->capacity) {
-            struct code_group one = { .queries = c->queries->queries + query, .n = 1 };
-            rc = code_scan_nearest(d->store, d->env->kernels, &one, &nearest);
+            struct code_group one = { .queries = c->queries->queries + query,
+                                      .n = 1,
+                                      .nearest = &nearest };
+            rc = code_scan(d->store, d->env->kernels, &one);
         } else {
             for (size_t j = 0; j < d->found[i]; j++)
                 topk_push(&nearest, (float)matches[j].distance, d->store->ids[matches[j].position]);

@@ -119,8 +119,6 @@ int code_index_remove(struct index *index, const uint64_t *ids, size_t n, size_t
         dense_rows_remove(&c->rows, row);
     }
     shrink_places(c);
-    if (m->taken)
-        m->taken(index);
     return rc;
 }
 

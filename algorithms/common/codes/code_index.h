@@ -28,7 +28,6 @@ struct code_method {
     int (*put)(struct index *, uint32_t row, const uint64_t *code);
     /* Removes a row that the store still has, and gives the last row its number. May be NULL. */
     void (*take)(struct index *, uint32_t row);
-    void (*taken)(struct index *); /* after each batch of removals; may be NULL */
     /* Called when the store has its rows, to rebuild the rest. NULL: put() of each. */
     int (*fill)(struct index *);
 };

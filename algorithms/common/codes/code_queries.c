@@ -130,6 +130,7 @@ static struct code_group group_at(const struct code_request *a, size_t g, struct
                                 .n = n,
                                 .knobs = a->knobs,
                                 .filter = a->filter,
+                                .radius = a->radius,
                                 .later = a->later ? a->later + first : NULL,
                                 .scratch = worker->scratch,
                                 .answers = worker->answers };
@@ -199,7 +200,7 @@ static int range_group(struct code_request *a, size_t g, size_t w)
     uint64_t copy[CODE_GROUP * INDEX_CODE_WORDS_MAX];
     struct worker *worker = &a->workers[w];
     struct code_group group = group_at(a, g, worker, copy);
-    const int rc = a->ops->range(a->index, &group, a->radius, worker->answers);
+    const int rc = a->ops->answer(a->index, &group);
     work_add(&a->works[w], &group.work);
     return rc;
 }
@@ -276,7 +277,8 @@ static int search_group(struct code_request *a, size_t g, size_t w)
         const size_t at = (g * a->group + i) * a->k;
         nearest[i] = topk_begin(a->k, a->result->distances + at, a->result->ids + at);
     }
-    const int rc = a->ops->nearest(a->index, &group, nearest);
+    group.nearest = nearest;
+    const int rc = a->ops->answer(a->index, &group);
     for (size_t i = 0; i < n; i++)
         topk_sort(&nearest[i]);
     work_add(&a->works[w], &group.work);
@@ -311,6 +313,7 @@ int code_search(struct index *index, const struct search_request *request,
                               .knobs = request->knobs,
                               .filter = request->filter,
                               .result = result,
+                              .radius = (unsigned)index->env.dim,
                               .k = request->k };
     cut_into_groups(&a, request->threads);
     return run(&a, a.k, run_search, search_on_device, &result->work);

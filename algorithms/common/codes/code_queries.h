@@ -1,9 +1,9 @@
 /* code_queries.h - range and nearest-neighbour search of methods over codes.
  *
- * A method implements search for a small group of queries (struct code_ops). This module divides a
- * request into groups, distributes them over threads, collects the answers and delivers them.
+ * A method answers a small group of queries (struct code_ops). This module divides a request into
+ * groups, distributes them over threads, collects the answers and delivers them.
  *
- *     static const struct code_ops ops = { .range = mih_range_group };
+ *     static const struct code_ops ops = { .answer = mih_answer };
  *     static int mih_range(...)  { return code_range(index, request, result, &ops); }
  *     static int mih_search(...) { return code_search(index, request, result, &ops); } */
 #ifndef DRIFTLINE_COMMON_CODES_CODE_QUERIES_H
@@ -77,11 +77,13 @@ struct code_group {
     size_t n;                /* 1 .. CODE_GROUP */
     const void *knobs;
     const struct id_filter *filter; /* NULL: all ids are allowed */
+    unsigned radius;                /* 0 .. 64 words; of the k nearest: 64 words */
+    struct code_answers *answers;   /* [n] of the worker's, without answers at first */
+    struct topk *nearest;           /* [n]; NULL: a range search */
     struct work work;               /* the method adds to it */
     bool *later;   /* [n]; NULL, or the method sets those of the queries that it would scan for, and
                     leaves them to the device */
     void *scratch; /* scratch_bytes of the worker's, zeroed when it begins */
-    struct code_answers *answers; /* [n] of the worker's, without answers at first */
 };
 
 static inline const uint64_t *code_query(const struct code_group *g, size_t query)
@@ -92,12 +94,10 @@ static inline const uint64_t *code_query(const struct code_group *g, size_t quer
 struct code_device;
 
 struct code_ops {
-    /* Adds to answers[query], the group's, all stored codes within `radius` (0 .. 64 words) of the
-       query that the filter allows, each id once, in any order. */
-    int (*range)(const struct index *, struct code_group *, unsigned radius,
-                 struct code_answers *answers);
-    /* Offers to nearest[query] at least its k nearest. */
-    int (*nearest)(const struct index *, struct code_group *, struct topk *nearest);
+    /* A range search: adds to answers[query] all stored codes within the radius of the query that
+       the filter allows, each id once, in any order. Else: offers to nearest[query] at least its k
+       nearest; what is in answers[query] is of no account. */
+    int (*answer)(const struct index *, struct code_group *);
     /* The device of an index, or NULL; may be NULL itself. It takes no request with a filter. */
     struct code_device *(*device)(const struct index *);
     size_t scratch_bytes;

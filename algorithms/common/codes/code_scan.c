@@ -161,8 +161,7 @@ static int add_answers(const struct tile *t, const uint64_t *query, const uint32
     return OK;
 }
 
-int code_scan_range(const struct dense_rows *s, const struct kernels *k, struct code_group *g,
-                    unsigned radius, struct code_answers *answers)
+static int scan_range(const struct dense_rows *s, const struct kernels *k, struct code_group *g)
 {
     struct cursor c;
     struct tile t;
@@ -171,8 +170,8 @@ int code_scan_range(const struct dense_rows *s, const struct kernels *k, struct 
     while (next_tile(&c, TILE / words_of(s), &t)) {
         for (size_t q = 0; q < g->n; q++) {
             const size_t n =
-                code_within(k, code_query(g, q), t.codes, t.n, t.words, radius, positions);
-            const int rc = n ? add_answers(&t, code_query(g, q), positions, n, &answers[q]) : OK;
+                code_within(k, code_query(g, q), t.codes, t.n, t.words, g->radius, positions);
+            const int rc = n ? add_answers(&t, code_query(g, q), positions, n, &g->answers[q]) : OK;
             if (rc != OK)
                 return rc;
         }
@@ -199,8 +198,7 @@ static void offer_tile(const struct kernels *k, const struct tile *t, const uint
 /* Each tile is at most as long as all before it, up to the full length. The limit from one
    tile excludes most codes of the next, whereas a first tile of full length would push all of
    its codes. */
-int code_scan_nearest(const struct dense_rows *s, const struct kernels *k, struct code_group *g,
-                      struct topk *nearest)
+static int scan_nearest(const struct dense_rows *s, const struct kernels *k, struct code_group *g)
 {
     struct cursor c;
     struct tile t;
@@ -210,9 +208,14 @@ int code_scan_nearest(const struct dense_rows *s, const struct kernels *k, struc
     cursor_begin(&c, s, g);
     while (next_tile(&c, most, &t)) {
         for (size_t q = 0; q < g->n; q++)
-            offer_tile(k, &t, code_query(g, q), positions, &nearest[q]);
+            offer_tile(k, &t, code_query(g, q), positions, &g->nearest[q]);
         count(&g->work, &t, g->n);
         most = 2 * most < longest ? 2 * most : longest;
     }
     return OK;
+}
+
+int code_scan(const struct dense_rows *s, const struct kernels *k, struct code_group *g)
+{
+    return g->nearest ? scan_nearest(s, k, g) : scan_range(s, k, g);
 }

@@ -10,10 +10,7 @@
 
 struct kernels;
 
-/* As in struct code_ops. */
-int code_scan_range(const struct dense_rows *, const struct kernels *, struct code_group *,
-                    unsigned radius, struct code_answers *answers);
-int code_scan_nearest(const struct dense_rows *, const struct kernels *, struct code_group *,
-                      struct topk *nearest);
+/* As answer() of struct code_ops. */
+int code_scan(const struct dense_rows *, const struct kernels *, struct code_group *);
 
 #endif

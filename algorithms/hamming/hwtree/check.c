@@ -55,7 +55,7 @@ int hwtree_stats(const struct index *index, struct stat_sink *sink)
 struct audit {
     const struct hwtree *t;
     struct error *error;
-    size_t block_bytes;
+    size_t blocks;
 };
 
 static int check_leaf(const struct audit *a, const struct hwtree_view *v, uint64_t name,
@@ -91,7 +91,7 @@ static int check_leaf(const struct audit *a, const struct hwtree_view *v, uint64
 static int check_node(struct audit *a, uint32_t node, uint64_t name, unsigned level, size_t *codes)
 {
     const struct hwtree_view v = hwtree_view(&a->t->blocks, node);
-    a->block_bytes += a->t->blocks.slabs[(node & ~HW_INNER) >> HW_BLOCK_BITS].block_bytes;
+    a->blocks++;
     *codes = v.block->n;
     if (!(node & HW_INNER))
         return check_leaf(a, &v, name, level);
@@ -146,8 +146,8 @@ int hwtree_check(const struct index *index, struct stat_sink *sink)
     if (rc == OK && codes != t->codes.rows.n)
         rc = fail(a.error, ERR_INVARIANT, "hwtree: the leaves hold %zu codes of %zu", codes,
                   t->codes.rows.n);
-    if (rc == OK && a.block_bytes != t->blocks.block_bytes)
-        rc = fail(a.error, ERR_INVARIANT, "hwtree: nodes have %zu bytes, blocks in use %zu",
-                  a.block_bytes, t->blocks.block_bytes);
-    return rc;
+    if (rc == OK && a.blocks != t->blocks.n_used)
+        rc = fail(a.error, ERR_INVARIANT, "hwtree: %zu nodes, %zu blocks in use", a.blocks,
+                  t->blocks.n_used);
+    return rc == OK ? hamming_blocks_check(&t->blocks, "hwtree", a.error) : rc;
 }

@@ -18,7 +18,7 @@ static int hwtree_create(struct index **index, const struct index_ops *ops,
     if (!t)
         return ERR_NO_MEMORY;
     t->params = *(const struct hwtree_params *)params;
-    hwtree_blocks_init(&t->blocks, env->mem);
+    hamming_blocks_init(&t->blocks, env->mem, &hwtree_block_kind);
     for (size_t w = 0; w <= CODE_BITS; w++)
         t->roots[w] = HW_NONE;
     *index = &t->base;
@@ -29,7 +29,7 @@ static void hwtree_destroy(struct index *index)
 {
     struct hwtree *t = (struct hwtree *)index;
     code_index_free(&t->codes);
-    hwtree_blocks_free(&t->blocks);
+    hamming_blocks_free(&t->blocks);
     mem_free(index->env.mem, t);
 }
 
@@ -39,7 +39,7 @@ static int hwtree_memory(const struct index *index, struct memory_use *use)
     *use = (struct memory_use){
         .vectors = dense_rows_bytes(&t->codes.rows),
         .ids = dense_rows_ids_bytes(&t->codes.rows),
-        .graph = t->blocks.slab_bytes + t->blocks.slabs_capacity * sizeof *t->blocks.slabs,
+        .graph = hamming_blocks_bytes(&t->blocks),
         .other = sizeof *t + t->codes.place_capacity * sizeof *t->codes.place,
         .disk = logged_bytes(index),
     };
@@ -64,8 +64,7 @@ static const struct code_method method = { .logged = { .ops = &hwtree_ops,
                                            .places = true,
                                            .queries = &hwtree_code_ops,
                                            .put = hwtree_put,
-                                           .take = hwtree_take,
-                                           .taken = hwtree_pack };
+                                           .take = hwtree_take };
 
 LOGGED_CALLS(&method.logged)
 

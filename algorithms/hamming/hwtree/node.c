@@ -6,6 +6,29 @@
 
 #include <string.h>
 
+const struct block_kind hwtree_block_kind = {
+    .head_bytes = sizeof(struct hwtree_block),
+    .entry_bytes = sizeof(uint64_t) + sizeof(uint32_t),
+    .bits = 31, /* and HW_INNER */
+    .capacities = { 1,  2,   3,   4,   6,   8,   12,  16,   24,   32,   48,   64,
+                    96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096 },
+};
+
+uint32_t hwtree_block_new(struct blocks *b, size_t pairs)
+{
+    uint32_t ref;
+    if (!hamming_blocks_take(b, pairs, &ref))
+        return HW_NONE;
+    struct hwtree_block *block = hwtree_view(b, ref).block;
+    block->n = block->below = 0;
+    return ref;
+}
+
+void hwtree_block_free(struct blocks *b, uint32_t ref)
+{
+    hamming_blocks_give_back(b, ref & ~HW_INNER);
+}
+
 uint64_t hwtree_name(uint64_t code, unsigned level)
 {
     const unsigned bits = CODE_BITS >> level;
@@ -71,9 +94,9 @@ static size_t table_for(size_t children)
     return children + children / 3 + 1;
 }
 
-uint32_t hwtree_node_new(struct hwtree_blocks *b, size_t children)
+uint32_t hwtree_node_new(struct blocks *b, size_t children)
 {
-    const uint32_t node = hwtree_block_alloc(b, table_for(children));
+    const uint32_t node = hwtree_block_new(b, table_for(children));
     if (node == HW_NONE)
         return HW_NONE;
     const struct hwtree_view v = hwtree_view(b, node);
@@ -82,7 +105,7 @@ uint32_t hwtree_node_new(struct hwtree_blocks *b, size_t children)
     return node | HW_INNER;
 }
 
-static bool move_children(struct hwtree_blocks *b, uint32_t *node, size_t capacity)
+static bool move_children(struct blocks *b, uint32_t *node, size_t capacity)
 {
     const uint32_t fresh = hwtree_node_new(b, capacity);
     if (fresh == HW_NONE)
@@ -98,23 +121,23 @@ static bool move_children(struct hwtree_blocks *b, uint32_t *node, size_t capaci
     return true;
 }
 
-bool hwtree_child_reserve(struct hwtree_blocks *b, uint32_t *node)
+bool hwtree_child_reserve(struct blocks *b, uint32_t *node)
 {
     const struct hwtree_view v = hwtree_view(b, *node);
     const size_t need = (size_t)v.block->n + 1;
     return table_for(need) <= v.capacity || move_children(b, node, need);
 }
 
-void hwtree_child_shrink(struct hwtree_blocks *b, uint32_t *node)
+void hwtree_child_shrink(struct blocks *b, uint32_t *node)
 {
     const struct hwtree_view v = hwtree_view(b, *node);
-    if (hwtree_block_capacity(2 * table_for(v.block->n)) < v.capacity)
+    if (hamming_blocks_capacity_for(b, 2 * table_for(v.block->n)) < v.capacity)
         (void)move_children(b, node, v.block->n);
 }
 
-static bool move_codes(struct hwtree_blocks *b, uint32_t *leaf, size_t pairs)
+static bool move_codes(struct blocks *b, uint32_t *leaf, size_t pairs)
 {
-    const uint32_t fresh = hwtree_block_alloc(b, pairs);
+    const uint32_t fresh = hwtree_block_new(b, pairs);
     if (fresh == HW_NONE)
         return false;
     const struct hwtree_view from = hwtree_view(b, *leaf), to = hwtree_view(b, fresh);
@@ -127,7 +150,7 @@ static bool move_codes(struct hwtree_blocks *b, uint32_t *leaf, size_t pairs)
     return true;
 }
 
-bool hwtree_leaf_append(struct hwtree_blocks *b, uint32_t *leaf, uint64_t code, uint32_t row)
+bool hwtree_leaf_append(struct blocks *b, uint32_t *leaf, uint64_t code, uint32_t row)
 {
     struct hwtree_view v = hwtree_view(b, *leaf);
     if (v.block->n == v.capacity) {
@@ -141,10 +164,10 @@ bool hwtree_leaf_append(struct hwtree_blocks *b, uint32_t *leaf, uint64_t code, 
     return true;
 }
 
-void hwtree_leaf_shrink(struct hwtree_blocks *b, uint32_t *leaf)
+void hwtree_leaf_shrink(struct blocks *b, uint32_t *leaf)
 {
     const struct hwtree_view v = hwtree_view(b, *leaf);
     const size_t n = v.block->n;
-    if (hwtree_block_capacity(2 * n) < v.capacity)
+    if (hamming_blocks_capacity_for(b, 2 * n) < v.capacity)
         (void)move_codes(b, leaf, n + n / 4);
 }

@@ -105,12 +105,6 @@ static int range_of(struct tree_query *q)
     return rc;
 }
 
-static int range_group(const struct index *index, struct code_group *group, unsigned radius,
-                       struct code_answers *answers)
-{
-    return hamming_tree_range_group(index, group, radius, answers, range_of);
-}
-
 /* ------------------------------------------------------------------------ the k nearest */
 
 /* Nodes still to visit, in one list per bound. */
@@ -200,9 +194,9 @@ static int nearest_of(struct tree_query *q)
     return rc;
 }
 
-static int nearest_group(const struct index *index, struct code_group *group, struct topk *nearest)
+static int answer(const struct index *index, struct code_group *group)
 {
-    return hamming_tree_nearest_group(index, group, nearest, nearest_of);
+    return hamming_tree_answer(index, group, group->nearest ? nearest_of : range_of);
 }
 
 static void frontier_free(struct mem *mem, void *scratch)
@@ -211,8 +205,7 @@ static void frontier_free(struct mem *mem, void *scratch)
 }
 
 const struct code_ops hwtree_code_ops = {
-    .range = range_group,
-    .nearest = nearest_group,
+    .answer = answer,
     .scratch_bytes = sizeof(struct frontier),
     .scratch_free = frontier_free,
 };

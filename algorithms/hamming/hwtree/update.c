@@ -40,12 +40,12 @@ static void free_with_children(struct hwtree *t, uint32_t node)
    move *node. NULL: out of memory. */
 static uint32_t *child_for(struct hwtree *t, uint32_t *node, uint64_t name)
 {
-    struct hwtree_blocks *b = &t->blocks;
+    struct blocks *b = &t->blocks;
     struct hwtree_view v = hwtree_view(b, *node);
     const uint32_t place = hwtree_child_place(&v, name);
     if (v.refs[place] != HW_NONE)
         return &v.refs[place];
-    const uint32_t leaf = hwtree_block_alloc(b, 1);
+    const uint32_t leaf = hwtree_block_new(b, 1);
     if (leaf == HW_NONE)
         return NULL;
     if (!hwtree_child_reserve(b, node)) {
@@ -63,7 +63,7 @@ static uint32_t *child_for(struct hwtree *t, uint32_t *node, uint64_t name)
    nothing has changed. */
 static bool split(struct hwtree *t, uint32_t *at, unsigned level)
 {
-    struct hwtree_blocks *b = &t->blocks;
+    struct blocks *b = &t->blocks;
     const struct hwtree_view leaf = hwtree_view(b, *at);
     uint32_t node = hwtree_node_new(b, FIRST_CHILDREN);
     if (node == HW_NONE)
@@ -89,11 +89,11 @@ int hwtree_put(struct index *index, uint32_t row, const uint64_t *words)
 {
     const uint64_t code = *words;
     struct hwtree *t = (struct hwtree *)index;
-    struct hwtree_blocks *b = &t->blocks;
+    struct blocks *b = &t->blocks;
     struct hwtree_block *path[HWTREE_LEVELS];
     uint32_t *at = &t->roots[weight_of(code)];
     unsigned level = 0;
-    if (*at == HW_NONE && (*at = hwtree_block_alloc(b, 1)) == HW_NONE)
+    if (*at == HW_NONE && (*at = hwtree_block_new(b, 1)) == HW_NONE)
         return no_memory(t);
     for (;; level++) {
         if (!(*at & HW_INNER)) {
@@ -160,7 +160,7 @@ static bool merge(struct hwtree *t, const struct path *p)
         const uint32_t below = hwtree_view(&t->blocks, *p->at[l]).block->below;
         if (below == 0 || below > t->params.leaf_capacity / 2)
             continue;
-        const uint32_t leaf = hwtree_block_alloc(&t->blocks, below);
+        const uint32_t leaf = hwtree_block_new(&t->blocks, below);
         if (leaf == HW_NONE)
             return false;
         const struct hwtree_view to = hwtree_view(&t->blocks, leaf);
@@ -175,7 +175,7 @@ static bool merge(struct hwtree *t, const struct path *p)
 /* Removes the empty leaf, and nodes that have no other child. */
 static void prune(struct hwtree *t, const struct path *p)
 {
-    struct hwtree_blocks *b = &t->blocks;
+    struct blocks *b = &t->blocks;
     hwtree_block_free(b, *p->at[p->leaf]);
     for (unsigned l = p->leaf; l-- > 0;) {
         struct hwtree_view v = hwtree_view(b, *p->at[l]);
@@ -208,59 +208,34 @@ static void drop(struct hwtree *t, uint32_t row)
         hwtree_leaf_shrink(&t->blocks, p.at[p.leaf]);
 }
 
+/* The node that refers to a block is found by its name: that of one of its codes, or children, at
+   its level. */
+static void block_moved(void *owner, uint32_t from, uint32_t to)
+{
+    struct hwtree *t = owner;
+    const struct hwtree_view v = hwtree_view(&t->blocks, to);
+    uint32_t some = 0;
+    while (v.block->below > 0 && v.refs[some] == HW_NONE)
+        some++;
+    uint32_t *at = &t->roots[weight_of(v.words[some])];
+    for (unsigned level = 1; (*at & ~HW_INNER) != from; level++) {
+        const struct hwtree_view up = hwtree_view(&t->blocks, *at);
+        at = &up.refs[hwtree_child_place(&up, hwtree_name(v.words[some], level))];
+    }
+    *at = to | (*at & HW_INNER);
+}
+
 void hwtree_take(struct index *index, uint32_t row)
 {
     struct hwtree *t = (struct hwtree *)index;
     const uint32_t last = (uint32_t)t->codes.rows.n - 1;
     struct path p;
     drop(t, row);
-    if (row == last)
-        return;
-    find_leaf(t, t->codes.rows.codes[last], &p);
-    const uint32_t at = t->codes.place[last];
-    hwtree_view(&t->blocks, *p.at[p.leaf]).refs[at] = row;
-    t->codes.place[row] = at;
-}
-
-/* ------------------------------------------------------------------------ packing */
-
-#define PACK_FROM ((size_t)256 << 10) /* bytes; smaller trees are not packed */
-
-/* Copies the node to other blocks; HW_NONE: out of memory. */
-static uint32_t copy(struct hwtree *t, uint32_t node, struct hwtree_blocks *to)
-{
-    const struct hwtree_view v = hwtree_view(&t->blocks, node);
-    const uint32_t fresh = hwtree_block_alloc(to, v.capacity);
-    if (fresh == HW_NONE)
-        return HW_NONE;
-    const struct hwtree_view c = hwtree_view(to, fresh);
-    const uint32_t used = node & HW_INNER ? v.capacity : v.block->n;
-    c.block->n = v.block->n;
-    c.block->below = v.block->below;
-    memcpy(c.words, v.words, used * sizeof *v.words);
-    memcpy(c.refs, v.refs, used * sizeof *v.refs);
-    for (uint32_t i = 0; (node & HW_INNER) && i < v.capacity; i++)
-        if (v.refs[i] != HW_NONE && (c.refs[i] = copy(t, v.refs[i], to)) == HW_NONE)
-            return HW_NONE;
-    return fresh | (node & HW_INNER);
-}
-
-void hwtree_pack(struct index *index)
-{
-    struct hwtree *t = (struct hwtree *)index;
-    struct hwtree_blocks packed;
-    uint32_t roots[CODE_BITS + 1];
-    if (t->blocks.slab_bytes < PACK_FROM || t->blocks.block_bytes > t->blocks.slab_bytes / 4)
-        return;
-    hwtree_blocks_init(&packed, t->base.env.mem);
-    for (size_t w = 0; w <= CODE_BITS; w++) {
-        roots[w] = t->roots[w];
-        if (roots[w] != HW_NONE && (roots[w] = copy(t, roots[w], &packed)) == HW_NONE) {
-            hwtree_blocks_free(&packed);
-            return;
-        }
+    if (row != last) {
+        find_leaf(t, t->codes.rows.codes[last], &p);
+        const uint32_t at = t->codes.place[last];
+        hwtree_view(&t->blocks, *p.at[p.leaf]).refs[at] = row;
+        t->codes.place[row] = at;
     }
-    hwtree_blocks_free(&t->blocks);
-    t->blocks = packed;
-    memcpy(t->roots, roots, sizeof roots);
+    hamming_blocks_compact(&t->blocks, block_moved, t);
 }

@@ -47,7 +47,7 @@ static int check_table(const struct mih *m, size_t table, uint64_t *seen, size_t
         if (rc != OK)
             return rc;
         rows += b.n;
-        n_long += mih_blocks_slab(&m->blocks, b.block)->capacity >= MIH_LONG;
+        n_long += hamming_blocks_slab(&m->blocks, b.block)->capacity >= MIH_LONG;
         ++*blocks;
     }
     if (rows != m->codes.rows.n || n_long != t->n_long)
@@ -64,7 +64,7 @@ int mih_check(const struct index *index, struct stat_sink *sink)
     (void)sink;
     int rc = dense_rows_check(&m->codes.rows, "mih", index->env.error);
     if (rc == OK)
-        rc = mih_blocks_check(&m->blocks, index->env.error);
+        rc = hamming_blocks_check(&m->blocks, "mih", index->env.error);
     for (size_t i = 0; rc == OK && i < m->n_tables; i++) {
         uint64_t *seen = mem_zalloc(index->env.mem, (m->codes.rows.n / 64 + 1) * sizeof *seen);
         if (!seen)

@@ -35,6 +35,18 @@ static bool make_tables(struct mih *m)
     return true;
 }
 
+/* Steps of at most a quarter from 64 on; a cache line of codes from 16 on, so that blocks are
+   whole lines. */
+static struct block_kind kind_of(const struct mih *m)
+{
+    const size_t code = m->params.layout == MIH_COPIED ? m->words * sizeof(uint64_t) : 0;
+    return (struct block_kind){ .entry_bytes = (uint32_t)(sizeof(uint32_t) + code),
+                                .bits = 32,
+                                .capacities = { 1,   2,   4,   8,   16,  32,  48,  64,
+                                                80,  96,  112, 128, 160, 192, 224, 256,
+                                                320, 384, 448, 512, 640, 768, 896, 1024 } };
+}
+
 static void mih_destroy(struct index *index)
 {
     struct mih *m = (struct mih *)index;
@@ -43,7 +55,7 @@ static void mih_destroy(struct index *index)
         mem_free(mem, m->tables[i].buckets);
         mem_free(mem, m->tables[i].position);
     }
-    mih_blocks_free(&m->blocks);
+    hamming_blocks_free(&m->blocks);
     code_index_free(&m->codes);
     mem_free(mem, m);
 }
@@ -59,9 +71,8 @@ static int mih_create(struct index **index, const struct index_ops *ops,
         m->params.key_bits = bits_for(env->expected_n ? env->expected_n : EXPECTED_ROWS);
     m->words = env->dim / 64;
     m->n_tables = (size_t)m->params.tables;
-    mih_blocks_init(&m->blocks, env->mem,
-                    sizeof(uint32_t) +
-                        (m->params.layout == MIH_COPIED ? m->words * sizeof(uint64_t) : 0));
+    m->kind = kind_of(m);
+    hamming_blocks_init(&m->blocks, env->mem, &m->kind);
     if (!make_tables(m)) {
         const int rc = fail(env->error, ERR_NO_MEMORY, "mih: out of memory for tables of %d bits",
                             (int)m->tables[0].bits);
@@ -153,8 +164,8 @@ static int mih_memory(const struct index *index, struct memory_use *use)
         tables += (sizeof *m->tables[i].buckets << m->tables[i].bits) +
                   m->tables[i].position_capacity * sizeof *m->tables[i].position;
     *use = (struct memory_use){ .vectors = dense_rows_bytes(&m->codes.rows),
-                                .codes = copied ? mih_blocks_bytes(&m->blocks) : 0,
-                                .graph = tables + (copied ? 0 : mih_blocks_bytes(&m->blocks)),
+                                .codes = copied ? hamming_blocks_bytes(&m->blocks) : 0,
+                                .graph = tables + (copied ? 0 : hamming_blocks_bytes(&m->blocks)),
                                 .ids = dense_rows_ids_bytes(&m->codes.rows),
                                 .other = sizeof *m,
                                 .disk = logged_bytes(index) };

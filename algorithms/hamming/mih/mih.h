@@ -2,7 +2,7 @@
  * invariants, and the functions shared by its files.
  *
  *   method.c options, creation, reports, files   update.c insertion, deletion   search.c
- *   check.c   blocks.c memory of buckets
+ *   check.c
  *
  * A code is divided into `tables` blocks of bits. Each table stores rows by a key: the bits of its
  * block, or as many of them as a key has.
@@ -15,7 +15,7 @@
 #define DRIFTLINE_HAMMING_MIH_MIH_H
 
 #include "algorithms/common/codes/code_index.h"
-#include "algorithms/hamming/mih/blocks.h"
+#include "algorithms/hamming/blocks.h"
 #include "src/core/index.h"
 
 #define MIH_TABLES_MAX 16
@@ -45,8 +45,9 @@ struct mih {
         struct code_index codes; /* without places: each table has its own */
     };
     struct mih_params params; /* key_bits: never 0 */
-    struct blocks blocks;
-    size_t words; /* of a code */
+    struct block_kind kind;
+    struct blocks blocks; /* of buckets */
+    size_t words;         /* of a code */
     size_t n_tables;
     struct mih_table tables[MIH_TABLES_MAX];
 };
@@ -71,8 +72,8 @@ static inline uint32_t mih_key(const struct mih_table *t, const uint64_t *code)
 /* n > 0. */
 static inline struct mih_run mih_run(const struct mih *m, struct mih_bucket b)
 {
-    const struct slab *slab = mih_blocks_slab(&m->blocks, b.block);
-    unsigned char *memory = mih_blocks_at(slab, b.block);
+    const struct slab *slab = hamming_blocks_slab(&m->blocks, b.block);
+    unsigned char *memory = hamming_blocks_at(slab, b.block);
     struct mih_run run = { .n = b.n, .capacity = slab->capacity };
     if (m->params.layout == MIH_COPIED) {
         run.codes = (uint64_t *)(void *)memory;

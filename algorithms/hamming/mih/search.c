@@ -24,7 +24,7 @@
 #define LINE        ((size_t)64)
 #define LINES_AHEAD 12U
 
-/* One query's search of the tables, and one of two places for its answers. */
+/* One query's search of the tables, and where its answers go: nearest if that is not NULL. */
 struct visit {
     const struct mih *m;
     const uint64_t *query;
@@ -243,42 +243,6 @@ static int range_query(struct visit *v)
     return rc;
 }
 
-/* Sets the members one by one, because the array of rows is a page long. */
-static void begin(struct visit *v, const struct index *index, struct code_group *g, size_t q)
-{
-    v->m = (const struct mih *)index;
-    v->query = code_query(g, q);
-    v->group = g;
-    v->radius = (unsigned)index->env.dim;
-    v->answers = NULL;
-    v->nearest = NULL;
-    v->n_rows = 0;
-}
-
-static void count_work(const struct index *index, struct code_group *g)
-{
-    const struct mih *m = (const struct mih *)index;
-    g->work.scanned = g->work.distances;
-    g->work.bytes_read =
-        g->work.distances * (double)(m->words * sizeof(uint64_t) +
-                                     (m->params.layout == MIH_COPIED ? 0 : sizeof(uint32_t)));
-}
-
-static int range_group(const struct index *index, struct code_group *g, unsigned radius,
-                       struct code_answers *answers)
-{
-    int rc = OK;
-    for (size_t q = 0; rc == OK && q < g->n; q++) {
-        struct visit v;
-        begin(&v, index, g, q);
-        v.radius = radius;
-        v.answers = &answers[q];
-        rc = range_query(&v);
-    }
-    count_work(index, g);
-    return rc;
-}
-
 /* ------------------------------------------------------------------------- the k nearest */
 
 /* Step s visits table s % m with s / m flips, after which all codes within distance s have
@@ -306,17 +270,27 @@ static int nearest_query(struct visit *v)
     return visit_all(v);
 }
 
-static int nearest_group(const struct index *index, struct code_group *g, struct topk *nearest)
+/* Members of the visit are set one by one, because the array of rows is a page long. */
+static int answer(const struct index *index, struct code_group *g)
 {
+    const struct mih *m = (const struct mih *)index;
     int rc = OK;
     for (size_t q = 0; rc == OK && q < g->n; q++) {
         struct visit v;
-        begin(&v, index, g, q);
-        v.nearest = &nearest[q];
-        rc = nearest_query(&v);
+        v.m = m;
+        v.query = code_query(g, q);
+        v.group = g;
+        v.radius = g->radius;
+        v.answers = &g->answers[q];
+        v.nearest = g->nearest ? &g->nearest[q] : NULL;
+        v.n_rows = 0;
+        rc = v.nearest ? nearest_query(&v) : range_query(&v);
     }
-    count_work(index, g);
+    g->work.scanned = g->work.distances;
+    g->work.bytes_read =
+        g->work.distances * (double)(m->words * sizeof(uint64_t) +
+                                     (m->params.layout == MIH_COPIED ? 0 : sizeof(uint32_t)));
     return rc;
 }
 
-const struct code_ops mih_code_ops = { .range = range_group, .nearest = nearest_group };
+const struct code_ops mih_code_ops = { .answer = answer };

@@ -55,9 +55,10 @@ static void copy_entries(const struct mih *m, const struct mih_run *from, struct
 static bool move_bucket(struct mih *m, struct mih_table *t, struct mih_bucket *b, uint32_t n)
 {
     struct mih_bucket moved = { 0, b->n };
-    const bool long_then = mih_blocks_capacity_for(&m->blocks, n) >= MIH_LONG;
-    const bool long_now = b->n > 0 && mih_blocks_slab(&m->blocks, b->block)->capacity >= MIH_LONG;
-    if ((long_then && !grow_positions(m, t)) || !mih_blocks_take(&m->blocks, n, &moved.block)) {
+    const bool long_then = hamming_blocks_capacity_for(&m->blocks, n) >= MIH_LONG;
+    const bool long_now =
+        b->n > 0 && hamming_blocks_slab(&m->blocks, b->block)->capacity >= MIH_LONG;
+    if ((long_then && !grow_positions(m, t)) || !hamming_blocks_take(&m->blocks, n, &moved.block)) {
         if (t->n_long == 0)
             drop_positions(m, t);
         return false;
@@ -66,7 +67,7 @@ static bool move_bucket(struct mih *m, struct mih_table *t, struct mih_bucket *b
     if (b->n > 0) {
         const struct mih_run from = mih_run(m, *b);
         copy_entries(m, &from, &to);
-        mih_blocks_give_back(&m->blocks, b->block);
+        hamming_blocks_give_back(&m->blocks, b->block);
     }
     *b = moved;
     for (uint32_t i = 0; long_then && !long_now && i < to.n; i++)
@@ -82,7 +83,7 @@ static bool move_bucket(struct mih *m, struct mih_table *t, struct mih_bucket *b
 static bool reserve_entry(struct mih *m, struct mih_table *t, struct mih_bucket *b)
 {
     return (t->n_long == 0 || grow_positions(m, t)) &&
-           ((b->n > 0 && b->n < mih_blocks_slab(&m->blocks, b->block)->capacity) ||
+           ((b->n > 0 && b->n < hamming_blocks_slab(&m->blocks, b->block)->capacity) ||
             move_bucket(m, t, b, b->n + 1));
 }
 
@@ -120,9 +121,9 @@ static uint32_t position_of(const struct mih_table *t, const struct mih_run *run
 
 static void shrink(struct mih *m, struct mih_table *t, struct mih_bucket *b)
 {
-    const uint32_t capacity = mih_blocks_slab(&m->blocks, b->block)->capacity;
+    const uint32_t capacity = hamming_blocks_slab(&m->blocks, b->block)->capacity;
     const uint32_t n = b->n + b->n / 4;
-    if (b->n <= capacity / 2 && mih_blocks_capacity_for(&m->blocks, n) < capacity)
+    if (b->n <= capacity / 2 && hamming_blocks_capacity_for(&m->blocks, n) < capacity)
         (void)move_bucket(m, t, b, n); /* on failure it keeps its block */
 }
 
@@ -142,7 +143,7 @@ static void take_out(struct mih *m, struct mih_table *t, const uint64_t *code, u
         shrink(m, t, b);
         return;
     }
-    mih_blocks_give_back(&m->blocks, b->block);
+    hamming_blocks_give_back(&m->blocks, b->block);
     if (is_long(&run))
         leave_long(m, t);
 }
@@ -273,7 +274,7 @@ static void block_moved(void *owner, uint32_t from, uint32_t to)
 
 void mih_tidy(struct mih *m)
 {
-    mih_blocks_compact(&m->blocks, block_moved, m);
+    hamming_blocks_compact(&m->blocks, block_moved, m);
 }
 
 bool mih_file(struct mih *m, const uint64_t *code, uint32_t row)
@@ -288,7 +289,7 @@ bool mih_file(struct mih *m, const uint64_t *code, uint32_t row)
         }
         for (; begun; begun &= begun - 1) {
             const struct mih_table *other = &m->tables[__builtin_ctz(begun)];
-            mih_blocks_give_back(&m->blocks, other->buckets[mih_key(other, code)].block);
+            hamming_blocks_give_back(&m->blocks, other->buckets[mih_key(other, code)].block);
         }
         return false;
     }

@@ -25,16 +25,15 @@ static const struct param param_table[] = {
 
 static bool split_create(struct mtree *t)
 {
-    struct mem *mem = t->base.env.mem;
     struct mtree_split *s = &t->split;
+    s->arrays.mem = t->base.env.mem;
     s->stride = (size_t)t->params.node_capacity + 1;
-    s->codes = mem_array(mem, s->stride, sizeof *s->codes);
-    s->refs = mem_array(mem, s->stride, sizeof *s->refs);
-    s->order = mem_array(mem, s->stride, sizeof *s->order);
-    s->radius = mem_alloc(mem, s->stride);
-    s->distances = mem_array(mem, MTREE_SAMPLE, s->stride);
-    t->split_bytes = s->stride * (8 + 4 + 4 + 1 + MTREE_SAMPLE);
-    return s->codes && s->refs && s->order && s->radius && s->distances;
+    s->codes = mem_group_array(&s->arrays, s->stride, sizeof *s->codes);
+    s->refs = mem_group_array(&s->arrays, s->stride, sizeof *s->refs);
+    s->order = mem_group_array(&s->arrays, s->stride, sizeof *s->order);
+    s->radius = mem_group_array(&s->arrays, s->stride, sizeof *s->radius);
+    s->distances = mem_group_array(&s->arrays, MTREE_SAMPLE, s->stride);
+    return !s->arrays.failed;
 }
 
 static void mtree_destroy(struct index *index)
@@ -43,11 +42,7 @@ static void mtree_destroy(struct index *index)
     struct mem *mem = index->env.mem;
     mtree_free_all(t);
     code_index_free(&t->codes);
-    mem_free(mem, t->split.codes);
-    mem_free(mem, t->split.refs);
-    mem_free(mem, t->split.order);
-    mem_free(mem, t->split.radius);
-    mem_free(mem, t->split.distances);
+    mem_group_free(&t->split.arrays);
     mem_free(mem, t);
 }
 
@@ -114,7 +109,7 @@ static int mtree_memory(const struct index *index, struct memory_use *use)
         .ids = dense_rows_ids_bytes(&t->codes.rows),
         .graph = t->nodes_bytes + t->slots_capacity * sizeof *t->nodes +
                  t->codes.place_capacity * sizeof *t->codes.place,
-        .other = sizeof *t + t->split_bytes,
+        .other = sizeof *t + t->split.stride * (8 + 4 + 4 + 1 + MTREE_SAMPLE),
         .disk = logged_bytes(index),
     };
     return OK;

@@ -15,6 +15,7 @@
 #include "algorithms/common/codes/code_index.h"
 #include "algorithms/hamming/tree_query.h"
 #include "src/core/index.h"
+#include "src/core/mem.h"
 #include "src/core/rng.h"
 
 #define MTREE_NONE     UINT32_MAX
@@ -59,6 +60,7 @@ struct mtree_split {
     uint8_t *radius;
     uint8_t *distances; /* [candidate][entry] */
     uint32_t *order;
+    struct mem_group arrays; /* those above */
     uint32_t candidates[MTREE_SAMPLE];
 };
 
@@ -75,7 +77,6 @@ struct mtree {
     size_t n_nodes, n_leaves, nodes_bytes;
     uint32_t root; /* MTREE_NONE: no rows */
     struct mtree_split split;
-    size_t split_bytes;
 };
 
 extern const struct index_ops mtree_ops;

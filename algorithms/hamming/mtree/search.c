@@ -75,18 +75,11 @@ static int visit(struct tree_query *q)
     return rc;
 }
 
-static int range_group(const struct index *index, struct code_group *group, unsigned radius,
-                       struct code_answers *answers)
+static int answer(const struct index *index, struct code_group *group)
 {
-    return hamming_tree_range_group(index, group, radius, answers, visit);
+    return hamming_tree_answer(index, group, visit);
 }
 
-static int nearest_group(const struct index *index, struct code_group *group, struct topk *nearest)
-{
-    return hamming_tree_nearest_group(index, group, nearest, visit);
-}
-
-const struct code_ops mtree_code_ops = { .range = range_group,
-                                         .nearest = nearest_group,
+const struct code_ops mtree_code_ops = { .answer = answer,
                                          .scratch_bytes = sizeof(struct tree_frontier),
                                          .scratch_free = hamming_tree_frontier_free };

@@ -81,8 +81,7 @@ static int check_inner(struct mvptree_walk *w, const struct mvptree_inner *inner
             continue;
         if (child->parent != inner || child->slot != c)
             return broken(w, "a child has another parent");
-        live += child->leaf ? ((const struct mvptree_leaf *)child)->n
-                            : ((const struct mvptree_inner *)child)->live;
+        live += mvptree_live(child);
         dead += child->leaf ? 0 : ((const struct mvptree_inner *)child)->dead;
     }
     if (live != inner->live || dead != inner->dead)

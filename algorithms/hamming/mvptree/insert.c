@@ -7,16 +7,6 @@
 
 #include <string.h>
 
-static void widen(const struct mvptree *t, struct mvptree_inner *inner, size_t child,
-                  const uint8_t *distances)
-{
-    for (size_t i = 0; i < t->v; i++) {
-        uint8_t *lo = &inner->lo[i * t->fan_out + child], *hi = &inner->hi[i * t->fan_out + child];
-        *lo = distances[i] < *lo ? distances[i] : *lo;
-        *hi = distances[i] > *hi ? distances[i] : *hi;
-    }
-}
-
 /* Returns a leaf at this place with space for one more row; NULL: out of memory. */
 static struct mvptree_leaf *leaf_with_space(struct mvptree *t, struct mvptree_inner *parent,
                                             size_t slot, struct mvptree_node *there)
@@ -36,10 +26,7 @@ static bool lopsided(const struct mvptree *t, const struct mvptree_inner *inner)
 {
     size_t most = 0;
     for (size_t c = 0; c < t->fan_out; c++) {
-        const struct mvptree_node *child = inner->children[c];
-        const size_t n = !child        ? 0
-                         : child->leaf ? ((const struct mvptree_leaf *)child)->n
-                                       : ((const struct mvptree_inner *)child)->live;
+        const size_t n = inner->children[c] ? mvptree_live(inner->children[c]) : 0;
         most = n > most ? n : most;
     }
     return most > inner->live - inner->live / 8;
@@ -72,7 +59,7 @@ int mvptree_put(struct index *index, uint32_t row, const uint64_t *words)
         slot = mvptree_route(t, parent, code, distances);
         if (parent->depth * t->v < t->path_length)
             memcpy(path + parent->depth * t->v, distances, t->v);
-        widen(t, parent, slot, distances);
+        mvptree_widen(t, parent, slot, distances);
         node = parent->children[slot];
     }
     struct mvptree_leaf *leaf = leaf_with_space(t, parent, slot, node);

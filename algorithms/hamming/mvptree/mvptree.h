@@ -75,6 +75,23 @@ struct mvptree {
 
 extern const struct index_ops mvptree_ops;
 
+static inline size_t mvptree_live(const struct mvptree_node *node)
+{
+    return node->leaf ? ((const struct mvptree_leaf *)node)->n
+                      : ((const struct mvptree_inner *)node)->live;
+}
+
+/* A row at these distances from the vantage points is below the child. */
+static inline void mvptree_widen(const struct mvptree *t, struct mvptree_inner *inner, size_t child,
+                                 const uint8_t *distances)
+{
+    for (size_t i = 0; i < t->v; i++) {
+        uint8_t *lo = &inner->lo[i * t->fan_out + child], *hi = &inner->hi[i * t->fan_out + child];
+        *lo = distances[i] < *lo ? distances[i] : *lo;
+        *hi = distances[i] > *hi ? distances[i] : *hi;
+    }
+}
+
 /* node.c */
 
 /* NULL: out of memory */

@@ -138,25 +138,14 @@ struct mvptree_node *mvptree_next(const struct mvptree *t, struct mvptree_node *
     return next;
 }
 
+/* insert.c rebuilds what grows lopsided, so the recursion is shallow. */
 void mvptree_free_below(struct mvptree *t, struct mvptree_node *node)
 {
-    struct mvptree_inner *const above = node->parent;
-    size_t from = 0;
-    for (;;) {
-        struct mvptree_node *child =
-            node->leaf ? NULL : child_from(t, (struct mvptree_inner *)node, from);
-        if (child) {
-            node = child;
-            from = 0;
-            continue;
-        }
-        struct mvptree_inner *parent = node->parent;
-        from = node->slot + 1;
-        mvptree_node_free(t, node);
-        if (parent == above)
-            return;
-        node = &parent->head;
-    }
+    struct mvptree_node **children = node->leaf ? NULL : ((struct mvptree_inner *)node)->children;
+    for (size_t c = 0; children && c < t->fan_out; c++)
+        if (children[c])
+            mvptree_free_below(t, children[c]);
+    mvptree_node_free(t, node);
 }
 
 /* --------------------------------------------------------------------------------- routes */

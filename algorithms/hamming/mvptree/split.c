@@ -174,13 +174,9 @@ static void move_rows(struct mvptree *t, const struct mvptree_leaf *leaf,
         const size_t c = d->child[e];
         for (size_t j = 0; j < leaf->n_path; j++)
             path[j] = leaf->path[j * leaf->capacity + e];
-        for (size_t i = 0; i < t->v; i++) {
-            const uint8_t distance = d->distances[i * d->n + e];
-            uint8_t *lo = &inner->lo[i * t->fan_out + c], *hi = &inner->hi[i * t->fan_out + c];
-            path[leaf->n_path + i] = distance;
-            *lo = distance < *lo ? distance : *lo;
-            *hi = distance > *hi ? distance : *hi;
-        }
+        for (size_t i = 0; i < t->v; i++)
+            path[leaf->n_path + i] = d->distances[i * d->n + e];
+        mvptree_widen(t, inner, c, path + leaf->n_path);
         mvptree_leaf_append(t, (struct mvptree_leaf *)inner->children[c], leaf->codes[e],
                             leaf->rows[e], path);
     }

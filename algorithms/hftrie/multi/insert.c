@@ -3,10 +3,8 @@
 #include "algorithms/hftrie/multi/multi.h"
 #include "src/core/mem.h"
 
-#define BLOCK       ((size_t)64)
-#define BUILD_FROM  1024 /* fewer rows are inserted one by one */
-#define LOOSE_SHARE 4 /* a table is laid out again when 1 / LOOSE_SHARE of its lines are loose, */
-#define LOOSE_LEAST 1024 /* and at least so many */
+#define BLOCK      ((size_t)64)
+#define BUILD_FROM 1024 /* fewer rows are inserted one by one */
 
 static int no_memory(struct hftrie *h, size_t n)
 {
@@ -111,17 +109,6 @@ static bool add(struct multi *m, const struct multi_probe *probe, uint64_t p, ui
     return true;
 }
 
-/* A walk waits for each loose line of a chain, and streams the others. Out of memory: nothing
-   changes. */
-static void lay_loose(struct multi *m)
-{
-    for (unsigned j = 0; j < MULTI_TABLES; j++) {
-        struct multi_table *t = &m->table[j];
-        if (t->loose > LOOSE_LEAST && t->loose > t->used / LOOSE_SHARE)
-            (void)hftrie_multi_lines_lay(m, t);
-    }
-}
-
 static bool reserve_rows(struct hftrie *h, const uint64_t *ids, size_t n)
 {
     struct multi *m = h->state;
@@ -150,7 +137,7 @@ int hftrie_multi_insert(struct hftrie *h, const uint64_t *codes, const uint64_t 
     adapt(h, n);
     while (*done < n) {
         const size_t count = n - *done < BLOCK ? n - *done : BLOCK;
-        lay_loose(m);
+        hftrie_multi_lines_tidy(m);
         if (!reserve(m, count))
             return no_memory(h, n - *done);
         prepare(m, codes + *done, ids + *done, count, probes, permuted);

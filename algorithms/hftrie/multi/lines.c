@@ -13,6 +13,10 @@
 /* Spare lines as a share of those in use, so that growing is rare and memory is not doubled. */
 #define SPARE_SHARE 64
 #define SPARE_LEAST 64
+/* A table is laid out again when 1 / UNTIDY_SHARE of its lines, and at least UNTIDY_LEAST, are
+   loose (a walk waits for each of them in a chain, and streams the others), or as many are free. */
+#define UNTIDY_SHARE 4
+#define UNTIDY_LEAST 1024U
 
 void hftrie_multi_lines_free(struct multi *m, struct multi_table *t)
 {
@@ -275,4 +279,14 @@ bool hftrie_multi_lines_lay(struct multi *m, struct multi_table *t)
     mem_free(m->store.mem, t->rows);
     *t = to;
     return true;
+}
+
+void hftrie_multi_lines_tidy(struct multi *m)
+{
+    for (unsigned j = 0; j < MULTI_TABLES; j++) {
+        struct multi_table *t = &m->table[j];
+        const uint32_t most = t->loose > t->n_free ? t->loose : t->n_free;
+        if (most > UNTIDY_LEAST && most > t->used / UNTIDY_SHARE)
+            (void)hftrie_multi_lines_lay(m, t);
+    }
 }

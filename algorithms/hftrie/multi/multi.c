@@ -165,7 +165,5 @@ const struct hftrie_body hftrie_multi = {
     .check = hftrie_multi_check,
     .inspect = hftrie_multi_inspect,
     .maintain = multi_maintain,
-    .search = { .range = hftrie_multi_range,
-                .nearest = hftrie_multi_nearest,
-                .device = multi_device },
+    .search = { .answer = hftrie_multi_answer, .device = multi_device },
 };

@@ -226,6 +226,8 @@ void hftrie_multi_lines_take(struct multi_table *, uint32_t key, struct multi_pl
 /* Makes the lines of each chain contiguous, in as little memory as they need plus some spare lines.
    false: out of memory, nothing has changed. */
 bool hftrie_multi_lines_lay(struct multi *, struct multi_table *);
+/* The same of the tables that have many loose or free lines. */
+void hftrie_multi_lines_tidy(struct multi *);
 void hftrie_multi_lines_free(struct multi *, struct multi_table *);
 
 /* Finds the head row of this code; p is the permuted code. */
@@ -296,9 +298,7 @@ int hftrie_multi_walk(const struct hftrie *, const struct multi_query *, unsigne
                       const struct id_filter *, struct work *);
 
 /* search.c */
-int hftrie_multi_range(const struct index *, struct code_group *, unsigned radius,
-                       struct code_answers *answers);
-int hftrie_multi_nearest(const struct index *, struct code_group *, struct topk *nearest);
+int hftrie_multi_answer(const struct index *, struct code_group *);
 
 int hftrie_multi_check(const struct hftrie *);
 

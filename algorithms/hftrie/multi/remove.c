@@ -9,9 +9,6 @@
 #include "algorithms/hftrie/multi/multi.h"
 
 #define BLOCK 64U
-/* All lines are laid out again when 1 / FREE_SHARE of them are free, and at least FREE_LEAST. */
-#define FREE_SHARE 4
-#define FREE_LEAST 1024U
 
 /* The rows to be removed and the last rows. A row's probes are probes[5 i] ..: four tables, and its
    replacement in table 0. */
@@ -171,11 +168,7 @@ static void shrink(struct hftrie *h)
         if (hftrie_multi_build(h, 0, false))
             return;
     }
-    for (unsigned j = 0; j < MULTI_TABLES; j++) {
-        struct multi_table *t = &m->table[j];
-        if (t->n_free > FREE_LEAST && t->n_free > t->used / FREE_SHARE)
-            (void)hftrie_multi_lines_lay(m, t);
-    }
+    hftrie_multi_lines_tidy(m);
 }
 
 int hftrie_multi_remove(struct hftrie *h, const uint64_t *ids, size_t n, size_t *done)

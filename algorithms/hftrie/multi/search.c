@@ -67,69 +67,54 @@ static bool leave_to_device(const struct code_group *g, const struct scanned *s)
     return g->later != NULL;
 }
 
-/* Either answers or nearest has an element per query of the group; the other is NULL. */
-static int scan(const struct hftrie *h, struct code_group *g, const struct scanned *s,
-                unsigned radius, struct code_answers *answers, struct topk *nearest)
+static int scan(const struct hftrie *h, struct code_group *g, const struct scanned *s)
 {
     const struct multi *m = h->state;
     struct code_group some = *g;
-    struct code_answers their_answers[CODE_GROUP];
-    struct topk their_nearest[CODE_GROUP];
+    struct code_answers answers[CODE_GROUP];
+    struct topk nearest[CODE_GROUP];
     if (leave_to_device(g, s))
         return OK;
     some.queries = s->queries;
     some.n = s->n;
+    some.answers = answers;
+    some.nearest = g->nearest ? nearest : NULL;
     for (size_t i = 0; i < s->n; i++)
-        if (answers)
-            their_answers[i] = answers[s->of[i]];
+        if (g->nearest)
+            nearest[i] = g->nearest[s->of[i]];
         else
-            their_nearest[i] = nearest[s->of[i]];
-    const int rc =
-        answers ? code_scan_range(&m->store, h->base.env.kernels, &some, radius, their_answers)
-                : code_scan_nearest(&m->store, h->base.env.kernels, &some, their_nearest);
+            answers[i] = g->answers[s->of[i]];
+    const int rc = code_scan(&m->store, h->base.env.kernels, &some);
     for (size_t i = 0; i < s->n; i++)
-        if (answers)
-            answers[s->of[i]] = their_answers[i];
+        if (g->nearest)
+            g->nearest[s->of[i]] = nearest[i];
         else
-            nearest[s->of[i]] = their_nearest[i];
+            g->answers[s->of[i]] = answers[i];
     g->work = some.work;
     return rc;
 }
 
-static struct multi_query query_of(const struct multi *m, const struct code_group *g, size_t i,
-                                   struct code_answers *answers)
+static struct multi_query query_of(const struct multi *m, const struct code_group *g, size_t i)
 {
     return (struct multi_query){ .query = g->queries[i],
                                  .p = multi_permute(m, g->queries[i]),
-                                 .answers = answers };
+                                 .answers = &g->answers[i] };
 }
 
-static void count_queries(struct multi *m, size_t queries, size_t scans)
+static int range(const struct hftrie *h, struct code_group *g, struct scanned *scanned)
 {
-    atomic_fetch_add_explicit(&m->queries, queries, memory_order_relaxed);
-    atomic_fetch_add_explicit(&m->scans, scans, memory_order_relaxed);
-}
-
-int hftrie_multi_range(const struct index *index, struct code_group *g, unsigned radius,
-                       struct code_answers *answers)
-{
-    const struct hftrie *h = (const struct hftrie *)index;
     struct multi *m = h->state;
-    struct scanned scanned = { .n = 0 };
     int rc = OK;
-    if (m->store.n == 0)
-        return OK;
     const double limit_ns = MARGIN * hftrie_multi_scan_ns(m, g);
-    const bool hopeless = is_hopeless(m, g, radius, limit_ns);
+    const bool hopeless = is_hopeless(m, g, g->radius, limit_ns);
     for (size_t i = 0; rc == OK && i < g->n; i++) {
-        struct multi_query q = query_of(m, g, i, &answers[i]);
-        if (!hopeless && to_tables(h, g, q.p, radius, limit_ns, &q.plan))
-            rc = hftrie_multi_walk(h, &q, radius, g->filter, &g->work);
+        struct multi_query q = query_of(m, g, i);
+        if (!hopeless && to_tables(h, g, q.p, g->radius, limit_ns, &q.plan))
+            rc = hftrie_multi_walk(h, &q, g->radius, g->filter, &g->work);
         else
-            scan_for(&scanned, g, i);
+            scan_for(scanned, g, i);
     }
-    count_queries(m, g->n, scanned.n);
-    return rc == OK && scanned.n > 0 ? scan(h, g, &scanned, radius, answers, NULL) : rc;
+    return rc;
 }
 
 /* ------------------------------------------------------------------------ k nearest */
@@ -234,22 +219,18 @@ static void offer(struct topk *to, const struct code_answers *found)
         topk_push(to, (float)found->distances[i], found->ids[i]);
 }
 
-int hftrie_multi_nearest(const struct index *index, struct code_group *g, struct topk *nearest)
+static int nearest(const struct hftrie *h, struct code_group *g, struct scanned *scanned)
 {
-    const struct hftrie *h = (const struct hftrie *)index;
-    struct multi *m = h->state;
+    const struct multi *m = h->state;
     const struct hftrie_knobs *k = g->knobs;
-    struct scanned scanned = { .n = 0 };
     int rc = OK;
-    if (m->store.n == 0)
-        return OK;
     const double scan_ns = hftrie_multi_scan_ns(m, g),
-                 wanted = rows_wanted(m, g->filter, nearest->k);
+                 wanted = rows_wanted(m, g->filter, g->nearest->k);
     for (size_t i = 0; rc == OK && i < g->n; i++) {
         struct nearest_search s = { .h = h,
                                     .group = g,
-                                    .query = query_of(m, g, i, &g->answers[i]),
-                                    .k = nearest[i].k,
+                                    .query = query_of(m, g, i),
+                                    .k = g->nearest[i].k,
                                     .scan_ns = scan_ns,
                                     .wanted = wanted };
         if (k->plan != HFTRIE_SCAN)
@@ -257,10 +238,22 @@ int hftrie_multi_nearest(const struct index *index, struct code_group *g, struct
         if (rc == OK && k->plan != HFTRIE_SCAN)
             rc = try_likely_radii(&s);
         if (is_complete(&s))
-            offer(&nearest[i], s.query.answers);
+            offer(&g->nearest[i], s.query.answers);
         else
-            scan_for(&scanned, g, i);
+            scan_for(scanned, g, i);
     }
-    count_queries(m, g->n, scanned.n);
-    return rc == OK && scanned.n > 0 ? scan(h, g, &scanned, 0, NULL, nearest) : rc;
+    return rc;
+}
+
+int hftrie_multi_answer(const struct index *index, struct code_group *g)
+{
+    const struct hftrie *h = (const struct hftrie *)index;
+    struct multi *m = h->state;
+    struct scanned scanned = { .n = 0 };
+    if (m->store.n == 0)
+        return OK;
+    const int rc = g->nearest ? nearest(h, g, &scanned) : range(h, g, &scanned);
+    atomic_fetch_add_explicit(&m->queries, g->n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&m->scans, scanned.n, memory_order_relaxed);
+    return rc == OK && scanned.n > 0 ? scan(h, g, &scanned) : rc;
 }

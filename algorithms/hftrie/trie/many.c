@@ -28,7 +28,6 @@ struct steps {
 struct crowd {
     const struct trie *t;
     struct code_group *group;
-    struct code_answers *answers;
     unsigned radius, capacity, n_steps;
     int rc;
     size_t read;
@@ -58,7 +57,7 @@ static void answer(struct crowd *c, size_t q, uint32_t granule, unsigned mask)
         if (!index_filter_allows(c->group->filter, id))
             continue;
         const uint64_t code = t->granules[granule].codes[place];
-        c->rc = code_answer(&c->answers[q], id,
+        c->rc = code_answer(&c->group->answers[q], id,
                             (unsigned)__builtin_popcountll(code ^ c->group->queries[q]));
     }
 }
@@ -228,22 +227,20 @@ static double share_visited(const struct trie *t, unsigned radius)
     return share;
 }
 
-bool hftrie_trie_crowded(const struct trie *t, const struct code_group *group, unsigned radius)
+bool hftrie_trie_crowded(const struct trie *t, const struct code_group *group)
 {
     const bool each_its_own = t->reach.furthest < t->bits; /* in fast search queries share
                                                               few leaves */
     return t->words == 1 && trie_is_node(t->root) && t->fan <= FAN_MAX && !each_its_own &&
-           share_visited(t, radius) * (double)group->n >= 2;
+           share_visited(t, group->radius) * (double)group->n >= 2;
 }
 
-int hftrie_trie_range_many(const struct trie *t, struct code_group *group, unsigned radius,
-                           struct code_answers *answers)
+int hftrie_trie_range_many(const struct trie *t, struct code_group *group)
 {
     struct crowd c;
     c.t = t;
     c.group = group;
-    c.answers = answers;
-    c.radius = radius;
+    c.radius = group->radius;
     c.capacity = PENDING / t->levels; /* of 64 bits, at most 64 levels */
     c.rc = OK;
     c.read = 0;

@@ -230,39 +230,35 @@ static void walk_end(const struct trie_walk *w, struct code_group *group)
 
 /* ------------------------------------------------------------------------ searches */
 
-int hftrie_trie_range(const struct index *index, struct code_group *group, unsigned radius,
-                      struct code_answers *answers)
+/* Visits leaves by the number of bits in which their chunks differ, a lower bound for their
+ * entries. When the k-th nearest is as near, no other leaf has nearer ones. */
+static void walk_nearest(struct trie_walk *w)
+{
+    w->beyond = true;
+    for (unsigned bits = 0; w->beyond && bits <= w->radius; bits++) {
+        w->first = w->last = bits;
+        w->beyond = false;
+        walk(w);
+    }
+}
+
+int hftrie_trie_answer(const struct index *index, struct code_group *group)
 {
     const struct hftrie *h = (const struct hftrie *)index;
     struct trie_walk w;
-    if (hftrie_trie_crowded(trie_of(h), group, radius))
-        return hftrie_trie_range_many(trie_of(h), group, radius, answers);
+    if (!group->nearest && hftrie_trie_crowded(trie_of(h), group))
+        return hftrie_trie_range_many(trie_of(h), group);
     walk_begin(&w, h, group);
-    w.first = 0;
-    w.last = w.radius = radius;
     for (size_t q = 0; w.rc == OK && q < group->n; q++) {
         w.query = code_query(group, q);
-        w.answers = &answers[q];
-        walk(&w);
-    }
-    walk_end(&w, group);
-    return w.rc;
-}
-
-/* Visits leaves by the number of bits in which their chunks differ, a lower bound for their
- * entries. When the k-th nearest is as near, no other leaf has nearer ones. */
-int hftrie_trie_nearest(const struct index *index, struct code_group *group, struct topk *nearest)
-{
-    struct trie_walk w;
-    walk_begin(&w, (const struct hftrie *)index, group);
-    for (size_t q = 0; q < group->n; q++) {
-        w.query = code_query(group, q);
-        w.nearest = &nearest[q];
-        w.radius = 64 * (unsigned)group->words;
-        w.beyond = true;
-        for (unsigned bits = 0; w.beyond && bits <= w.radius; bits++) {
-            w.first = w.last = bits;
-            w.beyond = false;
+        w.radius = group->radius;
+        if (group->nearest) {
+            w.nearest = &group->nearest[q];
+            walk_nearest(&w);
+        } else {
+            w.answers = &group->answers[q];
+            w.first = 0;
+            w.last = group->radius;
             walk(&w);
         }
     }

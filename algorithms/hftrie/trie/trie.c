@@ -125,5 +125,5 @@ const struct hftrie_body hftrie_trie = {
     .memory = trie_memory,
     .check = hftrie_trie_check,
     .inspect = hftrie_trie_inspect,
-    .search = { .range = hftrie_trie_range, .nearest = hftrie_trie_nearest },
+    .search = { .answer = hftrie_trie_answer },
 };

@@ -200,13 +200,10 @@ void hftrie_trie_free_spares(struct trie *);
 int hftrie_trie_insert(struct hftrie *, const uint64_t *codes, const uint64_t *ids, size_t n,
                        size_t *done);
 int hftrie_trie_remove(struct hftrie *, const uint64_t *ids, size_t n, size_t *done);
-int hftrie_trie_range(const struct index *, struct code_group *, unsigned radius,
-                      struct code_answers *answers);
+int hftrie_trie_answer(const struct index *, struct code_group *);
 /* many.c: range search of a group together, and whether its queries share enough leaves. */
-bool hftrie_trie_crowded(const struct trie *, const struct code_group *, unsigned radius);
-int hftrie_trie_range_many(const struct trie *, struct code_group *, unsigned radius,
-                           struct code_answers *answers);
-int hftrie_trie_nearest(const struct index *, struct code_group *, struct topk *nearest);
+bool hftrie_trie_crowded(const struct trie *, const struct code_group *);
+int hftrie_trie_range_many(const struct trie *, struct code_group *);
 void hftrie_trie_save(const struct hftrie *, struct store_writer *);
 int hftrie_trie_load(struct hftrie *, const struct store_reader *);
 int hftrie_trie_check(const struct hftrie *);

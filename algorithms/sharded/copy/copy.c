@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "src/core/mem.h"
+#include "src/core/path_print.h"
 #include "src/core/rng.h"
 
 /* ---- 1. making */
@@ -31,32 +31,28 @@ int copy_options(const struct param *table, void *out, const char *text, const c
     return rc;
 }
 
-static char *join(struct mem *mem, const char *folder, const char *name)
+int copy_new(struct shard_copy **out, const struct index_env *env, const struct index_ops *ops,
+             const char *of_params, const char *folder)
 {
+    struct mem *mem = env->mem;
+    struct error *error = env->error;
     char path[PATH_MAX];
-    const int n = snprintf(path, sizeof path, "%s/%s", folder, name);
-    return n < 0 || n >= PATH_MAX ? NULL : mem_strdup(mem, path);
-}
-
-int copy_new(struct shard_copy **out, const struct copy_spec *spec)
-{
-    const struct index_ops *ops = spec->ops;
-    struct mem *mem = spec->env->mem;
-    struct error *error = spec->env->error;
     struct shard_copy *c = *out = mem_zalloc(mem, sizeof *c);
     if (!c)
         return fail(error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
-    c->env = *spec->env;
+    c->env = *env;
     c->ops = ops;
     idmap_init(&c->live, mem);
     idmap_init(&c->leaving, mem);
     c->params = mem_zalloc(mem, ops->params_bytes + 1);
     c->knobs = mem_zalloc(mem, ops->knobs_bytes + 1);
-    c->folder = mem_strdup(mem, spec->folder);
-    c->env.dir = c->index_folder = join(mem, spec->folder, "index");
+    c->folder = mem_strdup(mem, folder);
+    if (path_print(path, error, "%s/index", folder))
+        return ERR_ARGUMENT;
+    c->env.dir = c->index_folder = mem_strdup(mem, path);
     if (!c->params || !c->knobs || !c->folder || !c->index_folder)
         return fail(error, ERR_NO_MEMORY, "sharded: out of memory for a shard");
-    const int rc = copy_options(ops->params, c->params, spec->of_params, ops->name, error);
+    const int rc = copy_options(ops->params, c->params, of_params, ops->name, error);
     return rc ? rc : copy_options(ops->knobs, c->knobs, "", ops->name, error);
 }
 
@@ -156,23 +152,6 @@ void copy_unmark(struct shard_copy *c, const struct log_record *r)
     }
 }
 
-static int take_lsn(void *to, const struct log_record *r)
-{
-    struct shard_copy *c = to;
-    uint64_t value;
-    for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++)
-        if (idmap_get(&c->live, r->ids[i], &value))
-            (void)idmap_put(&c->live, r->ids[i], r->lsn << BUCKET_BITS | copy_bucket(value));
-    return OK;
-}
-
-int copy_take_lsns(struct shard_copy *c)
-{
-    const int rc = log_read(&c->log, 0, take_lsn, c);
-    c->lsns_are_old = rc != OK;
-    return rc;
-}
-
 /* What leaves is written to the log (logs), and removed from the index (index). */
 static int drop(struct shard_copy *c, bool logs, bool index)
 {
@@ -205,8 +184,7 @@ static int drop(struct shard_copy *c, bool logs, bool index)
 
 int copy_flush(struct shard_copy *c)
 {
-    const int rc = c->lsns_are_old ? copy_take_lsns(c) : OK;
-    return rc ? rc : drop(c, true, true);
+    return drop(c, true, true);
 }
 
 /* Rows that are in the index but shall not be. Space is reserved. */
@@ -270,11 +248,13 @@ int copy_do(struct shard_copy *c, const struct log_record *r, bool logs, bool in
 
 /* ---- 3. asking */
 
-static int take_knobs(struct shard_copy *c, const char *of_knobs)
+/* What a search needs first: no rows that have left, and its knobs. */
+static int prepare_search(struct shard_copy *c, const char *of_knobs)
 {
-    if (strcmp(of_knobs, c->of_knobs) == 0)
-        return OK;
-    const int rc = copy_options(c->ops->knobs, c->knobs, of_knobs, c->ops->name, c->env.error);
+    int rc = copy_flush(c);
+    if (rc != OK || strcmp(of_knobs, c->of_knobs) == 0)
+        return rc;
+    rc = copy_options(c->ops->knobs, c->knobs, of_knobs, c->ops->name, c->env.error);
     if (rc == OK)
         (void)snprintf(c->of_knobs, sizeof c->of_knobs, "%s", of_knobs);
     else
@@ -285,9 +265,7 @@ static int take_knobs(struct shard_copy *c, const char *of_knobs)
 int copy_search(struct shard_copy *c, const char *of_knobs, struct search_request request,
                 struct search_result *result)
 {
-    int rc = copy_flush(c);
-    if (rc == OK)
-        rc = take_knobs(c, of_knobs);
+    const int rc = prepare_search(c, of_knobs);
     request.knobs = c->ops->knobs ? c->knobs : NULL;
     return rc == OK ? c->ops->search(c->index, &request, result) : rc;
 }
@@ -298,9 +276,7 @@ int copy_range(struct shard_copy *c, const char *of_knobs, struct range_request 
     if (!c->ops->range)
         return fail(c->env.error, ERR_UNSUPPORTED, "sharded: method \"%s\" has no range search",
                     c->ops->name);
-    int rc = copy_flush(c);
-    if (rc == OK)
-        rc = take_knobs(c, of_knobs);
+    const int rc = prepare_search(c, of_knobs);
     request.knobs = c->ops->knobs ? c->knobs : NULL;
     return rc == OK ? c->ops->range(c->index, &request, result) : rc;
 }

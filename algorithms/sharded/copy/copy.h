@@ -27,7 +27,6 @@ struct shard_copy {
     struct idmap leaving; /* id -> its value in live */
     uint64_t sequence;    /* the last operation that was done whole */
     uint64_t checkpoint;  /* the lsn that the last one includes; 0: none */
-    bool lsns_are_old;    /* those in `live` are of the log before the compaction */
     /* A sample of more than one record, of which the last has not come yet. */
     unsigned char *sample;
     size_t sample_bytes, sample_capacity;
@@ -49,18 +48,13 @@ static inline int copy_no_memory(const struct shard_copy *c, size_t rows)
     return fail(c->env.error, ERR_NO_MEMORY, "sharded: out of memory for %zu rows", rows);
 }
 
-/* 1. Making. The env is that of the whole index; its dir is not used. */
+/* 1. Making. */
 
-struct copy_spec {
-    const struct index_env *env;
-    const struct index_ops *ops;
-    const char *of_params; /* "clusters=64,soft_k=2" */
-    const char *folder;    /* made if it is new */
-};
-
-/* A copy without an index and a log, for one of the functions below; to be destroyed also on failure.
-   ERR_NO_MEMORY, ERR_CONFIG. */
-int copy_new(struct shard_copy **, const struct copy_spec *);
+/* A copy without an index and a log, for one of the functions below; to be destroyed also on
+   failure. The env is that of the whole index; its dir is not used. of_params:
+   "clusters=64,soft_k=2"; the folder is made if it is new. ERR_NO_MEMORY, ERR_CONFIG. */
+int copy_new(struct shard_copy **, const struct index_env *, const struct index_ops *,
+             const char *of_params, const char *folder);
 /* Replaces what is in the folder by an empty copy, which can be recovered once its log's base ends. */
 int copy_create(struct shard_copy *);
 /* Makes the copy that the folder's process had, from its log, and from its checkpoint if that can be
@@ -102,19 +96,6 @@ uint64_t copy_digest(const struct shard_copy *);
 
 /* 4. Rows and records */
 
-/* Calls `row` for each live row with want[bucket] (of n_buckets; NULL: every one), in the order of the log, starting
-   after record `after`; stops at the end of a record once there were `most`. *last: the last record
-   that was read; UINT64_MAX: the end. */
-struct copy_rows {
-    const uint64_t *want; /* bits */
-    size_t n_buckets, most;
-    int (*row)(void *to, uint64_t id, uint32_t bucket, const void *row);
-    void *to;
-};
-int copy_read_rows(struct shard_copy *, const struct copy_rows *, uint64_t after, uint64_t *last);
-/* copy_do() of a record of another copy, which is logged. Rows that are there already are left out. */
-int copy_apply(struct shard_copy *, const struct log_record *);
-
 /* Rows chosen from others, with their ids and buckets. */
 struct picked_rows {
     uint64_t *ids;
@@ -129,6 +110,17 @@ void copy_picked_free(struct picked_rows *);
 /* Adds row i of `rows`. */
 void copy_picked_add(struct picked_rows *, uint64_t id, uint32_t bucket, const void *rows,
                      size_t i);
+/* Adds the rows of a record of the log that are live with want[bucket] (bits of n_buckets; NULL:
+   every one). */
+void copy_pick_live(const struct shard_copy *, const struct log_record *, const uint64_t *want,
+                    size_t n_buckets, struct picked_rows *);
+/* Such rows of the records after `*after`, in their order; stops at the end of a record once there
+   are `most`. *after: the last record that was read; UINT64_MAX: the end. The caller calls
+   copy_picked_free() in any case. */
+int copy_read_rows(struct shard_copy *, const uint64_t *want, size_t n_buckets, size_t most,
+                   uint64_t *after, struct picked_rows *out);
+/* copy_do() of a record of another copy, which is logged. Rows that are there are left out. */
+int copy_apply(struct shard_copy *, const struct log_record *);
 
 /* 5. Storing */
 
@@ -137,10 +129,7 @@ int copy_save(struct shard_copy *, const char *to);
 /* Saves the index beside the log, so that a restart need not insert the rows before again. */
 int copy_checkpoint(struct shard_copy *);
 
-/* internal: restore.c and save.c use them. */
-/* Empty, or saved in the folder `from`. */
+/* internal: restore.c and save.c use it. The index is empty, or that saved in the folder `from`. */
 int copy_make_index(struct shard_copy *, const char *from);
-/* Sets the lsns in `live` by the log. */
-int copy_take_lsns(struct shard_copy *);
 
 #endif

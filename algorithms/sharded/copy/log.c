@@ -215,22 +215,14 @@ static int read_one(void *of, const struct wal_record *from)
     return reading->visit(reading->to, &record);
 }
 
-/* *last: the last record; 0: none. */
-static int read_all(const struct row_log *log, uint64_t after,
-                    int (*visit)(void *to, const struct log_record *), void *to, uint64_t *last)
-{
-    struct reading reading = { .log = log, .visit = visit, .to = to };
-    uint64_t dropped;
-    const int rc = wal_replay(&log->env, log->path, after, read_one, &reading, last, &dropped);
-    mem_free(log->env.mem, reading.aligned);
-    return rc;
-}
-
 int log_read(const struct row_log *log, uint64_t after,
              int (*visit)(void *to, const struct log_record *), void *to)
 {
-    uint64_t last;
-    return read_all(log, after, visit, to, &last);
+    struct reading reading = { .log = log, .visit = visit, .to = to };
+    uint64_t last, dropped;
+    const int rc = wal_replay(&log->env, log->path, after, read_one, &reading, &last, &dropped);
+    mem_free(log->env.mem, reading.aligned);
+    return rc;
 }
 
 /* ---- opening */
@@ -238,6 +230,7 @@ int log_read(const struct row_log *log, uint64_t after,
 struct base_search {
     bool found;
     uint64_t sequence;
+    uint64_t last; /* record; 0: none */
 };
 
 static int find_base(void *to, const struct log_record *r)
@@ -245,6 +238,7 @@ static int find_base(void *to, const struct log_record *r)
     struct base_search *s = to;
     s->found |= r->op == LOG_BASE;
     s->sequence = r->op == LOG_BASE ? r->sequence : s->sequence;
+    s->last = r->lsn;
     return OK;
 }
 
@@ -261,14 +255,13 @@ int log_open(struct row_log *log, const struct index_env *env, const char *folde
 {
     for (uint64_t number = UINT64_MAX;;) {
         struct base_search search = { 0 };
-        uint64_t last;
         if (!file_newest(folder, PREFIX, number, &number) || number == 0)
             return fail(env->error, ERR_NOT_FOUND, "sharded: %s has no complete log", folder);
         int rc = begin(log, env, folder, number);
         if (rc == OK)
-            rc = read_all(log, 0, find_base, &search, &last);
+            rc = log_read(log, 0, find_base, &search);
         if (rc == OK && search.found)
-            rc = wal_open(&log->wal, &log->env, WAL_WRITTEN, last, NULL);
+            rc = wal_open(&log->wal, &log->env, WAL_WRITTEN, search.last, NULL);
         log->base = search.sequence;
         if (rc == OK && search.found) {
             remove_before(folder, number);

@@ -34,6 +34,19 @@ void copy_picked_add(struct picked_rows *p, uint64_t id, uint32_t bucket, const 
     p->n++;
 }
 
+void copy_pick_live(const struct shard_copy *c, const struct log_record *r, const uint64_t *want,
+                    size_t n_buckets, struct picked_rows *p)
+{
+    for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++) {
+        uint64_t value;
+        if (!idmap_get(&c->live, r->ids[i], &value) || value >> BUCKET_BITS != r->lsn)
+            continue;
+        const uint32_t bucket = copy_bucket(value);
+        if (!want || (bucket < n_buckets && want[bucket / 64] >> bucket % 64 & 1))
+            copy_picked_add(p, r->ids[i], bucket, r->rows, i);
+    }
+}
+
 /* A sample of more than LOG_ROWS rows has several records, but training needs it whole: it is collected.
    Rows of an insertion that are there already are left out. */
 static int replay(struct shard_copy *c, const struct log_record *r, bool logs, bool index)
@@ -157,9 +170,10 @@ int copy_recover(struct shard_copy *c)
 /* ---- reading rows */
 
 struct row_reading {
-    struct shard_copy *copy;
-    const struct copy_rows *rows;
-    size_t read;
+    const struct shard_copy *copy;
+    const uint64_t *want;
+    size_t n_buckets, most;
+    struct picked_rows *out;
     uint64_t last;
 };
 
@@ -167,43 +181,33 @@ struct row_reading {
 static int read_record(void *to, const struct log_record *r)
 {
     struct row_reading *reading = to;
-    const struct copy_rows *rows = reading->rows;
-    const size_t row_bytes = copy_row_bytes(reading->copy);
-    if (reading->read >= rows->most)
+    if (reading->out->n >= reading->most)
         return ERR_INTERRUPTED;
-    for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++) {
-        uint64_t value;
-        if (!idmap_get(&reading->copy->live, r->ids[i], &value) || value >> BUCKET_BITS != r->lsn)
-            continue;
-        const uint32_t bucket = copy_bucket(value);
-        if (rows->want &&
-            (bucket >= rows->n_buckets || !(rows->want[bucket / 64] >> bucket % 64 & 1)))
-            continue;
-        const int rc =
-            rows->row(rows->to, r->ids[i], bucket, (const char *)r->rows + i * row_bytes);
-        if (rc != OK)
-            return rc;
-        reading->read++;
-    }
+    copy_pick_live(reading->copy, r, reading->want, reading->n_buckets, reading->out);
     reading->last = r->lsn;
     return OK;
 }
 
-int copy_read_rows(struct shard_copy *c, const struct copy_rows *rows, uint64_t after,
-                   uint64_t *last)
+int copy_read_rows(struct shard_copy *c, const uint64_t *want, size_t n_buckets, size_t most,
+                   uint64_t *after, struct picked_rows *out)
 {
-    struct row_reading reading = { c, rows, 0, after };
-    const int flushed = copy_flush(c);
-    const int rc = flushed == OK ? log_read(&c->log, after, read_record, &reading) : flushed;
-    *last = rc == ERR_INTERRUPTED ? reading.last : UINT64_MAX;
+    struct row_reading reading = { c, want, n_buckets, most, out, *after };
+    int rc = copy_flush(c);
+    const size_t space = most < c->live.n ? most + LOG_ROWS : c->live.n;
+    if (!copy_picked_make(out, c->env.mem, space, copy_row_bytes(c)) && rc == OK)
+        rc = copy_no_memory(c, space);
+    if (rc == OK)
+        rc = log_read(&c->log, *after, read_record, &reading);
+    *after = rc == ERR_INTERRUPTED ? reading.last : UINT64_MAX;
     return rc == ERR_INTERRUPTED ? OK : rc;
 }
 
 /* ---- maintenance */
 
 struct keeping {
-    struct shard_copy *copy;
+    const struct shard_copy *copy;
     struct row_log fresh;
+    struct idmap live;         /* as the copy's, by the records of the fresh log */
     struct picked_rows picked; /* of a record */
 };
 
@@ -216,16 +220,16 @@ static int keep_live(void *to, const struct log_record *r)
     if (r->op == LOG_TRAIN)
         return log_write(&k->fresh, &kept);
     k->picked.n = 0;
-    for (size_t i = 0; r->op == LOG_INSERT && i < r->n; i++) {
-        uint64_t value;
-        if (idmap_get(&k->copy->live, r->ids[i], &value) && value >> BUCKET_BITS == r->lsn)
-            copy_picked_add(&k->picked, r->ids[i], copy_bucket(value), r->rows, i);
-    }
+    copy_pick_live(k->copy, r, NULL, 0, &k->picked);
     kept.ids = k->picked.ids;
     kept.buckets = k->picked.buckets;
     kept.rows = k->picked.rows;
     kept.n = k->picked.n;
-    return kept.n > 0 ? log_write(&k->fresh, &kept) : OK;
+    const int rc = kept.n > 0 ? log_write(&k->fresh, &kept) : OK;
+    for (size_t i = 0; rc == OK && i < kept.n; i++)
+        (void)idmap_put(&k->live, kept.ids[i],
+                        wal_last(k->fresh.wal) << BUCKET_BITS | kept.buckets[i]);
+    return rc;
 }
 
 static int compact(struct shard_copy *c)
@@ -233,21 +237,27 @@ static int compact(struct shard_copy *c)
     struct keeping k = { .copy = c };
     char checkpoint[PATH_MAX];
     checkpoint_folder(c, c->checkpoint, checkpoint);
-    int rc = copy_picked_make(&k.picked, c->env.mem, LOG_ROWS, copy_row_bytes(c))
+    idmap_init(&k.live, c->env.mem);
+    int rc = copy_picked_make(&k.picked, c->env.mem, LOG_ROWS, copy_row_bytes(c)) &&
+                     idmap_reserve(&k.live, c->live.n)
                  ? log_create(&k.fresh, &c->env, c->folder, c->log.number + 1)
-                 : copy_no_memory(c, LOG_ROWS);
+                 : copy_no_memory(c, c->live.n);
     if (rc == OK)
         rc = log_read(&c->log, 0, keep_live, &k);
     if (rc == OK)
         rc = log_replace(&c->log, &k.fresh, c->sequence);
-    if (rc != OK)
+    if (rc == OK) {
+        const struct idmap old = c->live;
+        c->live = k.live;
+        k.live = old;
+    } else {
         log_discard(&k.fresh);
+    }
     if (rc == OK && c->checkpoint > 0) {
         log_remove_folder(checkpoint);
         c->checkpoint = 0;
     }
-    if (rc == OK)
-        rc = copy_take_lsns(c);
+    idmap_free(&k.live);
     copy_picked_free(&k.picked);
     return rc;
 }

@@ -7,7 +7,6 @@
 
 #include "algorithms/common/durable/store_file.h"
 #include "algorithms/sharded/copy/copy.h"
-#include "src/core/mem.h"
 #include "src/core/path_print.h"
 
 #define SAVED   "sharded.shard"
@@ -16,20 +15,24 @@
 /* ---- saving */
 
 struct saving {
-    struct shard_copy *copy;
+    const struct shard_copy *copy;
     struct store_writer *to;
-    struct mem *mem;
-    uint64_t *ids;
+    struct picked_rows some; /* of a record */
+    uint64_t *ids;           /* of all rows */
     uint32_t *buckets;
     size_t n;
+    struct mem_group arrays; /* ids, buckets */
 };
 
-static int save_row(void *to, uint64_t id, uint32_t bucket, const void *row)
+static int save_rows(void *to, const struct log_record *r)
 {
     struct saving *s = to;
-    s->ids[s->n] = id;
-    s->buckets[s->n++] = bucket;
-    store_write(s->to, row, copy_row_bytes(s->copy));
+    s->some.n = 0;
+    copy_pick_live(s->copy, r, NULL, 0, &s->some);
+    memcpy(s->ids + s->n, s->some.ids, s->some.n * sizeof *s->ids);
+    memcpy(s->buckets + s->n, s->some.buckets, s->some.n * sizeof *s->buckets);
+    s->n += s->some.n;
+    store_write(s->to, s->some.rows, s->some.n * s->some.row_bytes);
     return OK;
 }
 
@@ -41,21 +44,17 @@ static int save_sample(void *to, const struct log_record *r)
     return OK;
 }
 
-static int save_sections(struct shard_copy *c, struct store_writer *w)
+static int save_sections(const struct shard_copy *c, struct store_writer *w)
 {
-    struct mem *mem = c->env.mem;
-    struct saving s = { c,
-                        w,
-                        mem,
-                        mem_array(mem, c->live.n + 1, sizeof *s.ids),
-                        mem_array(mem, c->live.n + 1, sizeof *s.buckets),
-                        0 };
-    const struct copy_rows rows = { NULL, 0, SIZE_MAX, save_row, &s };
-    uint64_t last;
-    int rc = s.ids && s.buckets ? OK : copy_no_memory(c, c->live.n);
+    struct saving s = { .copy = c, .to = w, .arrays.mem = c->env.mem };
+    s.ids = mem_group_array(&s.arrays, c->live.n + 1, sizeof *s.ids);
+    s.buckets = mem_group_array(&s.arrays, c->live.n + 1, sizeof *s.buckets);
+    int rc = copy_picked_make(&s.some, c->env.mem, LOG_ROWS, copy_row_bytes(c)) && !s.arrays.failed
+                 ? OK
+                 : copy_no_memory(c, c->live.n);
     store_section(w, "rows");
     if (rc == OK)
-        rc = copy_read_rows(c, &rows, 0, &last);
+        rc = log_read(&c->log, 0, save_rows, &s);
     store_section(w, "sample");
     if (rc == OK)
         rc = log_read(&c->log, 0, save_sample, &s);
@@ -67,8 +66,8 @@ static int save_sections(struct shard_copy *c, struct store_writer *w)
         store_section(w, "sequence");
         store_write(w, &c->sequence, sizeof c->sequence);
     }
-    mem_free(mem, s.ids);
-    mem_free(mem, s.buckets);
+    copy_picked_free(&s.some);
+    mem_group_free(&s.arrays);
     return rc;
 }
 

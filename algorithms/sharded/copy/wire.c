@@ -45,14 +45,6 @@ void wire_put_bytes(struct wire *w, const void *bytes, size_t n_bytes)
         memcpy(at, bytes, n_bytes);
 }
 
-void wire_append(struct wire *w, const void *bytes, size_t n_bytes)
-{
-    if (w->failed || !wire_make_room(w, n_bytes))
-        return;
-    memcpy(w->bytes + w->n, bytes, n_bytes);
-    w->n += n_bytes;
-}
-
 void wire_put(struct wire *w, uint64_t word)
 {
     wire_put_bytes(w, &word, sizeof word);

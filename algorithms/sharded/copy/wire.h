@@ -24,8 +24,6 @@ void wire_put(struct wire *, uint64_t word);
 /* Space for an array of n bytes, to be filled before the next call; NULL: out of memory. */
 void *wire_reserve(struct wire *, size_t n_bytes);
 void wire_put_bytes(struct wire *, const void *bytes, size_t n_bytes);
-/* Without padding: for an array that is collected by itself. */
-void wire_append(struct wire *, const void *bytes, size_t n_bytes);
 /* A string of less than 2^16 bytes, with its length. */
 void wire_put_text(struct wire *, const char *text);
 /* Replaces the word at this offset. */

@@ -120,55 +120,6 @@ static void test_knobs_bound_work(void **state)
     stored_close(&w);
 }
 
-struct found {
-    bool seen[6000];
-    size_t n;
-};
-
-static int note_found(void *to, size_t query, uint64_t id, float distance)
-{
-    struct found *f = to;
-    assert_false(f->seen[id]);
-    f->seen[id] = true;
-    f->n++;
-    return OK;
-}
-
-static void test_range(void **state)
-{
-    struct stored_rows w;
-    static struct found found;
-    double read = 0;
-    struct ampi_params params = defaults();
-    params.clusters = 3;
-    world_open(&w, params, 3, 3000, 5);
-    test_fill_f32(&w.rng, w.rows, 3000, 3, 0, 1);
-    train_on(&w, 2000);
-    world_insert(&w, 0, 2000);
-    world_insert(&w, 2000, 1000);
-    world_remove_run(&w, 100, 50);
-    for (size_t i = 0; i < 100; i++) {
-        const float *query = w.rows + rng_below(&w.rng, 3000) * 3;
-        const double radius = i == 0 ? 0 : i == 1 ? 1e30 : 0.5 * rng_unit(&w.rng);
-        const struct range_request request = {
-            { query, 1, 3, INDEX_F32 }, radius, &everything, NULL, 1
-        };
-        struct range_result result = { .found = note_found, .to = &found };
-        size_t n = 0, within = 0;
-        memset(&found, 0, sizeof found);
-        assert_ok(ampi_ops.range(w.index, &request, &result), &w.bench.error);
-        struct test_truth *t = stored_truth(&w, query, NULL, &n);
-        for (; within < n && (double)t[within].distance <= radius; within++)
-            assert_true(found.seen[t[within].id]);
-        assert_int_equal(found.n, within);
-        free(t);
-        read += i > 1 ? result.work.scanned / 98 : 0;
-    }
-    print_message("%.0f of 2950 vectors read\n", read);
-    assert_true(read < 2000);
-    stored_close(&w);
-}
-
 /* ---------------------------------------------------------------------- copies, tombstones */
 
 static uint64_t filed(struct stored_rows *w)
@@ -368,11 +319,15 @@ static void test_drift_degenerate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_merge),      cmocka_unit_test(test_choose_fans),
-        cmocka_unit_test(test_bound),      cmocka_unit_test(test_knobs_bound_work),
-        cmocka_unit_test(test_range),      cmocka_unit_test(test_built_and_added),
-        cmocka_unit_test(test_tombstones), cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_drift_norm), cmocka_unit_test(test_drift_degenerate),
+        cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_choose_fans),
+        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_knobs_bound_work),
+        cmocka_unit_test(test_built_and_added),
+        cmocka_unit_test(test_tombstones),
+        cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_drift_norm),
+        cmocka_unit_test(test_drift_degenerate),
     };
     return test_run("ampi", tests);
 }

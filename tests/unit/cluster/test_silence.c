@@ -1,5 +1,5 @@
 /* test_silence.c - which ranks are taken for lost, by a clock of the test. */
-#include "src/cluster/wait.h"
+#include "src/cluster/internal.h"
 #include "tests/support/testing.h"
 
 enum { MS = 1000000 };

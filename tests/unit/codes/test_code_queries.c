@@ -23,12 +23,11 @@ static void scratch_free(struct mem *mem, void *scratch)
     mem_free(mem, ((struct scratch *)scratch)->more);
 }
 
-static int loop_range(const struct index *index, struct code_group *group, unsigned radius,
-                      struct code_answers *answers)
+static int loop_answer(const struct index *index, struct code_group *group)
 {
     struct loop *l = (struct loop *)(uintptr_t)index;
     struct scratch *scratch = group->scratch;
-    assert_true(group->n >= 1 && group->n <= CODE_GROUP && radius <= CODE_BITS);
+    assert_true(group->n >= 1 && group->n <= CODE_GROUP && group->radius <= CODE_BITS);
     if (scratch->groups++ == 0 && !(scratch->more = mem_alloc(index->env.mem, 10)))
         return fail(index->env.error, ERR_NO_MEMORY, "no memory");
     for (size_t q = 0; q < group->n; q++) {
@@ -36,9 +35,9 @@ static int loop_range(const struct index *index, struct code_group *group, unsig
             return fail(index->env.error, ERR_ARGUMENT, "asked too often");
         for (size_t i = 0; i < ROWS; i++) {
             const unsigned d = (unsigned)__builtin_popcountll(group->queries[q] ^ l->codes[i]);
-            if (d > radius || !index_filter_allows(group->filter, i))
+            if (d > group->radius || !index_filter_allows(group->filter, i))
                 continue;
-            const int rc = code_answer(&answers[q], i, d);
+            const int rc = code_answer(&group->answers[q], i, d);
             if (rc != OK)
                 return rc;
         }
@@ -47,7 +46,7 @@ static int loop_range(const struct index *index, struct code_group *group, unsig
     return OK;
 }
 
-static const struct code_ops ops = { .range = loop_range,
+static const struct code_ops ops = { .answer = loop_answer,
                                      .scratch_bytes = sizeof(struct scratch),
                                      .scratch_free = scratch_free };
 static const struct index_ops method = { .abi = INDEX_ABI, .name = "loop" };

@@ -1,5 +1,5 @@
 /* test_hwtree.c - the Hamming-weight tree against a plain array over random histories, at every
- * radius; its node names and blocks, and the memory that it frees. */
+ * radius; its node names, and the memory that it frees. */
 #include "tests/support/code_tree.h"
 
 #include "algorithms/hamming/hwtree/hwtree.h"
@@ -114,49 +114,6 @@ static void test_nodes_merge(void **state)
     tree_end(&t);
 }
 
-static void test_blocks(void **state)
-{
-    enum { MOST = 400 };
-    struct mem mem = { 0 };
-    struct hwtree_blocks b;
-    struct rng r = rng_at(test_seed(), 14);
-    uint32_t refs[MOST];
-    size_t pairs[MOST], n = 0;
-    size_t before = 0;
-    for (size_t i = 1; i < 100000; i++) {
-        const size_t capacity = hwtree_block_capacity(i);
-        assert_true(capacity >= i && capacity >= before && capacity <= 1 + i * 3 / 2);
-        before = capacity;
-    }
-    hwtree_blocks_init(&b, &mem);
-    for (size_t step = 0; step < 40000; step++) {
-        if (n < MOST && rng_below(&r, step % 8000 < 4000 ? 3 : 2) > 0) {
-            pairs[n] = 1 + rng_below(&r, rng_below(&r, 50) ? 12 : 9000);
-            refs[n] = hwtree_block_alloc(&b, pairs[n]);
-            assert_true(refs[n] != HW_NONE && !(refs[n] & HW_INNER));
-            const struct hwtree_view v = hwtree_view(&b, refs[n]);
-            assert_true(v.capacity >= pairs[n]);
-            memset(v.words, (int)refs[n] & 0xff, v.capacity * sizeof *v.words);
-            for (size_t i = 0; i < v.capacity; i++)
-                v.refs[i] = refs[n];
-            v.block->n = refs[n];
-            n++;
-        } else if (n > 0) {
-            const size_t at = rng_below(&r, n--);
-            const struct hwtree_view v = hwtree_view(&b, refs[at]);
-            assert_int_equal(v.block->n, refs[at]);
-            for (size_t i = 0; i < v.capacity; i++)
-                assert_true(v.refs[i] == refs[at] &&
-                            v.words[i] == (refs[at] & 0xff) * UINT64_C(0x0101010101010101));
-            hwtree_block_free(&b, refs[at]);
-            refs[at] = refs[n];
-        }
-    }
-    while (n > 0)
-        hwtree_block_free(&b, refs[--n]);
-    assert_int_equal(mem_live(&mem), 0);
-}
-
 /* ------------------------------------------------------------------------ files */
 
 static void test_files_keep_options(void **state)
@@ -180,13 +137,9 @@ static void test_files_keep_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names_bound_distances),
-        cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_adversaries),
-        cmocka_unit_test(test_memory_is_given_back),
-        cmocka_unit_test(test_nodes_merge),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_names_bound_distances), cmocka_unit_test(test_histories),
+        cmocka_unit_test(test_adversaries),           cmocka_unit_test(test_memory_is_given_back),
+        cmocka_unit_test(test_nodes_merge),           cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_files_keep_options),
     };
     return test_run("hwtree", tests);

@@ -290,9 +290,7 @@ static void test_recovery_out_of_memory(void **state)
     struct shard_copy *copy;
     cluster_open(&c, "shards=1");
     assert_true(snprintf(folder, sizeof folder, "%.3000s/copy", c.bench.env.dir) < PATH_MAX);
-    const struct copy_spec spec = { &c.bench.env,
-                                    registry_find(&c.registry, "symqg", &c.bench.error), "",
-                                    folder };
+    const struct index_ops *symqg = registry_find(&c.registry, "symqg", &c.bench.error);
     test_fill_f32(&c.rng, rows, N, DIM, 0, 1);
     for (size_t i = 0; i < N; i++)
         ids[i] = i;
@@ -308,7 +306,7 @@ static void test_recovery_out_of_memory(void **state)
                                             .ids = ids + FIRST,
                                             .buckets = buckets,
                                             .rows = rows + FIRST * DIM } };
-    assert_ok(copy_new(&copy, &spec), &c.bench.error);
+    assert_ok(copy_new(&copy, &c.bench.env, symqg, "", folder), &c.bench.error);
     assert_ok(copy_create(copy), &c.bench.error);
     assert_ok(log_end_base(&copy->log, 0), &c.bench.error);
     for (size_t i = 0; i < 2; i++)
@@ -318,7 +316,7 @@ static void test_recovery_out_of_memory(void **state)
     int rc = ERR_NO_MEMORY;
     for (size_t i = 1; rc != OK; i++) {
         c.bench.mem.fail_at = c.bench.mem.calls + i;
-        rc = copy_new(&copy, &spec);
+        rc = copy_new(&copy, &c.bench.env, symqg, "", folder);
         rc = rc ? rc : copy_recover(copy);
         if (rc != OK)
             copy_destroy(copy);

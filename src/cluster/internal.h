@@ -1,14 +1,43 @@
-/* wait.h - waiting for messages without a call that blocks: MPI has none that sleeps; and which ranks have been
- * silent for too long. For src/cluster. */
-#ifndef DRIFTLINE_CLUSTER_WAIT_H
-#define DRIFTLINE_CLUSTER_WAIT_H
+/* internal.h - what the files of src/cluster share: the library for MPI, the first messages between
+ * ranks of an index, waiting for messages without a call that blocks (MPI has none that sleeps),
+ * and which ranks have been silent for too long. */
+#ifndef DRIFTLINE_CLUSTER_INTERNAL_H
+#define DRIFTLINE_CLUSTER_INTERNAL_H
 
+#include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
 #include "src/base/clock.h"
+#include "src/cluster/mpi/library.h"
+#include "src/core/error.h"
+
+/* load.c: the library's table, which stays loaded. NULL: ERR_UNSUPPORTED, in a sentence that begins
+   with `who`. */
+const struct mpi_library *cluster_load(const char *who, struct error *);
+
+/* What ranks.c and serve.c say to each other. */
+enum rank_tag {
+    TAG_HELLO = 1, /* a rank: struct rank_hello; rank 0's answer: struct rank_orders */
+    TAG_MESSAGE,   /* of the method */
+    TAG_ALIVE,     /* once a second, of a rank that works */
+};
+
+enum { RANK_HOST_BYTES = 256 };
+
+struct rank_hello {
+    int64_t pid;
+    char host[RANK_HOST_BYTES];
+};
+
+/* And after it the paths of plugins, each with its zero. */
+struct rank_orders {
+    uint64_t threads;
+    bool crowded;
+    char method[256], folder[PATH_MAX];
+};
 
 /* What has waited a short time looks again at once; what has waited long sleeps between. On a machine
    with more ranks than cores, one that looks without end takes the time of one that works. */

@@ -63,7 +63,7 @@ static inline struct rocks_entry *rocks_entry(const struct rocks *r, uint32_t po
     return directory_entry(&r->directory, posting);
 }
 
-/* rocksdb_values.c. Makes sure that the posting has an entry. ERR_NO_MEMORY. */
+/* rocksdb_database.c. Makes sure that the posting has an entry. ERR_NO_MEMORY. */
 int posting_rocks_reserve(struct rocks *, uint32_t posting);
 
 /* Whether a test injects a fault into this call: ERR_IO with a message. */
@@ -78,7 +78,7 @@ int posting_rocks_too_short(const struct rocks *, uint32_t posting, size_t n, si
 /* Deletes the posting's key, whatever its entry is. */
 int posting_rocks_erase(struct rocks *, struct error *, uint32_t posting);
 
-/* rocksdb_options.c. Sets r->options and the objects they need; opens the database in r->dir;
+/* Sets r->options and the objects they need; opens the database in r->dir;
    `create`: it may be created. */
 int posting_rocks_configure(struct rocks *);
 int posting_rocks_open_database(struct rocks *, bool create);

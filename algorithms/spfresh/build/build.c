@@ -185,23 +185,6 @@ static int choose_rows(void *arg, size_t first, size_t end, size_t worker)
     return rc;
 }
 
-/* Sorts rows by their nearest head, so that neighbours get neighbouring slots. */
-static int order_rows(struct filing *f)
-{
-    uint64_t *at = mem_zalloc(f->s->base.env.mem, (f->n_heads + 1) * sizeof *at);
-
-    if (!at)
-        return no_memory(f->s);
-    for (size_t i = 0; i < f->rows.n; i++)
-        at[f->heads[i * f->replicas] + 1]++;
-    for (size_t h = 0; h < f->n_heads; h++)
-        at[h + 1] += at[h];
-    for (size_t i = 0; i < f->rows.n; i++)
-        f->order[at[f->heads[i * f->replicas]]++] = (uint32_t)i;
-    mem_free(f->s->base.env.mem, at);
-    return OK;
-}
-
 static int nearer(const void *a, const void *b)
 {
     const struct copy *x = a, *y = b;
@@ -211,10 +194,12 @@ static int nearer(const void *a, const void *b)
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
-/* Groups all copies by head, nearest first. */
+/* Groups all copies by head, nearest first, and orders the rows by their nearest head, so that
+   neighbours get neighbouring slots. */
 static int group_copies(struct filing *f)
 {
     const size_t n = f->rows.n * f->replicas;
+    size_t ordered = 0;
 
     for (size_t i = 0; i < n; i++)
         if (f->heads[i] != GRAPH_NONE)
@@ -231,8 +216,14 @@ static int group_copies(struct filing *f)
             f->filed[f->start[h] + f->kept[h]++] =
                 (struct copy){ (uint32_t)(i / f->replicas), f->distances[i] };
         }
-    for (size_t h = 0; h < f->n_heads; h++)
-        qsort(f->filed + f->start[h], f->kept[h], sizeof *f->filed, nearer);
+    for (size_t h = 0; h < f->n_heads; h++) {
+        struct copy *of = f->filed + f->start[h];
+
+        for (size_t i = 0; i < f->kept[h]; i++)
+            if (f->heads[of[i].row * f->replicas] == h)
+                f->order[ordered++] = of[i].row;
+        qsort(of, f->kept[h], sizeof *of, nearer);
+    }
     return OK;
 }
 
@@ -407,8 +398,6 @@ int spfresh_fill(struct spfresh *s, struct vectors rows, const uint64_t *ids)
 
     if (rc == OK)
         rc = parallel_for(pool, pool_threads(pool), rows.n, GRAIN, choose_rows, &f);
-    if (rc == OK)
-        rc = order_rows(&f);
     if (rc == OK)
         rc = group_copies(&f);
     if (rc == OK) {

@@ -166,7 +166,7 @@ int vamana_disk_read(const struct vamana_disk_part *p, struct vamana_disk_scratc
         x->hits += cached[i] != NULL;
     }
     while (rc == OK && read_queue_in_flight(x->queue) > 0) {
-        const struct read_request *r = read_queue_take(x->queue, true);
+        const struct read_request *r = read_queue_take(x->queue, NULL);
         const uint32_t node = *(const uint32_t *)r->tag;
         const unsigned char *record = record_in(&p->layout, r->to, node);
 

@@ -88,24 +88,19 @@ void read_queue_submit(struct read_queue *q)
         read_threads_submit(q);
 }
 
-struct read_request *read_queue_take_until(struct read_queue *q, struct deadline *until, bool wait)
+struct read_request *read_queue_take(struct read_queue *q, struct deadline *until)
 {
     struct read_request *r = list_take(&q->done);
 
     if (!r && q->in_flight > 0 && q->ring) {
-        read_ring_reap(q, wait, until);
+        read_ring_reap(q, until);
         r = list_take(&q->done);
     }
     /* The ring may have failed in the meantime. */
     if (!r && q->in_flight > 0 && !q->ring)
-        r = read_threads_take(q, wait, until);
+        r = read_threads_take(q, until);
     q->in_flight -= r ? 1 : 0;
     return r;
-}
-
-struct read_request *read_queue_take(struct read_queue *q, bool wait)
-{
-    return read_queue_take_until(q, NULL, wait);
 }
 
 void read_queue_cancel(struct read_queue *q)
@@ -118,6 +113,6 @@ void read_queue_cancel(struct read_queue *q)
     else
         read_threads_cancel(q);
     while (q->in_flight > 0)
-        (void)read_queue_take(q, true);
+        (void)read_queue_take(q, NULL);
     q->cancelling = false;
 }

@@ -324,7 +324,7 @@ static int read_now(struct file_reader *r, struct wanted *w)
 static void wait_for(struct file_reader *r, const struct wanted *w)
 {
     while (w->left > 0) {
-        const struct read_request *x = read_queue_take_until(r->queue, &r->base.deadline, true);
+        const struct read_request *x = read_queue_take(r->queue, &r->base.deadline);
 
         if (!x)
             break;

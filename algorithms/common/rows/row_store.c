@@ -488,7 +488,7 @@ static int read_units(struct row_reader *r, size_t first, const uint32_t *units,
     }
     read_queue_submit(r->queue);
     atomic_fetch_add_explicit(&rows->reads, n_reads, memory_order_relaxed);
-    while ((x = read_queue_take(r->queue, true))) /* all, because they write to `held` */
+    while ((x = read_queue_take(r->queue, NULL))) /* all, because they write to `held` */
         if (!rc && x->error)
             rc = unread(rows, x->at / unit_bytes, x->done, x->error);
     return rc;

@@ -48,8 +48,6 @@ static int link_chunk(void *arg, size_t first, size_t end, size_t worker)
         add_near(s, w, i);
         links[0] = (uint32_t)vamana_disk_prune(w, true, links + 1);
     }
-    x->pages = x->hits = 0; /* they are no search's */
-    x->exact = x->estimates = 0;
     vamana_disk_scratch_give(s->part, x);
     return rc;
 }

@@ -133,13 +133,6 @@ uint64_t spfresh_codec_memory(const struct spfresh_codec *c)
 
 /* 2. Writing postings */
 
-static void put_entry(const struct spfresh_codec *c, unsigned char *group, size_t at, uint32_t slot,
-                      uint16_t version)
-{
-    memcpy(group + c->slots_at + at * sizeof slot, &slot, sizeof slot);
-    memcpy(group + c->versions_at + at * c->version_bytes, &version, c->version_bytes);
-}
-
 /* Clears the groups in `out`, except the first one if `from` > 0: that one has entries already. */
 static void clear_groups(const struct spfresh_codec *c, unsigned char *out, size_t from,
                          size_t n_bytes)
@@ -177,7 +170,9 @@ static int put_members(const struct spfresh_codec *c, const void *head_row,
         quantizer_transform(q, row, 1, rotated);
         const float off = quantizer_put(q, rotated, centre, group, at % GROUP);
         *error = off > *error ? off : *error;
-        put_entry(c, group, at % GROUP, m->slots[i], m->versions[i]);
+        memcpy(group + c->slots_at + at % GROUP * sizeof(uint32_t), &m->slots[i], sizeof(uint32_t));
+        memcpy(group + c->versions_at + at % GROUP * c->version_bytes, &m->versions[i],
+               c->version_bytes);
     }
     mem_free(c->env.mem, space);
     return OK;
@@ -210,12 +205,6 @@ static uint32_t slot_of(const struct spfresh_codec *c, const unsigned char *byte
 {
     return spfresh_codec_slot_at(bytes + i / GROUP * c->group_bytes + c->slots_at +
                                  i % GROUP * sizeof(uint32_t));
-}
-
-static unsigned version_of(const struct spfresh_codec *c, const unsigned char *bytes, size_t i)
-{
-    return spfresh_codec_version_at(c, bytes + i / GROUP * c->group_bytes + c->versions_at +
-                                           i % GROUP * c->version_bytes);
 }
 
 /* Only the last group has free places, after the used ones: found by bisection. An incomplete
@@ -254,8 +243,11 @@ int spfresh_codec_decode(const struct spfresh_codec *c, const void *bytes, size_
     if (spfresh_codec_count(c, bytes, n_bytes) != n)
         return fail(c->env.error, ERR_CORRUPT, "its bytes are not those of %zu entries", n);
     for (size_t i = 0; i < n; i++) {
+        const unsigned char *group = (const unsigned char *)bytes + i / GROUP * c->group_bytes;
+
         to->slots[to->n] = slot_of(c, bytes, i);
-        to->versions[to->n] = (uint16_t)version_of(c, bytes, i);
+        to->versions[to->n] = (uint16_t)spfresh_codec_version_at(
+            c, group + c->versions_at + i % GROUP * c->version_bytes);
         if (to->slots[to->n] == SLOT_NONE)
             return fail(c->env.error, ERR_CORRUPT, "entry %zu of %zu belongs to no slot", i, n);
         to->n++;

@@ -5,21 +5,9 @@
 
 /* ---------------------------------------------------------------------------------- queueing */
 
-static void mark_urgent(struct spfresh *s, uint32_t head)
-{
-    struct spfresh_jobs *q = s->jobs;
-
-    pthread_mutex_lock(&q->queue.lock);
-    if (mem_grow(s->base.env.mem, &q->urgent, &q->urgent_capacity, q->n_urgent + 1,
-                 sizeof *q->urgent))
-        q->urgent[q->n_urgent++] = head;
-    else
-        (void)atomic_fetch_and(&spfresh_head(s, head)->flags, ~(uint32_t)HEAD_SPLIT_URGENT);
-    pthread_mutex_unlock(&q->queue.lock);
-}
-
 static void queue_split(struct spfresh *s, const struct spfresh_job *job)
 {
+    struct spfresh_jobs *q = s->jobs;
     struct spfresh_head *h = spfresh_head(s, job->what);
     const uint32_t size = atomic_load(&h->size), flags = atomic_load(&h->flags);
 
@@ -27,13 +15,20 @@ static void queue_split(struct spfresh *s, const struct spfresh_job *job)
         return;
     if (!(flags & HEAD_SPLIT_QUEUED) &&
         !(atomic_fetch_or(&h->flags, HEAD_SPLIT_QUEUED) & HEAD_SPLIT_QUEUED) &&
-        !job_queue_push(&s->jobs->queue, job, 0)) {
+        !job_queue_push(&q->queue, job, 0)) {
         (void)atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_SPLIT_QUEUED);
         atomic_store(&s->forgotten, true);
     }
-    if (size > s->hard_limit && s->params.maintenance != SPFRESH_INLINE &&
-        !(atomic_fetch_or(&h->flags, HEAD_SPLIT_URGENT) & HEAD_SPLIT_URGENT))
-        mark_urgent(s, job->what);
+    if (size <= s->hard_limit || s->params.maintenance == SPFRESH_INLINE ||
+        atomic_fetch_or(&h->flags, HEAD_SPLIT_URGENT) & HEAD_SPLIT_URGENT)
+        return;
+    pthread_mutex_lock(&q->queue.lock);
+    if (mem_grow(s->base.env.mem, &q->urgent, &q->urgent_capacity, q->n_urgent + 1,
+                 sizeof *q->urgent))
+        q->urgent[q->n_urgent++] = job->what;
+    else
+        (void)atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_SPLIT_URGENT);
+    pthread_mutex_unlock(&q->queue.lock);
 }
 
 static void queue_merge(struct spfresh *s, const struct spfresh_job *job)

@@ -71,15 +71,6 @@ static int run(struct index *index, const void *job, struct job_run *run)
 
 /* --------------------------------------------------------------------- vacuums, checkpoints */
 
-/* A vacuum rewrites all postings, so it waits until many slots need it. */
-static bool vacuum_due(struct spfresh *s)
-{
-    pthread_mutex_lock(&s->slots.lock);
-    const size_t exhausted = s->slots.exhausted;
-    pthread_mutex_unlock(&s->slots.lock);
-    return exhausted > 64 + atomic_load(&s->slots.live) / 8;
-}
-
 static int checkpoint_if_due(struct spfresh *s)
 {
     return durable_is_due(&s->durable) ? spfresh_checkpoint(s) : OK;
@@ -88,8 +79,13 @@ static int checkpoint_if_due(struct spfresh *s)
 static int chores(struct index *index)
 {
     struct spfresh *s = spfresh_of(index);
-    const int rc = vacuum_due(s) ? spfresh_vacuum(s) : OK;
 
+    pthread_mutex_lock(&s->slots.lock);
+    const size_t exhausted = s->slots.exhausted;
+    pthread_mutex_unlock(&s->slots.lock);
+    /* A vacuum rewrites all postings, so it waits until many slots need it. */
+    const bool due = exhausted > 64 + atomic_load(&s->slots.live) / 8;
+    const int rc = due ? spfresh_vacuum(s) : OK;
     return rc == OK ? checkpoint_if_due(s) : rc;
 }
 
@@ -155,16 +151,6 @@ static int split_urgent(struct spfresh *s)
     return rc;
 }
 
-static int maintain_now(struct spfresh *s)
-{
-    bool more;
-
-    if (s->params.maintenance != SPFRESH_INLINE)
-        return split_urgent(s);
-    const int rc = spfresh_do_jobs(s, 0, &more);
-    return rc == OK ? job_queue_chores(&s->jobs->queue) : rc;
-}
-
 /* Queues the splits that earlier could not be queued for lack of memory. */
 static void remember(struct spfresh *s)
 {
@@ -177,6 +163,7 @@ static void remember(struct spfresh *s)
 int spfresh_after_update(struct spfresh *s)
 {
     struct error error = { 0 };
+    bool more;
 
     if (!s->jobs)
         return checkpoint_if_due(s);
@@ -185,7 +172,10 @@ int spfresh_after_update(struct spfresh *s)
         spfresh_walk_if_due(s, false);
     job_queue_retry(&s->jobs->queue, false);
     struct error *before = error_divert(&error);
-    const int rc = maintain_now(s);
+    int rc =
+        s->params.maintenance == SPFRESH_INLINE ? spfresh_do_jobs(s, 0, &more) : split_urgent(s);
+    if (rc == OK && s->params.maintenance == SPFRESH_INLINE)
+        rc = job_queue_chores(&s->jobs->queue);
     (void)error_divert(before);
     if (rc != OK)
         job_queue_keep(&s->jobs->queue, &error);

@@ -383,18 +383,6 @@ static int own_members(struct division *d, size_t half)
     return OK;
 }
 
-static int mark_members(struct division *d)
-{
-    for (size_t half = 0; half < d->n; half++) {
-        const struct spfresh_members *m = &d->w->members[1 + half];
-
-        for (size_t i = 0; i < m->n; i++)
-            if (!set_mark(d->w, m->slots[i], (uint8_t)half))
-                return no_memory(d);
-    }
-    return OK;
-}
-
 /* C2 */
 
 /* Reads the current entries, with their rows. */
@@ -496,7 +484,12 @@ static int reassign(struct division *d)
     key_set_clear(&d->w->marked);
     d->w->members[3].n = 0;
     const unsigned ticket = epoch_enter(d->s->epoch);
-    rc = mark_members(d);
+    for (size_t half = 0; half < d->n; half++) {
+        const struct spfresh_members *m = &d->w->members[1 + half];
+
+        for (size_t i = 0; rc == OK && i < m->n; i++)
+            rc = set_mark(d->w, m->slots[i], (uint8_t)half) ? OK : no_memory(d);
+    }
     for (size_t half = 0; rc == OK && p->condition1 && half < d->n; half++)
         rc = own_members(d, half);
     if (rc == OK && second)

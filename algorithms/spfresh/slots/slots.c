@@ -187,22 +187,14 @@ static uint32_t take_one(struct spfresh *s)
     return slot;
 }
 
-/* Index of the first id that is stored; n: none is. */
-static size_t first_stored(const struct spfresh_slots *slots, const uint64_t *ids, size_t n)
-{
-    size_t i = 0;
-
-    while (i < n && !slot_table_get(&slots->table, ids_of(slots), ids[i], NULL))
-        i++;
-    return i;
-}
-
 int spfresh_slots_take(struct spfresh *s, const uint64_t *ids, size_t n, uint32_t *out)
 {
     struct spfresh_slots *slots = &s->slots;
 
     pthread_mutex_lock(&slots->lock);
-    const size_t stored = first_stored(slots, ids, n);
+    size_t stored = 0; /* index of the first id that is; n: none is */
+    while (stored < n && !slot_table_get(&slots->table, ids_of(slots), ids[stored], NULL))
+        stored++;
     const bool fits = stored == n && reserve(s, ids, n);
     for (size_t i = 0; fits && i < n; i++) {
         out[i] = take_one(s);

@@ -385,15 +385,6 @@ void job_queue_chores_due(struct job_queue *q)
     pthread_mutex_unlock(&q->lock);
 }
 
-/* Under the lock. Only one thread sees that chores are due. */
-static bool background_due(struct job_queue *q)
-{
-    const bool due = q->chore_due || (!q->held && !q->paused && is_ready(q));
-
-    q->chore_due = false;
-    return due;
-}
-
 /* A job, which another thread may have taken meanwhile, and the chores. */
 static void background_work(struct job_queue *q)
 {
@@ -417,17 +408,6 @@ static void background_work(struct job_queue *q)
         (void)sched_yield();
 }
 
-/* Waits until there is work. false: the thread must end. */
-static bool wait_for_work(struct job_queue *q)
-{
-    pthread_mutex_lock(&q->lock);
-    while (!q->closing && !background_due(q))
-        pthread_cond_wait(&q->wake, &q->lock);
-    const bool go_on = !q->closing;
-    pthread_mutex_unlock(&q->lock);
-    return go_on;
-}
-
 static void *background(void *queue)
 {
     struct job_queue *q = queue;
@@ -436,8 +416,18 @@ static void *background(void *queue)
        at normal priority. */
     if (q->nice > 0)
         (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + q->nice);
-    while (wait_for_work(q))
+    pthread_mutex_lock(&q->lock);
+    while (!q->closing) {
+        if (!q->chore_due && (q->held || q->paused || !is_ready(q))) {
+            pthread_cond_wait(&q->wake, &q->lock);
+            continue;
+        }
+        q->chore_due = false; /* only one thread sees it */
+        pthread_mutex_unlock(&q->lock);
         background_work(q);
+        pthread_mutex_lock(&q->lock);
+    }
+    pthread_mutex_unlock(&q->lock);
     return NULL;
 }
 

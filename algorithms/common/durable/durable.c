@@ -191,23 +191,18 @@ int durable_checkpoint(struct durable *d, const struct durable_snapshot *s)
 
 /* --------------------------------------------------------------------------------- loading */
 
-static int recover_claimed(const struct index_env *env, const struct durable_loading *l)
+int durable_load(const struct index_env *env, const char *dir, const struct durable_loading *l)
 {
-    int claim = -1;
-    int rc = folder_claim(env->dir, &claim, env->error);
+    int claim = -1, rc;
 
-    if (rc != OK)
-        return rc;
-    rc = l->recover(l->to, &claim);
+    if (!l->ran || !folder_same(dir, env->dir)) {
+        rc = l->load_saved(l->to);
+        return rc == ERR_NOT_FOUND && l->ran ? folder_only_ran(env->error, dir) : rc;
+    }
+    rc = folder_claim(env->dir, &claim, env->error);
+    if (rc == OK)
+        rc = l->recover(l->to, &claim);
     if (claim >= 0)
         (void)close(claim);
     return rc;
-}
-
-int durable_load(const struct index_env *env, const char *dir, const struct durable_loading *l)
-{
-    if (l->ran && folder_same(dir, env->dir))
-        return recover_claimed(env, l);
-    const int rc = l->load_saved(l->to);
-    return rc == ERR_NOT_FOUND && l->ran ? folder_only_ran(env->error, dir) : rc;
 }

@@ -136,14 +136,7 @@ static void note_sync(struct wal *w, struct wal_end end, bool ok)
         w->durable = end;
 }
 
-/* Syncs before the next file begins, so that a power cut leaves no gap between the files. */
-static void sync_written(struct wal *w)
-{
-    if (w->sync == WAL_WRITTEN && w->durable.lsn != w->end.lsn)
-        note_sync(w, w->end, file_sync_data(w->fd, w->fault));
-}
-
-/* The same, while other threads go on writing. */
+/* WAL_WRITTEN: syncs the written bytes, while other threads go on writing. */
 static void sync_ahead(struct wal *w)
 {
     const struct wal_end end = w->end;
@@ -166,8 +159,9 @@ static int begin_next(struct wal *w)
 {
     char path[PATH_MAX];
 
-    if (w->fd >= 0)
-        sync_written(w);
+    /* Synced first, so that a power cut leaves no gap between the files. */
+    if (w->fd >= 0 && w->sync == WAL_WRITTEN && w->durable.lsn != w->end.lsn)
+        note_sync(w, w->end, file_sync_data(w->fd, w->fault));
     const struct wal_head head = wal_head_of(w->next_number, w->end.lsn + 1, w->durable.lsn);
     const int rc = write_at(w, w->next_fd, w->next_number, &head, sizeof head, 0);
     if (rc) {

@@ -55,16 +55,6 @@ bool read_queue_is_uring(const struct read_queue *q)
     return q->ring;
 }
 
-/* Reads what the page cache holds of the request. */
-static void read_cached(struct read_request *r)
-{
-    const struct iovec to = { .iov_base = r->to, .iov_len = r->bytes };
-    const ssize_t did = preadv2(r->fd, &to, 1, (off_t)r->at, RWF_NOWAIT);
-
-    if (did > 0)
-        r->done = (size_t)did;
-}
-
 void read_queue_add(struct read_queue *q, struct read_request *r, bool wait)
 {
     r->queue = q;
@@ -75,8 +65,12 @@ void read_queue_add(struct read_queue *q, struct read_request *r, bool wait)
         read_ring_add(q, r);
         return;
     }
-    if (!wait)
-        read_cached(r);
+    if (!wait) { /* what the page cache holds of it */
+        const struct iovec to = { .iov_base = r->to, .iov_len = r->bytes };
+        const ssize_t did = preadv2(r->fd, &to, 1, (off_t)r->at, RWF_NOWAIT);
+
+        r->done = did > 0 ? (size_t)did : 0;
+    }
     read_threads_add(q, r);
 }
 

@@ -24,21 +24,17 @@ uint32_t posting_page_checksum(const void *bytes, size_t n)
 
 /* ---- ranges */
 
-/* Uses errno; the update is undone. */
-static int cannot_write(const struct file_store *s, uint32_t posting, uint64_t at, size_t n)
-{
-    return fail_errno(s->base.env.error, ERR_IO,
-                      "%s: cannot write %zu bytes at %" PRIu64 ": posting %" PRIu32 " is unchanged",
-                      s->path, n, at, posting);
-}
-
 static int write_at(struct file_store *s, uint32_t posting, uint64_t at, const unsigned char *bytes,
                     size_t n)
 {
     const size_t done = file_write_at(s->fd, bytes, n, at, s->base.options.fault);
 
     COUNT_ADD(s->bytes_written, done);
-    return done == n ? OK : cannot_write(s, posting, at + done, n - done);
+    return done == n ? OK
+                     : fail_errno(s->base.env.error, ERR_IO,
+                                  "%s: cannot write %zu bytes at %" PRIu64 ": posting %" PRIu32
+                                  " is unchanged",
+                                  s->path, n - done, at + done, posting);
 }
 
 static int read_at(struct file_store *s, uint32_t posting, uint64_t at, unsigned char *bytes,

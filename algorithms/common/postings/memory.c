@@ -89,13 +89,6 @@ static int memory_open(struct posting_store *store, const struct store_reader *r
     return OK;
 }
 
-/* Growth by an eighth, not by doubling: there are many postings. The copies take no measurable time beside
-   filing (docs/decisions.md). */
-static size_t capacity_for(size_t old_length, size_t length)
-{
-    return old_length == 0 ? length : length + length / 8;
-}
-
 static int memory_splice(struct posting_store *store, uint32_t posting, size_t keep,
                          const void *bytes, size_t n)
 {
@@ -112,7 +105,9 @@ static int memory_splice(struct posting_store *store, uint32_t posting, size_t k
             memcpy(old->bytes + keep, bytes, n);
         atomic_store_explicit(&old->length, keep + n, memory_order_release);
     } else {
-        b = block_make(s, capacity_for(keep, keep + n));
+        /* Growth by an eighth, not by doubling: there are many postings. The copies take no measurable
+           time beside filing (docs/decisions.md). */
+        b = block_make(s, keep == 0 ? n : keep + n + (keep + n) / 8);
         if (!b)
             return no_memory(s, posting, keep + n);
         if (keep > 0)

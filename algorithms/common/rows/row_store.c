@@ -285,16 +285,6 @@ static int grow(struct row_store *r, uint32_t most)
     return rc;
 }
 
-static int write_all(struct row_store *r, const unsigned char *bytes, size_t n, uint64_t at)
-{
-    const size_t done = file_write_at(r->write_fd, bytes, n, at, r->options.fault);
-
-    if (done == n)
-        return OK;
-    return fail_errno(r->env.error, ERR_IO, "%s: byte %" PRIu64 " cannot be written", r->path,
-                      at + done);
-}
-
 /* Number of slots, from the first on, that are consecutive and whose records span at
    most `bytes`. */
 static size_t run_length(const struct row_store *r, const uint32_t *slots, size_t n, size_t bytes)
@@ -326,7 +316,12 @@ static int write_run(struct row_store *r, const uint32_t *slots, const void *con
         const uint32_t sum = checksum(r, record);
         memcpy(record + r->row_bytes + sizeof slots[i], &sum, sizeof sum);
     }
-    return write_all(r, buffer, (size_t)(end - first), first);
+    const size_t bytes = (size_t)(end - first);
+    const size_t done = file_write_at(r->write_fd, buffer, bytes, first, r->options.fault);
+    return done == bytes
+               ? OK
+               : fail_errno(r->env.error, ERR_IO, "%s: byte %" PRIu64 " cannot be written", r->path,
+                            first + done);
 }
 
 int row_store_put(struct row_store *r, const uint32_t *slots, const void *const *rows, size_t n)

@@ -112,23 +112,18 @@ static void nothing(void *state)
 
 /* ---- options */
 
-static void set_tables(struct rocks *r)
+int posting_rocks_configure(struct rocks *r)
 {
-    rocksdb_block_based_table_options_t *tables = rocksdb_block_based_options_create();
+    rocksdb_options_t *plain = rocksdb_options_create();
+    char *words = NULL;
 
-    r->cache = rocksdb_cache_create_lru(CACHE_BYTES);
-    rocksdb_block_based_options_set_block_cache(tables, r->cache);
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks(tables, 1);
-    rocksdb_block_based_options_set_filter_policy(
-        tables, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
-    rocksdb_options_set_block_based_table_factory(r->options, tables);
-    rocksdb_block_based_options_destroy(tables);
-}
-
-static void set_options(struct rocks *r)
-{
+    r->options = rocksdb_options_create();
+    /* Closing writes nothing, as in a crash. The C interface has no function for this option. */
+    rocksdb_get_options_from_string(plain, "avoid_flush_during_shutdown=true", r->options, &words);
+    rocksdb_options_destroy(plain);
+    if (words)
+        return posting_rocks_trouble(r, r->store.env.error, "set up", NULL, words);
     rocksdb_options_t *o = r->options;
-
     rocksdb_options_set_num_levels(o, LEVELS);
     rocksdb_options_set_write_buffer_size(o, MEMTABLE_BYTES);
     rocksdb_options_set_compression(o, rocksdb_no_compression);
@@ -146,21 +141,14 @@ static void set_options(struct rocks *r)
     rocksdb_options_set_stats_persist_period_sec(o, 0);
     rocksdb_options_set_info_log_level(o, 3); /* errors */
     rocksdb_options_set_keep_log_file_num(o, 1);
-}
-
-int posting_rocks_configure(struct rocks *r)
-{
-    rocksdb_options_t *plain = rocksdb_options_create();
-    char *words = NULL;
-
-    r->options = rocksdb_options_create();
-    /* Closing writes nothing, as in a crash. The C interface has no function for this option. */
-    rocksdb_get_options_from_string(plain, "avoid_flush_during_shutdown=true", r->options, &words);
-    rocksdb_options_destroy(plain);
-    if (words)
-        return posting_rocks_trouble(r, r->store.env.error, "set up", NULL, words);
-    set_options(r);
-    set_tables(r);
+    rocksdb_block_based_table_options_t *tables = rocksdb_block_based_options_create();
+    r->cache = rocksdb_cache_create_lru(CACHE_BYTES);
+    rocksdb_block_based_options_set_block_cache(tables, r->cache);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(tables, 1);
+    rocksdb_block_based_options_set_filter_policy(
+        tables, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
+    rocksdb_options_set_block_based_table_factory(r->options, tables);
+    rocksdb_block_based_options_destroy(tables);
     r->reading = rocksdb_readoptions_create();
     rocksdb_readoptions_set_verify_checksums(r->reading, 1);
     r->writing = rocksdb_writeoptions_create();

@@ -41,17 +41,6 @@ static int meet_links(void *to, uint32_t node, const unsigned char *record)
     return OK;
 }
 
-/* One at a time, so that the nodes met do not depend on the order in which reads end. */
-static int walk(struct filling *f, struct vamana_disk_scratch *x)
-{
-    int rc = OK;
-
-    meet(f, f->part->entry);
-    for (size_t i = 0; i < f->n && f->n < f->most && rc == OK; i++)
-        rc = vamana_disk_read(f->part, x, &f->queue[i], 1, meet_links, f);
-    return rc;
-}
-
 /* The records of `part->cached`; part->n_cached is set once all are there. */
 struct keeping {
     struct vamana_disk_part *part;
@@ -72,8 +61,12 @@ static int keep(void *to, uint32_t node, const unsigned char *record)
 static int fill(struct vamana_disk_part *p, struct filling *f, struct vamana_disk_scratch *x)
 {
     struct mem *mem = p->owner->base.env.mem;
-    int rc = walk(f, x);
+    int rc = OK;
 
+    meet(f, p->entry);
+    /* One at a time, so that the nodes met do not depend on the order in which reads end. */
+    for (size_t i = 0; i < f->n && f->n < f->most && rc == OK; i++)
+        rc = vamana_disk_read(p, x, &f->queue[i], 1, meet_links, f);
     if (rc != OK)
         return rc;
     p->cached = mem_array(mem, f->n, sizeof *p->cached);

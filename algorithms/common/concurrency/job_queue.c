@@ -161,9 +161,6 @@ static void note_failure(struct job_queue *q, const struct error *error)
 {
     if (q->config.failures)
         (void)atomic_fetch_add_explicit(q->config.failures, 1, memory_order_relaxed);
-    pthread_mutex_lock(&q->lock);
-    q->held = q->config.hold;
-    pthread_mutex_unlock(&q->lock);
     job_queue_keep(q, error);
 }
 
@@ -178,7 +175,7 @@ static void end(struct job_queue *q, const void *job, bool busy, int rc, const s
     const uint64_t next = q->ended + 1;
     pthread_mutex_unlock(&q->lock);
     if (rc != OK)
-        q->config.again(q->index, job, q->config.hold ? 0 : JOB_QUEUE_ASIDE);
+        q->config.again(q->index, job, JOB_QUEUE_ASIDE);
     else if (busy)
         q->config.again(q->index, job, next);
     pthread_mutex_lock(&q->lock);
@@ -222,7 +219,6 @@ struct crew {
     size_t jobs;
     size_t in_vain; /* consecutive busy jobs */
     bool over;
-    struct error error; /* the error that ended the call; code OK: none */
 };
 
 /* *limit: limit of the next job. */
@@ -237,9 +233,8 @@ static bool crew_may_go_on(struct crew *c, double *limit)
     return go_on;
 }
 
-/* Ends the call at a failure that holds all work, or if no job's end will free what the busy
-   ones need. */
-static void crew_count(struct crew *c, const struct job_run *r, int rc, const struct error *error)
+/* Ends the call if no job's end will free what the busy ones need. */
+static void crew_count(struct crew *c, const struct job_run *r)
 {
     struct job_queue *q = c->q;
 
@@ -251,9 +246,7 @@ static void crew_count(struct crew *c, const struct job_run *r, int rc, const st
     c->spent += r->cost;
     c->jobs += !r->busy;
     c->in_vain = r->busy && !hopeful ? c->in_vain + 1 : 0;
-    if (rc != OK && q->config.hold && c->error.code == OK)
-        c->error = *error;
-    c->over |= c->in_vain > n || c->error.code != OK;
+    c->over |= c->in_vain > n;
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -284,13 +277,13 @@ static int crew_work(void *crew, size_t first, size_t end, size_t worker)
             go_on = wait_for_others(c->q);
             continue;
         }
-        const int rc = run(c->q, job, &r, &error);
-        crew_count(c, &r, rc, &error);
+        (void)run(c->q, job, &r, &error);
+        crew_count(c, &r);
     }
     return OK;
 }
 
-static int work_here(struct job_queue *q, const struct job_queue_bounds *bounds)
+static void work_here(struct job_queue *q, const struct job_queue_bounds *bounds)
 {
     struct crew c = { .q = q, .bounds = *bounds };
     const size_t n = job_queue_waiting(q);
@@ -302,7 +295,6 @@ static int work_here(struct job_queue *q, const struct job_queue_bounds *bounds)
     else
         (void)crew_work(&c, 0, 1, 0);
     pthread_mutex_destroy(&c.lock);
-    return c.error.code == OK ? OK : fail(q->index->env.error, c.error.code, "%s", c.error.text);
 }
 
 /* Waits for the background threads, if there are any, to do the jobs: one more worker would only
@@ -312,22 +304,22 @@ static bool wait_for_threads(struct job_queue *q)
     pthread_mutex_lock(&q->lock);
     const bool any = q->n_threads > 0;
     pthread_cond_broadcast(&q->wake);
-    while (any && (q->at_work > 0 || (!q->held && is_due(q))))
+    while (any && (q->at_work > 0 || is_due(q)))
         pthread_cond_wait(&q->done, &q->lock);
     pthread_mutex_unlock(&q->lock);
     return any;
 }
 
-int job_queue_work(struct job_queue *q, const struct job_queue_bounds *bounds, bool *more)
+void job_queue_work(struct job_queue *q, const struct job_queue_bounds *bounds, bool *more)
 {
     throttle_lift(&q->throttle);
-    const int rc = wait_for_threads(q) ? OK : work_here(q, bounds);
+    if (!wait_for_threads(q))
+        work_here(q, bounds);
     throttle_drop(&q->throttle);
 
     pthread_mutex_lock(&q->lock);
     *more = is_due(q) || q->at_work > 0;
     pthread_mutex_unlock(&q->lock);
-    return rc;
 }
 
 void job_queue_await(struct job_queue *q)
@@ -418,7 +410,7 @@ static void *background(void *queue)
         (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + q->nice);
     pthread_mutex_lock(&q->lock);
     while (!q->closing) {
-        if (!q->chore_due && (q->held || q->paused || !is_ready(q))) {
+        if (!q->chore_due && (q->paused || !is_ready(q))) {
             pthread_cond_wait(&q->wake, &q->lock);
             continue;
         }
@@ -438,8 +430,7 @@ void job_queue_retry(struct job_queue *q, bool forget)
     pthread_mutex_lock(&q->lock);
     if (forget)
         error_clear(&q->failed);
-    const bool all = q->held || q->aside > 0;
-    q->held = false;
+    const bool all = q->aside > 0;
     for (size_t i = 0; q->aside > 0 && i < q->n; i++) {
         struct queued *entry = entry_at(q, i);
 

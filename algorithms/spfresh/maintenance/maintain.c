@@ -129,11 +129,11 @@ int spfresh_set_params(struct index *index, const void *params)
 
 /* ------------------------------------------------------------------------------ after updates */
 
-int spfresh_do_jobs(struct spfresh *s, uint64_t budget, bool *more)
+void spfresh_do_jobs(struct spfresh *s, uint64_t budget, bool *more)
 {
     const struct job_queue_bounds bounds = { .cost = budget, .threads = 1 };
 
-    return job_queue_work(&s->jobs->queue, &bounds, more);
+    job_queue_work(&s->jobs->queue, &bounds, more);
 }
 
 /* Splits postings past the hard limit. Their jobs in the queue will find nothing to do. */
@@ -172,10 +172,13 @@ int spfresh_after_update(struct spfresh *s)
         spfresh_walk_if_due(s, false);
     job_queue_retry(&s->jobs->queue, false);
     struct error *before = error_divert(&error);
-    int rc =
-        s->params.maintenance == SPFRESH_INLINE ? spfresh_do_jobs(s, 0, &more) : split_urgent(s);
-    if (rc == OK && s->params.maintenance == SPFRESH_INLINE)
+    int rc = OK;
+    if (s->params.maintenance == SPFRESH_INLINE) {
+        spfresh_do_jobs(s, 0, &more);
         rc = job_queue_chores(&s->jobs->queue);
+    } else {
+        rc = split_urgent(s);
+    }
     (void)error_divert(before);
     if (rc != OK)
         job_queue_keep(&s->jobs->queue, &error);
@@ -190,9 +193,8 @@ static int maintain(struct spfresh *s, uint64_t budget, bool *more)
     remember(s);
     spfresh_walk_if_due(s, budget == 0);
     job_queue_retry(&s->jobs->queue, true);
-    int rc = spfresh_do_jobs(s, budget, more);
-    if (rc == OK)
-        rc = job_queue_error(&s->jobs->queue, s->base.env.error);
+    spfresh_do_jobs(s, budget, more);
+    const int rc = job_queue_error(&s->jobs->queue, s->base.env.error);
     return rc == OK ? job_queue_chores(&s->jobs->queue) : rc;
 }
 

@@ -1,7 +1,6 @@
 /* load.c - loads an index from the file that save() wrote, or from the folder it ran in. */
 #include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/durable/durable.h"
-#include "algorithms/spfresh/durable/snapshot.h"
 #include "algorithms/spfresh/maintenance/maintenance.h"
 #include "algorithms/spfresh/operations.h"
 

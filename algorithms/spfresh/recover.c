@@ -1,7 +1,7 @@
 /* recover.c - makes the updates of the write-ahead log again, after the snapshot.
  *
  * The log is read twice. The first pass applies its deletions, so that every live slot's row
- * is the one that the snapshot refers to (snapshot.h). The second pass inserts vectors
+ * is the one that the snapshot refers to (durable.h). The second pass inserts vectors
  * through spfresh_insert(), which logs nothing while no log is open. Splits and moves follow
  * from the inserts. */
 #include <string.h>

@@ -15,9 +15,8 @@
  * pages are read at one address, and long ones are not copied for every page.
  *
  *   extents.c        free pages
- *   placement.c      placements, pooled
  *   file.c           opening, updates, reports
- *   file_access.c    writing and reading byte ranges, checksums, growth, mapping
+ *   file_access.c    placements; writing and reading byte ranges, checksums, growth, mapping
  *   file_snapshot.c  freeze, sync, resume, check
  *   file_read.c      readers */
 #ifndef DRIFTLINE_COMMON_POSTINGS_FILE_INTERNAL_H

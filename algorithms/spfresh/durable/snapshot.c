@@ -1,5 +1,5 @@
 /* snapshot.c - names of snapshots; an index's state written into one, and restored from it. */
-#include "algorithms/spfresh/durable/snapshot.h"
+#include "algorithms/spfresh/durable/durable.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -464,21 +464,13 @@ int job_queue_error(const struct job_queue *q, struct error *error)
 
 /* ---------------------------------------------------------------------------- opening, closing */
 
-static struct throttle_limits limits_of(int64_t mb_s, double cpu_share)
-{
-    return (struct throttle_limits){ (uint64_t)mb_s << 20, cpu_share };
-}
-
 void job_queue_limit(struct job_queue *q, int64_t mb_s, double cpu_share)
 {
-    const struct throttle_limits limits = limits_of(mb_s, cpu_share);
-
-    throttle_set(&q->throttle, &limits);
+    throttle_set(&q->throttle, (uint64_t)mb_s << 20, cpu_share);
 }
 
 void job_queue_init(struct job_queue *q, struct index *index, const struct job_queue_config *config)
 {
-    const struct throttle_limits limits = limits_of(config->mb_s, config->cpu_share);
     const size_t bytes = sizeof(struct queued) + config->job_bytes;
 
     assert(config->job_bytes <= JOB_QUEUE_JOB_BYTES);
@@ -488,7 +480,7 @@ void job_queue_init(struct job_queue *q, struct index *index, const struct job_q
     pthread_mutex_init(&q->chores, NULL);
     pthread_cond_init(&q->done, NULL);
     pthread_cond_init(&q->wake, NULL);
-    throttle_init(&q->throttle, &limits);
+    throttle_init(&q->throttle);
 }
 
 int job_queue_start(struct job_queue *q, size_t n, int nice)

@@ -55,8 +55,6 @@ struct job_queue_config {
     bool (*find)(struct index *, void *job);
     size_t (*findable)(const struct index *); /* 0: find() is not called */
     atomic_uint_fast64_t *failures; /* counts failed jobs and chores of background threads */
-    int64_t mb_s;     /* what background threads read and write, at most; 0: no limit */
-    double cpu_share; /* of a processor, of each of them; 0 or 1: no limit */
 };
 
 /* 2. The queue */
@@ -92,7 +90,8 @@ void job_queue_init(struct job_queue *, struct index *, const struct job_queue_c
    nice value, 0 .. 19. ERR_NO_MEMORY, also if the system has no more threads: some may then run
    until job_queue_free(). */
 int job_queue_start(struct job_queue *, size_t n, int nice);
-/* Changes the limits of background threads. */
+/* Limits what background threads read and write (0: no limit), and the share of a processor that each
+   of them uses (0 or 1: no limit); throttle.h. */
 void job_queue_limit(struct job_queue *, int64_t mb_s, double cpu_share);
 /* Each thread ends after its current job; queued jobs are dropped. */
 void job_queue_free(struct job_queue *);

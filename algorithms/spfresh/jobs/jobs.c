@@ -197,10 +197,9 @@ int spfresh_jobs_open(struct spfresh *s,
                                              .chores = chores,
                                              .find = find,
                                              .findable = findable,
-                                             .failures = &s->counters.job_errors,
-                                             .mb_s = s->params.background_mb_s,
-                                             .cpu_share = s->params.background_cpu_share };
+                                             .failures = &s->counters.job_errors };
     job_queue_init(&q->queue, &s->base, &config);
+    job_queue_limit(&q->queue, s->params.background_mb_s, s->params.background_cpu_share);
     s->jobs = q;
     spfresh_queue_overfull(s);
     return OK;

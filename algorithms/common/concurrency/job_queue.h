@@ -10,8 +10,8 @@
  * again.
  *
  * A job that fails is queued again, and its error is kept until the next successful maintain().
- * It is not retried in a loop, but waits for job_queue_retry(). A job is busy if another thread holds
- * what it needs; it waits until one more job has ended.
+ * It is not retried in a loop, but waits for job_queue_retry(). A job is busy if another thread
+ * holds what it needs; it waits until one more job has ended.
  *
  *   1 the method's part   2 the queue   3 queueing   4 working   5 failures
  *
@@ -90,8 +90,8 @@ void job_queue_init(struct job_queue *, struct index *, const struct job_queue_c
    nice value, 0 .. 19. ERR_NO_MEMORY, also if the system has no more threads: some may then run
    until job_queue_free(). */
 int job_queue_start(struct job_queue *, size_t n, int nice);
-/* Limits what background threads read and write (0: no limit), and the share of a processor that each
-   of them uses (0 or 1: no limit); throttle.h. */
+/* Limits what background threads read and write (0: no limit), and the share of a processor that
+   each of them uses (0 or 1: no limit); throttle.h. */
 void job_queue_limit(struct job_queue *, int64_t mb_s, double cpu_share);
 /* Each thread ends after its current job; queued jobs are dropped. */
 void job_queue_free(struct job_queue *);

@@ -330,7 +330,8 @@ static uint32_t seal(const struct wal *w, const struct wal_batch *b)
     return head.sum;
 }
 
-/* The first time, continues or begins a file; otherwise cuts off the bytes of a failed batch first. */
+/* The first time, continues or begins a file; otherwise cuts off the bytes of a failed batch
+   first. */
 static int write_batch(struct wal *w, const struct wal_batch *b)
 {
     int rc = w->fd < 0 ? start(w) : cut_if_needed(w);

@@ -65,8 +65,8 @@ int wal_append(struct wal *, struct wal_batch *, uint8_t op, const struct wal_pa
 void wal_abandon(struct wal *, struct wal_batch *);
 /* Commits the batch; OK acknowledges all its records, which have consecutive lsns. On error none of
    them is in the log, because the file is cut back, and the next batch may succeed. If cutting back
-   fails too, every batch is refused until a later attempt to cut succeeds or the log is rotated. The
-   batch is empty afterwards in either case. */
+   fails too, every batch is refused until a later attempt to cut succeeds or the log is rotated.
+   The batch is empty afterwards in either case. */
 int wal_commit(struct wal *, struct wal_batch *);
 
 /* Optional: creates the next file in advance, so that a rotation needs only one small write. */

@@ -53,8 +53,8 @@ void read_queue_fix(struct read_queue *, int fd);
    answer the read (O_DIRECT). */
 void read_queue_add(struct read_queue *, struct read_request *, bool wait);
 void read_queue_submit(struct read_queue *);
-/* Waits for a request and takes it: read to its end, or with its error. NULL: none was in flight, or
-   the deadline has passed, if there is one that is set. */
+/* Waits for a request and takes it: read to its end, or with its error. NULL: none was in flight,
+   or the deadline has passed, if there is one that is set. */
 struct read_request *read_queue_take(struct read_queue *, struct deadline *);
 /* Cancels all requests: those that have begun are waited for, the others are not read. No result
    is valid. */

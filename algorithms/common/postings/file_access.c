@@ -1,5 +1,5 @@
-/* file_access.c - placements, and their pool: tens of thousands of allocations of less than a hundred
- * bytes; writing and reading a posting's bytes in the file's pages, and their checksums. */
+/* file_access.c - placements, and their pool: tens of thousands of allocations of less than a
+ * hundred bytes; writing and reading a posting's bytes in the file's pages, and their checksums. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

@@ -105,8 +105,8 @@ static int memory_splice(struct posting_store *store, uint32_t posting, size_t k
             memcpy(old->bytes + keep, bytes, n);
         atomic_store_explicit(&old->length, keep + n, memory_order_release);
     } else {
-        /* Growth by an eighth, not by doubling: there are many postings. The copies take no measurable
-           time beside filing (docs/decisions.md). */
+        /* Growth by an eighth, not by doubling: there are many postings. The copies take no
+           measurable time beside filing (docs/decisions.md). */
         b = block_make(s, keep == 0 ? n : keep + n + (keep + n) / 8);
         if (!b)
             return no_memory(s, posting, keep + n);

@@ -135,8 +135,8 @@ struct posting_ops {
     int (*reader_open)(struct posting_reader *); /* NULL: nothing to do */
     void (*reader_close)(struct posting_reader *);
     int (*read)(struct posting_reader *, const uint32_t *, size_t n);
-    /* The i-th of those. An empty one leaves *bytes and *n as they are; *bytes NULL: the deadline has
-       passed. */
+    /* The i-th of those. An empty one leaves *bytes and *n as they are; *bytes NULL: the deadline
+       has passed. */
     int (*next)(struct posting_reader *, size_t i, const unsigned char **bytes, size_t *n);
     /* NULL, also the next two: no snapshots. */
     int (*freeze)(struct posting_store *, struct store_writer *);

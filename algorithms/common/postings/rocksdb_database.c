@@ -49,7 +49,8 @@ int posting_rocks_fault(const struct rocks *r, struct error *error, const char *
 /* ---- merging */
 
 /* A base that is missing or shorter than an operand's `keep` has lost data: RocksDB then reports
-   corruption, and so does the store. The value is allocated by malloc(), because RocksDB frees it. */
+   corruption, and so does the store. The value is allocated by malloc(), because RocksDB frees
+   it. */
 static char *full_merge(void *state, const char *key, size_t key_n, const char *base, size_t base_n,
                         const char *const *operands, const size_t *sizes, int count,
                         unsigned char *success, size_t *n)

@@ -1,5 +1,5 @@
-/* codec.c - the bytes of a posting: whole vectors, which lie one after another, unaligned; or codes in
- * groups of 64: a quantizer's block, then slots, then versions. Decoded entries. */
+/* codec.c - the bytes of a posting: whole vectors, which lie one after another, unaligned; or codes
+ * in groups of 64: a quantizer's block, then slots, then versions. Decoded entries. */
 #include "algorithms/spfresh/codec/codec.h"
 
 #include <string.h>

@@ -10,10 +10,11 @@
  *
  * The index is the newest snapshot plus the log after it. Pages of postings that a snapshot refers
  * to are not overwritten before the next snapshot is durable. A row is written in place, but only
- * for a slot whose vector was deleted, and the log records that deletion: with wal = synced durably,
- * before the slot is used again. So recovery applies all deletions first; after that it reads no row
- * that may have been overwritten. With wal = written, and for deletions that recovery makes, a power
- * cut may lose the record and keep the new row, so such a slot waits for the next snapshot.
+ * for a slot whose vector was deleted, and the log records that deletion: with wal = synced
+ * durably, before the slot is used again. So recovery applies all deletions first; after that it
+ * reads no row that may have been overwritten. With wal = written, and for deletions that recovery
+ * makes, a power cut may lose the record and keep the new row, so such a slot waits for the next
+ * snapshot.
  *
  * save() to another folder writes "spfresh.index": the same sections, and the postings and rows
  * themselves. An index without a log saves this file into its own folder too.

@@ -61,8 +61,8 @@ static int move_up(const struct move *m, const struct spfresh_choice *c, size_t 
 
     if (*done == 0)
         return rc;
-    /* Searches that begin after the mark find the new entries. Later steps wait for the searches that
-       began before it. */
+    /* Searches that begin after the mark find the new entries. Later steps wait for the searches
+       that began before it. */
     const uint64_t mark = epoch_mark(s->epoch);
     uint64_t last = atomic_load(&s->last_move);
     atomic_store(&s->moved[m->slot % SPFRESH_STRIPES], mark);

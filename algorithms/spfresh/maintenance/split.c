@@ -1,5 +1,5 @@
-/* split.c - splits a posting past its limit in two; only rewrites it if that is enough. Then finds the
- * vectors whose nearest head may have changed, and moves them.
+/* split.c - splits a posting past its limit in two; only rewrites it if that is enough. Then finds
+ * the vectors whose nearest head may have changed, and moves them.
  *
  * Balanced 2-means gives two means; the members nearest to them become the new heads. Then each
  * member goes to the nearer head, as an insert would. The balanced halves are kept only if this

@@ -27,20 +27,13 @@ enum { SAMPLE = 1000 };
 
 /* A vector that is not in the posting of its nearest head, or of one as near, violates SPFresh's
    nearest partition assignment (NPA). A sample of the live vectors is compared with all heads. */
-struct npa_sample {
-    uint32_t slot;
-    uint32_t heads[SPFRESH_REPLICAS_MAX];
-    uint32_t n; /* number of heads with a current entry */
-};
-
 struct survey {
     struct spfresh *s;
     struct mem_group memory;
-    struct npa_sample *all;
-    size_t n;
-    uint32_t *of;        /* slot -> index in all, or SLOT_NONE */
+    size_t n, row_bytes;
+    uint32_t *of;        /* slot -> number in the sample, or SLOT_NONE */
     unsigned char *rows; /* n x row_bytes */
-    size_t row_bytes;
+    float *held;         /* from the nearest head with a current entry; INFINITY: none yet */
 };
 
 /* Samples live slots, evenly spaced. */
@@ -53,57 +46,48 @@ static bool survey_init(struct survey *v, size_t n_slots)
     size_t seen = 0;
 
     v->row_bytes = spfresh_row_bytes(s);
-    v->all = mem_group_zalloc(g, live / step + 1, sizeof *v->all);
     v->rows = mem_group_array(g, live / step + 1, v->row_bytes);
+    v->held = mem_group_array(g, live / step + 1, sizeof *v->held);
     v->of = mem_group_array(g, n_slots, sizeof *v->of);
-    if (g->failed)
-        return false;
-    for (uint32_t slot = 0; slot < n_slots; slot++) {
+    for (uint32_t slot = 0; !g->failed && slot < n_slots; slot++) {
         v->of[slot] = SLOT_NONE;
         if (spfresh_version(s, slot) & VERSION_DELETED || seen++ % step != 0)
             continue;
         v->of[slot] = (uint32_t)v->n;
-        v->all[v->n++].slot = slot;
+        v->held[v->n++] = INFINITY;
     }
-    return true;
+    return !g->failed;
 }
 
 static void note_posting(struct survey *v, uint32_t head, const struct spfresh_members *m)
 {
+    const struct graph *graph = v->s->graph;
+
     for (size_t i = 0; i < m->n; i++) {
         const uint32_t at = v->of[m->slots[i]];
+        const unsigned char *row = m->rows + i * m->row_bytes;
 
         if (at == SLOT_NONE || spfresh_version(v->s, m->slots[i]) != m->versions[i])
             continue;
-        struct npa_sample *one = &v->all[at];
-        if (one->n < SPFRESH_REPLICAS_MAX)
-            one->heads[one->n++] = head;
-        memcpy(v->rows + at * v->row_bytes, m->rows + i * m->row_bytes, v->row_bytes);
+        v->held[at] = fminf(v->held[at], graph_distance(graph, row, graph_row(graph, head)));
+        memcpy(v->rows + at * v->row_bytes, row, v->row_bytes);
     }
-}
-
-/* Whether no head that holds the vector is as near as the nearest head. */
-static bool is_violation(const struct survey *v, size_t at)
-{
-    const struct spfresh *s = v->s;
-    const unsigned char *row = v->rows + at * v->row_bytes;
-    const size_t n_heads = graph_capacity(s->graph);
-    float nearest = INFINITY, held = INFINITY;
-
-    for (uint32_t h = 0; h < n_heads; h++)
-        if (spfresh_is_open(s, h))
-            nearest = fminf(nearest, graph_distance(s->graph, row, graph_row(s->graph, h)));
-    for (uint32_t i = 0; i < v->all[at].n; i++)
-        held = fminf(held, graph_distance(s->graph, row, graph_row(s->graph, v->all[at].heads[i])));
-    return held > nearest;
 }
 
 static void report_violations(const struct survey *v, struct stat_sink *sink)
 {
+    const struct graph *graph = v->s->graph;
     size_t violations = 0;
 
-    for (size_t i = 0; i < v->n; i++)
-        violations += is_violation(v, i);
+    for (size_t i = 0; i < v->n; i++) {
+        float nearest = INFINITY;
+
+        for (uint32_t h = 0; h < graph_capacity(graph); h++)
+            if (spfresh_is_open(v->s, h))
+                nearest = fminf(nearest, graph_distance(graph, v->rows + i * v->row_bytes,
+                                                        graph_row(graph, h)));
+        violations += v->held[i] > nearest;
+    }
     sink->value(sink->to, "npa_violations", v->n > 0 ? (double)violations / (double)v->n : 0);
 }
 

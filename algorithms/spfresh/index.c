@@ -1,7 +1,6 @@
 /* index.c - opens, starts and destroys an index. */
 #include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/durable/durable.h"
-#include "algorithms/spfresh/durable/snapshot.h"
 #include "algorithms/spfresh/filing/filing.h"
 #include "algorithms/spfresh/maintenance/maintenance.h"
 #include "algorithms/spfresh/operations.h"
@@ -70,8 +69,8 @@ static int open_parts(struct spfresh *s)
     return OK;
 }
 
-static int spfresh_open(struct spfresh **out, const struct index_env *env,
-                        const struct spfresh_params *p, const struct spfresh_opening *opening)
+int spfresh_open(struct spfresh **out, const struct index_env *env, const struct spfresh_params *p,
+                 const struct spfresh_opening *opening)
 {
     const struct index_ops *ops = opening->ops;
     int rc = check_params(env, p, ops->name);
@@ -129,28 +128,6 @@ int spfresh_open_store(struct spfresh *s, const struct store_reader *resume)
     return rc == OK && spfresh_has_row_file(s)
                ? row_store_open(&s->rows, &s->base.env, s->epoch, &rows)
                : rc;
-}
-
-int spfresh_open_snapshot(struct spfresh **out, const struct index_env *env,
-                          const struct spfresh_opening *opening, const struct store_reader *r,
-                          uint64_t *lsn)
-{
-    struct spfresh_snapshot_sections x = { 0 };
-    struct spfresh *s = NULL;
-    int rc = spfresh_snapshot_find(&x, r, opening->ops);
-
-    if (rc)
-        return rc;
-    rc = spfresh_open(&s, env, &x.params, opening);
-    if (rc)
-        return rc;
-    *lsn = x.meta->lsn;
-    rc = spfresh_snapshot_restore(s, &x, r);
-    if (rc)
-        spfresh_destroy(&s->base);
-    else
-        *out = s;
-    return rc;
 }
 
 /* The snapshot written at the start makes a folder with a log contain the index's options too. */

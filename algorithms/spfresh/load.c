@@ -1,8 +1,6 @@
 /* load.c - loads an index from the file that save() wrote, or from the folder it ran in. */
 #include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/durable/durable.h"
-#include "algorithms/spfresh/durable/snapshot.h"
-#include "algorithms/spfresh/jobs/jobs.h"
 #include "algorithms/spfresh/maintenance/maintenance.h"
 #include "algorithms/spfresh/operations.h"
 
@@ -58,11 +56,23 @@ static int fill(struct spfresh *s, const struct store_reader *r)
         rc = spfresh_snapshot_fits(s, r);
     if (rc == OK && spfresh_has_row_file(s))
         rc = read_rows(s, r);
+    return rc == OK ? spfresh_start(s) : rc;
+}
+
+static int go_on(struct spfresh *s, const struct store_reader *r, uint64_t snapshot_lsn)
+{
+    uint64_t last = 0;
+    int rc = spfresh_open_store(s, r);
+
     if (rc == OK)
-        rc = spfresh_start(s);
+        rc = spfresh_snapshot_fits(s, r);
+    if (rc == OK && s->live)
+        rc = spfresh_maintenance_open(s);
     if (rc == OK)
-        spfresh_queue_overfull(s);
-    return rc == OK ? spfresh_after_update(s) : rc;
+        rc = spfresh_replay(s, snapshot_lsn, &last);
+    if (rc == OK)
+        rc = spfresh_open_wal(s, last, snapshot_lsn);
+    return rc == OK ? spfresh_maintenance_start(s) : rc;
 }
 
 /* The context of durable_load()'s callbacks. */
@@ -73,22 +83,30 @@ struct loading {
     struct spfresh_opening opening;
 };
 
-static int load_saved(void *to)
+/* number: of the snapshot of a folder where an index ran; 0: the file is a saved copy. */
+static int load_file(const struct loading *l, const char *dir, const char *name, uint64_t number)
 {
-    const struct loading *l = to;
-    const struct store_identity identity =
-        store_identity_of(l->env, l->opening.ops->name, SNAPSHOT_VERSION);
+    const struct index_ops *ops = l->opening.ops;
+    const struct store_identity identity = store_identity_of(l->env, ops->name, SNAPSHOT_VERSION);
+    struct spfresh_snapshot_sections x = { 0 };
     struct store_reader r;
     struct spfresh *s = NULL;
-    uint64_t lsn;
-    int rc = store_open(&r, l->dir, SNAPSHOT_SAVED, &identity, l->env->error);
+    int rc = store_open(&r, dir, name, &identity, l->env->error);
 
+    if (rc != OK)
+        return rc;
+    rc = spfresh_snapshot_find(&x, &r, ops);
+    if (rc == OK)
+        rc = spfresh_open(&s, l->env, &x.params, &l->opening);
+    if (rc == OK)
+        rc = spfresh_snapshot_restore(s, &x, &r);
     if (rc == OK) {
-        rc = spfresh_open_snapshot(&s, l->env, &l->opening, &r, &lsn);
-        if (rc == OK)
-            rc = fill(s, &r);
-        store_close(&r);
+        s->snapshot = number;
+        rc = number > 0 ? go_on(s, &r, x.meta->lsn) : fill(s, &r);
     }
+    if (rc == OK)
+        rc = spfresh_after_update(s);
+    store_close(&r);
     if (rc == OK)
         *l->out = &s->base;
     else
@@ -96,12 +114,25 @@ static int load_saved(void *to)
     return rc;
 }
 
+static int load_saved(void *to)
+{
+    const struct loading *l = to;
+
+    return load_file(l, l->dir, SNAPSHOT_SAVED, 0);
+}
+
+/* Uses the newest snapshot, not the newest valid one: it was durable before it got its name, and
+   pages of an older one may have been overwritten since. */
 static int recover(void *to, int *claim)
 {
     struct loading *l = to;
+    char name[SNAPSHOT_NAME_BYTES];
+    uint64_t number = 0;
+    const int rc = spfresh_snapshot_newest(l->env, l->env->dir, &number);
 
     l->opening.claim = claim;
-    return spfresh_recover(l->out, l->env, &l->opening);
+    spfresh_snapshot_name(name, number);
+    return rc == OK ? load_file(l, l->env->dir, name, number) : rc;
 }
 
 int spfresh_load_from(struct index **out, const struct index_env *env, const char *dir,

@@ -15,11 +15,9 @@ struct spfresh_opening {
     int *claim; /* lock on env.dir; the index takes it and sets -1. NULL: not locked yet */
     const struct file_fault *fault;
 };
-/* Restores an index from a snapshot's sections, in env's folder, without store, log and jobs. Sets
-   *lsn to the last log record that the snapshot contains. */
-int spfresh_open_snapshot(struct spfresh **, const struct index_env *,
-                          const struct spfresh_opening *, const struct store_reader *,
-                          uint64_t *lsn);
+/* An index with these options, in env's folder, without store, log and jobs. */
+int spfresh_open(struct spfresh **, const struct index_env *, const struct spfresh_params *,
+                 const struct spfresh_opening *);
 /* Opens postings and rows. resume: the snapshot whose postings are used; NULL: an empty store. */
 int spfresh_open_store(struct spfresh *, const struct store_reader *resume);
 /* Opens the log, starts background threads and writes the first snapshot. */
@@ -29,8 +27,8 @@ int spfresh_create(struct index **, const struct index_env *, const struct spfre
                    const struct spfresh_opening *);
 int spfresh_load_from(struct index **, const struct index_env *, const char *dir,
                       const struct spfresh_opening *);
-/* Recovers an index from env.dir's newest snapshot and the log after it. */
-int spfresh_recover(struct index **, const struct index_env *, const struct spfresh_opening *);
+/* Makes the updates after snapshot_lsn again, by the log in env.dir. *last: of the last record. */
+int spfresh_replay(struct spfresh *, uint64_t snapshot_lsn, uint64_t *last);
 void spfresh_destroy(struct index *);
 
 /* 2. Updates: insert.c, remove.c */

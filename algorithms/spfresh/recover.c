@@ -1,16 +1,13 @@
-/* recover.c - recovers an index from its newest snapshot and the write-ahead log after it.
+/* recover.c - makes the updates of the write-ahead log again, after the snapshot.
  *
  * The log is read twice. The first pass applies its deletions, so that every live slot's row
- * is the one that the snapshot refers to (snapshot.h). The second pass inserts vectors
+ * is the one that the snapshot refers to (durable.h). The second pass inserts vectors
  * through spfresh_insert(), which logs nothing while no log is open. Splits and moves follow
  * from the inserts. */
 #include <string.h>
 
 #include "algorithms/common/durable/row_log.h"
 #include "algorithms/spfresh/durable/durable.h"
-#include "algorithms/spfresh/durable/snapshot.h"
-#include "algorithms/spfresh/jobs/jobs.h"
-#include "algorithms/spfresh/maintenance/maintenance.h"
 #include "algorithms/spfresh/operations.h"
 #include "src/core/mem.h"
 
@@ -126,7 +123,7 @@ static int redo(void *to, const struct wal_record *r)
     return (r->op == SPFRESH_LOG_INSERT ? redo_inserts : redo_removes)(p, r, n);
 }
 
-static int replay(struct spfresh *s, uint64_t snapshot_lsn, uint64_t *last)
+int spfresh_replay(struct spfresh *s, uint64_t snapshot_lsn, uint64_t *last)
 {
     const struct index_env *env = &s->base.env;
     struct recovery *p = mem_zalloc(env->mem, sizeof *p);
@@ -151,58 +148,5 @@ static int replay(struct spfresh *s, uint64_t snapshot_lsn, uint64_t *last)
     if (p)
         mem_free(env->mem, p->rows);
     mem_free(env->mem, p);
-    return rc;
-}
-
-/* ------------------------------------------------------------------------------ opening */
-
-static int go_on(struct spfresh *s, const struct store_reader *r, uint64_t snapshot_lsn)
-{
-    uint64_t last = 0;
-    int rc = spfresh_open_store(s, r);
-
-    if (!rc)
-        rc = spfresh_snapshot_fits(s, r);
-    if (!rc && s->live)
-        rc = spfresh_maintenance_open(s);
-    if (!rc)
-        rc = replay(s, snapshot_lsn, &last);
-    if (!rc)
-        rc = spfresh_open_wal(s, last, snapshot_lsn);
-    if (rc)
-        return rc;
-    spfresh_queue_overfull(s);
-    rc = spfresh_maintenance_start(s);
-    return rc ? rc : spfresh_after_update(s);
-}
-
-/* Uses the newest snapshot, not the newest valid one: it was durable before it got its name, and
-   pages of an older one may have been overwritten since. */
-int spfresh_recover(struct index **out, const struct index_env *env,
-                    const struct spfresh_opening *opening)
-{
-    const struct store_identity identity =
-        store_identity_of(env, opening->ops->name, SNAPSHOT_VERSION);
-    struct store_reader r;
-    char name[SNAPSHOT_NAME_BYTES];
-    struct spfresh *s = NULL;
-    uint64_t number, lsn = 0;
-    int rc = spfresh_snapshot_newest(env, env->dir, &number);
-
-    spfresh_snapshot_name(name, number);
-    if (!rc)
-        rc = store_open(&r, env->dir, name, &identity, env->error);
-    if (rc)
-        return rc;
-    rc = spfresh_open_snapshot(&s, env, opening, &r, &lsn);
-    if (!rc) {
-        s->snapshot = number;
-        rc = go_on(s, &r, lsn);
-        if (rc)
-            spfresh_destroy(&s->base);
-    }
-    store_close(&r);
-    if (!rc)
-        *out = &s->base;
     return rc;
 }

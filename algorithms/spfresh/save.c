@@ -1,8 +1,7 @@
-/* save.c - writes a whole index to one file: snapshot.h's sections, every posting's bytes, and the
+/* save.c - writes a whole index to one file: durable.h's sections, every posting's bytes, and the
  * rows of live slots if postings hold codes. */
 #include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/durable/durable.h"
-#include "algorithms/spfresh/durable/snapshot.h"
 #include "algorithms/spfresh/operations.h"
 #include "src/core/mem.h"
 

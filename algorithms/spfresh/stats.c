@@ -1,4 +1,6 @@
 /* stats.c - statistics of a posting index: counters, sizes, memory. */
+#include <math.h>
+
 #include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/codec/codec.h"
 #include "algorithms/spfresh/filing/filing.h"
@@ -11,38 +13,14 @@ static uint64_t count_of(const atomic_uint_fast64_t *counter)
     return atomic_load_explicit((atomic_uint_fast64_t *)(uintptr_t)counter, memory_order_relaxed);
 }
 
-static void maintenance_values(const struct spfresh *s, struct stat_sink *sink)
-{
-    const struct spfresh_counters *c = &s->counters;
-
-#define PUT(name) sink->value(sink->to, #name, (double)count_of(&c->name))
-    SPFRESH_COUNTERS(PUT);
-#undef PUT
-    sink->value(sink->to, "queued", (double)spfresh_queued(s));
-}
-
-/* Means per query since the index was opened. */
-static void search_values(const struct spfresh *s, struct stat_sink *sink)
-{
-    const struct spfresh_counters *c = &s->counters;
-    const double queries = (double)count_of(&c->queries);
-    const double n = queries > 0 ? queries : 1;
-
-    sink->value(sink->to, "queries", queries);
-#define PUT(name) sink->value(sink->to, #name, (double)count_of(&c->name) / n)
-    SPFRESH_QUERY_COUNTERS(PUT);
-#undef PUT
-}
-
 static void store_values(const struct spfresh *s, struct stat_sink *sink)
 {
-    const struct spfresh_counters *c = &s->counters;
-    const double queries = (double)count_of(&c->queries);
+    const double queries = fmax((double)count_of(&s->counters.queries), 1);
     struct posting_counts p = { 0 };
 
     posting_store_counts(s->store, &p);
     sink->value(sink->to, "pages_read", (double)p.pages_read);
-    sink->value(sink->to, "pages_per_query", (double)p.pages_read / (queries > 0 ? queries : 1));
+    sink->value(sink->to, "pages_per_query", (double)p.pages_read / queries);
     sink->value(sink->to, "pages_written", (double)p.pages_written);
     sink->value(sink->to, "pages_used", (double)p.pages_used);
     sink->value(sink->to, "pages_free", (double)p.pages_free);
@@ -87,6 +65,7 @@ int spfresh_stats(const struct index *index, struct stat_sink *sink)
     const double live = (double)atomic_load(&spfresh_of(index)->slots.live);
     const double heads = (double)graph_live(s->graph);
     const double entries = (double)head_values(s, sink);
+    const double queries = fmax((double)count_of(&s->counters.queries), 1);
 
     sink->value(sink->to, "heads", heads);
     sink->value(sink->to, "entries", entries);
@@ -95,8 +74,14 @@ int spfresh_stats(const struct index *index, struct stat_sink *sink)
     sink->value(sink->to, "copies", live > 0 ? entries / live : 0);
     sink->value(sink->to, "slots", (double)atomic_load(&spfresh_of(index)->slots.n));
     sink->value(sink->to, "exhausted_slots", (double)s->slots.exhausted);
-    maintenance_values(s, sink);
-    search_values(s, sink);
+#define PUT(name) sink->value(sink->to, #name, (double)count_of(&s->counters.name))
+    SPFRESH_COUNTERS(PUT);
+#undef PUT
+    sink->value(sink->to, "queued", (double)spfresh_queued(s));
+    sink->value(sink->to, "queries", (double)count_of(&s->counters.queries));
+#define PUT(name) sink->value(sink->to, #name, (double)count_of(&s->counters.name) / queries)
+    SPFRESH_QUERY_COUNTERS(PUT); /* means since the index was opened */
+#undef PUT
     store_values(s, sink);
     latency_stats(spfresh_of(index)->phases, phase_names, SPFRESH_PHASES, sink);
     return OK;

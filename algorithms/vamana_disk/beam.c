@@ -129,14 +129,9 @@ int vamana_disk_beam_row(const struct vamana_disk_part *p, struct vamana_disk_sc
 /* ------------------------------------------------------------------------------------ scan */
 
 struct scanning {
-    struct expanding expanding; /* first: a record is passed on to take_exact() */
+    struct expanding expanding;
     const struct id_filter *filter;
 };
-
-static int measure(void *to, uint32_t node, const unsigned char *record)
-{
-    return take_exact(&((struct scanning *)to)->expanding, node, record);
-}
 
 static bool is_allowed(const struct vamana_disk_part *p, uint32_t node,
                        const struct id_filter *filter)
@@ -148,9 +143,10 @@ static bool is_allowed(const struct vamana_disk_part *p, uint32_t node,
 
 static int measure_allowed(void *to, uint32_t node, const unsigned char *record)
 {
-    const struct scanning *s = to;
+    struct scanning *s = to;
 
-    return is_allowed(s->expanding.part, node, s->filter) ? measure(to, node, record) : OK;
+    return is_allowed(s->expanding.part, node, s->filter) ? take_exact(&s->expanding, node, record)
+                                                          : OK;
 }
 
 /* Where each page has an allowed row, pages are read in order. */
@@ -171,7 +167,7 @@ int vamana_disk_scan(const struct vamana_disk_part *p, struct vamana_disk_scratc
         if (is_allowed(p, i, filter))
             nodes[n++] = i;
         if (n == VAMANA_DISK_BEAM_MAX || (n > 0 && i + 1 == p->n)) {
-            rc = vamana_disk_read(p, x, nodes, n, measure, &s);
+            rc = vamana_disk_read(p, x, nodes, n, measure_allowed, &s);
             n = 0;
         }
     }

@@ -16,38 +16,6 @@ struct building {
     float *floats;     /* of each thread: two rows */
 };
 
-/* The rows with ids; all live nodes have one, as deletes were consolidated. */
-static size_t number_rows(const struct graph_index *from, uint32_t *nodes, uint32_t *numbers)
-{
-    size_t n = 0;
-
-    for (uint32_t i = 0; i < graph_capacity(from->graph); i++) {
-        if (graph_is_live(from->graph, i)) {
-            numbers[i] = (uint32_t)n;
-            nodes[n++] = i;
-        }
-    }
-    return n;
-}
-
-/* On rows at equal steps. */
-static int train(const struct building *b)
-{
-    struct vamana_disk_part *p = b->part;
-    const struct vamana_disk *h = p->owner;
-    const size_t dim = vamana_disk_row_env(h).dim,
-                 n = p->n < VAMANA_DISK_TRAIN_ROWS ? p->n : VAMANA_DISK_TRAIN_ROWS;
-    float *rows = mem_array(h->base.env.mem, n, dim * sizeof *rows);
-
-    if (!rows)
-        return fail(h->base.env.error, ERR_NO_MEMORY, "vamana-disk: out of memory for a sample");
-    for (size_t i = 0; i < n; i++)
-        vamana_disk_floats(p, graph_row(b->from->graph, b->nodes[i * p->n / n]), rows + i * dim);
-    const int rc = vamana_disk_part_train(p, rows, n);
-    mem_free(h->base.env.mem, rows);
-    return rc;
-}
-
 static int code_rows(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct building *b = arg;
@@ -58,16 +26,25 @@ static int code_rows(void *arg, size_t first, size_t end, size_t worker)
     return OK;
 }
 
-static int code_all(struct building *b)
+/* Trains the quantizer on rows at equal steps, and codes all rows. */
+static int code(struct building *b)
 {
-    const struct index_env *env = &b->part->owner->base.env;
-    const size_t threads = pool_threads(env->pool);
+    struct vamana_disk_part *p = b->part;
+    const struct vamana_disk *h = p->owner;
+    const struct index_env *env = &h->base.env;
+    const size_t threads = pool_threads(env->pool), dim = vamana_disk_row_env(h).dim;
+    const size_t n = p->n < VAMANA_DISK_TRAIN_ROWS ? p->n : VAMANA_DISK_TRAIN_ROWS;
+    struct mem_group g = { .mem = env->mem };
+    float *rows = mem_group_array(&g, n, dim * sizeof *rows);
 
-    b->floats = mem_array(env->mem, threads, 2 * b->part->quantizer->dim * sizeof *b->floats);
-    if (!b->floats)
-        return fail(env->error, ERR_NO_MEMORY, "vamana-disk: out of memory for codes");
-    const int rc = parallel_for(env->pool, threads, b->part->n, CODED_A_CHUNK, code_rows, b);
-    mem_free(env->mem, b->floats);
+    b->floats = mem_group_array(&g, threads, 2 * dim * sizeof *b->floats);
+    for (size_t i = 0; !g.failed && i < n; i++)
+        vamana_disk_floats(p, graph_row(b->from->graph, b->nodes[i * p->n / n]), rows + i * dim);
+    int rc = g.failed ? fail(env->error, ERR_NO_MEMORY, "vamana-disk: out of memory for codes")
+                      : vamana_disk_part_train(p, rows, n);
+    if (rc == OK)
+        rc = parallel_for(env->pool, threads, p->n, CODED_A_CHUNK, code_rows, b);
+    mem_group_free(&g);
     return rc;
 }
 
@@ -117,8 +94,7 @@ static int fill_part(struct building *b, struct graph_index *recent)
     rc = vamana_disk_part_map(p);
     if (rc == OK && p->n > 0) {
         p->entry = b->numbers[graph_entry(b->from->graph)];
-        rc = train(b);
-        rc = rc == OK ? code_all(b) : rc;
+        rc = code(b);
     }
     if (rc == OK)
         rc = vamana_disk_write(h, h->dir, p, recent, &pages, &p->pages_at);
@@ -131,12 +107,19 @@ int vamana_disk_build(struct vamana_disk *h, struct graph_index *from, struct gr
     struct mem *mem = h->base.env.mem;
     const size_t capacity = graph_capacity(from->graph);
     struct building b = { .from = from };
+    size_t n = 0;
     int rc = OK;
 
     b.nodes = mem_array(mem, capacity, sizeof *b.nodes);
     b.numbers = mem_array(mem, capacity, sizeof *b.numbers);
+    /* All live nodes have an id, as deletes were consolidated. */
+    for (uint32_t i = 0; b.nodes && b.numbers && i < capacity; i++)
+        if (graph_is_live(from->graph, i)) {
+            b.numbers[i] = (uint32_t)n;
+            b.nodes[n++] = i;
+        }
     if (b.nodes && b.numbers)
-        rc = vamana_disk_part_create(&b.part, h, number_rows(from, b.nodes, b.numbers));
+        rc = vamana_disk_part_create(&b.part, h, n);
     else
         rc = fail(h->base.env.error, ERR_NO_MEMORY, "vamana-disk: out of memory for %zu rows",
                   capacity);

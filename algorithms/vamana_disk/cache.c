@@ -41,17 +41,6 @@ static int meet_links(void *to, uint32_t node, const unsigned char *record)
     return OK;
 }
 
-/* One at a time, so that the nodes met do not depend on the order in which reads end. */
-static int walk(struct filling *f, struct vamana_disk_scratch *x)
-{
-    int rc = OK;
-
-    meet(f, f->part->entry);
-    for (size_t i = 0; i < f->n && f->n < f->most && rc == OK; i++)
-        rc = vamana_disk_read(f->part, x, &f->queue[i], 1, meet_links, f);
-    return rc;
-}
-
 /* The records of `part->cached`; part->n_cached is set once all are there. */
 struct keeping {
     struct vamana_disk_part *part;
@@ -69,23 +58,15 @@ static int keep(void *to, uint32_t node, const unsigned char *record)
     return OK;
 }
 
-static int read_records(struct vamana_disk_part *p, struct vamana_disk_scratch *x, size_t n)
-{
-    struct keeping keeping = { p, n };
-    int rc = OK;
-
-    for (size_t i = 0; i < n && rc == OK; i += VAMANA_DISK_BEAM_MAX)
-        rc = vamana_disk_read(p, x, p->cached + i,
-                              n - i < VAMANA_DISK_BEAM_MAX ? n - i : VAMANA_DISK_BEAM_MAX, keep,
-                              &keeping);
-    return rc;
-}
-
 static int fill(struct vamana_disk_part *p, struct filling *f, struct vamana_disk_scratch *x)
 {
     struct mem *mem = p->owner->base.env.mem;
-    int rc = walk(f, x);
+    int rc = OK;
 
+    meet(f, p->entry);
+    /* One at a time, so that the nodes met do not depend on the order in which reads end. */
+    for (size_t i = 0; i < f->n && f->n < f->most && rc == OK; i++)
+        rc = vamana_disk_read(p, x, &f->queue[i], 1, meet_links, f);
     if (rc != OK)
         return rc;
     p->cached = mem_array(mem, f->n, sizeof *p->cached);
@@ -95,7 +76,7 @@ static int fill(struct vamana_disk_part *p, struct filling *f, struct vamana_dis
                     "vamana-disk: out of memory for a cache of %zu nodes", f->n);
     memcpy(p->cached, f->queue, f->n * sizeof *f->queue);
     qsort(p->cached, f->n, sizeof *p->cached, order_u32);
-    rc = read_records(p, x, f->n);
+    rc = vamana_disk_read(p, x, p->cached, f->n, keep, &(struct keeping){ p, f->n });
     p->n_cached = rc == OK ? f->n : 0;
     return rc;
 }
@@ -120,10 +101,7 @@ static int cache_fill(struct vamana_disk_part *p)
                   "vamana-disk: out of memory for a cache of %zu nodes", f.most);
     mem_free(mem, f.met);
     mem_free(mem, f.queue);
-    if (x) {
-        x->pages = x->hits = 0; /* they are no search's */
-        vamana_disk_scratch_give(p, x);
-    }
+    vamana_disk_scratch_give(p, x);
     return rc;
 }
 

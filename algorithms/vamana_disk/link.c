@@ -15,15 +15,6 @@ struct linking {
     size_t most; /* candidates on disk of one row */
 };
 
-static void add_near(const struct vamana_disk_stream *s, struct vamana_disk_prune *w, size_t i)
-{
-    uint32_t near[256];
-    const size_t n = graph_links(s->recent->graph, s->nodes[i], near);
-
-    for (size_t j = 0; j < n; j++)
-        vamana_disk_prune_add(w, (uint32_t)(s->kept + s->number_of[near[j]]));
-}
-
 static int link_chunk(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct linking *job = arg;
@@ -36,7 +27,7 @@ static int link_chunk(void *arg, size_t first, size_t end, size_t worker)
     if (!x)
         return fail(s->h->base.env.error, ERR_NO_MEMORY, "vamana-disk: out of memory for a search");
     for (size_t i = first; i < end && rc == OK; i++) {
-        uint32_t *links = s->links + i * (l->degree + 1);
+        uint32_t *links = s->links + i * (l->degree + 1), near[256];
 
         rc = vamana_disk_beam_row(s->part, x, s->rows + i * l->row_bytes,
                                   (size_t)s->h->params.build_list, WIDTH);
@@ -45,11 +36,11 @@ static int link_chunk(void *arg, size_t first, size_t end, size_t worker)
         vamana_disk_prune_begin(w, (uint32_t)(s->kept + i));
         for (size_t j = 0; j < x->n_found && j < job->most; j++)
             vamana_disk_prune_add(w, x->found[j]);
-        add_near(s, w, i);
+        const size_t n_near = graph_links(s->recent->graph, s->nodes[i], near);
+        for (size_t j = 0; j < n_near; j++)
+            vamana_disk_prune_add(w, (uint32_t)(s->kept + s->number_of[near[j]]));
         links[0] = (uint32_t)vamana_disk_prune(w, true, links + 1);
     }
-    x->pages = x->hits = 0; /* they are no search's */
-    x->exact = x->estimates = 0;
     vamana_disk_scratch_give(s->part, x);
     return rc;
 }

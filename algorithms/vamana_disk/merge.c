@@ -31,21 +31,11 @@ static int gather_record(void *to, uint32_t node, const unsigned char *record)
     return OK;
 }
 
-static void gather_recent(struct gathering *g, const struct graph_index *recent)
-{
-    for (uint32_t i = 0; i < graph_capacity(recent->graph); i++) {
-        const uint64_t id =
-            graph_is_live(recent->graph, i) ? graph_index_id_of(recent, i) : INDEX_NO_ID;
-
-        if (id != INDEX_NO_ID)
-            gather(g, id, graph_row(recent->graph, i));
-    }
-}
-
 static int gather_all(struct gathering *g, const struct vamana_disk_view *view)
 {
     struct index_env *env = &((struct vamana_disk *)(uintptr_t)g->h)->base.env;
-    const size_t n = vamana_disk_live(view->part) + view->recent->nodes.n;
+    const struct graph_index *recent = view->recent;
+    const size_t n = vamana_disk_live(view->part) + recent->nodes.n;
 
     g->part = view->part;
     g->row_bytes = index_row_bytes(env->element, env->dim);
@@ -53,7 +43,9 @@ static int gather_all(struct gathering *g, const struct vamana_disk_view *view)
     g->ids = mem_array(env->mem, n, sizeof *g->ids);
     if (!g->rows || !g->ids)
         return fail(env->error, ERR_NO_MEMORY, "vamana-disk: out of memory for %zu rows", n);
-    gather_recent(g, view->recent);
+    for (uint32_t i = 0; i < graph_capacity(recent->graph); i++)
+        if (graph_is_live(recent->graph, i) && graph_index_id_of(recent, i) != INDEX_NO_ID)
+            gather(g, graph_index_id_of(recent, i), graph_row(recent->graph, i));
     return vamana_disk_read_all(view->part, gather_record, g);
 }
 

@@ -40,18 +40,6 @@ void vamana_disk_prune_add(struct vamana_disk_prune *w, uint32_t number)
         w->numbers[w->n++] = number;
 }
 
-static void make_distinct(struct vamana_disk_prune *w)
-{
-    size_t n = 0;
-
-    qsort(w->numbers, w->n, sizeof *w->numbers, order_u32);
-    for (size_t i = 0; i < w->n; i++) {
-        if (n == 0 || w->numbers[n - 1] != w->numbers[i])
-            w->numbers[n++] = w->numbers[i];
-    }
-    w->n = n;
-}
-
 /* Orders the candidates by their distance from `self`, and decodes the nearest. */
 static void order(struct vamana_disk_prune *w)
 {
@@ -111,8 +99,13 @@ size_t vamana_disk_prune(struct vamana_disk_prune *w, bool always, uint32_t *out
 {
     const double alpha = w->part->owner->params.alpha;
     uint32_t kept[256];
+    size_t distinct = 0;
 
-    make_distinct(w);
+    qsort(w->numbers, w->n, sizeof *w->numbers, order_u32);
+    for (size_t i = 0; i < w->n; i++)
+        if (distinct == 0 || w->numbers[distinct - 1] != w->numbers[i])
+            w->numbers[distinct++] = w->numbers[i];
+    w->n = distinct;
     if (!always && w->n <= w->part->layout.degree) {
         memcpy(out, w->numbers, w->n * sizeof *out);
         return w->n;

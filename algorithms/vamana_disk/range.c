@@ -102,8 +102,7 @@ int vamana_disk_range(struct index *index, const struct range_request *request,
         rc = fail(index->env.error, ERR_NO_MEMORY, "vamana-disk: out of memory, cannot search");
     for (size_t q = 0; q < request->queries.n && rc == OK; q++)
         rc = range_query(h, view, x, &a, q);
-    if (x)
-        vamana_disk_scratch_give(view->part, x);
+    vamana_disk_scratch_give(view->part, x);
     epoch_leave(h->epoch, ticket);
     mem_free(index->env.mem, a.hits.hits);
     return rc;

@@ -81,8 +81,11 @@ struct vamana_disk_scratch *vamana_disk_scratch_take(const struct vamana_disk_pa
     struct vamana_disk *h = (struct vamana_disk *)(uintptr_t)p->owner;
     struct vamana_disk_scratch *x = scratch_pool_take(&h->scratch);
 
-    if (!x ||
-        mem_grow(h->base.env.mem, &x->seen, &x->seen_capacity, p->n / 64 + 1, sizeof *x->seen))
+    if (!x)
+        return NULL;
+    x->pages = x->hits = 0;
+    x->exact = x->estimates = 0;
+    if (mem_grow(h->base.env.mem, &x->seen, &x->seen_capacity, p->n / 64 + 1, sizeof *x->seen))
         return x;
     scratch_pool_give(&h->scratch, x);
     return NULL;
@@ -147,7 +150,7 @@ static void begin_read(const struct vamana_disk_part *p, struct vamana_disk_scra
     x->pages += l->read_bytes / VAMANA_DISK_PAGE;
 }
 
-int vamana_disk_read(const struct vamana_disk_part *p, struct vamana_disk_scratch *x,
+static int read_some(const struct vamana_disk_part *p, struct vamana_disk_scratch *x,
                      const uint32_t *nodes, size_t n,
                      int (*visit)(void *to, uint32_t node, const unsigned char *record), void *to)
 {
@@ -166,7 +169,7 @@ int vamana_disk_read(const struct vamana_disk_part *p, struct vamana_disk_scratc
         x->hits += cached[i] != NULL;
     }
     while (rc == OK && read_queue_in_flight(x->queue) > 0) {
-        const struct read_request *r = read_queue_take(x->queue, true);
+        const struct read_request *r = read_queue_take(x->queue, NULL);
         const uint32_t node = *(const uint32_t *)r->tag;
         const unsigned char *record = record_in(&p->layout, r->to, node);
 
@@ -177,6 +180,18 @@ int vamana_disk_read(const struct vamana_disk_part *p, struct vamana_disk_scratc
             rc = visit(to, node, record);
     }
     read_queue_cancel(x->queue);
+    return rc;
+}
+
+int vamana_disk_read(const struct vamana_disk_part *p, struct vamana_disk_scratch *x,
+                     const uint32_t *nodes, size_t n,
+                     int (*visit)(void *to, uint32_t node, const unsigned char *record), void *to)
+{
+    int rc = OK;
+
+    for (size_t i = 0; i < n && rc == OK; i += VAMANA_DISK_BEAM_MAX)
+        rc = read_some(p, x, nodes + i, n - i < VAMANA_DISK_BEAM_MAX ? n - i : VAMANA_DISK_BEAM_MAX,
+                       visit, to);
     return rc;
 }
 

@@ -53,7 +53,7 @@ static int emit(struct vamana_disk_stream *s, uint32_t number, const unsigned ch
 
 /* ------------------------------------------------------------------------------ preparation */
 
-/* Numbers of the rows that stay, and their ids. */
+/* Numbers of the rows that stay, and their ids; the nodes of the others. */
 static void number_kept(struct vamana_disk_stream *s)
 {
     uint32_t n = 0, deleted = 0;
@@ -61,10 +61,11 @@ static void number_kept(struct vamana_disk_stream *s)
     for (uint32_t i = 0; i < s->old->n; i++) {
         const uint64_t id = vamana_disk_id(s->old, i);
 
-        s->map[i] = id == INDEX_NO_ID ? deleted++ : n;
+        s->map[i] = id == INDEX_NO_ID ? deleted : n;
         if (id == INDEX_NO_ID)
-            continue;
-        atomic_init(&s->part->ids[n++], id);
+            s->gone[deleted++] = i;
+        else
+            atomic_init(&s->part->ids[n++], id);
     }
 }
 
@@ -159,22 +160,10 @@ static int keep_links(void *to, uint32_t node, const unsigned char *record)
 static int read_deleted(struct vamana_disk_stream *s)
 {
     struct vamana_disk_scratch *x = vamana_disk_scratch_take(s->old);
-    uint32_t nodes[VAMANA_DISK_BEAM_MAX];
-    size_t n = 0;
-    int rc = x ? OK : no_memory(s);
+    const int rc =
+        x ? vamana_disk_read(s->old, x, s->gone, s->old->n - s->kept, keep_links, s) : no_memory(s);
 
-    for (uint32_t i = 0; i < s->old->n && rc == OK; i++) {
-        if (vamana_disk_id(s->old, i) == INDEX_NO_ID)
-            nodes[n++] = i;
-        if (n == VAMANA_DISK_BEAM_MAX || (n > 0 && i + 1 == s->old->n)) {
-            rc = vamana_disk_read(s->old, x, nodes, n, keep_links, s);
-            n = 0;
-        }
-    }
-    if (x) {
-        x->pages = x->hits = 0;
-        vamana_disk_scratch_give(s->old, x);
-    }
+    vamana_disk_scratch_give(s->old, x);
     return rc;
 }
 
@@ -314,6 +303,7 @@ static int prepare(struct vamana_disk_stream *s)
     if (rc != OK)
         return rc;
     s->map = mem_group_array(g, s->old->n, sizeof *s->map);
+    s->gone = mem_group_array(g, s->old->n - s->kept, sizeof *s->gone);
     s->deleted = mem_group_array(g, s->old->n - s->kept, (degree + 1) * sizeof *s->deleted);
     s->page = mem_group_zalloc(g, s->part->layout.read_bytes, 1);
     if (g->failed)

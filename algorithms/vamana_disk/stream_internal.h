@@ -15,6 +15,7 @@ struct vamana_disk_stream {
     size_t kept, n_recent;
     struct mem_group memory; /* of the arrays, and the page, below */
     uint32_t *map;           /* by old node: its number, or that of the deleted one among these */
+    uint32_t *gone;          /* the deleted nodes, ascending */
     uint32_t *deleted;       /* degree + 1 for each deleted node: how many live links, and these */
     uint32_t *nodes;         /* by recent row: its node in memory */
     uint32_t *number_of;     /* by node in memory: its recent row */

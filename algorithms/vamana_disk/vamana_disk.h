@@ -214,12 +214,14 @@ const unsigned char *vamana_disk_cached(const struct vamana_disk_part *, uint32_
 int vamana_disk_part_attach(struct vamana_disk_part *, const char *dir);
 
 /* read.c */
-/* Of the pool, or new; for searches of the part. NULL: out of memory. */
+/* Of the pool, or new; for searches of the part, of which nothing is counted yet. NULL: out of
+   memory. */
 struct vamana_disk_scratch *vamana_disk_scratch_take(const struct vamana_disk_part *);
-void vamana_disk_scratch_give(const struct vamana_disk_part *, struct vamana_disk_scratch *);
-extern const struct scratch_kind vamana_disk_scratch_kind; /* of the pool vamana_disk->scratch */
-/* Reads the records of n <= VAMANA_DISK_BEAM_MAX distinct nodes and calls visit() for each, in the
-   order in which they arrive. ERR_IO, ERR_CORRUPT, errors of visit(). */
+void vamana_disk_scratch_give(const struct vamana_disk_part *,
+                              struct vamana_disk_scratch *); /* or NULL */
+extern const struct scratch_kind vamana_disk_scratch_kind;   /* of the pool vamana_disk->scratch */
+/* Reads the records of n distinct nodes, VAMANA_DISK_BEAM_MAX at a time, and calls visit() for
+   each, in the order in which they arrive. ERR_IO, ERR_CORRUPT, errors of visit(). */
 int vamana_disk_read(const struct vamana_disk_part *, struct vamana_disk_scratch *,
                      const uint32_t *nodes, size_t n,
                      int (*visit)(void *to, uint32_t node, const unsigned char *record), void *to);
@@ -278,8 +280,8 @@ struct vamana_disk_prune {
     size_t n;
     struct mem_group memory; /* of these arrays */
 };
-/* For at most `most` candidates of a node. false: out of memory; it is freed in any case, zeroed ones
-   too. */
+/* For at most `most` candidates of a node. false: out of memory; it is freed in any case, zeroed
+   ones too. */
 bool vamana_disk_prune_init(struct vamana_disk_prune *, const struct vamana_disk_part *,
                             size_t most);
 void vamana_disk_prune_free(struct vamana_disk_prune *);

@@ -100,7 +100,7 @@ static void load_done(struct channi_fetch *f, struct channi_load *l)
 /* Completes the next load that arrives. false: nothing is in flight. */
 static bool loads_reap(struct channi_fetch *f)
 {
-    struct read_request *r = f->queue ? read_queue_take(f->queue, true) : NULL;
+    struct read_request *r = f->queue ? read_queue_take(f->queue, NULL) : NULL;
 
     if (r)
         load_done(f, r->tag);
@@ -144,7 +144,7 @@ void channi_fetch_drain(struct channi_fetch *f)
 struct read_request *channi_fetch_await(struct channi_fetch *f, const void *tag)
 {
     for (;;) {
-        struct read_request *r = read_queue_take(f->queue, true);
+        struct read_request *r = read_queue_take(f->queue, NULL);
 
         if (!r || r->tag == tag)
             return r;

@@ -55,7 +55,7 @@ void channi_txn_drop(struct channi *s)
 
 enum { RECORD_BYTES = 1 << 20, PUT_HEAD = 8 };
 
-static int log_puts(struct channi *s, const struct channi_change *c)
+static int log_puts(struct channi *s, struct wal_batch *batch, const struct channi_change *c)
 {
     const size_t each = sizeof(uint64_t) + channi_record_bytes(s) + s->row_bytes;
     const size_t most = RECORD_BYTES / each > 0 ? RECORD_BYTES / each : 1;
@@ -71,7 +71,7 @@ static int log_puts(struct channi *s, const struct channi_change *c)
             { record ? c->attributes + i * s->base.env.n_attributes : NULL, n * record },
             { c->rows + i * s->row_bytes, n * s->row_bytes },
         };
-        rc = wal_append(s->durable.wal, CHANGE_PUT, parts, 4);
+        rc = wal_append(s->durable.wal, batch, CHANGE_PUT, parts, 4);
     }
     return rc;
 }
@@ -79,19 +79,20 @@ static int log_puts(struct channi *s, const struct channi_change *c)
 int channi_log_commit(struct channi *s, const struct channi_change *changes, size_t n,
                       uint64_t version)
 {
+    struct wal_batch batch = { 0 };
     int rc = OK;
 
     if (!s->durable.wal)
         return OK;
     for (size_t i = 0; i < n && rc == OK; i++)
-        rc = changes[i].op == CHANGE_PUT ? log_puts(s, &changes[i])
-                                         : row_log_append(s->durable.wal, CHANGE_DEL,
+        rc = changes[i].op == CHANGE_PUT ? log_puts(s, &batch, &changes[i])
+                                         : row_log_append(s->durable.wal, &batch, CHANGE_DEL,
                                                           changes[i].ids, NULL, 0, changes[i].n);
     if (rc == OK)
-        rc = wal_append(s->durable.wal, CHANGE_COMMIT,
+        rc = wal_append(s->durable.wal, &batch, CHANGE_COMMIT,
                         &(struct wal_part){ &version, sizeof version }, 1);
     /* wal_append() empties the batch when it fails. */
-    return rc == OK ? wal_commit(s->durable.wal) : rc;
+    return rc == OK ? wal_commit(s->durable.wal, &batch) : rc;
 }
 
 static int misfit(const struct channi *s, const struct wal_record *r)

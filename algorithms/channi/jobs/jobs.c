@@ -202,9 +202,8 @@ void channi_jobs_begin(struct channi *c, const struct channi_params *p,
                                              .taken = clear_queued,
                                              .again = queue_again,
                                              .chores = chores,
-                                             .failures = &c->counters.job_errors,
-                                             .mb_s = p->background_mb_s,
-                                             .cpu_share = p->background_cpu_share };
+                                             .failures = &c->counters.job_errors };
 
     job_queue_init(&c->jobs.queue, &c->base, &config);
+    job_queue_limit(&c->jobs.queue, p->background_mb_s, p->background_cpu_share);
 }

@@ -62,7 +62,7 @@ static void work_off(struct channi *c, uint64_t budget, bool *more)
                                              .jobs = 64 + 16 * job_queue_waiting(q),
                                              .threads = pool_threads(c->base.env.pool) };
 
-    (void)job_queue_work(q, &bounds, more);
+    job_queue_work(q, &bounds, more);
 }
 
 /* Queues OOD clusters that have just reached CHANNI_OOD_AGE. No other event may ever queue them. */

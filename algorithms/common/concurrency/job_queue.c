@@ -161,9 +161,6 @@ static void note_failure(struct job_queue *q, const struct error *error)
 {
     if (q->config.failures)
         (void)atomic_fetch_add_explicit(q->config.failures, 1, memory_order_relaxed);
-    pthread_mutex_lock(&q->lock);
-    q->held = q->config.hold;
-    pthread_mutex_unlock(&q->lock);
     job_queue_keep(q, error);
 }
 
@@ -178,7 +175,7 @@ static void end(struct job_queue *q, const void *job, bool busy, int rc, const s
     const uint64_t next = q->ended + 1;
     pthread_mutex_unlock(&q->lock);
     if (rc != OK)
-        q->config.again(q->index, job, q->config.hold ? 0 : JOB_QUEUE_ASIDE);
+        q->config.again(q->index, job, JOB_QUEUE_ASIDE);
     else if (busy)
         q->config.again(q->index, job, next);
     pthread_mutex_lock(&q->lock);
@@ -222,7 +219,6 @@ struct crew {
     size_t jobs;
     size_t in_vain; /* consecutive busy jobs */
     bool over;
-    struct error error; /* the error that ended the call; code OK: none */
 };
 
 /* *limit: limit of the next job. */
@@ -237,9 +233,8 @@ static bool crew_may_go_on(struct crew *c, double *limit)
     return go_on;
 }
 
-/* Ends the call at a failure that holds all work, or if no job's end will free what the busy
-   ones need. */
-static void crew_count(struct crew *c, const struct job_run *r, int rc, const struct error *error)
+/* Ends the call if no job's end will free what the busy ones need. */
+static void crew_count(struct crew *c, const struct job_run *r)
 {
     struct job_queue *q = c->q;
 
@@ -251,9 +246,7 @@ static void crew_count(struct crew *c, const struct job_run *r, int rc, const st
     c->spent += r->cost;
     c->jobs += !r->busy;
     c->in_vain = r->busy && !hopeful ? c->in_vain + 1 : 0;
-    if (rc != OK && q->config.hold && c->error.code == OK)
-        c->error = *error;
-    c->over |= c->in_vain > n || c->error.code != OK;
+    c->over |= c->in_vain > n;
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -284,13 +277,13 @@ static int crew_work(void *crew, size_t first, size_t end, size_t worker)
             go_on = wait_for_others(c->q);
             continue;
         }
-        const int rc = run(c->q, job, &r, &error);
-        crew_count(c, &r, rc, &error);
+        (void)run(c->q, job, &r, &error);
+        crew_count(c, &r);
     }
     return OK;
 }
 
-static int work_here(struct job_queue *q, const struct job_queue_bounds *bounds)
+static void work_here(struct job_queue *q, const struct job_queue_bounds *bounds)
 {
     struct crew c = { .q = q, .bounds = *bounds };
     const size_t n = job_queue_waiting(q);
@@ -302,7 +295,6 @@ static int work_here(struct job_queue *q, const struct job_queue_bounds *bounds)
     else
         (void)crew_work(&c, 0, 1, 0);
     pthread_mutex_destroy(&c.lock);
-    return c.error.code == OK ? OK : fail(q->index->env.error, c.error.code, "%s", c.error.text);
 }
 
 /* Waits for the background threads, if there are any, to do the jobs: one more worker would only
@@ -312,22 +304,22 @@ static bool wait_for_threads(struct job_queue *q)
     pthread_mutex_lock(&q->lock);
     const bool any = q->n_threads > 0;
     pthread_cond_broadcast(&q->wake);
-    while (any && (q->at_work > 0 || (!q->held && is_due(q))))
+    while (any && (q->at_work > 0 || is_due(q)))
         pthread_cond_wait(&q->done, &q->lock);
     pthread_mutex_unlock(&q->lock);
     return any;
 }
 
-int job_queue_work(struct job_queue *q, const struct job_queue_bounds *bounds, bool *more)
+void job_queue_work(struct job_queue *q, const struct job_queue_bounds *bounds, bool *more)
 {
     throttle_lift(&q->throttle);
-    const int rc = wait_for_threads(q) ? OK : work_here(q, bounds);
+    if (!wait_for_threads(q))
+        work_here(q, bounds);
     throttle_drop(&q->throttle);
 
     pthread_mutex_lock(&q->lock);
     *more = is_due(q) || q->at_work > 0;
     pthread_mutex_unlock(&q->lock);
-    return rc;
 }
 
 void job_queue_await(struct job_queue *q)
@@ -385,15 +377,6 @@ void job_queue_chores_due(struct job_queue *q)
     pthread_mutex_unlock(&q->lock);
 }
 
-/* Under the lock. Only one thread sees that chores are due. */
-static bool background_due(struct job_queue *q)
-{
-    const bool due = q->chore_due || (!q->held && !q->paused && is_ready(q));
-
-    q->chore_due = false;
-    return due;
-}
-
 /* A job, which another thread may have taken meanwhile, and the chores. */
 static void background_work(struct job_queue *q)
 {
@@ -417,17 +400,6 @@ static void background_work(struct job_queue *q)
         (void)sched_yield();
 }
 
-/* Waits until there is work. false: the thread must end. */
-static bool wait_for_work(struct job_queue *q)
-{
-    pthread_mutex_lock(&q->lock);
-    while (!q->closing && !background_due(q))
-        pthread_cond_wait(&q->wake, &q->lock);
-    const bool go_on = !q->closing;
-    pthread_mutex_unlock(&q->lock);
-    return go_on;
-}
-
 static void *background(void *queue)
 {
     struct job_queue *q = queue;
@@ -436,8 +408,18 @@ static void *background(void *queue)
        at normal priority. */
     if (q->nice > 0)
         (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + q->nice);
-    while (wait_for_work(q))
+    pthread_mutex_lock(&q->lock);
+    while (!q->closing) {
+        if (!q->chore_due && (q->paused || !is_ready(q))) {
+            pthread_cond_wait(&q->wake, &q->lock);
+            continue;
+        }
+        q->chore_due = false; /* only one thread sees it */
+        pthread_mutex_unlock(&q->lock);
         background_work(q);
+        pthread_mutex_lock(&q->lock);
+    }
+    pthread_mutex_unlock(&q->lock);
     return NULL;
 }
 
@@ -448,8 +430,7 @@ void job_queue_retry(struct job_queue *q, bool forget)
     pthread_mutex_lock(&q->lock);
     if (forget)
         error_clear(&q->failed);
-    const bool all = q->held || q->aside > 0;
-    q->held = false;
+    const bool all = q->aside > 0;
     for (size_t i = 0; q->aside > 0 && i < q->n; i++) {
         struct queued *entry = entry_at(q, i);
 
@@ -483,21 +464,13 @@ int job_queue_error(const struct job_queue *q, struct error *error)
 
 /* ---------------------------------------------------------------------------- opening, closing */
 
-static struct throttle_limits limits_of(int64_t mb_s, double cpu_share)
-{
-    return (struct throttle_limits){ (uint64_t)mb_s << 20, cpu_share };
-}
-
 void job_queue_limit(struct job_queue *q, int64_t mb_s, double cpu_share)
 {
-    const struct throttle_limits limits = limits_of(mb_s, cpu_share);
-
-    throttle_set(&q->throttle, &limits);
+    throttle_set(&q->throttle, (uint64_t)mb_s << 20, cpu_share);
 }
 
 void job_queue_init(struct job_queue *q, struct index *index, const struct job_queue_config *config)
 {
-    const struct throttle_limits limits = limits_of(config->mb_s, config->cpu_share);
     const size_t bytes = sizeof(struct queued) + config->job_bytes;
 
     assert(config->job_bytes <= JOB_QUEUE_JOB_BYTES);
@@ -507,7 +480,7 @@ void job_queue_init(struct job_queue *q, struct index *index, const struct job_q
     pthread_mutex_init(&q->chores, NULL);
     pthread_cond_init(&q->done, NULL);
     pthread_cond_init(&q->wake, NULL);
-    throttle_init(&q->throttle, &limits);
+    throttle_init(&q->throttle);
 }
 
 int job_queue_start(struct job_queue *q, size_t n, int nice)

@@ -10,8 +10,7 @@
  * again.
  *
  * A job that fails is queued again, and its error is kept until the next successful maintain().
- * Failed jobs are not retried in a loop: with `hold` background threads pause until
- * job_queue_retry(), otherwise only the failed job waits for it. A job is busy if another thread
+ * It is not retried in a loop, but waits for job_queue_retry(). A job is busy if another thread
  * holds what it needs; it waits until one more job has ended.
  *
  *   1 the method's part   2 the queue   3 queueing   4 working   5 failures
@@ -56,9 +55,6 @@ struct job_queue_config {
     bool (*find)(struct index *, void *job);
     size_t (*findable)(const struct index *); /* 0: find() is not called */
     atomic_uint_fast64_t *failures; /* counts failed jobs and chores of background threads */
-    bool hold;        /* a failure stops all background work, and ends job_queue_work() */
-    int64_t mb_s;     /* what background threads read and write, at most; 0: no limit */
-    double cpu_share; /* of a processor, of each of them; 0 or 1: no limit */
 };
 
 /* 2. The queue */
@@ -77,7 +73,7 @@ struct job_queue {
     size_t aside;   /* how many of the n are put aside */
     size_t at_work; /* jobs taken and not ended */
     uint64_t ended; /* jobs so far that did something */
-    bool held, paused, chore_due;
+    bool paused, chore_due;
     pthread_cond_t wake; /* a background thread: there may be work */
     struct error failed; /* the first error since it was cleared; code OK: none */
     pthread_t *threads;  /* those of the background */
@@ -94,7 +90,8 @@ void job_queue_init(struct job_queue *, struct index *, const struct job_queue_c
    nice value, 0 .. 19. ERR_NO_MEMORY, also if the system has no more threads: some may then run
    until job_queue_free(). */
 int job_queue_start(struct job_queue *, size_t n, int nice);
-/* Changes the limits of background threads. */
+/* Limits what background threads read and write (0: no limit), and the share of a processor that
+   each of them uses (0 or 1: no limit); throttle.h. */
 void job_queue_limit(struct job_queue *, int64_t mb_s, double cpu_share);
 /* Each thread ends after its current job; queued jobs are dropped. */
 void job_queue_free(struct job_queue *);
@@ -120,9 +117,8 @@ struct job_queue_bounds {
 };
 
 /* Does jobs until there are none and no running job may lead to more. If there are background
-   threads, waits for them instead. With `hold`: code and message of the first failure, else
-   OK. *more: jobs are left or running. */
-int job_queue_work(struct job_queue *, const struct job_queue_bounds *, bool *more);
+   threads, waits for them instead. *more: jobs are left or running. */
+void job_queue_work(struct job_queue *, const struct job_queue_bounds *, bool *more);
 /* Does a job that is not in the queue, in the caller's thread. Returns its code; its message goes
    to the index's env.error. */
 int job_queue_run(struct job_queue *, const void *job);
@@ -140,7 +136,7 @@ void job_queue_resume(struct job_queue *);
 
 /* 5. Failures */
 
-/* Lets jobs that were held or put aside run again. forget: also clears the kept error. */
+/* Lets jobs that were put aside run again. forget: also clears the kept error. */
 void job_queue_retry(struct job_queue *, bool forget);
 /* Keeps the error, unless one is already kept. */
 void job_queue_keep(struct job_queue *, const struct error *);

@@ -37,23 +37,22 @@ static void forgive(const struct throttle *t)
         (void)timerfd_settime(t->timer, 0, &paid, NULL);
 }
 
-void throttle_set(struct throttle *t, const struct throttle_limits *limits)
+void throttle_set(struct throttle *t, uint64_t bytes_per_second, double cpu_share)
 {
     pthread_mutex_lock(&t->lock);
-    if (limits->bytes_per_second > 0 && t->timer < 0)
+    if (bytes_per_second > 0 && t->timer < 0)
         t->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     forgive(t);
-    atomic_store(&t->bytes_per_second, limits->bytes_per_second);
-    atomic_store(&t->cpu_share, limits->cpu_share);
+    atomic_store(&t->bytes_per_second, bytes_per_second);
+    atomic_store(&t->cpu_share, cpu_share);
     (void)atomic_fetch_add(&t->sets, 1);
     pthread_mutex_unlock(&t->lock);
 }
 
-void throttle_init(struct throttle *t, const struct throttle_limits *limits)
+void throttle_init(struct throttle *t)
 {
     *t = (struct throttle){ .timer = -1 };
     pthread_mutex_init(&t->lock, NULL);
-    throttle_set(t, limits);
 }
 
 void throttle_free(struct throttle *t)

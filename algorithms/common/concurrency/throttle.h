@@ -25,25 +25,20 @@
 
 enum { THROTTLE_STEP_US = 200 };
 
-struct throttle_limits {
-    uint64_t bytes_per_second; /* 0: no limit */
-    double cpu_share;          /* of one processor, per thread; <= 0 or >= 1: no limit */
-};
-
 struct throttle {
-    _Atomic uint64_t bytes_per_second;
-    _Atomic double cpu_share;
-    atomic_uint sets;     /* calls of throttle_set() */
+    _Atomic uint64_t bytes_per_second; /* 0: no limit */
+    _Atomic double cpu_share;          /* of one processor, per thread; <= 0 or >= 1: no limit */
+    atomic_uint sets;                  /* calls of throttle_set() */
     int timer;            /* timerfd: expires when all charged bytes are paid for; -1: none */
     pthread_mutex_t lock; /* protects the timer */
     atomic_uint lifts;    /* calls of throttle_lift() not yet undone */
 };
 
-void throttle_init(struct throttle *, const struct throttle_limits *);
+void throttle_init(struct throttle *); /* without limits */
 void throttle_free(struct throttle *); /* no thread works under it */
 /* Changes the limits. Waits under the earlier ones end, and nothing is owed. A first limit of the
    processor holds from a thread's next throttle_begin(). */
-void throttle_set(struct throttle *, const struct throttle_limits *);
+void throttle_set(struct throttle *, uint64_t bytes_per_second, double cpu_share);
 
 /* Begins and ends the calling thread's work under the throttle. One at a time per thread. end: does
    not wait; the thread should have waited. */

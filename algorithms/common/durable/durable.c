@@ -110,11 +110,6 @@ int durable_open_log(struct durable *d, enum wal_sync sync, uint64_t last_lsn,
 
 /* ------------------------------------------------------------------------------- snapshots */
 
-/* The lsn and size of a written snapshot. */
-struct written {
-    uint64_t lsn, bytes;
-};
-
 /* Whether a file whose commit failed has its final name nevertheless. True if that is unknown. */
 static bool may_be_placed(const struct store_writer *w, const struct stat *written)
 {
@@ -136,61 +131,51 @@ static enum durable_outcome commit(struct store_writer *w, int *rc)
     return !known || may_be_placed(w, &written) ? DURABLE_IN_DOUBT : DURABLE_NOTHING;
 }
 
-static int write_file(const struct durable *d, struct store_writer *w, const char *dir,
-                      const struct durable_snapshot *s, struct written *out)
-{
-    enum durable_outcome outcome = DURABLE_NOTHING;
-    int rc = store_begin(w, dir, s->name, &s->identity, d->fault, d->env.error);
-
-    if (rc != OK)
-        return rc;
-    rc = s->write(s->to, w, &out->lsn);
-    if (rc == OK)
-        outcome = commit(w, &rc);
-    else
-        store_abort(w);
-    out->bytes = w->at;
-    throttle_charge(w->at);
-    if (s->ended)
-        s->ended(s->to, outcome, out->lsn);
-    return rc;
-}
-
+/* *lsn, *bytes: of a file that was written. */
 static int write_snapshot(const struct durable *d, const char *dir,
-                          const struct durable_snapshot *s, bool rotates, struct written *out)
+                          const struct durable_snapshot *s, uint64_t *lsn, uint64_t *bytes)
 {
-    struct mem *mem = d->env.mem;
-    struct store_writer *w = mem_alloc(mem, sizeof *w);
-    int rc = OK;
+    struct store_writer *w = mem_alloc(d->env.mem, sizeof *w);
+    enum durable_outcome outcome = DURABLE_NOTHING;
 
     if (!w)
         return fail(d->env.error, ERR_NO_MEMORY, "%s: out of memory for a snapshot",
                     s->identity.method);
-    if (rotates)
-        rc = wal_prepare(d->wal);
-    if (rc == OK)
-        rc = write_file(d, w, dir, s, out);
-    mem_free(mem, w);
+    int rc = store_begin(w, dir, s->name, &s->identity, d->fault, d->env.error);
+    if (rc == OK) {
+        rc = s->write(s->to, w, lsn);
+        if (rc == OK)
+            outcome = commit(w, &rc);
+        else
+            store_abort(w);
+        *bytes = w->at;
+        throttle_charge(w->at);
+        if (s->ended)
+            s->ended(s->to, outcome, *lsn);
+    }
+    mem_free(d->env.mem, w);
     return rc;
 }
 
 int durable_write(const struct durable *d, const char *dir, const struct durable_snapshot *s)
 {
-    struct written written = { 0 };
+    uint64_t lsn = 0, bytes = 0;
 
-    return write_snapshot(d, dir, s, false, &written);
+    return write_snapshot(d, dir, s, &lsn, &bytes);
 }
 
 int durable_checkpoint_locked(struct durable *d, const struct durable_snapshot *s)
 {
-    struct written written = { 0 };
+    uint64_t lsn = 0, bytes = 0;
 
     if (!d->wal)
         return OK;
-    const int rc = write_snapshot(d, d->env.dir, s, true, &written);
+    int rc = wal_prepare(d->wal);
     if (rc == OK)
-        wal_forget(d->wal, written.lsn);
-    set_due(d, rc != OK, s->by_size ? written.bytes : 0);
+        rc = write_snapshot(d, d->env.dir, s, &lsn, &bytes);
+    if (rc == OK)
+        wal_forget(d->wal, lsn);
+    set_due(d, rc != OK, s->by_size ? bytes : 0);
     return rc;
 }
 
@@ -206,23 +191,18 @@ int durable_checkpoint(struct durable *d, const struct durable_snapshot *s)
 
 /* --------------------------------------------------------------------------------- loading */
 
-static int recover_claimed(const struct index_env *env, const struct durable_loading *l)
+int durable_load(const struct index_env *env, const char *dir, const struct durable_loading *l)
 {
-    int claim = -1;
-    int rc = folder_claim(env->dir, &claim, env->error);
+    int claim = -1, rc;
 
-    if (rc != OK)
-        return rc;
-    rc = l->recover(l->to, &claim);
+    if (!l->ran || !folder_same(dir, env->dir)) {
+        rc = l->load_saved(l->to);
+        return rc == ERR_NOT_FOUND && l->ran ? folder_only_ran(env->error, dir) : rc;
+    }
+    rc = folder_claim(env->dir, &claim, env->error);
+    if (rc == OK)
+        rc = l->recover(l->to, &claim);
     if (claim >= 0)
         (void)close(claim);
     return rc;
-}
-
-int durable_load(const struct index_env *env, const char *dir, const struct durable_loading *l)
-{
-    if (l->ran && folder_same(dir, env->dir))
-        return recover_claimed(env, l);
-    const int rc = l->load_saved(l->to);
-    return rc == ERR_NOT_FOUND && l->ran ? folder_only_ran(env->error, dir) : rc;
 }

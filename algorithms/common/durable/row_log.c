@@ -11,8 +11,8 @@
 
 enum { RECORD_BYTES = 1 << 20 };
 
-int row_log_append(struct wal *wal, uint8_t op, const uint64_t *ids, const void *rows,
-                   size_t row_bytes, size_t n)
+int row_log_append(struct wal *wal, struct wal_batch *batch, uint8_t op, const uint64_t *ids,
+                   const void *rows, size_t row_bytes, size_t n)
 {
     const size_t row = rows ? row_bytes : 0, each = sizeof *ids + row;
     const size_t most = RECORD_BYTES / each > 0 ? RECORD_BYTES / each : 1;
@@ -24,7 +24,7 @@ int row_log_append(struct wal *wal, uint8_t op, const uint64_t *ids, const void 
             { ids + i, some * sizeof *ids },
             { rows ? (const unsigned char *)rows + i * row : NULL, some * row },
         };
-        rc = wal_append(wal, op, parts, rows ? 2 : 1);
+        rc = wal_append(wal, batch, op, parts, rows ? 2 : 1);
     }
     return rc;
 }
@@ -32,9 +32,10 @@ int row_log_append(struct wal *wal, uint8_t op, const uint64_t *ids, const void 
 int row_log_write(struct wal *wal, uint8_t op, const uint64_t *ids, const void *rows,
                   size_t row_bytes, size_t n)
 {
-    const int rc = row_log_append(wal, op, ids, rows, row_bytes, n);
+    struct wal_batch batch = { 0 };
+    const int rc = row_log_append(wal, &batch, op, ids, rows, row_bytes, n);
 
-    return wal && n > 0 && rc == OK ? wal_commit(wal) : rc;
+    return wal && rc == OK ? wal_commit(wal, &batch) : rc;
 }
 
 size_t row_log_rows(const struct wal_record *r, size_t row_bytes)

@@ -8,10 +8,10 @@
 
 #include "algorithms/common/durable/wal.h"
 
-/* Appends n rows with their ids (rows NULL: the ids alone), and commits nothing. Does nothing if the
+/* Appends n rows with their ids (rows NULL: the ids alone) to the batch. Does nothing if the
    log is NULL or n is 0. ERR_NO_MEMORY: the batch is empty. */
-int row_log_append(struct wal *, uint8_t op, const uint64_t *ids, const void *rows,
-                   size_t row_bytes, size_t n);
+int row_log_append(struct wal *, struct wal_batch *, uint8_t op, const uint64_t *ids,
+                   const void *rows, size_t row_bytes, size_t n);
 /* Appends and commits. On error nothing of it is in the log. */
 int row_log_write(struct wal *, uint8_t op, const uint64_t *ids, const void *rows, size_t row_bytes,
                   size_t n);

@@ -44,23 +44,30 @@ struct wal;
    the fault hook must stay valid while the log is open. */
 int wal_open(struct wal **, const struct index_env *, enum wal_sync, uint64_t last_lsn,
              const struct file_fault *);
-/* NULL is allowed. Syncs nothing, and discards records that were not committed. */
+/* NULL is allowed. Syncs nothing. */
 void wal_close(struct wal *);
 
-/* Adds a record, the concatenation of `parts`, to the calling thread's batch. On error
-   (ERR_NO_MEMORY, ERR_ARGUMENT: too long) the thread's batch is empty. */
+/* Records that become one commit. Zeros: empty. Its memory is freed with the commit. */
+struct wal_batch {
+    unsigned char *bytes; /* space for its head, then the records */
+    size_t n, capacity;
+    uint32_t records;
+};
 struct wal_part {
     const void *bytes;
     size_t n;
 };
-int wal_append(struct wal *, uint8_t op, const struct wal_part *, size_t n_parts);
-/* Empties the calling thread's batch. Every append is followed by a commit or by this. */
-void wal_abandon(struct wal *);
-/* Commits the calling thread's batch; OK acknowledges all its records, which have consecutive lsns.
-   On error none of them is in the log, because the file is cut back, and the next batch may
-   succeed. If cutting back fails too, every batch is refused until a later attempt to cut succeeds
-   or the log is rotated. The batch is empty afterwards in either case. */
-int wal_commit(struct wal *);
+/* Adds a record, the concatenation of `parts`. On error (ERR_NO_MEMORY, ERR_ARGUMENT: too long) the
+   batch is empty. */
+int wal_append(struct wal *, struct wal_batch *, uint8_t op, const struct wal_part *,
+               size_t n_parts);
+/* Empties the batch. */
+void wal_abandon(struct wal *, struct wal_batch *);
+/* Commits the batch; OK acknowledges all its records, which have consecutive lsns. On error none of
+   them is in the log, because the file is cut back, and the next batch may succeed. If cutting back
+   fails too, every batch is refused until a later attempt to cut succeeds or the log is rotated.
+   The batch is empty afterwards in either case. */
+int wal_commit(struct wal *, struct wal_batch *);
 
 /* Optional: creates the next file in advance, so that a rotation needs only one small write. */
 int wal_prepare(struct wal *);

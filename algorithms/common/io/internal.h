@@ -58,9 +58,8 @@ struct read_queue {
    be started, the caller does. */
 void read_threads_add(struct read_queue *, struct read_request *);
 void read_threads_submit(struct read_queue *);
-/* Takes a request that a thread has read. NULL: none; with wait: the deadline has passed, if
-   `deadline` is not NULL. */
-struct read_request *read_threads_take(struct read_queue *, bool wait, struct deadline *);
+/* Takes a request that a thread has read. NULL: the deadline has passed, if it is not NULL. */
+struct read_request *read_threads_take(struct read_queue *, struct deadline *);
 /* Requests that no thread has begun are done unread. */
 void read_threads_cancel(struct read_queue *);
 
@@ -71,9 +70,9 @@ void read_ring_destroy(struct mem *, struct read_ring *);
 void read_ring_fix(struct read_ring *, int fd);
 void read_ring_add(struct read_queue *, struct read_request *);
 void read_ring_submit(struct read_queue *);
-/* Moves completed requests to q->done. wait: waits for one, or, if `deadline` is not NULL, until it
-   has passed. */
-void read_ring_reap(struct read_queue *, bool wait, struct deadline *);
+/* Moves completed requests to q->done, of which it waits for one, or, if it is not NULL, until the
+   deadline has passed. */
+void read_ring_reap(struct read_queue *, struct deadline *);
 /* Requests that the ring has not begun are done unread. */
 void read_ring_cancel(struct read_queue *);
 

@@ -55,16 +55,6 @@ bool read_queue_is_uring(const struct read_queue *q)
     return q->ring;
 }
 
-/* Reads what the page cache holds of the request. */
-static void read_cached(struct read_request *r)
-{
-    const struct iovec to = { .iov_base = r->to, .iov_len = r->bytes };
-    const ssize_t did = preadv2(r->fd, &to, 1, (off_t)r->at, RWF_NOWAIT);
-
-    if (did > 0)
-        r->done = (size_t)did;
-}
-
 void read_queue_add(struct read_queue *q, struct read_request *r, bool wait)
 {
     r->queue = q;
@@ -75,8 +65,12 @@ void read_queue_add(struct read_queue *q, struct read_request *r, bool wait)
         read_ring_add(q, r);
         return;
     }
-    if (!wait)
-        read_cached(r);
+    if (!wait) { /* what the page cache holds of it */
+        const struct iovec to = { .iov_base = r->to, .iov_len = r->bytes };
+        const ssize_t did = preadv2(r->fd, &to, 1, (off_t)r->at, RWF_NOWAIT);
+
+        r->done = did > 0 ? (size_t)did : 0;
+    }
     read_threads_add(q, r);
 }
 
@@ -88,24 +82,19 @@ void read_queue_submit(struct read_queue *q)
         read_threads_submit(q);
 }
 
-struct read_request *read_queue_take_until(struct read_queue *q, struct deadline *until, bool wait)
+struct read_request *read_queue_take(struct read_queue *q, struct deadline *until)
 {
     struct read_request *r = list_take(&q->done);
 
     if (!r && q->in_flight > 0 && q->ring) {
-        read_ring_reap(q, wait, until);
+        read_ring_reap(q, until);
         r = list_take(&q->done);
     }
     /* The ring may have failed in the meantime. */
     if (!r && q->in_flight > 0 && !q->ring)
-        r = read_threads_take(q, wait, until);
+        r = read_threads_take(q, until);
     q->in_flight -= r ? 1 : 0;
     return r;
-}
-
-struct read_request *read_queue_take(struct read_queue *q, bool wait)
-{
-    return read_queue_take_until(q, NULL, wait);
 }
 
 void read_queue_cancel(struct read_queue *q)
@@ -118,6 +107,6 @@ void read_queue_cancel(struct read_queue *q)
     else
         read_threads_cancel(q);
     while (q->in_flight > 0)
-        (void)read_queue_take(q, true);
+        (void)read_queue_take(q, NULL);
     q->cancelling = false;
 }

@@ -53,12 +53,9 @@ void read_queue_fix(struct read_queue *, int fd);
    answer the read (O_DIRECT). */
 void read_queue_add(struct read_queue *, struct read_request *, bool wait);
 void read_queue_submit(struct read_queue *);
-/* Takes a completed request: read to its end, or with its error. NULL: none is complete; with wait:
-   none was in flight. */
-struct read_request *read_queue_take(struct read_queue *, bool wait);
-/* The same, but waits no longer than the deadline, if one is set; NULL then also means that it
-   has passed. */
-struct read_request *read_queue_take_until(struct read_queue *, struct deadline *, bool wait);
+/* Waits for a request and takes it: read to its end, or with its error. NULL: none was in flight,
+   or the deadline has passed, if there is one that is set. */
+struct read_request *read_queue_take(struct read_queue *, struct deadline *);
 /* Cancels all requests: those that have begun are waited for, the others are not read. No result
    is valid. */
 void read_queue_cancel(struct read_queue *);

@@ -41,10 +41,9 @@ void read_ring_submit(struct read_queue *q)
     (void)q;
 }
 
-void read_ring_reap(struct read_queue *q, bool wait, struct deadline *until)
+void read_ring_reap(struct read_queue *q, struct deadline *until)
 {
     (void)q;
-    (void)wait;
     (void)until;
 }
 
@@ -243,12 +242,12 @@ static bool wait_until(struct read_queue *q, struct deadline *until)
     return true;
 }
 
-void read_ring_reap(struct read_queue *q, bool wait, struct deadline *until)
+void read_ring_reap(struct read_queue *q, struct deadline *until)
 {
     const bool timed = until && until->set;
 
     take_completed(q);
-    while (wait && !q->done.first && !(timed && until->passed)) {
+    while (!q->done.first && !(timed && until->passed)) {
         if (!(timed ? wait_until(q, until) : enter(q, 1)))
             return;
         take_completed(q);

@@ -139,13 +139,13 @@ static void wait_for_one(struct read_queue *q, struct deadline *until)
     (void)pthread_mutex_lock(&q->lock);
 }
 
-struct read_request *read_threads_take(struct read_queue *q, bool wait, struct deadline *until)
+struct read_request *read_threads_take(struct read_queue *q, struct deadline *until)
 {
     read_threads_submit(q);
     if (q->done.first)
         return list_take(&q->done);
     (void)pthread_mutex_lock(&q->lock);
-    while (wait && !q->finished.first && !(until && until->passed))
+    while (!q->finished.first && !(until && until->passed))
         wait_for_one(q, until);
     struct read_request *r = list_take(&q->finished);
     (void)pthread_mutex_unlock(&q->lock);

@@ -19,7 +19,6 @@
 static void file_close(struct posting_store *store)
 {
     struct file_store *s = file_of(store);
-    struct mem *mem = s->base.env.mem;
 
     read_threads_destroy(s->threads);
     for (size_t i = 0; i < directory_n(&s->directory); i++) {
@@ -41,8 +40,7 @@ static void file_close(struct posting_store *store)
     posting_placement_pool_free(&s->pool);
     posting_extents_free(&s->space);
     (void)pthread_mutex_destroy(&s->lock);
-    mem_free(mem, s->path);
-    mem_free(mem, s);
+    mem_free(store->env.mem, s->path);
 }
 
 static int open_files(struct file_store *s, bool resume)
@@ -65,35 +63,22 @@ static int open_files(struct file_store *s, bool resume)
     return OK;
 }
 
-static int file_open(struct posting_store **store, const struct index_env *env, struct epoch *epoch,
-                     const struct posting_options *options, const struct store_reader *resume)
+static int file_open(struct posting_store *store, const struct store_reader *resume)
 {
-    struct file_store *s = mem_zalloc(env->mem, sizeof *s);
+    struct file_store *s = file_of(store);
+    struct mem *mem = store->env.mem;
     int rc;
 
-    if (!s)
-        return fail(env->error, ERR_NO_MEMORY, "postings: out of memory for a store");
-    s->base = (struct posting_store){
-        .ops = &posting_file_ops, .env = *env, .epoch = epoch, .options = *options
-    };
     s->fd = s->direct_fd = -1;
     (void)pthread_mutex_init(&s->lock, NULL);
-    directory_init(&s->directory, env->mem, sizeof(_Atomic(void *)));
-    segmented_init(&s->segments, env->mem, sizeof(void *));
-    posting_extents_init(&s->space, env->mem);
-    posting_placement_pool_init(&s->pool, env->mem);
+    directory_init(&s->directory, mem, sizeof(_Atomic(void *)));
+    segmented_init(&s->segments, mem, sizeof(void *));
+    posting_extents_init(&s->space, mem);
+    posting_placement_pool_init(&s->pool, mem);
     rc = open_files(s, resume != NULL);
     if (rc == OK)
         rc = posting_file_choose_io(s);
-    if (rc == OK && resume)
-        rc = posting_file_resume(s, resume);
-    if (rc != OK) {
-        epoch_drain(epoch);
-        file_close(&s->base);
-        return rc;
-    }
-    *store = &s->base;
-    return OK;
+    return rc == OK && resume ? posting_file_resume(s, resume) : rc;
 }
 
 enum { STACK_BYTES = 4 * POSTING_PAGE };
@@ -292,28 +277,19 @@ static int file_splice(struct posting_store *store, uint32_t posting, size_t kee
                        const void *bytes, size_t n)
 {
     struct file_store *s = file_of(store);
-    struct placement *old;
-    size_t length;
-    int rc = OK;
 
     if (!directory_reserve(&s->directory, posting))
         return no_memory(s, posting);
-    old = directory_get(&s->directory, posting);
-    length = old ? tail_length(placement_tail(old)) : 0;
-    if (keep > length || n > UINT32_MAX - keep)
-        return fail(store->env.error, ERR_ARGUMENT,
-                    "posting %" PRIu32
-                    ": %zu bytes are to stay and %zu to follow; it has %zu, and may have %" PRIu32,
-                    posting, keep, n, length, UINT32_MAX);
-    if (keep + n == 0)
-        take_away(s, posting);
-    else if (keep == length && keep % POSTING_PAGE > 0 && pages_of(keep + n) == pages_of(keep))
-        rc = n > 0 ? append_in_page(s, posting, old, length, bytes, n) : OK;
-    else if (keep < length || n > 0)
-        rc = splice_pages(s, posting, old, length, keep, bytes, n);
-    if (rc == OK)
-        COUNT_ADD(store->bytes_given, n);
-    return rc;
+    struct placement *old = directory_get(&s->directory, posting);
+    const size_t length = old ? tail_length(placement_tail(old)) : 0;
+    if (keep == length && n == 0)
+        return OK;
+    if (keep == length && keep % POSTING_PAGE > 0 && pages_of(keep + n) == pages_of(keep))
+        return append_in_page(s, posting, old, length, bytes, n);
+    if (keep + n > 0)
+        return splice_pages(s, posting, old, length, keep, bytes, n);
+    take_away(s, posting);
+    return OK;
 }
 
 static void file_drop(struct posting_store *store, uint32_t posting)
@@ -377,14 +353,16 @@ static uint64_t file_disk(const struct posting_store *store)
 
 const struct posting_ops posting_file_ops = {
     .name = "file",
+    .store_bytes = sizeof(struct file_store),
+    .reader_bytes = sizeof(struct file_reader),
     .open = file_open,
     .close = file_close,
     .splice = file_splice,
     .drop = file_drop,
     .length = file_length,
     .fetch = file_fetch,
-    .reader_create = posting_file_reader_create,
-    .reader_destroy = posting_file_reader_destroy,
+    .reader_open = posting_file_reader_open,
+    .reader_close = posting_file_reader_close,
     .read = posting_file_read_some,
     .next = posting_file_next,
     .freeze = posting_file_freeze,

@@ -1,5 +1,5 @@
-/* file_access.c - writing and reading a posting's bytes in the file's pages, and
-   their checksums. */
+/* file_access.c - placements, and their pool: tens of thousands of allocations of less than a
+ * hundred bytes; writing and reading a posting's bytes in the file's pages, and their checksums. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -10,6 +10,87 @@
 
 #include "algorithms/common/postings/file_internal.h"
 #include "src/core/error.h"
+#include "src/core/mem.h"
+
+/* ---- placements */
+
+static size_t bytes_for(size_t n_pages)
+{
+    return sizeof(struct placement) + n_pages * sizeof(struct page_ref);
+}
+
+void posting_placement_pool_init(struct placement_pool *pool, struct mem *mem)
+{
+    *pool = (struct placement_pool){ .mem = mem };
+}
+
+void posting_placement_pool_free(struct placement_pool *pool)
+{
+    while (pool->chunks) {
+        void *next;
+
+        memcpy(&next, pool->chunks, sizeof next);
+        mem_free(pool->mem, pool->chunks);
+        pool->chunks = next;
+    }
+}
+
+static void *cut(struct placement_pool *pool, size_t bytes)
+{
+    unsigned char *chunk;
+
+    if (pool->left < bytes) {
+        chunk = mem_alloc(pool->mem, PLACEMENT_CHUNK);
+        if (!chunk)
+            return NULL;
+        memcpy(chunk, &pool->chunks, sizeof pool->chunks);
+        pool->chunks = chunk;
+        pool->at = chunk + 16;
+        pool->left = PLACEMENT_CHUNK - 16;
+        pool->bytes += PLACEMENT_CHUNK;
+    }
+    chunk = pool->at;
+    pool->at += bytes;
+    pool->left -= bytes;
+    return chunk;
+}
+
+struct placement *posting_placement_make(struct placement_pool *pool, size_t n_pages)
+{
+    const size_t bytes = bytes_for(n_pages);
+    struct placement *p;
+
+    if (n_pages > PLACEMENT_POOLED) {
+        p = mem_alloc(pool->mem, bytes);
+        pool->bytes += p ? bytes : 0;
+    } else if (pool->free[n_pages]) {
+        p = pool->free[n_pages];
+        memcpy(&pool->free[n_pages], p, sizeof(void *));
+    } else {
+        p = cut(pool, bytes);
+    }
+    if (p) {
+        atomic_init(&p->tail, 0);
+        p->n_pages = (uint32_t)n_pages;
+        p->kept = 0;
+    }
+    return p;
+}
+
+void posting_placement_release(struct placement_pool *pool, struct placement *p)
+{
+    const size_t n_pages = p->n_pages;
+
+    if (n_pages > PLACEMENT_POOLED) {
+        pool->bytes -= bytes_for(n_pages);
+        mem_free(pool->mem, p);
+    } else {
+        memcpy((void *)p, &pool->free[n_pages], sizeof(void *));
+        pool->free[n_pages] = p;
+    }
+}
+
+/* ---- checksums, faults */
 
 bool posting_faulted(const struct file_store *s, const char *call)
 {
@@ -24,21 +105,17 @@ uint32_t posting_page_checksum(const void *bytes, size_t n)
 
 /* ---- ranges */
 
-/* Uses errno; the update is undone. */
-static int cannot_write(const struct file_store *s, uint32_t posting, uint64_t at, size_t n)
-{
-    return fail_errno(s->base.env.error, ERR_IO,
-                      "%s: cannot write %zu bytes at %" PRIu64 ": posting %" PRIu32 " is unchanged",
-                      s->path, n, at, posting);
-}
-
 static int write_at(struct file_store *s, uint32_t posting, uint64_t at, const unsigned char *bytes,
                     size_t n)
 {
     const size_t done = file_write_at(s->fd, bytes, n, at, s->base.options.fault);
 
     COUNT_ADD(s->bytes_written, done);
-    return done == n ? OK : cannot_write(s, posting, at + done, n - done);
+    return done == n ? OK
+                     : fail_errno(s->base.env.error, ERR_IO,
+                                  "%s: cannot write %zu bytes at %" PRIu64 ": posting %" PRIu32
+                                  " is unchanged",
+                                  s->path, n - done, at + done, posting);
 }
 
 static int read_at(struct file_store *s, uint32_t posting, uint64_t at, unsigned char *bytes,

@@ -15,9 +15,8 @@
  * pages are read at one address, and long ones are not copied for every page.
  *
  *   extents.c        free pages
- *   placement.c      placements, pooled
  *   file.c           opening, updates, reports
- *   file_access.c    writing and reading byte ranges, checksums, growth, mapping
+ *   file_access.c    placements; writing and reading byte ranges, checksums, growth, mapping
  *   file_snapshot.c  freeze, sync, resume, check
  *   file_read.c      readers */
 #ifndef DRIFTLINE_COMMON_POSTINGS_FILE_INTERNAL_H
@@ -173,10 +172,19 @@ int posting_file_check(const struct posting_store *);
    supports. ERR_UNSUPPORTED. */
 int posting_file_choose_io(struct file_store *);
 bool posting_file_is_uring(const struct file_store *);
-int posting_file_reader_create(struct posting_reader **, struct posting_store *);
-void posting_file_reader_destroy(struct posting_reader *);
-int posting_file_read_some(struct posting_reader *, const uint32_t *, size_t n,
-                           const struct posting_read_options *);
-int posting_file_next(struct posting_reader *, const unsigned char **bytes, size_t *n);
+struct file_reader {
+    struct posting_reader base;
+    struct wanted *wanted; /* a requested posting each */
+    struct read_request *requests;
+    size_t n_requests, wanted_capacity, requests_capacity;
+    unsigned char *arena_block, *arena; /* arena: page-aligned */
+    size_t arena_bytes;
+    size_t pages_read;        /* not yet added to the store's */
+    struct read_queue *queue; /* NULL: each posting is read when it is waited for */
+};
+int posting_file_reader_open(struct posting_reader *);
+void posting_file_reader_close(struct posting_reader *);
+int posting_file_read_some(struct posting_reader *, const uint32_t *, size_t n);
+int posting_file_next(struct posting_reader *, size_t i, const unsigned char **bytes, size_t *n);
 
 #endif

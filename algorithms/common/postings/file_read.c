@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "algorithms/common/io/deadline.h"
 #include "algorithms/common/io/files.h"
 #include "algorithms/common/io/read_queue.h"
 #include "algorithms/common/postings/file_internal.h"
@@ -25,20 +24,6 @@ struct wanted {
     uint32_t left;              /* requests that are not done; mmap: 1 until posting_next()
                                    returns it */
     bool in_pieces;             /* mmap: must be gathered */
-};
-
-struct file_reader {
-    struct posting_reader base;
-    struct wanted *wanted;
-    struct read_request *requests;
-    size_t n, at, n_requests;
-    size_t wanted_capacity, requests_capacity;
-    unsigned char *arena_block, *arena; /* arena: page-aligned */
-    size_t arena_bytes;
-    size_t pages_read, n_late; /* not yet added to the store's */
-    struct deadline deadline;
-    struct read_queue *queue; /* NULL: each posting is read when it is waited for */
-    _Alignas(64) unsigned char nothing[64];
 };
 
 static struct file_reader *reader_of(struct posting_reader *reader)
@@ -96,25 +81,19 @@ static void note_ring(struct file_reader *r)
     }
 }
 
-int posting_file_reader_create(struct posting_reader **reader, struct posting_store *store)
+int posting_file_reader_open(struct posting_reader *reader)
 {
-    struct file_store *s = file_of(store);
-    struct file_reader *r = mem_zalloc(store->env.mem, sizeof *r);
+    struct file_reader *r = reader_of(reader);
+    struct file_store *s = file_of(reader->store);
 
-    if (r && s->threads)
-        r->queue = read_queue_create(store->env.mem, s->threads, s->uring);
-    if (!r || (s->threads && !r->queue)) {
-        mem_free(store->env.mem, r);
-        return fail(store->env.error, ERR_NO_MEMORY, "postings: out of memory for a reader");
-    }
-    r->base.store = store;
-    deadline_init(&r->deadline);
-    if (r->queue) {
+    if (s->threads) {
+        r->queue = read_queue_create(s->base.env.mem, s->threads, s->uring);
+        if (!r->queue)
+            return fail(s->base.env.error, ERR_NO_MEMORY, "postings: out of memory for a reader");
         read_queue_fix(r->queue, read_fd(s));
         note_ring(r);
     }
     COUNT_ADD(s->reader_bytes, sizeof *r);
-    *reader = &r->base;
     return OK;
 }
 
@@ -124,7 +103,7 @@ static size_t buffers_of(const struct file_reader *r)
            r->requests_capacity * sizeof *r->requests;
 }
 
-void posting_file_reader_destroy(struct posting_reader *reader)
+void posting_file_reader_close(struct posting_reader *reader)
 {
     struct file_reader *r = reader_of(reader);
     struct file_store *s = file_of(reader->store);
@@ -133,12 +112,10 @@ void posting_file_reader_destroy(struct posting_reader *reader)
     if (r->queue)
         read_queue_cancel(r->queue);
     read_queue_destroy(r->queue);
-    deadline_close(&r->deadline);
     atomic_fetch_sub_explicit(&s->reader_bytes, sizeof *r + buffers_of(r), memory_order_relaxed);
     mem_free(mem, r->arena_block);
     mem_free(mem, r->wanted);
     mem_free(mem, r->requests);
-    mem_free(mem, r);
 }
 
 /* ---- requests */
@@ -169,8 +146,8 @@ static void touch(const unsigned char *bytes, size_t n_pages)
 }
 
 /* Resolves the numbers. *pages: pages to read or gather; *runs: their contiguous runs. */
-static void resolve(struct file_reader *r, const uint32_t *postings, size_t n, size_t at_most,
-                    size_t *pages, size_t *runs)
+static void resolve(struct file_reader *r, const uint32_t *postings, size_t n, size_t *pages,
+                    size_t *runs)
 {
     const struct file_store *s = file_of(r->base.store);
 
@@ -180,14 +157,13 @@ static void resolve(struct file_reader *r, const uint32_t *postings, size_t n, s
         size_t n_pages;
 
         *w = (struct wanted){ .placement = directory_get(&s->directory, postings[i]),
-                              .number = postings[i],
-                              .bytes = r->nothing };
+                              .number = postings[i] };
         if (!w->placement)
             continue;
         w->tail = placement_tail(w->placement);
         w->n = tail_length(w->tail);
-        if (at_most && w->n > at_most)
-            w->n = at_most;
+        if (w->n > r->base.at_most)
+            w->n = r->base.at_most;
         n_pages = pages_of(w->n);
         if (is_mapped(s) && run_length(w->placement, 0, n_pages) == n_pages) {
             w->bytes = posting_file_mapped(s, w->placement->pages[0].page, n_pages);
@@ -196,7 +172,6 @@ static void resolve(struct file_reader *r, const uint32_t *postings, size_t n, s
                 continue;
             }
         }
-        w->bytes = NULL;
         *pages += n_pages;
         for (size_t k = 0; k < n_pages; k += run_length(w->placement, k, n_pages))
             ++*runs;
@@ -238,17 +213,6 @@ static void plan(struct file_reader *r, size_t n)
     }
 }
 
-static void report(struct file_reader *r)
-{
-    struct file_store *s = file_of(r->base.store);
-
-    if (r->pages_read > 0)
-        COUNT_ADD(s->base.pages_read, r->pages_read);
-    if (r->n_late > 0)
-        COUNT_ADD(s->base.late, r->n_late);
-    r->pages_read = r->n_late = 0;
-}
-
 /* mmap: postings that are not contiguous are gathered when they are waited for. */
 static void plan_gathering(struct file_reader *r, size_t n)
 {
@@ -285,8 +249,7 @@ static void begin(struct file_reader *r)
     note_ring(r);
 }
 
-int posting_file_read_some(struct posting_reader *reader, const uint32_t *postings, size_t n,
-                           const struct posting_read_options *options)
+int posting_file_read_some(struct posting_reader *reader, const uint32_t *postings, size_t n)
 {
     struct file_reader *r = reader_of(reader);
     struct file_store *s = file_of(reader->store);
@@ -295,15 +258,14 @@ int posting_file_read_some(struct posting_reader *reader, const uint32_t *postin
     size_t pages, runs = 0;
     bool there;
 
-    report(r);
     if (r->queue) {
         read_queue_cancel(r->queue);
         note_ring(r);
     }
-    r->n = r->at = r->n_requests = 0;
+    r->n_requests = 0;
     there = mem_grow(mem, &r->wanted, &r->wanted_capacity, n, sizeof *r->wanted);
     if (there) {
-        resolve(r, postings, n, options->bytes_at_most, &pages, &runs);
+        resolve(r, postings, n, &pages, &runs);
         there = arena_reserve(r, pages * POSTING_PAGE) &&
                 mem_grow(mem, &r->requests, &r->requests_capacity, is_mapped(s) ? 0 : runs,
                          sizeof *r->requests);
@@ -312,14 +274,10 @@ int posting_file_read_some(struct posting_reader *reader, const uint32_t *postin
     if (!there)
         return fail(s->base.env.error, ERR_NO_MEMORY,
                     "postings: out of memory, cannot read %zu of them", n);
-    r->n = n;
     if (is_mapped(s))
         plan_gathering(r, n);
     else
         plan(r, n);
-    if (!deadline_set(&r->deadline, options->deadline_us))
-        return fail_errno(s->base.env.error, ERR_IO,
-                          "postings: cannot create a timer for a deadline");
     if (r->queue)
         begin(r);
     return OK;
@@ -347,7 +305,7 @@ static int read_now(struct file_reader *r, struct wanted *w)
 {
     struct file_store *s = file_of(r->base.store);
 
-    if (deadline_passed(&r->deadline))
+    if (deadline_passed(&r->base.deadline))
         return OK;
     w->left = 0;
     if (w->in_pieces)
@@ -366,7 +324,7 @@ static int read_now(struct file_reader *r, struct wanted *w)
 static void wait_for(struct file_reader *r, const struct wanted *w)
 {
     while (w->left > 0) {
-        const struct read_request *x = read_queue_take_until(r->queue, &r->deadline, true);
+        const struct read_request *x = read_queue_take(r->queue, &r->base.deadline);
 
         if (!x)
             break;
@@ -390,36 +348,33 @@ static int await(struct file_reader *r, struct wanted *w)
     return rc;
 }
 
-int posting_file_next(struct posting_reader *reader, const unsigned char **bytes, size_t *n)
+int posting_file_next(struct posting_reader *reader, size_t i, const unsigned char **bytes,
+                      size_t *n)
 {
     struct file_reader *r = reader_of(reader);
     struct file_store *s = file_of(reader->store);
-    struct wanted *w = r->wanted + r->at;
-    size_t n_pages;
+    struct wanted *w = r->wanted + i;
+    const size_t n_pages = pages_of(w->n);
     int rc = OK;
 
-    if (r->at == r->n)
-        return fail(s->base.env.error, ERR_ARGUMENT, "postings: all %zu have been read", r->n);
-    r->at++;
-    if (is_mapped(s) && r->at < r->n)
+    if (is_mapped(s) && i + 1 < reader->n)
         directory_prefetch(w[1].bytes, w[1].n);
-    n_pages = pages_of(w->n);
-    *bytes = NULL;
-    *n = 0;
     if (w->placement)
         rc = await(r, w);
     const bool late = w->placement && w->left > 0;
-    for (size_t i = 0; rc == OK && !late && i < n_pages; i++)
-        rc = posting_file_verify(s, w->number, w->placement, w->tail, i,
-                                 w->bytes + i * POSTING_PAGE);
-    if (rc == OK && late) {
-        r->n_late++;
-    } else if (rc == OK) {
+    if (late)
+        *bytes = NULL;
+    for (size_t k = 0; rc == OK && !late && k < n_pages; k++)
+        rc = posting_file_verify(s, w->number, w->placement, w->tail, k,
+                                 w->bytes + k * POSTING_PAGE);
+    if (rc == OK && !late && w->placement) {
         *bytes = w->bytes;
         *n = w->n;
         r->pages_read += n_pages;
     }
-    if (r->at == r->n)
-        report(r);
+    if (i + 1 == reader->n) { /* once for all, as threads share the store's count */
+        COUNT_ADD(s->base.pages_read, r->pages_read);
+        r->pages_read = 0;
+    }
     return rc;
 }

@@ -25,9 +25,7 @@ struct memory_store {
 struct memory_reader {
     struct posting_reader base;
     const struct block **blocks;
-    size_t n, at, capacity;
-    size_t bytes_at_most;
-    _Alignas(64) unsigned char nothing[64];
+    size_t capacity;
 };
 
 static struct memory_store *memory_of(const struct posting_store *store)
@@ -82,31 +80,13 @@ static void memory_close(struct posting_store *store)
             block_free(s, b);
     }
     directory_free(&s->directory);
-    mem_free(s->base.env.mem, s);
 }
 
-static int memory_open(struct posting_store **store, const struct index_env *env,
-                       struct epoch *epoch, const struct posting_options *options,
-                       const struct store_reader *resume)
+static int memory_open(struct posting_store *store, const struct store_reader *resume)
 {
-    struct memory_store *s = mem_zalloc(env->mem, sizeof *s);
-
     (void)resume;
-    if (!s)
-        return fail(env->error, ERR_NO_MEMORY, "postings: out of memory for a store");
-    s->base = (struct posting_store){
-        .ops = &posting_memory_ops, .env = *env, .epoch = epoch, .options = *options
-    };
-    directory_init(&s->directory, env->mem, sizeof(_Atomic(void *)));
-    *store = &s->base;
+    directory_init(&memory_of(store)->directory, store->env.mem, sizeof(_Atomic(void *)));
     return OK;
-}
-
-/* Growth by an eighth, not by doubling: there are many postings. The copies take no measurable time beside
-   filing (docs/decisions.md). */
-static size_t capacity_for(size_t old_length, size_t length)
-{
-    return old_length == 0 ? length : length + length / 8;
 }
 
 static int memory_splice(struct posting_store *store, uint32_t posting, size_t keep,
@@ -120,16 +100,14 @@ static int memory_splice(struct posting_store *store, uint32_t posting, size_t k
         return no_memory(s, posting, n);
     old = directory_get(&s->directory, posting);
     length = old ? atomic_load_explicit(&old->length, memory_order_relaxed) : 0;
-    if (keep > length || n > SIZE_MAX / 4 - keep)
-        return fail(store->env.error, ERR_ARGUMENT,
-                    "posting %u: %zu bytes are to stay and %zu to follow, and it has %zu", posting,
-                    keep, n, length);
     if (old && keep == length && n <= old->capacity - keep) {
         if (n > 0)
             memcpy(old->bytes + keep, bytes, n);
         atomic_store_explicit(&old->length, keep + n, memory_order_release);
     } else {
-        b = block_make(s, capacity_for(keep, keep + n));
+        /* Growth by an eighth, not by doubling: there are many postings. The copies take no
+           measurable time beside filing (docs/decisions.md). */
+        b = block_make(s, keep == 0 ? n : keep + n + (keep + n) / 8);
         if (!b)
             return no_memory(s, posting, keep + n);
         if (keep > 0)
@@ -141,7 +119,6 @@ static int memory_splice(struct posting_store *store, uint32_t posting, size_t k
         if (old)
             epoch_retire(s->base.epoch, &old->item, give_back, s);
     }
-    COUNT_ADD(s->base.bytes_given, n);
     return OK;
 }
 
@@ -172,33 +149,16 @@ static int memory_fetch(struct posting_store *store, uint32_t posting, size_t fr
     return OK;
 }
 
-static int memory_reader_create(struct posting_reader **reader, struct posting_store *store)
+static void memory_reader_close(struct posting_reader *reader)
 {
-    struct memory_reader *r = mem_zalloc(store->env.mem, sizeof *r);
-
-    if (!r)
-        return fail(store->env.error, ERR_NO_MEMORY, "postings: out of memory for a reader");
-    r->base.store = store;
-    *reader = &r->base;
-    return OK;
+    mem_free(reader->store->env.mem, ((struct memory_reader *)reader)->blocks);
 }
 
-static void memory_reader_destroy(struct posting_reader *reader)
-{
-    struct memory_reader *r = (struct memory_reader *)reader;
-    struct mem *mem = reader->store->env.mem;
-
-    mem_free(mem, r->blocks);
-    mem_free(mem, r);
-}
-
-static int memory_read(struct posting_reader *reader, const uint32_t *postings, size_t n,
-                       const struct posting_read_options *options)
+static int memory_read(struct posting_reader *reader, const uint32_t *postings, size_t n)
 {
     struct memory_reader *r = (struct memory_reader *)reader;
     struct memory_store *s = memory_of(reader->store);
 
-    r->n = r->at = 0;
     if (!mem_grow(s->base.env.mem, &r->blocks, &r->capacity, n, sizeof *r->blocks))
         return fail(s->base.env.error, ERR_NO_MEMORY,
                     "postings: out of memory, cannot read %zu of them", n);
@@ -206,32 +166,28 @@ static int memory_read(struct posting_reader *reader, const uint32_t *postings, 
         r->blocks[i] = directory_get(&s->directory, postings[i]);
         __builtin_prefetch(r->blocks[i]);
     }
-    r->n = n;
-    r->bytes_at_most = options->bytes_at_most ? options->bytes_at_most : SIZE_MAX;
     return OK;
 }
 
-static int memory_next(struct posting_reader *reader, const unsigned char **bytes, size_t *n)
+static size_t length_of(const struct block *b)
 {
-    struct memory_reader *r = (struct memory_reader *)reader;
-    struct memory_store *s = memory_of(reader->store);
-    const struct block *b;
+    return atomic_load_explicit((_Atomic(size_t) *)&b->length, memory_order_acquire);
+}
 
-    if (r->at == r->n)
-        return fail(s->base.env.error, ERR_ARGUMENT, "postings: all %zu have been read", r->n);
-    b = r->blocks[r->at++];
-    if (r->at < r->n && r->blocks[r->at])
-        directory_prefetch(r->blocks[r->at]->bytes,
-                           atomic_load_explicit((_Atomic(size_t) *)&r->blocks[r->at]->length,
-                                                memory_order_relaxed));
-    *bytes = r->nothing;
-    *n = 0;
+static int memory_next(struct posting_reader *reader, size_t i, const unsigned char **bytes,
+                       size_t *n)
+{
+    const struct memory_reader *r = (const struct memory_reader *)reader;
+    const struct block *b = r->blocks[i];
+    const struct block *after = i + 1 < reader->n ? r->blocks[i + 1] : NULL;
+
+    if (after)
+        directory_prefetch(after->bytes, length_of(after));
     if (b) {
-        const size_t length =
-            atomic_load_explicit((_Atomic(size_t) *)&b->length, memory_order_acquire);
+        const size_t length = length_of(b);
 
         *bytes = b->bytes;
-        *n = length < r->bytes_at_most ? length : r->bytes_at_most;
+        *n = length < reader->at_most ? length : reader->at_most;
     }
     return OK;
 }
@@ -266,14 +222,15 @@ static int memory_check(const struct posting_store *store)
 
 const struct posting_ops posting_memory_ops = {
     .name = "memory",
+    .store_bytes = sizeof(struct memory_store),
+    .reader_bytes = sizeof(struct memory_reader),
     .open = memory_open,
     .close = memory_close,
     .splice = memory_splice,
     .drop = memory_drop,
     .length = memory_length,
     .fetch = memory_fetch,
-    .reader_create = memory_reader_create,
-    .reader_destroy = memory_reader_destroy,
+    .reader_close = memory_reader_close,
     .read = memory_read,
     .next = memory_next,
     .resident = memory_resident,

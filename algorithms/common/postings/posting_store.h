@@ -23,6 +23,7 @@
 
 #include "algorithms/common/concurrency/epoch.h"
 #include "algorithms/common/durable/durable.h"
+#include "algorithms/common/io/deadline.h"
 #include "src/core/index.h"
 
 enum { POSTING_PAGE = 4096 };
@@ -119,22 +120,24 @@ uint64_t posting_store_disk(const struct posting_store *); /* bytes of files */
    addresses fit; and all checksums. ERR_INVARIANT, ERR_CORRUPT, ERR_IO. */
 int posting_store_check(const struct posting_store *);
 
-/* 6. The functions of a kind. Each kind's state begins with struct posting_store. */
+/* 6. The functions of a kind. Its store begins with struct posting_store, its reader with struct
+   posting_reader. Arguments are checked, both structs filled and freed by posting_store.c. */
 
 struct posting_ops {
     const char *name;
-    int (*open)(struct posting_store **, const struct index_env *, struct epoch *,
-                const struct posting_options *, const struct store_reader *resume);
+    size_t store_bytes, reader_bytes; /* of the kind's structs, which come as zeros */
+    int (*open)(struct posting_store *, const struct store_reader *resume); /* on failure: closed */
     void (*close)(struct posting_store *);
     int (*splice)(struct posting_store *, uint32_t posting, size_t keep, const void *, size_t n);
     void (*drop)(struct posting_store *, uint32_t posting);
     size_t (*length)(const struct posting_store *, uint32_t posting);
     int (*fetch)(struct posting_store *, uint32_t posting, size_t from, size_t n, void *out);
-    int (*reader_create)(struct posting_reader **, struct posting_store *);
-    void (*reader_destroy)(struct posting_reader *);
-    int (*read)(struct posting_reader *, const uint32_t *, size_t n,
-                const struct posting_read_options *);
-    int (*next)(struct posting_reader *, const unsigned char **bytes, size_t *n);
+    int (*reader_open)(struct posting_reader *); /* NULL: nothing to do */
+    void (*reader_close)(struct posting_reader *);
+    int (*read)(struct posting_reader *, const uint32_t *, size_t n);
+    /* The i-th of those. An empty one leaves *bytes and *n as they are; *bytes NULL: the deadline
+       has passed. */
+    int (*next)(struct posting_reader *, size_t i, const unsigned char **bytes, size_t *n);
     /* NULL, also the next two: no snapshots. */
     int (*freeze)(struct posting_store *, struct store_writer *);
     int (*sync)(struct posting_store *);
@@ -142,7 +145,7 @@ struct posting_ops {
     /* Adds what only this kind counts; NULL: nothing. */
     void (*counts)(const struct posting_store *, struct posting_counts *);
     uint64_t (*resident)(const struct posting_store *);
-    uint64_t (*disk)(const struct posting_store *);
+    uint64_t (*disk)(const struct posting_store *); /* NULL: none */
     int (*check)(const struct posting_store *);
 };
 
@@ -155,12 +158,15 @@ struct posting_store {
     _Atomic(uint64_t) pages_read, bytes_given, late;
 };
 
-#define COUNT_ADD(counter, by) atomic_fetch_add_explicit(&(counter), (by), memory_order_relaxed)
-#define COUNT_GET(counter)     atomic_load_explicit(&(counter), memory_order_relaxed)
-
 struct posting_reader {
     struct posting_store *store;
+    size_t n, at;   /* postings requested, and returned so far */
+    size_t at_most; /* bytes of each posting; SIZE_MAX: all */
+    struct deadline deadline;
 };
+
+#define COUNT_ADD(counter, by) atomic_fetch_add_explicit(&(counter), (by), memory_order_relaxed)
+#define COUNT_GET(counter)     atomic_load_explicit(&(counter), memory_order_relaxed)
 
 extern const struct posting_ops posting_memory_ops, posting_file_ops; /* file: mmap too */
 #ifdef HAVE_ROCKSDB

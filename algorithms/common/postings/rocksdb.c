@@ -74,11 +74,6 @@ static int rocks_splice(struct posting_store *store, uint32_t posting, size_t ke
     const uint64_t kept = keep;
     const bool merge = kept > 0 && chain < ROCKS_CHAIN;
 
-    if (keep > length || n > UINT32_MAX - keep)
-        return fail(store->env.error, ERR_ARGUMENT,
-                    "posting %" PRIu32 ": %zu bytes and %zu more do not fit: it has %" PRIu32
-                    " and may have %" PRIu32,
-                    posting, keep, n, length, UINT32_MAX);
     if (kept == length && n == 0)
         return OK;
     if (kept + n < length) /* before the bytes are removed: see is_whole() */
@@ -94,7 +89,6 @@ static int rocks_splice(struct posting_store *store, uint32_t posting, size_t ke
     }
     atomic_store(&e->chain, merge ? chain + 1 : 0);
     atomic_store(&e->length, (uint32_t)(kept + n));
-    COUNT_ADD(store->bytes_given, n);
     return OK;
 }
 
@@ -213,15 +207,16 @@ static void rocks_close(struct posting_store *store)
 
     posting_rocks_close_database(r);
     directory_free(&r->directory);
-    mem_free(store->env.mem, r);
 }
 
-static int open_in(struct rocks *r, const struct store_reader *resume)
+static int rocks_open(struct posting_store *store, const struct store_reader *resume)
 {
-    const struct index_env *env = &r->store.env;
+    struct rocks *r = rocks_of(store);
+    const struct index_env *env = &store->env;
     const int n = snprintf(r->dir, sizeof r->dir - NAME_MAX, "%s/rocks", env->dir);
     int rc;
 
+    directory_init(&r->directory, env->mem, sizeof(struct rocks_entry));
     if (n < 0 || (size_t)n >= sizeof r->dir - NAME_MAX)
         return fail(env->error, ERR_ARGUMENT,
                     "postings in RocksDB need a folder, with a shorter path than %s", env->dir);
@@ -232,36 +227,18 @@ static int open_in(struct rocks *r, const struct store_reader *resume)
     return posting_rocks_open_database(r, !resume);
 }
 
-static int rocks_open(struct posting_store **out, const struct index_env *env, struct epoch *epoch,
-                      const struct posting_options *options, const struct store_reader *resume)
-{
-    struct rocks *r = mem_zalloc(env->mem, sizeof *r);
-
-    *out = NULL;
-    if (!r)
-        return fail(env->error, ERR_NO_MEMORY, "out of memory for a posting store in RocksDB");
-    r->store = (struct posting_store){
-        .ops = &posting_rocksdb_ops, .env = *env, .epoch = epoch, .options = *options
-    };
-    directory_init(&r->directory, env->mem, sizeof(struct rocks_entry));
-    const int rc = open_in(r, resume);
-    if (rc != OK)
-        rocks_close(&r->store);
-    else
-        *out = &r->store;
-    return rc;
-}
-
 const struct posting_ops posting_rocksdb_ops = {
     .name = "rocksdb",
+    .store_bytes = sizeof(struct rocks),
+    .reader_bytes = sizeof(struct rocks_reader),
     .open = rocks_open,
     .close = rocks_close,
     .splice = rocks_splice,
     .drop = rocks_drop,
     .length = rocks_length,
     .fetch = rocks_fetch,
-    .reader_create = posting_rocks_reader_create,
-    .reader_destroy = posting_rocks_reader_destroy,
+    .reader_open = posting_rocks_reader_open,
+    .reader_close = posting_rocks_reader_close,
     .read = posting_rocks_read,
     .next = posting_rocks_next,
     .freeze = posting_rocks_freeze,

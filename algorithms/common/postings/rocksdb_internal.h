@@ -63,7 +63,7 @@ static inline struct rocks_entry *rocks_entry(const struct rocks *r, uint32_t po
     return directory_entry(&r->directory, posting);
 }
 
-/* rocksdb_values.c. Makes sure that the posting has an entry. ERR_NO_MEMORY. */
+/* rocksdb_database.c. Makes sure that the posting has an entry. ERR_NO_MEMORY. */
 int posting_rocks_reserve(struct rocks *, uint32_t posting);
 
 /* Whether a test injects a fault into this call: ERR_IO with a message. */
@@ -78,7 +78,7 @@ int posting_rocks_too_short(const struct rocks *, uint32_t posting, size_t n, si
 /* Deletes the posting's key, whatever its entry is. */
 int posting_rocks_erase(struct rocks *, struct error *, uint32_t posting);
 
-/* rocksdb_options.c. Sets r->options and the objects they need; opens the database in r->dir;
+/* Sets r->options and the objects they need; opens the database in r->dir;
    `create`: it may be created. */
 int posting_rocks_configure(struct rocks *);
 int posting_rocks_open_database(struct rocks *, bool create);
@@ -87,11 +87,17 @@ void posting_rocks_close_database(struct rocks *);
 uint64_t posting_rocks_ticker(const struct rocks *, const char *name);
 
 /* rocksdb_read.c */
-int posting_rocks_reader_create(struct posting_reader **, struct posting_store *);
-void posting_rocks_reader_destroy(struct posting_reader *);
-int posting_rocks_read(struct posting_reader *, const uint32_t *postings, size_t n,
-                       const struct posting_read_options *);
-int posting_rocks_next(struct posting_reader *, const unsigned char **bytes, size_t *n);
+struct rocks_reader {
+    struct posting_reader base;
+    uint32_t *postings;
+    struct rocks_value *values; /* one per posting */
+    size_t postings_capacity, values_capacity;
+    size_t fetched; /* how many are in values */
+};
+int posting_rocks_reader_open(struct posting_reader *);
+void posting_rocks_reader_close(struct posting_reader *);
+int posting_rocks_read(struct posting_reader *, const uint32_t *postings, size_t n);
+int posting_rocks_next(struct posting_reader *, size_t i, const unsigned char **bytes, size_t *n);
 
 /* rocksdb_snapshot.c */
 int posting_rocks_freeze(struct posting_store *, struct store_writer *);

@@ -6,25 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "algorithms/common/io/deadline.h"
 #include "algorithms/common/postings/rocksdb_internal.h"
 #include "src/core/mem.h"
 
 enum { GROUP = 16 };
 
-struct slot {
+struct rocks_value {
     unsigned char *bytes; /* aligned, allocated by the reader and reused */
     size_t capacity, n;
-};
-
-struct rocks_reader {
-    struct posting_reader reader;
-    uint32_t *postings;
-    struct slot *slots; /* one per posting */
-    size_t n, postings_capacity, slots_capacity;
-    size_t at, fetched; /* returned so far; in slots */
-    size_t bytes_at_most;
-    struct deadline deadline;
 };
 
 static struct rocks_reader *reader_of(struct posting_reader *reader)
@@ -32,97 +21,81 @@ static struct rocks_reader *reader_of(struct posting_reader *reader)
     return (struct rocks_reader *)reader;
 }
 
-int posting_rocks_reader_create(struct posting_reader **out, struct posting_store *store)
+int posting_rocks_reader_open(struct posting_reader *reader)
 {
-    struct rocks_reader *d = mem_zalloc(store->env.mem, sizeof *d);
-
-    *out = NULL;
-    if (!d)
-        return fail(store->env.error, ERR_NO_MEMORY, "out of memory for a reader of postings");
-    d->reader.store = store;
-    deadline_init(&d->deadline);
-    atomic_fetch_add(&rocks_of(store)->reader_bytes, sizeof *d);
-    *out = &d->reader;
+    atomic_fetch_add(&rocks_of(reader->store)->reader_bytes, sizeof(struct rocks_reader));
     return OK;
 }
 
 static size_t bytes_of(const struct rocks_reader *d)
 {
     size_t bytes = sizeof *d + d->postings_capacity * sizeof(uint32_t) +
-                   d->slots_capacity * sizeof(struct slot);
+                   d->values_capacity * sizeof(struct rocks_value);
 
-    for (size_t i = 0; i < d->slots_capacity; i++)
-        bytes += d->slots[i].capacity;
+    for (size_t i = 0; i < d->values_capacity; i++)
+        bytes += d->values[i].capacity;
     return bytes;
 }
 
-void posting_rocks_reader_destroy(struct posting_reader *reader)
+void posting_rocks_reader_close(struct posting_reader *reader)
 {
     struct rocks_reader *d = reader_of(reader);
     struct mem *mem = reader->store->env.mem;
 
     atomic_fetch_sub(&rocks_of(reader->store)->reader_bytes, bytes_of(d));
-    for (size_t i = 0; i < d->slots_capacity; i++)
-        mem_free(mem, d->slots[i].bytes);
-    deadline_close(&d->deadline);
-    mem_free(mem, d->slots);
+    for (size_t i = 0; i < d->values_capacity; i++)
+        mem_free(mem, d->values[i].bytes);
+    mem_free(mem, d->values);
     mem_free(mem, d->postings);
-    mem_free(mem, d);
 }
 
 /* ---- reading */
 
 static bool reserve(struct rocks_reader *d, size_t n)
 {
-    struct posting_store *store = d->reader.store;
-    const size_t before = bytes_of(d), slots = d->slots_capacity;
+    struct posting_store *store = d->base.store;
+    const size_t before = bytes_of(d), values = d->values_capacity;
     const bool there =
         mem_grow(store->env.mem, &d->postings, &d->postings_capacity, n, sizeof *d->postings) &&
-        mem_grow(store->env.mem, &d->slots, &d->slots_capacity, n, sizeof *d->slots);
+        mem_grow(store->env.mem, &d->values, &d->values_capacity, n, sizeof *d->values);
 
-    if (d->slots_capacity > slots)
-        memset(d->slots + slots, 0, (d->slots_capacity - slots) * sizeof *d->slots);
+    if (d->values_capacity > values)
+        memset(d->values + values, 0, (d->values_capacity - values) * sizeof *d->values);
     atomic_fetch_add(&rocks_of(store)->reader_bytes, bytes_of(d) - before);
     return there;
 }
 
-int posting_rocks_read(struct posting_reader *reader, const uint32_t *postings, size_t n,
-                       const struct posting_read_options *options)
+int posting_rocks_read(struct posting_reader *reader, const uint32_t *postings, size_t n)
 {
     struct rocks_reader *d = reader_of(reader);
 
-    d->n = d->at = d->fetched = 0;
+    d->fetched = 0;
     if (!reserve(d, n))
         return fail(reader->store->env.error, ERR_NO_MEMORY,
                     "out of memory, cannot read %zu postings at once", n);
-    if (!deadline_set(&d->deadline, options->deadline_us))
-        return fail_errno(reader->store->env.error, ERR_IO,
-                          "cannot create a timer for a read's deadline");
     if (n)
         memcpy(d->postings, postings, n * sizeof *postings);
-    d->n = n;
-    d->bytes_at_most = options->bytes_at_most;
     return OK;
 }
 
-static bool fill(struct rocks_reader *d, struct slot *slot, const char *bytes, size_t n)
+static bool fill(struct rocks_reader *d, struct rocks_value *value, const char *bytes, size_t n)
 {
-    struct posting_store *store = d->reader.store;
+    struct posting_store *store = d->base.store;
 
-    if (n > slot->capacity) {
+    if (n > value->capacity) {
         const size_t capacity = (n + n / 4 + 63) / 64 * 64;
         unsigned char *more = mem_alloc(store->env.mem, capacity);
 
         if (!more)
             return false;
-        mem_free(store->env.mem, slot->bytes);
-        atomic_fetch_add(&rocks_of(store)->reader_bytes, capacity - slot->capacity);
-        slot->bytes = more;
-        slot->capacity = capacity;
+        mem_free(store->env.mem, value->bytes);
+        atomic_fetch_add(&rocks_of(store)->reader_bytes, capacity - value->capacity);
+        value->bytes = more;
+        value->capacity = capacity;
     }
     if (n)
-        memcpy(slot->bytes, bytes, n);
-    slot->n = n;
+        memcpy(value->bytes, bytes, n);
+    value->n = n;
     return true;
 }
 
@@ -166,7 +139,7 @@ static int read_again(const struct rocks *r, uint32_t posting, rocksdb_pinnables
    before the read. */
 static int take(struct rocks_reader *d, size_t i, rocksdb_pinnableslice_t **value, uint32_t before)
 {
-    struct rocks *r = rocks_of(d->reader.store);
+    struct rocks *r = rocks_of(d->base.store);
     size_t whole = 0;
     const char *bytes = *value ? rocksdb_pinnableslice_value(*value, &whole) : NULL;
 
@@ -177,8 +150,8 @@ static int take(struct rocks_reader *d, size_t i, rocksdb_pinnableslice_t **valu
         whole = 0;
         bytes = *value ? rocksdb_pinnableslice_value(*value, &whole) : NULL;
     }
-    const size_t n = d->bytes_at_most && d->bytes_at_most < whole ? d->bytes_at_most : whole;
-    if (!fill(d, &d->slots[i], bytes, n))
+    const size_t n = d->base.at_most < whole ? d->base.at_most : whole;
+    if (!fill(d, &d->values[i], bytes, n))
         return fail(r->store.env.error, ERR_NO_MEMORY,
                     "out of memory, cannot read posting %" PRIu32, d->postings[i]);
     COUNT_ADD(r->store.pages_read, (whole + POSTING_PAGE - 1) / POSTING_PAGE);
@@ -189,7 +162,7 @@ static int take(struct rocks_reader *d, size_t i, rocksdb_pinnableslice_t **valu
    ones in between. */
 static int fetch_group(struct rocks_reader *d)
 {
-    struct rocks *r = rocks_of(d->reader.store);
+    struct rocks *r = rocks_of(d->base.store);
     char bytes[GROUP][ROCKS_KEY_BYTES], *errors[GROUP] = { NULL };
     const char *keys[GROUP];
     size_t sizes[GROUP], of[GROUP], m = 0, end = d->fetched;
@@ -199,10 +172,10 @@ static int fetch_group(struct rocks_reader *d)
 
     if (rc != OK)
         return rc;
-    for (; end < d->n && m < GROUP; end++) {
+    for (; end < d->base.n && m < GROUP; end++) {
         const struct rocks_entry *e = rocks_entry(r, d->postings[end]);
 
-        d->slots[end].n = 0;
+        d->values[end].n = 0;
         lengths[m] = e ? atomic_load(&e->length) : 0;
         if (lengths[m] == 0)
             continue;
@@ -230,28 +203,24 @@ static int fetch_group(struct rocks_reader *d)
     return rc;
 }
 
-int posting_rocks_next(struct posting_reader *reader, const unsigned char **bytes, size_t *n)
+int posting_rocks_next(struct posting_reader *reader, size_t i, const unsigned char **bytes,
+                       size_t *n)
 {
-    static const _Alignas(64) unsigned char nothing[64];
     struct rocks_reader *d = reader_of(reader);
 
-    *bytes = NULL;
-    *n = 0;
-    if (d->at >= d->n)
-        return fail(reader->store->env.error, ERR_ARGUMENT,
-                    "all %zu postings that were asked for have been read", d->n);
-    if (d->at >= d->fetched) {
-        if (deadline_passed(&d->deadline)) {
-            COUNT_ADD(reader->store->late, 1);
-            d->at++;
+    if (i >= d->fetched) {
+        if (deadline_passed(&reader->deadline)) {
+            *bytes = NULL;
             return OK;
         }
         const int rc = fetch_group(d);
         if (rc != OK)
             return rc;
     }
-    const struct slot *slot = &d->slots[d->at++];
-    *bytes = slot->n ? slot->bytes : nothing;
-    *n = slot->n;
+    const struct rocks_value *value = &d->values[i];
+    if (value->n) {
+        *bytes = value->bytes;
+        *n = value->n;
+    }
     return OK;
 }

@@ -216,16 +216,11 @@ static int copy_file(struct at at, int folder, const char *name, const char *pat
     return rc;
 }
 
-static bool is_immutable(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-
-    return dot && (strcmp(dot, ".sst") == 0 || strcmp(dot, ".blob") == 0);
-}
-
 /* Makes a hard link if the file system supports it, else a copy. */
 static int take_file(struct at at, int folder, const char *name, void *to)
 {
+    const char *dot = strrchr(name, '.');
+    const bool immutable = dot && (strcmp(dot, ".sst") == 0 || strcmp(dot, ".blob") == 0);
     char path[PATH_MAX];
     int rc = posting_rocks_fault(at.r, at.error, "link", at.r->dir);
 
@@ -234,7 +229,7 @@ static int take_file(struct at at, int folder, const char *name, void *to)
         rc = path_print(path, at.error, "%s/%s", at.r->dir, name);
     if (rc != OK)
         return rc;
-    if (is_immutable(name) && linkat(folder, name, AT_FDCWD, path, 0) == 0)
+    if (immutable && linkat(folder, name, AT_FDCWD, path, 0) == 0)
         return OK;
     return copy_file(at, folder, name, path);
 }

@@ -41,15 +41,11 @@ struct row_store {
     bool direct, unsure;           /* unsure: the last sync failed */
     pthread_mutex_t lock;          /* held while growing */
     atomic_uint_fast64_t capacity; /* memory: slots; files: bytes */
-    struct segmented memory;       /* memory: rows; mapped: struct window; scratch: checksums */
+    struct segmented memory;       /* memory: rows; mapped: windows; scratch: checksums */
     struct read_threads *threads;
     struct scratch_pool idle;  /* struct row_reader */
     atomic_uint_fast64_t held; /* bytes of all readers, idle ones included */
     atomic_uint_fast64_t reads;
-};
-
-struct window {
-    unsigned char *base;
 };
 
 static uint32_t unit_of(const struct row_store *r, uint32_t slot)
@@ -152,15 +148,15 @@ static int map_windows(struct row_store *r, uint64_t bytes)
     if (!segmented_grow(&r->memory, (size_t)want))
         return fail(r->env.error, ERR_NO_MEMORY, "%s: out of memory mapping it", r->path);
     for (uint64_t i = have; i < want; i++) {
-        struct window *w = segmented_at(&r->memory, i);
-        if (w->base)
+        void **window = segmented_at(&r->memory, i);
+        if (*window)
             continue;
         void *base = mmap(NULL, r->window_bytes, PROT_READ, MAP_SHARED, r->write_fd,
                           (off_t)(i * r->window_bytes));
         if (base == MAP_FAILED)
             return fail_errno(r->env.error, ERR_IO, "%s: cannot be mapped", r->path);
         (void)madvise(base, r->window_bytes, MADV_RANDOM);
-        w->base = base;
+        *window = base;
     }
     return OK;
 }
@@ -231,7 +227,7 @@ int row_store_open(struct row_store **out, const struct index_env *env, struct e
     segmented_init(&r->memory, env->mem,
                    memory                          ? r->row_bytes
                    : options->kind == ROWS_SCRATCH ? sizeof(uint32_t)
-                                                   : sizeof(struct window));
+                                                   : sizeof(void *));
     (void)snprintf(r->path, sizeof r->path, "rows in memory");
     int rc = memory ? OK : open_file(r);
     if (rc)
@@ -249,9 +245,9 @@ void row_store_close(struct row_store *r)
     read_threads_destroy(r->threads);
     if (r->options.kind == ROWS_MAPPED)
         for (size_t i = 0; i < r->memory.capacity; i++) {
-            struct window *w = segmented_at(&r->memory, i);
-            if (w->base)
-                (void)munmap(w->base, r->window_bytes);
+            void **window = segmented_at(&r->memory, i);
+            if (*window)
+                (void)munmap(*window, r->window_bytes);
         }
     segmented_free(&r->memory);
     if (r->read_fd >= 0)
@@ -285,16 +281,6 @@ static int grow(struct row_store *r, uint32_t most)
     return rc;
 }
 
-static int write_all(struct row_store *r, const unsigned char *bytes, size_t n, uint64_t at)
-{
-    const size_t done = file_write_at(r->write_fd, bytes, n, at, r->options.fault);
-
-    if (done == n)
-        return OK;
-    return fail_errno(r->env.error, ERR_IO, "%s: byte %" PRIu64 " cannot be written", r->path,
-                      at + done);
-}
-
 /* Number of slots, from the first on, that are consecutive and whose records span at
    most `bytes`. */
 static size_t run_length(const struct row_store *r, const uint32_t *slots, size_t n, size_t bytes)
@@ -326,7 +312,12 @@ static int write_run(struct row_store *r, const uint32_t *slots, const void *con
         const uint32_t sum = checksum(r, record);
         memcpy(record + r->row_bytes + sizeof slots[i], &sum, sizeof sum);
     }
-    return write_all(r, buffer, (size_t)(end - first), first);
+    const size_t bytes = (size_t)(end - first);
+    const size_t done = file_write_at(r->write_fd, buffer, bytes, first, r->options.fault);
+    return done == bytes
+               ? OK
+               : fail_errno(r->env.error, ERR_IO, "%s: byte %" PRIu64 " cannot be written", r->path,
+                            first + done);
 }
 
 int row_store_put(struct row_store *r, const uint32_t *slots, const void *const *rows, size_t n)
@@ -488,7 +479,7 @@ static int read_units(struct row_reader *r, size_t first, const uint32_t *units,
     }
     read_queue_submit(r->queue);
     atomic_fetch_add_explicit(&rows->reads, n_reads, memory_order_relaxed);
-    while ((x = read_queue_take(r->queue, true))) /* all, because they write to `held` */
+    while ((x = read_queue_take(r->queue, NULL))) /* all, because they write to `held` */
         if (!rc && x->error)
             rc = unread(rows, x->at / unit_bytes, x->done, x->error);
     return rc;
@@ -504,8 +495,8 @@ static const unsigned char *record_of(const struct row_reader *r, uint32_t slot,
     if (is_read(rows))
         return r->held + at * rows->unit_bytes + within_unit(rows, slot);
     const uint64_t offset = offset_of(rows, slot);
-    const struct window *w = segmented_at(&rows->memory, offset / rows->window_bytes);
-    return w->base + offset % rows->window_bytes;
+    unsigned char *const *window = segmented_at(&rows->memory, offset / rows->window_bytes);
+    return *window + offset % rows->window_bytes;
 }
 
 /* Adds the slots' units to the query's, those of a file that is kept in ascending order, so that new

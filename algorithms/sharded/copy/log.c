@@ -151,14 +151,14 @@ uint64_t log_bytes(const struct row_log *log)
 
 /* ---- writing and reading */
 
-static int append(struct row_log *log, const struct log_record *r)
+static int append(struct row_log *log, struct wal_batch *batch, const struct log_record *r)
 {
     struct wire head = { .mem = log->env.mem };
     log_put(&head, r, row_bytes_of(&log->env));
     const struct wal_part part = { head.bytes, head.n };
     const int rc = head.failed ? fail(log->env.error, ERR_NO_MEMORY,
                                       "sharded: out of memory for a record of %zu rows", r->n)
-                               : wal_append(log->wal, (uint8_t)r->op, &part, 1);
+                               : wal_append(log->wal, batch, (uint8_t)r->op, &part, 1);
     wire_free(&head);
     return rc;
 }
@@ -177,17 +177,18 @@ struct log_record log_part(const struct log_record *r, size_t first, size_t row_
 
 int log_write(struct row_log *log, const struct log_record *r)
 {
+    struct wal_batch batch = { 0 };
     size_t first = 0;
     int rc = OK;
 
     do {
         const struct log_record part = log_part(r, first, row_bytes_of(&log->env));
-        rc = append(log, &part);
+        rc = append(log, &batch, &part);
         first += part.n;
     } while (rc == OK && first < r->n);
     if (rc == OK)
-        return wal_commit(log->wal);
-    wal_abandon(log->wal);
+        return wal_commit(log->wal, &batch);
+    wal_abandon(log->wal, &batch);
     return rc;
 }
 

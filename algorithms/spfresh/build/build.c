@@ -58,40 +58,20 @@ static int pick_heads(struct spfresh *s, struct vectors rows, uint32_t **picked,
     return rc;
 }
 
-static int drop_heads(struct spfresh *s)
-{
-    const size_t n = graph_capacity(s->graph);
-    int rc = OK;
-
-    for (uint32_t i = 0; rc == OK && i < n; i++)
-        if (graph_is_live(s->graph, i))
-            rc = spfresh_remove_head(s, i);
-    atomic_store(&s->built, false);
-    return rc;
-}
-
-static void open_heads(struct spfresh *s, size_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        struct spfresh_head *h = spfresh_head(s, i);
-
-        atomic_store(&h->size, 0);
-        atomic_store(&h->error, 0);
-        atomic_store_explicit(&h->flags, HEAD_OPEN, memory_order_release);
-    }
-    atomic_store(&s->built, true);
-}
-
 /* An index that is trained a second time gets a new graph. */
 static int renew_graph(struct spfresh *s)
 {
     const struct graph_options options = spfresh_graph_options(s);
+    const size_t n = graph_capacity(s->graph);
     struct graph *fresh = NULL;
     int rc = OK;
 
-    if (graph_capacity(s->graph) == 0)
+    if (n == 0)
         return OK;
-    rc = drop_heads(s);
+    for (uint32_t i = 0; rc == OK && i < n; i++)
+        if (graph_is_live(s->graph, i))
+            rc = spfresh_remove_head(s, i);
+    atomic_store(&s->built, false);
     if (rc == OK)
         rc = graph_create(&fresh, &s->base.env, s->epoch, &options);
     if (rc == OK) {
@@ -118,8 +98,15 @@ int spfresh_build_heads(struct spfresh *s, struct vectors rows)
         rc = no_memory(s);
     if (rc == OK)
         rc = gather_heads(s, rows, picked, n);
+    for (uint32_t i = 0; rc == OK && i < n; i++) {
+        struct spfresh_head *h = spfresh_head(s, i);
+
+        atomic_store(&h->size, 0);
+        atomic_store(&h->error, 0);
+        atomic_store_explicit(&h->flags, HEAD_OPEN, memory_order_release);
+    }
     if (rc == OK)
-        open_heads(s, n);
+        atomic_store(&s->built, true);
     mem_free(s->base.env.mem, picked);
     return rc;
 }
@@ -185,23 +172,6 @@ static int choose_rows(void *arg, size_t first, size_t end, size_t worker)
     return rc;
 }
 
-/* Sorts rows by their nearest head, so that neighbours get neighbouring slots. */
-static int order_rows(struct filing *f)
-{
-    uint64_t *at = mem_zalloc(f->s->base.env.mem, (f->n_heads + 1) * sizeof *at);
-
-    if (!at)
-        return no_memory(f->s);
-    for (size_t i = 0; i < f->rows.n; i++)
-        at[f->heads[i * f->replicas] + 1]++;
-    for (size_t h = 0; h < f->n_heads; h++)
-        at[h + 1] += at[h];
-    for (size_t i = 0; i < f->rows.n; i++)
-        f->order[at[f->heads[i * f->replicas]]++] = (uint32_t)i;
-    mem_free(f->s->base.env.mem, at);
-    return OK;
-}
-
 static int nearer(const void *a, const void *b)
 {
     const struct copy *x = a, *y = b;
@@ -211,10 +181,12 @@ static int nearer(const void *a, const void *b)
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
-/* Groups all copies by head, nearest first. */
+/* Groups all copies by head, nearest first, and orders the rows by their nearest head, so that
+   neighbours get neighbouring slots. */
 static int group_copies(struct filing *f)
 {
     const size_t n = f->rows.n * f->replicas;
+    size_t ordered = 0;
 
     for (size_t i = 0; i < n; i++)
         if (f->heads[i] != GRAPH_NONE)
@@ -231,8 +203,14 @@ static int group_copies(struct filing *f)
             f->filed[f->start[h] + f->kept[h]++] =
                 (struct copy){ (uint32_t)(i / f->replicas), f->distances[i] };
         }
-    for (size_t h = 0; h < f->n_heads; h++)
-        qsort(f->filed + f->start[h], f->kept[h], sizeof *f->filed, nearer);
+    for (size_t h = 0; h < f->n_heads; h++) {
+        struct copy *of = f->filed + f->start[h];
+
+        for (size_t i = 0; i < f->kept[h]; i++)
+            if (f->heads[of[i].row * f->replicas] == h)
+                f->order[ordered++] = of[i].row;
+        qsort(of, f->kept[h], sizeof *of, nearer);
+    }
     return OK;
 }
 
@@ -386,13 +364,6 @@ static int write_postings(struct filing *f)
     return rc;
 }
 
-static void publish(struct filing *f)
-{
-    for (size_t i = 0; i < f->rows.n; i++)
-        spfresh_set_version(f->s, f->slots[i],
-                            spfresh_version(f->s, f->slots[i]) & ~VERSION_DELETED);
-}
-
 int spfresh_fill(struct spfresh *s, struct vectors rows, const uint64_t *ids)
 {
     struct filing f = { .s = s,
@@ -408,8 +379,6 @@ int spfresh_fill(struct spfresh *s, struct vectors rows, const uint64_t *ids)
     if (rc == OK)
         rc = parallel_for(pool, pool_threads(pool), rows.n, GRAIN, choose_rows, &f);
     if (rc == OK)
-        rc = order_rows(&f);
-    if (rc == OK)
         rc = group_copies(&f);
     if (rc == OK) {
         cut(&f);
@@ -420,9 +389,9 @@ int spfresh_fill(struct spfresh *s, struct vectors rows, const uint64_t *ids)
         rc = put_rows(&f);
     if (rc == OK)
         rc = write_postings(&f);
-    if (rc == OK)
-        publish(&f);
-    else if (taken)
+    for (size_t i = 0; rc == OK && i < rows.n; i++)
+        spfresh_set_version(s, f.slots[i], spfresh_version(s, f.slots[i]) & ~VERSION_DELETED);
+    if (rc != OK && taken)
         spfresh_unfill(s, ids, rows.n);
     mem_group_free(&f.memory);
     mem_trim();

@@ -1,13 +1,15 @@
-/* codec.c - chooses the form of a posting; postings of whole vectors, which lie one after another,
- * unaligned; the code that all forms share; decoded entries. */
+/* codec.c - the bytes of a posting: whole vectors, which lie one after another, unaligned; or codes
+ * in groups of 64: a quantizer's block, then slots, then versions. Decoded entries. */
 #include "algorithms/spfresh/codec/codec.h"
 
 #include <string.h>
 
 #include "algorithms/common/rows/rows.h"
 #include "algorithms/spfresh/codec/internal.h"
-#include "kernels/kernels.h"
 #include "src/core/mem.h"
+#include "src/core/rng.h"
+
+enum { GROUP = QUANTIZER_BLOCK };
 
 /* 1. Creating a codec */
 
@@ -37,9 +39,52 @@ void spfresh_codec_destroy(struct spfresh_codec *c)
     mem_free(c->env.mem, c);
 }
 
+static void lay_out_groups(struct spfresh_codec *c)
+{
+    c->slots_at = c->quantizer->block_bytes;
+    c->versions_at = c->slots_at + GROUP * sizeof(uint32_t);
+    c->group_bytes = c->versions_at + GROUP * c->version_bytes;
+}
+
+/* Up to 4 bits, all bits are scanned at once; beyond, the sign bits alone exclude most entries. */
+static struct quantizer_options options_of(const struct spfresh_codec *c)
+{
+    const struct spfresh_params *p = &c->s->params;
+    struct quantizer_options o = { .seed = rng_mix(c->env.seed, 0x636f646563),
+                                   .bits = (size_t)p->bits,
+                                   .pq_groups = (size_t)p->pq_groups,
+                                   .eps0 = p->eps0 };
+
+    o.kind = c->kind == CODEC_SQ8  ? QUANTIZER_SQ8
+             : c->kind == CODEC_PQ ? QUANTIZER_PQ
+             : p->bits <= 4        ? QUANTIZER_PLANES
+                                   : QUANTIZER_RABITQ;
+    return o;
+}
+
 int spfresh_codec_train(struct spfresh_codec *c, struct vectors sample)
 {
-    return c->kind == CODEC_RAW ? OK : spfresh_codec_groups_train(c, sample);
+    enum { SAMPLE_MAX = 1 << 16 };
+    const size_t n = sample.n < SAMPLE_MAX ? sample.n : SAMPLE_MAX;
+    const struct quantizer_options options = options_of(c);
+    struct quantizer *made = NULL;
+
+    if (c->kind == CODEC_RAW)
+        return OK;
+    float *rows = mem_array(c->env.mem, n, c->env.dim * sizeof *rows);
+    if (!rows)
+        return spfresh_no_memory(c->s, "out of memory training its codes");
+    for (size_t i = 0; i < n; i++)
+        rows_to_floats(&c->env, (const char *)sample.rows + i * sample.n / n * c->row_bytes, 1,
+                       rows + i * c->env.dim);
+    const int rc = quantizer_train(&made, &c->env, &options, rows, n);
+    mem_free(c->env.mem, rows);
+    if (rc != OK)
+        return rc;
+    quantizer_destroy(&c->env, c->quantizer);
+    c->quantizer = made;
+    lay_out_groups(c);
+    return OK;
 }
 
 /* Raw postings and an index that was never trained have no such section. */
@@ -52,19 +97,100 @@ int spfresh_codec_field(struct spfresh_codec *c, struct store_fields *f)
         return f->code;
     quantizer_destroy(&c->env, c->quantizer);
     c->quantizer = q;
-    spfresh_codec_groups_lay_out(c);
+    lay_out_groups(c);
     return OK;
+}
+
+/* Before training the size of a code is unknown, but there are no codes either. */
+size_t spfresh_codec_entries(const struct spfresh_codec *c, size_t pages)
+{
+    const size_t bytes = pages * POSTING_PAGE;
+    size_t n = 0;
+
+    if (c->kind == CODEC_RAW)
+        n = bytes / c->stride;
+    else if (c->quantizer) /* a posting has at least one group */
+        n = bytes / c->group_bytes > 0 ? bytes / c->group_bytes * QUANTIZER_BLOCK : QUANTIZER_BLOCK;
+    return n > 2 ? n : 2;
+}
+
+size_t spfresh_codec_bytes(const struct spfresh_codec *c, size_t n)
+{
+    return c->kind == CODEC_RAW ? n * c->stride
+                                : (n + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK * c->group_bytes;
+}
+
+size_t spfresh_codec_kept(const struct spfresh_codec *c, size_t size)
+{
+    return c->kind == CODEC_RAW ? spfresh_codec_bytes(c, size)
+                                : size / QUANTIZER_BLOCK * c->group_bytes;
+}
+
+uint64_t spfresh_codec_memory(const struct spfresh_codec *c)
+{
+    return sizeof *c + (c->quantizer ? quantizer_bytes(c->quantizer) : 0);
 }
 
 /* 2. Writing postings */
 
+/* Clears the groups in `out`, except the first one if `from` > 0: that one has entries already. */
+static void clear_groups(const struct spfresh_codec *c, unsigned char *out, size_t from,
+                         size_t n_bytes)
+{
+    unsigned char *end = out + n_bytes;
+
+    if (from > 0)
+        out += c->group_bytes;
+    for (; out < end; out += c->group_bytes) {
+        memset(out, 0, c->group_bytes);
+        memset(out + c->slots_at, 0xff, GROUP * sizeof(uint32_t)); /* SLOT_NONE */
+    }
+}
+
+/* Writes members to the groups at `out`, from place `at` on. */
+static int put_members(const struct spfresh_codec *c, const void *head_row,
+                       const struct spfresh_members *m, unsigned char *out, size_t at, float *error)
+{
+    const struct quantizer *q = c->quantizer;
+    const size_t width = (q->work_dim + 15) / 16 * 16;
+    float *space = mem_array(c->env.mem, 2 * width + c->env.dim, sizeof *space);
+
+    if (!space)
+        return spfresh_no_memory(c->s, "out of memory coding a posting");
+    float *centre = space, *rotated = space + width, *row = space + 2 * width;
+    memset(centre, 0, width * sizeof *centre);
+    if (q->per_list && !c->global) {
+        rows_to_floats(&c->env, head_row, 1, row);
+        quantizer_transform(q, row, 1, centre);
+    }
+    for (size_t i = 0; i < m->n; i++, at++) {
+        unsigned char *group = out + at / GROUP * c->group_bytes;
+
+        rows_to_floats(&c->env, m->rows + i * c->row_bytes, 1, row);
+        quantizer_transform(q, row, 1, rotated);
+        const float off = quantizer_put(q, rotated, centre, group, at % GROUP);
+        *error = off > *error ? off : *error;
+        memcpy(group + c->slots_at + at % GROUP * sizeof(uint32_t), &m->slots[i], sizeof(uint32_t));
+        memcpy(group + c->versions_at + at % GROUP * c->version_bytes, &m->versions[i],
+               c->version_bytes);
+    }
+    mem_free(c->env.mem, space);
+    return OK;
+}
+
 int spfresh_codec_extend(const struct spfresh_codec *c, const void *head_row, size_t size,
                          const void *tail, const struct spfresh_members *m, void *out, float *error)
 {
+    const size_t used = size % GROUP;
     unsigned char *at = out;
 
-    if (c->kind != CODEC_RAW)
-        return spfresh_codec_groups_extend(c, head_row, size, tail, m, out, error);
+    if (c->kind != CODEC_RAW) {
+        if (used > 0)
+            memcpy(out, tail, c->group_bytes);
+        clear_groups(c, out, used,
+                     spfresh_codec_bytes(c, size + m->n) - spfresh_codec_kept(c, size));
+        return put_members(c, head_row, m, out, used, error);
+    }
     for (size_t i = 0; i < m->n; i++, at += c->stride) {
         memcpy(at, m->rows + i * c->row_bytes, c->row_bytes);
         memcpy(at + c->row_bytes, &m->slots[i], sizeof m->slots[i]);
@@ -73,153 +199,60 @@ int spfresh_codec_extend(const struct spfresh_codec *c, const void *head_row, si
     return OK;
 }
 
+/* 3. Reading them */
+
+static uint32_t slot_of(const struct spfresh_codec *c, const unsigned char *bytes, size_t i)
+{
+    return spfresh_codec_slot_at(bytes + i / GROUP * c->group_bytes + c->slots_at +
+                                 i % GROUP * sizeof(uint32_t));
+}
+
+/* Only the last group has free places, after the used ones: found by bisection. An incomplete
+   group, cut off by a page budget, is not counted. */
+size_t spfresh_codec_count(const struct spfresh_codec *c, const void *bytes, size_t n_bytes)
+{
+    if (c->kind == CODEC_RAW)
+        return n_bytes / c->stride;
+    const size_t groups = n_bytes / c->group_bytes;
+    size_t first = groups > 0 ? (groups - 1) * GROUP : 0, end = groups * GROUP;
+
+    while (first < end) {
+        const size_t middle = (first + end) / 2;
+
+        if (slot_of(c, bytes, middle) == SLOT_NONE)
+            end = middle;
+        else
+            first = middle + 1;
+    }
+    return first;
+}
+
 int spfresh_codec_decode(const struct spfresh_codec *c, const void *bytes, size_t n_bytes, size_t n,
                          struct spfresh_members *to)
 {
+    const unsigned char *at = bytes;
+
     if (n_bytes != spfresh_codec_bytes(c, n))
         return fail(c->env.error, ERR_CORRUPT, "%zu bytes where %zu entries take %zu", n_bytes, n,
                     spfresh_codec_bytes(c, n));
-    if (c->kind != CODEC_RAW)
-        return spfresh_codec_groups_decode(c, bytes, n, to);
-    const unsigned char *at = bytes;
-    for (size_t i = 0; i < n; i++, at += c->stride)
+    for (size_t i = 0; c->kind == CODEC_RAW && i < n; i++, at += c->stride)
         spfresh_members_add(to, spfresh_codec_slot_at(at + c->row_bytes),
                             spfresh_codec_version_at(c, at + c->row_bytes + sizeof(uint32_t)), at);
-    return OK;
-}
-
-size_t spfresh_codec_count(const struct spfresh_codec *c, const void *bytes, size_t n_bytes)
-{
-    return c->kind == CODEC_RAW ? n_bytes / c->stride
-                                : spfresh_codec_groups_count(c, bytes, n_bytes);
-}
-
-/* 3. Scanning */
-
-/* Adds an entry of a raw posting to `met`, in which space is reserved; false: it is there. The
-   version is a part of the key because a stale entry must not hide a current one. */
-static inline bool meet(struct spfresh_codec_scratch *x, uint32_t slot, unsigned version)
-{
-    const size_t n = x->met.n;
-
-    return key_set_add(&x->met, (uint64_t)slot << 16 | version) == n;
-}
-
-/* Passes an entry that is current, allowed by the filter and new to top or, in a range search, to
-   `found`. Returns the error of `found`. */
-static int offer(struct spfresh_scan *x, uint32_t slot, unsigned version, float distance)
-{
-    uint64_t id;
-
-    if (!spfresh_codec_is_current(x, slot, version, &id) ||
-        !meet(x->scratch, slot, VERSION_DELETED)) /* key of the slot alone */
+    if (c->kind == CODEC_RAW)
         return OK;
-    if (x->found)
-        return x->found(x->to, id, distance);
-    topk_push(&x->top, distance, id);
-    return OK;
-}
-
-/* Finds the new entries by their slots alone, so that the vectors of known copies are not read. */
-static size_t find_new(struct spfresh_scan *x, const struct spfresh_codec *c,
-                       const unsigned char *bytes, size_t n)
-{
-    struct spfresh_codec_scratch *scratch = x->scratch;
-    size_t fresh = 0;
-
+    if (spfresh_codec_count(c, bytes, n_bytes) != n)
+        return fail(c->env.error, ERR_CORRUPT, "its bytes are not those of %zu entries", n);
     for (size_t i = 0; i < n; i++) {
-        const unsigned char *tail = bytes + i * c->stride + c->row_bytes;
+        const unsigned char *group = (const unsigned char *)bytes + i / GROUP * c->group_bytes;
 
-        scratch->places[fresh] = (uint32_t)i;
-        fresh += meet(scratch, spfresh_codec_slot_at(tail),
-                      spfresh_codec_version_at(c, tail + sizeof(uint32_t)));
+        to->slots[to->n] = slot_of(c, bytes, i);
+        to->versions[to->n] = (uint16_t)spfresh_codec_version_at(
+            c, group + c->versions_at + i % GROUP * c->version_bytes);
+        if (to->slots[to->n] == SLOT_NONE)
+            return fail(c->env.error, ERR_CORRUPT, "entry %zu of %zu belongs to no slot", i, n);
+        to->n++;
     }
-    return fresh;
-}
-
-static int raw_scan(struct spfresh_scan *x, const struct spfresh_codec *c,
-                    const unsigned char *bytes, size_t n_bytes)
-{
-    const size_t n = n_bytes / c->stride;
-    struct spfresh_codec_scratch *scratch = x->scratch;
-
-    if (!mem_grow(scratch->mem, &scratch->places, &scratch->n_places, n, sizeof *scratch->places) ||
-        !key_set_reserve(&scratch->met, scratch->mem,
-                         scratch->met.n + 2 * n)) /* one key with version, one without */
-        return fail(c->env.error, ERR_NO_MEMORY, "out of memory, cannot scan a posting of %zu", n);
-    const size_t fresh = find_new(x, c, bytes, n);
-    for (size_t i = 0; i < fresh; i++) {
-        const unsigned char *entry = bytes + scratch->places[i] * c->stride;
-        /* No software prefetch: entries are contiguous, so the hardware prefetches them. */
-        const float distance = rows_distance(&c->env, x->query, entry);
-        const float limit = x->found ? x->radius : topk_limit(&x->top);
-        int rc;
-
-        if (distance > limit)
-            continue;
-        rc = offer(x, spfresh_codec_slot_at(entry + c->row_bytes),
-                   spfresh_codec_version_at(c, entry + c->row_bytes + sizeof(uint32_t)), distance);
-        if (rc != OK)
-            return rc;
-    }
-    x->entries += (double)n;
-    x->distances += (double)fresh;
-    x->duplicates += (double)(n - fresh);
-    x->bytes += (double)n_bytes;
     return OK;
-}
-
-struct spfresh_codec_scratch *spfresh_codec_scratch_create(const struct spfresh *s)
-{
-    struct spfresh_codec_scratch *x = mem_zalloc(s->base.env.mem, sizeof *x);
-
-    if (x)
-        x->mem = s->base.env.mem;
-    return x;
-}
-
-void spfresh_codec_scratch_destroy(struct spfresh_codec_scratch *x)
-{
-    if (!x)
-        return;
-    key_set_free(&x->met, x->mem);
-    mem_free(x->mem, x->places);
-    spfresh_codec_codes_free(x);
-    mem_free(x->mem, x);
-}
-
-int spfresh_codec_scan_begin(struct spfresh_scan *x)
-{
-    key_set_clear(&x->scratch->met);
-    return x->s->codec->kind == CODEC_RAW ? OK : spfresh_codec_codes_begin(x, x->s->codec);
-}
-
-int spfresh_codec_scan(struct spfresh_scan *x, uint32_t head, float distance,
-                       const unsigned char *bytes, size_t n_bytes)
-{
-    return x->s->codec->kind == CODEC_RAW
-               ? raw_scan(x, x->s->codec, bytes, n_bytes)
-               : spfresh_codec_codes_scan(x, x->s->codec, head, distance, bytes, n_bytes);
-}
-
-size_t spfresh_codec_found(const struct spfresh_scan *x)
-{
-    return x->s->codec->kind == CODEC_RAW ? x->top.n : x->scratch->met.n;
-}
-
-const struct topk *spfresh_codec_nearest(const struct spfresh_scan *x)
-{
-    return x->s->codec->kind == CODEC_RAW ? &x->top : &x->scratch->best;
-}
-
-int spfresh_codec_scan_end(struct spfresh_scan *x)
-{
-    return x->s->codec->kind == CODEC_RAW ? OK : spfresh_codec_codes_end(x, x->s->codec);
-}
-
-uint64_t spfresh_codec_memory(const struct spfresh_codec *c)
-{
-    return sizeof *c + (c->quantizer ? quantizer_bytes(c->quantizer) : 0);
 }
 
 /* 4. Members */

@@ -1,5 +1,5 @@
-/* scan.c - scans postings of codes: selects candidates by their bounds, then computes exact
- * distances of those that remain.
+/* scan.c - scans postings of whole vectors, whose distances are exact, and of codes: these select
+ * candidates by their bounds, and then exact distances of those that remain are computed.
  *
  * During the scan the limit is the k-th smallest upper bound of distinct current vectors; an entry
  * whose lower bound is above it cannot be an answer. At the end rows are read by ascending
@@ -10,12 +10,51 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "algorithms/common/rows/key_set.h"
+#include "algorithms/common/rows/row_store.h"
 #include "algorithms/common/rows/rows.h"
 #include "algorithms/spfresh/codec/internal.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
 enum { GROUP = QUANTIZER_BLOCK, BATCH = 32 };
+
+/* A vector that may be in the answer. Its index equals its slot's index in `met`. */
+struct candidate {
+    float lower, upper, estimate;
+    uint64_t id;
+};
+
+/* A sort key, and the index of its candidate. */
+struct ranked {
+    float key;
+    uint32_t i;
+};
+
+struct spfresh_codec_scratch {
+    struct mem *mem;
+    /* Codes: the slots of candidates. Raw: entries, and slots that were offered. */
+    struct key_set met;
+    uint32_t *places; /* indexes of a posting's new entries */
+    size_t n_places;
+    /* codes */
+    unsigned char *prepared; /* query_bytes */
+    float *rotated, *floats; /* the query: work_dim, dim */
+    float global_distance;   /* code_centre = global: squared, query to centre */
+    struct candidate *candidates;
+    size_t candidate_capacity;
+    struct ranked *ranked;
+    size_t ranked_capacity;
+    float *limits; /* the k smallest upper bounds */
+    uint64_t *limit_slots;
+    size_t limits_capacity, limit_slots_capacity;
+    struct topk uppers;
+    float *estimates; /* the k smallest estimates, of scans with `stops` */
+    uint64_t *estimate_ids;
+    size_t estimates_capacity, estimate_ids_capacity;
+    struct topk best;
+    struct row_reader *reader;
+};
 
 static int no_memory(const struct spfresh_codec *c)
 {
@@ -24,10 +63,22 @@ static int no_memory(const struct spfresh_codec *c)
 
 /* 1. A query */
 
-void spfresh_codec_codes_free(struct spfresh_codec_scratch *x)
+struct spfresh_codec_scratch *spfresh_codec_scratch_create(const struct spfresh *s)
 {
-    struct mem *mem = x->mem;
+    struct spfresh_codec_scratch *x = mem_zalloc(s->base.env.mem, sizeof *x);
 
+    if (x)
+        x->mem = s->base.env.mem;
+    return x;
+}
+
+void spfresh_codec_scratch_destroy(struct spfresh_codec_scratch *x)
+{
+    if (!x)
+        return;
+    struct mem *mem = x->mem;
+    key_set_free(&x->met, mem);
+    mem_free(mem, x->places);
     mem_free(mem, x->prepared);
     mem_free(mem, x->rotated);
     mem_free(mem, x->floats);
@@ -38,6 +89,7 @@ void spfresh_codec_codes_free(struct spfresh_codec_scratch *x)
     mem_free(mem, x->estimates);
     mem_free(mem, x->estimate_ids);
     row_reader_give(x->reader);
+    mem_free(mem, x);
 }
 
 /* Allocates memory for queries. The sizes depend only on the codec's options, and on k. */
@@ -60,12 +112,16 @@ static int reserve(struct spfresh_codec_scratch *x, const struct spfresh_codec *
     return OK;
 }
 
-int spfresh_codec_codes_begin(struct spfresh_scan *scan, const struct spfresh_codec *c)
+int spfresh_codec_scan_begin(struct spfresh_scan *scan)
 {
     struct spfresh_codec_scratch *x = scan->scratch;
+    const struct spfresh_codec *c = scan->s->codec;
     const struct quantizer *q = c->quantizer;
-    int rc = reserve(x, c, scan->top.k ? scan->top.k : 1);
 
+    key_set_clear(&x->met);
+    if (c->kind == CODEC_RAW)
+        return OK;
+    const int rc = reserve(x, c, scan->top.k ? scan->top.k : 1);
     if (rc != OK)
         return rc;
     rows_to_floats(&c->env, scan->query, 1, x->floats);
@@ -80,7 +136,99 @@ int spfresh_codec_codes_begin(struct spfresh_scan *scan, const struct spfresh_co
     return OK;
 }
 
-/* 2. Scanning */
+/* Reads the version first: it determines which id the slot has for this entry. An entry one version
+   behind counts too. Its vector is the same, as reuse of a slot adds 3; and the search may have
+   begun before a move to a posting that it will not read or has read already. An entry one version
+   ahead counts for the same reason: the search may reach the old postings too late. */
+static bool is_current(const struct spfresh_scan *x, uint32_t slot, unsigned version, uint64_t *id)
+{
+    if (slot >= atomic_load_explicit(&x->s->slots.n, memory_order_acquire))
+        return false;
+    const unsigned now = spfresh_version(x->s, slot);
+    if (now & VERSION_DELETED || version + 1 - now > 2)
+        return false;
+    const uint64_t *ids =
+        atomic_load_explicit(&((struct spfresh *)(uintptr_t)x->s)->slots.ids, memory_order_acquire);
+    *id = ids[slot];
+    return index_filter_allows(x->filter, *id);
+}
+
+/* 2. Whole vectors */
+
+/* Adds an entry of a raw posting to `met`, in which space is reserved; false: it is there. The
+   version is a part of the key because a stale entry must not hide a current one. */
+static inline bool meet(struct spfresh_codec_scratch *x, uint32_t slot, unsigned version)
+{
+    const size_t n = x->met.n;
+
+    return key_set_add(&x->met, (uint64_t)slot << 16 | version) == n;
+}
+
+/* Passes an entry that is current, allowed by the filter and new to top or, in a range search, to
+   `found`. Returns the error of `found`. */
+static int offer(struct spfresh_scan *x, uint32_t slot, unsigned version, float distance)
+{
+    uint64_t id;
+
+    if (!is_current(x, slot, version, &id) ||
+        !meet(x->scratch, slot, VERSION_DELETED)) /* key of the slot alone */
+        return OK;
+    if (x->found)
+        return x->found(x->to, id, distance);
+    topk_push(&x->top, distance, id);
+    return OK;
+}
+
+/* Finds the new entries by their slots alone, so that the vectors of known copies are not read. */
+static size_t find_new(struct spfresh_scan *x, const struct spfresh_codec *c,
+                       const unsigned char *bytes, size_t n)
+{
+    struct spfresh_codec_scratch *scratch = x->scratch;
+    size_t fresh = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char *tail = bytes + i * c->stride + c->row_bytes;
+
+        scratch->places[fresh] = (uint32_t)i;
+        fresh += meet(scratch, spfresh_codec_slot_at(tail),
+                      spfresh_codec_version_at(c, tail + sizeof(uint32_t)));
+    }
+    return fresh;
+}
+
+static int raw_scan(struct spfresh_scan *x, const struct spfresh_codec *c,
+                    const unsigned char *bytes, size_t n_bytes)
+{
+    const size_t n = n_bytes / c->stride;
+    struct spfresh_codec_scratch *scratch = x->scratch;
+
+    if (!mem_grow(scratch->mem, &scratch->places, &scratch->n_places, n, sizeof *scratch->places) ||
+        !key_set_reserve(&scratch->met, scratch->mem,
+                         scratch->met.n + 2 * n)) /* one key with version, one without */
+        return fail(c->env.error, ERR_NO_MEMORY, "out of memory, cannot scan a posting of %zu", n);
+    const size_t fresh = find_new(x, c, bytes, n);
+    for (size_t i = 0; i < fresh; i++) {
+        const unsigned char *entry = bytes + scratch->places[i] * c->stride;
+        /* No software prefetch: entries are contiguous, so the hardware prefetches them. */
+        const float distance = rows_distance(&c->env, x->query, entry);
+        const float limit = x->found ? x->radius : topk_limit(&x->top);
+        int rc;
+
+        if (distance > limit)
+            continue;
+        rc = offer(x, spfresh_codec_slot_at(entry + c->row_bytes),
+                   spfresh_codec_version_at(c, entry + c->row_bytes + sizeof(uint32_t)), distance);
+        if (rc != OK)
+            return rc;
+    }
+    x->entries += (double)n;
+    x->distances += (double)fresh;
+    x->duplicates += (double)(n - fresh);
+    x->bytes += (double)n_bytes;
+    return OK;
+}
+
+/* 3. Codes */
 
 /* Adds a candidate: an entry that is current, allowed, and not excluded by its bounds. If
    the vector is a candidate already, narrows its bounds: replicas have different codes.
@@ -90,10 +238,10 @@ static void keep(struct spfresh_scan *scan, uint32_t slot, uint64_t id, float es
 {
     struct spfresh_codec_scratch *x = scan->scratch;
     const size_t n = x->met.n, i = key_set_add(&x->met, slot);
-    struct spfresh_candidate *to = &x->candidates[i];
+    struct candidate *to = &x->candidates[i];
 
     if (i == n) {
-        *to = (struct spfresh_candidate){ b.lower, b.upper, estimate, id };
+        *to = (struct candidate){ b.lower, b.upper, estimate, id };
         if (!scan->found && b.upper <= topk_limit(&x->uppers))
             topk_push(&x->uppers, b.upper, slot);
         if (scan->stops && estimate <= topk_limit(&x->best))
@@ -132,18 +280,17 @@ static void scan_group(struct spfresh_scan *scan, const struct spfresh_codec *c,
         if (q->refines && !quantizer_refine(q, x->prepared, group, i, limit, &estimate[i]))
             continue;
         const struct quantizer_bounds b = quantizer_bounds(q, x->prepared, group, i, estimate[i]);
-        if (b.lower > limit || !spfresh_codec_is_current(scan, slot, version, &id))
+        if (b.lower > limit || !is_current(scan, slot, version, &id))
             continue;
         keep(scan, slot, id, estimate[i], b);
     }
 }
 
-int spfresh_codec_codes_scan(struct spfresh_scan *scan, const struct spfresh_codec *c,
-                             uint32_t head, float distance, const unsigned char *bytes,
-                             size_t n_bytes)
+static int codes_scan(struct spfresh_scan *scan, const struct spfresh_codec *c, uint32_t head,
+                      float distance, const unsigned char *bytes, size_t n_bytes)
 {
     struct spfresh_codec_scratch *x = scan->scratch;
-    const size_t n = spfresh_codec_groups_count(c, bytes, n_bytes);
+    const size_t n = spfresh_codec_count(c, bytes, n_bytes);
     const size_t most = x->met.n + n;
 
     if (!key_set_reserve(&x->met, x->mem, most) ||
@@ -160,7 +307,25 @@ int spfresh_codec_codes_scan(struct spfresh_scan *scan, const struct spfresh_cod
     return OK;
 }
 
-/* 3. Exact distances */
+int spfresh_codec_scan(struct spfresh_scan *x, uint32_t head, float distance,
+                       const unsigned char *bytes, size_t n_bytes)
+{
+    return x->s->codec->kind == CODEC_RAW
+               ? raw_scan(x, x->s->codec, bytes, n_bytes)
+               : codes_scan(x, x->s->codec, head, distance, bytes, n_bytes);
+}
+
+size_t spfresh_codec_found(const struct spfresh_scan *x)
+{
+    return x->s->codec->kind == CODEC_RAW ? x->top.n : x->scratch->met.n;
+}
+
+const struct topk *spfresh_codec_nearest(const struct spfresh_scan *x)
+{
+    return x->s->codec->kind == CODEC_RAW ? &x->top : &x->scratch->best;
+}
+
+/* 4. Exact distances */
 
 static float final_limit(const struct spfresh_scan *scan)
 {
@@ -180,7 +345,7 @@ static int rerank(struct spfresh_scan *scan, const struct spfresh_codec *c, cons
         slots[i] = (uint32_t)x->met.keys[which[i]];
     rc = row_reader_read(x->reader, slots, n, rows);
     for (size_t i = 0; rc == OK && i < n; i++) {
-        struct spfresh_candidate *of = &x->candidates[which[i]];
+        struct candidate *of = &x->candidates[which[i]];
         const float distance = rows_distance(&c->env, scan->query, rows[i]);
 
         of->lower = INFINITY;
@@ -199,23 +364,22 @@ static int rerank(struct spfresh_scan *scan, const struct spfresh_codec *c, cons
    number. */
 static int by_key(const void *a, const void *b)
 {
-    const struct spfresh_ranked *x = a, *y = b;
+    const struct ranked *x = a, *y = b;
 
     if (x->key != y->key)
         return x->key < y->key ? -1 : 1;
     return (x->i > y->i) - (x->i < y->i);
 }
 
-static size_t rank(struct spfresh_scan *scan, bool by_estimate, float limit,
-                   struct spfresh_ranked *to)
+static size_t rank(struct spfresh_scan *scan, bool by_estimate, float limit, struct ranked *to)
 {
     const struct spfresh_codec_scratch *x = scan->scratch;
     size_t n = 0;
 
     for (uint32_t i = 0; i < x->met.n; i++) {
-        const struct spfresh_candidate *of = &x->candidates[i];
+        const struct candidate *of = &x->candidates[i];
         if (!(of->lower > limit) && of->lower < INFINITY) /* INFINITY: already reranked */
-            to[n++] = (struct spfresh_ranked){ by_estimate ? of->estimate : of->lower, i };
+            to[n++] = (struct ranked){ by_estimate ? of->estimate : of->lower, i };
     }
     qsort(to, n, sizeof *to, by_key);
     return n;
@@ -223,7 +387,7 @@ static size_t rank(struct spfresh_scan *scan, bool by_estimate, float limit,
 
 /* Reranks in this order, until the lower bounds pass the limit or `most` candidates are done. */
 static int rerank_in_order(struct spfresh_scan *scan, const struct spfresh_codec *c,
-                           const struct spfresh_ranked *r, size_t n, size_t batch, size_t most)
+                           const struct ranked *r, size_t n, size_t batch, size_t most)
 {
     const struct spfresh_codec_scratch *x = scan->scratch;
     uint32_t which[ROWS_BATCH];
@@ -245,21 +409,22 @@ static int rerank_in_order(struct spfresh_scan *scan, const struct spfresh_codec
 
 /* Reranks the k best estimates, which gives a limit; then all candidates with a lower bound below
    it, in order of that bound. */
-int spfresh_codec_codes_end(struct spfresh_scan *scan, const struct spfresh_codec *c)
+int spfresh_codec_scan_end(struct spfresh_scan *scan)
 {
     struct spfresh_codec_scratch *x = scan->scratch;
+    const struct spfresh_codec *c = scan->s->codec;
     const size_t k = scan->top.k < ROWS_BATCH ? scan->top.k : ROWS_BATCH;
     size_t most = SIZE_MAX;
     int rc = OK;
 
-    if (x->met.n == 0)
+    if (c->kind == CODEC_RAW || x->met.n == 0)
         return OK;
     if (!mem_grow(x->mem, &x->ranked, &x->ranked_capacity, x->met.n, sizeof *x->ranked))
         return no_memory(c);
     if (!x->reader && !(x->reader = row_reader_take(scan->s->rows)))
         return ERR_NO_MEMORY;
     row_reader_begin(x->reader);
-    struct spfresh_ranked *ranked = x->ranked;
+    struct ranked *ranked = x->ranked;
     if (scan->rerank > 0)
         most = scan->rerank > scan->top.k ? scan->rerank : scan->top.k;
     size_t n = rank(scan, true, limit_of(scan), ranked);

@@ -2,7 +2,6 @@
  * from. */
 #include "algorithms/common/rows/row_store.h"
 #include "algorithms/spfresh/durable/durable.h"
-#include "algorithms/spfresh/durable/snapshot.h"
 #include "src/core/mem.h"
 
 enum { ROWS = 256 }; /* rows per batch in put_rows_again() */

@@ -1,5 +1,5 @@
 /* snapshot.c - names of snapshots; an index's state written into one, and restored from it. */
-#include "algorithms/spfresh/durable/snapshot.h"
+#include "algorithms/spfresh/durable/durable.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -153,19 +153,6 @@ static int read_slots(struct spfresh *s, const struct spfresh_snapshot_sections 
 
 /* ------------------------------------------------------------------------------- heads */
 
-static int read_graph(struct spfresh *s, const struct store_reader *r)
-{
-    const struct graph_options options = spfresh_graph_options(s);
-    struct graph *graph = NULL;
-    const int rc = graph_load(&graph, &s->base.env, s->epoch, &options, r);
-
-    if (rc)
-        return rc;
-    graph_destroy(s->graph);
-    s->graph = graph;
-    return OK;
-}
-
 static int read_heads(struct spfresh *s, const struct spfresh_snapshot_sections *x,
                       const struct store_reader *r)
 {
@@ -196,11 +183,14 @@ static int read_heads(struct spfresh *s, const struct spfresh_snapshot_sections 
 int spfresh_snapshot_restore(struct spfresh *s, const struct spfresh_snapshot_sections *x,
                              const struct store_reader *r)
 {
+    const struct graph_options options = spfresh_graph_options(s);
     int rc = spfresh_codec_field(s->codec, &(struct store_fields){ .r = r });
 
     if (!rc) {
         spfresh_set_limits(s);
-        rc = read_graph(s, r);
+        graph_destroy(s->graph);
+        s->graph = NULL;
+        rc = graph_load(&s->graph, &s->base.env, s->epoch, &options, r);
     }
     if (!rc)
         rc = read_heads(s, x, r);

@@ -16,15 +16,6 @@ struct graph_options spfresh_graph_options(const struct spfresh *s)
                                    .seed = s->base.env.seed };
 }
 
-/* Makes space for the head that the graph adds next. Its number is not known yet. */
-static bool grow_heads(struct spfresh *s)
-{
-    pthread_mutex_lock(&s->heads_lock);
-    const bool grown = segmented_grow(&s->heads, graph_capacity(s->graph) + SPFRESH_ADDERS);
-    pthread_mutex_unlock(&s->heads_lock);
-    return grown;
-}
-
 /* A removed head whose posting is to be dropped. */
 struct removed {
     struct epoch_item item;
@@ -42,25 +33,24 @@ static void drop_posting(void *index, struct epoch_item *item)
     mem_free(s->base.env.mem, item);
 }
 
-/* The graph may reuse a number shortly before the old posting is dropped. */
-static void wait_for_drop(struct spfresh *s, struct spfresh_head *h)
-{
-    while (atomic_load(&h->flags) & HEAD_DROPPING) {
-        epoch_collect(s->epoch);
-        (void)sched_yield();
-    }
-}
-
 int spfresh_add_head(struct spfresh *s, const void *centre, const struct spfresh_members *m,
                      uint32_t *head)
 {
-    if (!grow_heads(s))
+    pthread_mutex_lock(&s->heads_lock);
+    /* The number of the head that the graph adds next is not known yet. */
+    const bool grown = segmented_grow(&s->heads, graph_capacity(s->graph) + SPFRESH_ADDERS);
+    pthread_mutex_unlock(&s->heads_lock);
+    if (!grown)
         return spfresh_no_memory(s, "out of memory working on a posting");
     int rc = graph_add(s->graph, centre, head);
     if (rc != OK)
         return rc;
     struct spfresh_head *h = spfresh_head(s, *head);
-    wait_for_drop(s, h);
+    /* The graph may reuse a number shortly before the old posting is dropped. */
+    while (atomic_load(&h->flags) & HEAD_DROPPING) {
+        epoch_collect(s->epoch);
+        (void)sched_yield();
+    }
     atomic_store(&h->size, 0);
     atomic_store(&h->error, 0);
     atomic_store(&h->flags, 0);

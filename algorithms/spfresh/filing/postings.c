@@ -105,33 +105,14 @@ int spfresh_load(struct spfresh *s, uint32_t head, bool kept, struct spfresh_mem
     return rc;
 }
 
-int spfresh_put(struct spfresh *s, uint32_t head, const struct spfresh_members *m)
-{
-    struct spfresh_head *h = spfresh_head(s, head);
-    const size_t n_bytes = spfresh_codec_bytes(s->codec, m->n);
-    unsigned char *bytes = mem_alloc(s->base.env.mem, n_bytes);
-    float error = 0;
-    int rc = bytes ? OK : spfresh_no_memory(s, "out of memory working on a posting");
-
-    if (rc == OK)
-        rc = spfresh_codec_extend(s->codec, graph_row(s->graph, head), 0, NULL, m, bytes, &error);
-    if (rc == OK && error > atomic_load(&h->error))
-        atomic_store(&h->error, error); /* set before the codes can be read */
-    if (rc == OK)
-        rc = posting_splice(s->store, head, 0, bytes, n_bytes);
-    if (rc == OK)
-        atomic_store(&h->size, (uint32_t)m->n);
-    mem_free(s->base.env.mem, bytes);
-    return rc;
-}
-
-int spfresh_append(struct spfresh *s, uint32_t head, const struct spfresh_members *m)
+/* Writes the members after the posting's first `size` entries. */
+static int write_after(struct spfresh *s, uint32_t head, size_t size,
+                       const struct spfresh_members *m)
 {
     struct spfresh_head *h = spfresh_head(s, head);
     struct mem *mem = s->base.env.mem;
-    const size_t size = atomic_load(&h->size);
     const size_t kept = spfresh_codec_kept(s->codec, size);
-    const size_t n_tail = posting_length(s->store, head) - kept;
+    const size_t n_tail = size > 0 ? posting_length(s->store, head) - kept : 0;
     const size_t n_bytes = spfresh_codec_bytes(s->codec, size + m->n) - kept;
     unsigned char *bytes = mem_alloc(mem, n_bytes);
     unsigned char *tail = n_tail > 0 ? mem_alloc(mem, n_tail) : NULL;
@@ -146,13 +127,25 @@ int spfresh_append(struct spfresh *s, uint32_t head, const struct spfresh_member
         rc =
             spfresh_codec_extend(s->codec, graph_row(s->graph, head), size, tail, m, bytes, &error);
     if (rc == OK)
-        atomic_store(&h->error, error);
+        atomic_store(&h->error, error); /* set before the codes can be read */
     if (rc == OK)
         rc = posting_splice(s->store, head, kept, bytes, n_bytes);
     if (rc == OK)
         atomic_store(&h->size, (uint32_t)(size + m->n));
     mem_free(mem, tail);
     mem_free(mem, bytes);
+    return rc;
+}
+
+int spfresh_put(struct spfresh *s, uint32_t head, const struct spfresh_members *m)
+{
+    return write_after(s, head, 0, m);
+}
+
+int spfresh_append(struct spfresh *s, uint32_t head, const struct spfresh_members *m)
+{
+    const int rc = write_after(s, head, atomic_load(&spfresh_head(s, head)->size), m);
+
     spfresh_count(&s->counters.appends, rc == OK ? m->n : 0);
     return rc;
 }

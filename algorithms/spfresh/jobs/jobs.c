@@ -5,21 +5,9 @@
 
 /* ---------------------------------------------------------------------------------- queueing */
 
-static void mark_urgent(struct spfresh *s, uint32_t head)
+static void queue_split(struct spfresh *s, const struct spfresh_job *job, uint64_t after)
 {
     struct spfresh_jobs *q = s->jobs;
-
-    pthread_mutex_lock(&q->queue.lock);
-    if (mem_grow(s->base.env.mem, &q->urgent, &q->urgent_capacity, q->n_urgent + 1,
-                 sizeof *q->urgent))
-        q->urgent[q->n_urgent++] = head;
-    else
-        (void)atomic_fetch_and(&spfresh_head(s, head)->flags, ~(uint32_t)HEAD_SPLIT_URGENT);
-    pthread_mutex_unlock(&q->queue.lock);
-}
-
-static void queue_split(struct spfresh *s, const struct spfresh_job *job)
-{
     struct spfresh_head *h = spfresh_head(s, job->what);
     const uint32_t size = atomic_load(&h->size), flags = atomic_load(&h->flags);
 
@@ -27,34 +15,46 @@ static void queue_split(struct spfresh *s, const struct spfresh_job *job)
         return;
     if (!(flags & HEAD_SPLIT_QUEUED) &&
         !(atomic_fetch_or(&h->flags, HEAD_SPLIT_QUEUED) & HEAD_SPLIT_QUEUED) &&
-        !job_queue_push(&s->jobs->queue, job, 0)) {
+        !job_queue_push(&q->queue, job, after)) {
         (void)atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_SPLIT_QUEUED);
         atomic_store(&s->forgotten, true);
     }
-    if (size > s->hard_limit && s->params.maintenance != SPFRESH_INLINE &&
-        !(atomic_fetch_or(&h->flags, HEAD_SPLIT_URGENT) & HEAD_SPLIT_URGENT))
-        mark_urgent(s, job->what);
+    if (size <= s->hard_limit || s->params.maintenance == SPFRESH_INLINE ||
+        atomic_fetch_or(&h->flags, HEAD_SPLIT_URGENT) & HEAD_SPLIT_URGENT)
+        return;
+    pthread_mutex_lock(&q->queue.lock);
+    if (mem_grow(s->base.env.mem, &q->urgent, &q->urgent_capacity, q->n_urgent + 1,
+                 sizeof *q->urgent))
+        q->urgent[q->n_urgent++] = job->what;
+    else
+        (void)atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_SPLIT_URGENT);
+    pthread_mutex_unlock(&q->queue.lock);
 }
 
-static void queue_merge(struct spfresh *s, const struct spfresh_job *job)
+static void queue_merge(struct spfresh *s, const struct spfresh_job *job, uint64_t after)
 {
     struct spfresh_head *h = spfresh_head(s, job->what);
 
     if (!(atomic_fetch_or(&h->flags, HEAD_MERGE_QUEUED) & HEAD_MERGE_QUEUED) &&
-        !job_queue_push(&s->jobs->queue, job, 0))
+        !job_queue_push(&s->jobs->queue, job, after))
         (void)atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_MERGE_QUEUED);
+}
+
+static void queue(struct spfresh *s, const struct spfresh_job *job, uint64_t after)
+{
+    if (!s->jobs)
+        return;
+    if (job->kind == SPFRESH_JOB_SPLIT && s->params.split)
+        queue_split(s, job, after);
+    else if (job->kind == SPFRESH_JOB_MERGE && s->params.merge)
+        queue_merge(s, job, after);
+    else if (job->kind == SPFRESH_JOB_REASSIGN)
+        (void)job_queue_push(&s->jobs->queue, job, after);
 }
 
 void spfresh_queue(struct spfresh *s, struct spfresh_job job)
 {
-    if (!s->jobs)
-        return;
-    if (job.kind == SPFRESH_JOB_SPLIT && s->params.split)
-        queue_split(s, &job);
-    else if (job.kind == SPFRESH_JOB_MERGE && s->params.merge)
-        queue_merge(s, &job);
-    else if (job.kind == SPFRESH_JOB_REASSIGN)
-        (void)job_queue_push(&s->jobs->queue, &job, 0);
+    queue(s, &job, 0);
 }
 
 void spfresh_queue_overfull(struct spfresh *s)
@@ -177,12 +177,9 @@ static void clear_queued(struct index *index, const void *job)
         (void)atomic_fetch_and(&spfresh_head(spfresh_of(index), j->what)->flags, ~flag);
 }
 
-/* Our jobs never report busy. A failed job holds up all others, so it goes to the end
-   of the queue. */
 static void queue_again(struct index *index, const void *job, uint64_t after)
 {
-    (void)after;
-    spfresh_queue(spfresh_of(index), *(const struct spfresh_job *)job);
+    queue(spfresh_of(index), job, after);
 }
 
 int spfresh_jobs_open(struct spfresh *s,
@@ -200,11 +197,9 @@ int spfresh_jobs_open(struct spfresh *s,
                                              .chores = chores,
                                              .find = find,
                                              .findable = findable,
-                                             .failures = &s->counters.job_errors,
-                                             .hold = true,
-                                             .mb_s = s->params.background_mb_s,
-                                             .cpu_share = s->params.background_cpu_share };
+                                             .failures = &s->counters.job_errors };
     job_queue_init(&q->queue, &s->base, &config);
+    job_queue_limit(&q->queue, s->params.background_mb_s, s->params.background_cpu_share);
     s->jobs = q;
     spfresh_queue_overfull(s);
     return OK;

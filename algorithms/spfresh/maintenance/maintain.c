@@ -71,15 +71,6 @@ static int run(struct index *index, const void *job, struct job_run *run)
 
 /* --------------------------------------------------------------------- vacuums, checkpoints */
 
-/* A vacuum rewrites all postings, so it waits until many slots need it. */
-static bool vacuum_due(struct spfresh *s)
-{
-    pthread_mutex_lock(&s->slots.lock);
-    const size_t exhausted = s->slots.exhausted;
-    pthread_mutex_unlock(&s->slots.lock);
-    return exhausted > 64 + atomic_load(&s->slots.live) / 8;
-}
-
 static int checkpoint_if_due(struct spfresh *s)
 {
     return durable_is_due(&s->durable) ? spfresh_checkpoint(s) : OK;
@@ -88,8 +79,13 @@ static int checkpoint_if_due(struct spfresh *s)
 static int chores(struct index *index)
 {
     struct spfresh *s = spfresh_of(index);
-    const int rc = vacuum_due(s) ? spfresh_vacuum(s) : OK;
 
+    pthread_mutex_lock(&s->slots.lock);
+    const size_t exhausted = s->slots.exhausted;
+    pthread_mutex_unlock(&s->slots.lock);
+    /* A vacuum rewrites all postings, so it waits until many slots need it. */
+    const bool due = exhausted > 64 + atomic_load(&s->slots.live) / 8;
+    const int rc = due ? spfresh_vacuum(s) : OK;
     return rc == OK ? checkpoint_if_due(s) : rc;
 }
 
@@ -133,11 +129,11 @@ int spfresh_set_params(struct index *index, const void *params)
 
 /* ------------------------------------------------------------------------------ after updates */
 
-int spfresh_do_jobs(struct spfresh *s, uint64_t budget, bool *more)
+void spfresh_do_jobs(struct spfresh *s, uint64_t budget, bool *more)
 {
     const struct job_queue_bounds bounds = { .cost = budget, .threads = 1 };
 
-    return job_queue_work(&s->jobs->queue, &bounds, more);
+    job_queue_work(&s->jobs->queue, &bounds, more);
 }
 
 /* Splits postings past the hard limit. Their jobs in the queue will find nothing to do. */
@@ -155,16 +151,6 @@ static int split_urgent(struct spfresh *s)
     return rc;
 }
 
-static int maintain_now(struct spfresh *s)
-{
-    bool more;
-
-    if (s->params.maintenance != SPFRESH_INLINE)
-        return split_urgent(s);
-    const int rc = spfresh_do_jobs(s, 0, &more);
-    return rc == OK ? job_queue_chores(&s->jobs->queue) : rc;
-}
-
 /* Queues the splits that earlier could not be queued for lack of memory. */
 static void remember(struct spfresh *s)
 {
@@ -177,6 +163,7 @@ static void remember(struct spfresh *s)
 int spfresh_after_update(struct spfresh *s)
 {
     struct error error = { 0 };
+    bool more;
 
     if (!s->jobs)
         return checkpoint_if_due(s);
@@ -185,7 +172,13 @@ int spfresh_after_update(struct spfresh *s)
         spfresh_walk_if_due(s, false);
     job_queue_retry(&s->jobs->queue, false);
     struct error *before = error_divert(&error);
-    const int rc = maintain_now(s);
+    int rc = OK;
+    if (s->params.maintenance == SPFRESH_INLINE) {
+        spfresh_do_jobs(s, 0, &more);
+        rc = job_queue_chores(&s->jobs->queue);
+    } else {
+        rc = split_urgent(s);
+    }
     (void)error_divert(before);
     if (rc != OK)
         job_queue_keep(&s->jobs->queue, &error);
@@ -200,9 +193,8 @@ static int maintain(struct spfresh *s, uint64_t budget, bool *more)
     remember(s);
     spfresh_walk_if_due(s, budget == 0);
     job_queue_retry(&s->jobs->queue, true);
-    int rc = spfresh_do_jobs(s, budget, more);
-    if (rc == OK)
-        rc = job_queue_error(&s->jobs->queue, s->base.env.error);
+    spfresh_do_jobs(s, budget, more);
+    const int rc = job_queue_error(&s->jobs->queue, s->base.env.error);
     return rc == OK ? job_queue_chores(&s->jobs->queue) : rc;
 }
 

@@ -21,7 +21,7 @@ extern const struct scratch_kind spfresh_work_kind; /* of the pool spfresh->work
    postings past the hard limit itself. */
 int spfresh_after_update(struct spfresh *);
 /* Runs jobs until there are none or about `budget` distances were computed (0: no bound). */
-int spfresh_do_jobs(struct spfresh *, uint64_t budget, bool *more);
+void spfresh_do_jobs(struct spfresh *, uint64_t budget, bool *more);
 int spfresh_maintain(struct index *, uint64_t budget, bool *more);
 /* Changes the live options. Waits for the jobs that are running. */
 int spfresh_set_params(struct index *, const void *params);

@@ -25,15 +25,6 @@ static size_t size_of(const struct spfresh *s, uint32_t head)
 
 /* ------------------------------------------------------------------------ the small posting */
 
-static int take_away(struct merger *m)
-{
-    const int rc = spfresh_remove_head(m->s, m->head);
-
-    m->merged = rc == OK;
-    spfresh_count(&m->s->counters.merges, m->merged);
-    return rc;
-}
-
 static size_t pages_of(const struct spfresh *s, size_t entries)
 {
     return (spfresh_codec_bytes(s->codec, entries) + POSTING_PAGE - 1) / POSTING_PAGE;
@@ -66,8 +57,12 @@ static int examine(struct merger *m, bool *low)
     m->run->cost += (double)size;
     m->live = kept->n;
     const bool alone = graph_live(s->graph) < 2;
-    if (kept->n == 0 && s->params.merge && !alone)
-        return take_away(m);
+    if (kept->n == 0 && s->params.merge && !alone) {
+        rc = spfresh_remove_head(s, m->head);
+        m->merged = rc == OK;
+        spfresh_count(&s->counters.merges, m->merged);
+        return rc;
+    }
     *low = kept->n <= s->merge_limit && s->params.merge && !alone;
     if (*low) {
         rc = spfresh_work_reserve(s, m->w, kept->n);
@@ -170,9 +165,9 @@ static int join(struct merger *m)
         return rc;
     rc = spfresh_remove_head(s, gone);
     m->merged = rc == OK;
-    if (m->merged) {
-        spfresh_count(&s->counters.merges, 1);
-    } else { /* both postings hold the entries until the merge is retried */
+    spfresh_count(&s->counters.merges,
+                  m->merged); /* spfresh_file() reads it under a lock of these */
+    if (!m->merged) {         /* both postings hold the entries until the merge is retried */
         atomic_store(&s->repeats, true);
         m->w->members[3].n = 0;
     }

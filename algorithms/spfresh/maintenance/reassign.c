@@ -32,23 +32,18 @@ static int find_entry(struct spfresh *s, struct spfresh_work *w, uint32_t head, 
     return rc;
 }
 
-static bool is_chosen(const struct spfresh_choice *c, uint32_t head)
-{
-    for (size_t i = 0; i < c->n; i++)
-        if (c->heads[i] == head)
-            return true;
-    return false;
-}
-
 /* A vector may stay if its present posting is among the chosen ones and the nearest head's posting
    has it too. A copy in a distant posting does not replace one missing in the nearest. */
 static int may_stay(const struct move *m, const struct spfresh_choice *c, bool *stay)
 {
     size_t at = 0;
+    bool chosen = false;
     int rc = OK;
 
+    for (size_t i = 0; i < c->n; i++)
+        chosen |= c->heads[i] == m->from;
     *stay = c->n == 0 || c->heads[0] == m->from;
-    if (!*stay && is_chosen(c, m->from)) {
+    if (!*stay && chosen) {
         rc = find_entry(m->s, m->w, c->heads[0], m->slot, m->version, &at);
         *stay = rc == OK && at < m->w->members[0].n;
     }
@@ -57,30 +52,25 @@ static int may_stay(const struct move *m, const struct spfresh_choice *c, bool *
 
 /* ---------------------------------------------------------------------------------- moving */
 
-/* Searches that begin after the mark find the new entries. Later steps wait for the searches that
-   began before it. */
-static void note_move(struct spfresh *s, uint32_t slot)
-{
-    const uint64_t mark = epoch_mark(s->epoch);
-    uint64_t last = atomic_load(&s->last_move);
-
-    atomic_store(&s->moved[slot % SPFRESH_STRIPES], mark);
-    while (last < mark && !atomic_compare_exchange_weak(&s->last_move, &last, mark))
-        ;
-}
-
 /* Moves by raising the version. An error after the first entry does not undo the move: the vector
    just has fewer copies. */
 static int move_up(const struct move *m, const struct spfresh_choice *c, size_t *done)
 {
-    const int rc = spfresh_file(m->s, c, m->slot, m->version + 1, m->row, done);
+    struct spfresh *s = m->s;
+    const int rc = spfresh_file(s, c, m->slot, m->version + 1, m->row, done);
 
-    if (*done > 0) {
-        note_move(m->s, m->slot);
-        spfresh_set_version(m->s, m->slot, m->version + 1);
-        if (rc == OK && *done < c->n)
-            spfresh_file_again(m->s, c, m->slot, m->version + 1);
-    }
+    if (*done == 0)
+        return rc;
+    /* Searches that begin after the mark find the new entries. Later steps wait for the searches
+       that began before it. */
+    const uint64_t mark = epoch_mark(s->epoch);
+    uint64_t last = atomic_load(&s->last_move);
+    atomic_store(&s->moved[m->slot % SPFRESH_STRIPES], mark);
+    while (last < mark && !atomic_compare_exchange_weak(&s->last_move, &last, mark))
+        ;
+    spfresh_set_version(s, m->slot, m->version + 1);
+    if (rc == OK && *done < c->n)
+        spfresh_file_again(s, c, m->slot, m->version + 1);
     return rc;
 }
 

@@ -1,4 +1,5 @@
-/* split.c - splits a posting past its limit in two; only rewrites it if that is enough.
+/* split.c - splits a posting past its limit in two; only rewrites it if that is enough. Then finds
+ * the vectors whose nearest head may have changed, and moves them.
  *
  * Balanced 2-means gives two means; the members nearest to them become the new heads. Then each
  * member goes to the nearer head, as an insert would. The balanced halves are kept only if this
@@ -23,6 +24,21 @@ enum { SHARE_LEAST = 8 };
    the old head. Values from .0125 to .2 give the same counts: mostly it is the same member. */
 #define REUSE_HEAD_RADIUS .05
 
+/* A posting under split. Has the rows of the new heads and of the old one. */
+struct division {
+    struct spfresh *s;
+    struct spfresh_work *w;
+    uint32_t old, heads[2]; /* one of them may be `old` */
+    size_t n;               /* new heads; 1: all members are equal */
+    struct job_run *run;
+};
+
+/* Of head i; 2: the old one. */
+static unsigned char *row_of(const struct division *d, size_t i)
+{
+    return d->w->rows + i * spfresh_row_bytes(d->s);
+}
+
 /* ---------------------------------------------------------------------------- new centres */
 
 /* Converts dim floats to an element row; for u8, rounds to the nearest value. */
@@ -44,11 +60,10 @@ static void mean_row(const struct spfresh *s, const float *centre, unsigned char
    to everything around it than any member is. Beside heads that are members, it would attract
    their vectors and starve their postings, and vectors filed later would get few copies (the RNG
    rule takes means to be alike). */
-static void to_member(const struct spfresh_division *d, const struct spfresh_members *m,
-                      size_t side)
+static void to_member(const struct division *d, const struct spfresh_members *m, size_t side)
 {
     const size_t row_bytes = spfresh_row_bytes(d->s);
-    unsigned char *head = spfresh_division_row(d, side);
+    unsigned char *head = row_of(d, side);
     float *from_mean = d->w->distances[side];
     size_t nearest = m->n;
 
@@ -76,44 +91,43 @@ static double mean_distance(const struct spfresh_work *w, size_t n, uint8_t side
 
 /* Which half can keep the old head: the one whose new head is nearer to it, and near
    enough. 2: none. */
-static size_t half_of_old(const struct spfresh_division *d, size_t n)
+static size_t half_of_old(const struct division *d, size_t n)
 {
     float moved[2];
     const size_t row_bytes = spfresh_row_bytes(d->s);
 
-    spfresh_work_distances(d->s, d->w, spfresh_division_row(d, 2), d->w->rows, 2, moved);
+    spfresh_work_distances(d->s, d->w, row_of(d, 2), d->w->rows, 2, moved);
     const size_t nearer = moved[1] < moved[0];
     if (sqrt((double)moved[nearer]) > REUSE_HEAD_RADIUS * mean_distance(d->w, n, (uint8_t)nearer))
         return 2;
-    memcpy(spfresh_division_row(d, nearer), spfresh_division_row(d, 2), row_bytes);
+    memcpy(row_of(d, nearer), row_of(d, 2), row_bytes);
     return nearer;
 }
 
 /* If both heads are the same point, replaces one by the member farthest from it. */
-static void separate(const struct spfresh_division *d, const struct spfresh_members *m, size_t kept)
+static void separate(const struct division *d, const struct spfresh_members *m, size_t kept)
 {
     const size_t row_bytes = spfresh_row_bytes(d->s);
     size_t farthest = 0;
 
-    if (memcmp(spfresh_division_row(d, 0), spfresh_division_row(d, 1), row_bytes) != 0)
+    if (memcmp(row_of(d, 0), row_of(d, 1), row_bytes) != 0)
         return;
-    spfresh_work_distances(d->s, d->w, spfresh_division_row(d, 0), m->rows, m->n,
-                           d->w->distances[0]);
+    spfresh_work_distances(d->s, d->w, row_of(d, 0), m->rows, m->n, d->w->distances[0]);
     for (size_t i = 1; i < m->n; i++)
         if (d->w->distances[0][i] > d->w->distances[0][farthest])
             farthest = i;
-    memcpy(spfresh_division_row(d, kept == 1 ? 0 : 1), m->rows + farthest * row_bytes, row_bytes);
+    memcpy(row_of(d, kept == 1 ? 0 : 1), m->rows + farthest * row_bytes, row_bytes);
 }
 
 /* ---------------------------------------------------------------------------------- sides */
 
-static void to_nearer(const struct spfresh_division *d, const struct spfresh_members *m)
+static void to_nearer(const struct division *d, const struct spfresh_members *m)
 {
     struct spfresh_work *w = d->w;
     size_t second = 0;
 
     for (size_t h = 0; h < 2; h++)
-        spfresh_work_distances(d->s, w, spfresh_division_row(d, h), m->rows, m->n, w->distances[h]);
+        spfresh_work_distances(d->s, w, row_of(d, h), m->rows, m->n, w->distances[h]);
     for (size_t i = 0; i < m->n; i++)
         second += w->distances[1][i] < w->distances[0][i] ||
                   (w->distances[1][i] == w->distances[0][i] && w->sides[i]);
@@ -125,7 +139,7 @@ static void to_nearer(const struct spfresh_division *d, const struct spfresh_mem
             w->sides[i] = w->distances[1][i] < w->distances[0][i];
 }
 
-static int take_sides(const struct spfresh_division *d, const struct spfresh_members *m)
+static int take_sides(const struct division *d, const struct spfresh_members *m)
 {
     struct spfresh_members *halves = d->w->members + 1;
     size_t n[2] = { 0, 0 };
@@ -158,11 +172,11 @@ static void undo_head(struct spfresh *s, uint32_t head, size_t n)
 
 /* Keeps the old head for one half. Its posting is rewritten once no search is left that may look
    there for the other half. */
-static int shrink_old(struct spfresh_division *d, size_t kept, uint32_t *undo)
+static int shrink_old(struct division *d, size_t kept, uint32_t *undo)
 {
     struct spfresh *s = d->s;
     const struct spfresh_members *halves = d->w->members + 1;
-    int rc = spfresh_add_head(s, spfresh_division_row(d, !kept), &halves[!kept], &d->heads[!kept]);
+    int rc = spfresh_add_head(s, row_of(d, !kept), &halves[!kept], &d->heads[!kept]);
 
     if (rc != OK)
         return rc;
@@ -176,14 +190,14 @@ static int shrink_old(struct spfresh_division *d, size_t kept, uint32_t *undo)
     return rc;
 }
 
-static int replace_old(struct spfresh_division *d, uint32_t *undo)
+static int replace_old(struct division *d, uint32_t *undo)
 {
     struct spfresh *s = d->s;
     const struct spfresh_members *halves = d->w->members + 1;
     int rc = OK;
 
     for (size_t h = 0; rc == OK && h < d->n; h++) {
-        rc = spfresh_add_head(s, spfresh_division_row(d, h), &halves[h], &d->heads[h]);
+        rc = spfresh_add_head(s, row_of(d, h), &halves[h], &d->heads[h]);
         if (rc == OK)
             undo[h] = d->heads[h];
     }
@@ -199,19 +213,18 @@ static void set_refused(struct spfresh *s, uint32_t head, size_t n)
 }
 
 /* All members are the same point. */
-static int give_own_head(struct spfresh_division *d, const struct spfresh_members *m,
-                         uint32_t *undo)
+static int give_own_head(struct division *d, const struct spfresh_members *m, uint32_t *undo)
 {
     struct spfresh *s = d->s;
     const size_t row_bytes = spfresh_row_bytes(s);
 
     spfresh_count(&s->counters.even_splits, 1);
-    if (memcmp(m->rows, spfresh_division_row(d, 2), row_bytes) == 0) {
+    if (memcmp(m->rows, row_of(d, 2), row_bytes) == 0) {
         d->n = 0;
         set_refused(s, d->old, m->n);
         return spfresh_collect(s, d->old, m);
     }
-    memcpy(spfresh_division_row(d, 0), m->rows, row_bytes);
+    memcpy(row_of(d, 0), m->rows, row_bytes);
     memset(d->w->sides, 0, m->n);
     d->n = 1;
     int rc = take_sides(d, m);
@@ -224,7 +237,7 @@ static int give_own_head(struct spfresh_division *d, const struct spfresh_member
 
 /* --------------------------------------------------------------------------------- a split */
 
-static int divide(struct spfresh_division *d, const struct spfresh_members *m, uint32_t *undo)
+static int divide(struct division *d, const struct spfresh_members *m, uint32_t *undo)
 {
     struct spfresh *s = d->s;
     const struct index_env *env = &s->base.env;
@@ -242,7 +255,7 @@ static int divide(struct spfresh_division *d, const struct spfresh_members *m, u
     if (rc != OK)
         return rc;
     d->n = 2;
-    memcpy(spfresh_division_row(d, 2), graph_row(s->graph, d->old), spfresh_row_bytes(s));
+    memcpy(row_of(d, 2), graph_row(s->graph, d->old), spfresh_row_bytes(s));
     rc = balanced_halves(env, &options, rows, d->w->sides, d->w->centres, &even);
     if (rc != OK)
         return rc;
@@ -252,7 +265,7 @@ static int divide(struct spfresh_division *d, const struct spfresh_members *m, u
         return give_own_head(d, m, undo);
     for (size_t h = 0; h < 2; h++)
         to_member(d, m, h);
-    spfresh_work_distances(s, d->w, spfresh_division_row(d, 2), m->rows, m->n, d->w->distances[2]);
+    spfresh_work_distances(s, d->w, row_of(d, 2), m->rows, m->n, d->w->distances[2]);
     const size_t kept = half_of_old(d, m->n);
     separate(d, m, kept);
     to_nearer(d, m);
@@ -275,7 +288,7 @@ static bool is_enough(struct spfresh *s, uint32_t head, const struct spfresh_mem
     return atomic_load(&h->flags) & HEAD_UNSPLITTABLE && m->n / 2 < atomic_load(&h->refused);
 }
 
-static int split_locked(struct spfresh_division *d, uint32_t *undo)
+static int split_locked(struct division *d, uint32_t *undo)
 {
     struct spfresh *s = d->s;
     struct spfresh_members *m = &d->w->members[0];
@@ -295,10 +308,201 @@ static int split_locked(struct spfresh_division *d, uint32_t *undo)
     return rc;
 }
 
+/* ------------------------------------------------------------------------------ candidates */
+
+/* The vectors whose nearest head may have changed, by SPFresh's two necessary conditions (arXiv
+ * 2410.14452, section 3.3). o is the old head, A_1 and A_2 are the new ones.
+ *
+ *   C1  v went from o to A_own, and d(v, o) < d(v, A_own). All other heads were farther than o, but
+ *       some may be nearer than A_own. (The paper requires this of both A_i. We follow the released
+ *       code; both are the same if v went to the nearer one.) We add the vectors that balance put
+ *       into the farther half.
+ *   C2  v is in a posting near o, with head B: min d(v, A_i) < d(v, o) and min d(v, A_i) < d(v, B).
+ *
+ * C2 skips vectors that already have a copy in the nearer A_i: members of o also filed under B. */
+
+/* Marks of slots: 0 and 1: o's members, by half. */
+enum { CANDIDATE = 2, UNMARKED = 255 };
+
+/* Sets or replaces a slot's mark. false: out of memory. */
+static bool set_mark(struct spfresh_work *w, uint32_t slot, uint8_t mark)
+{
+    const size_t n = w->marked.n + 1;
+
+    if (!key_set_reserve(&w->marked, w->mem, n) ||
+        !mem_grow(w->mem, &w->marks, &w->marks_capacity, n, sizeof *w->marks))
+        return false;
+    w->marks[key_set_add(&w->marked, slot)] = mark;
+    return true;
+}
+
+static uint8_t mark_of(const struct spfresh_work *w, uint32_t slot)
+{
+    const size_t at = w->marked.bits ? key_set_find(&w->marked, slot) : w->marked.n;
+
+    return at < w->marked.n ? w->marks[at] : UNMARKED;
+}
+
+static int no_memory(const struct division *d)
+{
+    return spfresh_no_memory(d->s,
+                             "out of memory, cannot reassign the vectors near a split posting");
+}
+
+/* Submits an entry only if it is current. Otherwise another move of the vector is under way. */
+static bool submit(struct division *d, const struct spfresh_members *m, size_t i, uint32_t from)
+{
+    const uint32_t slot = m->slots[i];
+
+    if (spfresh_version(d->s, slot) != m->versions[i])
+        return true;
+    return set_mark(d->w, slot, CANDIDATE) &&
+           spfresh_work_add_candidate(d->w, slot, m->versions[i], m->rows + i * m->row_bytes, from);
+}
+
+static void distances(struct division *d, const struct spfresh_members *m)
+{
+    for (size_t h = 0; h < d->n; h++)
+        spfresh_work_distances(d->s, d->w, row_of(d, h), m->rows, m->n, d->w->distances[h]);
+    spfresh_work_distances(d->s, d->w, row_of(d, 2), m->rows, m->n, d->w->distances[2]);
+    d->run->cost += (double)((d->n + 1) * m->n);
+}
+
+/* C1 */
+
+static int own_members(struct division *d, size_t half)
+{
+    const struct spfresh_members *m = &d->w->members[1 + half];
+    const float *own = d->w->distances[half], *old = d->w->distances[2];
+    const float *other = d->w->distances[d->n == 2 ? !half : half];
+
+    distances(d, m);
+    for (size_t i = 0; i < m->n; i++)
+        if ((old[i] < own[i] || other[i] < own[i]) && !submit(d, m, i, d->heads[half]))
+            return no_memory(d);
+    return OK;
+}
+
+/* C2 */
+
+/* Reads the current entries, with their rows. */
+static int read_posting(struct division *d, const unsigned char *bytes, size_t n_bytes,
+                        struct spfresh_members *m)
+{
+    struct spfresh *s = d->s;
+    const size_t n = spfresh_codec_count(s->codec, bytes, n_bytes);
+    size_t to = 0;
+    int rc;
+
+    m->n = 0;
+    if (!spfresh_members_reserve(m, n))
+        return no_memory(d);
+    rc = spfresh_codec_decode(s->codec, bytes, n_bytes, n, m);
+    if (rc != OK || !spfresh_has_row_file(s))
+        return rc;
+    for (size_t i = 0; i < m->n; i++) {
+        m->slots[to] = m->slots[i];
+        m->versions[to] = m->versions[i];
+        to += spfresh_version(s, m->slots[i]) == m->versions[i];
+    }
+    m->n = to;
+    return row_store_get(s->rows, m->slots, m->n, m->rows);
+}
+
+static int one_neighbour(struct division *d, uint32_t head, const struct spfresh_members *m)
+{
+    struct spfresh_work *w = d->w;
+    float *const *at = w->distances;
+    int rc = spfresh_work_reserve(d->s, d->w, m->n);
+
+    if (rc != OK)
+        return rc;
+    distances(d, m);
+    spfresh_work_distances(d->s, w, graph_row(d->s->graph, head), m->rows, m->n, at[WORK_PRESENT]);
+    d->run->cost += (double)m->n;
+    for (size_t i = 0; i < m->n; i++) {
+        const uint8_t nearer = d->n == 2 && at[1][i] < at[0][i];
+        const float least = at[nearer][i];
+
+        if (!(least < at[2][i] && least < at[WORK_PRESENT][i]))
+            continue;
+        const uint8_t mark = mark_of(w, m->slots[i]);
+        if (mark != CANDIDATE && mark != nearer && !submit(d, m, i, head))
+            return no_memory(d);
+    }
+    spfresh_count(&d->s->counters.reassign_scanned, m->n);
+    return OK;
+}
+
+/* Finds the heads nearest to the old one, without the new ones. */
+static int find_neighbours(struct division *d)
+{
+    struct spfresh_scratch *x = d->w->scratch;
+    const size_t wanted = (size_t)d->s->params.reassign_heads;
+    size_t n = 0;
+    const int rc = spfresh_nearest(d->s, x, row_of(d, 2), wanted + 3, 0, 0, &d->run->cost);
+
+    for (size_t i = 0; rc == OK && i < x->n_heads && n < wanted; i++)
+        if (x->heads[i] != d->old && x->heads[i] != d->heads[0] &&
+            !(d->n == 2 && x->heads[i] == d->heads[1]))
+            x->heads[n++] = x->heads[i];
+    x->n_heads = n;
+    return rc;
+}
+
+static int scan_neighbours(struct division *d)
+{
+    struct spfresh_scratch *x = d->w->scratch;
+    struct spfresh_members *m = &d->w->members[0];
+    int rc = find_neighbours(d);
+
+    if (rc == OK)
+        rc = posting_read(x->reader, x->heads, x->n_heads, NULL);
+    for (size_t i = 0; rc == OK && i < x->n_heads; i++) {
+        const unsigned char *bytes = NULL;
+        size_t n_bytes = 0;
+
+        rc = posting_next(x->reader, &bytes, &n_bytes);
+        if (rc == OK && n_bytes > 0)
+            rc = read_posting(d, bytes, n_bytes, m);
+        if (rc == OK && n_bytes > 0)
+            rc = one_neighbour(d, x->heads[i], m);
+    }
+    return rc;
+}
+
+/* The scan is inside one epoch, so that rows of heads removed meanwhile stay readable. Moves come
+   after it, because they retire objects. Candidates found before an error are still moved. */
+static int reassign(struct division *d)
+{
+    const struct spfresh_params *p = &d->s->params;
+    const bool second = p->condition2 && p->reassign_heads > 0;
+    int rc = OK;
+
+    if (!p->condition1 && !second)
+        return OK;
+    key_set_clear(&d->w->marked);
+    d->w->members[3].n = 0;
+    const unsigned ticket = epoch_enter(d->s->epoch);
+    for (size_t half = 0; half < d->n; half++) {
+        const struct spfresh_members *m = &d->w->members[1 + half];
+
+        for (size_t i = 0; rc == OK && i < m->n; i++)
+            rc = set_mark(d->w, m->slots[i], (uint8_t)half) ? OK : no_memory(d);
+    }
+    for (size_t half = 0; rc == OK && p->condition1 && half < d->n; half++)
+        rc = own_members(d, half);
+    if (rc == OK && second)
+        rc = scan_neighbours(d);
+    epoch_leave(d->s->epoch, ticket);
+    const int moved = spfresh_reassign_all(d->s, d->w, d->run);
+    return rc == OK ? moved : rc;
+}
+
 int spfresh_split(struct spfresh *s, struct spfresh_work *w, const struct spfresh_job *job,
                   struct job_run *run)
 {
-    struct spfresh_division d = { .s = s, .w = w, .old = job->what, .run = run };
+    struct division d = { .s = s, .w = w, .old = job->what, .run = run };
     const struct spfresh_members *halves = w->members + 1;
     uint32_t undo[2] = { GRAPH_NONE, GRAPH_NONE };
     const uint64_t start = spfresh_now(s);
@@ -318,5 +522,5 @@ int spfresh_split(struct spfresh *s, struct spfresh_work *w, const struct spfres
     for (size_t h = 0; h < d.n; h++)
         if (halves[h].n > s->limit)
             spfresh_queue(s, (struct spfresh_job){ .kind = SPFRESH_JOB_SPLIT, .what = d.heads[h] });
-    return spfresh_division_reassign(&d);
+    return reassign(&d);
 }

@@ -118,24 +118,6 @@ bool spfresh_work_add_candidate(struct spfresh_work *w, uint32_t slot, unsigned 
     return true;
 }
 
-bool spfresh_marks_set(struct spfresh_work *w, uint32_t slot, uint8_t mark)
-{
-    const size_t n = w->marked.n + 1;
-
-    if (!key_set_reserve(&w->marked, w->mem, n) ||
-        !mem_grow(w->mem, &w->marks, &w->marks_capacity, n, sizeof *w->marks))
-        return false;
-    w->marks[key_set_add(&w->marked, slot)] = mark;
-    return true;
-}
-
-uint8_t spfresh_marks_get(const struct spfresh_work *w, uint32_t slot)
-{
-    const size_t at = w->marked.bits ? key_set_find(&w->marked, slot) : w->marked.n;
-
-    return at < w->marked.n ? w->marks[at] : UNMARKED;
-}
-
 int spfresh_collect(struct spfresh *s, uint32_t head, const struct spfresh_members *m)
 {
     const uint64_t start = spfresh_now(s);

@@ -1,7 +1,6 @@
-/* work.h - shared by splits, merges and moves: a thread's work space, marks of slots, and the state
- * of a split.
+/* work.h - shared by splits, merges and moves: a thread's work space, the jobs, moving vectors.
  *
- *   1 work space   2 marks   3 a division   4 jobs   5 moving vectors
+ *   1 work space   2 jobs   3 moving vectors
  */
 #ifndef DRIFTLINE_SPFRESH_MAINTENANCE_WORK_H
 #define DRIFTLINE_SPFRESH_MAINTENANCE_WORK_H
@@ -46,34 +45,7 @@ void spfresh_work_distances(const struct spfresh *, struct spfresh_work *, const
 bool spfresh_work_add_candidate(struct spfresh_work *, uint32_t slot, unsigned version,
                                 const void *row, uint32_t from);
 
-/* 2. Marks of slots, 0 .. 254 */
-
-enum { UNMARKED = 255 };
-/* Sets or replaces a slot's mark. false: out of memory. */
-bool spfresh_marks_set(struct spfresh_work *, uint32_t slot, uint8_t mark);
-uint8_t spfresh_marks_get(const struct spfresh_work *, uint32_t slot);
-
-/* 3. A division: a posting under split. Has the rows of the new heads and of the old one. */
-
-struct spfresh_division {
-    struct spfresh *s;
-    struct spfresh_work *w;
-    uint32_t old, heads[2]; /* one of them may be `old` */
-    size_t n;               /* new heads; 1: all members are equal */
-    struct job_run *run;
-};
-
-static inline unsigned char *spfresh_division_row(const struct spfresh_division *d,
-                                                  size_t i) /* 2: the old head's */
-{
-    return d->w->rows + i * spfresh_row_bytes(d->s);
-}
-
-/* neighbours.c: finds vectors by SPFresh's two necessary conditions (paper, section 3.3)
-   and moves them. */
-int spfresh_division_reassign(struct spfresh_division *);
-
-/* 4. Jobs, one file each: split.c, merge.c, reassign.c. The caller holds the checkpoint lock
+/* 2. Jobs, one file each: split.c, merge.c, reassign.c. The caller holds the checkpoint lock
    shared. When run->cost reaches run->limit, moves are queued instead of made. */
 
 int spfresh_split(struct spfresh *, struct spfresh_work *, const struct spfresh_job *,
@@ -83,7 +55,7 @@ int spfresh_merge(struct spfresh *, struct spfresh_work *, const struct spfresh_
 int spfresh_reassign(struct spfresh *, struct spfresh_work *, const struct spfresh_job *,
                      struct job_run *);
 
-/* 5. Moving vectors */
+/* 3. Moving vectors */
 
 /* Reassigns members[3]; beyond the run's limit the moves are queued. */
 int spfresh_reassign_all(struct spfresh *, struct spfresh_work *, struct job_run *);

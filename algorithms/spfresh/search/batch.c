@@ -236,18 +236,6 @@ static int run_groups(void *arg, size_t first, size_t end, size_t worker)
 
 /* 3. A part of the request */
 
-static int reserve(struct spfresh_batch *b, size_t most)
-{
-    struct mem_group *g = &b->memory;
-
-    b->heads = mem_group_array(g, most, b->width * sizeof *b->heads);
-    b->distances = mem_group_array(g, most, b->width * sizeof *b->distances);
-    b->n_heads = mem_group_array(g, most, sizeof *b->n_heads);
-    b->checked = mem_group_array(g, most, sizeof *b->checked);
-    b->order = mem_group_array(g, most, sizeof *b->order);
-    return g->failed ? no_memory(b->s) : OK;
-}
-
 static int run_part(struct spfresh_batch *b)
 {
     struct pool *pool = b->s->base.env.pool;
@@ -281,11 +269,18 @@ int spfresh_search_batch(struct spfresh *s, const struct search_request *request
         index_answer_none(request, result);
         return OK;
     }
-    int rc = reserve(&b, n < PART ? n : PART);
+    struct mem_group *g = &b.memory;
+    const size_t most = n < PART ? n : PART;
+    b.heads = mem_group_array(g, most, width * sizeof *b.heads);
+    b.distances = mem_group_array(g, most, width * sizeof *b.distances);
+    b.n_heads = mem_group_array(g, most, sizeof *b.n_heads);
+    b.checked = mem_group_array(g, most, sizeof *b.checked);
+    b.order = mem_group_array(g, most, sizeof *b.order);
+    int rc = g->failed ? no_memory(s) : OK;
     for (; rc == OK && b.first < n; b.first += b.n) {
         b.n = n - b.first < PART ? n - b.first : PART;
         rc = run_part(&b);
     }
-    mem_group_free(&b.memory);
+    mem_group_free(g);
     return rc;
 }

@@ -124,12 +124,6 @@ static int scan_some(struct spfresh *s, struct spfresh_scratch *x, struct spfres
     return rc;
 }
 
-/* With target_recall: postings of a file are read together, others one after the other. */
-static size_t at_once(const struct spfresh *s)
-{
-    return s->params.store == POSTING_FILE || s->params.store == POSTING_ROCKSDB ? READ_FEW : 1;
-}
-
 /* Scans the postings of the heads that are worth opening, and takes the others out of x->heads. home:
    the distance of the nearest head. */
 static int scan_postings(struct spfresh *s, struct spfresh_scratch *x, struct spfresh_scan *scan,
@@ -140,7 +134,10 @@ static int scan_postings(struct spfresh *s, struct spfresh_scratch *x, struct sp
         .deadline_us = (uint64_t)ceil(knobs->latency_limit_ms * 1000),
     };
     const size_t n = spfresh_worth_opening(knobs, home, x->distances, x->n_heads);
-    const size_t some = options.deadline_us > 0 ? n : stops->by ? at_once(s) : READ_SOME;
+    /* A query that may stop reads postings of files some at a time, others one after the other. */
+    const bool files = s->params.store == POSTING_FILE || s->params.store == POSTING_ROCKSDB;
+    const size_t few = files ? READ_FEW : 1;
+    const size_t some = options.deadline_us > 0 ? n : stops->by ? few : READ_SOME;
     size_t done = 0;
     int rc = OK;
 

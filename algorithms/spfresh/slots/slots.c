@@ -187,22 +187,14 @@ static uint32_t take_one(struct spfresh *s)
     return slot;
 }
 
-/* Index of the first id that is stored; n: none is. */
-static size_t first_stored(const struct spfresh_slots *slots, const uint64_t *ids, size_t n)
-{
-    size_t i = 0;
-
-    while (i < n && !slot_table_get(&slots->table, ids_of(slots), ids[i], NULL))
-        i++;
-    return i;
-}
-
 int spfresh_slots_take(struct spfresh *s, const uint64_t *ids, size_t n, uint32_t *out)
 {
     struct spfresh_slots *slots = &s->slots;
 
     pthread_mutex_lock(&slots->lock);
-    const size_t stored = first_stored(slots, ids, n);
+    size_t stored = 0; /* index of the first id that is; n: none is */
+    while (stored < n && !slot_table_get(&slots->table, ids_of(slots), ids[stored], NULL))
+        stored++;
     const bool fits = stored == n && reserve(s, ids, n);
     for (size_t i = 0; fits && i < n; i++) {
         out[i] = take_one(s);
@@ -241,47 +233,35 @@ size_t spfresh_live_slots(const struct spfresh *s, uint32_t *at, uint32_t *slots
 
 /* ------------------------------------------------------------------------------- dropping */
 
-void spfresh_slot_give(struct spfresh *s, uint32_t slot)
+/* parks: a later snapshot comes first, as the last one may still need the slot's row. */
+static void give(struct spfresh *s, uint32_t slot, bool parks)
 {
     struct spfresh_slots *slots = &s->slots;
     const unsigned version = spfresh_version(s, slot) & ~VERSION_DELETED;
     const bool exhausted = version + REUSE > spfresh_version_max(s);
 
     pthread_mutex_lock(&slots->lock);
-    uint32_t *list = exhausted ? &slots->first_exhausted : &slots->first_free;
+    uint32_t *list = exhausted ? &slots->first_exhausted
+                     : parks   ? &slots->first_parked
+                               : &slots->first_free;
     ids_of(slots)[slot] = *list;
     *list = slot;
     slots->exhausted += exhausted;
     pthread_mutex_unlock(&slots->lock);
 }
 
-/* Where rows lie by slot, the last snapshot may still need this slot's row. */
-static void park(struct spfresh *s, uint32_t slot)
+void spfresh_slot_give(struct spfresh *s, uint32_t slot)
 {
-    struct spfresh_slots *slots = &s->slots;
-
-    pthread_mutex_lock(&slots->lock);
-    ids_of(slots)[slot] = slots->first_parked;
-    slots->first_parked = slot;
-    pthread_mutex_unlock(&slots->lock);
+    give(s, slot, false);
 }
 
-/* Whether a power cut may lose the record of a deletion and keep the row that is written over the
-   deleted one: no fsync is between the two, as where records are only written, or are read again. */
-static bool outlives_its_record(const struct spfresh *s)
-{
-    return spfresh_has_row_file(s) && (s->params.wal == SPFRESH_WRITTEN ||
-                                       (s->params.wal == SPFRESH_SYNCED && !s->durable.wal));
-}
-
+/* A power cut may lose the record of a deletion and keep the row that is written over the deleted
+   one, if no fsync is between the two: where records are only written, or are read again. */
 static void give_dropped(struct spfresh *s, uint32_t slot)
 {
-    const unsigned version = spfresh_version(s, slot) & ~VERSION_DELETED;
-
-    if (outlives_its_record(s) && version + REUSE <= spfresh_version_max(s))
-        park(s, slot);
-    else
-        spfresh_slot_give(s, slot);
+    give(s, slot,
+         spfresh_has_row_file(s) && (s->params.wal == SPFRESH_WRITTEN ||
+                                     (s->params.wal == SPFRESH_SYNCED && !s->durable.wal)));
 }
 
 /* Slots that were dropped by one update. */
@@ -404,15 +384,6 @@ void spfresh_slot_renewed(struct spfresh *s, uint32_t slot, uint32_t fresh, bool
     spfresh_slot_give(s, done ? slot : fresh);
 }
 
-static void begin_anew(struct spfresh *s, uint32_t slot)
-{
-    spfresh_set_version(s, slot, VERSION_DELETED);
-    if (s->params.wal != SPFRESH_NO_WAL && spfresh_has_row_file(s))
-        park(s, slot);
-    else
-        spfresh_slot_give(s, slot);
-}
-
 /* Prepends the list `from` to the list `to`. */
 static void join(struct spfresh_slots *slots, uint32_t *from, uint32_t *to)
 {
@@ -460,7 +431,8 @@ void spfresh_slots_vacuumed(struct spfresh *s)
     while (at != SLOT_NONE) {
         const uint32_t next = (uint32_t)ids[at];
 
-        begin_anew(s, at);
+        spfresh_set_version(s, at, VERSION_DELETED);
+        give(s, at, s->params.wal != SPFRESH_NO_WAL && spfresh_has_row_file(s));
         at = next;
     }
 }

@@ -93,7 +93,7 @@ void spfresh_slot_renewed(struct spfresh *, uint32_t slot, uint32_t fresh, bool 
 /* After a vacuum: exhausted dead slots restart at version 0. */
 void spfresh_slots_vacuumed(struct spfresh *);
 /* The last snapshot may still need the row of a slot that restarted, or of one whose deletion may be
-   lost (snapshot.h). So the slot is used again only when the next snapshot is durable. frozen: a
+   lost (durable.h). So the slot is used again only when the next snapshot is durable. frozen: a
    snapshot begins; the checkpoint lock is held exclusively. thawed: it has ended; `durable` or not.
    The checkpoint lock is not needed. */
 void spfresh_slots_frozen(struct spfresh *);

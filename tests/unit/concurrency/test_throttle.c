@@ -32,11 +32,11 @@ static void *charge_some(void *throttle)
 static void test_bytes(void **state)
 {
     for (size_t threads = 1; threads <= 2; threads++) {
-        const struct throttle_limits limits = { .bytes_per_second = (uint64_t)KB * KB };
         struct throttle t;
         pthread_t other;
 
-        throttle_init(&t, &limits);
+        throttle_init(&t);
+        throttle_set(&t, (uint64_t)KB * KB, 0);
         const double began = seconds(CLOCK_MONOTONIC);
         if (threads == 2)
             assert_int_equal(pthread_create(&other, NULL, charge_some, &t), 0);
@@ -68,11 +68,11 @@ static double work(double *owed)
 /* A tenth of a processor pauses nine times as long as it works, its own wakings included. */
 static void test_processor(void **state)
 {
-    const struct throttle_limits limits = { .cpu_share = .1 };
     struct throttle t;
     double owed;
 
-    throttle_init(&t, &limits);
+    throttle_init(&t);
+    throttle_set(&t, 0, .1);
     throttle_begin(&t);
     const double took = work(&owed);
     throttle_end();
@@ -84,16 +84,17 @@ static void test_processor(void **state)
 /* A thread that is not under the throttle owes nothing, and neither does one without limits. */
 static void test_no_limits(void **state)
 {
-    const struct throttle_limits none = { .cpu_share = 1 }, narrow = { 1, .01 };
     const double began = seconds(CLOCK_MONOTONIC);
     struct throttle t;
     double owed;
 
-    throttle_init(&t, &narrow);
+    throttle_init(&t);
+    throttle_set(&t, 1, .01);
     throttle_charge((size_t)1 << 40);
     throttle_wait();
     throttle_free(&t);
-    throttle_init(&t, &none);
+    throttle_init(&t);
+    throttle_set(&t, 0, 1);
     throttle_begin(&t);
     throttle_charge((size_t)1 << 40);
     (void)work(&owed);
@@ -115,24 +116,25 @@ static void *owe_much(void *throttle)
    charged during a lift is not paid for later. */
 static void end_wait(bool lifts)
 {
-    const struct throttle_limits slow = { .bytes_per_second = (uint64_t)KB * KB }, none = { 0 };
+    const uint64_t slow = (uint64_t)KB * KB;
     const double began = seconds(CLOCK_MONOTONIC);
     struct throttle t;
     pthread_t other;
 
-    throttle_init(&t, &slow);
+    throttle_init(&t);
+    throttle_set(&t, slow, 0);
     assert_int_equal(pthread_create(&other, NULL, owe_much, &t), 0);
     nanosleep(&(struct timespec){ .tv_nsec = 20 * KB * KB }, NULL);
     if (lifts)
         throttle_lift(&t);
     else
-        throttle_set(&t, &none);
+        throttle_set(&t, 0, 0);
     assert_int_equal(pthread_join(other, NULL), 0);
     (void)owe_much(&t);
     if (lifts)
         throttle_drop(&t);
     else
-        throttle_set(&t, &slow);
+        throttle_set(&t, slow, 0);
     (void)charge_some(&t);
     const double took = seconds(CLOCK_MONOTONIC) - began;
     assert_true(took > .09);

@@ -35,22 +35,24 @@ static inline void end(struct log_test *t)
 }
 
 /* Record n: its payload is n and then n % 50 bytes of n; its op is n % 7. */
-static inline int append(struct wal *j, uint64_t n)
+static inline int append(struct wal *j, struct wal_batch *batch, uint64_t n)
 {
     unsigned char bytes[50];
     memset(bytes, (int)(n & 0xff), sizeof bytes);
     const struct wal_part parts[] = { { &n, sizeof n }, { bytes, n % 50 } };
-    return wal_append(j, (uint8_t)(n % 7), parts, 2);
+    return wal_append(j, batch, (uint8_t)(n % 7), parts, 2);
 }
 
 static inline int commit(struct wal *j, uint64_t first, uint64_t n)
 {
+    struct wal_batch batch = { 0 };
+
     for (uint64_t i = 0; i < n; i++) {
-        const int rc = append(j, first + i);
+        const int rc = append(j, &batch, first + i);
         if (rc)
             return rc;
     }
-    return wal_commit(j);
+    return wal_commit(j, &batch);
 }
 
 /* Commits each record in a batch of its own. */

@@ -52,10 +52,11 @@ static void log_some(struct shell *s, size_t records)
 {
     const unsigned char bytes[RECORD] = { 7 };
     const struct wal_part part = { bytes, sizeof bytes };
+    struct wal_batch batch = { 0 };
 
     for (size_t i = 0; i < records; i++)
-        assert_ok(wal_append(s->d.wal, 1, &part, 1), &s->error);
-    assert_ok(wal_commit(s->d.wal), &s->error);
+        assert_ok(wal_append(s->d.wal, &batch, 1, &part, 1), &s->error);
+    assert_ok(wal_commit(s->d.wal, &batch), &s->error);
 }
 
 static int write_sections(void *to, struct store_writer *w, uint64_t *lsn)

@@ -345,14 +345,15 @@ static void test_records_of_others(void **state)
     for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
         const struct wal_part parts[] = { { records[i].ids, records[i].n * sizeof(uint64_t) },
                                           { records[i].rows, records[i].bytes } };
+        struct wal_batch batch = { 0 };
         struct wal *wal = NULL;
 
         begin(&s);
         assert_ok(insert(&s, 0, 4, &done), &s.bench.error);
         logged_destroy(s.index);
         assert_ok(wal_open(&wal, &s.bench.env, WAL_WRITTEN, 1, NULL), &s.bench.error);
-        assert_ok(wal_append(wal, records[i].op, parts, 2), &s.bench.error);
-        assert_ok(wal_commit(wal), &s.bench.error);
+        assert_ok(wal_append(wal, &batch, records[i].op, parts, 2), &s.bench.error);
+        assert_ok(wal_commit(wal, &batch), &s.bench.error);
         wal_close(wal);
         const int rc = logged_load(&s.index, &toy, &s.bench.env, s.dir);
         if (!strstr(s.bench.error.text, records[i].why))

@@ -4,9 +4,10 @@
 
 static void commit_and_replay(struct log_test *t, enum wal_sync sync)
 {
+    struct wal_batch batch = { 0 };
     struct wal *j;
     assert_ok(wal_open(&j, &t->env, sync, 0, NULL), &t->error);
-    assert_ok(wal_commit(j), &t->error); /* an empty commit */
+    assert_ok(wal_commit(j, &batch), &t->error); /* an empty commit */
     assert_ok(commit(j, 1, 100), &t->error);
     assert_int_equal(wal_syncs(j), sync == WAL_SYNCED);
     for (uint64_t i = 101; i <= 130; i++)
@@ -14,11 +15,10 @@ static void commit_and_replay(struct log_test *t, enum wal_sync sync)
     assert_int_equal(wal_syncs(j), sync == WAL_SYNCED ? 31 : 0);
     assert_int_equal(wal_last(j), 130);
     assert_int_equal(wal_bytes(j), file_bytes(t, 1));
-    /* Records that were abandoned or not committed are not replayed. */
-    assert_ok(append(j, 131), &t->error);
-    wal_abandon(j);
-    assert_ok(wal_commit(j), &t->error);
-    assert_ok(append(j, 131), &t->error);
+    /* Records that were abandoned are not replayed. */
+    assert_ok(append(j, &batch, 131), &t->error);
+    wal_abandon(j, &batch);
+    assert_ok(wal_commit(j, &batch), &t->error);
     wal_close(j);
     expect(t, 0, 1, 130, 0);
     expect(t, 90, 91, 40, 0);

@@ -112,13 +112,13 @@ static void take_all(struct queue_test *t, size_t n)
 {
     assert_int_equal(read_queue_in_flight(t->queue), n);
     for (; n > 0; n--) {
-        const struct read_request *r = read_queue_take_until(t->queue, &t->deadline, true);
+        const struct read_request *r = read_queue_take(t->queue, &t->deadline);
 
         assert_non_null(r);
         assert_int_equal(r->error, 0);
         assert_memory_equal(r->to, t->file + r->at, EACH);
     }
-    assert_null(read_queue_take(t->queue, true));
+    assert_null(read_queue_take(t->queue, NULL));
 }
 
 /* A deadline that is far off, absent or past: completed reads are still returned. */
@@ -141,7 +141,7 @@ static void deadlines_that_are_kept(void **state)
             (void)usleep(100);
         add(t, 3);
         for (size_t taken = 0; taken < 3; (void)usleep(100))
-            taken += read_queue_take_until(t->queue, &t->deadline, true) != NULL;
+            taken += read_queue_take(t->queue, &t->deadline) != NULL;
         end(t);
     }
 }
@@ -153,9 +153,9 @@ static void deadline_passes(void **state)
     gate_set(t->fd, false);
     add(t, 2);
     assert_true(deadline_set(&t->deadline, 1000));
-    assert_null(read_queue_take_until(t->queue, &t->deadline, true));
+    assert_null(read_queue_take(t->queue, &t->deadline));
     assert_true(t->deadline.passed);
-    assert_null(read_queue_take_until(t->queue, &t->deadline, true));
+    assert_null(read_queue_take(t->queue, &t->deadline));
     gate_set(t->fd, true);
     assert_true(deadline_set(&t->deadline, 0));
     take_all(t, 2);
@@ -187,7 +187,7 @@ static void cancelled_reads(void **state)
     assert_int_equal(pthread_create(&thread, NULL, open_late, &t->fd), 0);
     read_queue_cancel(t->queue);
     assert_int_equal(read_queue_in_flight(t->queue), 0);
-    assert_ptr_equal(read_queue_take(other, true), &last);
+    assert_ptr_equal(read_queue_take(other, NULL), &last);
     assert_int_equal(byte, t->file[7]);
     assert_in_range(gate_reads(begun), begun, REQUESTS / 2);
     assert_int_equal(pthread_join(thread, NULL), 0);
@@ -206,7 +206,7 @@ static void cancelled_in_a_ring(void **state)
         read_queue_cancel(t->queue);
         assert_int_equal(read_queue_in_flight(t->queue), 0);
         memset(t->to, 0, sizeof t->to);
-        assert_null(read_queue_take(t->queue, false));
+        assert_null(read_queue_take(t->queue, NULL));
         for (size_t i = 0; i < sizeof t->to; i++)
             assert_int_equal(t->to[i], 0);
         add(t, n);

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 
 #include "algorithms/spfresh/durable/durable.h"
-#include "algorithms/spfresh/durable/snapshot.h"
 #include "tests/unit/spfresh/support.h"
 
 enum { CRASH_IDS = 400, CRASH_DIM = 16 };

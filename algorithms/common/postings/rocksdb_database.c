@@ -1,4 +1,5 @@
-/* rocksdb_options.c - RocksDB's options, and the merge operator for splices.
+/* rocksdb_database.c - the database: its options, and the merge operator for splices; opening and
+ * closing; the value of one posting; errors.
  *
  * Settings follow the SPFresh artifact: 4 levels, memtables of 16 MB, 10 bloom bits per key, values
  * of 64 bytes and more in blob files. Compression is off, because vectors hardly compress. */
@@ -19,61 +20,67 @@ enum {
     KEEP_BYTES = 8,        /* at the front of an operand */
 };
 
-/* ---- merging */
+/* ---- errors */
 
-/* A value under construction, allocated by malloc(), because RocksDB frees it. */
-struct value {
-    char *bytes;
-    size_t n, capacity;
-};
-
-/* Keeps the value's first `keep` bytes, which it must have, and appends n. */
-static bool splice(struct value *v, uint64_t keep, const char *bytes, size_t n)
+int posting_rocks_trouble(const struct rocks *r, struct error *error, const char *doing,
+                          const uint32_t *posting, char *words)
 {
-    if (keep > v->n)
-        return false;
-    if (keep + n > v->capacity) {
-        const size_t capacity = keep + n + (keep + n) / 2 + 64;
-        char *more = realloc(v->bytes, capacity);
+    const bool corrupt = strstr(words, "Corruption") != NULL;
+    const bool full = strstr(words, "No space left") != NULL;
+    char which[32] = "";
 
-        if (!more)
-            return false;
-        v->bytes = more;
-        v->capacity = capacity;
-    }
-    if (n)
-        memcpy(v->bytes + keep, bytes, n);
-    v->n = keep + n;
-    return true;
+    if (posting)
+        (void)snprintf(which, sizeof which, " posting %" PRIu32, *posting);
+    const int code =
+        fail(error, corrupt ? ERR_CORRUPT : ERR_IO, "%s%s in RocksDB's folder %s: %s%s", doing,
+             which, r->dir, full ? "the disk is full: " : "", words);
+    rocksdb_free(words);
+    return code;
 }
 
+int posting_rocks_fault(const struct rocks *r, struct error *error, const char *call,
+                        const char *path)
+{
+    if (!file_faulted(r->store.options.fault, call))
+        return OK;
+    return fail_errno(error, ERR_IO, "%s %s", call, path);
+}
+
+/* ---- merging */
+
 /* A base that is missing or shorter than an operand's `keep` has lost data: RocksDB then reports
-   corruption, and so does the store. */
+   corruption, and so does the store. The value is allocated by malloc(), because RocksDB frees
+   it. */
 static char *full_merge(void *state, const char *key, size_t key_n, const char *base, size_t base_n,
                         const char *const *operands, const size_t *sizes, int count,
                         unsigned char *success, size_t *n)
 {
-    struct value v = { 0 };
-    size_t most = base ? base_n : 0;
+    size_t most = base ? base_n : 0, length = most;
 
     (void)state, (void)key, (void)key_n;
     for (int i = 0; i < count; i++)
         most += sizes[i];
-    v.bytes = malloc(most ? most : 1); /* allocated once; if that fails, splice() reports it */
-    v.capacity = v.bytes ? most : 0;
-    bool good = splice(&v, 0, base, base ? base_n : 0);
+    char *bytes = malloc(most ? most : 1);
+    bool good = bytes;
+    if (good && length)
+        memcpy(bytes, base, length);
     for (int i = 0; i < count && good; i++) {
         uint64_t keep = UINT64_MAX;
 
         if (sizes[i] >= KEEP_BYTES)
             memcpy(&keep, operands[i], sizeof keep);
-        good = splice(&v, keep, operands[i] + KEEP_BYTES, sizes[i] - KEEP_BYTES);
+        good = keep <= length;
+        if (good) {
+            length = keep + sizes[i] - KEEP_BYTES;
+            memcpy(bytes + keep, operands[i] + KEEP_BYTES, sizes[i] - KEEP_BYTES);
+        }
     }
-    *success = good && v.bytes;
-    *n = *success ? v.n : 0;
-    if (!*success)
-        free(v.bytes);
-    return *success ? v.bytes : NULL;
+    *success = good;
+    *n = good ? length : 0;
+    if (good)
+        return bytes;
+    free(bytes);
+    return NULL;
 }
 
 /* Operands stay apart until the base is there: there are ROCKS_CHAIN of them at most. */
@@ -106,23 +113,18 @@ static void nothing(void *state)
 
 /* ---- options */
 
-static void set_tables(struct rocks *r)
+int posting_rocks_configure(struct rocks *r)
 {
-    rocksdb_block_based_table_options_t *tables = rocksdb_block_based_options_create();
+    rocksdb_options_t *plain = rocksdb_options_create();
+    char *words = NULL;
 
-    r->cache = rocksdb_cache_create_lru(CACHE_BYTES);
-    rocksdb_block_based_options_set_block_cache(tables, r->cache);
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks(tables, 1);
-    rocksdb_block_based_options_set_filter_policy(
-        tables, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
-    rocksdb_options_set_block_based_table_factory(r->options, tables);
-    rocksdb_block_based_options_destroy(tables);
-}
-
-static void set_options(struct rocks *r)
-{
+    r->options = rocksdb_options_create();
+    /* Closing writes nothing, as in a crash. The C interface has no function for this option. */
+    rocksdb_get_options_from_string(plain, "avoid_flush_during_shutdown=true", r->options, &words);
+    rocksdb_options_destroy(plain);
+    if (words)
+        return posting_rocks_trouble(r, r->store.env.error, "set up", NULL, words);
     rocksdb_options_t *o = r->options;
-
     rocksdb_options_set_num_levels(o, LEVELS);
     rocksdb_options_set_write_buffer_size(o, MEMTABLE_BYTES);
     rocksdb_options_set_compression(o, rocksdb_no_compression);
@@ -140,21 +142,14 @@ static void set_options(struct rocks *r)
     rocksdb_options_set_stats_persist_period_sec(o, 0);
     rocksdb_options_set_info_log_level(o, 3); /* errors */
     rocksdb_options_set_keep_log_file_num(o, 1);
-}
-
-int posting_rocks_configure(struct rocks *r)
-{
-    rocksdb_options_t *plain = rocksdb_options_create();
-    char *words = NULL;
-
-    r->options = rocksdb_options_create();
-    /* Closing writes nothing, as in a crash. The C interface has no function for this option. */
-    rocksdb_get_options_from_string(plain, "avoid_flush_during_shutdown=true", r->options, &words);
-    rocksdb_options_destroy(plain);
-    if (words)
-        return posting_rocks_trouble(r, r->store.env.error, "set up", NULL, words);
-    set_options(r);
-    set_tables(r);
+    rocksdb_block_based_table_options_t *tables = rocksdb_block_based_options_create();
+    r->cache = rocksdb_cache_create_lru(CACHE_BYTES);
+    rocksdb_block_based_options_set_block_cache(tables, r->cache);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(tables, 1);
+    rocksdb_block_based_options_set_filter_policy(
+        tables, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
+    rocksdb_options_set_block_based_table_factory(r->options, tables);
+    rocksdb_block_based_options_destroy(tables);
     r->reading = rocksdb_readoptions_create();
     rocksdb_readoptions_set_verify_checksums(r->reading, 1);
     r->writing = rocksdb_writeoptions_create();
@@ -218,4 +213,43 @@ uint64_t posting_rocks_ticker(const struct rocks *r, const char *name)
         value = strtoull(at + strlen(wanted), NULL, 10);
     rocksdb_free(all);
     return value;
+}
+
+/* ---- one posting */
+
+int posting_rocks_reserve(struct rocks *r, uint32_t posting)
+{
+    return directory_reserve(&r->directory, posting)
+               ? OK
+               : fail(r->store.env.error, ERR_NO_MEMORY,
+                      "posting store: out of memory for the length of posting %" PRIu32, posting);
+}
+
+int posting_rocks_erase(struct rocks *r, struct error *error, uint32_t posting)
+{
+    char key[ROCKS_KEY_BYTES], *words = NULL;
+    const int rc = posting_rocks_fault(r, error, "write", r->dir);
+
+    if (rc != OK)
+        return rc;
+    rocks_key(posting, key);
+    rocksdb_delete(r->db, r->writing, key, sizeof key, &words);
+    return words ? posting_rocks_trouble(r, error, "cannot delete", &posting, words) : OK;
+}
+
+int posting_rocks_get(const struct rocks *r, uint32_t posting, rocksdb_pinnableslice_t **value)
+{
+    char key[ROCKS_KEY_BYTES], *words = NULL;
+
+    rocks_key(posting, key);
+    *value = rocksdb_get_pinned(r->db, r->reading, key, sizeof key, &words);
+    return words ? posting_rocks_trouble(r, r->store.env.error, "cannot read", &posting, words)
+                 : OK;
+}
+
+int posting_rocks_too_short(const struct rocks *r, uint32_t posting, size_t n, size_t need)
+{
+    return fail(r->store.env.error, ERR_CORRUPT,
+                "posting %" PRIu32 " in RocksDB's folder %s has %zu bytes, %zu were written",
+                posting, r->dir, n, need);
 }

@@ -6,7 +6,7 @@
  * and the step says so.
  *
  *   1 a run   2 the step (load.c)   3 threads (load_workers.c)   4 changes of rows (load_changes.c)
- *   5 which operation is next (load_queue.c, load_order.c) */
+ *   5 which operation is next (load_next.c) */
 #ifndef DRIFTLINE_RUN_REPLAY_LOAD_H
 #define DRIFTLINE_RUN_REPLAY_LOAD_H
 
@@ -62,7 +62,7 @@ struct load_worker {
     size_t turn; /* op->order: where the thread's operation stands in it */
 };
 
-struct load_queue; /* load_queue.c */
+struct load_queue; /* load_next.c */
 
 struct load_run {
     struct replay_session *replay;
@@ -147,21 +147,15 @@ int load_changes_alone(struct load_run *, struct step_record *, bool removes);
 
 /* 5. Which operation is next */
 
-/* The operations of a mix at a rate are a queue. Changes go one at a time, so that a thread takes no
-   change while another one makes one, unless no search is left: the others search. */
-int load_queue_make(struct load_run *);
-/* The sequences are then behind what was taken. Also after load_queue_make() failed, or was not called. */
-void load_queue_free(struct load_run *);
-/* The next operation: the one that is due first. Returns false at the end. */
-bool load_queue_take(struct load_run *, struct op_planned *);
-/* What a thread took has ended; nothing without a queue. */
-void load_queue_ended(struct load_run *, const struct op_planned *);
+/* Prepares what is replayed, and space for all that is recorded: none waits for memory. */
+int load_next_make(struct load_run *);
+/* Before and after all threads run. Afterwards the sequences are behind what was taken. */
+int load_next_begin(struct load_run *);
+void load_next_end(struct load_run *);
+/* The next operation for the thread. Returns false at the end. */
+bool load_next_take(struct load_worker *, struct op_planned *);
+void load_next_ended(struct load_run *, const struct op_planned *);
 
-int load_order_make(struct load_run *);
-/* Whether the thread's operations are taken from op->order; those of searches alone are not. */
-bool load_order_rules(const struct load_worker *);
-/* The next operation of op->order. Returns false at its end. */
-bool load_order_take(struct load_worker *, struct op_planned *);
 /* With op->order: waits until every operation before the thread's has begun. Returns false if the load
    ends before that. */
 bool load_order_wait(const struct load_worker *);

@@ -5,6 +5,7 @@
 #include <cblas.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -33,13 +34,11 @@ static bool has_truth(const struct op *op)
     return (op_info(op->kind)->flags & OP_ASKS) && op->rows && (op->kind == OP_RANGE || op->k > 0);
 }
 
-static void add_note(struct oracle *oracle, const struct error *note)
+/* text: "" for none. */
+static void add_note(struct oracle *oracle, const char *text)
 {
-    const size_t most = sizeof oracle->notes / sizeof *oracle->notes;
-    char *text = note->code && oracle->n_notes < most ? mem_strdup(NULL, note->text) : NULL;
-
-    if (text)
-        oracle->notes[oracle->n_notes++] = text;
+    if (*text && oracle->n_notes < sizeof oracle->notes / sizeof *oracle->notes)
+        (void)snprintf(oracle->notes[oracle->n_notes++], sizeof *oracle->notes, "%s", text);
 }
 
 static void find_query_sets(struct oracle_run *w)
@@ -194,7 +193,7 @@ static bool from_cache(struct oracle_run *w, struct query_set *q, const struct o
     bool found = truth_load(w->env->cache_dir, key, w->ids, w->n_ids, read.known, read.n_queries,
                             oracle_most_of(op), &note);
     found = found && holds_up(w, &read, op, &note);
-    add_note(w->oracle, &note);
+    add_note(w->oracle, note.text);
     if (!found) {
         oracle_query_set_free(&read);
         return false;
@@ -247,7 +246,7 @@ static int compute_and_store(struct oracle_run *w, struct query_set *q, size_t a
 
         truth_store(w->env->cache_dir, key, w->ids, w->n_ids, q->known, q->n_queries,
                     oracle_most_of(op), &note);
-        add_note(w->oracle, &note);
+        add_note(w->oracle, note.text);
     }
     return rc;
 }
@@ -326,11 +325,8 @@ static void add_parts(struct oracle_run *w)
         w->scan.flops += part->gflops * part->seconds * 1e9;
         if (w->oracle->seconds < part->seconds)
             w->oracle->seconds = part->seconds;
-        for (size_t j = 0; j < part->n_notes; j++) {
-            struct error note = { 0 };
-            fail(&note, ERR_CORRUPT, "%s", part->notes[j]);
-            add_note(w->oracle, &note);
-        }
+        for (size_t j = 0; j < part->n_notes; j++)
+            add_note(w->oracle, part->notes[j]);
     }
 }
 
@@ -389,7 +385,5 @@ void oracle_free(struct oracle *oracle)
     mem_free(NULL, oracle->truths);
     if (oracle->mapped)
         (void)munmap(oracle->mapped, oracle->mapped_bytes);
-    for (size_t i = 0; i < oracle->n_notes; i++)
-        mem_free(NULL, oracle->notes[i]);
     *oracle = (struct oracle){ 0 };
 }

@@ -30,7 +30,7 @@ struct oracle {
     size_t n;
     /* time and rate of the computation; 0 if everything was in the cache */
     double seconds, gflops;
-    char *notes[16]; /* messages for the user, about the cache */
+    char notes[16][1000]; /* messages for the user, about the cache */
     size_t n_notes;
     void *mapped; /* the mapping with all truths (apart.h); NULL: each is allocated separately */
     size_t mapped_bytes;

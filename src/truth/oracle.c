@@ -62,35 +62,6 @@ static void find_query_sets(struct oracle_run *w)
     }
 }
 
-static bool make_space(struct truth *t, size_t n)
-{
-    t->ids = mem_array(NULL, n + 1, sizeof *t->ids);
-    t->distances = mem_array(NULL, n + 1, sizeof *t->distances);
-    return t->ids && t->distances;
-}
-
-static void put_answer(struct truth *t, size_t at, struct neighbour answer)
-{
-    t->ids[at] = answer.id;
-    t->distances[at] = answer.distance;
-}
-
-static int fill_search(const struct oracle_run *w, struct truth *t, const struct query_set *q)
-{
-    static const struct neighbour none = { HUGE_VAL, INDEX_NO_ID };
-
-    if (!make_space(t, t->n_queries * t->k))
-        return fail(w->err, ERR_NO_MEMORY, "truth: out of memory for %zu answers",
-                    t->n_queries * t->k);
-    for (size_t i = 0; i < t->n_queries; i++)
-        for (size_t j = 0; j < t->k; j++) {
-            const struct neighbours *known = &q->known[i];
-
-            put_answer(t, i * t->k + j, j < known->n ? known->items[j] : none);
-        }
-    return OK;
-}
-
 static size_t answers_of(const struct query_set *q)
 {
     size_t n = 0;
@@ -100,25 +71,37 @@ static size_t answers_of(const struct query_set *q)
     return n;
 }
 
-static int fill_range(struct oracle_run *w, struct truth *t, const struct query_set *q)
+/* Copies the neighbours: each query of a search has k places, those of a range follow each other. */
+static int fill(struct oracle_run *w, struct truth *t, const struct query_set *q, bool range)
 {
-    size_t n = answers_of(q);
-    const size_t bytes = n * (sizeof *t->ids + sizeof *t->distances);
+    static const struct neighbour none = { HUGE_VAL, INDEX_NO_ID };
+    const size_t n = range ? answers_of(q) : t->n_queries * t->k;
+    const size_t bytes = range ? n * (sizeof *t->ids + sizeof *t->distances) : 0;
+    size_t at = 0;
 
     if (bytes > w->range_bytes)
         return fail(w->err, ERR_NO_MEMORY,
                     "%zu answers need more than what is left of half the memory", n);
     w->range_bytes -= bytes;
-    t->starts = mem_array(NULL, t->n_queries + 1, sizeof *t->starts);
-    if (!make_space(t, n) || !t->starts)
+    t->ids = mem_array(NULL, n, sizeof *t->ids);
+    t->distances = mem_array(NULL, n, sizeof *t->distances);
+    t->starts = range ? mem_array(NULL, t->n_queries + 1, sizeof *t->starts) : NULL;
+    if (!t->ids || !t->distances || (range && !t->starts))
         return fail(w->err, ERR_NO_MEMORY, "truth: out of memory for %zu answers", n);
-    n = 0;
     for (size_t i = 0; i < t->n_queries; i++) {
-        t->starts[i] = n;
-        for (size_t j = 0; j < q->known[i].n; j++, n++)
-            put_answer(t, n, q->known[i].items[j]);
+        const struct neighbours *known = &q->known[i];
+
+        if (range)
+            t->starts[i] = at;
+        for (size_t j = 0; j < (range ? known->n : t->k); j++, at++) {
+            const struct neighbour *answer = j < known->n ? &known->items[j] : &none;
+
+            t->ids[at] = answer->id;
+            t->distances[at] = answer->distance;
+        }
     }
-    t->starts[t->n_queries] = n;
+    if (range)
+        t->starts[t->n_queries] = at;
     return OK;
 }
 
@@ -270,7 +253,7 @@ static int answer(struct oracle_run *w, size_t i)
     if (!from_cache(w, q, op, key))
         rc = compute_and_store(w, q, i, key);
     if (rc == OK)
-        rc = op->kind == OP_RANGE ? fill_range(w, t, q) : fill_search(w, t, q);
+        rc = fill(w, t, q, op->kind == OP_RANGE);
     if (rc == ERR_NO_MEMORY && op->kind == OP_RANGE)
         fail_within(w->err,
                     "truth of the range search on line %d, radius %g, %zu queries, %zu rows live "

@@ -86,8 +86,8 @@ static int by_query(const struct range_catch *c, size_t first, size_t n, struct 
     return OK;
 }
 
-int range_catch_score(const struct range_catch *c, const struct query_batch *batch, enum pass pass,
-                      size_t first, size_t n)
+static int score_caught(const struct range_catch *c, const struct query_batch *batch,
+                        enum pass pass, size_t first, size_t n)
 {
     const struct replay_session *r = batch->replay;
     struct buffer buffer = { 0 };
@@ -163,6 +163,21 @@ int answer_buffer_make(struct answer_buffer *answers, const struct query_batch *
     return OK;
 }
 
+int answer_buffer_make_kept(struct answer_buffer *answers, const struct query_batch *batch,
+                            size_t n)
+{
+    const size_t kept = n * batch->k, words = kept + words_of_distances(kept);
+    const int rc = buffer_reserve(&answers->bytes, words * sizeof(uint64_t), batch->replay->err);
+
+    if (rc != OK)
+        return rc;
+    answers->n = n;
+    answers->kept = answers->bytes.bytes;
+    answers->kept_distances = (float *)(void *)(answers->kept + kept);
+    memset(answers->kept, 0xff, words * sizeof(uint64_t)); /* prevents page faults later */
+    return OK;
+}
+
 void answer_buffer_free(struct answer_buffer *answers)
 {
     buffer_free(&answers->bytes);
@@ -175,6 +190,14 @@ void answer_buffer_clear(struct answer_buffer *answers, const struct query_batch
 
     memset(answers->ids, 0xff, n * sizeof *answers->ids);
     memset(answers->distances, 0xff, n * sizeof *answers->distances); /* NAN */
+}
+
+int answer_buffer_score(const struct answer_buffer *answers, struct query_batch *batch,
+                        enum pass pass, size_t first, size_t n)
+{
+    return batch->kind == SEARCH_RANGE
+               ? score_caught(&answers->caught, batch, pass, first, n)
+               : query_batch_score(batch, pass, first, answers->kept, n, NULL);
 }
 
 /* ---- 3. validity of answers */

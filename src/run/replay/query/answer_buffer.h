@@ -26,9 +26,6 @@ int range_catch_reserve(struct range_catch *, size_t n, struct error *);
 void range_catch_begin(struct range_catch *, const struct query_batch *, size_t first, size_t n);
 /* range_result.found (index.h), of a struct range_catch. */
 int range_catch_take(void *to, size_t query, uint64_t id, float distance);
-/* Scores the caught answers, which are those of the batch's queries [first, first + n). */
-int range_catch_score(const struct range_catch *, const struct query_batch *, enum pass,
-                      size_t first, size_t n);
 
 /* 2. Memory */
 
@@ -46,9 +43,16 @@ struct answer_buffer {
 
 /* Allocates for n queries of the batch. A zero-initialised buffer is empty and can be freed. */
 int answer_buffer_make(struct answer_buffer *, const struct query_batch *, size_t n);
+/* The same for answers to be kept alone, without guards: k for each query, in `kept`. */
+int answer_buffer_make_kept(struct answer_buffer *, const struct query_batch *, size_t n);
 void answer_buffer_free(struct answer_buffer *);
 /* Marks every entry as unanswered; what was caught stays. */
 void answer_buffer_clear(struct answer_buffer *, const struct query_batch *);
+
+/* Scores the kept or, of a range search, the caught answers: those of the batch's queries
+   [first, first + n). */
+int answer_buffer_score(const struct answer_buffer *, struct query_batch *, enum pass, size_t first,
+                        size_t n);
 
 /* 3. Validity */
 

@@ -1,5 +1,5 @@
 /* report.c - writes report.html from result.json and the SVGs beside it. */
-#include "src/report/report.h"
+#include "src/report/internal.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,11 +11,6 @@
 #include "src/base/quote.h"
 #include "src/base/result_metrics.h"
 #include "src/base/table.h"
-#include "src/report/columns.h"
-#include "src/report/html.h"
-#include "src/report/rounds.h"
-#include "src/report/run.h"
-#include "src/report/statements.h"
 #include "src/result/result.h"
 
 /* A rounded number with its interval; data-v has the full value, for sorting. */

@@ -7,11 +7,7 @@
 #include "src/base/json.h"
 #include "src/base/result_metrics.h"
 #include "src/base/table.h"
-#include "src/report/claims.h"
-#include "src/report/columns.h"
-#include "src/report/report.h"
-#include "src/report/rounds.h"
-#include "src/report/run.h"
+#include "src/report/internal.h"
 
 /* ---- which setting to take */
 

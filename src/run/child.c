@@ -1,7 +1,6 @@
 /* child.c - see child.h. */
 #define _GNU_SOURCE
 #include "src/run/child.h"
-#include "src/core/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,12 +11,17 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "src/base/clock.h"
 #include "src/base/json.h"
 #include "src/base/quote.h"
+#include "src/core/mem.h"
 #include "src/data/readers/bytes.h"
 #include "src/run/crash.h"
+#include "src/run/measure/folder.h"
 #include "src/run/measure/outside.h"
 #include "src/run/measure/proc.h"
 #include "src/run/measure/threads.h"
@@ -40,7 +44,8 @@ double cell_timeout_s(const struct cell_env *env)
     return env->experiment->timeout_s > 0 ? env->experiment->timeout_s : 1800;
 }
 
-int cell_send(const struct cell_channel *to, json_t *json_taken)
+/* Sends one line. Returns a value other than 0 if the pipe is closed. */
+static int send_line(const struct cell_channel *to, json_t *json_taken)
 {
     if (to->take) {
         const int rc = to->take(to->to, json_taken);
@@ -95,7 +100,7 @@ static void on_begin(void *to, size_t op, size_t point)
 {
     const struct sender *s = to;
 
-    (void)cell_send(s->channel, json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)op,
+    (void)send_line(s->channel, json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)op,
                                           "point", point_json(point)));
 }
 
@@ -103,14 +108,14 @@ static void on_call(void *to, const char *name)
 {
     const struct sender *s = to;
 
-    (void)cell_send(s->channel, json_pack("{s:s}", "call", name));
+    (void)send_line(s->channel, json_pack("{s:s}", "call", name));
 }
 
 static void on_tick(void *to, size_t done, size_t of)
 {
     const struct sender *s = to;
 
-    (void)cell_send(s->channel,
+    (void)send_line(s->channel,
                     json_pack("{s:I, s:I}", "tick", (json_int_t)done, "of", (json_int_t)of));
 }
 
@@ -125,7 +130,7 @@ static void look_outside(struct sender *s, size_t step)
     json_t *found = outside_new(s->known, s->dir);
 
     if (json_array_size(found) > 0)
-        (void)cell_send(s->channel, json_pack("{s:O}", "outside", found));
+        (void)send_line(s->channel, json_pack("{s:O}", "outside", found));
     json_decref(found);
 }
 
@@ -134,7 +139,7 @@ static int on_step(void *to, size_t point, json_t *step, struct error *err)
     struct sender *s = to;
     const size_t number = (size_t)json_integer_value(json_object_get(step, "index"));
 
-    if (cell_send(s->channel, json_pack("{s:o, s:o}", "point", point_json(point), "step", step)) !=
+    if (send_line(s->channel, json_pack("{s:o, s:o}", "point", point_json(point), "step", step)) !=
         0)
         return fail_errno(err, ERR_IO, "cannot send a finished step to the harness process");
     look_outside(s, number);
@@ -150,7 +155,7 @@ static int on_score(void *to, const struct answers *a, double *recall, struct er
     if (s->channel->scorer)
         return scorer_take(s->channel->scorer, a, recall ? recall : &unused, err);
     int rc =
-        cell_send(s->channel, json_pack("{s:{s:i, s:I, s:b, s:I, s:I, s:b}}", "answers", "pass",
+        send_line(s->channel, json_pack("{s:{s:i, s:I, s:b, s:I, s:I, s:b}}", "answers", "pass",
                                         (int)a->pass, "op", (json_int_t)a->op, "concurrent",
                                         a->concurrent, "queries", (json_int_t)a->n, "ids",
                                         (json_int_t)a->n_ids, "range", a->starts != NULL));
@@ -176,7 +181,7 @@ static int on_score(void *to, const struct answers *a, double *recall, struct er
 static int on_held(void *to, double ns, enum replay_order *order, struct error *err)
 {
     const struct sender *s = to;
-    const int rc = cell_send(s->channel, json_pack("{s:{s:o}}", "ready", "ns", json_number(ns)));
+    const int rc = send_line(s->channel, json_pack("{s:{s:o}}", "ready", "ns", json_number(ns)));
     json_t *reply = rc == 0 ? read_reply(s->channel) : NULL;
 
     if (!reply)
@@ -242,11 +247,11 @@ void cell_replay(const struct cell *cell, const struct cell_env *env, const char
 
     if (!channel->take) {
         sender.known = outside_writable();
-        (void)cell_send(channel, json_pack("{s:I}", "pid", (json_int_t)getpid()));
+        (void)send_line(channel, json_pack("{s:I}", "pid", (json_int_t)getpid()));
     }
-    (void)cell_send(channel, json_pack("{s:o}", "facts", threads_set(x->threads)));
+    (void)send_line(channel, json_pack("{s:o}", "facts", threads_set(x->threads)));
     const int rc = replay_run(&replay, &use, &err);
-    (void)cell_send(channel, json_pack("{s:{s:i, s:o, s:f, s:I, s:I, s:s?}}", "end", "code", rc,
+    (void)send_line(channel, json_pack("{s:{s:i, s:o, s:f, s:I, s:I, s:s?}}", "end", "code", rc,
                                        "error", quote_json(err.text), "own_seconds",
                                        proc_own_seconds() + use.children_seconds, "ranks",
                                        (json_int_t)use.ranks, "left_bytes",
@@ -254,11 +259,155 @@ void cell_replay(const struct cell *cell, const struct cell_env *env, const char
     json_decref(sender.known);
 }
 
-void cell_child(const struct cell *cell, const struct cell_env *env, const char *dir,
-                const struct cell_channel *channel, int errors, pid_t parent)
+static _Noreturn void run_cell(const struct cell *cell, const struct cell_env *env, const char *dir,
+                               const struct cell_channel *channel, int errors, pid_t parent)
 {
     settle_process(errors, dir, parent);
     cell_replay(cell, env, dir, channel, parent);
     /* Not exit(): handlers that the parent has registered must not run in the child. */
+    _exit(0);
+}
+
+/* ---- the guard */
+
+/* A process that ends by itself within GRACE_MS after the cell is not reported as left running.
+   Open MPI's daemons, and the ranks on other machines, need longer. END_MS limits the wait for a
+   killed process, which may be in an uninterruptible call. */
+enum {
+    GRACE_MS = 50,
+    RANKS_GRACE_MS = 5000,
+    END_MS = 3000,
+    TICK_MS = 10,
+    NAMED_MAX = 16,
+    CHILDREN_MAX = 256
+};
+
+struct guard {
+    pid_t harness, cell;
+    sigset_t awaited; /* SIGCHLD and SIGTERM, both blocked */
+    bool ending;      /* SIGKILL has been sent to the cell */
+    uint64_t ending_ns;
+    bool cell_ended;
+    int state; /* the cell's wait status */
+};
+
+static void end_cell(struct guard *g)
+{
+    (void)kill(g->cell, SIGKILL);
+    if (!g->ending)
+        g->ending_ns = clock_ns();
+    g->ending = true;
+}
+
+/* Reaps the children that have ended. Returns false if there are no others. */
+static bool reap(struct guard *g)
+{
+    int state;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &state, WNOHANG)) > 0)
+        if (pid == g->cell) {
+            g->cell_ended = true;
+            g->state = state;
+        }
+    return pid == 0;
+}
+
+/* Waits for SIGCHLD or SIGTERM; once the cell is ending, at most TICK_MS. */
+static void wait_tick(struct guard *g)
+{
+    const struct timespec tick = { 0, TICK_MS * 1000000 };
+    /* Without a timeout while the cell runs, so that the guard does not disturb it. */
+    const int number = sigtimedwait(&g->awaited, NULL, g->ending || g->cell_ended ? &tick : NULL);
+
+    if (number == SIGTERM && !g->cell_ended)
+        end_cell(g);
+    (void)reap(g);
+}
+
+static uint64_t ms_since(uint64_t start_ns)
+{
+    return (clock_ns() - start_ns) / 1000000;
+}
+
+/* Orphans of the cell are children of this process. Killing one may orphan others, and a list of
+   processes may miss one that was just forked. Only waitpid() shows reliably that none are left. */
+static json_t *end_left(struct guard *g, uint64_t grace_ms)
+{
+    json_t *left = json_array(), *named = json_object();
+    const uint64_t start = clock_ns();
+    pid_t pids[CHILDREN_MAX];
+    char name[160];
+
+    while (reap(g) && ms_since(start) < grace_ms + END_MS) {
+        const bool spared = ms_since(start) < grace_ms;
+        const size_t n = spared ? 0 : proc_list(getpid(), pids, CHILDREN_MAX);
+
+        for (size_t i = 0; i < n; i++) {
+            proc_name(pids[i], name, sizeof name);
+            if (!json_object_get(named, name) && json_object_size(named) < NAMED_MAX) {
+                (void)json_object_set_new(named, name, json_true());
+                (void)json_array_append_new(left, quote_json(name));
+            }
+            (void)kill(pids[i], SIGKILL);
+        }
+        wait_tick(g);
+    }
+    json_decref(named);
+    return left;
+}
+
+static void become_guard(struct guard *g)
+{
+    (void)setpgid(0, 0);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    if (getppid() != g->harness)
+        (void)raise(SIGTERM); /* blocked, so it takes effect in wait_tick() */
+}
+
+_Noreturn void cell_guard(const struct cell *cell, const struct cell_env *env, const char *dir,
+                          const struct cell_channel *channel, int errors, pid_t harness)
+{
+    struct guard g = { .harness = harness };
+    const pid_t own = getpid();
+    sigset_t before;
+
+    (void)sigemptyset(&g.awaited);
+    (void)sigaddset(&g.awaited, SIGCHLD);
+    (void)sigaddset(&g.awaited, SIGTERM);
+    (void)signal(SIGCHLD, SIG_DFL); /* if ignored, children would leave no status */
+    (void)sigprocmask(SIG_BLOCK, &g.awaited, &before);
+    become_guard(&g);
+    json_t *temporary = outside_temporary();
+    g.cell = fork();
+    if (g.cell == 0) {
+        (void)sigprocmask(SIG_SETMASK, &before, NULL);
+        run_cell(cell, env, dir, channel, errors, own);
+    }
+    const int why = errno;
+    (void)close(errors);
+    (void)close(channel->replies);
+    if (g.cell < 0) {
+        (void)send_line(channel, json_pack("{s:{s:i, s:o}}", "end", "code", ERR_IO, "error",
+                                           quote_json(strerror(why))));
+        _exit(0);
+    }
+    while (!g.cell_ended && !(g.ending && ms_since(g.ending_ns) > END_MS))
+        wait_tick(&g);
+    const uint64_t grace_ms = cell->method->ops->shards ? RANKS_GRACE_MS : GRACE_MS;
+    (void)send_line(channel, json_pack("{s:o}", "left", end_left(&g, grace_ms)));
+    json_t *segments = outside_end_segments(g.cell);
+    if (json_array_size(segments) > 0)
+        (void)send_line(channel, json_pack("{s:O}", "outside", segments));
+    json_decref(segments);
+    (void)send_line(channel, json_pack("{s:o}", "temporary", outside_left(temporary, g.cell)));
+    /* All processes of the cell have been reaped, so their processor time is complete. */
+    (void)send_line(
+        channel, json_pack("{s:i, s:f}", "ended", g.state, "all_seconds", proc_children_seconds()));
+    if (getppid() != harness)
+        folder_remove(dir);
     _exit(0);
 }

@@ -17,7 +17,6 @@
 
 #include "src/base/clock.h"
 #include "src/core/mem.h"
-#include "src/run/guard.h"
 #include "src/run/measure/folder.h"
 #include "src/run/measure/memory.h"
 #include "src/run/scratch.h"

@@ -33,7 +33,7 @@ struct cell_watch {
     json_t *steps;              /* { point, step } in order */
     size_t next_op, next_point; /* of the next step */
     json_t *facts, *end;
-    json_t *left, *outside, *temporary; /* arrays of names; see guard.h and child.h */
+    json_t *left, *outside, *temporary; /* arrays of names; see child.h */
     struct folder_watch opened;         /* among the answers of other cells */
     json_t *read;                       /* array of names: those files */
     bool ended;                         /* the guard has sent the cell's wait status */

@@ -8,7 +8,7 @@
 #include "src/core/index.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
-#include "src/simulate/internal.h"
+#include "src/simulate/simulate.h"
 
 static const char sharded[] = "sharded";
 

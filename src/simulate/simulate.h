@@ -15,7 +15,11 @@
 
 /* 1. Costs by rows (curve.c) */
 
-enum { SIMULATE_SHAPE = 128, SIMULATE_SHARDS_MOST = 100000 };
+enum {
+    SIMULATE_SHAPE = 128,
+    SIMULATE_SHARDS_MOST = 100000,
+    SIMULATE_RUNS_MOST = 256 /* whose values are kept for a median */
+};
 
 /* Searches of an index without shards with so many rows; medians over repeats. */
 struct simulate_cost {
@@ -117,6 +121,10 @@ struct simulate_question {
     double asked; /* share of the shards that a query asks, up to 1 */
     double batch; /* queries in a batch */
 };
+
+/* The machine that measured, and what a run asked of it. */
+struct simulate_machine simulate_machine_of(const struct simulate *);
+struct simulate_question simulate_question_of(const struct simulate_run *);
 
 struct simulate_answer {
     double qps, p50_s, p99_s, recall;

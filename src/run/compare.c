@@ -328,8 +328,12 @@ static int replay_both(struct duel *d)
     for (size_t turn = 0; rc == OK && whole && turn < 2; turn++) {
         const size_t i = (d->replays + turn) % 2;
 
-        if ((rc = watch_open(&d->watches[i], d->cells[i]->cell, &d->env[i], d->err)) == OK)
-            whole = wait_ready(d->watches[i]);
+        struct cell_watch *w = watch_new(d->cells[i]->cell, &d->env[i], d->err);
+        rc = w ? watch_start(w) : d->err->code;
+        if (rc == OK)
+            whole = wait_ready(d->watches[i] = w);
+        else if (w)
+            watch_free(w);
     }
     for (size_t op = 0; rc == OK && whole && is_wanted(d, op); op++)
         whole = run_operation(d, op, op + 1 == d->list->n);

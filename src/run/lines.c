@@ -263,37 +263,29 @@ static void take_line(struct cell_watch *w, const char *text, size_t n)
     json_decref(line);
 }
 
-/* Takes one line or, if answers are incomplete, some of their words. Returns how many bytes it has
-   used, 0 if the line is incomplete. */
-static size_t take_some(struct cell_watch *w, const char *bytes, size_t n)
+/* Takes bytes up to the end of a line, which stay in `pending` until it is whole. Returns how many. */
+static size_t take_text(struct cell_watch *w, const char *bytes, size_t n)
 {
-    if (w->wanted_bytes > 0)
-        return take_words(w, bytes, n);
     const char *end = memchr(bytes, '\n', n);
+    const size_t used = end ? (size_t)(end - bytes) + 1 : n;
 
-    if (!end)
-        return 0;
-    take_line(w, bytes, (size_t)(end - bytes));
-    return (size_t)(end - bytes) + 1;
+    if (!mem_grow(NULL, &w->pending, &w->pending_capacity, w->pending_n + used, 1))
+        return n;
+    memcpy(w->pending + w->pending_n, bytes, used);
+    w->pending_n += used;
+    if (end) {
+        const size_t length = w->pending_n - 1;
+        w->pending_n = 0;
+        take_line(w, w->pending, length);
+    }
+    return used;
 }
 
 void watch_take_lines(struct cell_watch *w, const char *bytes, size_t n)
 {
-    size_t at = 0, used;
-
-    if (w->pending_n == 0) { /* avoids a copy: answers arrive in large pieces */
-        while (at < n && (used = take_some(w, bytes + at, n - at)) > 0)
-            at += used;
-    }
-    if (at == n || !mem_grow(NULL, &w->pending, &w->pending_capacity, w->pending_n + n - at, 1))
-        return;
-    memcpy(w->pending + w->pending_n, bytes + at, n - at);
-    w->pending_n += n - at;
-    for (at = 0;
-         at < w->pending_n && (used = take_some(w, w->pending + at, w->pending_n - at)) > 0;)
-        at += used;
-    memmove(w->pending, w->pending + at, w->pending_n - at);
-    w->pending_n -= at;
+    for (size_t at = 0; at < n;)
+        at += w->wanted_bytes > 0 ? take_words(w, bytes + at, n - at)
+                                  : take_text(w, bytes + at, n - at);
 }
 
 void watch_take_tail(struct cell_watch *w, const char *bytes, size_t n)

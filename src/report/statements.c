@@ -55,13 +55,6 @@ static void claim_row(FILE *out, const struct result *result, const json_t *clai
     json_decref(lines);
 }
 
-static void claim_table_head(FILE *out, const char *title)
-{
-    html_text(out, "<h3>", title,
-              "</h3><div class=\"wide\"><table><thead><tr><th class=\"text\">claim</th>"
-              "<th class=\"text\">here</th><th class=\"text\">numbers</th></tr></thead><tbody>\n");
-}
-
 static void claim_table(FILE *out, const struct result *result, bool published, const char *title)
 {
     bool any = false;
@@ -71,7 +64,10 @@ static void claim_table(FILE *out, const struct result *result, bool published, 
         if (claim_is_published(claim) != published)
             continue;
         if (!any)
-            claim_table_head(out, title);
+            html_text(out, "<h3>", title,
+                      "</h3><div class=\"wide\"><table><thead><tr><th class=\"text\">claim</th>"
+                      "<th class=\"text\">here</th><th class=\"text\">numbers</th></tr></thead>"
+                      "<tbody>\n");
         any = true;
         claim_row(out, result, claim);
     }

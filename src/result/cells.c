@@ -240,15 +240,6 @@ static bool fill_renumbered(const char *dir, const unsigned long *from, const un
     return filled;
 }
 
-/* Cells.new takes the place of cells. A run that is killed in between leaves cells.new whole, which the
-   next one finds. */
-static void swap_renumbered(const char *cells, const char *fresh, const char *old)
-{
-    if (rename(cells, old) == 0)
-        (void)rename(fresh, cells);
-    folder_remove(old);
-}
-
 void result_renumber_cells(const char *dir, const struct plan *plan)
 {
     char cells[PATH_MAX], fresh[PATH_MAX], old[PATH_MAX];
@@ -269,9 +260,12 @@ void result_renumber_cells(const char *dir, const struct plan *plan)
         to[i] = planned_number(dir, plan, from[i]);
         moves |= to[i] != from[i];
     }
-    /* A file system without links: the cells are measured again. */
-    if (moves && mkdir(fresh, 0777) == 0 && fill_renumbered(dir, from, to, n))
-        swap_renumbered(cells, fresh, old);
+    /* cells.new takes the place of cells. A run that is killed in between leaves cells.new whole, which
+       the next one finds. On a file system without links the cells are measured again. */
+    if (moves && mkdir(fresh, 0777) == 0 && fill_renumbered(dir, from, to, n) &&
+        rename(cells, old) == 0)
+        (void)rename(fresh, cells);
+    folder_remove(old);
     folder_remove(fresh);
     mem_free(NULL, to);
     mem_free(NULL, from);

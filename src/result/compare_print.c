@@ -105,25 +105,20 @@ static void add_values(struct table *table, const struct compare_row *row)
     table_add(table, "%s", b);
 }
 
-static void fill_table(struct table *table, struct order *o)
-{
-    const struct compare_row *row;
-    table_begin(table, "|metric|A|B|B against A|95 % interval|could see|verdict");
-    while ((row = next_row(o))) {
-        table_add(table, "%s", row->label);
-        table_add(table, "%s", row->metric);
-        add_values(table, row);
-        add_change(table, row);
-        add_interval(table, row);
-        add_visible(table, row);
-        table_add(table, "%s", verdict_text(row));
-    }
-}
-
 static void print_table(struct order *o, bool markdown, FILE *out)
 {
+    const struct compare_row *row;
     struct table table;
-    fill_table(&table, o);
+    table_begin(&table, "|metric|A|B|B against A|95 % interval|could see|verdict");
+    while ((row = next_row(o))) {
+        table_add(&table, "%s", row->label);
+        table_add(&table, "%s", row->metric);
+        add_values(&table, row);
+        add_change(&table, row);
+        add_interval(&table, row);
+        add_visible(&table, row);
+        table_add(&table, "%s", verdict_text(row));
+    }
     (markdown ? table_end_markdown : table_end)(&table, out);
 }
 

@@ -259,15 +259,6 @@ void cell_replay(const struct cell *cell, const struct cell_env *env, const char
     json_decref(sender.known);
 }
 
-static _Noreturn void run_cell(const struct cell *cell, const struct cell_env *env, const char *dir,
-                               const struct cell_channel *channel, int errors, pid_t parent)
-{
-    settle_process(errors, dir, parent);
-    cell_replay(cell, env, dir, channel, parent);
-    /* Not exit(): handlers that the parent has registered must not run in the child. */
-    _exit(0);
-}
-
 /* ---- the guard */
 
 /* A process that ends by itself within GRACE_MS after the cell is not reported as left running.
@@ -291,14 +282,6 @@ struct guard {
     int state; /* the cell's wait status */
 };
 
-static void end_cell(struct guard *g)
-{
-    (void)kill(g->cell, SIGKILL);
-    if (!g->ending)
-        g->ending_ns = clock_ns();
-    g->ending = true;
-}
-
 /* Reaps the children that have ended. Returns false if there are no others. */
 static bool reap(struct guard *g)
 {
@@ -320,8 +303,11 @@ static void wait_tick(struct guard *g)
     /* Without a timeout while the cell runs, so that the guard does not disturb it. */
     const int number = sigtimedwait(&g->awaited, NULL, g->ending || g->cell_ended ? &tick : NULL);
 
-    if (number == SIGTERM && !g->cell_ended)
-        end_cell(g);
+    if (number == SIGTERM && !g->cell_ended) {
+        (void)kill(g->cell, SIGKILL);
+        g->ending_ns = g->ending ? g->ending_ns : clock_ns();
+        g->ending = true;
+    }
     (void)reap(g);
 }
 
@@ -385,7 +371,9 @@ _Noreturn void cell_guard(const struct cell *cell, const struct cell_env *env, c
     g.cell = fork();
     if (g.cell == 0) {
         (void)sigprocmask(SIG_SETMASK, &before, NULL);
-        run_cell(cell, env, dir, channel, errors, own);
+        settle_process(errors, dir, own);
+        cell_replay(cell, env, dir, channel, own);
+        _exit(0); /* not exit(): handlers that the harness has registered must not run here */
     }
     const int why = errno;
     (void)close(errors);

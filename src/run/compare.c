@@ -371,11 +371,6 @@ static bool wants_more(struct duel *d)
     return more && !d->cause[0];
 }
 
-static bool is_interrupted(const struct duel *d)
-{
-    return d->env[0].interrupted && *d->env[0].interrupted;
-}
-
 /* Writes why a tag is not measured; "" if it is. */
 static void why_not_measured(const struct duel *d, const struct tag_rounds *s, char *why,
                              size_t bytes)
@@ -444,7 +439,7 @@ static int cell_rounds_run(const struct held_cell *a, const struct held_cell *b,
     do {
         if (rc == OK)
             rc = replay_both(&d);
-        if (rc == OK && is_interrupted(&d))
+        if (rc == OK && env->interrupted && *env->interrupted)
             rc = fail(err, ERR_INTERRUPTED, "interrupted");
     } while (rc == OK && wants_more(&d));
     for (size_t i = 0; rc == OK && i < d.n_slots; i++) {

@@ -61,23 +61,16 @@ static double query_s(const struct simulate_method *method, const struct simulat
     return fmax(work_s, sent / m->bytes_per_s);
 }
 
-/* Once per batch: a round trip, and handing over cores to the ranks that have none while rank 0
-   sends them the queries one after another. */
-static double fixed_s(const struct simulate_costs *costs, const struct simulate_machine *m,
-                      const struct simulate_question *q)
-{
-    const struct layout l = layout_of(m, q);
-    if (q->ranks <= 1)
-        return 0;
-    return costs->message_s + (l.is_remote ? m->latency_s : 0) +
-           costs->handoff_s * fmax(l.here - m->cores, 0);
-}
-
 double simulate_batch_time_s(const struct simulate_method *method,
                              const struct simulate_costs *costs, const struct simulate_machine *m,
                              const struct simulate_question *q)
 {
-    return q->batch * query_s(method, costs, m, q) + fixed_s(costs, m, q);
+    const struct layout l = layout_of(m, q);
+    /* Once per batch: a round trip, and handing over cores to the ranks that have none while rank 0
+       sends them the queries one after another. */
+    const double fixed_s = costs->message_s + (l.is_remote ? m->latency_s : 0) +
+                           costs->handoff_s * fmax(l.here - m->cores, 0);
+    return q->batch * query_s(method, costs, m, q) + (q->ranks > 1 ? fixed_s : 0);
 }
 
 /* ---- 3. latency */

@@ -92,23 +92,17 @@ static bool cache_path(const char *dir, XXH128_hash_t key, char *path, size_t by
     return n > 0 && (size_t)n < bytes;
 }
 
-static bool is_ours(const unsigned char secret[KEY_BYTES], const uint64_t *words, size_t n)
-{
-    unsigned char code[CODE_BYTES];
-
-    return code_of(secret, words, n - CODE_WORDS, code) &&
-           CRYPTO_memcmp(code, words + n - CODE_WORDS, CODE_BYTES) == 0;
-}
-
 /* The reason why the words are not a valid file of this key; NULL if they are. */
 static const char *fault_of(const uint64_t *words, size_t n, XXH128_hash_t key,
                             const unsigned char secret[KEY_BYTES], size_t n_queries, size_t n_live)
 {
     const size_t fixed = HEADER_WORDS + n_queries + 1 + CODE_WORDS;
+    unsigned char code[CODE_BYTES];
 
     if (n < fixed)
         return "it is too short";
-    if (!is_ours(secret, words, n))
+    if (!code_of(secret, words, n - CODE_WORDS, code) ||
+        CRYPTO_memcmp(code, words + n - CODE_WORDS, CODE_BYTES) != 0)
         return "its code is wrong";
     if (words[0] != CACHE_MAGIC || words[1] != key.low64 || words[2] != key.high64)
         return "it is of another truth";

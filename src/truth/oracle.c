@@ -20,15 +20,6 @@
 /* In answers. A larger truth is not cached: computing it again is about as fast as reading it. */
 static const size_t MOST_CACHED = (size_t)64 << 20;
 
-/* The limit for ground truth of range searches, in bytes: half of the machine's memory, because the
-   cells need memory too. */
-static size_t memory_for_ranges(void)
-{
-    const size_t all = (size_t)mem_of_machine();
-
-    return all > 0 ? all / 2 : SIZE_MAX;
-}
-
 static bool has_truth(const struct op *op)
 {
     return (op_info(op->kind)->flags & OP_ASKS) && op->rows && (op->kind == OP_RANGE || op->k > 0);
@@ -291,14 +282,6 @@ static int begin(struct oracle_run *w, const struct kernels *kernels, struct poo
     return OK;
 }
 
-static void end(struct oracle_run *w)
-{
-    for (size_t i = 0; w->query_sets && i < w->n_query_sets; i++)
-        oracle_query_set_free(&w->query_sets[i]);
-    mem_group_free(&w->memory);
-    live_state_free(&w->now);
-}
-
 /* The parts were computed at the same time, so the slowest counts. */
 static void add_parts(struct oracle_run *w)
 {
@@ -332,9 +315,13 @@ static int make(struct oracle_run *w)
 int oracle_make(struct oracle *oracle, const struct op_list *list, const struct oracle_env *env,
                 struct error *err)
 {
-    struct oracle_run w = {
-        .oracle = oracle, .list = list, .env = env, .range_bytes = memory_for_ranges(), .err = err
-    };
+    const size_t memory =
+        (size_t)mem_of_machine(); /* half for range searches: cells need some, too */
+    struct oracle_run w = { .oracle = oracle,
+                            .list = list,
+                            .env = env,
+                            .range_bytes = memory > 0 ? memory / 2 : SIZE_MAX,
+                            .err = err };
     struct cuda cuda = { 0 };
     int rc = OK;
 
@@ -351,7 +338,10 @@ int oracle_make(struct oracle *oracle, const struct op_list *list, const struct 
         rc = make(&w);
     if (oracle->seconds > 0)
         oracle->gflops = w.scan.flops / oracle->seconds * 1e-9;
-    end(&w);
+    for (size_t i = 0; w.query_sets && i < w.n_query_sets; i++)
+        oracle_query_set_free(&w.query_sets[i]);
+    mem_group_free(&w.memory);
+    live_state_free(&w.now);
     cuda_close(&cuda);
     if (rc != OK)
         oracle_free(oracle);

@@ -54,12 +54,6 @@ static struct neighbour head_of(const struct rest *r)
     return (struct neighbour){ r->from->distances[r->at], r->from->ids[r->at] };
 }
 
-/* A search has INDEX_NO_ID past its rows. */
-static bool is_empty(const struct rest *r)
-{
-    return r->at == r->end || r->from->ids[r->at] == INDEX_NO_ID;
-}
-
 static struct rest rest_of(const struct truth *t, size_t query)
 {
     if (t->starts)
@@ -74,7 +68,8 @@ static bool merge_query(struct neighbours *known, struct rest *rests, size_t par
         struct rest *nearest = NULL;
 
         for (size_t i = 0; i < parts; i++)
-            if (!is_empty(&rests[i]) &&
+            /* A search has INDEX_NO_ID past its rows. */
+            if (rests[i].at < rests[i].end && head_of(&rests[i]).id != INDEX_NO_ID &&
                 (!nearest || scan_before(head_of(&rests[i]), head_of(nearest))))
                 nearest = &rests[i];
         if (!nearest)

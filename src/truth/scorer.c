@@ -484,15 +484,6 @@ static void set_scores(json_t *step, json_t *single, const json_t *throughput)
     }
 }
 
-static json_t *hits_json(const struct scored *of)
-{
-    json_t *hits = json_array();
-
-    for (size_t i = 0; i < of->n; i++)
-        (void)json_array_append_new(hits, json_integer(of->hits[i].n));
-    return hits;
-}
-
 /* A commit is unsupported if a change that waited for it was. */
 static bool lost_change(const struct op_list *list, const json_t *step)
 {
@@ -513,7 +504,10 @@ void scorer_finish_step(struct scorer *s, json_t *step)
     if (single->hits) {
         if (!json_is_object(json_object_get(step, "queries")))
             (void)json_object_set_new(step, "queries", json_object());
-        (void)json_object_set_new(json_object_get(step, "queries"), "hits", hits_json(single));
+        json_t *hits = json_array();
+        for (size_t i = 0; i < single->n; i++)
+            (void)json_array_append_new(hits, json_integer(single->hits[i].n));
+        (void)json_object_set_new(json_object_get(step, "queries"), "hits", hits);
     }
     if (single->json && batch->json && batch->concurrent)
         note_worse_beside_changes(step, single, batch);

@@ -57,13 +57,6 @@ static int open_held(struct held_search *h, struct replay_session *r, const stru
     return rc;
 }
 
-static void close_held(struct held_search *h)
-{
-    answer_buffer_free(&h->kept);
-    answer_buffer_free(&h->answers);
-    query_batch_end(&h->batch);
-}
-
 /* Keeps the answers of the call that began at query `first`; outside the clock. */
 static int keep(struct held_search *h, const struct replay_session *r, size_t first)
 {
@@ -134,8 +127,11 @@ int replay_wait_held(struct replay_session *r, bool *run)
         if (rc != OK)
             break;
     }
-    if (h.open)
-        close_held(&h);
+    if (h.open) {
+        answer_buffer_free(&h.kept);
+        answer_buffer_free(&h.answers);
+        query_batch_end(&h.batch);
+    }
     *run = op->kind != OP_SEARCH && op->kind != OP_RANGE;
     return rc;
 }

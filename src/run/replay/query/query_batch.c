@@ -145,15 +145,6 @@ int query_warm_make(struct vectors v, enum metric metric, size_t n, struct buffe
     return OK;
 }
 
-static int make_warm(struct query_batch *batch)
-{
-    const struct vectors v = batch->queries;
-
-    return query_warm_make(v, batch->replay->list->metric,
-                           v.n < WARMUP_QUERIES ? v.n : WARMUP_QUERIES, &batch->warm_rows,
-                           &batch->warm, batch->replay->err);
-}
-
 struct query_shares query_shares_of(const uint64_t *positions, size_t n, uint64_t *out)
 {
     const size_t n_single = (n + 1) / 2;
@@ -178,14 +169,6 @@ static void choose_kind(struct query_batch *batch)
     batch->where = (struct attribute_filter){ op->where, op->n_where, op->where_values };
     if (op->as_of)
         batch->version = session_version(batch->replay, op->as_of);
-}
-
-static void note_kind(const struct query_batch *batch, struct step_record *s)
-{
-    if (batch->kind == SEARCH_WHERE)
-        step_note(s, "where: by the method's own attributes");
-    else if (batch->op->where)
-        step_note(s, "where: as a filter by ids");
 }
 
 static int admit(struct query_batch *batch, struct vectors queries)
@@ -223,7 +206,9 @@ static int open_batch(struct query_batch *batch, struct replay_session *r, const
         batch->positions[i] = positions ? positions[i] : i;
     rc = session_gather(r, op->rows, positions, n, &batch->rows, &batch->queries);
     if (rc == OK && n > 0)
-        rc = make_warm(batch);
+        rc = query_warm_make(batch->queries, r->list->metric,
+                             n < WARMUP_QUERIES ? n : WARMUP_QUERIES, &batch->warm_rows,
+                             &batch->warm, r->err);
     return rc == OK ? make_filter(batch, r->err) : rc;
 }
 
@@ -232,7 +217,10 @@ int query_batch_begin(struct query_batch *batch, struct replay_session *r, const
 {
     int rc = open_batch(batch, r, op, positions, n, knobs);
 
-    note_kind(batch, s);
+    if (batch->kind == SEARCH_WHERE)
+        step_note(s, "where: by the method's own attributes");
+    else if (op->where)
+        step_note(s, "where: as a filter by ids");
     if (rc == OK)
         rc = admit(batch, batch->queries);
     if (rc == OK && n > 0)

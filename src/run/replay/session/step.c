@@ -293,17 +293,6 @@ static json_t *step_json(struct step_record *s, const struct replay_session *r)
     return json;
 }
 
-/* Passes the step to step_take() and releases it. */
-static int hand_on(struct step_record *s, struct replay_session *r)
-{
-    json_t *json = step_json(s, r);
-
-    if (r->env->step_take)
-        return r->env->step_take(r->env->to, s->point, json, r->err);
-    json_decref(json);
-    return OK;
-}
-
 /* Notes more processor time in timed sections than these threads have. */
 static void judge_processors(struct step_record *s, size_t threads)
 {
@@ -323,6 +312,9 @@ int step_finish(struct step_record *s, struct replay_session *r, int rc)
         step_note(s, "%s", r->err->text);
     }
     judge_processors(s, r->env->experiment->threads);
-    const int sent = hand_on(s, r);
+    json_t *json = step_json(s, r);
+    const int sent = r->env->step_take ? r->env->step_take(r->env->to, s->point, json, r->err) : OK;
+    if (!r->env->step_take)
+        json_decref(json);
     return rc != OK ? rc : sent;
 }

@@ -83,11 +83,6 @@ static json_t *read_reply(const struct cell_channel *from)
     return NULL;
 }
 
-static json_t *point_json(size_t point)
-{
-    return point == REPLAY_ALL_POINTS ? json_null() : json_integer((json_int_t)point);
-}
-
 struct sender {
     const struct cell_channel *channel;
     const char *dir;
@@ -95,29 +90,6 @@ struct sender {
     json_t *known;
     size_t steps, operations; /* steps sent so far; operations of the workload */
 };
-
-static void on_begin(void *to, size_t op, size_t point)
-{
-    const struct sender *s = to;
-
-    (void)send_line(s->channel, json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)op,
-                                          "point", point_json(point)));
-}
-
-static void on_call(void *to, const char *name)
-{
-    const struct sender *s = to;
-
-    (void)send_line(s->channel, json_pack("{s:s}", "call", name));
-}
-
-static void on_tick(void *to, size_t done, size_t of)
-{
-    const struct sender *s = to;
-
-    (void)send_line(s->channel,
-                    json_pack("{s:I, s:I}", "tick", (json_int_t)done, "of", (json_int_t)of));
-}
 
 /* Called between steps, outside the clock: at the end of the cell the index and its files no longer
    exist. A search takes half a millisecond and a workload may have thousands of steps, so only
@@ -134,16 +106,15 @@ static void look_outside(struct sender *s, size_t step)
     json_decref(found);
 }
 
-static int on_step(void *to, size_t point, json_t *step, struct error *err)
+static int on_message(void *to, json_t *message_taken)
 {
     struct sender *s = to;
-    const size_t number = (size_t)json_integer_value(json_object_get(step, "index"));
+    const long long step = field_integer(json_object_get(message_taken, "step"), "index", -1);
+    const int rc = send_line(s->channel, message_taken);
 
-    if (send_line(s->channel, json_pack("{s:o, s:o}", "point", point_json(point), "step", step)) !=
-        0)
-        return fail_errno(err, ERR_IO, "cannot send a finished step to the harness process");
-    look_outside(s, number);
-    return OK;
+    if (step >= 0 && rc == 0)
+        look_outside(s, (size_t)step);
+    return rc;
 }
 
 /* Scores the answers, or sends them and waits for the harness to score them. */
@@ -236,11 +207,9 @@ void cell_replay(const struct cell *cell, const struct cell_env *env, const char
         .save_dir = env->save_dir,
         .structure_path = env->files[CELL_STRUCTURE],
         .orders_path = env->files[CELL_ORDERS],
-        .begin = on_begin,
-        .call = on_call,
-        .tick = env->progress ? on_tick : NULL,
+        .tell = on_message,
+        .ticks = env->progress != NULL,
         .score = env->save_dir ? NULL : on_score,
-        .step_take = on_step,
         .to = &sender,
     };
     struct error err = { 0 };

@@ -6,13 +6,10 @@
  * A line on the pipe is the cell's key, a space, and a JSON object. In this order:
  *
  *     { pid }, { facts: {...} }                once
- *     { begin: {step, point} }                 before an operation
- *     { call: "stats" }                        before a call of the method outside an operation
- *     { tick: done, of: all }                  during an operation, between its calls
+ *     the messages of replay.h                 among them
  *     { answers: {pass, op, concurrent, queries, ids, range} }
  *                                              then 64-bit words: positions, starts (only of a
  *                                              range, queries + 1), ids
- *     { point, step: {...} }                   after an operation
  *     { outside: [file...] }                   after a step, if there are such files
  *     { end: {code, error, ...} }              last
  *

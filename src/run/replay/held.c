@@ -44,8 +44,7 @@ static int open_held(struct held_search *h, struct replay_session *r, const stru
 
     h->open = true;
     h->rng = rng_at(clock_ns(), r->at);
-    if (r->env->begin)
-        r->env->begin(r->env->to, r->at, r->env->held_point);
+    session_name_step(r, r->env->held_point);
     h->each = single ? 1 : op->rows->n;
     rc = query_batch_begin(&h->batch, r, op, NULL, op->rows->n, knobs, s);
     if (rc == OK)

@@ -46,21 +46,20 @@ struct replay_env {
     /* Likewise for the orders of mixed operations; see op_order.h. */
     const char *orders_path;
 
-    /* Each of these may be NULL.
-       begin() is called before an operation runs at a point. The point
-       is REPLAY_ALL_POINTS unless the operation is a search. */
-    void (*begin)(void *to, size_t op, size_t point);
-    /* Called before a call of the method outside an operation: "create", "memory", "stats", "check",
-       "destroy". A crash in it, or a time-out, is not the operation's. */
-    void (*call)(void *to, const char *name);
-    /* Called between calls, outside the clock, at most five times a second: how many of the
-       operation's rows or queries are done. */
-    void (*tick)(void *to, size_t done, size_t of);
+    /* Takes the messages of a replay, outside every measurement:
+         { begin: {step, point} }  before an operation runs at a point; null unless it is a search
+         { call: "stats" }         before a call of the method outside an operation: "create", "memory",
+                                   "stats", "check", "destroy". A crash in it, or a time-out, is not the
+                                   operation's
+         { tick: done, of: all }   if `ticks`, between calls, at most five times a second: how many of
+                                   the operation's rows or queries are done
+         { point, step: {...} }    after it, in the form of result.json, with "queries" and without
+                                   scores
+       A value other than 0 of the last one ends the replay. */
+    int (*tell)(void *to, json_t *message_taken);
+    bool ticks;
     /* Scores answers as scorer_take() does. NULL: answers are not scored. */
     int (*score)(void *to, const struct answers *, double *recall, struct error *);
-    /* Takes ownership of a finished step in the form of result.json, with "queries" and without
-       scores. It is called outside every measurement. */
-    int (*step_take)(void *to, size_t point, json_t *step, struct error *);
     void *to;
 };
 
@@ -72,8 +71,7 @@ struct replay_use {
     size_t ranks, left_bytes;
 };
 
-/* Returns OK or the method's error. After an error step_take() has received all steps up to
-   the failed one. */
+/* Returns OK or the method's error. After an error all steps up to the failed one have been told. */
 int replay_run(const struct replay_env *, struct replay_use *, struct error *);
 
 #endif

@@ -31,8 +31,18 @@ struct time_mark time_mark_since(const struct time_mark *from)
 
 void session_name_call(const struct replay_session *r, const char *name)
 {
-    if (r->env->call)
-        r->env->call(r->env->to, name);
+    (void)r->env->tell(r->env->to, json_pack("{s:s}", "call", name));
+}
+
+json_t *session_point_json(size_t point)
+{
+    return point == REPLAY_ALL_POINTS ? json_null() : json_integer((json_int_t)point);
+}
+
+void session_name_step(const struct replay_session *r, size_t point)
+{
+    (void)r->env->tell(r->env->to, json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)r->at,
+                                             "point", session_point_json(point)));
 }
 
 /* ---- 1. the index */

@@ -34,8 +34,7 @@ void step_begin(struct step_record *s, struct replay_session *r, const struct op
     r->untimed_ns = 0;
     histogram_clear(&r->latency);
     s->began = time_mark_now();
-    if (r->env->begin)
-        r->env->begin(r->env->to, r->at, point);
+    session_name_step(r, point);
 }
 
 void step_note(struct step_record *s, const char *format, ...)
@@ -312,9 +311,10 @@ int step_finish(struct step_record *s, struct replay_session *r, int rc)
         step_note(s, "%s", r->err->text);
     }
     judge_processors(s, r->env->experiment->threads);
-    json_t *json = step_json(s, r);
-    const int sent = r->env->step_take ? r->env->step_take(r->env->to, s->point, json, r->err) : OK;
-    if (!r->env->step_take)
-        json_decref(json);
-    return rc != OK ? rc : sent;
+    const int sent =
+        r->env->tell(r->env->to, json_pack("{s:o, s:o}", "point", session_point_json(s->point),
+                                           "step", step_json(s, r)));
+    return rc == OK && sent != 0
+               ? fail_errno(r->err, ERR_IO, "cannot send a finished step to the harness process")
+               : rc;
 }

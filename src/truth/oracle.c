@@ -180,7 +180,6 @@ static bool from_cache(struct oracle_run *w, struct query_set *q, const struct o
     }
     oracle_query_set_free(q);
     q->known = read.known;
-    q->begun = true;
     return true;
 }
 

@@ -15,10 +15,9 @@
    computation starts from the neighbours stored here. */
 struct query_set {
     XXH128_hash_t key;
-    size_t left; /* how many operations that search it are still to come */
-    bool begun;
-    size_t at; /* one plus the number of the last operation that searched it */
-    struct neighbours *known;
+    size_t left;              /* how many operations that search it are still to come */
+    size_t at;                /* one plus the number of the last operation that searched it */
+    struct neighbours *known; /* NULL: not begun, or freed */
     size_t n_queries;
 };
 

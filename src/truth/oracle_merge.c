@@ -92,7 +92,7 @@ int oracle_merge(struct oracle_run *w, struct query_set *q, size_t at)
 
     for (size_t i = 0; rc == OK && i < parts; i++)
         rc = check_part(w, i, at);
-    if (rc == OK && !q->begun)
+    if (rc == OK && !q->known)
         rc = oracle_query_set_begin(w, q, op);
     for (size_t query = 0; rc == OK && enough && query < q->n_queries; query++) {
         for (size_t i = 0; i < parts; i++)

@@ -20,7 +20,6 @@ int oracle_query_set_begin(struct oracle_run *w, struct query_set *q, const stru
         return fail(w->err, ERR_NO_MEMORY, "truth: out of memory for %zu queries", q->n_queries);
     for (size_t i = 0; i < q->n_queries; i++)
         q->known[i].horizon = oracle_horizon_of(op);
-    q->begun = true;
     return OK;
 }
 
@@ -76,7 +75,7 @@ int oracle_query_set_update(struct oracle_run *w, struct query_set *q, const str
     const size_t keep = range ? SIZE_MAX : q->left > 0 && w->shrinks ? 2 * op->k + 32 : op->k;
     int rc = OK;
 
-    if (q->begun)
+    if (q->known)
         drop_stale(w, q);
     else if ((rc = oracle_query_set_begin(w, q, op)) != OK)
         return rc;

@@ -47,7 +47,7 @@ static int run_building(struct replay_session *r, const struct op *op)
     step_begin(&s, r, op, REPLAY_ALL_POINTS);
     warm_for(r, op, rebuild || (policy && r->cell->method->maintain.rebuilds));
     const struct time_mark from = time_mark_now();
-    if (op->pending && !r->in_transaction)
+    if (op->pending && !r->checked.in_transaction)
         rc = replay_wait(r, &s);
     else if (replay_leaves_out(r, op))
         rc = replay_leave_out(r, &s);

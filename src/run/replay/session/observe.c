@@ -163,7 +163,7 @@ int step_observe(struct step_record *s, struct replay_session *r, bool tables)
     const double cheap_s = .05;
     struct stat_sink sink = { take_value, tables ? take_cell : leave_cell, s };
 
-    if (!r->open)
+    if (!r->checked.index)
         return OK;
     r->resolution = tables || r->resolution == 0 ? memory_resolution() : r->resolution;
     json_t *harness_stats = s->harness_stats = json_copy(s->stats);

@@ -47,14 +47,6 @@ void session_name_step(const struct replay_session *r, size_t point)
 
 /* ---- 1. the index */
 
-int session_open_index(struct replay_session *r)
-{
-    int rc = index_open(&r->checked, r->ops, &r->index_env, r->params);
-
-    r->open = rc == OK;
-    return rc;
-}
-
 static int open_first(struct replay_session *r)
 {
     /* Otherwise the method would reuse memory that the parent freed, and its
@@ -68,7 +60,7 @@ static int open_first(struct replay_session *r)
     session_name_call(r, "create");
     const struct time_mark from = time_mark_now();
     const uint64_t start = clock_ns();
-    const int rc = session_open_index(r);
+    const int rc = index_open(&r->checked, r->ops, &r->index_env, r->params);
     r->create_seconds = clock_seconds(clock_ns() - start);
     r->untimed_ns = time_mark_since(&from).process_ns;
     return rc;
@@ -159,10 +151,9 @@ int session_begin(struct replay_session *r, const struct replay_env *env, struct
 
 void session_end(struct replay_session *r)
 {
-    if (r->open && r->err->code == OK) /* else the error is of what came before */
+    if (r->checked.index && r->err->code == OK) /* else the error is of what came before */
         session_name_call(r, "destroy");
-    if (r->open)
-        index_close(&r->checked);
+    index_close(&r->checked);
     cluster_ranks_end(&r->ranks);
     if (r->pool)
         pool_destroy(r->pool);
@@ -229,5 +220,4 @@ void session_forget_versions(struct replay_session *r)
 {
     idmap_free(&r->versions);
     idmap_init(&r->versions, NULL);
-    r->in_transaction = false;
 }

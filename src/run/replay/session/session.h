@@ -29,9 +29,9 @@ struct replay_session {
     struct shard_env shards;
     struct gathered_rows gathered; /* the rows that are being inserted */
     struct index_env index_env;
-    /* checked.live: the ids in the index. A policy may keep them after their deletion. */
+    /* checked.live: the ids in the index. A policy may keep them after their deletion. checked.index
+       NULL: none could be opened. */
     struct checked checked;
-    bool open;
     struct live_state now; /* the state after operation `at` */
     size_t at;
     struct error *err;
@@ -55,15 +55,12 @@ struct replay_session {
        due; whether changes are left out that the next rebuild will have. */
     size_t steps_since, deleted_since;
     bool left_out;
-    bool in_transaction; /* the method's own transaction is open */
 };
 
 /* Prepares folders, memory, threads and an empty index. The caller calls session_end()
    even after an error. */
 int session_begin(struct replay_session *, const struct replay_env *, struct error *);
 void session_end(struct replay_session *);
-/* Opens an empty index: index_open() with the cell's environment and params. */
-int session_open_index(struct replay_session *);
 /* These pass messages of replay.h on: which call of the method follows, outside an operation; and which
    operation, at which point. */
 void session_name_call(const struct replay_session *, const char *name);

@@ -294,17 +294,6 @@ static void one_result(FILE *out, const struct result *r, const char *dir, size_
     fputs(number ? "</section>\n" : "", out);
 }
 
-static int load_all(const char *const *dirs, size_t n, struct result *results, struct error *error)
-{
-    int rc = OK;
-    for (size_t i = 0; !rc && i < n; i++) {
-        char file[4096];
-        snprintf(file, sizeof file, "%s/result.json", dirs[i]);
-        rc = result_load(file, &results[i], error);
-    }
-    return rc;
-}
-
 /* failed: NULL on the page of one result, which has no overview. */
 static void write_page(FILE *out, const struct result *results, const char *const *dirs, size_t n,
                        const char *const *failed, const char *title)
@@ -330,8 +319,11 @@ int report_write_many(const char *const *dirs, size_t n, const char *const *fail
     struct atomic_text page = { 0 };
     int rc = results ? atomic_text_begin(&page, error)
                      : fail(error, ERR_NO_MEMORY, "out of memory writing %s", path);
-    if (!rc)
-        rc = load_all(dirs, n, results, error);
+    for (size_t i = 0; !rc && i < n; i++) {
+        char file[4096];
+        snprintf(file, sizeof file, "%s/result.json", dirs[i]);
+        rc = result_load(file, &results[i], error);
+    }
     if (!rc) {
         write_page(page.out, results, dirs, n, failed, title);
         rc = atomic_text_write(&page, path, error);

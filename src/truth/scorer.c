@@ -35,9 +35,7 @@ static void forget_scores(struct scorer *s)
 void scorer_free(struct scorer *s)
 {
     forget_scores(s);
-    if (s->begun)
-        live_state_free(&s->now);
-    s->begun = false;
+    live_state_free(&s->now);
 }
 
 /* ---- 1. checks of what was received */
@@ -79,13 +77,8 @@ static bool shape_fits(const struct op_list *list, const struct answers *a)
 /* Advances `now` to the state after the operation; operations must come in order. */
 static int follow(struct scorer *s, size_t op, struct error *err)
 {
-    int rc = OK;
+    int rc = s->now.list ? OK : live_state_init(&s->now, s->list, err);
 
-    if (!s->begun) {
-        if ((rc = live_state_init(&s->now, s->list, err)) != OK)
-            return rc;
-        s->begun = true;
-    }
     if (op + 1 < s->taken)
         return fail(err, ERR_ARGUMENT, "answers of operation %zu came after those of %zu", op + 1,
                     s->taken);

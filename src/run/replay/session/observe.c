@@ -33,10 +33,10 @@ static void take_cell(void *to, const char *name, size_t row, const char *column
 {
     struct step_record *s = to;
     char own[OWN_NAME];
-    const char *table = own_name(s, name, own);
 
-    if (row >= TABLE_ROWS)
+    if (!s->tables || row >= TABLE_ROWS)
         return;
+    const char *table = own_name(s, name, own);
     json_t *columns = json_object_get(s->stats, table);
     if (!json_is_object(columns)) {
         columns = json_object();
@@ -53,15 +53,6 @@ static void take_cell(void *to, const char *name, size_t row, const char *column
         (void)json_array_append_new(values, json_number(value));
     else
         (void)json_array_set_new(values, row, json_number(value));
-}
-
-static void leave_cell(void *to, const char *table, size_t row, const char *column, double value)
-{
-    (void)to;
-    (void)table;
-    (void)row;
-    (void)column;
-    (void)value;
 }
 
 static double grown(uint64_t now, uint64_t before)
@@ -161,12 +152,13 @@ static int observe_memory(struct step_record *s, struct replay_session *r)
 int step_observe(struct step_record *s, struct replay_session *r, bool tables)
 {
     const double cheap_s = .05;
-    struct stat_sink sink = { take_value, tables ? take_cell : leave_cell, s };
+    struct stat_sink sink = { take_value, take_cell, s };
 
     if (!r->checked.index)
         return OK;
     r->resolution = tables || r->resolution == 0 ? memory_resolution() : r->resolution;
     json_t *harness_stats = s->harness_stats = json_copy(s->stats);
+    s->tables = tables;
     int rc = observe_memory(s, r);
     session_name_call(r, "stats");
     const struct time_mark from = time_mark_now();

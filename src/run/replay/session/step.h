@@ -22,6 +22,7 @@ struct step_record {
     json_t *memory, *stats, *queries, *calibrated, *timing;
     /* A copy of the statistics that the harness set, kept while the method reports its own. */
     json_t *harness_stats;
+    bool tables; /* those of the method's statistics are kept */
     /* The method's work, timed and untimed. */
     struct time_mark began;
     uint64_t timed_ns, timed_cpu_ns, untimed_ns;

@@ -5,8 +5,8 @@
  * adds to the latency of every operation that was due meanwhile. Without a rate the loop is closed,
  * and the step says so.
  *
- *   1 a run   2 the step (load.c)   3 threads (load_workers.c)   4 changes of rows (load_changes.c)
- *   5 which operation is next (load_next.c) */
+ *   1 a run (load.c)   2 threads (load_workers.c)   3 changes of rows (load_changes.c)
+ *   4 which operation is next (load_next.c) */
 #ifndef DRIFTLINE_RUN_REPLAY_LOAD_H
 #define DRIFTLINE_RUN_REPLAY_LOAD_H
 
@@ -102,17 +102,7 @@ struct load_run {
     uint64_t start_ns, end_ns; /* end_ns 0: until the sequences end */
 };
 
-/* 2. The step */
-
-/* Runs the threads and reports what was measured, in s->stats and s->latency. */
-typedef int load_measure(struct load_run *, struct step_record *);
-
-/* Prepares a load, measures it, makes the changes that are left, and scores: the sampled answers, and
-   the state at the end. A method that lacks what it needs is `unsupported`; its rows are then changed
-   without a load. */
-int load_replay(struct replay_session *, load_measure *);
-
-/* 3. Threads */
+/* 2. Threads */
 
 int load_workers_make(struct load_run *);
 void load_workers_free(struct load_run *);
@@ -126,7 +116,7 @@ void load_workers_restart(struct load_run *, double rate);
 /* Sets the totals of n workers. */
 void load_workers_total(const struct load_run *, size_t first, size_t n, struct load_totals *);
 
-/* 4. Changes */
+/* 3. Changes */
 
 /* Gathers and validates the rows to write and the ids to remove. */
 int load_changes_begin(struct load_run *, struct buffer *rows, bool removes);
@@ -145,7 +135,7 @@ int load_changes_end(struct load_run *);
    that later steps remain valid. removes: false: deletions and updates are left out. */
 int load_changes_alone(struct load_run *, struct step_record *, bool removes);
 
-/* 5. Which operation is next */
+/* 4. Which operation is next */
 
 /* Prepares what is replayed, and space for all that is recorded: none waits for memory. */
 int load_next_make(struct load_run *);

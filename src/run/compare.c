@@ -327,7 +327,6 @@ static int replay_both(struct duel *d)
     d->rounds_ns = 0;
     for (size_t turn = 0; rc == OK && whole && turn < 2; turn++) {
         const size_t i = (d->replays + turn) % 2;
-
         struct cell_watch *w = watch_new(d->cells[i]->cell, &d->env[i], d->err);
         rc = w ? watch_start(w) : d->err->code;
         if (rc == OK)
@@ -342,9 +341,6 @@ static int replay_both(struct duel *d)
             watch_end_as(d->watches[i], "failed",
                          whole ? "its rounds are complete" : "ended because the other cell ended");
             watch_end(d->watches[i]);
-        }
-    for (size_t i = 0; i < 2; i++)
-        if (d->watches[i]) {
             if (!whole)
                 note_end(d, i);
             watch_free(d->watches[i]);

@@ -9,11 +9,6 @@
 
 /* ---- 1. answers of range searches */
 
-void range_catch_free(struct range_catch *c)
-{
-    mem_free(NULL, c->found);
-}
-
 int range_catch_reserve(struct range_catch *c, size_t n, struct error *err)
 {
     return n <= c->capacity || mem_grow(NULL, &c->found, &c->capacity, n, sizeof *c->found)
@@ -181,7 +176,7 @@ int answer_buffer_make_kept(struct answer_buffer *answers, const struct query_ba
 void answer_buffer_free(struct answer_buffer *answers)
 {
     buffer_free(&answers->bytes);
-    range_catch_free(&answers->caught);
+    mem_free(NULL, answers->caught.found);
 }
 
 void answer_buffer_clear(struct answer_buffer *answers, const struct query_batch *batch)

@@ -19,7 +19,6 @@ struct range_catch {
     int code; /* of the first invalid answer. The method must return it immediately. */
 };
 
-void range_catch_free(struct range_catch *);
 /* Makes space for n answers, so that it does not grow while the clock runs. */
 int range_catch_reserve(struct range_catch *, size_t n, struct error *);
 /* Begins a call with queries [first, first + n) of the batch, whose answers are appended. */

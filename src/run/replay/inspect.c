@@ -13,15 +13,13 @@ static int append(struct replay_session *r, const struct op *op, json_t *root_ta
         (json_int_t)r->cell->repeat + 1, "op", (json_int_t)(op - r->list->ops) + 1, "tag",
         quote_json(op_tag(op)), "root", root_taken);
     FILE *file = fopen(r->env->structure_path, "a");
-    int rc = OK;
+    bool good = file && json_dumpf(line, file, JSON_COMPACT | JSON_REAL_PRECISION(7)) == 0 &&
+                fputc('\n', file) != EOF;
 
-    if (!file || json_dumpf(line, file, JSON_COMPACT | JSON_REAL_PRECISION(7)) != 0 ||
-        fputc('\n', file) == EOF)
-        rc = fail_errno(r->err, ERR_IO, "%s: cannot be written", r->env->structure_path);
-    if (file && fclose(file) != 0 && rc == OK)
-        rc = fail_errno(r->err, ERR_IO, "%s: cannot be written", r->env->structure_path);
+    if (file && fclose(file) != 0)
+        good = false;
     json_decref(line);
-    return rc;
+    return good ? OK : fail_errno(r->err, ERR_IO, "%s: cannot be written", r->env->structure_path);
 }
 
 int replay_inspect(struct replay_session *r, struct step_record *s)

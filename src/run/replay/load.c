@@ -102,7 +102,7 @@ static int score(struct load_run *t, struct step_record *s)
 
 /* ---- the step */
 
-/* Runs the threads and reports what was measured, in s->stats and s->latency. */
+/* Runs the threads and reports what was measured, in s->stats and the latency of the session. */
 typedef int load_measure(struct load_run *, struct step_record *);
 
 static int run_load(struct load_run *t, struct step_record *s, load_measure *measure)

@@ -12,7 +12,6 @@
 void step_begin(struct step_record *s, struct replay_session *r, const struct op *op, size_t point)
 {
     *s = (struct step_record){ .op = op,
-                               .index = r->at,
                                .point = point,
                                .status = "ok",
                                .count = NAN,
@@ -27,7 +26,6 @@ void step_begin(struct step_record *s, struct replay_session *r, const struct op
                                .shards_asked = NAN,
                                .partial_answers = NAN,
                                .wrong_ids = NAN,
-                               .latency = &r->latency,
                                .stats = json_object(),
                                .untimed_ns = r->untimed_ns,
                                .new_over_repeated = NAN };
@@ -251,7 +249,7 @@ static json_t *step_json(struct step_record *s, const struct replay_session *r)
         const char *name;
         json_t *value_take;
     } fields[] = {
-        { "index", json_integer((json_int_t)s->index) },
+        { "index", json_integer((json_int_t)r->at) },
         { "op", json_string(s->op ? op_name(s->op->kind) : "checkpoint") },
         { "tag", tag ? json_string(tag) : json_null() },
         { "status", json_string(s->status) },
@@ -262,8 +260,8 @@ static json_t *step_json(struct step_record *s, const struct replay_session *r)
         { "per_second", json_number(s->per_second) },
         { "single_per_second", json_number(s->single_per_second) },
         { "ns_each", json_number(s->ns_each) },
-        { "latency_ns", or_null(step_latency_json(s->latency)) },
-        { "latency_counts", or_null(counts_json(s->latency)) },
+        { "latency_ns", or_null(step_latency_json(&r->latency)) },
+        { "latency_counts", or_null(counts_json(&r->latency)) },
         { "recall", json_null() }, /* scorer.h fills these in */
         { "range", json_null() },
         { "distances", json_number(s->distances) },

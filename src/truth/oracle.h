@@ -1,5 +1,5 @@
 /* oracle.h - ground truth of every search and range operation of a list, computed once, before any
- * cell runs; whole, or in parts that are merged (oracle_merge.c).
+ * cell runs; whole, or in parts that are merged.
  *
  * A blocked SGEMM (popcount for codes) selects candidates, which are measured exactly. A query set
  * that is searched again is updated for the inserts and deletes in between. Results are cached on

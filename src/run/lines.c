@@ -1,11 +1,9 @@
 /* lines.c - reads a cell's lines and checks that the harness's code wrote them, with steps in the
    plan's order. Scores its answers while the cell waits. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "src/base/clock.h"
 #include "src/base/json.h"
@@ -13,6 +11,7 @@
 #include "src/base/table.h"
 #include "src/core/append_text.h"
 #include "src/core/mem.h"
+#include "src/data/readers/bytes.h"
 #include "src/run/watch.h"
 
 /* ---- 1. steps, in the plan's order */
@@ -122,10 +121,8 @@ void watch_reply(struct cell_watch *w, json_t *json_taken)
     json_decref(json_taken);
     if (!text)
         return;
-    text[n] = '\n'; /* replaces the terminator */
-    /* A pipe takes a line of this length whole. An error means that the cell has ended. */
-    while (write(w->replies, text, n + 1) < 0 && errno == EINTR)
-        continue;
+    text[n] = '\n';                           /* replaces the terminator */
+    (void)bytes_put(w->replies, text, n + 1); /* an error means that the cell has ended */
     free(text);
 }
 

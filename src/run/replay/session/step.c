@@ -227,18 +227,13 @@ static uint64_t search_excess(const struct step_record *s)
                : 0;
 }
 
-/* Adds the method's work to the step's JSON. */
-static void put_work(struct step_record *s, json_t *step)
+/* Processor time of the method outside its timed calls. */
+static double untimed_seconds(const struct step_record *s)
 {
     const struct time_mark d = time_mark_since(&s->began);
-    const uint64_t others = less(d.process_ns, d.main_ns);
-    const uint64_t background = less(others, s->sections_other_ns);
-    const double untimed = clock_seconds(s->untimed_ns + search_excess(s) + background);
+    const uint64_t background = less(less(d.process_ns, d.main_ns), s->sections_other_ns);
 
-    (void)json_object_set_new(step, "timed_seconds", json_real(clock_seconds(s->timed_ns)));
-    (void)json_object_set_new(step, "untimed_seconds", json_real(untimed));
-    (void)json_object_set_new(step, "cpu_seconds", json_real(clock_seconds(s->timed_cpu_ns)));
-    (void)json_object_set_new(step, "new_over_repeated", json_number(s->new_over_repeated));
+    return clock_seconds(s->untimed_ns + search_excess(s) + background);
 }
 
 static json_t *step_json(struct step_record *s, const struct replay_session *r)
@@ -279,13 +274,16 @@ static json_t *step_json(struct step_record *s, const struct replay_session *r)
         { "stats", s->stats },
         { "timing", or_null(s->timing) },
         { "queries", or_null(s->queries) },
+        { "timed_seconds", json_real(clock_seconds(s->timed_ns)) },
+        { "untimed_seconds", json_real(untimed_seconds(s)) },
+        { "cpu_seconds", json_real(clock_seconds(s->timed_cpu_ns)) },
+        { "new_over_repeated", json_number(s->new_over_repeated) },
     };
 
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         (void)json_object_set_new(json, fields[i].name, fields[i].value_take);
     if (s->op && s->op->settings)
         (void)json_object_set_new(json, "set", or_null(json_loads(s->op->settings, 0, NULL)));
-    put_work(s, json);
     s->memory = s->stats = s->queries = s->calibrated = s->timing = NULL;
     return json;
 }

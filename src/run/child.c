@@ -196,17 +196,12 @@ void cell_replay(const struct cell *cell, const struct cell_env *env, const char
                              .operations = env->experiment->ops->n };
     const struct experiment *x = env->experiment;
     const struct replay_env replay = {
-        .experiment = x,
         .cell = cell,
-        .kernels = env->kernels,
+        .asked = env,
         .memory_limit = cell_memory_limit(env),
         .dir = dir,
         .family = guard,
-        .held = env->held ? on_held : NULL,
-        .held_point = env->held_point,
-        .save_dir = env->save_dir,
-        .structure_path = env->files[CELL_STRUCTURE],
-        .orders_path = env->files[CELL_ORDERS],
+        .held = on_held,
         .tell = on_message,
         .ticks = env->progress != NULL,
         .score = env->save_dir ? NULL : on_score,

@@ -50,7 +50,7 @@ static int prepare(struct clustering *c, const struct op *op)
                                   .ids = ids,
                                   .n = n,
                                   .vectors = { .dim = r->list->dim, .element = r->cell->element },
-                                  .threads = r->env->experiment->threads };
+                                  .threads = r->experiment->threads };
     (void)live_state_ids(&r->now, NULL, 0, ids);
     if (nq > 0)
         rc = session_gather(r, op->rows, NULL, nq, &c->rows, &c->request.vectors);

@@ -38,13 +38,13 @@ static int call(struct held_search *h, const struct replay_session *r, size_t fi
 static int open_held(struct held_search *h, struct replay_session *r, const struct op *op,
                      bool single, struct step_record *s)
 {
-    const void *knobs = r->cell->points[r->env->held_point].knobs;
+    const void *knobs = r->cell->points[r->env->asked->held_point].knobs;
     uint64_t untimed = 0;
     int rc;
 
     h->open = true;
     h->rng = rng_at(clock_ns(), r->at);
-    session_name_step(r, r->env->held_point);
+    session_name_step(r, r->env->asked->held_point);
     h->each = single ? 1 : op->rows->n;
     rc = query_batch_begin(&h->batch, r, op, NULL, op->rows->n, knobs, s);
     if (rc == OK)

@@ -199,8 +199,8 @@ int load_order_write(const struct load_run *t)
 {
     const struct replay_session *r = t->replay;
 
-    if (!r->env->orders_path)
+    if (!r->env->asked->files[CELL_ORDERS])
         return OK;
     qsort(t->begun, t->n_begun, sizeof *t->begun, by_time);
-    return op_order_write(r->env->orders_path, t->op, t->begun, t->n_begun, r->err);
+    return op_order_write(r->env->asked->files[CELL_ORDERS], t->op, t->begun, t->n_begun, r->err);
 }

@@ -7,12 +7,10 @@
 #ifndef DRIFTLINE_RUN_REPLAY_REPLAY_H
 #define DRIFTLINE_RUN_REPLAY_REPLAY_H
 
-#include "src/plan/plan.h"
+#include "src/run/cell.h"
 #include "src/truth/scorer.h"
 
 #define REPLAY_ALL_POINTS SIZE_MAX
-
-struct kernels;
 
 enum replay_order {
     ORDER_GO_ON, /* run the operation, or skip it if it is a search */
@@ -23,28 +21,16 @@ enum replay_order {
 };
 
 struct replay_env {
-    const struct experiment *experiment;
     const struct cell *cell;
-    const struct kernels *kernels;
+    /* With save_dir, searches are skipped, and the index is saved after the workload. */
+    const struct cell_env *asked;
     uint64_t memory_limit; /* limit of the method's account; 0: none */
     const char *dir;       /* an existing empty folder that belongs to the cell */
     long family;           /* the process whose descendants count as the method's; 0: this one */
 
-    /* Not NULL: the replay is held, since two replays are measured alternately. held() is called
-       before each operation and sets an order. Searches then run only as rounds, with the knobs of
-       point `held_point`. ns: time per query of the last round; NAN if there was none. */
+    /* Of a held cell: called before each operation, sets an order. Searches then run only as rounds, with
+       the knobs of its point. ns: time per query of the last round; NAN if there was none. */
     int (*held)(void *to, double ns, enum replay_order *, struct error *);
-    size_t held_point;
-
-    /* Not NULL: searches are skipped, and the index is saved to this existing folder after the
-       workload. */
-    const char *save_dir;
-
-    /* The file to which each inspect operation appends a line of JSON; see src/structure/json.h. NULL:
-       they are not stored. */
-    const char *structure_path;
-    /* Likewise for the orders of mixed operations; see op_order.h. */
-    const char *orders_path;
 
     /* Takes the messages of a replay, outside every measurement:
          { begin: {step, point} }  before an operation runs at a point; null unless it is a search

@@ -235,7 +235,7 @@ static void look_at_cache(struct replay_session *r, struct step_record *s)
 static int run_passes(struct passes *p)
 {
     struct replay_session *r = p->batch->replay;
-    const bool warmup = r->env->experiment->warmup && p->batch->warm.n > 0;
+    const bool warmup = r->experiment->warmup && p->batch->warm.n > 0;
     int rc = OK;
 
     if (warmup) {

@@ -76,11 +76,12 @@ static inline void stage_begin(struct stage *s, struct op_list *list)
 
 static inline int stage_run(struct stage *s)
 {
-    const struct replay_env env = { .experiment = &s->experiment,
-                                    .cell = &s->cell,
+    const struct cell_env asked = { .experiment = &s->experiment,
                                     .kernels = kernels_select(ISA_AVX512),
+                                    .files = { [CELL_ORDERS] = s->orders_path } };
+    const struct replay_env env = { .cell = &s->cell,
+                                    .asked = &asked,
                                     .dir = s->dir,
-                                    .orders_path = s->orders_path,
                                     .score = score,
                                     .tell = keep_message,
                                     .ticks = true,

@@ -196,7 +196,7 @@ static int open_batch(struct query_batch *batch, struct replay_session *r, const
                                    .knobs = knobs,
                                    .k = op->k,
                                    .k_fetched = op->k,
-                                   .threads = r->env->experiment->threads };
+                                   .threads = r->experiment->threads };
     choose_kind(batch);
     rc = buffer_reserve(&batch->order, (n + 1) * sizeof *batch->positions, r->err);
     if (rc != OK)

@@ -103,11 +103,13 @@ static int make_dir(const char *parent, const char *name, char *out, struct erro
 
 int session_begin(struct replay_session *r, const struct replay_env *env, struct error *err)
 {
-    const struct op_list *list = env->experiment->ops;
-    const size_t threads = env->experiment->threads;
+    const struct experiment *x = env->asked->experiment;
+    const struct op_list *list = x->ops;
+    const size_t threads = x->threads;
     int rc;
 
     *r = (struct replay_session){ .env = env,
+                                  .experiment = x,
                                   .list = list,
                                   .cell = env->cell,
                                   .ops = env->cell->method->ops,
@@ -123,23 +125,22 @@ int session_begin(struct replay_session *r, const struct replay_env *env, struct
     r->pool = pool_create(threads);
     if (!r->pool)
         return fail(err, ERR_NO_MEMORY, "cannot start %zu threads", threads);
-    r->ranks = cluster_ranks_of(r->ops, env->experiment->registry, threads);
+    r->ranks = cluster_ranks_of(r->ops, x->registry, threads);
     r->files =
         (struct row_files){ .origin = gather_origin, .hash = file_rows_hash, .to = &r->gathered };
-    r->shards = (struct shard_env){ .registry = env->experiment->registry,
-                                    .ranks = &r->ranks.base,
-                                    .files = &r->files };
+    r->shards =
+        (struct shard_env){ .registry = x->registry, .ranks = &r->ranks.base, .files = &r->files };
     r->index_env = (struct index_env){
         .dim = list->dim,
         .element = env->cell->element,
         .metric = list->metric,
-        .expected_n = env->experiment->size_hint ? list->max_live : 0,
+        .expected_n = x->size_hint ? list->max_live : 0,
         .seed = env->cell->seed,
         .k_hint = list->max_k,
         .n_attributes = list->n_fields,
         .mem = &r->account,
         .pool = r->pool,
-        .kernels = env->kernels,
+        .kernels = env->asked->kernels,
         .error = err,
         .dir = r->state_dir,
         .device = "cpu",

@@ -17,6 +17,7 @@
 
 struct replay_session {
     const struct replay_env *env;
+    const struct experiment *experiment; /* of env, as are the following three */
     const struct op_list *list;
     const struct cell *cell;
     const struct index_ops *ops;

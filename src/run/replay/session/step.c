@@ -306,7 +306,7 @@ int step_finish(struct step_record *s, struct replay_session *r, int rc)
         s->status = "failed";
         step_note(s, "%s", r->err->text);
     }
-    judge_processors(s, r->env->experiment->threads);
+    judge_processors(s, r->experiment->threads);
     const int sent =
         r->env->tell(r->env->to, json_pack("{s:o, s:o}", "point", session_point_json(s->point),
                                            "step", step_json(s, r)));

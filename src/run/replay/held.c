@@ -17,8 +17,7 @@ struct held_search {
        nor whether they will be scored. */
     struct answer_buffer kept;
     struct rng rng;
-    size_t each; /* queries per call: all, or one */
-    bool open;   /* the batch exists, since the first round */
+    size_t each; /* queries per call: all, or one; 0: the first round is to come */
 };
 
 /* Makes one call and adds its time to *total. */
@@ -42,10 +41,9 @@ static int open_held(struct held_search *h, struct replay_session *r, const stru
     uint64_t untimed = 0;
     int rc;
 
-    h->open = true;
+    h->each = single ? 1 : op->rows->n;
     h->rng = rng_at(clock_ns(), r->at);
     session_name_step(r, r->env->asked->held_point);
-    h->each = single ? 1 : op->rows->n;
     rc = query_batch_begin(&h->batch, r, op, NULL, op->rows->n, knobs, s);
     if (rc == OK)
         rc = answer_buffer_make(&h->answers, &h->batch, h->each);
@@ -106,7 +104,7 @@ int replay_wait_held(struct replay_session *r, bool *run)
 {
     const struct op *op = &r->list->ops[r->at];
     enum replay_order order = ORDER_GO_ON;
-    struct held_search h = { .open = false };
+    struct held_search h = { .each = 0 };
     struct step_record s = { .op = op };
     double ns = NAN;
     int rc;
@@ -116,9 +114,10 @@ int replay_wait_held(struct replay_session *r, bool *run)
         if (!can_round(r, op))
             continue;
         if (order == ORDER_SCORE) { /* drawn by the harness when the round is over */
-            rc = h.open ? answer_buffer_score(&h.kept, &h.batch, PASS_ROUND, 0, op->rows->n) : OK;
+            rc = h.each > 0 ? answer_buffer_score(&h.kept, &h.batch, PASS_ROUND, 0, op->rows->n)
+                            : OK;
         } else {
-            if (!h.open)
+            if (h.each == 0)
                 rc = open_held(&h, r, op, order == ORDER_ROUND_SINGLE, &s);
             if (rc == OK)
                 rc = make_round(&h, r, &ns);
@@ -126,7 +125,7 @@ int replay_wait_held(struct replay_session *r, bool *run)
         if (rc != OK)
             break;
     }
-    if (h.open) {
+    if (h.each > 0) {
         answer_buffer_free(&h.kept);
         answer_buffer_free(&h.answers);
         query_batch_end(&h.batch);

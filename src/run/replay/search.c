@@ -13,7 +13,6 @@ struct passes {
     struct query_batch *batch;
     struct step_record *step;
     struct query_shares shares;
-    bool range;
     /* Answers of one query, of a range search of one pass; and answers of the whole batch. */
     struct answer_buffer single_answers, batch_answers;
     /* What is scored: of each query the answers of a pass that is drawn at random, of a range search all
@@ -27,11 +26,7 @@ struct passes {
 static int passes_make(struct passes *p, struct query_batch *batch, struct step_record *s,
                        struct query_shares shares)
 {
-    *p = (struct passes){ .batch = batch,
-                          .step = s,
-                          .shares = shares,
-                          .range = batch->kind == SEARCH_RANGE,
-                          .rng = query_rng() };
+    *p = (struct passes){ .batch = batch, .step = s, .shares = shares, .rng = query_rng() };
     int rc = answer_buffer_make(&p->single_answers, batch, 1);
     if (rc == OK)
         rc = answer_buffer_make(&p->batch_answers, batch, shares.n_batch);
@@ -77,7 +72,7 @@ static void swap_caught(struct answer_buffer *a, struct answer_buffer *b)
 static void end_pass(struct passes *p, struct answer_buffer *now, struct answer_buffer *found,
                      size_t number)
 {
-    if (p->range && is_drawn(p, number))
+    if (p->batch->kind == SEARCH_RANGE && is_drawn(p, number))
         swap_caught(now, found);
 }
 

@@ -16,14 +16,6 @@ int range_catch_reserve(struct range_catch *c, size_t n, struct error *err)
                : fail(err, ERR_NO_MEMORY, "range: out of memory for %zu answers", n);
 }
 
-void range_catch_begin(struct range_catch *c, const struct query_batch *batch, size_t first,
-                       size_t n)
-{
-    c->batch = batch;
-    c->first_query = first;
-    c->n_queries = n;
-}
-
 /* Whether an answer is a dead row. An id that was never inserted is not: it stays
    and counts as wrong. */
 static bool is_dead(const struct query_batch *batch, uint64_t id)

@@ -14,15 +14,15 @@ struct range_catch {
         uint64_t id, query;
     } * found;
     size_t n, capacity;
-    const struct query_batch *batch; /* of the call in progress, as are the following two */
+    /* Of the call in progress, whose answers are appended: queries [first_query, first_query + n_queries)
+       of the batch. */
+    const struct query_batch *batch;
     size_t first_query, n_queries;
     int code; /* of the first invalid answer. The method must return it immediately. */
 };
 
 /* Makes space for n answers, so that it does not grow while the clock runs. */
 int range_catch_reserve(struct range_catch *, size_t n, struct error *);
-/* Begins a call with queries [first, first + n) of the batch, whose answers are appended. */
-void range_catch_begin(struct range_catch *, const struct query_batch *, size_t first, size_t n);
 /* range_result.found (index.h), of a struct range_catch. */
 int range_catch_take(void *to, size_t query, uint64_t id, float distance);
 

@@ -297,7 +297,9 @@ static int search_range(struct query_batch *batch, struct vectors of, size_t fir
                                    .to = caught,
                                    .shards = &batch->shard_work };
 
-    range_catch_begin(caught, batch, first, n);
+    caught->batch = batch;
+    caught->first_query = first;
+    caught->n_queries = n;
     const int rc = batch->replay->ops->range(batch->replay->checked.index, &request, &result);
     if (rc != OK || caught->code != OK)
         return rc != OK ? rc : caught->code;

@@ -28,12 +28,6 @@ struct order {
     size_t verdict, at, left_out;
 };
 
-static bool is_left_out(const struct order *o, const struct compare_row *row)
-{
-    return !o->all && (row->verdict == VERDICT_SAME ||
-                       (row->verdict == VERDICT_FEW_REPEATS && row->a == row->b));
-}
-
 /* The next row; NULL past the last. */
 static const struct compare_row *next_row(struct order *o)
 {
@@ -46,7 +40,8 @@ static const struct compare_row *next_row(struct order *o)
             const struct compare_row *row = &o->rows->row[o->at++];
             if (row->verdict != order[o->verdict])
                 continue;
-            if (!is_left_out(o, row))
+            if (o->all || (row->verdict != VERDICT_SAME &&
+                           (row->verdict != VERDICT_FEW_REPEATS || row->a != row->b)))
                 return row;
             o->left_out++;
         }

@@ -204,12 +204,6 @@ static size_t take_words(struct cell_watch *w, const char *bytes, size_t n)
 
 /* ---- 3. lines */
 
-static bool has_key(const struct cell_watch *w, const char *text, size_t n)
-{
-    return n > CELL_KEY_BYTES && text[CELL_KEY_BYTES] == ' ' &&
-           memcmp(text, w->channel.key, CELL_KEY_BYTES) == 0;
-}
-
 void watch_take_json(struct cell_watch *w, json_t *line)
 {
     json_t *of;
@@ -249,7 +243,8 @@ static void take_line(struct cell_watch *w, const char *text, size_t n)
     enum { SHOWN = 60 };
     char shown[SHOWN + 1];
 
-    if (!has_key(w, text, n)) {
+    if (n <= CELL_KEY_BYTES || text[CELL_KEY_BYTES] != ' ' ||
+        memcmp(text, w->channel.key, CELL_KEY_BYTES) != 0) {
         (void)snprintf(shown, sizeof shown, "%.*s", (int)(n < SHOWN ? n : SHOWN), text);
         forged(w, shown);
         return;

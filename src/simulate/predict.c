@@ -120,16 +120,6 @@ static double draw(const struct simulate_curve *c, double rows, const struct wai
     return sum;
 }
 
-static double draw_query(const struct simulate_method *method, const struct waits *w, double rows,
-                         struct rng *rng)
-{
-    double slowest = w->first_s + draw(&method->curve, rows, w, 1, rng);
-    for (double i = 0; i < w->cores; i++)
-        slowest = fmax(slowest,
-                       w->per_core * w->rank_s + draw(&method->curve, rows, w, w->per_core, rng));
-    return slowest + w->end_s;
-}
-
 void simulate_latency(const struct simulate_method *method, const struct simulate_costs *costs,
                       const struct simulate_machine *m, const struct simulate_question *q,
                       double *p50_s, double *p99_s)
@@ -138,8 +128,14 @@ void simulate_latency(const struct simulate_method *method, const struct simulat
     const struct waits w = waits_of(method, costs, m, q);
     const size_t n = (size_t)fmin(fmax(SHARDS_DRAWN / q->shards, DRAWS_LEAST), DRAWS_MOST);
     struct rng rng = rng_at(1, 0);
-    for (size_t i = 0; i < n; i++)
-        drawn[i] = draw_query(method, &w, q->rows / q->shards, &rng);
+    const double rows = q->rows / q->shards;
+    for (size_t i = 0; i < n; i++) {
+        double slowest = w.first_s + draw(&method->curve, rows, &w, 1, &rng);
+        for (double core = 0; core < w.cores; core++)
+            slowest = fmax(slowest, w.per_core * w.rank_s +
+                                        draw(&method->curve, rows, &w, w.per_core, &rng));
+        drawn[i] = slowest + w.end_s;
+    }
     qsort(drawn, n, sizeof *drawn, order_f64);
     *p50_s = drawn[n / 2];
     *p99_s = drawn[n * 99 / 100];

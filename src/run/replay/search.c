@@ -147,8 +147,10 @@ static int batch_pass(void *to, const uint64_t *order, struct timed_pass *pass)
     struct query_batch *batch = p->batch;
     const size_t first = p->shares.first_batch, n = p->shares.n_batch, k = batch->k;
     struct range_catch *now = &p->batch_answers.caught;
-    struct vectors queries;
-    int rc = query_batch_permute(batch, first, n, order, &p->shuffled, &queries);
+    const struct vectors all = session_rows(batch->queries, first, n);
+    int rc = gather_items(all.rows, index_row_bytes(all.element, all.dim), order, n, &p->shuffled,
+                          batch->replay->err);
+    const struct vectors queries = { p->shuffled.bytes, n, all.dim, all.element };
 
     if (rc == OK) /* the single queries had about as many answers */
         rc = begin_pass(p, now, pass->number == 0 ? &p->found.caught : &p->batch_found.caught);
@@ -326,24 +328,19 @@ static int calibrate(struct replay_session *r, struct step_record *s, const uint
     return rc;
 }
 
-/* Whether the method and the operation permit calibration. */
-static bool can_calibrate(const struct replay_session *r, const struct op *op)
-{
-    return op->rows->n >= 2 && r->ops->search &&
-           !(op->as_of && session_version(r, op->as_of) == VERSION_NONE);
-}
-
 /* Emits one step, for the chosen point, or for the first point if none can be chosen. */
 static int search_calibrated(struct replay_session *r, const struct op *op)
 {
     const size_t n = op->rows->n, n_even = (n + 1) / 2;
+    const bool possible =
+        n >= 2 && r->ops->search && !(op->as_of && session_version(r, op->as_of) == VERSION_NONE);
     struct buffer positions = { 0 };
     struct step_record s;
     size_t chosen = 0;
     int rc;
 
     step_begin(&s, r, op, 0);
-    if (!can_calibrate(r, op))
+    if (!possible)
         return step_finish(&s, r, search_point(r, &s, NULL, n, r->cell->points[0].knobs));
     if ((rc = buffer_reserve(&positions, n * sizeof(uint64_t), r->err)) == OK) {
         uint64_t *even = positions.bytes, *odd = even + n_even;

@@ -353,18 +353,6 @@ struct rng query_rng(void)
     return rng_at(seed, 0);
 }
 
-int query_batch_permute(const struct query_batch *batch, size_t first, size_t n,
-                        const uint64_t *order, struct buffer *rows, struct vectors *out)
-{
-    const struct vectors of = batch->queries;
-    const size_t bytes = index_row_bytes(of.element, of.dim);
-    const int rc = gather_items((const char *)of.rows + first * bytes, bytes, order, n, rows,
-                                batch->replay->err);
-
-    *out = (struct vectors){ rows->bytes, n, of.dim, of.element };
-    return rc;
-}
-
 int query_batch_score(struct query_batch *batch, enum pass pass, size_t first, const uint64_t *ids,
                       size_t n, double *recall)
 {

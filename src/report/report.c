@@ -101,6 +101,7 @@ static void figures_section(FILE *out, const json_t *result, const char *dir, si
     }
 }
 
+/* Of cells that did not finish, and what methods do not support. */
 static void failures_section(FILE *out, const struct result *r)
 {
     bool any = false;
@@ -119,10 +120,7 @@ static void failures_section(FILE *out, const struct result *r)
     }
     if (any)
         fputs("</ul>\n", out);
-}
 
-static void unsupported_section(FILE *out, const struct result *r)
-{
     json_t *lines = report_unsupported(r), *line;
     size_t i;
     json_array_foreach(lines, i, line) {
@@ -286,7 +284,6 @@ static void one_result(FILE *out, const struct result *r, const char *dir, size_
     if (number)
         fputs("</details>\n", out);
     failures_section(out, r);
-    unsupported_section(out, r);
     warnings_section(out, r);
     methods_section(out, r, number);
     conditions_section(out, result, number);

@@ -67,15 +67,6 @@ static const json_t *choice_of(const struct result_cell *cell)
     return json_is_object(choice) ? choice : NULL;
 }
 
-/* The recall that all are held to: the highest that a setting was tuned for. */
-static double wished_recall(const struct result *r)
-{
-    double tuned = 0;
-    for (size_t i = 0; i < r->n; i++)
-        tuned = fmax(tuned, field_number(choice_of(&r->cells[i]), "recall"));
-    return tuned > 0 ? tuned : default_recall;
-}
-
 /* False: nothing to compare was measured. */
 static bool read_candidate(const struct result *r, const struct result_cell *cell, const char *tag,
                            double wished, struct candidate *c)
@@ -178,7 +169,10 @@ static struct candidate *candidates_of(const struct result *r, size_t *n)
 {
     const struct result_step *search = last_search(r, first_ok(r));
     struct candidate *all = calloc(r->n_variants + 1, sizeof *all);
-    const double wished = wished_recall(r);
+    double wished = 0; /* the highest that a setting was tuned for: all are held to it */
+    for (size_t i = 0; i < r->n; i++)
+        wished = fmax(wished, field_number(choice_of(&r->cells[i]), "recall"));
+    wished = wished > 0 ? wished : default_recall;
     *n = 0;
     for (size_t i = 0; all && search && i < r->n_variants; i++)
         *n += read_candidate(r, r->variants[i], search->tag, wished, &all[*n]);

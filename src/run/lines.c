@@ -157,7 +157,7 @@ static void score_words(struct cell_watch *w)
     buffer_free(&w->words);
     w->wanted_bytes = w->taken_bytes = 0;
     watch_reply(w, json_pack("{s:i, s:o, s:o}", "code", code, "error", quote_json(err.text),
-                             "recall", isfinite(recall) ? json_real(recall) : json_null()));
+                             "recall", json_number(recall)));
 }
 
 static void take_answers(struct cell_watch *w, const json_t *json)

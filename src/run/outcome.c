@@ -56,14 +56,6 @@ static void where_text(const struct cell_watch *w, char *text, size_t bytes)
                     op->line, of_point ? ", " : "", of_point ? cell->points[w->point].name : "");
 }
 
-static const char *status_of_code(int code)
-{
-    return code == OK                ? "ok"
-           : code == ERR_NO_MEMORY   ? "out-of-memory"
-           : code == ERR_UNSUPPORTED ? "unsupported"
-                                     : "failed";
-}
-
 const char *watch_outcome(const struct cell_watch *w, char *error, size_t bytes)
 {
     char where[600];
@@ -76,7 +68,10 @@ const char *watch_outcome(const struct cell_watch *w, char *error, size_t bytes)
     } else if (w->end) {
         const int code = (int)json_integer_value(json_object_get(w->end, "code"));
 
-        status = status_of_code(code);
+        status = code == OK                ? "ok"
+                 : code == ERR_NO_MEMORY   ? "out-of-memory"
+                 : code == ERR_UNSUPPORTED ? "unsupported"
+                                           : "failed";
         if (code != OK) {
             const char *reason = field_text(w->end, "error", "");
             if (*reason)
@@ -320,7 +315,7 @@ static json_t *cell_json(const struct cell_watch *w, size_t p, bool calibrated, 
                      "cell_seconds", seconds, "process",
                      w->facts ? json_incref(w->facts) : json_null(), "steps", steps_of_point(w, p),
                      "timed_seconds", e.timed, "untimed_seconds", e.untimed, "cpu_seconds", e.cpu,
-                     "children_seconds", isfinite(e.children) ? json_real(e.children) : json_null(),
+                     "children_seconds", json_number(e.children),
                      "threads_used", (json_int_t)e.threads);
 }
 

@@ -182,17 +182,12 @@ static int measure_costs(struct simulate_method *m, const struct result *r, doub
     return OK;
 }
 
-static double row_bytes_of(const struct result *r, const struct result_cell *cell)
-{
-    enum element element = INDEX_F32;
-    (void)index_element_named(field_text(cell->json, "element", "f32"), &element);
-    return r->dim > 0 ? (double)index_row_bytes(element, (size_t)r->dim) : NAN;
-}
-
 static int add_method(struct simulate *out, const struct result *r, const struct result_cell *alone,
                       size_t *number, struct error *err)
 {
-    const double row_bytes = row_bytes_of(r, alone);
+    enum element element = INDEX_F32;
+    (void)index_element_named(field_text(alone->json, "element", "f32"), &element);
+    const double row_bytes = r->dim > 0 ? (double)index_row_bytes(element, (size_t)r->dim) : NAN;
     for (*number = 0; *number < out->n_methods; ++*number)
         if (out->methods[*number].name == alone->name)
             return OK;

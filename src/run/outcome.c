@@ -303,20 +303,19 @@ static json_t *cell_json(const struct cell_watch *w, size_t p, bool calibrated, 
         plan_build_part(cell, name, sizeof name);
     else
         (void)snprintf(name, sizeof name, "%s", point && point->name ? point->name : "");
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:o, s:o, s:s, s:b, s:b, s:f, s:o, "
-                     "s:o, s:f, s:f, s:f, s:o, s:I}",
-                     "label", cell->method->label, "point", name, "method", cell->method->name,
-                     "params", object_or_empty(cell->params_json), "knobs",
-                     calibrated || !point ? json_object() : object_or_empty(point->knobs_json),
-                     "repeat", (json_int_t)cell->repeat, "seed", (json_int_t)cell->seed, "status",
-                     status, "error", error[0] ? quote_json(error) : json_null(), "warnings",
-                     warnings_of(w), "element", index_element_name(cell->element), "widened",
-                     cell->widened, "no_simd", (cell->method->ops->flags & INDEX_NO_SIMD) != 0,
-                     "cell_seconds", seconds, "process",
-                     w->facts ? json_incref(w->facts) : json_null(), "steps", steps_of_point(w, p),
-                     "timed_seconds", e.timed, "untimed_seconds", e.untimed, "cpu_seconds", e.cpu,
-                     "children_seconds", json_number(e.children),
-                     "threads_used", (json_int_t)e.threads);
+    return json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:o, s:o, s:s, s:b, s:b, s:f, s:o, "
+        "s:o, s:f, s:f, s:f, s:o, s:I}",
+        "label", cell->method->label, "point", name, "method", cell->method->name, "params",
+        object_or_empty(cell->params_json), "knobs",
+        calibrated || !point ? json_object() : object_or_empty(point->knobs_json), "repeat",
+        (json_int_t)cell->repeat, "seed", (json_int_t)cell->seed, "status", status, "error",
+        error[0] ? quote_json(error) : json_null(), "warnings", warnings_of(w), "element",
+        index_element_name(cell->element), "widened", cell->widened, "no_simd",
+        (cell->method->ops->flags & INDEX_NO_SIMD) != 0, "cell_seconds", seconds, "process",
+        w->facts ? json_incref(w->facts) : json_null(), "steps", steps_of_point(w, p),
+        "timed_seconds", e.timed, "untimed_seconds", e.untimed, "cpu_seconds", e.cpu,
+        "children_seconds", json_number(e.children), "threads_used", (json_int_t)e.threads);
 }
 
 json_t *watch_cells(const struct cell_watch *w, const char *status, const char *error)

@@ -5,14 +5,11 @@
 #include <cblas.h>
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
-#include "src/core/order.h"
 #include "src/core/parallel.h"
-#include "src/truth/exact.h"
 #include "src/truth/scan_internal.h"
 
 enum {
@@ -22,170 +19,7 @@ enum {
     BLOCK_BYTES = 4 << 20, /* of rows: they stay in the outer cache for all queries */
     EXTRA = 2,             /* columns for norms and the error bound */
     LOAD_ROWS = 256,       /* a worker reads this many rows at once */
-    AHEAD = 6,             /* prefetch distance, in rows */
-    PLAIN_ROWS = 1024,     /* rows that are measured at once without bounds */
-    MEASURE_AT = 4096,     /* more candidates than this are measured before the scan continues */
 };
-
-/* ---- the candidates of one query: bounds decide which rows are measured */
-
-bool scan_before(struct neighbour a, struct neighbour b)
-{
-    return a.distance < b.distance || (a.distance == b.distance && a.id < b.id);
-}
-
-double scan_widen(const struct op_list *list, const void *from, float *to)
-{
-    if (list->element == INDEX_U8)
-        for (size_t j = 0; j < list->dim; j++)
-            to[j] = (float)((const uint8_t *)from)[j];
-    else if (from != to)
-        memcpy(to, from, list->dim * sizeof *to);
-    return sqrt(-exact_distance(INDEX_IP, INDEX_F32, to, to, list->dim));
-}
-
-/* distance(q, x) = squares (<q, q> + <x, x>) + product <q, x> + constant; of_unit: of q and x scaled to
-   length 1. */
-struct form {
-    double squares, product, constant;
-    bool of_unit;
-};
-static struct form form_of(enum metric metric)
-{
-    switch (metric) {
-        case INDEX_L2SQ: return (struct form){ .squares = 1, .product = -2 };
-        case INDEX_IP: return (struct form){ .product = -1 };
-        case INDEX_COS: return (struct form){ .product = -2, .constant = 2, .of_unit = true };
-        case INDEX_HAMMING: break; /* counted, not computed from products */
-    }
-    return (struct form){ 0 };
-}
-
-const void *scan_query_row(const struct scan_run *r, uint32_t query)
-{
-    const struct op_list *list = r->list;
-
-    return (const char *)r->scan->queries + query * index_row_bytes(list->element, list->dim);
-}
-
-int scan_order(const void *a, const void *b)
-{
-    const struct neighbour *x = a, *y = b;
-
-    return scan_before(*x, *y) ? -1 : scan_before(*y, *x);
-}
-
-/* The limit for a horizon, with a margin: rounding in the difference and underflow in the product
-   must not exclude a row at the horizon. */
-static double limit_of(const struct scan_run *r, const struct scan_query *c,
-                       struct neighbour horizon)
-{
-    const double dim = (double)r->list->dim + 16;
-
-    return horizon.distance - c->base + 4 * dim * DBL_EPSILON * c->base +
-           (r->c == 0 ? 0 : dim * (double)FLT_MIN);
-}
-
-int scan_query_measure(struct scan_run *r, struct scan_query *c, struct scan_worker *own)
-{
-    struct neighbours *known = &r->known[c->query];
-    const void *query = scan_query_row(r, c->query);
-
-    if (c->n == 0)
-        return OK;
-    if (!mem_grow(NULL, &known->items, &known->capacity, known->n + c->n, sizeof *known->items))
-        return fail(&own->error, ERR_NO_MEMORY, "truth: out of memory for %zu candidates", c->n);
-    for (size_t i = 0; i < c->n; i++) {
-        const uint64_t id = r->ids[c->picks[i].row];
-
-        if (r->mapped && i + AHEAD < c->n)
-            __builtin_prefetch(
-                live_state_row(r->scan->at, r->ids[c->picks[i + AHEAD].row], NULL, &own->error));
-        const void *row = live_state_row(r->scan->at, id, own->row, &own->error);
-
-        if (!row)
-            return own->error.code;
-        const struct neighbour found = {
-            exact_distance(r->list->metric, r->list->element, query, row, r->list->dim), id
-        };
-        if (!scan_before(known->horizon, found))
-            known->items[known->n++] = found;
-    }
-    c->n = 0;
-    qsort(known->items, known->n, sizeof *known->items, scan_order);
-    if (known->n >= r->keep) {
-        known->n = r->keep;
-        known->horizon = known->items[r->keep - 1];
-    }
-    c->limit = limit_of(r, c, known->horizon);
-    return OK;
-}
-
-int scan_query_plainly(struct scan_run *r, struct scan_query *c, struct scan_worker *own)
-{
-    int rc = scan_query_measure(r, c, own);
-
-    for (size_t row = 0; rc == OK && row < r->count; row += PLAIN_ROWS) {
-        const size_t rows = r->count - row < PLAIN_ROWS ? r->count - row : PLAIN_ROWS;
-
-        if (!mem_grow(NULL, &c->picks, &c->capacity, rows, sizeof *c->picks))
-            return fail(&own->error, ERR_NO_MEMORY, "truth: out of memory for candidates");
-        for (c->n = 0; c->n < rows; c->n++)
-            c->picks[c->n] = (struct scan_pick){ 0, (uint32_t)(r->first + row + c->n) };
-        rc = scan_query_measure(r, c, own);
-    }
-    return rc;
-}
-
-static double upper_bound(const struct scan_run *r, const struct scan_query *c, struct scan_pick p)
-{
-    if (r->c == 0)
-        return (double)p.low;
-    const double length = (double)r->lengths[p.row];
-    const struct form form = form_of(r->list->metric);
-    const double own = form.squares * length * length;
-    const double cross = -form.product * c->length * length;
-
-    return (double)p.low + 2 * r->c * (own + cross) +
-           2 * ((double)r->list->dim + 16) * (double)FLT_MIN;
-}
-
-/* Lowers the limit to the keep-th smallest upper bound and removes the picks beyond it. */
-static int narrow(struct scan_run *r, struct scan_query *c, struct scan_worker *own)
-{
-    if (r->keep == SIZE_MAX || c->n <= r->keep)
-        return OK;
-    if (!mem_grow(NULL, &own->bounds, &own->bounds_capacity, c->n, sizeof *own->bounds))
-        return fail(&own->error, ERR_NO_MEMORY, "truth: out of memory for %zu candidates", c->n);
-    for (size_t i = 0; i < c->n; i++)
-        own->bounds[i] = upper_bound(r, c, c->picks[i]);
-    const double kth = order_select_f64(own->bounds, c->n, r->keep - 1);
-    size_t kept = 0;
-
-    if (kth < c->limit)
-        c->limit = kth;
-    for (size_t i = 0; i < c->n; i++)
-        if ((double)c->picks[i].low <= c->limit)
-            c->picks[kept++] = c->picks[i];
-    c->n = kept;
-    return c->n > MEASURE_AT && c->n > 4 * r->keep ? scan_query_measure(r, c, own) : OK;
-}
-
-/* Adds the rows first + chosen[0 .. n-1] with lower bounds low[chosen[i]] to the picks. */
-static int take(struct scan_run *r, struct scan_query *c, struct scan_worker *own,
-                const uint32_t *chosen, size_t n, const float *low, size_t first)
-{
-    if (n == 0)
-        return OK;
-    if (r->keep == SIZE_MAX && r->scan->most && atomic_fetch_add(&r->found, n) + n > r->scan->most)
-        return fail(&own->error, ERR_NO_MEMORY, "more than %zu answers", r->scan->most);
-    if (!mem_grow(NULL, &c->picks, &c->capacity, c->n + n, sizeof *c->picks))
-        return fail(&own->error, ERR_NO_MEMORY, "truth: out of memory for %zu candidates",
-                    c->n + n);
-    for (size_t i = 0; i < n; i++)
-        c->picks[c->n++] = (struct scan_pick){ low[chosen[i]], (uint32_t)(first + chosen[i]) };
-    return c->n / 2 > r->keep + 128 || isinf(c->limit) ? narrow(r, c, own) : OK;
-}
 
 /* A float that is at least x. */
 static float above(double x)
@@ -206,7 +40,7 @@ static int take_tile_row(struct scan_run *r, struct scan_query *c, struct scan_w
         const size_t part = isinf(c->limit) && rows - at > most ? most : rows - at;
         const size_t n =
             r->scan->kernels->at_most_f32(low + at, part, above(c->limit), own->chosen);
-        const int rc = take(r, c, own, own->chosen, n, low + at, first + at);
+        const int rc = scan_query_take(r, c, own, own->chosen, n, low + at, first + at);
 
         if (rc != OK)
             return rc;
@@ -254,7 +88,7 @@ static void scale(float *v, size_t dim, double by)
 static void load_row(struct scan_run *r, size_t i, const void *row)
 {
     const size_t dim = r->list->dim;
-    const struct form form = form_of(r->list->metric);
+    const struct scan_form form = scan_form_of(r->list->metric);
     float *to = r->row_columns + i * r->columns;
     double length = scan_widen(r->list, row, to);
 
@@ -288,7 +122,7 @@ static int load_rows(void *arg, size_t first, size_t end, size_t worker)
 
 static void load_query(struct scan_run *r, size_t i)
 {
-    const struct form form = form_of(r->list->metric);
+    const struct scan_form form = scan_form_of(r->list->metric);
     const size_t dim = r->list->dim;
     struct scan_query *c = &r->queries[i];
     float *to = r->query_columns + i * r->columns;
@@ -304,7 +138,7 @@ static void load_query(struct scan_run *r, size_t i)
     }
     to[dim] = (float)form.squares;
     to[dim + 1] = -above(-times * r->c * c->length);
-    c->limit = limit_of(r, c, r->known[c->query].horizon);
+    c->limit = scan_query_limit(r, c, r->known[c->query].horizon);
 }
 
 /* ---- codes: popcounts */
@@ -357,7 +191,8 @@ static int scan_codes(void *arg, size_t first, size_t end, size_t worker)
             const size_t rows = r->count - row < TILE_ROWS ? r->count - row : TILE_ROWS;
             const size_t n = words == 1 ? nearer_codes(r, c, own, *query, codes + row, rows)
                                         : nearer_words(r, c, own, query, codes + row * words, rows);
-            const int rc = take(r, c, own, own->chosen, n, own->tile + TILE_ROWS, r->first + row);
+            const int rc =
+                scan_query_take(r, c, own, own->chosen, n, own->tile + TILE_ROWS, r->first + row);
             if (rc != OK)
                 return rc;
         }
@@ -398,7 +233,7 @@ static int finish_queries(void *arg, size_t first, size_t end, size_t worker)
     int rc = OK;
 
     for (size_t i = first; rc == OK && i < end && !is_interrupted(r); i++) {
-        rc = narrow(r, &r->queries[i], &r->workers[worker]);
+        rc = scan_query_narrow(r, &r->queries[i], &r->workers[worker]);
         if (rc == OK)
             rc = scan_query_measure(r, &r->queries[i], &r->workers[worker]);
     }
@@ -449,7 +284,7 @@ static int start(struct scan_run *r, const uint32_t *which, size_t n_which, stru
     for (size_t i = 0; i < n_which; i++) {
         r->queries[i].query = which[i];
         if (codes)
-            r->queries[i].limit = limit_of(r, &r->queries[i], r->known[which[i]].horizon);
+            r->queries[i].limit = scan_query_limit(r, &r->queries[i], r->known[which[i]].horizon);
         else
             load_query(r, i);
         r->long_query |= too_long(r->queries[i].length);

@@ -1,4 +1,5 @@
-/* scan_internal.h - the state of a scan, by the processor (scan.c) or a device (scan_device.c). */
+/* scan_internal.h - the state of a scan. scan.c computes bounds for blocks of rows, scan_query.c
+ * maintains the candidates of each query. */
 #ifndef DRIFTLINE_TRUTH_SCAN_INTERNAL_H
 #define DRIFTLINE_TRUTH_SCAN_INTERNAL_H
 
@@ -61,8 +62,24 @@ int scan_device(struct scan_run *, struct error *);
 
 /* Copies a vector as floats; returns its length. */
 double scan_widen(const struct op_list *, const void *from, float *to);
+/* distance(q, x) = squares (<q, q> + <x, x>) + product <q, x> + constant; of_unit: of q and x scaled to
+   length 1. */
+struct scan_form {
+    double squares, product, constant;
+    bool of_unit;
+};
+struct scan_form scan_form_of(enum metric metric);
 /* The query's row, in the list's element. */
 const void *scan_query_row(const struct scan_run *, uint32_t query);
+/* The limit for a horizon, with a margin: rounding in the difference and underflow in the product
+   must not exclude a row at the horizon. */
+double scan_query_limit(const struct scan_run *, const struct scan_query *,
+                        struct neighbour horizon);
+/* Adds the rows first + chosen[0 .. n-1] with lower bounds low[chosen[i]] to the picks. */
+int scan_query_take(struct scan_run *, struct scan_query *, struct scan_worker *,
+                    const uint32_t *chosen, size_t n, const float *low, size_t first);
+/* Lowers the limit to the keep-th smallest upper bound and removes the picks beyond it. */
+int scan_query_narrow(struct scan_run *, struct scan_query *, struct scan_worker *);
 /* Measures all picks exactly and merges them into `known`. Then no picks remain, and the limit is
    that of the horizon. */
 int scan_query_measure(struct scan_run *, struct scan_query *, struct scan_worker *);

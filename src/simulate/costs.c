@@ -1,4 +1,4 @@
-/* costs.c - what ranks cost beside the searches of their shards. */
+/* costs.c - what ranks cost beside the searches of their shards; predictions for runs by it. */
 #include <math.h>
 #include <string.h>
 
@@ -149,4 +149,13 @@ struct simulate_costs simulate_costs_of(const struct simulate *s, const char *bu
         fit(excess, n, &c);
     c.fitted = n;
     return c;
+}
+
+struct simulate_answer simulate_run_answer(const struct simulate *s, const struct simulate_run *r)
+{
+    const struct simulate_machine m = simulate_machine_of(s);
+    const struct simulate_question q = simulate_question_of(r);
+    const struct simulate_method *method = &s->methods[r->method];
+    const struct simulate_costs costs = simulate_costs_of(s, method->of);
+    return simulate_predict(method, &costs, &m, &q);
 }

@@ -1,7 +1,8 @@
 /* predict.c - the answer to a question: throughput of batches, and latency of a query alone.
  *
- * 1 where the ranks and shards are   2 throughput   3 latency: the slowest core of the slowest machine,
- * by drawing the times of the shards from the measured distribution   4 the answer   5 what is asked */
+ * 1 where the ranks and shards are   2 throughput   3 latency: the slowest core of the slowest
+ * machine, by drawing the times of the shards from the measured distribution   4 the answer
+ * 5 what the user wishes */
 #include <math.h>
 #include <stdlib.h>
 
@@ -162,16 +163,7 @@ struct simulate_answer simulate_predict(const struct simulate_method *method,
     return a;
 }
 
-/* ---- 5. what is asked: for each run on the machine that measured it, and what the user wishes */
-
-struct simulate_answer simulate_run_answer(const struct simulate *s, const struct simulate_run *r)
-{
-    const struct simulate_machine m = simulate_machine_of(s);
-    const struct simulate_question q = simulate_question_of(r);
-    const struct simulate_method *method = &s->methods[r->method];
-    const struct simulate_costs costs = simulate_costs_of(s, method->of);
-    return simulate_predict(method, &costs, &m, &q);
-}
+/* ---- 5. what the user wishes */
 
 /* Of the batch sizes, or of the shares of the shards that queries ask. */
 static double median_of_runs(const struct simulate *s, size_t method, bool asked)

@@ -163,7 +163,7 @@ struct simulate_wish {
 
 /* Fills what the wish leaves open: empty lists, NANs. */
 void simulate_complete(struct simulate_wish *, const struct simulate *);
-/* The prediction for a run, on the machine that measured it. */
+/* The prediction for a run (costs.c), on the machine that measured it. */
 struct simulate_answer simulate_run_answer(const struct simulate *, const struct simulate_run *);
 /* One rank for each shard. */
 struct simulate_question simulate_wished(const struct simulate *, const struct simulate_wish *,

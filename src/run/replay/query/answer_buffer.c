@@ -179,12 +179,25 @@ void answer_buffer_clear(struct answer_buffer *answers, const struct query_batch
     memset(answers->distances, 0xff, n * sizeof *answers->distances); /* NAN */
 }
 
-int answer_buffer_score(const struct answer_buffer *answers, struct query_batch *batch,
+int query_score(const struct query_batch *batch, enum pass pass, size_t first, const uint64_t *ids,
+                size_t n, double *recall)
+{
+    const struct replay_session *r = batch->replay;
+    const struct answers answers = { .pass = pass,
+                                     .op = r->at,
+                                     .n = n,
+                                     .n_ids = n * batch->k,
+                                     .positions = batch->positions + first,
+                                     .ids = ids };
+
+    return session_score(r, &answers, recall);
+}
+
+int answer_buffer_score(const struct answer_buffer *answers, const struct query_batch *batch,
                         enum pass pass, size_t first, size_t n)
 {
-    return batch->kind == SEARCH_RANGE
-               ? score_caught(&answers->caught, batch, pass, first, n)
-               : query_batch_score(batch, pass, first, answers->kept, n, NULL);
+    return batch->kind == SEARCH_RANGE ? score_caught(&answers->caught, batch, pass, first, n)
+                                       : query_score(batch, pass, first, answers->kept, n, NULL);
 }
 
 /* ---- 3. validity of answers */

@@ -48,10 +48,13 @@ void answer_buffer_free(struct answer_buffer *);
 /* Marks every entry as unanswered; what was caught stays. */
 void answer_buffer_clear(struct answer_buffer *, const struct query_batch *);
 
+/* Scores the answers to queries [first, first + n), k each. recall may be NULL. */
+int query_score(const struct query_batch *, enum pass, size_t first, const uint64_t *ids, size_t n,
+                double *recall);
 /* Scores the kept or, of a range search, the caught answers: those of the batch's queries
    [first, first + n). */
-int answer_buffer_score(const struct answer_buffer *, struct query_batch *, enum pass, size_t first,
-                        size_t n);
+int answer_buffer_score(const struct answer_buffer *, const struct query_batch *, enum pass,
+                        size_t first, size_t n);
 
 /* 3. Validity */
 

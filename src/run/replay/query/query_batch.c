@@ -353,20 +353,6 @@ struct rng query_rng(void)
     return rng_at(seed, 0);
 }
 
-int query_batch_score(struct query_batch *batch, enum pass pass, size_t first, const uint64_t *ids,
-                      size_t n, double *recall)
-{
-    const struct replay_session *r = batch->replay;
-    const struct answers answers = { .pass = pass,
-                                     .op = r->at,
-                                     .n = n,
-                                     .n_ids = n * batch->k,
-                                     .positions = batch->positions + first,
-                                     .ids = ids };
-
-    return session_score(r, &answers, recall);
-}
-
 int query_batch_score_untimed(struct query_batch *batch, struct step_record *s, enum pass pass,
                               double *recall)
 {
@@ -381,7 +367,7 @@ int query_batch_score_untimed(struct query_batch *batch, struct step_record *s, 
     if (rc == OK)
         rc = answer_buffer_check(&answers, batch, 0, NULL);
     if (rc == OK)
-        rc = query_batch_score(batch, pass, 0, answers.kept, n, recall);
+        rc = query_score(batch, pass, 0, answers.kept, n, recall);
     answer_buffer_free(&answers);
     return rc;
 }

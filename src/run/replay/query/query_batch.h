@@ -50,10 +50,6 @@ void query_batch_end(struct query_batch *);
 int query_batch_search(struct query_batch *, struct vectors of, size_t first, size_t n,
                        struct answer_buffer *);
 void query_batch_begin_work(struct query_batch *); /* nothing so far */
-/* Scores the answers to queries [first, first + n), k each. recall may be NULL. */
-int query_batch_score(struct query_batch *, enum pass, size_t first, const uint64_t *ids, size_t n,
-                      double *recall);
-
 /* Asks all queries, untimed, and scores the answers. */
 int query_batch_score_untimed(struct query_batch *, struct step_record *, enum pass,
                               double *recall);

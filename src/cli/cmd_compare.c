@@ -197,7 +197,8 @@ static size_t print(const struct app *app, const struct compare_rows *rows,
         const size_t left_out = compare_rows_print(rows, format, app->all, stdout);
 
         if (left_out > 0)
-            printf("\n%zu of %zu rows show no difference; --all prints them\n", left_out, rows->n);
+            printf("%s%zu of %zu rows show no difference; --all prints them\n",
+                   left_out < rows->n ? "\n" : "", left_out, rows->n);
     }
     if (is_text && rows->n)
         print_assumptions(rows, a, b);

@@ -1,5 +1,10 @@
 /* ann_benchmarks.c - the searches of a result as files of ann-benchmarks: the layout of
-   store_results() in ann_benchmarks/results.py, with the attributes that its runner.py sets. */
+ * store_results() in ann_benchmarks/results.py, with the attributes that its runner.py sets.
+ *
+ * 1 names   2 attributes   3 an HDF5 file   4 the file of a search   5 all cells */
+#ifdef HAVE_HDF5
+#include <hdf5.h>
+#endif
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -7,13 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "src/base/atomic_file.h"
 #include "src/base/path.h"
 #include "src/base/result_metrics.h"
 #include "src/core/index.h"
 #include "src/core/mem.h"
 #include "src/core/path_print.h"
 #include "src/export/export.h"
-#include "src/export/internal.h"
 #include "src/result/result.h"
 #include "src/run/answers_file.h"
 #include "src/run/measure/folder.h"
@@ -172,25 +177,142 @@ static json_t *attributes_of(const struct exporter *x, const struct search *s, c
     return to;
 }
 
-/* ---- 3. one file */
+/* ---- 3. an HDF5 file, as h5py writes it */
 
-static void rows_free(struct export_ann_file *r)
+/* The datasets `times` (seconds, NAN where not measured), `neighbors` (ids, -1 past the last) and
+   `distances` (INFINITY past the last) of n queries, and the attributes: an object of strings,
+   numbers and booleans. */
+struct ann_file {
+    size_t n, k;
+    float *times, *distances;
+    int32_t *neighbors;
+    struct mem_group memory; /* of these arrays */
+    json_t *attributes;
+};
+
+#ifndef HAVE_HDF5
+
+static int write_file(const struct ann_file *f, const char *path, struct error *err)
 {
-    mem_free(NULL, r->times);
-    mem_free(NULL, r->distances);
-    mem_free(NULL, r->neighbors);
-    json_decref(r->attributes);
+    (void)f;
+    return fail(err, ERR_UNSUPPORTED,
+                "%s: HDF5 is left out of this build; install libhdf5-dev and build again", path);
 }
 
-static int rows_make(struct export_ann_file *r, size_t n, size_t k, struct error *err)
+#else
+
+/* h5py's boolean: an enumeration of FALSE and TRUE over a byte. */
+static hid_t boolean_type(void)
 {
-    *r = (struct export_ann_file){ .n = n, .k = k };
-    if (k > 0 && n > SIZE_MAX / sizeof(float) / k - 1)
-        return fail(err, ERR_NO_MEMORY, "out of memory for %zu queries", n);
-    r->times = mem_array(NULL, n + 1, sizeof *r->times);
-    r->distances = mem_array(NULL, n * k + 1, sizeof *r->distances);
-    r->neighbors = mem_array(NULL, n * k + 1, sizeof *r->neighbors);
-    if (!r->times || !r->distances || !r->neighbors)
+    const hid_t type = H5Tenum_create(H5T_STD_I8LE);
+    int8_t value = 0;
+
+    (void)H5Tenum_insert(type, "FALSE", &value);
+    value = 1;
+    (void)H5Tenum_insert(type, "TRUE", &value);
+    return type;
+}
+
+/* A string of variable length in UTF-8, which h5py reads as str. */
+static hid_t string_type(void)
+{
+    const hid_t type = H5Tcopy(H5T_C_S1);
+
+    (void)H5Tset_size(type, H5T_VARIABLE);
+    (void)H5Tset_cset(type, H5T_CSET_UTF8);
+    return type;
+}
+
+static bool write_attribute(hid_t file, const char *name, const json_t *value)
+{
+    const char *text = json_string_value(value);
+    const double real = json_number_value(value);
+    const int64_t integer = json_integer_value(value);
+    const int8_t boolean = json_is_true(value);
+    const void *from = text                     ? (const void *)&text
+                       : json_is_integer(value) ? (const void *)&integer
+                       : json_is_real(value)    ? (const void *)&real
+                                                : (const void *)&boolean;
+    const hid_t type = text                     ? string_type()
+                       : json_is_integer(value) ? H5Tcopy(H5T_NATIVE_INT64)
+                       : json_is_real(value)    ? H5Tcopy(H5T_NATIVE_DOUBLE)
+                                                : boolean_type();
+    const hid_t space = H5Screate(H5S_SCALAR);
+    const hid_t attribute = H5Acreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    const bool good = attribute >= 0 && H5Awrite(attribute, type, from) >= 0;
+
+    if (attribute >= 0)
+        (void)H5Aclose(attribute);
+    (void)H5Sclose(space);
+    (void)H5Tclose(type);
+    return good;
+}
+
+/* columns 0: one-dimensional. */
+static bool write_dataset(hid_t file, const char *name, hid_t stored, hid_t native, size_t rows,
+                          size_t columns, const void *values)
+{
+    const hsize_t extent[2] = { rows, columns };
+    const hid_t space = H5Screate_simple(columns ? 2 : 1, extent, NULL);
+    const hid_t set = H5Dcreate2(file, name, stored, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    const bool good = set >= 0 && H5Dwrite(set, native, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0;
+
+    if (set >= 0)
+        (void)H5Dclose(set);
+    (void)H5Sclose(space);
+    return good;
+}
+
+static bool fill(hid_t file, const struct ann_file *f)
+{
+    const char *name;
+    json_t *value;
+    bool good = write_dataset(file, "times", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, f->n, 0, f->times) &&
+                write_dataset(file, "neighbors", H5T_STD_I32LE, H5T_NATIVE_INT32, f->n, f->k,
+                              f->neighbors) &&
+                write_dataset(file, "distances", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, f->n, f->k,
+                              f->distances);
+
+    json_object_foreach((json_t *)(uintptr_t)f->attributes, name, value) {
+        good = good && write_attribute(file, name, value);
+    }
+    return good && H5Fflush(file, H5F_SCOPE_LOCAL) >= 0;
+}
+
+/* Makes the file in memory, so that the disk gets it whole or not at all. */
+static int write_file(const struct ann_file *f, const char *path, struct error *err)
+{
+    enum { GROWS_BY = 1 << 20 };
+    (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* no error stack on stderr */
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    (void)H5Pset_fapl_core(access, GROWS_BY, 0);
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    const ssize_t n = file >= 0 && fill(file, f) ? H5Fget_file_image(file, NULL, 0) : -1;
+    void *bytes = n > 0 ? malloc((size_t)n) : NULL;
+    int rc = bytes && H5Fget_file_image(file, bytes, (size_t)n) == n
+                 ? OK
+                 : fail(err, ERR_NO_MEMORY, "%s: HDF5 cannot make it in memory", path);
+
+    if (file >= 0)
+        (void)H5Fclose(file);
+    (void)H5Pclose(access);
+    rc = rc == OK ? atomic_file_write(path, bytes, (size_t)n, err) : rc;
+    free(bytes);
+    return rc;
+}
+
+#endif
+
+/* ---- 4. the file of a search */
+
+static int rows_make(struct ann_file *r, size_t n, size_t k, struct error *err)
+{
+    *r = (struct ann_file){ .n = n, .k = k };
+    r->memory.failed = k > 0 && n > SIZE_MAX / sizeof(float) / k;
+    r->times = mem_group_array(&r->memory, n, sizeof *r->times);
+    r->distances = mem_group_array(&r->memory, n * k, sizeof *r->distances);
+    r->neighbors = mem_group_array(&r->memory, n * k, sizeof *r->neighbors);
+    if (r->memory.failed)
         return fail(err, ERR_NO_MEMORY, "out of memory for %zu queries", n);
     for (size_t i = 0; i < n; i++)
         r->times[i] = NAN;
@@ -203,8 +325,8 @@ static int rows_make(struct export_ann_file *r, size_t n, size_t k, struct error
 
 /* Takes the answers of query number q of the entry; returns how many, or SIZE_MAX if an id does not
    fit. */
-static size_t take_query(struct export_ann_file *r, const struct exporter *x,
-                         const struct answers *a, size_t q)
+static size_t take_query(struct ann_file *r, const struct exporter *x, const struct answers *a,
+                         size_t q)
 {
     const size_t to = (size_t)a->positions[q] * r->k;
     size_t n = 0;
@@ -222,7 +344,7 @@ static size_t take_query(struct export_ann_file *r, const struct exporter *x,
 }
 
 /* The first queries of the answers were timed one at a time. */
-static int take_rows(struct export_ann_file *r, const struct exporter *x, const struct search *s,
+static int take_rows(struct ann_file *r, const struct exporter *x, const struct search *s,
                      double *candidates, struct error *err)
 {
     const struct answers *a = &s->entry->answers;
@@ -250,7 +372,7 @@ static int write_search(const struct exporter *x, const struct search *s, struct
 {
     char dataset[600], path[PATH_MAX];
     double candidates = NAN;
-    struct export_ann_file r = { 0 };
+    struct ann_file r = { 0 };
     int rc;
 
     dataset_name(x, s, dataset, sizeof dataset);
@@ -260,14 +382,15 @@ static int write_search(const struct exporter *x, const struct search *s, struct
     rc = rc == OK ? take_rows(&r, x, s, &candidates, err) : rc;
     if (rc == OK) {
         r.attributes = attributes_of(x, s, dataset, candidates);
-        rc = export_write_ann_file(&r, path, err);
+        rc = write_file(&r, path, err);
     }
-    rows_free(&r);
+    mem_group_free(&r.memory);
+    json_decref(r.attributes);
     x->counts->written += rc == OK;
     return rc;
 }
 
-/* ---- 4. all cells */
+/* ---- 5. all cells */
 
 /* Writes the answers of an entry if they are a search's; else counts what is missing. */
 static int take_entry(const struct exporter *x, const struct result *stored, unsigned long number,

@@ -74,14 +74,6 @@ static void add_tick(struct figure_axis *a, double at, bool labelled)
         a->ticks[a->n++] = (struct figure_tick){ at, labelled };
 }
 
-static size_t count_labelled(const struct figure_axis *a)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < a->n; i++)
-        n += a->ticks[i].labelled;
-    return n;
-}
-
 /* 10 to a whole power, as exact as a literal. */
 static double power_of_ten(int exponent)
 {
@@ -132,6 +124,7 @@ static void log_ticks(struct figure_axis *a, bool whole, int most)
               last = (int)floor(log10(a->high / a->unit));
     const bool fives = log10(a->high / a->low) * 3 < most;
     const int stride = (last - first) / most + 1;
+    size_t labelled = 0;
 
     a->n = 0;
     for (int exponent = first; exponent <= last; exponent++)
@@ -139,7 +132,9 @@ static void log_ticks(struct figure_axis *a, bool whole, int most)
             add_tick(a, m * power_of_ten(exponent) * a->unit,
                      fives ? m == 1 || m == 2 || m == 5
                            : m == 1 && (exponent % stride + stride) % stride == 0);
-    if (fives && count_labelled(a) < 3)
+    for (size_t i = 0; i < a->n; i++)
+        labelled += a->ticks[i].labelled;
+    if (fives && labelled < 3)
         linear_ticks_apart(a, whole, most);
 }
 

@@ -376,8 +376,13 @@ int figure_gather_timeline(struct gather *g)
     return rc == OK && minus ? subtract(g->figure, minus) : rc;
 }
 
-static void rename_series(struct figure *f, const char *old, const char *named)
+/* Adds a text to the name of the curve that point number `of` is on. */
+static void extend_name(struct figure *f, size_t of, const char *text)
 {
+    char old[400], named[600];
+
+    snprintf(old, sizeof old, "%s", f->points[of].series);
+    snprintf(named, sizeof named, "%s%s", old, text);
     for (size_t i = 0; i < f->n; i++) {
         if (strcmp(f->points[i].series, old) != 0)
             continue;
@@ -432,10 +437,9 @@ static void name_crossings(struct figure *f, const char *baseline)
     for (size_t i = 0; i < f->n; i++) {
         if (f->points[i].mark != MARK_CROSSING || strstr(f->points[i].series, " (above "))
             continue;
-        char old[400], named[480];
-        snprintf(old, sizeof old, "%s", f->points[i].series);
-        snprintf(named, sizeof named, "%s (above %s from %s)", old, baseline, f->points[i].x_label);
-        rename_series(f, old, named);
+        char text[200];
+        snprintf(text, sizeof text, " (above %s from %s)", baseline, f->points[i].x_label);
+        extend_name(f, i, text);
     }
 }
 
@@ -490,13 +494,12 @@ static void name_slopes(struct figure *f)
     for (size_t i = 0; i < f->n; i++) {
         if (strstr(f->points[i].series, " (slope "))
             continue;
-        char old[400], named[440];
-        snprintf(old, sizeof old, "%s", f->points[i].series);
-        double slope = fitted_slope(f, old);
+        char text[40];
+        const double slope = fitted_slope(f, f->points[i].series);
         if (isnan(slope))
             continue;
-        snprintf(named, sizeof named, "%s (slope %.2f)", old, slope);
-        rename_series(f, old, named);
+        snprintf(text, sizeof text, " (slope %.2f)", slope);
+        extend_name(f, i, text);
     }
 }
 

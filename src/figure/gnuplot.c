@@ -60,12 +60,6 @@ int gnuplot_run(const char *dir, const char *file, const volatile int *interrupt
                 dir, file);
 }
 
-/* Without fontconfig's program: whether the font that `make deps` installs has the script. */
-static bool is_common(unsigned code)
-{
-    return code < 0x2E80;
-}
-
 static bool has_font(const char *letter, unsigned code, json_t *letters)
 {
     const json_t *known = json_object_get(letters, letter);
@@ -77,7 +71,8 @@ static bool has_font(const char *letter, unsigned code, json_t *letters)
     if (known || !letters)
         return !letters || json_is_true(known);
     (void)snprintf(charset, sizeof charset, ":charset=%x", code);
-    const bool has = process_run(&p, &unasked) == OK ? p.status == 0 : is_common(code);
+    /* Without fontconfig's program: whether the font that `make deps` installs has the script. */
+    const bool has = process_run(&p, &unasked) == OK ? p.status == 0 : code < 0x2E80;
     (void)json_object_set_new(letters, letter, json_boolean(has));
     return has;
 }

@@ -123,22 +123,16 @@ const struct result_cell **figure_cells(const struct gather *g, bool by_build, s
     return drawn;
 }
 
-static bool runs_at_points(const struct result_cell *cell, const char *tag)
-{
-    bool at_points = false;
-    for (size_t s = 0; s < cell->n; s++)
-        at_points |=
-            (op_info(cell->steps[s].op)->flags & OP_AT_POINTS) && !strcmp(cell->steps[s].tag, tag);
-    return at_points;
-}
-
 bool figure_is_of_build(const struct gather *g, const char *metric, const json_t *tags)
 {
     bool shared = true;
     for (size_t t = 0; t < json_array_size(tags); t++)
-        for (size_t i = 0; i < g->result->n_variants; i++)
-            shared &=
-                !runs_at_points(g->result->variants[i], json_string_value(json_array_get(tags, t)));
+        for (size_t i = 0; i < g->result->n_variants; i++) {
+            const struct result_cell *cell = g->result->variants[i];
+            for (size_t s = 0; s < cell->n; s++)
+                shared &= !(op_info(cell->steps[s].op)->flags & OP_AT_POINTS) ||
+                          strcmp(cell->steps[s].tag, json_string_value(json_array_get(tags, t)));
+        }
     return shared || result_metric_is_at_recall(metric);
 }
 

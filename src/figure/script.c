@@ -418,14 +418,6 @@ static void gp_values(FILE *out, const char *name, const struct figure *f, size_
     free(values);
 }
 
-static void gp_heat(struct gp_script *s, const struct figure *f)
-{
-    gp_values(s->out, "XVALUE", f, offsetof(struct plot_point, x));
-    gp_values(s->out, "YVALUE", f, offsetof(struct plot_point, y));
-    gp_text(s, "row_title", f->y_name);
-    gp_text(s, "column_title", f->x_name); /* X_TITLE is of a metric, and `clusters` is one too */
-}
-
 const char *const figure_styles[] = { "page", "paper", "paper-wide", "slides" };
 
 static int write_script(const struct figure *f, const json_t *result, const char *dir,
@@ -458,8 +450,13 @@ static int write_script(const struct figure *f, const json_t *result, const char
     gp_array(&script, "SERIES", series);
     gp_array(&script, "XLABEL", x_labels);
     gp_styles(t.out, result, series);
-    if (f->kind->traits & FIGURE_HAS_VALUES)
-        gp_heat(&script, f);
+    if (f->kind->traits & FIGURE_HAS_VALUES) {
+        gp_values(t.out, "XVALUE", f, offsetof(struct plot_point, x));
+        gp_values(t.out, "YVALUE", f, offsetof(struct plot_point, y));
+        gp_text(&script, "row_title", f->y_name);
+        /* X_TITLE is of a metric, and `clusters` is one too */
+        gp_text(&script, "column_title", f->x_name);
+    }
     fprintf(t.out, "n_printed = %zu\n", script.n_printed);
     fputs("load plots.\"/draw.gp\"\n", t.out);
     json_decref(panels);

@@ -1,5 +1,5 @@
-/* claims.c - see claims.h. */
-#include "src/report/claims.h"
+/* claims.c - a claim's verdict and numbers as text. */
+#include "src/report/report.h"
 
 #include <math.h>
 #include <stdio.h>

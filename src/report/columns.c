@@ -1,5 +1,5 @@
-/* columns.c - see columns.h. */
-#include "src/report/columns.h"
+/* columns.c - selects the metrics that a table of a result shows. */
+#include "src/report/internal.h"
 
 #include <limits.h>
 #include <math.h>

@@ -10,7 +10,7 @@
 #include "src/base/path.h"
 #include "src/base/quote.h"
 #include "src/data/files/sha256.h"
-#include "src/report/html.h"
+#include "src/report/internal.h"
 
 /* The Makefile turns page.css and page.js into string literals. */
 static const char style[] = "\n"

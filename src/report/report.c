@@ -1,5 +1,5 @@
 /* report.c - writes report.html from result.json and the SVGs beside it. */
-#include "src/report/report.h"
+#include "src/report/internal.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,11 +11,6 @@
 #include "src/base/quote.h"
 #include "src/base/result_metrics.h"
 #include "src/base/table.h"
-#include "src/report/columns.h"
-#include "src/report/html.h"
-#include "src/report/rounds.h"
-#include "src/report/run.h"
-#include "src/report/statements.h"
 #include "src/result/result.h"
 
 /* A rounded number with its interval; data-v has the full value, for sorting. */
@@ -106,6 +101,7 @@ static void figures_section(FILE *out, const json_t *result, const char *dir, si
     }
 }
 
+/* Of cells that did not finish, and what methods do not support. */
 static void failures_section(FILE *out, const struct result *r)
 {
     bool any = false;
@@ -124,10 +120,7 @@ static void failures_section(FILE *out, const struct result *r)
     }
     if (any)
         fputs("</ul>\n", out);
-}
 
-static void unsupported_section(FILE *out, const struct result *r)
-{
     json_t *lines = report_unsupported(r), *line;
     size_t i;
     json_array_foreach(lines, i, line) {
@@ -291,23 +284,11 @@ static void one_result(FILE *out, const struct result *r, const char *dir, size_
     if (number)
         fputs("</details>\n", out);
     failures_section(out, r);
-    unsupported_section(out, r);
     warnings_section(out, r);
     methods_section(out, r, number);
     conditions_section(out, result, number);
     html_config(out, result);
     fputs(number ? "</section>\n" : "", out);
-}
-
-static int load_all(const char *const *dirs, size_t n, struct result *results, struct error *error)
-{
-    int rc = OK;
-    for (size_t i = 0; !rc && i < n; i++) {
-        char file[4096];
-        snprintf(file, sizeof file, "%s/result.json", dirs[i]);
-        rc = result_load(file, &results[i], error);
-    }
-    return rc;
 }
 
 /* failed: NULL on the page of one result, which has no overview. */
@@ -335,8 +316,11 @@ int report_write_many(const char *const *dirs, size_t n, const char *const *fail
     struct atomic_text page = { 0 };
     int rc = results ? atomic_text_begin(&page, error)
                      : fail(error, ERR_NO_MEMORY, "out of memory writing %s", path);
-    if (!rc)
-        rc = load_all(dirs, n, results, error);
+    for (size_t i = 0; !rc && i < n; i++) {
+        char file[4096];
+        snprintf(file, sizeof file, "%s/result.json", dirs[i]);
+        rc = result_load(file, &results[i], error);
+    }
     if (!rc) {
         write_page(page.out, results, dirs, n, failed, title);
         rc = atomic_text_write(&page, path, error);

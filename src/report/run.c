@@ -1,5 +1,6 @@
-/* run.c - see run.h. */
-#include "src/report/run.h"
+/* run.c - describes the run of a result: changes to the config, unfinished cells, cells kept from an
+   earlier run, machine and program. */
+#include "src/report/internal.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -9,7 +10,6 @@
 #include "src/base/quote.h"
 #include "src/base/table.h"
 #include "src/core/append_text.h"
-#include "src/report/html.h"
 
 static const json_t *run_of(const json_t *result)
 {

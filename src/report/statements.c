@@ -1,5 +1,5 @@
-/* statements.c - see statements.h. */
-#include "src/report/statements.h"
+/* statements.c - claims and published values beside measured ones, in HTML; paired rounds. */
+#include "src/report/internal.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -10,8 +10,6 @@
 #include "src/base/quote.h"
 #include "src/base/result_metrics.h"
 #include "src/base/table.h"
-#include "src/report/claims.h"
-#include "src/report/html.h"
 
 void html_about(FILE *out, const json_t *result)
 {
@@ -57,13 +55,6 @@ static void claim_row(FILE *out, const struct result *result, const json_t *clai
     json_decref(lines);
 }
 
-static void claim_table_head(FILE *out, const char *title)
-{
-    html_text(out, "<h3>", title,
-              "</h3><div class=\"wide\"><table><thead><tr><th class=\"text\">claim</th>"
-              "<th class=\"text\">here</th><th class=\"text\">numbers</th></tr></thead><tbody>\n");
-}
-
 static void claim_table(FILE *out, const struct result *result, bool published, const char *title)
 {
     bool any = false;
@@ -73,7 +64,10 @@ static void claim_table(FILE *out, const struct result *result, bool published, 
         if (claim_is_published(claim) != published)
             continue;
         if (!any)
-            claim_table_head(out, title);
+            html_text(out, "<h3>", title,
+                      "</h3><div class=\"wide\"><table><thead><tr><th class=\"text\">claim</th>"
+                      "<th class=\"text\">here</th><th class=\"text\">numbers</th></tr></thead>"
+                      "<tbody>\n");
         any = true;
         claim_row(out, result, claim);
     }
@@ -202,4 +196,60 @@ void html_overview(FILE *out, const struct result *results, size_t n)
     for (size_t i = 0; i < n; i++)
         overview_rows(out, results[i].json, i + 1);
     fputs("</tbody></table></div>\n", out);
+}
+
+/* ---- methods measured in paired rounds */
+
+/* false, and nothing to free: no rounds were measured. */
+static bool fill_rounds(struct table *t, const json_t *result)
+{
+    const json_t *compared = json_object_get(result, "compare"), *entry;
+    size_t i;
+    if (!json_array_size(compared))
+        return false;
+    table_begin(t, "a|b|operation|time of b / a|95 % interval|replays|could see|verdict");
+    json_array_foreach(compared, i, entry) {
+        const double ratio = field_number(entry, "ratio"), low = field_number(entry, "low"),
+                     high = field_number(entry, "high"),
+                     could_see = field_number(entry, "could_see");
+        table_add(t, "%s", field_text(entry, "a", ""));
+        table_add(t, "%s", field_text(entry, "b", ""));
+        table_add(t, "%s%s", field_text(entry, "tag", ""),
+                  json_is_true(json_object_get(entry, "single")) ? ", one at a time" : "");
+        table_add(t, isnan(ratio) ? "-" : "%.3f", ratio);
+        table_add(t, isnan(low) || isnan(high) ? "-" : "%.3f .. %.3f", low, high);
+        table_add(t, "%lld in %.3g s", field_integer(entry, "replays", 0),
+                  field_number(entry, "seconds"));
+        table_add(t, isnan(could_see) ? "-" : "%.2g %%", 100 * could_see);
+        table_add(t, "%s", field_text(entry, "verdict", ""));
+    }
+    return true;
+}
+
+void report_rounds(const json_t *result, FILE *out)
+{
+    struct table table;
+    if (!fill_rounds(&table, result))
+        return;
+    fputs("\nmeasured alternately, round by round\n", out);
+    table_end(&table, out);
+}
+
+void html_rounds(FILE *out, const json_t *result)
+{
+    struct table table;
+    if (!fill_rounds(&table, result))
+        return;
+    fputs("<h3>Measured alternately, round by round</h3><div class=\"wide\"><table><thead>", out);
+    for (size_t i = 0; i < table.n; i++) {
+        const bool header = i < table.columns, last = (i + 1) % table.columns == 0;
+        fputs(i % table.columns ? "" : "<tr>", out);
+        if (header)
+            fprintf(out, "<th>%s</th>", table.cells[i]);
+        else
+            html_cell(out, table.cells[i], "text");
+        fputs(!last ? "" : header ? "</tr></thead><tbody>\n" : "</tr>\n", out);
+    }
+    fputs("</tbody></table></div>\n", out);
+    table_free(&table);
 }

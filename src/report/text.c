@@ -7,11 +7,7 @@
 #include "src/base/json.h"
 #include "src/base/result_metrics.h"
 #include "src/base/table.h"
-#include "src/report/claims.h"
-#include "src/report/columns.h"
-#include "src/report/report.h"
-#include "src/report/rounds.h"
-#include "src/report/run.h"
+#include "src/report/internal.h"
 
 /* ---- which setting to take */
 
@@ -69,15 +65,6 @@ static const json_t *choice_of(const struct result_cell *cell)
     const struct result_step *step = result_last_step(cell, OP_SEARCH);
     const json_t *choice = step ? json_object_get(step->json, "calibrated") : NULL;
     return json_is_object(choice) ? choice : NULL;
-}
-
-/* The recall that all are held to: the highest that a setting was tuned for. */
-static double wished_recall(const struct result *r)
-{
-    double tuned = 0;
-    for (size_t i = 0; i < r->n; i++)
-        tuned = fmax(tuned, field_number(choice_of(&r->cells[i]), "recall"));
-    return tuned > 0 ? tuned : default_recall;
 }
 
 /* False: nothing to compare was measured. */
@@ -175,60 +162,60 @@ static void print_choice(const struct result *r, const char *tag, const struct c
             *data ? data : "DATA");
 }
 
-/* The tag of the last search of the experiment's k; NULL: there is none. */
-static const char *last_tag(const struct result *r)
+/* The variants that were measured in the last search with the experiment's k: first those that reached the
+   recall, the fastest first; then the others, the highest recall first. The caller frees the array. NULL:
+   out of memory. */
+static struct candidate *candidates_of(const struct result *r, size_t *n)
 {
     const struct result_step *search = last_search(r, first_ok(r));
-    return search ? search->tag : NULL;
+    struct candidate *all = calloc(r->n_variants + 1, sizeof *all);
+    double wished = 0; /* the highest that a setting was tuned for: all are held to it */
+    for (size_t i = 0; i < r->n; i++)
+        wished = fmax(wished, field_number(choice_of(&r->cells[i]), "recall"));
+    wished = wished > 0 ? wished : default_recall;
+    *n = 0;
+    for (size_t i = 0; all && search && i < r->n_variants; i++)
+        *n += read_candidate(r, r->variants[i], search->tag, wished, &all[*n]);
+    if (all)
+        qsort(all, *n, sizeof *all, better_first);
+    return all;
 }
 
-/* Of settings that were tuned, the variants in another order: first those that reached the recall,
-   the fastest first; then the others, the highest recall first; then those not measured. The caller
-   frees the array. NULL: out of memory. */
+/* Of settings that were tuned, the variants in the order of the candidates, then those not measured. The
+   caller frees the array. NULL: out of memory. */
 static const struct result_cell **ranked_variants(const struct result *r)
 {
-    const char *tag = r->is_tuned ? last_tag(r) : NULL;
-    const double wished = wished_recall(r);
     const struct result_cell **ranked = calloc(r->n_variants + 1, sizeof *ranked);
-    struct candidate *all = calloc(r->n_variants + 1, sizeof *all);
-    size_t n = 0, rest = 0;
-    for (size_t i = 0; ranked && all && i < r->n_variants; i++)
-        if (tag && read_candidate(r, r->variants[i], tag, wished, &all[n]))
-            n++;
-        else
-            ranked[rest++] = r->variants[i];
-    if (ranked && all) {
-        memmove(ranked + n, ranked, rest * sizeof *ranked);
-        qsort(all, n, sizeof *all, better_first);
+    size_t n = 0, rest;
+    struct candidate *all = r->is_tuned ? candidates_of(r, &n) : NULL;
+    rest = n;
+    for (size_t i = 0; ranked && i < r->n_variants; i++) {
+        size_t at = 0;
+        while (at < n && all[at].cell != r->variants[i])
+            at++;
+        ranked[at < n ? at : rest++] = r->variants[i];
     }
-    for (size_t i = 0; i < n; i++)
-        ranked[i] = all[i].cell;
     free(all);
     return ranked;
 }
 
-/* Prints, of the last search with the experiment's k, the fastest point that reaches the recall, what it costs, and the command
-   that makes sure. A tuned search has its recall; of others it is .95, by the low end of the interval in
-   every repeat. Where none reaches it, the one with the highest recall. Nothing if the config has claims,
-   or fewer than two points were searched. */
+/* Prints, of the last search with the experiment's k, the fastest point that reaches the recall, what it
+   costs, and the command that makes sure. A tuned search has its recall; of others it is .95, by the low end
+   of the interval in every repeat. Where none reaches it, the one with the highest recall. Nothing if the
+   config has claims, or fewer than two points were searched. */
 static void print_answer(const struct result *r, FILE *out)
 {
-    const char *tag = last_tag(r);
-    const double wished = wished_recall(r);
-    struct candidate best = { 0 }, unsure = { 0 }, c;
+    const bool claims = json_array_size(json_object_get(r->json, "claims")) > 0;
+    struct candidate unsure = { 0 };
     size_t n = 0;
-    if (!tag || json_array_size(json_object_get(r->json, "claims")) > 0)
-        return;
-    for (size_t i = 0; i < r->n_variants; i++)
-        if (read_candidate(r, r->variants[i], tag, wished, &c) &&
-            (n++ == 0 || better_first(&c, &best) < 0))
-            best = c;
-    for (size_t i = 0; i < r->n_variants; i++)
-        if (read_candidate(r, r->variants[i], tag, wished, &c) && best.reached && !c.reached &&
-            c.recall >= wished && c.rate > best.rate && !(c.rate <= unsure.rate))
-            unsure = c;
+    struct candidate *all = claims ? NULL : candidates_of(r, &n);
+    for (size_t i = 0; n > 1 && all[0].reached && i < n; i++)
+        if (!all[i].reached && all[i].recall >= all[i].wished && all[i].rate > all[0].rate &&
+            !(all[i].rate <= unsure.rate))
+            unsure = all[i];
     if (n > 1)
-        print_choice(r, tag, &best, &unsure, out);
+        print_choice(r, last_search(r, first_ok(r))->tag, &all[0], &unsure, out);
+    free(all);
 }
 
 /* ---- tables */

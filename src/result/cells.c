@@ -19,44 +19,42 @@
 
 #define RESULT_CELL_SCHEMA "driftline-cell/1"
 
-static int cell_path(const char *dir, const struct cell *cell, const char *kind,
-                     char path[PATH_MAX], struct error *err)
+static bool stored_path(const char *dir, const char *folder, unsigned long number, const char *kind,
+                        char path[PATH_MAX])
 {
-    if (path_print(path, err, "%s/cells", dir))
-        return err->code;
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
-        return fail_errno(err, ERR_IO, "%s: cannot be created", path);
-    return path_print(path, err, "%s/cells/%zu.%s", dir, cell->number, kind);
+    return snprintf(path, PATH_MAX, "%s/%s/%lu.%s", dir, folder, number, kind) < PATH_MAX;
 }
 
 /* A previous run may have left a file of this kind under the same number. */
-static int move_beside(const char *dir, const struct cell *cell, const char *kind, const char *file,
-                       struct error *err)
+static void move_beside(const char *dir, const struct cell *cell, const char *kind,
+                        const char *file)
 {
     char beside[PATH_MAX];
-    const int rc = cell_path(dir, cell, kind, beside, err);
 
-    if (rc == OK && (!file || rename(file, beside) != 0))
+    if (stored_path(dir, "cells", cell->number, kind, beside) &&
+        (!file || rename(file, beside) != 0))
         (void)unlink(beside);
-    return rc;
 }
 
 int result_store_cell(const char *dir, const struct cell *cell, json_t *cells,
                       const char *const files[CELL_FILES], struct error *err)
 {
     char path[PATH_MAX];
-    int rc = cell_path(dir, cell, "json", path, err);
 
-    if (rc != OK)
-        return rc;
+    if (path_print(path, err, "%s/cells", dir))
+        return err->code;
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        return fail_errno(err, ERR_IO, "%s: cannot be created", path);
+    if (path_print(path, err, "%s/cells/%zu.json", dir, cell->number))
+        return err->code;
     json_t *file =
         json_pack("{s:s, s:s, s:O*, s:O*, s:O}", "schema", RESULT_CELL_SCHEMA, "key", cell->key,
                   "key_parts", cell->key_parts, "identity", cell->identity, "cells", cells);
-    rc = file ? json_write(path, file, err)
-              : fail(err, ERR_NO_MEMORY, "%s: out of memory, cannot write it", path);
+    const int rc = file ? json_write(path, file, err)
+                        : fail(err, ERR_NO_MEMORY, "%s: out of memory, cannot write it", path);
     json_decref(file);
     for (size_t i = 0; rc == OK && i < CELL_FILES; i++)
-        rc = move_beside(dir, cell, cell_file_names[i], files[i], err);
+        move_beside(dir, cell, cell_file_names[i], files[i]);
     return rc;
 }
 
@@ -164,12 +162,13 @@ int result_stored_cell(const char *dir, const struct cell *cell, const struct re
 {
     char path[PATH_MAX];
     struct error unread = { 0 };
-    int rc = cell_path(dir, cell, "json", path, err);
 
     *cells = NULL;
     *why = '\0';
-    if (rc != OK || access(path, F_OK) != 0)
-        return rc;
+    if (path_print(path, err, "%s/cells/%zu.json", dir, cell->number))
+        return err->code;
+    if (access(path, F_OK) != 0)
+        return OK;
     json_t *file = json_read(path, &unread);
     why_not_kept(cell, file, result, why, why_bytes);
     if (!*why)
@@ -179,12 +178,6 @@ int result_stored_cell(const char *dir, const struct cell *cell, const struct re
 }
 
 /* ---- Numbers: a method that was added, moved or left out gives other cells other numbers. */
-
-static bool stored_path(const char *dir, const char *folder, unsigned long number, const char *kind,
-                        char path[PATH_MAX])
-{
-    return snprintf(path, PATH_MAX, "%s/%s/%lu.%s", dir, folder, number, kind) < PATH_MAX;
-}
 
 static json_t *stored_file(const char *dir, unsigned long number)
 {
@@ -240,15 +233,6 @@ static bool fill_renumbered(const char *dir, const unsigned long *from, const un
     return filled;
 }
 
-/* Cells.new takes the place of cells. A run that is killed in between leaves cells.new whole, which the
-   next one finds. */
-static void swap_renumbered(const char *cells, const char *fresh, const char *old)
-{
-    if (rename(cells, old) == 0)
-        (void)rename(fresh, cells);
-    folder_remove(old);
-}
-
 void result_renumber_cells(const char *dir, const struct plan *plan)
 {
     char cells[PATH_MAX], fresh[PATH_MAX], old[PATH_MAX];
@@ -269,9 +253,12 @@ void result_renumber_cells(const char *dir, const struct plan *plan)
         to[i] = planned_number(dir, plan, from[i]);
         moves |= to[i] != from[i];
     }
-    /* A file system without links: the cells are measured again. */
-    if (moves && mkdir(fresh, 0777) == 0 && fill_renumbered(dir, from, to, n))
-        swap_renumbered(cells, fresh, old);
+    /* cells.new takes the place of cells. A run that is killed in between leaves cells.new whole, which
+       the next one finds. On a file system without links the cells are measured again. */
+    if (moves && mkdir(fresh, 0777) == 0 && fill_renumbered(dir, from, to, n) &&
+        rename(cells, old) == 0)
+        (void)rename(fresh, cells);
+    folder_remove(old);
     folder_remove(fresh);
     mem_free(NULL, to);
     mem_free(NULL, from);

@@ -28,12 +28,6 @@ struct order {
     size_t verdict, at, left_out;
 };
 
-static bool is_left_out(const struct order *o, const struct compare_row *row)
-{
-    return !o->all && (row->verdict == VERDICT_SAME ||
-                       (row->verdict == VERDICT_FEW_REPEATS && row->a == row->b));
-}
-
 /* The next row; NULL past the last. */
 static const struct compare_row *next_row(struct order *o)
 {
@@ -46,7 +40,8 @@ static const struct compare_row *next_row(struct order *o)
             const struct compare_row *row = &o->rows->row[o->at++];
             if (row->verdict != order[o->verdict])
                 continue;
-            if (!is_left_out(o, row))
+            if (o->all || (row->verdict != VERDICT_SAME &&
+                           (row->verdict != VERDICT_FEW_REPEATS || row->a != row->b)))
                 return row;
             o->left_out++;
         }
@@ -105,25 +100,20 @@ static void add_values(struct table *table, const struct compare_row *row)
     table_add(table, "%s", b);
 }
 
-static void fill_table(struct table *table, struct order *o)
-{
-    const struct compare_row *row;
-    table_begin(table, "|metric|A|B|B against A|95 % interval|could see|verdict");
-    while ((row = next_row(o))) {
-        table_add(table, "%s", row->label);
-        table_add(table, "%s", row->metric);
-        add_values(table, row);
-        add_change(table, row);
-        add_interval(table, row);
-        add_visible(table, row);
-        table_add(table, "%s", verdict_text(row));
-    }
-}
-
 static void print_table(struct order *o, bool markdown, FILE *out)
 {
+    const struct compare_row *row;
     struct table table;
-    fill_table(&table, o);
+    table_begin(&table, "|metric|A|B|B against A|95 % interval|could see|verdict");
+    while ((row = next_row(o))) {
+        table_add(&table, "%s", row->label);
+        table_add(&table, "%s", row->metric);
+        add_values(&table, row);
+        add_change(&table, row);
+        add_interval(&table, row);
+        add_visible(&table, row);
+        table_add(&table, "%s", verdict_text(row));
+    }
     if (o->left_out < o->rows->n)
         (markdown ? table_end_markdown : table_end)(&table, out);
     else

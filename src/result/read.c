@@ -75,27 +75,35 @@ const struct result_step *result_last_step(const struct result_cell *cell, enum 
 
 /* ---- 2. cells */
 
-static int by_name(const void *a, const void *b)
+static int by_text(const void *a, const void *b)
 {
-    return strcmp(((const struct result_cell *)a)->name, ((const struct result_cell *)b)->name);
+    return strcmp(a, b);
 }
 
-static int by_build(const void *a, const void *b)
+/* The one copy of a text; NULL: out of memory. */
+static const char *intern(void **texts, const char *text, bool *is_first)
 {
-    return strcmp(((const struct result_cell *)a)->build, ((const struct result_cell *)b)->build);
+    char *const *known = tfind(text, texts, by_text);
+
+    *is_first = !known;
+    if (known)
+        return *known;
+    char *copy = strdup(text);
+    if (copy && tsearch(copy, texts, by_text))
+        return copy;
+    free(copy);
+    return NULL;
 }
 
 /* False: out of memory. */
 static bool read_cell(struct result *r, const json_t *json)
 {
-    struct result_cell *cell = &r->cells[r->n++], **named, **built;
+    struct result_cell *cell = &r->cells[r->n++];
     char name[1000], part[500], build[1000];
 
     *cell = (struct result_cell){ .json = json,
                                   .label = field_text(json, "label", ""),
                                   .point = field_text(json, "point", ""),
-                                  .name = name,
-                                  .build = build,
                                   .method = field_text(json, "method", ""),
                                   .status = field_text(json, "status", ""),
                                   .repeat = (size_t)field_integer(json, "repeat", 0) };
@@ -103,10 +111,8 @@ static bool read_cell(struct result *r, const json_t *json)
     plan_write_label(cell->label, cell->point, name, sizeof name);
     plan_write_build_part(cell->point, json_object_get(json, "knobs"), part, sizeof part);
     plan_write_label(cell->label, part, build, sizeof build);
-    named = (struct result_cell **)tsearch(cell, &r->by_name, by_name);
-    built = (struct result_cell **)tsearch(cell, &r->by_build, by_build);
-    cell->name = !named ? NULL : *named == cell ? strdup(name) : (*named)->name;
-    cell->build = !built ? NULL : *built == cell ? strdup(build) : (*built)->build;
+    cell->name = intern(&r->names, name, &cell->is_first_of_name);
+    cell->build = intern(&r->build_names, build, &cell->is_first_of_build);
     return cell->name && cell->build && read_steps(cell, json_object_get(json, "steps"));
 }
 
@@ -126,9 +132,9 @@ static bool order_variants(struct result *r)
             if (taken[i] || (label && strcmp(label, cell->label) != 0))
                 continue;
             taken[i] = true;
-            if (*(struct result_cell **)tfind(cell, &r->by_name, by_name) == cell)
+            if (cell->is_first_of_name)
                 r->variants[r->n_variants++] = cell;
-            if (*(struct result_cell **)tfind(cell, &r->by_build, by_build) == cell)
+            if (cell->is_first_of_build)
                 r->builds[r->n_builds++] = cell;
         }
     }
@@ -163,20 +169,10 @@ int result_open(struct result *r, json_t *json, struct error *err)
     return ok ? OK : fail(err, ERR_NO_MEMORY, "out of memory for a result of %zu cells", n);
 }
 
-static void free_name(void *cell)
-{
-    free((char *)(uintptr_t)((struct result_cell *)cell)->name);
-}
-
-static void free_build(void *cell)
-{
-    free((char *)(uintptr_t)((struct result_cell *)cell)->build);
-}
-
 void result_close(struct result *r)
 {
-    tdestroy(r->by_name, free_name);
-    tdestroy(r->by_build, free_build);
+    tdestroy(r->names, free);
+    tdestroy(r->build_names, free);
     for (size_t i = 0; i < r->n; i++)
         free(r->cells[i].steps);
     free(r->cells);

@@ -25,7 +25,7 @@ struct result_cell {
     const char *build;                /* the name without the point's search knobs */
     const char *method, *status;
     size_t repeat;
-    bool ok;
+    bool ok, is_first_of_name, is_first_of_build;
     struct result_step *steps;
     size_t n;
 };
@@ -45,7 +45,7 @@ struct result {
     size_t n_variants, n_builds;
     bool is_tuned; /* searches chose their settings by tuning queries, as in a leaderboard */
     struct summary summary;
-    void *by_name, *by_build; /* trees of cells, for tsearch() */
+    void *names, *build_names; /* trees of texts, for tsearch() */
 };
 
 /* Reads a result or the file of a cell, which need not have all parts, and holds a reference to it.

@@ -144,12 +144,10 @@ static json_t *paper_json(const struct experiment *x, const struct summary *summ
 
     for (size_t i = 0; i < x->n_paper; i++) {
         const struct paper_value *p = &x->paper[i];
-        const double measured = summary_find(summary, p->label, p->metric)->median;
-
         (void)json_array_append_new(
             paper, json_pack("{s:s, s:s, s:f, s:o}", "label", p->label, "metric", p->metric,
                              "published", p->published, "measured",
-                             isfinite(measured) ? json_real(measured) : json_null()));
+                             json_number(summary_find(summary, p->label, p->metric)->median)));
     }
     return paper;
 }

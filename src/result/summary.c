@@ -126,11 +126,6 @@ bool summary_read(struct summary *s, const json_t *list)
     return true;
 }
 
-static json_t *number_json(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 json_t *summary_json(const struct summary *s)
 {
     json_t *list = json_array();
@@ -140,8 +135,8 @@ json_t *summary_json(const struct summary *s)
 
         (void)json_array_append_new(
             list, json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:b}", "label", e->label, "metric",
-                            e->metric, "median", number_json(e->median), "low", number_json(e->low),
-                            "high", number_json(e->high), "repeats", (json_int_t)e->repeats,
+                            e->metric, "median", json_number(e->median), "low", json_number(e->low),
+                            "high", json_number(e->high), "repeats", (json_int_t)e->repeats,
                             "noisy", (int)e->noisy));
     }
     return list;

@@ -15,9 +15,9 @@ static void give_up(struct answers_writer *w)
 {
     if (w->file)
         (void)fclose(w->file);
-    w->file = NULL;
-    w->failed = true;
     (void)unlink(w->path);
+    w->file = NULL;
+    w->path = NULL;
 }
 
 size_t answers_file_words(const struct answers *a)
@@ -64,13 +64,11 @@ void answers_file_write(struct answers_writer *w, const struct answers *a, size_
     const size_t bytes = bytes_of(a);
     const bool kept = bytes <= ANSWERS_BYTES_MAX - w->bytes;
 
-    if (!w->path || w->failed)
+    if (!w->path)
         return;
-    if (!w->file && !(w->file = fopen(w->path, "wb"))) {
-        w->failed = true;
-        return;
-    }
-    if (!write_entry(w->file, a, k, point, kept))
+    if (!w->file)
+        w->file = fopen(w->path, "wb");
+    if (!w->file || !write_entry(w->file, a, k, point, kept))
         give_up(w);
     else if (kept)
         w->bytes += bytes;

@@ -24,10 +24,9 @@ size_t answers_file_words(const struct answers *);
 void answers_file_place(struct answers *, const uint64_t *words);
 
 struct answers_writer {
-    const char *path; /* NULL: nothing is stored */
-    FILE *file;       /* NULL: not yet opened, or failed */
+    const char *path; /* NULL: nothing is stored, or it failed */
+    FILE *file;       /* NULL: not yet opened */
     size_t bytes;
-    bool failed;
 };
 
 /* point: REPLAY_ALL_POINTS for none. If the file cannot be written it is removed; the

@@ -11,19 +11,6 @@
 #include "src/run/scratch.h"
 #include "src/run/watch.h"
 
-/* The outcome of an unsupported cell, which is not run. */
-static int not_run(const struct cell *cell, const struct cell_env *env, json_t **out,
-                   struct error *err)
-{
-    struct cell_watch *w = watch_new(cell, env, err);
-
-    if (!w)
-        return err->code;
-    *out = watch_cells(w, "unsupported", cell->unsupported);
-    watch_free(w);
-    return OK;
-}
-
 const char *const cell_file_names[CELL_FILES] = {
     [CELL_ANSWERS] = "answers", [CELL_STRUCTURE] = "structure", [CELL_ORDERS] = "orders"
 };
@@ -65,10 +52,9 @@ static int take(void *to, json_t *message)
     return w->env->interrupted && *w->env->interrupted;
 }
 
-/* Runs the cell. w: not opened yet. */
-static int run_here(struct cell_watch *w, struct error *err)
+static int run_here(struct cell_watch *w)
 {
-    const int rc = scratch_make(w->env->scratch_dir, w->dir, sizeof w->dir, err);
+    const int rc = scratch_make(w->env->scratch_dir, w->dir, sizeof w->dir, w->err);
     if (rc == OK) {
         w->channel = (struct cell_channel){ .take = take, .to = w, .scorer = &w->scorer };
         w->began_ns = clock_ns();
@@ -81,28 +67,25 @@ static int run_here(struct cell_watch *w, struct error *err)
 int cell_run(const struct cell *cell, const struct cell_env *env, json_t **out, struct error *err)
 {
     const bool here = env->options && env->options->in_process;
+    struct cell_watch *w = watch_new(cell, env, err);
     char error[TAIL_BYTES + 2000];
-    struct cell_watch *w;
+    const char *status = "unsupported";
     int rc = OK;
 
     *out = NULL;
-    if (cell->unsupported)
-        return not_run(cell, env, out, err);
-    if (!here)
-        rc = watch_open(&w, cell, env, err);
-    else if (!(w = watch_new(cell, env, err)))
+    if (!w)
         return err->code;
-    else if ((rc = run_here(w, err)) != OK)
-        watch_free(w);
-    if (rc != OK)
-        return rc;
-    if (!here)
-        watch_end(w);
-    const char *status = watch_outcome(w, error, sizeof error);
-    if (env->interrupted && *env->interrupted && (here || strcmp(status, "ok") != 0))
-        rc = fail(err, ERR_INTERRUPTED, "interrupted");
-    else if (!(*out = watch_cells(w, status, error)))
-        rc = fail(err, ERR_NO_MEMORY, "out of memory for a cell's result");
+    if (cell->unsupported) {
+        *out = watch_cells(w, status, cell->unsupported);
+    } else if ((rc = here ? run_here(w) : watch_start(w)) == OK) {
+        if (!here)
+            watch_end(w);
+        status = watch_outcome(w, error, sizeof error);
+        if (env->interrupted && *env->interrupted && (here || strcmp(status, "ok") != 0))
+            rc = fail(err, ERR_INTERRUPTED, "interrupted");
+        else if (!(*out = watch_cells(w, status, error)))
+            rc = fail(err, ERR_NO_MEMORY, "out of memory for a cell's result");
+    }
     watch_free(w);
     return rc;
 }

@@ -1,7 +1,6 @@
 /* child.c - see child.h. */
 #define _GNU_SOURCE
 #include "src/run/child.h"
-#include "src/core/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,12 +11,17 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "src/base/clock.h"
 #include "src/base/json.h"
 #include "src/base/quote.h"
+#include "src/core/mem.h"
 #include "src/data/readers/bytes.h"
 #include "src/run/crash.h"
+#include "src/run/measure/folder.h"
 #include "src/run/measure/outside.h"
 #include "src/run/measure/proc.h"
 #include "src/run/measure/threads.h"
@@ -40,7 +44,8 @@ double cell_timeout_s(const struct cell_env *env)
     return env->experiment->timeout_s > 0 ? env->experiment->timeout_s : 1800;
 }
 
-int cell_send(const struct cell_channel *to, json_t *json_taken)
+/* Sends one line. Returns a value other than 0 if the pipe is closed. */
+static int send_line(const struct cell_channel *to, json_t *json_taken)
 {
     if (to->take) {
         const int rc = to->take(to->to, json_taken);
@@ -78,11 +83,6 @@ static json_t *read_reply(const struct cell_channel *from)
     return NULL;
 }
 
-static json_t *point_json(size_t point)
-{
-    return point == REPLAY_ALL_POINTS ? json_null() : json_integer((json_int_t)point);
-}
-
 struct sender {
     const struct cell_channel *channel;
     const char *dir;
@@ -90,29 +90,6 @@ struct sender {
     json_t *known;
     size_t steps, operations; /* steps sent so far; operations of the workload */
 };
-
-static void on_begin(void *to, size_t op, size_t point)
-{
-    const struct sender *s = to;
-
-    (void)cell_send(s->channel, json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)op,
-                                          "point", point_json(point)));
-}
-
-static void on_call(void *to, const char *name)
-{
-    const struct sender *s = to;
-
-    (void)cell_send(s->channel, json_pack("{s:s}", "call", name));
-}
-
-static void on_tick(void *to, size_t done, size_t of)
-{
-    const struct sender *s = to;
-
-    (void)cell_send(s->channel,
-                    json_pack("{s:I, s:I}", "tick", (json_int_t)done, "of", (json_int_t)of));
-}
 
 /* Called between steps, outside the clock: at the end of the cell the index and its files no longer
    exist. A search takes half a millisecond and a workload may have thousands of steps, so only
@@ -125,20 +102,19 @@ static void look_outside(struct sender *s, size_t step)
     json_t *found = outside_new(s->known, s->dir);
 
     if (json_array_size(found) > 0)
-        (void)cell_send(s->channel, json_pack("{s:O}", "outside", found));
+        (void)send_line(s->channel, json_pack("{s:O}", "outside", found));
     json_decref(found);
 }
 
-static int on_step(void *to, size_t point, json_t *step, struct error *err)
+static int on_message(void *to, json_t *message_taken)
 {
     struct sender *s = to;
-    const size_t number = (size_t)json_integer_value(json_object_get(step, "index"));
+    const long long step = field_integer(json_object_get(message_taken, "step"), "index", -1);
+    const int rc = send_line(s->channel, message_taken);
 
-    if (cell_send(s->channel, json_pack("{s:o, s:o}", "point", point_json(point), "step", step)) !=
-        0)
-        return fail_errno(err, ERR_IO, "cannot send a finished step to the harness process");
-    look_outside(s, number);
-    return OK;
+    if (step >= 0 && rc == 0)
+        look_outside(s, (size_t)step);
+    return rc;
 }
 
 /* Scores the answers, or sends them and waits for the harness to score them. */
@@ -150,7 +126,7 @@ static int on_score(void *to, const struct answers *a, double *recall, struct er
     if (s->channel->scorer)
         return scorer_take(s->channel->scorer, a, recall ? recall : &unused, err);
     int rc =
-        cell_send(s->channel, json_pack("{s:{s:i, s:I, s:b, s:I, s:I, s:b}}", "answers", "pass",
+        send_line(s->channel, json_pack("{s:{s:i, s:I, s:b, s:I, s:I, s:b}}", "answers", "pass",
                                         (int)a->pass, "op", (json_int_t)a->op, "concurrent",
                                         a->concurrent, "queries", (json_int_t)a->n, "ids",
                                         (json_int_t)a->n_ids, "range", a->starts != NULL));
@@ -176,7 +152,7 @@ static int on_score(void *to, const struct answers *a, double *recall, struct er
 static int on_held(void *to, double ns, enum replay_order *order, struct error *err)
 {
     const struct sender *s = to;
-    const int rc = cell_send(s->channel, json_pack("{s:{s:o}}", "ready", "ns", json_number(ns)));
+    const int rc = send_line(s->channel, json_pack("{s:{s:o}}", "ready", "ns", json_number(ns)));
     json_t *reply = rc == 0 ? read_reply(s->channel) : NULL;
 
     if (!reply)
@@ -220,33 +196,26 @@ void cell_replay(const struct cell *cell, const struct cell_env *env, const char
                              .operations = env->experiment->ops->n };
     const struct experiment *x = env->experiment;
     const struct replay_env replay = {
-        .experiment = x,
         .cell = cell,
-        .kernels = env->kernels,
+        .asked = env,
         .memory_limit = cell_memory_limit(env),
         .dir = dir,
         .family = guard,
-        .held = env->held ? on_held : NULL,
-        .held_point = env->held_point,
-        .save_dir = env->save_dir,
-        .structure_path = env->files[CELL_STRUCTURE],
-        .orders_path = env->files[CELL_ORDERS],
-        .begin = on_begin,
-        .call = on_call,
-        .tick = env->progress ? on_tick : NULL,
+        .held = on_held,
+        .tell = on_message,
+        .ticks = env->progress != NULL,
         .score = env->save_dir ? NULL : on_score,
-        .step_take = on_step,
         .to = &sender,
     };
     struct error err = { 0 };
 
     if (!channel->take) {
         sender.known = outside_writable();
-        (void)cell_send(channel, json_pack("{s:I}", "pid", (json_int_t)getpid()));
+        (void)send_line(channel, json_pack("{s:I}", "pid", (json_int_t)getpid()));
     }
-    (void)cell_send(channel, json_pack("{s:o}", "facts", threads_set(x->threads)));
+    (void)send_line(channel, json_pack("{s:o}", "facts", threads_set(x->threads)));
     const int rc = replay_run(&replay, &use, &err);
-    (void)cell_send(channel, json_pack("{s:{s:i, s:o, s:f, s:I, s:I, s:s?}}", "end", "code", rc,
+    (void)send_line(channel, json_pack("{s:{s:i, s:o, s:f, s:I, s:I, s:s?}}", "end", "code", rc,
                                        "error", quote_json(err.text), "own_seconds",
                                        proc_own_seconds() + use.children_seconds, "ranks",
                                        (json_int_t)use.ranks, "left_bytes",
@@ -254,11 +223,143 @@ void cell_replay(const struct cell *cell, const struct cell_env *env, const char
     json_decref(sender.known);
 }
 
-void cell_child(const struct cell *cell, const struct cell_env *env, const char *dir,
-                const struct cell_channel *channel, int errors, pid_t parent)
+/* ---- the guard */
+
+/* A process that ends by itself within GRACE_MS after the cell is not reported as left running.
+   Open MPI's daemons, and the ranks on other machines, need longer. END_MS limits the wait for a
+   killed process, which may be in an uninterruptible call. */
+enum {
+    GRACE_MS = 50,
+    RANKS_GRACE_MS = 5000,
+    END_MS = 3000,
+    TICK_MS = 10,
+    NAMED_MAX = 16,
+    CHILDREN_MAX = 256
+};
+
+struct guard {
+    pid_t harness, cell;
+    sigset_t awaited; /* SIGCHLD and SIGTERM, both blocked */
+    bool ending;      /* SIGKILL has been sent to the cell */
+    uint64_t ending_ns;
+    bool cell_ended;
+    int state; /* the cell's wait status */
+};
+
+/* Reaps the children that have ended. Returns false if there are no others. */
+static bool reap(struct guard *g)
 {
-    settle_process(errors, dir, parent);
-    cell_replay(cell, env, dir, channel, parent);
-    /* Not exit(): handlers that the parent has registered must not run in the child. */
+    int state;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &state, WNOHANG)) > 0)
+        if (pid == g->cell) {
+            g->cell_ended = true;
+            g->state = state;
+        }
+    return pid == 0;
+}
+
+/* Waits for SIGCHLD or SIGTERM; once the cell is ending, at most TICK_MS. */
+static void wait_tick(struct guard *g)
+{
+    const struct timespec tick = { 0, TICK_MS * 1000000 };
+    /* Without a timeout while the cell runs, so that the guard does not disturb it. */
+    const int number = sigtimedwait(&g->awaited, NULL, g->ending || g->cell_ended ? &tick : NULL);
+
+    if (number == SIGTERM && !g->cell_ended) {
+        (void)kill(g->cell, SIGKILL);
+        g->ending_ns = g->ending ? g->ending_ns : clock_ns();
+        g->ending = true;
+    }
+    (void)reap(g);
+}
+
+static uint64_t ms_since(uint64_t start_ns)
+{
+    return (clock_ns() - start_ns) / 1000000;
+}
+
+/* Orphans of the cell are children of this process. Killing one may orphan others, and a list of
+   processes may miss one that was just forked. Only waitpid() shows reliably that none are left. */
+static json_t *end_left(struct guard *g, uint64_t grace_ms)
+{
+    json_t *left = json_array(), *named = json_object();
+    const uint64_t start = clock_ns();
+    pid_t pids[CHILDREN_MAX];
+    char name[160];
+
+    while (reap(g) && ms_since(start) < grace_ms + END_MS) {
+        const bool spared = ms_since(start) < grace_ms;
+        const size_t n = spared ? 0 : proc_list(getpid(), pids, CHILDREN_MAX);
+
+        for (size_t i = 0; i < n; i++) {
+            proc_name(pids[i], name, sizeof name);
+            if (!json_object_get(named, name) && json_object_size(named) < NAMED_MAX) {
+                (void)json_object_set_new(named, name, json_true());
+                (void)json_array_append_new(left, quote_json(name));
+            }
+            (void)kill(pids[i], SIGKILL);
+        }
+        wait_tick(g);
+    }
+    json_decref(named);
+    return left;
+}
+
+static void become_guard(struct guard *g)
+{
+    (void)setpgid(0, 0);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    if (getppid() != g->harness)
+        (void)raise(SIGTERM); /* blocked, so it takes effect in wait_tick() */
+}
+
+_Noreturn void cell_guard(const struct cell *cell, const struct cell_env *env, const char *dir,
+                          const struct cell_channel *channel, int errors, pid_t harness)
+{
+    struct guard g = { .harness = harness };
+    const pid_t own = getpid();
+    sigset_t before;
+
+    (void)sigemptyset(&g.awaited);
+    (void)sigaddset(&g.awaited, SIGCHLD);
+    (void)sigaddset(&g.awaited, SIGTERM);
+    (void)signal(SIGCHLD, SIG_DFL); /* if ignored, children would leave no status */
+    (void)sigprocmask(SIG_BLOCK, &g.awaited, &before);
+    become_guard(&g);
+    json_t *temporary = outside_temporary();
+    g.cell = fork();
+    if (g.cell == 0) {
+        (void)sigprocmask(SIG_SETMASK, &before, NULL);
+        settle_process(errors, dir, own);
+        cell_replay(cell, env, dir, channel, own);
+        _exit(0); /* not exit(): handlers that the harness has registered must not run here */
+    }
+    const int why = errno;
+    (void)close(errors);
+    (void)close(channel->replies);
+    if (g.cell < 0) {
+        (void)send_line(channel, json_pack("{s:{s:i, s:o}}", "end", "code", ERR_IO, "error",
+                                           quote_json(strerror(why))));
+        _exit(0);
+    }
+    while (!g.cell_ended && !(g.ending && ms_since(g.ending_ns) > END_MS))
+        wait_tick(&g);
+    const uint64_t grace_ms = cell->method->ops->shards ? RANKS_GRACE_MS : GRACE_MS;
+    (void)send_line(channel, json_pack("{s:o}", "left", end_left(&g, grace_ms)));
+    json_t *segments = outside_end_segments(g.cell);
+    if (json_array_size(segments) > 0)
+        (void)send_line(channel, json_pack("{s:O}", "outside", segments));
+    json_decref(segments);
+    (void)send_line(channel, json_pack("{s:o}", "temporary", outside_left(temporary, g.cell)));
+    /* All processes of the cell have been reaped, so their processor time is complete. */
+    (void)send_line(
+        channel, json_pack("{s:i, s:f}", "ended", g.state, "all_seconds", proc_children_seconds()));
+    if (getppid() != harness)
+        folder_remove(dir);
     _exit(0);
 }

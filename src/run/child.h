@@ -1,17 +1,20 @@
-/* child.h - the forked process of a cell, which replays the operations and reports each step.
+/* child.h - the forked processes of a cell: one replays the operations and reports each step; between
+ * it and the harness stands a guard. Processes that the cell leaves running become children of the
+ * guard, which kills and reports them. If the harness is killed, the guard ends the cell and removes
+ * its folder.
  *
  * A line on the pipe is the cell's key, a space, and a JSON object. In this order:
  *
  *     { pid }, { facts: {...} }                once
- *     { begin: {step, point} }                 before an operation
- *     { call: "stats" }                        before a call of the method outside an operation
- *     { tick: done, of: all }                  during an operation, between its calls
+ *     the messages of replay.h                 among them
  *     { answers: {pass, op, concurrent, queries, ids, range} }
  *                                              then 64-bit words: positions, starts (only of a
  *                                              range, queries + 1), ids
- *     { point, step: {...} }                   after an operation
  *     { outside: [file...] }                   after a step, if there are such files
  *     { end: {code, error, ...} }              last
+ *
+ * Then the guard sends { left: [process...] }, { temporary: [path...] } and { ended: wait status,
+ * all_seconds: processor time of all the cell's processes }.
  *
  * The harness scores answers while the child waits and replies with { code, error, recall }. A held
  * cell (compare.c) sends { ready: {ns} } before each operation and receives { order }.
@@ -36,14 +39,13 @@ struct cell_channel {
     struct scorer *scorer;
 };
 
-/* Never returns. dir: an empty folder for this cell. errors: becomes stderr. */
-_Noreturn void cell_child(const struct cell *, const struct cell_env *, const char *dir,
-                          const struct cell_channel *, int errors, pid_t parent);
+/* Never returns: the calling process becomes the guard, and starts the cell. SIGTERM ends it. dir: an
+   empty folder for this cell. errors: becomes its stderr. */
+_Noreturn void cell_guard(const struct cell *, const struct cell_env *, const char *dir,
+                          const struct cell_channel *, int errors, pid_t harness);
 /* Replays the operations in this process. guard: its parent, or 0. */
 void cell_replay(const struct cell *, const struct cell_env *, const char *dir,
                  const struct cell_channel *, pid_t guard);
-/* Sends one line; takes the reference. Returns a value other than 0 if the pipe is closed. */
-int cell_send(const struct cell_channel *, json_t *json_taken);
 /* In bytes: the limit of the command line, of the config, or 80 % of the machine's memory. */
 uint64_t cell_memory_limit(const struct cell_env *);
 /* The limit of the command line, else of the config, else 1800. */

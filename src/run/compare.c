@@ -327,9 +327,12 @@ static int replay_both(struct duel *d)
     d->rounds_ns = 0;
     for (size_t turn = 0; rc == OK && whole && turn < 2; turn++) {
         const size_t i = (d->replays + turn) % 2;
-
-        if ((rc = watch_open(&d->watches[i], d->cells[i]->cell, &d->env[i], d->err)) == OK)
-            whole = wait_ready(d->watches[i]);
+        struct cell_watch *w = watch_new(d->cells[i]->cell, &d->env[i], d->err);
+        rc = w ? watch_start(w) : d->err->code;
+        if (rc == OK)
+            whole = wait_ready(d->watches[i] = w);
+        else if (w)
+            watch_free(w);
     }
     for (size_t op = 0; rc == OK && whole && is_wanted(d, op); op++)
         whole = run_operation(d, op, op + 1 == d->list->n);
@@ -338,9 +341,6 @@ static int replay_both(struct duel *d)
             watch_end_as(d->watches[i], "failed",
                          whole ? "its rounds are complete" : "ended because the other cell ended");
             watch_end(d->watches[i]);
-        }
-    for (size_t i = 0; i < 2; i++)
-        if (d->watches[i]) {
             if (!whole)
                 note_end(d, i);
             watch_free(d->watches[i]);
@@ -367,11 +367,6 @@ static bool wants_more(struct duel *d)
     return more && !d->cause[0];
 }
 
-static bool is_interrupted(const struct duel *d)
-{
-    return d->env[0].interrupted && *d->env[0].interrupted;
-}
-
 /* Writes why a tag is not measured; "" if it is. */
 static void why_not_measured(const struct duel *d, const struct tag_rounds *s, char *why,
                              size_t bytes)
@@ -388,39 +383,28 @@ static void why_not_measured(const struct duel *d, const struct tag_rounds *s, c
                            d->cells[i]->label, s->recall[i] / (double)s->scored[i]);
 }
 
-/* An entry of the pair: { a, b, single, tag, op, recall_a, recall_b and those of rounds_json() }. why:
-   it is not measured, and without numbers; "": it is. */
-static json_t *entry_json(const struct comparison *c, const struct rounds *rounds, const char *why)
+/* An entry of the pair: { a, b, single, tag, op, recall_a, recall_b and those of rounds_json() }. s NULL:
+   it is of no tag. why: it is not measured, and without numbers; "": it is. */
+static json_t *entry_json(const struct comparison *c, const struct tag_rounds *s, const char *why)
 {
+    struct rounds none;
     char verdict[900];
-    json_t *json = rounds_json(rounds);
+    double recall[2] = { NAN, NAN };
 
-    (void)json_object_update_new(json, json_pack("{s:o, s:o, s:b, s:n, s:n, s:n, s:n}", "a",
-                                                 quote_json(c->a), "b", quote_json(c->b), "single",
-                                                 c->single, "tag", "op", "recall_a", "recall_b"));
+    rounds_init(&none, c->until, c->budget_s, 1);
+    for (size_t i = 0; s && i < 2; i++)
+        if (s->scored[i] > 0)
+            recall[i] = s->recall[i] / (double)s->scored[i];
+    json_t *json = rounds_json(s && !*why ? &s->rounds : &none);
+    (void)json_object_update_new(
+        json, json_pack("{s:o, s:o, s:b, s:o, s:s?, s:o, s:o}", "a", quote_json(c->a), "b",
+                        quote_json(c->b), "single", c->single && (!s || is_search(s->kind)), "tag",
+                        s ? quote_json(s->tag) : json_null(), "op", s ? op_name(s->kind) : NULL,
+                        "recall_a", json_number(recall[0]), "recall_b", json_number(recall[1])));
     if (*why) {
         (void)snprintf(verdict, sizeof verdict, "not measured: %s", why);
         (void)json_object_set_new(json, "verdict", quote_json(verdict));
     }
-    return json;
-}
-
-static json_t *slot_json(const struct duel *d, struct tag_rounds *s)
-{
-    static const char *const recalls[] = { "recall_a", "recall_b" };
-    char why[800];
-
-    why_not_measured(d, s, why, sizeof why);
-    if (why[0])
-        rounds_init(&s->rounds, s->rounds.until, s->rounds.budget_s, 1);
-    json_t *json = entry_json(d->asked, &s->rounds, why);
-    (void)json_object_set_new(json, "tag", quote_json(s->tag));
-    (void)json_object_set_new(json, "op", json_string(op_name(s->kind)));
-    (void)json_object_set_new(json, "single", json_boolean(is_search(s->kind) && d->asked->single));
-    for (size_t i = 0; i < 2; i++)
-        if (s->scored[i] > 0)
-            (void)json_object_set_new(json, recalls[i],
-                                      json_real(s->recall[i] / (double)s->scored[i]));
     return json;
 }
 
@@ -451,11 +435,15 @@ static int cell_rounds_run(const struct held_cell *a, const struct held_cell *b,
     do {
         if (rc == OK)
             rc = replay_both(&d);
-        if (rc == OK && is_interrupted(&d))
+        if (rc == OK && env->interrupted && *env->interrupted)
             rc = fail(err, ERR_INTERRUPTED, "interrupted");
     } while (rc == OK && wants_more(&d));
-    for (size_t i = 0; rc == OK && i < d.n_slots; i++)
-        (void)json_array_append_new(out, slot_json(&d, &d.slots[i]));
+    for (size_t i = 0; rc == OK && i < d.n_slots; i++) {
+        char why[800];
+
+        why_not_measured(&d, &d.slots[i], why, sizeof why);
+        (void)json_array_append_new(out, entry_json(asked, &d.slots[i], why));
+    }
     mem_free(NULL, d.slots);
     mem_free(NULL, d.slot_of);
     return rc;
@@ -504,7 +492,6 @@ static int compare_one(struct experiment *x, const struct comparison *c, const s
     const bool quick = env->options && env->options->quick;
     struct comparison asked = *c;
     struct held_cell a, b;
-    struct rounds none;
     char why[700] = "";
 
     if (quick && asked.budget_s > quick_budget_s)
@@ -516,8 +503,7 @@ static int compare_one(struct experiment *x, const struct comparison *c, const s
         (void)snprintf(why, sizeof why, "one of the two did not run");
     else if (!is_left_out(&a, why, sizeof why) && !is_left_out(&b, why, sizeof why))
         return cell_rounds_run(&a, &b, env, &asked, x->compared, err);
-    rounds_init(&none, c->until, c->budget_s, 1);
-    (void)json_array_append_new(x->compared, entry_json(c, &none, why));
+    (void)json_array_append_new(x->compared, entry_json(c, NULL, why));
     return OK;
 }
 

@@ -1,11 +1,9 @@
 /* lines.c - reads a cell's lines and checks that the harness's code wrote them, with steps in the
    plan's order. Scores its answers while the cell waits. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "src/base/clock.h"
 #include "src/base/json.h"
@@ -13,6 +11,7 @@
 #include "src/base/table.h"
 #include "src/core/append_text.h"
 #include "src/core/mem.h"
+#include "src/data/readers/bytes.h"
 #include "src/run/watch.h"
 
 /* ---- 1. steps, in the plan's order */
@@ -122,10 +121,8 @@ void watch_reply(struct cell_watch *w, json_t *json_taken)
     json_decref(json_taken);
     if (!text)
         return;
-    text[n] = '\n'; /* replaces the terminator */
-    /* A pipe takes a line of this length whole. An error means that the cell has ended. */
-    while (write(w->replies, text, n + 1) < 0 && errno == EINTR)
-        continue;
+    text[n] = '\n';                           /* replaces the terminator */
+    (void)bytes_put(w->replies, text, n + 1); /* an error means that the cell has ended */
     free(text);
 }
 
@@ -160,7 +157,7 @@ static void score_words(struct cell_watch *w)
     buffer_free(&w->words);
     w->wanted_bytes = w->taken_bytes = 0;
     watch_reply(w, json_pack("{s:i, s:o, s:o}", "code", code, "error", quote_json(err.text),
-                             "recall", isfinite(recall) ? json_real(recall) : json_null()));
+                             "recall", json_number(recall)));
 }
 
 static void take_answers(struct cell_watch *w, const json_t *json)
@@ -207,12 +204,6 @@ static size_t take_words(struct cell_watch *w, const char *bytes, size_t n)
 
 /* ---- 3. lines */
 
-static bool has_key(const struct cell_watch *w, const char *text, size_t n)
-{
-    return n > CELL_KEY_BYTES && text[CELL_KEY_BYTES] == ' ' &&
-           memcmp(text, w->channel.key, CELL_KEY_BYTES) == 0;
-}
-
 void watch_take_json(struct cell_watch *w, json_t *line)
 {
     json_t *of;
@@ -252,7 +243,8 @@ static void take_line(struct cell_watch *w, const char *text, size_t n)
     enum { SHOWN = 60 };
     char shown[SHOWN + 1];
 
-    if (!has_key(w, text, n)) {
+    if (n <= CELL_KEY_BYTES || text[CELL_KEY_BYTES] != ' ' ||
+        memcmp(text, w->channel.key, CELL_KEY_BYTES) != 0) {
         (void)snprintf(shown, sizeof shown, "%.*s", (int)(n < SHOWN ? n : SHOWN), text);
         forged(w, shown);
         return;
@@ -263,37 +255,29 @@ static void take_line(struct cell_watch *w, const char *text, size_t n)
     json_decref(line);
 }
 
-/* Takes one line or, if answers are incomplete, some of their words. Returns how many bytes it has
-   used, 0 if the line is incomplete. */
-static size_t take_some(struct cell_watch *w, const char *bytes, size_t n)
+/* Takes bytes up to the end of a line, which stay in `pending` until it is whole. Returns how many. */
+static size_t take_text(struct cell_watch *w, const char *bytes, size_t n)
 {
-    if (w->wanted_bytes > 0)
-        return take_words(w, bytes, n);
     const char *end = memchr(bytes, '\n', n);
+    const size_t used = end ? (size_t)(end - bytes) + 1 : n;
 
-    if (!end)
-        return 0;
-    take_line(w, bytes, (size_t)(end - bytes));
-    return (size_t)(end - bytes) + 1;
+    if (!mem_grow(NULL, &w->pending, &w->pending_capacity, w->pending_n + used, 1))
+        return n;
+    memcpy(w->pending + w->pending_n, bytes, used);
+    w->pending_n += used;
+    if (end) {
+        const size_t length = w->pending_n - 1;
+        w->pending_n = 0;
+        take_line(w, w->pending, length);
+    }
+    return used;
 }
 
 void watch_take_lines(struct cell_watch *w, const char *bytes, size_t n)
 {
-    size_t at = 0, used;
-
-    if (w->pending_n == 0) { /* avoids a copy: answers arrive in large pieces */
-        while (at < n && (used = take_some(w, bytes + at, n - at)) > 0)
-            at += used;
-    }
-    if (at == n || !mem_grow(NULL, &w->pending, &w->pending_capacity, w->pending_n + n - at, 1))
-        return;
-    memcpy(w->pending + w->pending_n, bytes + at, n - at);
-    w->pending_n += n - at;
-    for (at = 0;
-         at < w->pending_n && (used = take_some(w, w->pending + at, w->pending_n - at)) > 0;)
-        at += used;
-    memmove(w->pending, w->pending + at, w->pending_n - at);
-    w->pending_n -= at;
+    for (size_t at = 0; at < n;)
+        at += w->wanted_bytes > 0 ? take_words(w, bytes + at, n - at)
+                                  : take_text(w, bytes + at, n - at);
 }
 
 void watch_take_tail(struct cell_watch *w, const char *bytes, size_t n)

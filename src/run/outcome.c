@@ -56,14 +56,6 @@ static void where_text(const struct cell_watch *w, char *text, size_t bytes)
                     op->line, of_point ? ", " : "", of_point ? cell->points[w->point].name : "");
 }
 
-static const char *status_of_code(int code)
-{
-    return code == OK                ? "ok"
-           : code == ERR_NO_MEMORY   ? "out-of-memory"
-           : code == ERR_UNSUPPORTED ? "unsupported"
-                                     : "failed";
-}
-
 const char *watch_outcome(const struct cell_watch *w, char *error, size_t bytes)
 {
     char where[600];
@@ -76,7 +68,10 @@ const char *watch_outcome(const struct cell_watch *w, char *error, size_t bytes)
     } else if (w->end) {
         const int code = (int)json_integer_value(json_object_get(w->end, "code"));
 
-        status = status_of_code(code);
+        status = code == OK                ? "ok"
+                 : code == ERR_NO_MEMORY   ? "out-of-memory"
+                 : code == ERR_UNSUPPORTED ? "unsupported"
+                                           : "failed";
         if (code != OK) {
             const char *reason = field_text(w->end, "error", "");
             if (*reason)
@@ -223,12 +218,9 @@ static void warn_of_answers(json_t *warnings, const struct cell_watch *w)
     static const char *const said[] = { "the batch answers differently",
                                         "distances are not those" };
     enum { NAMED = 3 };
-    struct {
-        const char *tag, *said;
-    } named[NAMED];
+    json_t *named = json_object(), *line;
     char text[600];
-    json_t *line;
-    size_t i, n = 0;
+    size_t i;
 
     json_array_foreach(w->steps, i, line) {
         const json_t *step = json_object_get(line, "step");
@@ -236,19 +228,17 @@ static void warn_of_answers(json_t *warnings, const struct cell_watch *w)
 
         for (size_t j = 0; j < sizeof said / sizeof *said; j++) {
             const char *at = strstr(note, said[j]);
-            size_t k = 0;
 
-            while (k < n && (named[k].said != said[j] || strcmp(named[k].tag, tag) != 0))
-                k++;
-            if (!at || k < n || n == NAMED)
+            (void)snprintf(text, sizeof text, "%zu %s", j, tag);
+            if (!at || json_object_get(named, text) || json_object_size(named) == NAMED)
                 continue;
-            named[n].tag = tag;
-            named[n++].said = said[j];
+            (void)json_object_set_new(named, text, json_true());
             (void)snprintf(text, sizeof text, "%s %s: %.*s", field_text(step, "op", ""), tag,
                            (int)strcspn(at, ";"), at);
             (void)json_array_append_new(warnings, quote_json(text));
         }
     }
+    json_decref(named);
 }
 
 /* Deleted, unknown and repeated ids. They cost recall, which does not say why. */
@@ -301,41 +291,31 @@ static json_t *warnings_of(const struct cell_watch *w)
     return warnings;
 }
 
-static void put_effort(json_t *cell, const struct cell_watch *w)
-{
-    const struct effort e = effort_of(w, false);
-
-    (void)json_object_set_new(cell, "timed_seconds", json_real(e.timed));
-    (void)json_object_set_new(cell, "untimed_seconds", json_real(e.untimed));
-    (void)json_object_set_new(cell, "cpu_seconds", json_real(e.cpu));
-    (void)json_object_set_new(cell, "children_seconds",
-                              isfinite(e.children) ? json_real(e.children) : json_null());
-    (void)json_object_set_new(cell, "threads_used", json_integer((json_int_t)e.threads));
-}
-
 static json_t *cell_json(const struct cell_watch *w, size_t p, bool calibrated, const char *status,
                          const char *error, double seconds)
 {
     const struct cell *cell = w->cell;
     const struct point *point = p < cell->n_points ? &cell->points[p] : NULL;
+    const struct effort e = effort_of(w, false);
     char name[256];
 
     if (calibrated)
         plan_build_part(cell, name, sizeof name);
     else
         (void)snprintf(name, sizeof name, "%s", point && point->name ? point->name : "");
-    json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:o, s:o, s:s, s:b, s:b, s:f, s:o, s:o}", "label",
-        cell->method->label, "point", name, "method", cell->method->name, "params",
+    return json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:o, s:o, s:s, s:b, s:b, s:f, s:o, "
+        "s:o, s:f, s:f, s:f, s:o, s:I}",
+        "label", cell->method->label, "point", name, "method", cell->method->name, "params",
         object_or_empty(cell->params_json), "knobs",
         calibrated || !point ? json_object() : object_or_empty(point->knobs_json), "repeat",
         (json_int_t)cell->repeat, "seed", (json_int_t)cell->seed, "status", status, "error",
         error[0] ? quote_json(error) : json_null(), "warnings", warnings_of(w), "element",
         index_element_name(cell->element), "widened", cell->widened, "no_simd",
         (cell->method->ops->flags & INDEX_NO_SIMD) != 0, "cell_seconds", seconds, "process",
-        w->facts ? json_incref(w->facts) : json_null(), "steps", steps_of_point(w, p));
-    put_effort(json, w);
-    return json;
+        w->facts ? json_incref(w->facts) : json_null(), "steps", steps_of_point(w, p),
+        "timed_seconds", e.timed, "untimed_seconds", e.untimed, "cpu_seconds", e.cpu,
+        "children_seconds", json_number(e.children), "threads_used", (json_int_t)e.threads);
 }
 
 json_t *watch_cells(const struct cell_watch *w, const char *status, const char *error)

@@ -95,11 +95,6 @@ bool rounds_go_on(struct rounds *r, double seconds)
     return !narrow(pow(r->low, wider), pow(r->high, wider), r->until);
 }
 
-static json_t *number_json(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static double percent_off(double ratio)
 {
     return 100 * (exp(fabs(log(ratio))) - 1);
@@ -135,9 +130,9 @@ static void set_verdict(json_t *entry)
 json_t *rounds_json(const struct rounds *r)
 {
     json_t *json =
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:f, s:f}", "ratio", number_json(r->ratio),
-                  "low", number_json(r->low), "high", number_json(r->high), "p", number_json(r->p),
-                  "could_see", number_json(r->visible), "rounds", (json_int_t)r->rounds, "replays",
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:f, s:f}", "ratio", json_number(r->ratio),
+                  "low", json_number(r->low), "high", json_number(r->high), "p", json_number(r->p),
+                  "could_see", json_number(r->visible), "rounds", (json_int_t)r->rounds, "replays",
                   (json_int_t)r->n, "seconds", r->seconds, "until", r->until);
 
     set_verdict(json);

@@ -17,12 +17,18 @@
 
 #include "src/base/clock.h"
 #include "src/core/mem.h"
-#include "src/run/guard.h"
 #include "src/run/measure/folder.h"
 #include "src/run/measure/memory.h"
 #include "src/run/scratch.h"
 
 enum { POLL_MS = 25, READ_BYTES = 65536 };
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
 
 static void drain(struct cell_watch *w, int *fd,
                   void (*take)(struct cell_watch *, const char *, size_t))
@@ -30,12 +36,10 @@ static void drain(struct cell_watch *w, int *fd,
     char bytes[READ_BYTES];
     const ssize_t n = read(*fd, bytes, sizeof bytes);
 
-    if (n > 0) {
+    if (n > 0)
         take(w, bytes, (size_t)n);
-    } else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
-        (void)close(*fd);
-        *fd = -1;
-    }
+    else if (n == 0 || (errno != EINTR && errno != EAGAIN))
+        close_fd(fd);
 }
 
 /* ---- 1. limits */
@@ -136,23 +140,6 @@ bool watch_pump(struct cell_watch *w)
 
 /* ---- 2. start and end of the child */
 
-/* Three pipes: lines, errors, replies. fds[i][0] is the reading end, fds[i][1] the writing end. */
-static int open_pipes(int fds[3][2], struct error *err)
-{
-    int rc = OK;
-
-    for (size_t i = 0; i < 3; i++)
-        fds[i][0] = fds[i][1] = -1;
-    for (size_t i = 0; i < 3 && rc == OK; i++)
-        if (pipe2(fds[i], O_CLOEXEC) != 0)
-            rc = fail_errno(err, ERR_IO, "cannot make a pipe to a cell");
-    for (size_t i = 0; i < 3 && rc != OK; i++)
-        for (size_t j = 0; j < 2; j++)
-            if (fds[i][j] >= 0)
-                (void)close(fds[i][j]);
-    return rc;
-}
-
 static int draw_key(char key[CELL_KEY_BYTES + 1], struct error *err)
 {
     unsigned char bytes[CELL_KEY_BYTES / 2];
@@ -165,7 +152,7 @@ static int draw_key(char key[CELL_KEY_BYTES + 1], struct error *err)
 }
 
 /* Runs in the guard's process, which forks the cell. */
-static _Noreturn void run_guard(struct cell_watch *w, const char *dir, int fds[3][2], pid_t harness)
+static _Noreturn void run_guard(struct cell_watch *w, int fds[3][2], pid_t harness)
 {
     struct cell_env env = *w->env;
 
@@ -175,42 +162,42 @@ static _Noreturn void run_guard(struct cell_watch *w, const char *dir, int fds[3
     (void)close(fds[2][1]);
     w->channel.lines = fds[0][1];
     w->channel.replies = fds[2][0];
-    cell_guard(w->cell, &env, dir, &w->channel, fds[1][1], harness);
+    cell_guard(w->cell, &env, w->dir, &w->channel, fds[1][1], harness);
 }
 
-static int start_child(struct cell_watch *w, const char *dir)
+/* Three pipes: lines, errors, replies. fds[i][0] is the reading end, fds[i][1] the writing end. */
+static int start_child(struct cell_watch *w)
 {
     const pid_t harness = getpid();
     struct resident now;
-    int fds[3][2];
+    int fds[3][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
+    int rc = draw_key(w->channel.key, w->err);
 
-    if (draw_key(w->channel.key, w->err) != OK || open_pipes(fds, w->err) != OK)
-        return w->err->code;
-    (void)fflush(NULL);
-    w->guard = fork();
-    if (w->guard == 0)
-        run_guard(w, dir, fds, harness);
-    const int why = errno;
-    (void)close(fds[0][1]);
-    (void)close(fds[1][1]);
-    (void)close(fds[2][0]);
-    w->lines = fds[0][0];
+    for (size_t i = 0; i < 3 && rc == OK; i++)
+        if (pipe2(fds[i], O_CLOEXEC) != 0)
+            rc = fail_errno(w->err, ERR_IO, "cannot make a pipe to a cell");
+    w->lines = fds[0][0]; /* watch_free() closes these three */
     w->errors = fds[1][0];
     w->replies = fds[2][1];
-    if (w->guard < 0) {
-        (void)close(w->lines);
-        (void)close(w->errors);
-        (void)close(w->replies);
-        errno = why;
-        return fail_errno(w->err, ERR_IO, "cannot fork a process for the run of a cell");
+    if (rc == OK) {
+        (void)fflush(NULL);
+        w->guard = fork();
+        if (w->guard == 0)
+            run_guard(w, fds, harness);
+        if (w->guard < 0)
+            rc = fail_errno(w->err, ERR_IO, "cannot fork a process for the run of a cell");
     }
+    close_fd(&fds[0][1]);
+    close_fd(&fds[1][1]);
+    close_fd(&fds[2][0]);
     w->began_ns = clock_ns();
     w->looked_ns = w->began_ns;
     w->limit = cell_memory_limit(w->env);
     /* Pages that the child shares with the harness are counted as the child's. So the limit applies
        to its growth from the memory of the guard, from which it is forked. */
-    w->memory_before = memory_resident_read(w->guard, &now) ? now.anonymous + now.shared : 0;
-    return OK;
+    if (rc == OK)
+        w->memory_before = memory_resident_read(w->guard, &now) ? now.anonymous + now.shared : 0;
+    return rc;
 }
 
 static void reap(struct cell_watch *w)
@@ -223,11 +210,6 @@ static void reap(struct cell_watch *w)
         w->state = state;
         scratch_end_marked(w->dir, w->left);
     }
-    if (w->lines >= 0)
-        (void)close(w->lines);
-    if (w->errors >= 0)
-        (void)close(w->errors);
-    (void)close(w->replies);
 }
 
 struct cell_watch *watch_new(const struct cell *cell, const struct cell_env *env, struct error *err)
@@ -241,6 +223,9 @@ struct cell_watch *watch_new(const struct cell *cell, const struct cell_env *env
     *w = (struct cell_watch){ .cell = cell,
                               .env = env,
                               .err = err,
+                              .lines = -1,
+                              .errors = -1,
+                              .replies = -1,
                               .step = SIZE_MAX,
                               .recall = NAN,
                               .all_seconds = NAN,
@@ -265,29 +250,28 @@ void watch_free(struct cell_watch *w)
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         json_decref(all[i]);
+    close_fd(&w->lines);
+    close_fd(&w->errors);
+    close_fd(&w->replies);
     scorer_free(&w->scorer);
     buffer_free(&w->words);
     mem_free(NULL, w->pending);
     mem_free(NULL, w);
 }
 
-int watch_open(struct cell_watch **out, const struct cell *cell, const struct cell_env *env,
-               struct error *err)
+int watch_start(struct cell_watch *w)
 {
-    struct cell_watch *w = *out = watch_new(cell, env, err);
+    const struct cell_env *env = w->env;
+    int rc = scratch_make(env->scratch_dir, w->dir, sizeof w->dir, w->err);
 
-    if (!w)
-        return err->code;
-    int rc = scratch_make(env->scratch_dir, w->dir, sizeof w->dir, err);
-    if (rc == OK && env->stored_dir)
+    if (rc != OK)
+        return rc;
+    if (env->stored_dir)
         folder_watch_begin(&w->opened, env->stored_dir, ".answers");
-    if (rc == OK && (rc = start_child(w, w->dir)) != OK)
-        folder_remove(w->dir);
-    if (rc != OK) {
-        folder_watch_end(&w->opened, w->read);
-        watch_free(w);
-        *out = NULL;
-    }
+    if ((rc = start_child(w)) == OK)
+        return OK;
+    folder_remove(w->dir);
+    folder_watch_end(&w->opened, w->read);
     return rc;
 }
 

@@ -33,7 +33,7 @@ struct cell_watch {
     json_t *steps;              /* { point, step } in order */
     size_t next_op, next_point; /* of the next step */
     json_t *facts, *end;
-    json_t *left, *outside, *temporary; /* arrays of names; see guard.h and child.h */
+    json_t *left, *outside, *temporary; /* arrays of names; see child.h */
     struct folder_watch opened;         /* among the answers of other cells */
     json_t *read;                       /* array of names: those files */
     bool ended;                         /* the guard has sent the cell's wait status */
@@ -62,9 +62,9 @@ struct cell_watch {
 
 /* A watch without a process; NULL if out of memory. */
 struct cell_watch *watch_new(const struct cell *, const struct cell_env *, struct error *);
-/* Starts the cell in a new folder. The caller then calls watch_pump() as it needs, watch_end(),
-   watch_outcome() and watch_free(), in this order. */
-int watch_open(struct cell_watch **, const struct cell *, const struct cell_env *, struct error *);
+/* Starts the cell in a new folder. The caller then calls watch_pump() as it needs, watch_end() and
+   watch_outcome(), in this order. */
+int watch_start(struct cell_watch *);
 /* Waits up to 25 ms for lines, takes them, and checks the limits. Returns false once
    the cell has ended. */
 bool watch_pump(struct cell_watch *);

@@ -1,9 +1,9 @@
-/* costs.c - what ranks cost beside the searches of their shards. */
+/* costs.c - what ranks cost beside the searches of their shards; predictions for runs by it. */
 #include <math.h>
 #include <string.h>
 
 #include "src/base/stats.h"
-#include "src/simulate/internal.h"
+#include "src/simulate/simulate.h"
 
 /* Where no run tells: those of the machine of docs/simulate.md. */
 static const double assumed_sharing = .1, assumed_handoff_s = .007;
@@ -47,33 +47,18 @@ static double turn_of(const struct simulate *s, double message_s)
 
 /* ---- a shard beside its search */
 
-static double batch_excess(const struct simulate_run *r, const struct simulate_curve *c,
-                           double *alone_s)
-{
-    *alone_s = simulate_batch_s(c, r->rows);
-    return 1 / r->qps - *alone_s;
-}
-
-static double single_excess(const struct simulate_run *r, const struct simulate_curve *c,
-                            double *alone_s)
-{
-    *alone_s = simulate_single_s(c, r->rows);
-    return r->p50_s - *alone_s;
-}
-
 /* What one shard on one rank takes more than its method alone, which is the same for all
    methods. The noise of times is in proportion to them, so fast searches weigh more. */
-static double excess_of_one(const struct simulate *s,
-                            double (*excess)(const struct simulate_run *,
-                                             const struct simulate_curve *, double *))
+static double excess_of_one(const struct simulate *s, bool batch)
 {
     double sum = 0, weights = 0;
     for (size_t i = 0; i < s->n_runs; i++) {
         const struct simulate_run *r = &s->runs[i];
-        double alone_s;
+        const struct simulate_curve *c = &s->methods[r->method].curve;
         if (r->ranks != 1 || r->shards != 1)
             continue;
-        const double more_s = excess(r, &s->methods[r->method].curve, &alone_s);
+        const double alone_s = batch ? simulate_batch_s(c, r->rows) : simulate_single_s(c, r->rows);
+        const double more_s = (batch ? 1 / r->qps : r->p50_s) - alone_s;
         sum += more_s / (alone_s * alone_s);
         weights += 1 / (alone_s * alone_s);
     }
@@ -154,8 +139,8 @@ struct simulate_costs simulate_costs_of(const struct simulate *s, const char *bu
     struct excess excess[SIMULATE_RUNS_MOST];
     size_t n = 0;
     c.turn_s = turn_of(s, c.message_s);
-    c.merge_s = excess_of_one(s, batch_excess);
-    c.request_s = excess_of_one(s, single_excess);
+    c.merge_s = excess_of_one(s, true);
+    c.request_s = excess_of_one(s, false);
     for (size_t i = 0; i < s->n_runs && n < SIMULATE_RUNS_MOST; i++)
         if (s->runs[i].ranks > s->cores &&
             (!but_of || strcmp(s->methods[s->runs[i].method].of, but_of) != 0))
@@ -164,4 +149,13 @@ struct simulate_costs simulate_costs_of(const struct simulate *s, const char *bu
         fit(excess, n, &c);
     c.fitted = n;
     return c;
+}
+
+struct simulate_answer simulate_run_answer(const struct simulate *s, const struct simulate_run *r)
+{
+    const struct simulate_machine m = simulate_machine_of(s);
+    const struct simulate_question q = simulate_question_of(r);
+    const struct simulate_method *method = &s->methods[r->method];
+    const struct simulate_costs costs = simulate_costs_of(s, method->of);
+    return simulate_predict(method, &costs, &m, &q);
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "src/base/json.h"
-#include "src/simulate/internal.h"
+#include "src/simulate/simulate.h"
 
 static void set(json_t *object, const char *name, double value)
 {

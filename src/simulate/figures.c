@@ -8,7 +8,7 @@
 
 #include "src/figure/gnuplot.h"
 #include "src/figure/plot.h"
-#include "src/simulate/internal.h"
+#include "src/simulate/simulate.h"
 
 static const struct figure_kind predicted_kind = {
     .name = "predicted", .x = "", .y = "qps", .traits = FIGURE_HAS_LOG_X | FIGURE_HAS_LOG_Y

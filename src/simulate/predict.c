@@ -1,14 +1,15 @@
 /* predict.c - the answer to a question: throughput of batches, and latency of a query alone.
  *
- * 1 where the ranks and shards are   2 throughput   3 latency: the slowest core of the slowest machine,
- * by drawing the times of the shards from the measured distribution   4 the answer */
+ * 1 where the ranks and shards are   2 throughput   3 latency: the slowest core of the slowest
+ * machine, by drawing the times of the shards from the measured distribution   4 the answer
+ * 5 what the user wishes */
 #include <math.h>
 #include <stdlib.h>
 
 #include "src/base/stats.h"
 #include "src/core/order.h"
 #include "src/core/rng.h"
-#include "src/simulate/internal.h"
+#include "src/simulate/simulate.h"
 
 /* ---- 1. where the ranks and shards are */
 
@@ -61,23 +62,16 @@ static double query_s(const struct simulate_method *method, const struct simulat
     return fmax(work_s, sent / m->bytes_per_s);
 }
 
-/* Once per batch: a round trip, and handing over cores to the ranks that have none while rank 0
-   sends them the queries one after another. */
-static double fixed_s(const struct simulate_costs *costs, const struct simulate_machine *m,
-                      const struct simulate_question *q)
-{
-    const struct layout l = layout_of(m, q);
-    if (q->ranks <= 1)
-        return 0;
-    return costs->message_s + (l.is_remote ? m->latency_s : 0) +
-           costs->handoff_s * fmax(l.here - m->cores, 0);
-}
-
 double simulate_batch_time_s(const struct simulate_method *method,
                              const struct simulate_costs *costs, const struct simulate_machine *m,
                              const struct simulate_question *q)
 {
-    return q->batch * query_s(method, costs, m, q) + fixed_s(costs, m, q);
+    const struct layout l = layout_of(m, q);
+    /* Once per batch: a round trip, and handing over cores to the ranks that have none while rank 0
+       sends them the queries one after another. */
+    const double fixed_s = costs->message_s + (l.is_remote ? m->latency_s : 0) +
+                           costs->handoff_s * fmax(l.here - m->cores, 0);
+    return q->batch * query_s(method, costs, m, q) + (q->ranks > 1 ? fixed_s : 0);
 }
 
 /* ---- 3. latency */
@@ -127,16 +121,6 @@ static double draw(const struct simulate_curve *c, double rows, const struct wai
     return sum;
 }
 
-static double draw_query(const struct simulate_method *method, const struct waits *w, double rows,
-                         struct rng *rng)
-{
-    double slowest = w->first_s + draw(&method->curve, rows, w, 1, rng);
-    for (double i = 0; i < w->cores; i++)
-        slowest = fmax(slowest,
-                       w->per_core * w->rank_s + draw(&method->curve, rows, w, w->per_core, rng));
-    return slowest + w->end_s;
-}
-
 void simulate_latency(const struct simulate_method *method, const struct simulate_costs *costs,
                       const struct simulate_machine *m, const struct simulate_question *q,
                       double *p50_s, double *p99_s)
@@ -145,8 +129,14 @@ void simulate_latency(const struct simulate_method *method, const struct simulat
     const struct waits w = waits_of(method, costs, m, q);
     const size_t n = (size_t)fmin(fmax(SHARDS_DRAWN / q->shards, DRAWS_LEAST), DRAWS_MOST);
     struct rng rng = rng_at(1, 0);
-    for (size_t i = 0; i < n; i++)
-        drawn[i] = draw_query(method, &w, q->rows / q->shards, &rng);
+    const double rows = q->rows / q->shards;
+    for (size_t i = 0; i < n; i++) {
+        double slowest = w.first_s + draw(&method->curve, rows, &w, 1, &rng);
+        for (double core = 0; core < w.cores; core++)
+            slowest = fmax(slowest, w.per_core * w.rank_s +
+                                        draw(&method->curve, rows, &w, w.per_core, &rng));
+        drawn[i] = slowest + w.end_s;
+    }
     qsort(drawn, n, sizeof *drawn, order_f64);
     *p50_s = drawn[n / 2];
     *p99_s = drawn[n * 99 / 100];
@@ -171,4 +161,60 @@ struct simulate_answer simulate_predict(const struct simulate_method *method,
     a.is_too_large = a.memory_bytes > m->memory_bytes;
     simulate_latency(method, costs, m, q, &a.p50_s, &a.p99_s);
     return a;
+}
+
+/* ---- 5. what the user wishes */
+
+/* Of the batch sizes, or of the shares of the shards that queries ask. */
+static double median_of_runs(const struct simulate *s, size_t method, bool asked)
+{
+    double values[SIMULATE_RUNS_MOST];
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_runs && n < SIMULATE_RUNS_MOST; i++)
+        if (s->runs[i].method == method)
+            values[n++] = asked ? s->runs[i].asked : s->runs[i].batch;
+    return stats_median(values, n);
+}
+
+struct simulate_question simulate_wished(const struct simulate *s, const struct simulate_wish *w,
+                                         size_t method, double shards, double rows)
+{
+    return (struct simulate_question){
+        .shards = shards,
+        .ranks = shards,
+        .rows = rows,
+        .asked = isnan(w->asked) ? median_of_runs(s, method, true) : w->asked,
+        .batch = median_of_runs(s, method, false),
+    };
+}
+
+static void add(struct simulate_list *list, double value)
+{
+    size_t at = 0;
+    while (at < list->n && list->at[at] < value)
+        at++;
+    if (list->n == SIMULATE_LIST || (at < list->n && list->at[at] == value))
+        return;
+    for (size_t i = list->n++; i > at; i--)
+        list->at[i] = list->at[i - 1];
+    list->at[at] = value;
+}
+
+void simulate_complete(struct simulate_wish *w, const struct simulate *s)
+{
+    if (w->shards.n == 0) {
+        for (size_t i = 0; i < s->n_runs; i++)
+            add(&w->shards, s->runs[i].shards);
+        for (double shards = 16; shards <= 1024; shards *= 4)
+            add(&w->shards, shards);
+    }
+    if (w->vectors.n == 0)
+        for (int power = 6; power <= 11; power++)
+            add(&w->vectors, pow(10, power));
+    if (!(w->machine.cores > 0))
+        w->machine.cores = s->cores;
+    if (!(w->machine.memory_bytes > 0))
+        w->machine.memory_bytes = s->memory_bytes;
+    if (!(w->machine.per_machine > 0))
+        w->machine.per_machine = w->machine.cores;
 }

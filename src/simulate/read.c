@@ -8,7 +8,7 @@
 #include "src/core/index.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
-#include "src/simulate/internal.h"
+#include "src/simulate/simulate.h"
 
 static const char sharded[] = "sharded";
 
@@ -182,33 +182,25 @@ static int measure_costs(struct simulate_method *m, const struct result *r, doub
     return OK;
 }
 
-static double row_bytes_of(const struct result *r, const struct result_cell *cell)
-{
-    enum element element = INDEX_F32;
-    (void)index_element_named(field_text(cell->json, "element", "f32"), &element);
-    return r->dim > 0 ? (double)index_row_bytes(element, (size_t)r->dim) : NAN;
-}
-
-/* A query's row, and as many ids of 8 bytes and distances of 4 as neighbours. */
-static double bytes_asked(const struct result *r, const struct result_cell *cell)
-{
-    const double bytes = row_bytes_of(r, cell) + (double)r->k * 12;
-    return bytes > 0 ? bytes : 0;
-}
-
 static int add_method(struct simulate *out, const struct result *r, const struct result_cell *alone,
                       size_t *number, struct error *err)
 {
+    enum element element = INDEX_F32;
+    (void)index_element_named(field_text(alone->json, "element", "f32"), &element);
+    const double row_bytes = r->dim > 0 ? (double)index_row_bytes(element, (size_t)r->dim) : NAN;
     for (*number = 0; *number < out->n_methods; ++*number)
         if (out->methods[*number].name == alone->name)
             return OK;
     if (!mem_fit(NULL, &out->methods, out->n_methods + 1, sizeof *out->methods))
         return fail(err, ERR_NO_MEMORY, "out of memory for %zu methods", out->n_methods + 1);
     struct simulate_method *m = &out->methods[out->n_methods++];
-    *m = (struct simulate_method){ .of = alone->method,
-                                   .name = alone->name,
-                                   .asked_bytes = bytes_asked(r, alone) };
-    return measure_costs(m, r, row_bytes_of(r, alone), err);
+    *m = (struct simulate_method){
+        .of = alone->method,
+        .name = alone->name,
+        /* a row, and as many ids of 8 bytes and distances of 4 as neighbours */
+        .asked_bytes = fmax(row_bytes + (double)r->k * 12, 0)
+    };
+    return measure_costs(m, r, row_bytes, err);
 }
 
 /* ---- runs in shards */

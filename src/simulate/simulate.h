@@ -15,7 +15,11 @@
 
 /* 1. Costs by rows (curve.c) */
 
-enum { SIMULATE_SHAPE = 128, SIMULATE_SHARDS_MOST = 100000 };
+enum {
+    SIMULATE_SHAPE = 128,
+    SIMULATE_SHARDS_MOST = 100000,
+    SIMULATE_RUNS_MOST = 256 /* whose values are kept for a median */
+};
 
 /* Searches of an index without shards with so many rows; medians over repeats. */
 struct simulate_cost {
@@ -118,6 +122,10 @@ struct simulate_question {
     double batch; /* queries in a batch */
 };
 
+/* The machine that measured, and what a run asked of it. */
+struct simulate_machine simulate_machine_of(const struct simulate *);
+struct simulate_question simulate_question_of(const struct simulate_run *);
+
 struct simulate_answer {
     double qps, p50_s, p99_s, recall;
     double memory_bytes; /* of the shards of a machine; NAN: not known */
@@ -155,7 +163,7 @@ struct simulate_wish {
 
 /* Fills what the wish leaves open: empty lists, NANs. */
 void simulate_complete(struct simulate_wish *, const struct simulate *);
-/* The prediction for a run, on the machine that measured it. */
+/* The prediction for a run (costs.c), on the machine that measured it. */
 struct simulate_answer simulate_run_answer(const struct simulate *, const struct simulate_run *);
 /* One rank for each shard. */
 struct simulate_question simulate_wished(const struct simulate *, const struct simulate_wish *,

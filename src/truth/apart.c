@@ -1,8 +1,5 @@
-/* apart.c - see apart.h. The child writes a file in memory that consists of 64-bit words:
- *
- *     seconds, gflops, number of notes, for each note { bytes, string padded }
- *     for each operation: n_queries, k, available, number of ids, whether it has starts,
- *                         [n_queries + 1 starts], ids, distances, 2 words of key */
+/* apart.c - see apart.h. The child writes a file in memory: its struct oracle, its truths, whose pointers
+ * only say that there is an array, and of each truth the starts, the ids and the distances. */
 #define _GNU_SOURCE /* memfd_create */
 #include "src/truth/apart.h"
 
@@ -27,38 +24,9 @@ static void tell_progress(void *to, double share)
     (void)!write(*out, &share, sizeof share);
 }
 
-static void put_words(FILE *out, const void *words, size_t bytes)
-{
-    static const char padding[8];
-
-    (void)fwrite(words, 1, bytes, out);
-    (void)fwrite(padding, 1, (8 - bytes % 8) % 8, out);
-}
-
-static void put_word(FILE *out, uint64_t word)
-{
-    put_words(out, &word, sizeof word);
-}
-
 static size_t ids_of(const struct truth *t)
 {
-    return t->starts ? (size_t)t->starts[t->n_queries] : t->n_queries * t->k;
-}
-
-static void put_truth(FILE *out, const struct truth *t)
-{
-    const size_t n = t->ids ? ids_of(t) : 0;
-
-    put_word(out, t->n_queries);
-    put_word(out, t->k);
-    put_word(out, t->available);
-    put_word(out, n);
-    put_word(out, t->starts != NULL);
-    if (t->starts)
-        put_words(out, t->starts, (t->n_queries + 1) * sizeof *t->starts);
-    put_words(out, t->ids, n * sizeof *t->ids);
-    put_words(out, t->distances, n * sizeof *t->distances);
-    put_words(out, t->key, sizeof t->key);
+    return !t->ids ? 0 : t->starts ? (size_t)t->starts[t->n_queries] : t->n_queries * t->k;
 }
 
 static bool put_oracle(int fd, const struct oracle *o)
@@ -67,15 +35,14 @@ static bool put_oracle(int fd, const struct oracle *o)
 
     if (!out)
         return false;
-    put_words(out, &o->seconds, sizeof o->seconds);
-    put_words(out, &o->gflops, sizeof o->gflops);
-    put_word(out, o->n_notes);
-    for (size_t i = 0; i < o->n_notes; i++) {
-        put_word(out, strlen(o->notes[i]) + 1);
-        put_words(out, o->notes[i], strlen(o->notes[i]) + 1);
+    (void)fwrite(o, sizeof *o, 1, out);
+    (void)fwrite(o->truths, sizeof *o->truths, o->n, out);
+    for (const struct truth *t = o->truths; t < o->truths + o->n; t++) {
+        if (t->starts)
+            (void)fwrite(t->starts, sizeof *t->starts, t->n_queries + 1, out);
+        (void)fwrite(t->ids, sizeof *t->ids, ids_of(t), out);
+        (void)fwrite(t->distances, sizeof *t->distances, ids_of(t), out);
     }
-    for (size_t i = 0; i < o->n; i++)
-        put_truth(out, &o->truths[i]);
     return fflush(out) == 0 && !ferror(out);
 }
 
@@ -111,80 +78,49 @@ static void compute(void *context, int out)
 /* ---- 2. the parent */
 
 struct reader {
-    const uint64_t *words;
-    size_t n, at;
-    bool past; /* words past the end were asked for */
+    const char *at, *end;
+    bool past; /* bytes past the end were asked for */
 };
 
-/* A pointer to the next words in the mapped file; NULL past its end. */
-static const void *take(struct reader *r, size_t bytes)
+/* The next n items in the mapped file; NULL past its end. The cast removes const although the mapping
+   is read-only: no caller writes to a truth. */
+static void *take(struct reader *r, size_t n, size_t bytes)
 {
-    const size_t words = (bytes + 7) / 8;
+    const char *at = r->at;
 
-    r->past |= words > r->n - r->at;
+    r->past |= n > (size_t)(r->end - r->at) / bytes;
     if (r->past)
         return NULL;
-    r->at += words;
-    return r->words + r->at - words;
-}
-
-static uint64_t take_word(struct reader *r)
-{
-    const uint64_t *word = take(r, sizeof *word);
-
-    return word ? *word : 0;
-}
-
-static bool take_truth(struct reader *r, struct truth *t)
-{
-    t->n_queries = (size_t)take_word(r);
-    t->k = (size_t)take_word(r);
-    t->available = (size_t)take_word(r);
-    const size_t n = (size_t)take_word(r);
-    const bool starts = take_word(r) != 0;
-
-    /* The casts remove const although the mapping is read-only: no caller writes to a truth. */
-    if (starts)
-        t->starts = (uint64_t *)(uintptr_t)take(r, (t->n_queries + 1) * sizeof *t->starts);
-    t->ids = (uint64_t *)(uintptr_t)take(r, n * sizeof *t->ids);
-    t->distances = (double *)(uintptr_t)take(r, n * sizeof *t->distances);
-    const uint64_t *key = take(r, sizeof t->key);
-    if (!key || (starts && !t->starts) || (t->n_queries && ids_of(t) != n))
-        return false;
-    memcpy(t->key, key, sizeof t->key);
-    return true;
-}
-
-static bool take_notes(struct reader *r, struct oracle *o)
-{
-    const size_t n = (size_t)take_word(r);
-
-    for (size_t i = 0; i < n && i < sizeof o->notes / sizeof *o->notes; i++) {
-        const char *text = take(r, (size_t)take_word(r));
-
-        if (!text || !(o->notes[i] = mem_strdup(NULL, text)))
-            return false;
-        o->n_notes++;
-    }
-    return true;
+    r->at += n * bytes;
+    return (void *)(uintptr_t)at;
 }
 
 int oracle_read_block(struct oracle *o, const struct op_list *list, struct error *err)
 {
-    struct reader r = { o->mapped, o->mapped_bytes / sizeof(uint64_t), 0, false };
-    const double *numbers = take(&r, 2 * sizeof *numbers);
+    struct reader r = { o->mapped, (const char *)o->mapped + o->mapped_bytes, false };
+    const struct oracle *sent = take(&r, 1, sizeof *sent);
+    const struct truth *truths = take(&r, list->n, sizeof *truths);
 
-    o->truths = mem_zalloc(NULL, (list->n + 1) * sizeof *o->truths);
+    o->n = list->n;
+    o->truths = mem_array(NULL, o->n, sizeof *o->truths);
     if (!o->truths)
         return fail(err, ERR_NO_MEMORY, "truth: out of memory for %zu operations", list->n);
-    o->n = list->n;
-    bool whole = numbers && take_notes(&r, o);
-    for (size_t i = 0; i < list->n && whole; i++)
-        whole = take_truth(&r, &o->truths[i]);
-    if (!whole || r.past)
+    r.past |= !r.past && sent->n != list->n;
+    for (size_t i = 0; !r.past && i < o->n; i++) {
+        struct truth *t = &o->truths[i];
+
+        *t = truths[i];
+        t->starts = t->starts ? take(&r, t->n_queries + 1, sizeof *t->starts) : NULL;
+        const size_t n = r.past ? 0 : ids_of(t);
+        t->ids = take(&r, n, sizeof *t->ids);
+        t->distances = take(&r, n, sizeof *t->distances);
+    }
+    if (r.past)
         return fail(err, ERR_IO, "truth: the answers received are truncated");
-    o->seconds = numbers[0];
-    o->gflops = numbers[1];
+    o->seconds = sent->seconds;
+    o->gflops = sent->gflops;
+    o->n_notes = sent->n_notes;
+    memcpy(o->notes, sent->notes, sizeof o->notes);
     return OK;
 }
 

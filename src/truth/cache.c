@@ -92,23 +92,17 @@ static bool cache_path(const char *dir, XXH128_hash_t key, char *path, size_t by
     return n > 0 && (size_t)n < bytes;
 }
 
-static bool is_ours(const unsigned char secret[KEY_BYTES], const uint64_t *words, size_t n)
-{
-    unsigned char code[CODE_BYTES];
-
-    return code_of(secret, words, n - CODE_WORDS, code) &&
-           CRYPTO_memcmp(code, words + n - CODE_WORDS, CODE_BYTES) == 0;
-}
-
 /* The reason why the words are not a valid file of this key; NULL if they are. */
 static const char *fault_of(const uint64_t *words, size_t n, XXH128_hash_t key,
                             const unsigned char secret[KEY_BYTES], size_t n_queries, size_t n_live)
 {
     const size_t fixed = HEADER_WORDS + n_queries + 1 + CODE_WORDS;
+    unsigned char code[CODE_BYTES];
 
     if (n < fixed)
         return "it is too short";
-    if (!is_ours(secret, words, n))
+    if (!code_of(secret, words, n - CODE_WORDS, code) ||
+        CRYPTO_memcmp(code, words + n - CODE_WORDS, CODE_BYTES) != 0)
         return "its code is wrong";
     if (words[0] != CACHE_MAGIC || words[1] != key.low64 || words[2] != key.high64)
         return "it is of another truth";
@@ -219,4 +213,100 @@ void truth_store(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t
         (void)atomic_file_write(path, words, n_words * sizeof *words, note);
     }
     mem_free(NULL, words);
+}
+
+/* ---- keys */
+
+/* Consecutive rows are one entry, so that the hash does not depend on views and segments. */
+struct row_hash {
+    XXH3_state_t *state;
+    uint64_t source, first, n;
+};
+
+static void flush_run(struct row_hash *h)
+{
+    const uint64_t entry[] = { h->source, h->first, h->n };
+
+    if (h->n)
+        XXH3_128bits_update(h->state, entry, sizeof entry);
+    h->n = 0;
+}
+
+static void hash_row(struct row_hash *h, uint64_t source, uint64_t row)
+{
+    if (h->n && h->source == source && h->first + h->n == row) {
+        h->n++;
+        return;
+    }
+    flush_run(h);
+    h->source = source;
+    h->first = row;
+    h->n = 1;
+}
+
+static void hash_view(XXH3_state_t *state, const struct view *v)
+{
+    struct row_hash h = { .state = state };
+
+    for (size_t i = 0; i < v->n; i++) {
+        size_t row;
+        const struct source *source = view_row(v, i, &row);
+        hash_row(&h, source->hash, row);
+    }
+    flush_run(&h);
+}
+
+XXH128_hash_t truth_query_key(const struct op_list *list, const struct op *op)
+{
+    XXH3_state_t *state = XXH3_createState();
+    const uint64_t head[] = { 2,           (uint64_t)list->metric,  (uint64_t)list->element,
+                              list->dim,   op->kind == OP_RANGE,    op->k,
+                              op->rows->n, op->filter_bits != NULL, op->filter_ids };
+    const double radius = op->kind == OP_RANGE ? op->radius : 0;
+    XXH128_hash_t key = { 0, 0 };
+
+    if (!state)
+        return key;
+    XXH3_128bits_reset(state);
+    XXH3_128bits_update(state, head, sizeof head);
+    XXH3_128bits_update(state, &radius, sizeof radius);
+    if (op->filter_bits)
+        XXH3_128bits_update(state, op->filter_bits, (op->filter_ids + 63) / 64 * sizeof(uint64_t));
+    /* Neighbours in a snapshot are valid for that snapshot only. */
+    if (op->as_of)
+        XXH3_128bits_update(state, &op->as_of, sizeof op->as_of);
+    hash_view(state, op->rows);
+    key = XXH3_128bits_digest(state);
+    XXH3_freeState(state);
+    return key;
+}
+
+/* Hashes the queries' key and the searched rows in rank order, so that a part has a key of its own. The
+   rows already reflect the filter. Its bits are left out, because they depend on ids, which the cache does
+   not store. */
+XXH128_hash_t truth_key(const struct live_state *asked, const struct op *op, const uint64_t *ids,
+                        size_t n)
+{
+    const struct op_list *list = asked->list;
+    struct op unfiltered = *op;
+    XXH3_state_t *state = XXH3_createState();
+    XXH128_hash_t key = { 0, 0 };
+
+    if (!state)
+        return key;
+    unfiltered.filter_bits = NULL;
+    unfiltered.filter_ids = 0;
+    unfiltered.as_of = 0;
+    key = truth_query_key(list, &unfiltered);
+    XXH3_128bits_reset(state);
+    XXH3_128bits_update(state, &key, sizeof key);
+    struct row_hash h = { .state = state };
+    for (size_t i = 0; i < n; i++) {
+        const struct live_row at = asked->rows[ids[i]];
+        hash_row(&h, list->datasets[at.dataset].source->hash, at.row);
+    }
+    flush_run(&h);
+    key = XXH3_128bits_digest(state);
+    XXH3_freeState(state);
+    return key;
 }

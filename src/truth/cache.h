@@ -17,6 +17,12 @@
 
 #include "src/truth/scan.h"
 
+/* Hash of queries, k or radius, and filter. Both functions return 0 if out of memory. */
+XXH128_hash_t truth_query_key(const struct op_list *, const struct op *);
+/* Hash of queries, k or radius, and the rows of the n ids that are searched. */
+XXH128_hash_t truth_key(const struct live_state *asked, const struct op *, const uint64_t *ids,
+                        size_t n);
+
 /* Reads the neighbours of n_queries queries, at most `most` each, into known[]; does not set the
    horizons. ids: the n live ids, ascending. Returns false if there is no file, or, with a message
    in `note`, if it is damaged. */

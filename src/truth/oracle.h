@@ -1,5 +1,5 @@
 /* oracle.h - ground truth of every search and range operation of a list, computed once, before any
- * cell runs; whole, or in parts that are merged (oracle_merge.c).
+ * cell runs; whole, or in parts that are merged.
  *
  * A blocked SGEMM (popcount for codes) selects candidates, which are measured exactly. A query set
  * that is searched again is updated for the inserts and deletes in between. Results are cached on
@@ -30,7 +30,7 @@ struct oracle {
     size_t n;
     /* time and rate of the computation; 0 if everything was in the cache */
     double seconds, gflops;
-    char *notes[16]; /* messages for the user, about the cache */
+    char notes[16][1000]; /* messages for the user, about the cache */
     size_t n_notes;
     void *mapped; /* the mapping with all truths (apart.h); NULL: each is allocated separately */
     size_t mapped_bytes;

@@ -1,4 +1,6 @@
-/* recall.c - see recall.h. */
+/* recall.c - see recall.h.
+ *
+ * 1 distances   2 searches   3 true ids from elsewhere   4 ranges   5 searches during writes */
 #include "src/truth/recall.h"
 
 #include <inttypes.h>
@@ -10,10 +12,56 @@
 #include "src/core/mem.h"
 #include "src/core/order.h"
 #include "src/truth/exact.h"
-#include "src/truth/score_internal.h"
 
-/* A large sample has a narrow interval, so fewer resamples are enough. */
-void score_interval(const double *values, size_t n, uint64_t seed, struct score *s)
+/* ---- 1. distances */
+
+/* A row's distance, and how far rounding may move it. */
+struct measured {
+    double distance, rounding;
+};
+
+/* query, row: in the list's element. */
+static struct measured measure_row(const struct score_context *context, const void *query,
+                                   const void *row)
+{
+    const struct op_list *list = context->now->list;
+    const double distance = exact_distance(list->metric, list->element, query, row, list->dim);
+
+    return (struct measured){ distance, exact_rounding(list->metric, list->element, query, row,
+                                                       list->dim, distance) };
+}
+
+static int measure(const struct score_context *context, const struct score *b, const void *query,
+                   uint64_t id, struct measured *m, struct error *err)
+{
+    const void *row = live_state_row(context->now, id, b->row, err);
+
+    if (!row)
+        return err->code;
+    *m = measure_row(context, query, row);
+    return OK;
+}
+
+/* Below 0: a is nearer than b, whatever the rounding; 0: they are tied; above 0: a is farther. */
+static int compare(struct measured a, struct measured b)
+{
+    const double rounding = fmax(a.rounding, b.rounding);
+
+    return a.distance < b.distance - rounding ? -1 : a.distance > b.distance + rounding;
+}
+
+static const void *query_at(const struct score_context *context, size_t position)
+{
+    const struct op_list *list = context->now->list;
+
+    return (const char *)context->queries + position * index_row_bytes(list->element, list->dim);
+}
+
+/* ---- 2. searches */
+
+/* The bootstrap interval of the mean of the values, into low and high. A large sample has a narrow one,
+   so fewer resamples are enough. */
+static void find_interval(const double *values, size_t n, uint64_t seed, struct score *s)
 {
     s->low = s->high = NAN;
     if (n > 1)
@@ -29,52 +77,23 @@ static bool allowed(const struct score_context *context, uint64_t id)
             (id < op->filter_ids && (op->filter_bits[id >> 6] >> (id & 63) & 1)));
 }
 
-struct measured score_measure_row(const struct score_context *context, const void *query,
-                                  const void *row)
+static bool is_among(const uint64_t *sorted, size_t n, uint64_t id)
 {
-    const struct op_list *list = context->now->list;
-    const double distance = exact_distance(list->metric, list->element, query, row, list->dim);
-
-    return (struct measured){ distance, exact_rounding(list->metric, list->element, query, row,
-                                                       list->dim, distance) };
+    return n > 0 && bsearch(&id, sorted, n, sizeof *sorted, order_u64) != NULL;
 }
 
-int score_measure(const struct score_context *context, const struct score *b, const void *query,
-                  uint64_t id, struct measured *m, struct error *err)
-{
-    const void *row = live_state_row(context->now, id, b->row, err);
-
-    if (!row)
-        return err->code;
-    *m = score_measure_row(context, query, row);
-    return OK;
-}
-
-int score_compare(struct measured a, struct measured b)
-{
-    const double rounding = fmax(a.rounding, b.rounding);
-
-    return a.distance < b.distance - rounding ? -1 : a.distance > b.distance + rounding;
-}
-
-const void *score_query_at(const struct score_context *context, size_t position)
-{
-    const struct op_list *list = context->now->list;
-
-    return (const char *)context->queries + position * index_row_bytes(list->element, list->dim);
-}
-
-/* Copies the valid answers to b->sorted, sorted and without duplicates. Adds the number of all
-   others to *wrong. */
+/* Copies the valid answers to b->sorted, sorted and without duplicates; the n_went sorted ids are valid,
+   too. Adds the number of all others to *wrong. */
 static size_t valid_answers(const struct score_context *context, const struct score *b,
-                            const uint64_t *ids, size_t n, double *wrong)
+                            const uint64_t *went, size_t n_went, const uint64_t *ids, size_t n,
+                            double *wrong)
 {
     size_t kept = 0, once = 0;
 
     for (size_t i = 0; i < n; i++) {
         if (ids[i] == INDEX_NO_ID)
             continue;
-        if (allowed(context, ids[i]))
+        if (allowed(context, ids[i]) || is_among(went, n_went, ids[i]))
             b->sorted[kept++] = ids[i];
         else
             ++*wrong;
@@ -123,17 +142,17 @@ static int hits_of_query(const struct score_context *context, const struct score
                          const uint64_t *ids, size_t k, double *wrong, struct hits *hits,
                          struct error *err)
 {
-    const size_t n = valid_answers(context, b, ids, k, wrong);
+    const size_t n = valid_answers(context, b, NULL, 0, ids, k, wrong);
     struct measured last = { 0 }, answer = { 0 };
     size_t found = 0;
 
     *hits = (struct hits){ .valid = n };
     if (most == 0)
         return OK;
-    int rc = score_measure(context, b, query, nearest[most - 1], &last, err);
+    int rc = measure(context, b, query, nearest[most - 1], &last, err);
     for (size_t i = 0; rc == OK && i < n; i++) {
-        rc = score_measure(context, b, query, b->sorted[i], &answer, err);
-        const int order = score_compare(answer, last);
+        rc = measure(context, b, query, b->sorted[i], &answer, err);
+        const int order = compare(answer, last);
         found += rc == OK && order <= 0;
         if (rc == OK && order < 0 && !holds(nearest, most, b->sorted[i])) {
             hits->nearer++;
@@ -165,11 +184,13 @@ static void summarise(struct score *s, uint64_t seed)
     for (size_t t = 0; t < RECALL_TAILS; t++)
         s->below[t] = (double)below[t] / (double)s->n;
     s->mean = (double)found / ((double)s->n * (double)s->most);
-    score_interval(s->shares, s->n, seed, s);
+    find_interval(s->shares, s->n, seed, s);
 }
 
-int score_begin(struct score *s, const struct score_context *context, size_t n, size_t most,
-                size_t answers, struct error *err)
+/* Clears the score and allocates its memory, for n queries with up to `answers` answers. The caller
+   calls score_free(), also on failure. */
+static int begin(struct score *s, const struct score_context *context, size_t n, size_t most,
+                 size_t answers, struct error *err)
 {
     const struct op_list *list = context->now->list;
 
@@ -197,14 +218,14 @@ int score_search(struct score *s, const struct score_context *context, const uin
                  size_t n, const uint64_t *ids, uint64_t seed, struct error *err)
 {
     const struct truth *t = context->truth;
-    int rc = score_begin(s, context, n, t->k < t->available ? t->k : t->available, t->k, err);
+    int rc = begin(s, context, n, t->k < t->available ? t->k : t->available, t->k, err);
 
     s->short_answers = 0;
     for (size_t i = 0; rc == OK && i < n; i++) {
         const size_t position = positions ? (size_t)positions[i] : i;
         struct hits hits;
 
-        rc = hits_of_query(context, s, score_query_at(context, position), t->ids + position * t->k,
+        rc = hits_of_query(context, s, query_at(context, position), t->ids + position * t->k,
                            s->most, ids + i * t->k, t->k, &s->wrong_ids, &hits, err);
         s->hits[i] = hits.found;
         s->short_answers += hits.valid < s->most;
@@ -218,6 +239,8 @@ int score_search(struct score *s, const struct score_context *context, const uin
         score_free(s);
     return rc;
 }
+
+/* ---- 3. true ids from elsewhere */
 
 /* Writes the live ids of one query's k true ids to out, the farthest last, and their number to *n. */
 static int live_named(const struct score_context *context, const struct score *b, const void *query,
@@ -237,7 +260,7 @@ static int live_named(const struct score_context *context, const struct score *b
             s->absent++;
             continue;
         }
-        rc = score_measure(context, b, query, (uint64_t)ids[i], &m, err);
+        rc = measure(context, b, query, (uint64_t)ids[i], &m, err);
         out[*n] = (uint64_t)ids[i];
         if (m.distance < farthest) { /* files may have another order */
             out[*n] = out[*n - 1];
@@ -255,14 +278,14 @@ int score_named(struct named_score *s, const struct score_context *context,
 {
     struct score b;
     size_t found = 0;
-    int rc = score_begin(&b, context, 1, k, k, err);
+    int rc = begin(&b, context, 1, k, k, err);
     uint64_t *nearest = mem_group_array(&b.memory, k, sizeof *nearest);
 
     *s = (struct named_score){ .recall = NAN };
     if (rc == OK && !nearest)
         rc = fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu true ids", k);
     for (size_t q = 0; rc == OK && q < n; q++) {
-        const void *query = score_query_at(context, q);
+        const void *query = query_at(context, q);
         struct hits hits = { 0 };
         size_t most = 0;
 
@@ -279,13 +302,15 @@ int score_named(struct named_score *s, const struct score_context *context,
     return rc;
 }
 
+/* ---- 4. ranges */
+
 /* Whether a row of the ground truth may be missing: rounding may put it beyond the radius. A radius
    that is a distance of L2 is met exactly, so it may not. */
 static bool may_miss(const struct score_context *context, struct measured m)
 {
     const struct measured radius = { context->op->radius, 0 };
 
-    return score_compare(m, radius) == 0 && m.rounding > 0 &&
+    return compare(m, radius) == 0 && m.rounding > 0 &&
            (context->now->list->metric != INDEX_L2SQ || m.distance < radius.distance);
 }
 
@@ -299,10 +324,10 @@ static int find_true(const struct score_context *context, const struct score *b,
     int rc = OK;
 
     for (uint64_t i = t->starts[q]; rc == OK && i < t->starts[q + 1]; i++) {
-        const bool has = bsearch(&t->ids[i], b->sorted, n, sizeof *b->sorted, order_u64) != NULL;
+        const bool has = is_among(b->sorted, n, t->ids[i]);
 
         if (!has)
-            rc = score_measure(context, b, score_query_at(context, q), t->ids[i], &m, err);
+            rc = measure(context, b, query_at(context, q), t->ids[i], &m, err);
         *found += has;
         *wanted += has || !may_miss(context, m);
     }
@@ -327,8 +352,8 @@ static int range_of_query(const struct score_context *context, const struct scor
 
     *within = 0;
     for (size_t i = 0; rc == OK && i < n; i++) {
-        rc = score_measure(context, b, score_query_at(context, q), b->sorted[i], &answer, err);
-        const int order = score_compare(answer, radius);
+        rc = measure(context, b, query_at(context, q), b->sorted[i], &answer, err);
+        const int order = compare(answer, radius);
         *within += rc == OK && order <= 0;
         if (rc == OK && order < 0) {
             inside++;
@@ -347,12 +372,13 @@ int score_range(struct score *s, const struct score_context *context, const uint
                 size_t n, const uint64_t *starts, const uint64_t *ids, struct error *err)
 {
     struct range_counts all = { 0 };
-    int rc = score_begin(s, context, n, 0, (size_t)starts[n], err);
+    int rc = begin(s, context, n, 0, (size_t)starts[n], err);
 
     for (size_t i = 0; rc == OK && i < n; i++) {
         const size_t q = positions ? (size_t)positions[i] : i;
-        const size_t valid = valid_answers(context, s, ids + starts[i],
-                                           (size_t)(starts[i + 1] - starts[i]), &s->wrong_ids);
+        const size_t n_ids = (size_t)(starts[i + 1] - starts[i]);
+        const size_t valid =
+            valid_answers(context, s, NULL, 0, ids + starts[i], n_ids, &s->wrong_ids);
 
         rc = range_of_query(context, s, q, valid, &s->hits[i], &all, err);
     }
@@ -365,6 +391,139 @@ int score_range(struct score *s, const struct score_context *context, const uint
     s->precision = answers > 0 ? (double)all.right / answers : NAN;
     s->results = n > 0 ? answers / (double)n : NAN;
     return OK;
+}
+
+/* ---- 5. searches during writes */
+
+/* Ids inserted and deleted while the operation runs, sorted. An updated id is in both. */
+struct concurrent_changes {
+    const uint64_t *came, *went;
+    size_t n_came, n_went;
+};
+
+struct concurrent_candidate {
+    struct measured at; /* first: they are sorted by distance */
+    bool stays;         /* live during the whole operation */
+};
+
+static uint64_t *sorted_copy(struct score *s, const uint64_t *ids, size_t n)
+{
+    uint64_t *sorted = mem_group_array(&s->memory, n, sizeof *sorted);
+
+    if (sorted && n > 0) {
+        memcpy(sorted, ids, n * sizeof *sorted);
+        qsort(sorted, n, sizeof *sorted, order_u64);
+    }
+    return sorted;
+}
+
+/* The k nearest of all rows that were live at any time, both vectors of an updated row among them:
+   candidates are the ground truth at the end and the rows that were deleted or updated. */
+static int nearest_ever(const struct score_context *context, const struct score *b,
+                        const struct concurrent_changes *c, size_t position,
+                        struct concurrent_candidate *all, size_t *n, size_t *n_all,
+                        struct error *err)
+{
+    const size_t k = context->truth->k,
+                 known = k < context->truth->available ? k : context->truth->available;
+    const uint64_t *ids = context->truth->ids + position * k;
+    const void *query = query_at(context, position);
+
+    for (size_t i = 0; i < known + c->n_went; i++) {
+        const uint64_t id = i < known ? ids[i] : c->went[i - known];
+        const void *row = i < known ? live_state_row(context->now, id, b->row, err)
+                                    : live_state_row_before(context->now, id, b->row, err);
+
+        if (!row)
+            return err->code;
+        all[i].stays = i < known && !is_among(c->came, c->n_came, id);
+        all[i].at = measure_row(context, query, row);
+    }
+    qsort(all, known + c->n_went, sizeof *all, order_f64);
+    *n_all = known + c->n_went;
+    *n = *n_all < k ? *n_all : k;
+    return OK;
+}
+
+/* How many of the nearest rows every correct answer contains. If several rows are as far as the
+   k-th, an answer may contain any of them, so none is required. */
+static size_t wanted_of(const struct concurrent_candidate *all, size_t n, size_t n_all)
+{
+    size_t wanted = 0, as_far = 0, as_far_stay = 0;
+
+    for (size_t i = 0; i < n_all && n > 0; i++) {
+        const int order = compare(all[i].at, all[n - 1].at);
+
+        wanted += order < 0 && all[i].stays;
+        as_far += order == 0;
+        as_far_stay += order == 0 && all[i].stays;
+    }
+    return wanted + (as_far == 1 ? as_far_stay : 0);
+}
+
+/* *share: the share of the required rows (wanted_of) in the answer; NAN if no row is required. */
+static int share_of_query(const struct score_context *context, const struct score *b,
+                          const struct concurrent_changes *c, struct concurrent_candidate *all,
+                          size_t position, const uint64_t *ids, double *wrong, uint32_t *hits,
+                          double *share, struct error *err)
+{
+    size_t n = 0, n_all = 0, found = 0;
+    struct measured answer = { 0 };
+    int rc = nearest_ever(context, b, c, position, all, &n, &n_all, err);
+    const size_t kept =
+        valid_answers(context, b, c->went, c->n_went, ids, context->truth->k, wrong);
+    const size_t wanted = wanted_of(all, n, n_all);
+
+    for (size_t i = 0; rc == OK && i < kept; i++) {
+        const uint64_t id = b->sorted[i];
+
+        if (is_among(c->came, c->n_came, id) || is_among(c->went, c->n_went, id))
+            continue;
+        rc = measure(context, b, query_at(context, position), id, &answer, err);
+        found += rc == OK && n > 0 && compare(answer, all[n - 1].at) <= 0;
+    }
+    *hits = (uint32_t)(found < wanted ? found : wanted);
+    *share = wanted > 0 ? (double)*hits / (double)wanted : NAN;
+    return rc;
+}
+
+static void take_shares(struct score *s, uint64_t seed)
+{
+    double *shares = s->shares, sum = 0;
+    size_t m = 0;
+
+    for (size_t i = 0; i < s->n; i++)
+        if (!isnan(shares[i])) {
+            shares[m++] = shares[i];
+            sum += shares[i];
+            s->min = isnan(s->min) || shares[i] < s->min ? shares[i] : s->min;
+        }
+    s->mean = m > 0 ? sum / (double)m : NAN;
+    find_interval(shares, m, seed, s);
+}
+
+int score_concurrent(struct score *s, const struct score_context *context,
+                     const uint64_t *positions, size_t n, const uint64_t *ids, uint64_t seed,
+                     struct error *err)
+{
+    const struct op *op = context->op;
+    const size_t k = context->truth->k, n_came = op->writes ? op->writes->n : 0;
+    int rc = begin(s, context, n, k, k, err);
+    const struct concurrent_changes c = { sorted_copy(s, op->ids, n_came),
+                                          sorted_copy(s, op->removes, op->n_removes), n_came,
+                                          op->n_removes };
+    struct concurrent_candidate *all = mem_group_array(&s->memory, k + c.n_went, sizeof *all);
+
+    if (rc == OK && s->memory.failed)
+        rc = fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu changes", n_came + c.n_went);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = share_of_query(context, s, &c, all, (size_t)positions[i], ids + i * k, &s->wrong_ids,
+                            &s->hits[i], &s->shares[i], err);
+    if (rc == OK)
+        take_shares(s, seed);
+    else
+        score_free(s);
+    return rc;
 }
 
 void score_free(struct score *s)

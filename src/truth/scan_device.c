@@ -82,13 +82,6 @@ static int start(struct device_scan *s, struct error *err)
     return device_error(s, rc, err);
 }
 
-static void finish(struct device_scan *s)
-{
-    if (s->rows)
-        s->ops->destroy(s->rows);
-    mem_group_free(&s->arrays);
-}
-
 /* Reads rows [first, end) of the part that begins at row s->at. */
 static int gather(void *arg, size_t first, size_t end, size_t worker)
 {
@@ -185,6 +178,8 @@ int scan_device(struct scan_run *r, struct error *err)
         r->count = r->n - r->first < r->block ? r->n - r->first : r->block;
         rc = scan_block(&s, err);
     }
-    finish(&s);
+    if (s.rows)
+        s.ops->destroy(s.rows);
+    mem_group_free(&s.arrays);
     return rc;
 }

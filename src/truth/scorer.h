@@ -40,8 +40,7 @@ struct scorer {
     uint64_t seed;
     bool exact; /* the method has the flag INDEX_EXACT */
     struct live_state now;
-    size_t taken; /* number of operations that `now` includes */
-    bool begun;
+    size_t taken;                /* number of operations that `now` includes */
     bool lacks;                  /* a change was unsupported: the index is not as it should be */
     struct scored {              /* of the step in progress */
         json_t *json;            /* { recall, short_answers | range, wrong_ids }; NULL: nothing */

@@ -8,8 +8,7 @@
 #include "src/base/result_metrics.h"
 #include "src/cli/docs/internal.h"
 #include "src/ranking/ranking.h"
-#include "src/report/claims.h"
-#include "src/report/run.h"
+#include "src/report/report.h"
 #include "src/result/result.h"
 
 enum { COLUMNS_MOST = 12, ROWS_MOST = 40 };

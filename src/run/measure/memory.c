@@ -46,10 +46,7 @@ void memory_files_read(long pid, struct memory_files *out)
     struct stat st;
 
     *out = (struct memory_files){ 0 };
-    if (pid)
-        (void)snprintf(path, sizeof path, "/proc/%ld/fd", pid);
-    else
-        (void)snprintf(path, sizeof path, "/proc/self/fd");
+    (void)snprintf(path, sizeof path, "/proc/%ld/fd", pid ? pid : (long)getpid());
     DIR *fds = opendir(path);
     for (struct dirent *e; fds && (e = readdir(fds));) {
         const ssize_t n = readlinkat(dirfd(fds), e->d_name, target, sizeof target - 1);

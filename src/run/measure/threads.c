@@ -37,14 +37,6 @@ static json_t *pin(size_t threads)
     return cpus;
 }
 
-static void remember(void)
-{
-    CPU_ZERO(&as_set.processors);
-    (void)sched_getaffinity(0, sizeof as_set.processors, &as_set.processors);
-    as_set.nice = getpriority(PRIO_PROCESS, 0);
-    as_set.policy = sched_getscheduler(0);
-}
-
 const char *threads_changed(void)
 {
     cpu_set_t now;
@@ -69,7 +61,10 @@ json_t *threads_set(size_t threads)
     /* The program itself is not linked with OpenMP, but a baseline's library may be. */
     *(void **)&omp_set = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
     *(void **)&omp_get = dlsym(RTLD_DEFAULT, "omp_get_max_threads");
-    remember();
+    CPU_ZERO(&as_set.processors);
+    (void)sched_getaffinity(0, sizeof as_set.processors, &as_set.processors);
+    as_set.nice = getpriority(PRIO_PROCESS, 0);
+    as_set.policy = sched_getscheduler(0);
     openblas_set_num_threads((int)threads);
     if (omp_set)
         omp_set((int)threads);

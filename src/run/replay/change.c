@@ -61,16 +61,6 @@ static int note_done(const struct change_calls *c, size_t done)
     return OK;
 }
 
-/* Waits until `arrived` rows are there. Returns when that was due. */
-static uint64_t await_rows(const struct change_calls *c, uint64_t began_ns, size_t arrived)
-{
-    const uint64_t due_ns = began_ns + (uint64_t)((double)arrived / c->rate * 1e9);
-
-    if (clock_ns() < due_ns)
-        clock_wait_until(due_ns);
-    return due_ns;
-}
-
 /* A call that ended at end_ns has left rows that arrived meanwhile. */
 static void note_arrivals(struct change_calls *c, uint64_t began_ns, uint64_t lag_ns,
                           uint64_t end_ns, size_t inserted)
@@ -98,7 +88,11 @@ static int run_calls(struct change_calls *c, size_t batch, bool latency)
     for (size_t first = 0, n; rc == OK && first < c->n; first += n) {
         size_t done = 0;
         n = c->chunks ? (size_t)c->chunks[made] : c->n - first < each ? c->n - first : each;
-        const uint64_t due = c->rate > 0 ? await_rows(c, began, first + n) : 0;
+        /* when the last row of the call is there */
+        const uint64_t due =
+            c->rate > 0 ? began + (uint64_t)((double)(first + n) / c->rate * 1e9) : 0;
+        if (due > 0 && clock_ns() < due)
+            clock_wait_until(due);
         const uint64_t start = clock_ns();
 
         rc = c->call(c, first, n, &done);

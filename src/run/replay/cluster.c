@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "src/core/order.h"
-#include "src/run/replay/query/query_batch.h"
+#include "src/run/replay/query/answer_buffer.h"
 #include "src/run/replay/verbs.h"
 
 /* A call of cluster(), with its medoids. All arrays are in `memory`. */
@@ -50,7 +50,7 @@ static int prepare(struct clustering *c, const struct op *op)
                                   .ids = ids,
                                   .n = n,
                                   .vectors = { .dim = r->list->dim, .element = r->cell->element },
-                                  .threads = r->env->experiment->threads };
+                                  .threads = r->experiment->threads };
     (void)live_state_ids(&r->now, NULL, 0, ids);
     if (nq > 0)
         rc = session_gather(r, op->rows, NULL, nq, &c->rows, &c->request.vectors);
@@ -271,7 +271,7 @@ int replay_answer_clusters(struct query_batch *batch, const uint64_t *answers,
         if (rc == OK)
             count(&request, &of, answers, batch->k, seen, of_answers, s);
         if (rc == OK)
-            rc = query_batch_score(batch, PASS_CLUSTERS, 0, of_answers, nq, NULL);
+            rc = query_score(batch, PASS_CLUSTERS, 0, of_answers, nq, NULL);
     }
     buffer_free(&memory);
     return rc;

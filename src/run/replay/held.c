@@ -15,11 +15,9 @@ struct held_search {
     struct answer_buffer answers; /* of one call */
     /* All answers of one repetition of the last round, drawn at random: the method cannot know which,
        nor whether they will be scored. */
-    struct buffer kept; /* ids, queries.n x k */
-    struct range_catch kept_range;
+    struct answer_buffer kept;
     struct rng rng;
-    size_t each; /* queries per call: all, or one */
-    bool open;   /* the batch exists, since the first round */
+    size_t each; /* queries per call: all, or one; 0: the first round is to come */
 };
 
 /* Makes one call and adds its time to *total. */
@@ -39,41 +37,31 @@ static int call(struct held_search *h, const struct replay_session *r, size_t fi
 static int open_held(struct held_search *h, struct replay_session *r, const struct op *op,
                      bool single, struct step_record *s)
 {
-    const void *knobs = r->cell->points[r->env->held_point].knobs;
+    const void *knobs = r->cell->points[r->env->asked->held_point].knobs;
     uint64_t untimed = 0;
     int rc;
 
-    h->open = true;
-    h->rng = rng_at(clock_ns(), r->at);
-    if (r->env->begin)
-        r->env->begin(r->env->to, r->at, r->env->held_point);
     h->each = single ? 1 : op->rows->n;
+    h->rng = rng_at(clock_ns(), r->at);
+    session_name_step(r, r->env->asked->held_point);
     rc = query_batch_begin(&h->batch, r, op, NULL, op->rows->n, knobs, s);
     if (rc == OK)
         rc = answer_buffer_make(&h->answers, &h->batch, h->each);
     if (rc == OK)
-        rc = buffer_reserve(&h->kept, h->batch.queries.n * h->batch.k * sizeof(uint64_t), r->err);
+        rc = answer_buffer_make_kept(&h->kept, &h->batch, h->batch.queries.n);
     for (size_t first = 0; rc == OK && first < h->batch.queries.n; first += h->each)
         rc = call(h, r, first, &untimed);
     return rc;
-}
-
-static void close_held(struct held_search *h)
-{
-    range_catch_free(&h->kept_range);
-    buffer_free(&h->kept);
-    answer_buffer_free(&h->answers);
-    query_batch_end(&h->batch);
 }
 
 /* Keeps the answers of the call that began at query `first`; outside the clock. */
 static int keep(struct held_search *h, const struct replay_session *r, size_t first)
 {
     const struct range_catch *now = &h->answers.caught;
-    struct range_catch *all = &h->kept_range;
+    struct range_catch *all = &h->kept.caught;
     const size_t k = h->batch.k;
 
-    memcpy((uint64_t *)h->kept.bytes + first * k, h->answers.kept, h->each * k * sizeof(uint64_t));
+    memcpy(h->kept.kept + first * k, h->answers.kept, h->each * k * sizeof(uint64_t));
     all->n = first == 0 ? 0 : all->n;
     const int rc = range_catch_reserve(all, all->n + now->n, r->err);
     if (rc == OK && now->n > 0) {
@@ -104,16 +92,6 @@ static int make_round(struct held_search *h, const struct replay_session *r, dou
     return rc;
 }
 
-/* The harness draws the rounds that it scores when they are over. */
-static int score_round(struct held_search *h)
-{
-    const size_t n = h->batch.queries.n;
-
-    return h->batch.kind == SEARCH_RANGE
-               ? range_catch_score(&h->kept_range, &h->batch, PASS_ROUND, 0, n)
-               : query_batch_score(&h->batch, PASS_ROUND, 0, h->kept.bytes, n, NULL);
-}
-
 static bool can_round(const struct replay_session *r, const struct op *op)
 {
     if (op->kind == OP_RANGE)
@@ -126,7 +104,7 @@ int replay_wait_held(struct replay_session *r, bool *run)
 {
     const struct op *op = &r->list->ops[r->at];
     enum replay_order order = ORDER_GO_ON;
-    struct held_search h = { .open = false };
+    struct held_search h = { .each = 0 };
     struct step_record s = { .op = op };
     double ns = NAN;
     int rc;
@@ -135,10 +113,11 @@ int replay_wait_held(struct replay_session *r, bool *run)
         ns = NAN;
         if (!can_round(r, op))
             continue;
-        if (order == ORDER_SCORE) {
-            rc = h.open ? score_round(&h) : OK;
+        if (order == ORDER_SCORE) { /* drawn by the harness when the round is over */
+            rc = h.each > 0 ? answer_buffer_score(&h.kept, &h.batch, PASS_ROUND, 0, op->rows->n)
+                            : OK;
         } else {
-            if (!h.open)
+            if (h.each == 0)
                 rc = open_held(&h, r, op, order == ORDER_ROUND_SINGLE, &s);
             if (rc == OK)
                 rc = make_round(&h, r, &ns);
@@ -146,8 +125,11 @@ int replay_wait_held(struct replay_session *r, bool *run)
         if (rc != OK)
             break;
     }
-    if (h.open)
-        close_held(&h);
+    if (h.each > 0) {
+        answer_buffer_free(&h.kept);
+        answer_buffer_free(&h.answers);
+        query_batch_end(&h.batch);
+    }
     *run = op->kind != OP_SEARCH && op->kind != OP_RANGE;
     return rc;
 }

@@ -12,16 +12,15 @@ static int append(struct replay_session *r, const struct op *op, json_t *root_ta
         "{s:o, s:I, s:I, s:o, s:o}", "label", quote_json(r->cell->method->label), "repeat",
         (json_int_t)r->cell->repeat + 1, "op", (json_int_t)(op - r->list->ops) + 1, "tag",
         quote_json(op_tag(op)), "root", root_taken);
-    FILE *file = fopen(r->env->structure_path, "a");
-    int rc = OK;
+    const char *path = r->env->asked->files[CELL_STRUCTURE];
+    FILE *file = fopen(path, "a");
+    bool good = file && json_dumpf(line, file, JSON_COMPACT | JSON_REAL_PRECISION(7)) == 0 &&
+                fputc('\n', file) != EOF;
 
-    if (!file || json_dumpf(line, file, JSON_COMPACT | JSON_REAL_PRECISION(7)) != 0 ||
-        fputc('\n', file) == EOF)
-        rc = fail_errno(r->err, ERR_IO, "%s: cannot be written", r->env->structure_path);
-    if (file && fclose(file) != 0 && rc == OK)
-        rc = fail_errno(r->err, ERR_IO, "%s: cannot be written", r->env->structure_path);
+    if (file && fclose(file) != 0)
+        good = false;
     json_decref(line);
-    return rc;
+    return good ? OK : fail_errno(r->err, ERR_IO, "%s: cannot be written", path);
 }
 
 int replay_inspect(struct replay_session *r, struct step_record *s)
@@ -37,7 +36,7 @@ int replay_inspect(struct replay_session *r, struct step_record *s)
     rc = r->ops->inspect(r->checked.index, &sink);
     s->seconds = clock_seconds(session_interval_ns(r, start, clock_ns()));
     s->count = (double)r->checked.live.n;
-    if (rc == OK && r->env->structure_path && structure.root)
+    if (rc == OK && r->env->asked->files[CELL_STRUCTURE] && structure.root)
         return append(r, s->op, structure.root);
     json_decref(structure.root);
     return rc;

@@ -5,8 +5,8 @@
  * adds to the latency of every operation that was due meanwhile. Without a rate the loop is closed,
  * and the step says so.
  *
- *   1 a run   2 the step (load.c)   3 threads (load_workers.c)   4 changes of rows (load_changes.c)
- *   5 which operation is next (load_queue.c, load_order.c) */
+ *   1 a run (load.c)   2 threads (load_workers.c)   3 changes of rows (load_changes.c)
+ *   4 which operation is next (load_next.c) */
 #ifndef DRIFTLINE_RUN_REPLAY_LOAD_H
 #define DRIFTLINE_RUN_REPLAY_LOAD_H
 
@@ -62,7 +62,7 @@ struct load_worker {
     size_t turn; /* op->order: where the thread's operation stands in it */
 };
 
-struct load_queue; /* load_queue.c */
+struct load_queue; /* load_next.c */
 
 struct load_run {
     struct replay_session *replay;
@@ -102,17 +102,7 @@ struct load_run {
     uint64_t start_ns, end_ns; /* end_ns 0: until the sequences end */
 };
 
-/* 2. The step */
-
-/* Runs the threads and reports what was measured, in s->stats and s->latency. */
-typedef int load_measure(struct load_run *, struct step_record *);
-
-/* Prepares a load, measures it, makes the changes that are left, and scores: the sampled answers, and
-   the state at the end. A method that lacks what it needs is `unsupported`; its rows are then changed
-   without a load. */
-int load_replay(struct replay_session *, load_measure *);
-
-/* 3. Threads */
+/* 2. Threads */
 
 int load_workers_make(struct load_run *);
 void load_workers_free(struct load_run *);
@@ -126,7 +116,7 @@ void load_workers_restart(struct load_run *, double rate);
 /* Sets the totals of n workers. */
 void load_workers_total(const struct load_run *, size_t first, size_t n, struct load_totals *);
 
-/* 4. Changes */
+/* 3. Changes */
 
 /* Gathers and validates the rows to write and the ids to remove. */
 int load_changes_begin(struct load_run *, struct buffer *rows, bool removes);
@@ -145,23 +135,17 @@ int load_changes_end(struct load_run *);
    that later steps remain valid. removes: false: deletions and updates are left out. */
 int load_changes_alone(struct load_run *, struct step_record *, bool removes);
 
-/* 5. Which operation is next */
+/* 4. Which operation is next */
 
-/* The operations of a mix at a rate are a queue. Changes go one at a time, so that a thread takes no
-   change while another one makes one, unless no search is left: the others search. */
-int load_queue_make(struct load_run *);
-/* The sequences are then behind what was taken. Also after load_queue_make() failed, or was not called. */
-void load_queue_free(struct load_run *);
-/* The next operation: the one that is due first. Returns false at the end. */
-bool load_queue_take(struct load_run *, struct op_planned *);
-/* What a thread took has ended; nothing without a queue. */
-void load_queue_ended(struct load_run *, const struct op_planned *);
+/* Prepares what is replayed, and space for all that is recorded: none waits for memory. */
+int load_next_make(struct load_run *);
+/* Before and after all threads run. Afterwards the sequences are behind what was taken. */
+int load_next_begin(struct load_run *);
+void load_next_end(struct load_run *);
+/* The next operation for the thread. Returns false at the end. */
+bool load_next_take(struct load_worker *, struct op_planned *);
+void load_next_ended(struct load_run *, const struct op_planned *);
 
-int load_order_make(struct load_run *);
-/* Whether the thread's operations are taken from op->order; those of searches alone are not. */
-bool load_order_rules(const struct load_worker *);
-/* The next operation of op->order. Returns false at its end. */
-bool load_order_take(struct load_worker *, struct op_planned *);
 /* With op->order: waits until every operation before the thread's has begun. Returns false if the load
    ends before that. */
 bool load_order_wait(const struct load_worker *);

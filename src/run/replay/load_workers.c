@@ -102,7 +102,7 @@ static uint64_t run_one(struct load_worker *w, const struct op_planned *p, uint6
         give_up(t, rc);
         return end;
     }
-    load_queue_ended(t, p);
+    load_next_ended(t, p);
     histogram_add(&tally->latency, latency);
     note_maintained(w, p->kind, due_ns, latency);
     if (t->paced)
@@ -121,14 +121,6 @@ static uint64_t run_one(struct load_worker *w, const struct op_planned *p, uint6
     return clock_ns();
 }
 
-/* The next operation for the thread. */
-static bool take(struct load_worker *w, struct op_planned *p)
-{
-    return load_order_rules(w) ? load_order_take(w, p)
-           : w->all->queue     ? load_queue_take(w->all, p)
-                               : op_sequence_next(&w->sequence, p);
-}
-
 /* Counts the operations that were due before the end and had not begun. Where there is no limit, a
    stall that lasted past the end is charged to them: their latency counts to now. */
 static void charge_missed(struct load_worker *w)
@@ -140,7 +132,7 @@ static void charge_missed(struct load_worker *w)
     /* A recorded order ends when all its operations are done. */
     if (!t->paced || t->op->order || atomic_load(&t->code) != OK)
         return;
-    while (take(w, &p) && t->start_ns + p.due_ns < end) {
+    while (load_next_take(w, &p) && t->start_ns + p.due_ns < end) {
         const uint64_t waited = w->finished_ns - (t->start_ns + p.due_ns);
         struct load_tally *tally = &w->sums.tallies[p.kind];
 
@@ -151,7 +143,7 @@ static void charge_missed(struct load_worker *w)
             note_maintained(w, p.kind, t->start_ns + p.due_ns, waited);
             tally->missed++;
         }
-        load_queue_ended(t, &p);
+        load_next_ended(t, &p);
     }
 }
 
@@ -167,7 +159,7 @@ static void *run_worker(void *arg)
     const uint64_t began_ns = clock_ns();
     const double waited_ns = proc_waited_ns(false);
     uint64_t now = clock_ns();
-    while (!is_over(t, now) && take(w, &p)) {
+    while (!is_over(t, now) && load_next_take(w, &p)) {
         uint64_t due_ns = t->start_ns + p.due_ns;
 
         if (p.near != SIZE_MAX)
@@ -183,7 +175,7 @@ static void *run_worker(void *arg)
         due_ns = t->paced ? due_ns : now;
         if (t->limit_ns && now - due_ns > t->limit_ns) {
             w->sums.tallies[p.kind].skipped++;
-            load_queue_ended(t, &p);
+            load_next_ended(t, &p);
         } else {
             now = run_one(w, &p, due_ns, now);
         }
@@ -285,7 +277,7 @@ int load_workers_make(struct load_run *t)
         w->rng = query_rng();
         rc = answer_buffer_make(&w->answers, t->batch, 1);
     }
-    return rc == OK ? load_order_make(t) : rc;
+    return rc == OK ? load_next_make(t) : rc;
 }
 
 void load_workers_free(struct load_run *t)
@@ -303,17 +295,12 @@ int load_workers_run(struct load_run *t, double seconds)
     cpu_set_t all_cpus;
     size_t started = 0, writers = 0;
     bool maintains = false;
-    const bool queued = t->op->kind == OP_MIX && t->paced && !load_order_rules(t->workers);
-    int rc = queued ? load_queue_make(t) : OK;
+    int rc = load_next_begin(t);
 
-    if (rc != OK) {
-        load_queue_free(t);
+    if (rc != OK)
         return rc;
-    }
     atomic_store(&t->go, false);
     atomic_store(&t->stop, false);
-    atomic_store(&t->taken, 0);
-    atomic_store(&t->began, 0);
     atomic_store(&t->maintained_ns, 0);
     for (size_t i = 0; i < t->n_workers; i++)
         writers += t->workers[i].sequence.n_changes > 0;
@@ -348,7 +335,7 @@ int load_workers_run(struct load_run *t, double seconds)
     atomic_store(&t->stop, true);
     if (maintains)
         (void)pthread_join(maintenance, NULL);
-    load_queue_free(t);
+    load_next_end(t);
     return rc != OK ? rc : atomic_load(&t->code);
 }
 

@@ -49,7 +49,7 @@ static int reopen(struct replay_session *r, struct step_record *s, const char *d
 
     /* index_open_saved() takes over the ids, so they are kept. The index itself is destroyed first,
        as in a restart. */
-    r->open = false;
+    r->checked = (struct checked){ 0 };
     session_forget_versions(r);
     const uint64_t start = clock_ns();
     r->ops->destroy(old.index);
@@ -61,7 +61,6 @@ static int reopen(struct replay_session *r, struct step_record *s, const char *d
     if (rc == OK)
         rc = index_open_saved(&r->checked, r->ops, &r->index_env, dir, &old);
     const uint64_t loaded = clock_ns();
-    r->open = rc == OK;
     /* Files may be older than the last change of options. A service would configure them again. */
     if (rc == OK && r->params_changed)
         rc = r->ops->set_params(r->checked.index, r->params);

@@ -37,10 +37,9 @@ static int timed_rebuild(struct replay_session *r, struct step_record *s, struct
 
     index_close(&r->checked);
     session_forget_versions(r);
-    r->open = false;
     rc = session_fresh_dir(r->state_dir, r->err);
     if (rc == OK)
-        rc = session_open_index(r);
+        rc = index_open(&r->checked, r->ops, &r->index_env, r->params);
     const uint64_t opened = clock_ns();
     if (rc != OK || (rc = index_admit_insert(&r->checked, rows, ids)) != OK)
         return rc;

@@ -47,7 +47,7 @@ static int run_building(struct replay_session *r, const struct op *op)
     step_begin(&s, r, op, REPLAY_ALL_POINTS);
     warm_for(r, op, rebuild || (policy && r->cell->method->maintain.rebuilds));
     const struct time_mark from = time_mark_now();
-    if (op->pending && !r->in_transaction)
+    if (op->pending && !r->checked.in_transaction)
         rc = replay_wait(r, &s);
     else if (replay_leaves_out(r, op))
         rc = replay_leave_out(r, &s);
@@ -57,7 +57,7 @@ static int run_building(struct replay_session *r, const struct op *op)
         rc = replay_rebuild(r, &s);
     else
         rc = verbs[op->kind].one_step(r, &s);
-    step_take_timed(&s, &from, r->env->experiment->threads);
+    step_take_timed(&s, &from, r->experiment->threads);
     s.timed_ns += s.seconds > 0 ? (uint64_t)(s.seconds * 1e9) : 0;
     if (op_changes_rows(op) && !op->pending && strcmp(s.status, "unsupported") == 0)
         r->lacks = op;
@@ -75,9 +75,9 @@ static int run_operation(struct replay_session *r, size_t at)
     r->at = at;
     if ((rc = live_state_step(&r->now, at, r->err)) != OK)
         return rc;
-    if (r->env->save_dir && (op->kind == OP_SEARCH || op->kind == OP_RANGE))
+    if (r->env->asked->save_dir && (op->kind == OP_SEARCH || op->kind == OP_RANGE))
         return OK;
-    if (r->env->held && ((rc = replay_wait_held(r, &run)) != OK || !run))
+    if (r->env->asked->held && ((rc = replay_wait_held(r, &run)) != OK || !run))
         return rc;
     replay_count_deleted(r, op);
     if ((rc = replay_refuse_stale(r, op)) != OK)
@@ -113,7 +113,7 @@ static int save_for_others(struct replay_session *r)
                     "the index is not saved: it holds %zu rows, of which %zu are live; choose "
                     "another policy than deletes = \"filter\"",
                     r->checked.live.n, r->now.live.n);
-    return index_save(&r->checked, r->env->save_dir);
+    return index_save(&r->checked, r->env->asked->save_dir);
 }
 
 int replay_run(const struct replay_env *env, struct replay_use *use, struct error *err)
@@ -124,11 +124,11 @@ int replay_run(const struct replay_env *env, struct replay_use *use, struct erro
     if (!r)
         return fail(err, ERR_NO_MEMORY, "out of memory, cannot replay");
     rc = session_begin(r, env, err);
-    for (size_t i = 0; rc == OK && i < env->experiment->ops->n; i++)
+    for (size_t i = 0; rc == OK && i < env->asked->experiment->ops->n; i++)
         rc = run_operation(r, i);
     if (rc == OK)
         rc = run_end(r);
-    if (rc == OK && env->save_dir)
+    if (rc == OK && env->asked->save_dir)
         rc = save_for_others(r);
     *use = (struct replay_use){ .children_seconds = r->children_seconds,
                                 .ranks = r->ranks.base.started };

@@ -7,12 +7,10 @@
 #ifndef DRIFTLINE_RUN_REPLAY_REPLAY_H
 #define DRIFTLINE_RUN_REPLAY_REPLAY_H
 
-#include "src/plan/plan.h"
+#include "src/run/cell.h"
 #include "src/truth/scorer.h"
 
 #define REPLAY_ALL_POINTS SIZE_MAX
-
-struct kernels;
 
 enum replay_order {
     ORDER_GO_ON, /* run the operation, or skip it if it is a search */
@@ -23,44 +21,31 @@ enum replay_order {
 };
 
 struct replay_env {
-    const struct experiment *experiment;
     const struct cell *cell;
-    const struct kernels *kernels;
+    /* With save_dir, searches are skipped, and the index is saved after the workload. */
+    const struct cell_env *asked;
     uint64_t memory_limit; /* limit of the method's account; 0: none */
     const char *dir;       /* an existing empty folder that belongs to the cell */
     long family;           /* the process whose descendants count as the method's; 0: this one */
 
-    /* Not NULL: the replay is held, since two replays are measured alternately. held() is called
-       before each operation and sets an order. Searches then run only as rounds, with the knobs of
-       point `held_point`. ns: time per query of the last round; NAN if there was none. */
+    /* Of a held cell: called before each operation, sets an order. Searches then run only as rounds, with
+       the knobs of its point. ns: time per query of the last round; NAN if there was none. */
     int (*held)(void *to, double ns, enum replay_order *, struct error *);
-    size_t held_point;
 
-    /* Not NULL: searches are skipped, and the index is saved to this existing folder after the
-       workload. */
-    const char *save_dir;
-
-    /* The file to which each inspect operation appends a line of JSON; see src/structure/json.h. NULL:
-       they are not stored. */
-    const char *structure_path;
-    /* Likewise for the orders of mixed operations; see op_order.h. */
-    const char *orders_path;
-
-    /* Each of these may be NULL.
-       begin() is called before an operation runs at a point. The point
-       is REPLAY_ALL_POINTS unless the operation is a search. */
-    void (*begin)(void *to, size_t op, size_t point);
-    /* Called before a call of the method outside an operation: "create", "memory", "stats", "check",
-       "destroy". A crash in it, or a time-out, is not the operation's. */
-    void (*call)(void *to, const char *name);
-    /* Called between calls, outside the clock, at most five times a second: how many of the
-       operation's rows or queries are done. */
-    void (*tick)(void *to, size_t done, size_t of);
+    /* Takes the messages of a replay, outside every measurement:
+         { begin: {step, point} }  before an operation runs at a point; null unless it is a search
+         { call: "stats" }         before a call of the method outside an operation: "create", "memory",
+                                   "stats", "check", "destroy". A crash in it, or a time-out, is not the
+                                   operation's
+         { tick: done, of: all }   if `ticks`, between calls, at most five times a second: how many of
+                                   the operation's rows or queries are done
+         { point, step: {...} }    after it, in the form of result.json, with "queries" and without
+                                   scores
+       A value other than 0 of the last one ends the replay. */
+    int (*tell)(void *to, json_t *message_taken);
+    bool ticks;
     /* Scores answers as scorer_take() does. NULL: answers are not scored. */
     int (*score)(void *to, const struct answers *, double *recall, struct error *);
-    /* Takes ownership of a finished step in the form of result.json, with "queries" and without
-       scores. It is called outside every measurement. */
-    int (*step_take)(void *to, size_t point, json_t *step, struct error *);
     void *to;
 };
 
@@ -72,8 +57,7 @@ struct replay_use {
     size_t ranks, left_bytes;
 };
 
-/* Returns OK or the method's error. After an error step_take() has received all steps up to
-   the failed one. */
+/* Returns OK or the method's error. After an error all steps up to the failed one have been told. */
 int replay_run(const struct replay_env *, struct replay_use *, struct error *);
 
 #endif

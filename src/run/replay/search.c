@@ -13,15 +13,11 @@ struct passes {
     struct query_batch *batch;
     struct step_record *step;
     struct query_shares shares;
-    bool range;
     /* Answers of one query, of a range search of one pass; and answers of the whole batch. */
     struct answer_buffer single_answers, batch_answers;
     /* What is scored: of each query the answers of a pass that is drawn at random, of a range search all
-       answers of one pass. */
-    struct buffer found;       /* ids of single queries, queries.n x k, and their distances */
-    float *distances;          /* queries.n x k, behind the ids in `found` */
-    struct buffer batch_found; /* ids of the batch's queries, n_batch x k */
-    struct range_catch drawn, batch_drawn;
+       answers of one pass. Of all queries, one at a time, and of the batch. */
+    struct answer_buffer found, batch_found;
     struct rng rng;
     struct buffer shuffled; /* the batch's queries in the order of a pass */
     struct query_times times;
@@ -30,37 +26,21 @@ struct passes {
 static int passes_make(struct passes *p, struct query_batch *batch, struct step_record *s,
                        struct query_shares shares)
 {
-    struct error *err = batch->replay->err;
-    const size_t words = batch->queries.n * batch->k + 1,
-                 batch_words = shares.n_batch * batch->k + 1;
-
-    *p = (struct passes){ .batch = batch,
-                          .step = s,
-                          .shares = shares,
-                          .range = batch->kind == SEARCH_RANGE,
-                          .rng = query_rng() };
+    *p = (struct passes){ .batch = batch, .step = s, .shares = shares, .rng = query_rng() };
     int rc = answer_buffer_make(&p->single_answers, batch, 1);
     if (rc == OK)
         rc = answer_buffer_make(&p->batch_answers, batch, shares.n_batch);
     if (rc == OK)
-        rc = buffer_reserve(&p->found, words * (sizeof(uint64_t) + sizeof(float)), err);
-    if (rc == OK)
-        rc = buffer_reserve(&p->batch_found, batch_words * sizeof(uint64_t), err);
-    if (rc == OK) { /* prevents page faults later */
-        memset(p->found.bytes, 0xff, words * (sizeof(uint64_t) + sizeof(float)));
-        p->distances = (float *)((uint64_t *)p->found.bytes + words);
-    }
-    return rc;
+        rc = answer_buffer_make_kept(&p->found, batch, batch->queries.n);
+    return rc == OK ? answer_buffer_make_kept(&p->batch_found, batch, shares.n_batch) : rc;
 }
 
 static void passes_free(struct passes *p)
 {
     answer_buffer_free(&p->single_answers);
     answer_buffer_free(&p->batch_answers);
-    buffer_free(&p->found);
-    buffer_free(&p->batch_found);
-    range_catch_free(&p->drawn);
-    range_catch_free(&p->batch_drawn);
+    answer_buffer_free(&p->found);
+    answer_buffer_free(&p->batch_found);
     buffer_free(&p->shuffled);
     query_times_free(&p->times);
 }
@@ -80,27 +60,20 @@ static int begin_pass(struct passes *p, struct range_catch *now, const struct ra
     return range_catch_reserve(now, before->capacity, p->batch->replay->err);
 }
 
-static void swap(struct range_catch *a, struct range_catch *b)
+static void swap_caught(struct answer_buffer *a, struct answer_buffer *b)
 {
-    const struct range_catch kept = *a;
+    const struct range_catch caught = a->caught;
 
-    *a = *b;
-    *b = kept;
+    a->caught = b->caught;
+    b->caught = caught;
 }
 
 /* Of a range search: the answers of pass `number` take the place of those of earlier passes, or not. */
-static void end_pass(struct passes *p, struct range_catch *now, struct range_catch *drawn,
+static void end_pass(struct passes *p, struct answer_buffer *now, struct answer_buffer *found,
                      size_t number)
 {
-    if (p->range && is_drawn(p, number))
-        swap(now, drawn);
-}
-
-static int score(struct passes *p, enum pass pass, size_t first, size_t n,
-                 const struct buffer *found, const struct range_catch *drawn)
-{
-    return p->range ? range_catch_score(drawn, p->batch, pass, first, n)
-                    : query_batch_score(p->batch, pass, first, found->bytes, n, NULL);
+    if (p->batch->kind == SEARCH_RANGE && is_drawn(p, number))
+        swap_caught(now, found);
 }
 
 /* Runs query q, and keeps its answers if pass `number` is drawn. *ns: its time; ns may be NULL. */
@@ -123,8 +96,9 @@ static int ask_and_keep(struct passes *p, size_t q, size_t number, uint64_t *ns)
     if (rc == OK)
         rc = answer_buffer_check(one, batch, q, NULL);
     if (rc == OK && is_drawn(p, number)) {
-        memcpy((uint64_t *)p->found.bytes + q * k, one->kept, k * sizeof *one->kept);
-        memcpy(p->distances + q * k, one->kept_distances, k * sizeof *one->kept_distances);
+        memcpy(p->found.kept + q * k, one->kept, k * sizeof *one->kept);
+        memcpy(p->found.kept_distances + q * k, one->kept_distances,
+               k * sizeof *one->kept_distances);
     }
     return rc;
 }
@@ -134,8 +108,8 @@ static int single_pass(void *to, const uint64_t *order, struct timed_pass *pass)
     struct passes *p = to;
     struct query_batch *batch = p->batch;
     uint64_t *ns = query_times_begin(&p->times, batch->replay);
-    struct range_catch *now = &p->single_answers.caught;
-    int rc = ns ? begin_pass(p, now, &p->drawn) : batch->replay->err->code;
+    int rc =
+        ns ? begin_pass(p, &p->single_answers.caught, &p->found.caught) : batch->replay->err->code;
 
     const struct time_mark from = time_mark_now();
     for (size_t i = 0; rc == OK && i < p->shares.n_single; i++)
@@ -145,7 +119,7 @@ static int single_pass(void *to, const uint64_t *order, struct timed_pass *pass)
         return rc;
     query_times_end(&p->times, pass);
     step_add_timed(p->step, pass, p->times.n);
-    end_pass(p, now, &p->drawn, pass->number);
+    end_pass(p, &p->single_answers, &p->found, pass->number);
     return OK;
 }
 
@@ -173,11 +147,13 @@ static int batch_pass(void *to, const uint64_t *order, struct timed_pass *pass)
     struct query_batch *batch = p->batch;
     const size_t first = p->shares.first_batch, n = p->shares.n_batch, k = batch->k;
     struct range_catch *now = &p->batch_answers.caught;
-    struct vectors queries;
-    int rc = query_batch_permute(batch, first, n, order, &p->shuffled, &queries);
+    const struct vectors all = session_rows(batch->queries, first, n);
+    int rc = gather_items(all.rows, index_row_bytes(all.element, all.dim), order, n, &p->shuffled,
+                          batch->replay->err);
+    const struct vectors queries = { p->shuffled.bytes, n, all.dim, all.element };
 
     if (rc == OK) /* the single queries had about as many answers */
-        rc = begin_pass(p, now, pass->number == 0 ? &p->drawn : &p->batch_drawn);
+        rc = begin_pass(p, now, pass->number == 0 ? &p->found.caught : &p->batch_found.caught);
     if (rc != OK)
         return rc;
     answer_buffer_clear(&p->batch_answers, batch);
@@ -193,11 +169,11 @@ static int batch_pass(void *to, const uint64_t *order, struct timed_pass *pass)
         rc = answer_buffer_check(&p->batch_answers, batch, first, order);
     for (size_t i = 0; rc == OK && i < n; i++)
         if (is_drawn(p, pass->number))
-            memcpy((uint64_t *)p->batch_found.bytes + order[i] * k, p->batch_answers.kept + i * k,
+            memcpy(p->batch_found.kept + order[i] * k, p->batch_answers.kept + i * k,
                    k * sizeof(uint64_t));
     for (size_t i = 0; i < now->n; i++)
         now->found[i].query = first + order[now->found[i].query];
-    end_pass(p, now, &p->batch_drawn, pass->number);
+    end_pass(p, &p->batch_answers, &p->batch_found, pass->number);
     return rc;
 }
 
@@ -210,8 +186,8 @@ static int batch_passes(struct passes *p)
     if (rc == OK)
         step_take_batch(p->step, &timing);
     timing_free(&timing);
-    return rc == OK ? score(p, PASS_THROUGHPUT, p->shares.first_batch, n, &p->batch_found,
-                            &p->batch_drawn)
+    return rc == OK ? answer_buffer_score(&p->batch_found, p->batch, PASS_THROUGHPUT,
+                                          p->shares.first_batch, n)
                     : rc;
 }
 
@@ -222,12 +198,13 @@ static int remaining_pass(struct passes *p)
     const size_t n = p->batch->queries.n, first = p->shares.n_single;
     int rc = OK;
 
-    swap(&p->single_answers.caught, &p->drawn); /* the answers are added to those drawn */
+    swap_caught(&p->single_answers, &p->found); /* the answers are added to those drawn */
     const struct time_mark from = time_mark_now();
     for (size_t q = first; rc == OK && q < n; q++)
         rc = ask_and_keep(p, q, 0, NULL);
     step_take_untimed_search(p->step, &from, n - first);
-    return rc == OK ? score(p, PASS_SINGLE, 0, n, &p->found, &p->single_answers.caught) : rc;
+    swap_caught(&p->single_answers, &p->found);
+    return rc == OK ? answer_buffer_score(&p->found, p->batch, PASS_SINGLE, 0, n) : rc;
 }
 
 /* ---- 2. a point */
@@ -255,7 +232,7 @@ static void look_at_cache(struct replay_session *r, struct step_record *s)
 static int run_passes(struct passes *p)
 {
     struct replay_session *r = p->batch->replay;
-    const bool warmup = r->env->experiment->warmup && p->batch->warm.n > 0;
+    const bool warmup = r->experiment->warmup && p->batch->warm.n > 0;
     int rc = OK;
 
     if (warmup) {
@@ -271,7 +248,7 @@ static int run_passes(struct passes *p)
     if (rc == OK)
         rc = remaining_pass(p);
     if (rc == OK)
-        rc = answer_distances_check(p->batch, p->found.bytes, p->distances, p->step);
+        rc = answer_distances_check(p->batch, p->found.kept, p->found.kept_distances, p->step);
     return rc == OK ? query_batch_probe(p->batch, p->step, p->shares.n_single, &p->single_answers)
                     : rc;
 }
@@ -305,7 +282,7 @@ static int search_point(struct replay_session *r, struct step_record *s, const u
     if (rc == OK)
         rc = run_passes(&p);
     if (rc == OK && op->clusters)
-        rc = replay_answer_clusters(&batch, p.found.bytes, s);
+        rc = replay_answer_clusters(&batch, p.found.kept, s);
     passes_free(&p);
     query_batch_end(&batch);
     buffer_free(&order);
@@ -351,24 +328,19 @@ static int calibrate(struct replay_session *r, struct step_record *s, const uint
     return rc;
 }
 
-/* Whether the method and the operation permit calibration. */
-static bool can_calibrate(const struct replay_session *r, const struct op *op)
-{
-    return op->rows->n >= 2 && r->ops->search &&
-           !(op->as_of && session_version(r, op->as_of) == VERSION_NONE);
-}
-
 /* Emits one step, for the chosen point, or for the first point if none can be chosen. */
 static int search_calibrated(struct replay_session *r, const struct op *op)
 {
     const size_t n = op->rows->n, n_even = (n + 1) / 2;
+    const bool possible =
+        n >= 2 && r->ops->search && !(op->as_of && session_version(r, op->as_of) == VERSION_NONE);
     struct buffer positions = { 0 };
     struct step_record s;
     size_t chosen = 0;
     int rc;
 
     step_begin(&s, r, op, 0);
-    if (!can_calibrate(r, op))
+    if (!possible)
         return step_finish(&s, r, search_point(r, &s, NULL, n, r->cell->points[0].knobs));
     if ((rc = buffer_reserve(&positions, n * sizeof(uint64_t), r->err)) == OK) {
         uint64_t *even = positions.bytes, *odd = even + n_even;

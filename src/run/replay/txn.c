@@ -22,10 +22,8 @@ static int timed(struct replay_session *r, struct step_record *s, bool open, con
     const uint64_t start = clock_ns();
     rc = call(r->checked.index);
     step_take_call(r, s, session_interval_ns(r, start, clock_ns()));
-    if (rc == OK) {
+    if (rc == OK)
         note(&r->checked);
-        r->in_transaction = !open;
-    }
     return rc;
 }
 
@@ -86,7 +84,7 @@ int replay_commit(struct replay_session *r, struct step_record *s)
     uint64_t version = 0;
     int rc;
 
-    if (!r->in_transaction)
+    if (!r->checked.in_transaction)
         return commit_late(r, s);
     if ((rc = index_admit_transaction(&r->checked, true, "commit")) != OK)
         return rc;
@@ -96,7 +94,6 @@ int replay_commit(struct replay_session *r, struct step_record *s)
     step_take_rate(s, s->op->n);
     if (rc == OK) {
         index_note_committed(&r->checked);
-        r->in_transaction = false;
         step_stat(s, "version", (double)version);
     }
     return rc;
@@ -105,7 +102,7 @@ int replay_commit(struct replay_session *r, struct step_record *s)
 int replay_rollback(struct replay_session *r, struct step_record *s)
 {
     s->count = (double)s->op->n;
-    if (!r->in_transaction)
+    if (!r->checked.in_transaction)
         return step_unsupported(s, "this method has no transactions of its own: the changes that "
                                    "waited are dropped, and were never made");
     const int rc = timed(r, s, true, "rollback", r->ops->txn->rollback, index_note_rolled_back);

@@ -3,7 +3,7 @@
 
 #include "tests/support/config_desk.h"
 
-#include "src/report/rounds.h"
+#include "src/report/internal.h"
 
 /* Lines 1 and 2, then the experiment's own keys from line 3. */
 #define METHODS                                                                                  \

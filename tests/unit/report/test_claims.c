@@ -1,7 +1,7 @@
 /* test_claims.c - what is printed below a claim. */
 #include <jansson.h>
 
-#include "src/report/claims.h"
+#include "src/report/report.h"
 #include "tests/support/results.h"
 
 /* Two labels: their rates overlap, their recalls too, their times do not. */

@@ -1,5 +1,5 @@
 /* test_columns.c - the metrics that a table shows, and their order. */
-#include "src/report/columns.h"
+#include "src/report/internal.h"
 #include "tests/support/results.h"
 
 /* Of one repeat: without an interval. */

@@ -27,25 +27,21 @@ struct stage {
     struct error err;
 };
 
-static inline int keep_step(void *to, size_t point, json_t *step, struct error *err)
+static inline int keep_message(void *to, json_t *message)
 {
     struct stage *s = to;
+    json_t *step = json_object_get(message, "step");
 
-    scorer_finish_step(&s->scorer, step);
-    json_array_append_new(
-        s->steps,
-        json_pack("{s:o, s:o}", "point",
-                  point == REPLAY_ALL_POINTS ? json_null() : json_integer((json_int_t)point),
-                  "step", step));
+    if (step) {
+        scorer_finish_step(&s->scorer, step);
+        json_array_append(s->steps, message);
+    } else if (json_object_get(message, "tick")) {
+        s->last_tick = json_number_value(json_object_get(message, "tick")) /
+                       json_number_value(json_object_get(message, "of"));
+        s->n_ticks++;
+    }
+    json_decref(message);
     return OK;
-}
-
-static inline void keep_tick(void *to, size_t done, size_t of)
-{
-    struct stage *s = to;
-
-    s->last_tick = (double)done / (double)of;
-    s->n_ticks++;
 }
 
 static inline int score(void *to, const struct answers *a, double *recall, struct error *err)
@@ -80,14 +76,15 @@ static inline void stage_begin(struct stage *s, struct op_list *list)
 
 static inline int stage_run(struct stage *s)
 {
-    const struct replay_env env = { .experiment = &s->experiment,
-                                    .cell = &s->cell,
+    const struct cell_env asked = { .experiment = &s->experiment,
                                     .kernels = kernels_select(ISA_AVX512),
+                                    .files = { [CELL_ORDERS] = s->orders_path } };
+    const struct replay_env env = { .cell = &s->cell,
+                                    .asked = &asked,
                                     .dir = s->dir,
-                                    .orders_path = s->orders_path,
                                     .score = score,
-                                    .tick = keep_tick,
-                                    .step_take = keep_step,
+                                    .tell = keep_message,
+                                    .ticks = true,
                                     .to = s };
     struct replay_use use;
 

@@ -31,13 +31,11 @@ static struct timing run(struct fake *f, double min_time_s, bool once)
 {
     static struct experiment experiment;
     static const struct cell cell;
-    static struct replay_env env;
     static struct error err;
-    struct replay_session r = { .env = &env, .cell = &cell, .err = &err };
+    struct replay_session r = { .experiment = &experiment, .cell = &cell, .err = &err };
     struct timing t;
 
     experiment = (struct experiment){ .min_time_s = min_time_s, .threads = 1 };
-    env = (struct replay_env){ .experiment = &experiment };
     assert_int_equal(timing_run(&t, &r, QUERIES, once, fake_pass, f), OK);
     return t;
 }

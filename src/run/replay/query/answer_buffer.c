@@ -9,24 +9,11 @@
 
 /* ---- 1. answers of range searches */
 
-void range_catch_free(struct range_catch *c)
-{
-    mem_free(NULL, c->found);
-}
-
 int range_catch_reserve(struct range_catch *c, size_t n, struct error *err)
 {
     return n <= c->capacity || mem_grow(NULL, &c->found, &c->capacity, n, sizeof *c->found)
                ? OK
                : fail(err, ERR_NO_MEMORY, "range: out of memory for %zu answers", n);
-}
-
-void range_catch_begin(struct range_catch *c, const struct query_batch *batch, size_t first,
-                       size_t n)
-{
-    c->batch = batch;
-    c->first_query = first;
-    c->n_queries = n;
 }
 
 /* Whether an answer is a dead row. An id that was never inserted is not: it stays
@@ -86,8 +73,8 @@ static int by_query(const struct range_catch *c, size_t first, size_t n, struct 
     return OK;
 }
 
-int range_catch_score(const struct range_catch *c, const struct query_batch *batch, enum pass pass,
-                      size_t first, size_t n)
+static int score_caught(const struct range_catch *c, const struct query_batch *batch,
+                        enum pass pass, size_t first, size_t n)
 {
     const struct replay_session *r = batch->replay;
     struct buffer buffer = { 0 };
@@ -163,10 +150,25 @@ int answer_buffer_make(struct answer_buffer *answers, const struct query_batch *
     return OK;
 }
 
+int answer_buffer_make_kept(struct answer_buffer *answers, const struct query_batch *batch,
+                            size_t n)
+{
+    const size_t kept = n * batch->k, words = kept + words_of_distances(kept);
+    const int rc = buffer_reserve(&answers->bytes, words * sizeof(uint64_t), batch->replay->err);
+
+    if (rc != OK)
+        return rc;
+    answers->n = n;
+    answers->kept = answers->bytes.bytes;
+    answers->kept_distances = (float *)(void *)(answers->kept + kept);
+    memset(answers->kept, 0xff, words * sizeof(uint64_t)); /* prevents page faults later */
+    return OK;
+}
+
 void answer_buffer_free(struct answer_buffer *answers)
 {
     buffer_free(&answers->bytes);
-    range_catch_free(&answers->caught);
+    mem_free(NULL, answers->caught.found);
 }
 
 void answer_buffer_clear(struct answer_buffer *answers, const struct query_batch *batch)
@@ -175,6 +177,27 @@ void answer_buffer_clear(struct answer_buffer *answers, const struct query_batch
 
     memset(answers->ids, 0xff, n * sizeof *answers->ids);
     memset(answers->distances, 0xff, n * sizeof *answers->distances); /* NAN */
+}
+
+int query_score(const struct query_batch *batch, enum pass pass, size_t first, const uint64_t *ids,
+                size_t n, double *recall)
+{
+    const struct replay_session *r = batch->replay;
+    const struct answers answers = { .pass = pass,
+                                     .op = r->at,
+                                     .n = n,
+                                     .n_ids = n * batch->k,
+                                     .positions = batch->positions + first,
+                                     .ids = ids };
+
+    return session_score(r, &answers, recall);
+}
+
+int answer_buffer_score(const struct answer_buffer *answers, const struct query_batch *batch,
+                        enum pass pass, size_t first, size_t n)
+{
+    return batch->kind == SEARCH_RANGE ? score_caught(&answers->caught, batch, pass, first, n)
+                                       : query_score(batch, pass, first, answers->kept, n, NULL);
 }
 
 /* ---- 3. validity of answers */

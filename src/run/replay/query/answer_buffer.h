@@ -14,21 +14,17 @@ struct range_catch {
         uint64_t id, query;
     } * found;
     size_t n, capacity;
-    const struct query_batch *batch; /* of the call in progress, as are the following two */
+    /* Of the call in progress, whose answers are appended: queries [first_query, first_query + n_queries)
+       of the batch. */
+    const struct query_batch *batch;
     size_t first_query, n_queries;
     int code; /* of the first invalid answer. The method must return it immediately. */
 };
 
-void range_catch_free(struct range_catch *);
 /* Makes space for n answers, so that it does not grow while the clock runs. */
 int range_catch_reserve(struct range_catch *, size_t n, struct error *);
-/* Begins a call with queries [first, first + n) of the batch, whose answers are appended. */
-void range_catch_begin(struct range_catch *, const struct query_batch *, size_t first, size_t n);
 /* range_result.found (index.h), of a struct range_catch. */
 int range_catch_take(void *to, size_t query, uint64_t id, float distance);
-/* Scores the caught answers, which are those of the batch's queries [first, first + n). */
-int range_catch_score(const struct range_catch *, const struct query_batch *, enum pass,
-                      size_t first, size_t n);
 
 /* 2. Memory */
 
@@ -46,9 +42,19 @@ struct answer_buffer {
 
 /* Allocates for n queries of the batch. A zero-initialised buffer is empty and can be freed. */
 int answer_buffer_make(struct answer_buffer *, const struct query_batch *, size_t n);
+/* The same for answers to be kept alone, without guards: k for each query, in `kept`. */
+int answer_buffer_make_kept(struct answer_buffer *, const struct query_batch *, size_t n);
 void answer_buffer_free(struct answer_buffer *);
 /* Marks every entry as unanswered; what was caught stays. */
 void answer_buffer_clear(struct answer_buffer *, const struct query_batch *);
+
+/* Scores the answers to queries [first, first + n), k each. recall may be NULL. */
+int query_score(const struct query_batch *, enum pass, size_t first, const uint64_t *ids, size_t n,
+                double *recall);
+/* Scores the kept or, of a range search, the caught answers: those of the batch's queries
+   [first, first + n). */
+int answer_buffer_score(const struct answer_buffer *, const struct query_batch *, enum pass,
+                        size_t first, size_t n);
 
 /* 3. Validity */
 

@@ -81,19 +81,20 @@ static int make_queries(const struct query_batch *batch, size_t n, struct rng *r
 
 /* ---- 2. their times */
 
-static int time_one(struct query_batch *batch, size_t query, struct answer_buffer *one, double *ns)
+static int time_one(struct query_batch *batch, struct vectors of, size_t query,
+                    struct answer_buffer *one, double *ns)
 {
     one->caught.n = 0;
     answer_buffer_clear(one, batch);
     const uint64_t start = clock_ns();
-    const int rc = query_batch_search(batch, batch->warm, query, 1, one);
+    const int rc = query_batch_search(batch, of, query, 1, one);
 
     *ns = (double)(clock_ns() - start);
     return rc;
 }
 
-/* Asks for a repeated and a new query n times. ratios: n. */
-static int time_pairs(struct query_batch *batch, size_t n, struct rng *rng,
+/* Asks for a repeated and a new query n times; the new ones are the second half of `of`. ratios: n. */
+static int time_pairs(struct query_batch *batch, struct vectors of, size_t n, struct rng *rng,
                       struct answer_buffer *one, double *ratios)
 {
     double repeated, new;
@@ -102,9 +103,9 @@ static int time_pairs(struct query_batch *batch, size_t n, struct rng *rng,
 
     for (size_t i = 0; rc == OK && i < n; i++) {
         new_first = i % 2 ? !new_first : rng_below(rng, 2) == 1;
-        rc = time_one(batch, new_first ? n + i : i, one, new_first ? &new : &repeated);
+        rc = time_one(batch, of, new_first ? n + i : i, one, new_first ? &new : &repeated);
         if (rc == OK)
-            rc = time_one(batch, new_first ? i : n + i, one, new_first ? &repeated : &new);
+            rc = time_one(batch, of, new_first ? i : n + i, one, new_first ? &repeated : &new);
         ratios[i] = new / (repeated > 1 ? repeated : 1);
     }
     return rc;
@@ -172,7 +173,6 @@ int query_batch_probe(struct query_batch *batch, struct step_record *s, size_t t
     enum { PAIRS_LEAST = 8, PAIRS_MOST = 3 * WARMUP_QUERIES };
     const struct replay_session *r = batch->replay;
     const size_t n = timed < WARMUP_QUERIES ? timed : WARMUP_QUERIES;
-    const struct vectors warm = batch->warm;
     const struct work work = batch->work;
     const struct shard_work shard_work = batch->shard_work;
     struct rng rng =
@@ -186,15 +186,15 @@ int query_batch_probe(struct query_batch *batch, struct step_record *s, size_t t
     if (n < PAIRS_LEAST || s->cold)
         return OK;
     for (size_t pairs = 0; suspect && pairs < PAIRS_MOST; pairs += n) {
-        rc = make_queries(batch, n, &rng, &rows, &batch->warm);
+        struct vectors asked;
+        rc = make_queries(batch, n, &rng, &rows, &asked);
         if (rc == OK)
-            rc = time_pairs(batch, n, &rng, one, ratios + joined);
+            rc = time_pairs(batch, asked, n, &rng, one, ratios + joined);
         if (rc != OK)
             break;
         joined += join_orders(ratios + joined, n);
         suspect = is_suspect(ratios, joined);
     }
-    batch->warm = warm;
     batch->work = work;
     batch->shard_work = shard_work;
     buffer_free(&rows);

@@ -145,15 +145,6 @@ int query_warm_make(struct vectors v, enum metric metric, size_t n, struct buffe
     return OK;
 }
 
-static int make_warm(struct query_batch *batch)
-{
-    const struct vectors v = batch->queries;
-
-    return query_warm_make(v, batch->replay->list->metric,
-                           v.n < WARMUP_QUERIES ? v.n : WARMUP_QUERIES, &batch->warm_rows,
-                           &batch->warm, batch->replay->err);
-}
-
 struct query_shares query_shares_of(const uint64_t *positions, size_t n, uint64_t *out)
 {
     const size_t n_single = (n + 1) / 2;
@@ -178,14 +169,6 @@ static void choose_kind(struct query_batch *batch)
     batch->where = (struct attribute_filter){ op->where, op->n_where, op->where_values };
     if (op->as_of)
         batch->version = session_version(batch->replay, op->as_of);
-}
-
-static void note_kind(const struct query_batch *batch, struct step_record *s)
-{
-    if (batch->kind == SEARCH_WHERE)
-        step_note(s, "where: by the method's own attributes");
-    else if (batch->op->where)
-        step_note(s, "where: as a filter by ids");
 }
 
 static int admit(struct query_batch *batch, struct vectors queries)
@@ -213,7 +196,7 @@ static int open_batch(struct query_batch *batch, struct replay_session *r, const
                                    .knobs = knobs,
                                    .k = op->k,
                                    .k_fetched = op->k,
-                                   .threads = r->env->experiment->threads };
+                                   .threads = r->experiment->threads };
     choose_kind(batch);
     rc = buffer_reserve(&batch->order, (n + 1) * sizeof *batch->positions, r->err);
     if (rc != OK)
@@ -223,7 +206,9 @@ static int open_batch(struct query_batch *batch, struct replay_session *r, const
         batch->positions[i] = positions ? positions[i] : i;
     rc = session_gather(r, op->rows, positions, n, &batch->rows, &batch->queries);
     if (rc == OK && n > 0)
-        rc = make_warm(batch);
+        rc = query_warm_make(batch->queries, r->list->metric,
+                             n < WARMUP_QUERIES ? n : WARMUP_QUERIES, &batch->warm_rows,
+                             &batch->warm, r->err);
     return rc == OK ? make_filter(batch, r->err) : rc;
 }
 
@@ -232,7 +217,10 @@ int query_batch_begin(struct query_batch *batch, struct replay_session *r, const
 {
     int rc = open_batch(batch, r, op, positions, n, knobs);
 
-    note_kind(batch, s);
+    if (batch->kind == SEARCH_WHERE)
+        step_note(s, "where: by the method's own attributes");
+    else if (op->where)
+        step_note(s, "where: as a filter by ids");
     if (rc == OK)
         rc = admit(batch, batch->queries);
     if (rc == OK && n > 0)
@@ -309,7 +297,9 @@ static int search_range(struct query_batch *batch, struct vectors of, size_t fir
                                    .to = caught,
                                    .shards = &batch->shard_work };
 
-    range_catch_begin(caught, batch, first, n);
+    caught->batch = batch;
+    caught->first_query = first;
+    caught->n_queries = n;
     const int rc = batch->replay->ops->range(batch->replay->checked.index, &request, &result);
     if (rc != OK || caught->code != OK)
         return rc != OK ? rc : caught->code;
@@ -363,32 +353,6 @@ struct rng query_rng(void)
     return rng_at(seed, 0);
 }
 
-int query_batch_permute(const struct query_batch *batch, size_t first, size_t n,
-                        const uint64_t *order, struct buffer *rows, struct vectors *out)
-{
-    const struct vectors of = batch->queries;
-    const size_t bytes = index_row_bytes(of.element, of.dim);
-    const int rc = gather_items((const char *)of.rows + first * bytes, bytes, order, n, rows,
-                                batch->replay->err);
-
-    *out = (struct vectors){ rows->bytes, n, of.dim, of.element };
-    return rc;
-}
-
-int query_batch_score(struct query_batch *batch, enum pass pass, size_t first, const uint64_t *ids,
-                      size_t n, double *recall)
-{
-    const struct replay_session *r = batch->replay;
-    const struct answers answers = { .pass = pass,
-                                     .op = r->at,
-                                     .n = n,
-                                     .n_ids = n * batch->k,
-                                     .positions = batch->positions + first,
-                                     .ids = ids };
-
-    return session_score(r, &answers, recall);
-}
-
 int query_batch_score_untimed(struct query_batch *batch, struct step_record *s, enum pass pass,
                               double *recall)
 {
@@ -403,7 +367,7 @@ int query_batch_score_untimed(struct query_batch *batch, struct step_record *s, 
     if (rc == OK)
         rc = answer_buffer_check(&answers, batch, 0, NULL);
     if (rc == OK)
-        rc = query_batch_score(batch, pass, 0, answers.kept, n, recall);
+        rc = query_score(batch, pass, 0, answers.kept, n, recall);
     answer_buffer_free(&answers);
     return rc;
 }

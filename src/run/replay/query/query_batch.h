@@ -49,15 +49,7 @@ void query_batch_end(struct query_batch *);
    appends to its `caught`. The function does nothing else, since the clock is running. */
 int query_batch_search(struct query_batch *, struct vectors of, size_t first, size_t n,
                        struct answer_buffer *);
-/* Copies queries [first, first + n) in this order, query i of `out` being first + order[i]. `out`
-   points into `rows`. */
-int query_batch_permute(const struct query_batch *, size_t first, size_t n, const uint64_t *order,
-                        struct buffer *rows, struct vectors *out);
 void query_batch_begin_work(struct query_batch *); /* nothing so far */
-/* Scores the answers to queries [first, first + n), k each. recall may be NULL. */
-int query_batch_score(struct query_batch *, enum pass, size_t first, const uint64_t *ids, size_t n,
-                      double *recall);
-
 /* Asks all queries, untimed, and scores the answers. */
 int query_batch_score_untimed(struct query_batch *, struct step_record *, enum pass,
                               double *recall);

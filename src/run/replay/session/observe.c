@@ -8,39 +8,23 @@
 
 enum { TABLE_ROWS = 16384 };
 
-enum { OWN_NAME = 128 };
-
-/* The name of a statistic or table of the method: method.NAME if the harness has set NAME for the
-   step. */
-static const char *own_name(const struct step_record *s, const char *name, char own[OWN_NAME])
-{
-    if (!json_object_get(s->harness_stats, name))
-        return name;
-    (void)snprintf(own, OWN_NAME, "method.%s", name);
-    return own;
-}
-
 static void take_value(void *to, const char *name, double value)
 {
-    char own[OWN_NAME];
-
-    step_stat(to, own_name(to, name, own), value);
+    (void)json_object_set_new(((struct step_record *)to)->own_stats, name, json_number(value));
 }
 
 /* Stores one cell of a table. A table is an object of columns, each an array. A row without a value
    in a column is null there. */
-static void take_cell(void *to, const char *name, size_t row, const char *column, double value)
+static void take_cell(void *to, const char *table, size_t row, const char *column, double value)
 {
     struct step_record *s = to;
-    char own[OWN_NAME];
-    const char *table = own_name(s, name, own);
+    json_t *columns = json_object_get(s->own_stats, table);
 
-    if (row >= TABLE_ROWS)
+    if (!s->tables || row >= TABLE_ROWS)
         return;
-    json_t *columns = json_object_get(s->stats, table);
     if (!json_is_object(columns)) {
         columns = json_object();
-        (void)json_object_set_new(s->stats, table, columns);
+        (void)json_object_set_new(s->own_stats, table, columns);
     }
     json_t *values = json_object_get(columns, column);
     if (!values) {
@@ -55,13 +39,18 @@ static void take_cell(void *to, const char *name, size_t row, const char *column
         (void)json_array_set_new(values, row, json_number(value));
 }
 
-static void leave_cell(void *to, const char *table, size_t row, const char *column, double value)
+/* A statistic or table of the method is method.NAME if the harness has set NAME for the step. */
+static void add_own_stats(struct step_record *s)
 {
-    (void)to;
-    (void)table;
-    (void)row;
-    (void)column;
-    (void)value;
+    const char *name;
+    json_t *value;
+    char renamed[128];
+
+    json_object_foreach(s->own_stats, name, value) {
+        (void)snprintf(renamed, sizeof renamed, "method.%s", name);
+        (void)json_object_set(s->stats, json_object_get(s->stats, name) ? renamed : name, value);
+    }
+    json_decref(s->own_stats);
 }
 
 static double grown(uint64_t now, uint64_t before)
@@ -161,12 +150,13 @@ static int observe_memory(struct step_record *s, struct replay_session *r)
 int step_observe(struct step_record *s, struct replay_session *r, bool tables)
 {
     const double cheap_s = .05;
-    struct stat_sink sink = { take_value, tables ? take_cell : leave_cell, s };
+    struct stat_sink sink = { take_value, take_cell, s };
 
-    if (!r->open)
+    if (!r->checked.index)
         return OK;
     r->resolution = tables || r->resolution == 0 ? memory_resolution() : r->resolution;
-    json_t *harness_stats = s->harness_stats = json_copy(s->stats);
+    s->own_stats = json_object();
+    s->tables = tables;
     int rc = observe_memory(s, r);
     session_name_call(r, "stats");
     const struct time_mark from = time_mark_now();
@@ -180,7 +170,6 @@ int step_observe(struct step_record *s, struct replay_session *r, bool tables)
         r->check_seconds = clock_seconds(clock_ns() - start);
     }
     step_take_untimed(s, &from);
-    json_decref(harness_stats);
-    s->harness_stats = NULL;
+    add_own_stats(s);
     return rc;
 }

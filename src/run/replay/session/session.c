@@ -31,19 +31,21 @@ struct time_mark time_mark_since(const struct time_mark *from)
 
 void session_name_call(const struct replay_session *r, const char *name)
 {
-    if (r->env->call)
-        r->env->call(r->env->to, name);
+    (void)r->env->tell(r->env->to, json_pack("{s:s}", "call", name));
+}
+
+json_t *session_point_json(size_t point)
+{
+    return point == REPLAY_ALL_POINTS ? json_null() : json_integer((json_int_t)point);
+}
+
+void session_name_step(const struct replay_session *r, size_t point)
+{
+    (void)r->env->tell(r->env->to, json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)r->at,
+                                             "point", session_point_json(point)));
 }
 
 /* ---- 1. the index */
-
-int session_open_index(struct replay_session *r)
-{
-    int rc = index_open(&r->checked, r->ops, &r->index_env, r->params);
-
-    r->open = rc == OK;
-    return rc;
-}
 
 static int open_first(struct replay_session *r)
 {
@@ -58,7 +60,7 @@ static int open_first(struct replay_session *r)
     session_name_call(r, "create");
     const struct time_mark from = time_mark_now();
     const uint64_t start = clock_ns();
-    const int rc = session_open_index(r);
+    const int rc = index_open(&r->checked, r->ops, &r->index_env, r->params);
     r->create_seconds = clock_seconds(clock_ns() - start);
     r->untimed_ns = time_mark_since(&from).process_ns;
     return rc;
@@ -101,11 +103,13 @@ static int make_dir(const char *parent, const char *name, char *out, struct erro
 
 int session_begin(struct replay_session *r, const struct replay_env *env, struct error *err)
 {
-    const struct op_list *list = env->experiment->ops;
-    const size_t threads = env->experiment->threads;
+    const struct experiment *x = env->asked->experiment;
+    const struct op_list *list = x->ops;
+    const size_t threads = x->threads;
     int rc;
 
     *r = (struct replay_session){ .env = env,
+                                  .experiment = x,
                                   .list = list,
                                   .cell = env->cell,
                                   .ops = env->cell->method->ops,
@@ -121,23 +125,22 @@ int session_begin(struct replay_session *r, const struct replay_env *env, struct
     r->pool = pool_create(threads);
     if (!r->pool)
         return fail(err, ERR_NO_MEMORY, "cannot start %zu threads", threads);
-    r->ranks = cluster_ranks_of(r->ops, env->experiment->registry, threads);
+    r->ranks = cluster_ranks_of(r->ops, x->registry, threads);
     r->files =
         (struct row_files){ .origin = gather_origin, .hash = file_rows_hash, .to = &r->gathered };
-    r->shards = (struct shard_env){ .registry = env->experiment->registry,
-                                    .ranks = &r->ranks.base,
-                                    .files = &r->files };
+    r->shards =
+        (struct shard_env){ .registry = x->registry, .ranks = &r->ranks.base, .files = &r->files };
     r->index_env = (struct index_env){
         .dim = list->dim,
         .element = env->cell->element,
         .metric = list->metric,
-        .expected_n = env->experiment->size_hint ? list->max_live : 0,
+        .expected_n = x->size_hint ? list->max_live : 0,
         .seed = env->cell->seed,
         .k_hint = list->max_k,
         .n_attributes = list->n_fields,
         .mem = &r->account,
         .pool = r->pool,
-        .kernels = env->kernels,
+        .kernels = env->asked->kernels,
         .error = err,
         .dir = r->state_dir,
         .device = "cpu",
@@ -149,10 +152,9 @@ int session_begin(struct replay_session *r, const struct replay_env *env, struct
 
 void session_end(struct replay_session *r)
 {
-    if (r->open && r->err->code == OK) /* else the error is of what came before */
+    if (r->checked.index && r->err->code == OK) /* else the error is of what came before */
         session_name_call(r, "destroy");
-    if (r->open)
-        index_close(&r->checked);
+    index_close(&r->checked);
     cluster_ranks_end(&r->ranks);
     if (r->pool)
         pool_destroy(r->pool);
@@ -219,5 +221,4 @@ void session_forget_versions(struct replay_session *r)
 {
     idmap_free(&r->versions);
     idmap_init(&r->versions, NULL);
-    r->in_transaction = false;
 }

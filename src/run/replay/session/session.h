@@ -17,6 +17,7 @@
 
 struct replay_session {
     const struct replay_env *env;
+    const struct experiment *experiment; /* of env, as are the following three */
     const struct op_list *list;
     const struct cell *cell;
     const struct index_ops *ops;
@@ -29,15 +30,15 @@ struct replay_session {
     struct shard_env shards;
     struct gathered_rows gathered; /* the rows that are being inserted */
     struct index_env index_env;
-    /* checked.live: the ids in the index. A policy may keep them after their deletion. */
+    /* checked.live: the ids in the index. A policy may keep them after their deletion. checked.index
+       NULL: none could be opened. */
     struct checked checked;
-    bool open;
     struct live_state now; /* the state after operation `at` */
     size_t at;
     struct error *err;
     struct histogram latency;
     uint64_t clock_cost_ns;
-    uint64_t ticked_ns;     /* when env->tick() was last called */
+    uint64_t ticked_ns;     /* when the last tick was told */
     struct resident before; /* before the first create() */
     struct memory_files files_before;
     uint64_t shared_files_before, resolution;
@@ -55,17 +56,18 @@ struct replay_session {
        due; whether changes are left out that the next rebuild will have. */
     size_t steps_since, deleted_since;
     bool left_out;
-    bool in_transaction; /* the method's own transaction is open */
 };
 
 /* Prepares folders, memory, threads and an empty index. The caller calls session_end()
    even after an error. */
 int session_begin(struct replay_session *, const struct replay_env *, struct error *);
 void session_end(struct replay_session *);
-/* Opens an empty index: index_open() with the cell's environment and params. */
-int session_open_index(struct replay_session *);
-/* Names the call of the method that follows, outside an operation: call() of replay.h. */
+/* These pass messages of replay.h on: which call of the method follows, outside an operation; and which
+   operation, at which point. */
 void session_name_call(const struct replay_session *, const char *name);
+void session_name_step(const struct replay_session *, size_t point);
+/* A point in a message: null for REPLAY_ALL_POINTS. */
+json_t *session_point_json(size_t point);
 /* Creates an empty folder and removes its previous contents. */
 int session_fresh_dir(const char *path, struct error *);
 
@@ -121,10 +123,11 @@ static inline void session_tick(struct replay_session *r, uint64_t now_ns, size_
 {
     const uint64_t interval_ns = 200 * 1000 * 1000;
 
-    if (!r->env->tick || now_ns - r->ticked_ns < interval_ns)
+    if (!r->env->ticks || now_ns - r->ticked_ns < interval_ns)
         return;
     r->ticked_ns = now_ns;
-    r->env->tick(r->env->to, done, of);
+    (void)r->env->tell(r->env->to,
+                       json_pack("{s:I, s:I}", "tick", (json_int_t)done, "of", (json_int_t)of));
 }
 
 /* n of these rows, from `first` on. */

@@ -12,7 +12,6 @@
 void step_begin(struct step_record *s, struct replay_session *r, const struct op *op, size_t point)
 {
     *s = (struct step_record){ .op = op,
-                               .index = r->at,
                                .point = point,
                                .status = "ok",
                                .count = NAN,
@@ -27,15 +26,13 @@ void step_begin(struct step_record *s, struct replay_session *r, const struct op
                                .shards_asked = NAN,
                                .partial_answers = NAN,
                                .wrong_ids = NAN,
-                               .latency = &r->latency,
                                .stats = json_object(),
                                .untimed_ns = r->untimed_ns,
                                .new_over_repeated = NAN };
     r->untimed_ns = 0;
     histogram_clear(&r->latency);
     s->began = time_mark_now();
-    if (r->env->begin)
-        r->env->begin(r->env->to, r->at, point);
+    session_name_step(r, point);
 }
 
 void step_note(struct step_record *s, const char *format, ...)
@@ -230,18 +227,13 @@ static uint64_t search_excess(const struct step_record *s)
                : 0;
 }
 
-/* Adds the method's work to the step's JSON. */
-static void put_work(struct step_record *s, json_t *step)
+/* Processor time of the method outside its timed calls. */
+static double untimed_seconds(const struct step_record *s)
 {
     const struct time_mark d = time_mark_since(&s->began);
-    const uint64_t others = less(d.process_ns, d.main_ns);
-    const uint64_t background = less(others, s->sections_other_ns);
-    const double untimed = clock_seconds(s->untimed_ns + search_excess(s) + background);
+    const uint64_t background = less(less(d.process_ns, d.main_ns), s->sections_other_ns);
 
-    (void)json_object_set_new(step, "timed_seconds", json_real(clock_seconds(s->timed_ns)));
-    (void)json_object_set_new(step, "untimed_seconds", json_real(untimed));
-    (void)json_object_set_new(step, "cpu_seconds", json_real(clock_seconds(s->timed_cpu_ns)));
-    (void)json_object_set_new(step, "new_over_repeated", json_number(s->new_over_repeated));
+    return clock_seconds(s->untimed_ns + search_excess(s) + background);
 }
 
 static json_t *step_json(struct step_record *s, const struct replay_session *r)
@@ -252,7 +244,7 @@ static json_t *step_json(struct step_record *s, const struct replay_session *r)
         const char *name;
         json_t *value_take;
     } fields[] = {
-        { "index", json_integer((json_int_t)s->index) },
+        { "index", json_integer((json_int_t)r->at) },
         { "op", json_string(s->op ? op_name(s->op->kind) : "checkpoint") },
         { "tag", tag ? json_string(tag) : json_null() },
         { "status", json_string(s->status) },
@@ -263,8 +255,8 @@ static json_t *step_json(struct step_record *s, const struct replay_session *r)
         { "per_second", json_number(s->per_second) },
         { "single_per_second", json_number(s->single_per_second) },
         { "ns_each", json_number(s->ns_each) },
-        { "latency_ns", or_null(step_latency_json(s->latency)) },
-        { "latency_counts", or_null(counts_json(s->latency)) },
+        { "latency_ns", or_null(step_latency_json(&r->latency)) },
+        { "latency_counts", or_null(counts_json(&r->latency)) },
         { "recall", json_null() }, /* scorer.h fills these in */
         { "range", json_null() },
         { "distances", json_number(s->distances) },
@@ -282,26 +274,18 @@ static json_t *step_json(struct step_record *s, const struct replay_session *r)
         { "stats", s->stats },
         { "timing", or_null(s->timing) },
         { "queries", or_null(s->queries) },
+        { "timed_seconds", json_real(clock_seconds(s->timed_ns)) },
+        { "untimed_seconds", json_real(untimed_seconds(s)) },
+        { "cpu_seconds", json_real(clock_seconds(s->timed_cpu_ns)) },
+        { "new_over_repeated", json_number(s->new_over_repeated) },
     };
 
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         (void)json_object_set_new(json, fields[i].name, fields[i].value_take);
     if (s->op && s->op->settings)
         (void)json_object_set_new(json, "set", or_null(json_loads(s->op->settings, 0, NULL)));
-    put_work(s, json);
     s->memory = s->stats = s->queries = s->calibrated = s->timing = NULL;
     return json;
-}
-
-/* Passes the step to step_take() and releases it. */
-static int hand_on(struct step_record *s, struct replay_session *r)
-{
-    json_t *json = step_json(s, r);
-
-    if (r->env->step_take)
-        return r->env->step_take(r->env->to, s->point, json, r->err);
-    json_decref(json);
-    return OK;
 }
 
 /* Notes more processor time in timed sections than these threads have. */
@@ -322,7 +306,11 @@ int step_finish(struct step_record *s, struct replay_session *r, int rc)
         s->status = "failed";
         step_note(s, "%s", r->err->text);
     }
-    judge_processors(s, r->env->experiment->threads);
-    const int sent = hand_on(s, r);
-    return rc != OK ? rc : sent;
+    judge_processors(s, r->experiment->threads);
+    const int sent =
+        r->env->tell(r->env->to, json_pack("{s:o, s:o}", "point", session_point_json(s->point),
+                                           "step", step_json(s, r)));
+    return rc == OK && sent != 0
+               ? fail_errno(r->err, ERR_IO, "cannot send a finished step to the harness process")
+               : rc;
 }

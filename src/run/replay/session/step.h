@@ -12,16 +12,15 @@
 /* One step's measurements. NAN and NULL mean unknown, which is null in the result. */
 struct step_record {
     const struct op *op; /* NULL: the end of the workload */
-    size_t index, point;
+    size_t point;
     const char *status; /* "ok" "unsupported" "failed" */
     char note[400];     /* a remark on how it was measured, or "" */
     double count, seconds, per_second, single_per_second, ns_each;
     double distances, estimates, bytes_read, scanned, shards_asked, partial_answers, wrong_ids;
     bool warmup, cold;
-    struct histogram *latency; /* borrowed from the replay */
     json_t *memory, *stats, *queries, *calibrated, *timing;
-    /* A copy of the statistics that the harness set, kept while the method reports its own. */
-    json_t *harness_stats;
+    json_t *own_stats; /* of the method, while it reports them; `tables`: with their tables */
+    bool tables;
     /* The method's work, timed and untimed. */
     struct time_mark began;
     uint64_t timed_ns, timed_cpu_ns, untimed_ns;

@@ -32,13 +32,12 @@ static int run_pass(const struct replay_session *r, timing_pass *pass, void *to,
                     const uint64_t *order, size_t number, struct timed_pass *timed)
 {
     *timed = (struct timed_pass){ .number = number, .p50_ns = NAN };
-    const bool all =
-        r->env->experiment->threads > 1; /* else others are the method's own, or idle */
+    const bool all = r->experiment->threads > 1; /* else others are the method's own, or idle */
     const double before = proc_waited_ns(all);
     const struct time_mark from = time_mark_now();
     const int rc = pass(to, order, timed);
     const struct time_mark took = time_mark_since(&from);
-    timed->waited = share_waited(&took, proc_waited_ns(all) - before, r->env->experiment->threads);
+    timed->waited = share_waited(&took, proc_waited_ns(all) - before, r->experiment->threads);
     return rc;
 }
 
@@ -95,7 +94,7 @@ static void choose(struct timing *t, double least_ns)
 int timing_run(struct timing *t, struct replay_session *r, size_t queries, bool once,
                timing_pass *pass, void *to)
 {
-    const double least_ns = 1e9 * r->env->experiment->min_time_s;
+    const double least_ns = 1e9 * r->experiment->min_time_s;
     struct rng rng = rng_at(r->cell->seed, r->at);
 
     *t = (struct timing){ .queries = queries };

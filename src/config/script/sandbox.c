@@ -20,6 +20,12 @@ static int call_original(lua_State *L)
     return lua_gettop(L);
 }
 
+/* An upper bound on the cost of matching a pattern at one position of the subject: the steps so
+   far, and the number of ways in which the part read so far can match. */
+struct pattern_cost {
+    double steps, ways;
+};
+
 /* The end of the set [...] that begins at p, by the library's rules. */
 static const char *past_set(const char *p, const char *end)
 {
@@ -30,23 +36,39 @@ static const char *past_set(const char *p, const char *end)
     return p < end ? p + 1 : end;
 }
 
-/* An upper bound on the steps of a search for the pattern, all of them in C: at each place of the subject,
-   every part of the pattern is compared in as many ways as the repetitions before it can match. */
+/* Adds the cost of one pattern item with its repetition; returns its end. */
+static const char *count_item(struct pattern_cost *c, const char *p, const char *end, double length)
+{
+    const char escaped = *p == '%' && p + 1 < end ? p[1] : '\0';
+    if (*p == '(' || *p == ')')
+        return p + 1;
+    if (escaped == 'b' || (escaped >= '0' && escaped <= '9')) {
+        c->steps += c->ways * length;
+        return escaped == 'b' ? p + 4 : p + 2;
+    }
+    if (escaped == 'f') {
+        c->steps += c->ways * (double)(end - p);
+        return p + 2 < end ? past_set(p + 2, end) : end;
+    }
+    const char *after = escaped ? p + 2 : *p == '[' ? past_set(p, end) : p + 1;
+    const double item = (double)(after - p); /* matching a set compares its characters one by one */
+    const char repeat = after < end ? *after : '\0';
+    const bool many = repeat && strchr("*+-", repeat);
+    c->steps += c->ways * item * (many ? length : 1);
+    c->ways *= many ? length : repeat == '?' ? 2 : 1;
+    return many || repeat == '?' ? after + 1 : after;
+}
+
+/* An upper bound on the steps of a search for the pattern, all of them in C. */
 static double pattern_steps(const char *pattern, size_t bytes, size_t length)
 {
     const char *end = pattern + bytes, *p = pattern;
     const bool anchored = bytes && *p == '^';
     const double places = (double)length + 1;
-    double ways = 1, extra = 0; /* extra: of %b and %1, which read on in the subject */
-    while (p < end) {
-        const char escaped = *p == '%' && p + 1 < end ? p[1] : '\0';
-        if (escaped == 'b' || (escaped >= '0' && escaped <= '9'))
-            extra += ways * places;
-        else if (!escaped)
-            ways *= strchr("*+-", *p) ? places : *p == '?' ? 2 : 1;
-        p = *p == '[' ? past_set(p, end) : p + (escaped ? 2 : 1);
-    }
-    return (ways * ((double)bytes + 1) + extra) * (anchored ? 1 : places);
+    struct pattern_cost c = { 1, 1 };
+    for (p += anchored; p < end;)
+        p = count_item(&c, p, end, places);
+    return (c.steps + c.ways) * (anchored ? 1 : places);
 }
 
 static int bounded_search(lua_State *L, bool plain)

@@ -39,6 +39,12 @@ static inline json_t *json_number(double value)
     return json_real(value);
 }
 
+/* The same, but a whole value stays a real number: of what is measured, whose type does not depend on its value. */
+static inline json_t *json_measured(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
 /* The values of options. A string belongs to the JSON. */
 struct param_value json_param_value(const json_t *);
 /* A new value: the option's in this struct; an integer for an option of whole numbers. */

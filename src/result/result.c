@@ -147,7 +147,7 @@ static json_t *paper_json(const struct experiment *x, const struct summary *summ
         (void)json_array_append_new(
             paper, json_pack("{s:s, s:s, s:f, s:o}", "label", p->label, "metric", p->metric,
                              "published", p->published, "measured",
-                             json_number(summary_find(summary, p->label, p->metric)->median)));
+                             json_measured(summary_find(summary, p->label, p->metric)->median)));
     }
     return paper;
 }

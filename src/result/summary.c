@@ -135,9 +135,9 @@ json_t *summary_json(const struct summary *s)
 
         (void)json_array_append_new(
             list, json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:b}", "label", e->label, "metric",
-                            e->metric, "median", json_number(e->median), "low", json_number(e->low),
-                            "high", json_number(e->high), "repeats", (json_int_t)e->repeats,
-                            "noisy", (int)e->noisy));
+                            e->metric, "median", json_measured(e->median), "low",
+                            json_measured(e->low), "high", json_measured(e->high), "repeats",
+                            (json_int_t)e->repeats, "noisy", (int)e->noisy));
     }
     return list;
 }

@@ -157,7 +157,7 @@ static void score_words(struct cell_watch *w)
     buffer_free(&w->words);
     w->wanted_bytes = w->taken_bytes = 0;
     watch_reply(w, json_pack("{s:i, s:o, s:o}", "code", code, "error", quote_json(err.text),
-                             "recall", json_number(recall)));
+                             "recall", json_measured(recall)));
 }
 
 static void take_answers(struct cell_watch *w, const json_t *json)

@@ -315,7 +315,7 @@ static json_t *cell_json(const struct cell_watch *w, size_t p, bool calibrated, 
         (cell->method->ops->flags & INDEX_NO_SIMD) != 0, "cell_seconds", seconds, "process",
         w->facts ? json_incref(w->facts) : json_null(), "steps", steps_of_point(w, p),
         "timed_seconds", e.timed, "untimed_seconds", e.untimed, "cpu_seconds", e.cpu,
-        "children_seconds", json_number(e.children), "threads_used", (json_int_t)e.threads);
+        "children_seconds", json_measured(e.children), "threads_used", (json_int_t)e.threads);
 }
 
 json_t *watch_cells(const struct cell_watch *w, const char *status, const char *error)

@@ -129,11 +129,11 @@ static void set_verdict(json_t *entry)
 
 json_t *rounds_json(const struct rounds *r)
 {
-    json_t *json =
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:f, s:f}", "ratio", json_number(r->ratio),
-                  "low", json_number(r->low), "high", json_number(r->high), "p", json_number(r->p),
-                  "could_see", json_number(r->visible), "rounds", (json_int_t)r->rounds, "replays",
-                  (json_int_t)r->n, "seconds", r->seconds, "until", r->until);
+    json_t *json = json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:f, s:f}", "ratio",
+                             json_measured(r->ratio), "low", json_measured(r->low), "high",
+                             json_measured(r->high), "p", json_measured(r->p), "could_see",
+                             json_measured(r->visible), "rounds", (json_int_t)r->rounds, "replays",
+                             (json_int_t)r->n, "seconds", r->seconds, "until", r->until);
 
     set_verdict(json);
     return json;

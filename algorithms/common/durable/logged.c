@@ -192,10 +192,12 @@ int logged_insert(struct index *index, struct vectors v, const uint64_t *ids, si
     rc = l->method->insert(index, v, ids, done);
     const int logged = row_log_write(l->log->durable.wal, LOGGED_INSERT, ids, v.rows,
                                      index_row_bytes(v.element, v.dim), *done);
+    const struct error why = *index->env.error; /* removals may clear it */
     /* From the last row on, so that those that stay are the first *done. */
     for (size_t one = 1; logged != OK && one == 1 && *done > 0; *done -= one)
         (void)l->method->remove(index, ids + *done - 1, 1, &one);
     l->log->behind = logged != OK && *done > 0;
+    *index->env.error = why;
     return change_end(l, rc != OK ? rc : logged);
 }
 

@@ -164,6 +164,14 @@ static inline bool meet(struct spfresh_codec_scratch *x, uint32_t slot, unsigned
     return key_set_add(&x->met, (uint64_t)slot << 16 | version) == n;
 }
 
+/* An id is met in two slots if it was removed and inserted again meanwhile, or if maintenance moved
+   its vector. */
+static void push(struct topk *top, float distance, uint64_t id)
+{
+    if (distance <= topk_limit(top) && !topk_holds(top, id))
+        topk_push(top, distance, id);
+}
+
 /* Passes an entry that is current, allowed by the filter and new to top or, in a range search, to
    `found`. Returns the error of `found`. */
 static int offer(struct spfresh_scan *x, uint32_t slot, unsigned version, float distance)
@@ -175,7 +183,7 @@ static int offer(struct spfresh_scan *x, uint32_t slot, unsigned version, float 
         return OK;
     if (x->found)
         return x->found(x->to, id, distance);
-    topk_push(&x->top, distance, id);
+    push(&x->top, distance, id);
     return OK;
 }
 
@@ -354,7 +362,7 @@ static int rerank(struct spfresh_scan *scan, const struct spfresh_codec *c, cons
         if (scan->found)
             rc = scan->found(scan->to, of->id, distance);
         else
-            topk_push(&scan->top, distance, of->id);
+            push(&scan->top, distance, of->id);
     }
     scan->distances += (double)n;
     return rc;

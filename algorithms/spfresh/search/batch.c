@@ -183,7 +183,7 @@ static int end_one(struct query_group *g, size_t i, struct work *work)
     }
     if (rc == OK)
         rc = spfresh_rerank(b->s, scan, spfresh_now(b->s));
-    spfresh_finish_top(&scan->top);
+    topk_sort(&scan->top);
     spfresh_count_query(b->s, scan, b->checked[q], work);
     return rc;
 }

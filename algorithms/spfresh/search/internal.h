@@ -38,10 +38,6 @@ int spfresh_rerank(struct spfresh *, struct spfresh_scan *, uint64_t start);
 /* Adds a query's work to the request's and to the index's counters. checked: head distances. */
 void spfresh_count_query(struct spfresh *, const struct spfresh_scan *, double checked,
                          struct work *);
-/* Sorts the answer and removes repeated ids. While maintenance moves a vector to another slot, a
-   search may find it under both. */
-void spfresh_finish_top(struct topk *);
-
 /* batch.c. Whether reading each posting once for many queries is faster than single queries. */
 bool spfresh_batch_pays(const struct spfresh *, const struct search_request *);
 int spfresh_search_batch(struct spfresh *, const struct search_request *, struct search_result *);

@@ -49,28 +49,6 @@ void spfresh_count_query(struct spfresh *s, const struct spfresh_scan *scan, dou
     spfresh_count(&s->counters.row_pages, (uint64_t)scan->row_pages);
 }
 
-void spfresh_finish_top(struct topk *top)
-{
-    size_t to = 0;
-
-    topk_sort(top);
-    for (size_t i = 0; i < top->n; i++) {
-        bool again = false;
-
-        for (size_t j = to; j-- > 0 && top->distances[j] == top->distances[i] && !again;)
-            again = top->ids[j] == top->ids[i];
-        if (again)
-            continue;
-        top->ids[to] = top->ids[i];
-        top->distances[to++] = top->distances[i];
-    }
-    for (size_t i = to; i < top->n; i++) {
-        top->ids[i] = INDEX_NO_ID;
-        top->distances[i] = INFINITY;
-    }
-    top->n = to;
-}
-
 /* Whether a query has found enough. */
 struct stops {
     const struct spfresh_stopping *by; /* NULL: no query has */

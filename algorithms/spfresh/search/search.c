@@ -37,7 +37,7 @@ static int search_some(void *arg, size_t first, size_t end, size_t worker)
                                                        a->result->ids + i * k) };
 
         rc = spfresh_query_run(s, x, &scan, r->knobs, a->stopping, &work);
-        spfresh_finish_top(&scan.top);
+        topk_sort(&scan.top);
     }
     scratch_pool_give(&s->scratch, x);
     pthread_mutex_lock(&s->scratch.lock);

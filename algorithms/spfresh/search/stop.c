@@ -23,7 +23,7 @@ static int search_sampled(void *arg, const void *row, const struct topk *top,
     struct work ignored = { 0 };
     const int rc = spfresh_query_run(l->s, l->x, &scan, &knobs, trace ? &stopping : NULL, &ignored);
 
-    spfresh_finish_top(&scan.top);
+    topk_sort(&scan.top);
     return rc;
 }
 

@@ -222,7 +222,7 @@ static void plan_gathering(struct file_reader *r, size_t n)
         struct wanted *w = r->wanted + i;
 
         w->left = 1;
-        w->in_pieces = !w->bytes;
+        w->in_pieces = !w->bytes && w->n > 0;
         if (w->in_pieces) {
             w->bytes = to;
             to += pages_of(w->n) * POSTING_PAGE;

@@ -42,7 +42,7 @@ static int measure(const struct score_context *context, const struct score *b, c
     return OK;
 }
 
-/* Below 0: a is nearer than b, whatever the rounding; 0: they are tied; above 0: a is farther. */
+/* Below 0: a is nearer than b by more than rounding explains; 0: they are tied; above 0: a is farther. */
 static int compare(struct measured a, struct measured b)
 {
     const double rounding = fmax(a.rounding, b.rounding);

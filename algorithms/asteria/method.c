@@ -52,6 +52,10 @@ static const struct param options[] = {
         "mean bits per coordinate of the residual codes. More: closer estimates, more memory"),
     PARAM_INT(P, lrsq_block, 24, 1, 8192,
               "coordinates of the residual codes that share a number of bits"),
+    PARAM_CHOICE(P, lrsq_scale, LRSQ_SCALE_COORDINATE, "coordinate|block",
+                 "what has a scale and zero in the residual codes. coordinate: closer bounds, for "
+                 "no memory per row; block: lrsq_block coordinates",
+                 .paper = "block"),
     PARAM_BOOL(P, lrsq_pca, true,
                "true: residual codes use principal axes, which are much closer and cost a dense "
                "product; false: the strongest coordinates of the rotated row",
@@ -82,6 +86,16 @@ static const struct param options[] = {
                  "when rows are linked: before insert returns, or by w:maintain alone",
                  .paper = "insert", .old_name = "link"),
     PARAM_INT(P, leaf_cap, 2048, 4, 1 << 24, "rows in a cluster before it is split"),
+    PARAM_CHOICE(P, leaf_rules, LEAF_ROWS, "rows|entropy",
+                 "rows: a cluster of more than leaf_cap rows is split, and two are merged when they "
+                 "have few rows or when the bit between them has a small margin; entropy: a cluster "
+                 "is split when its rows have as many addresses as leaf_cap equally frequent ones, "
+                 "and two are merged when both conditions hold",
+                 .paper = "entropy"),
+    PARAM_INT(P, leaf_prototypes, 0, 0, 64,
+              "vectors of a cluster, beside its medoid, that rows are compared with when they are "
+              "assigned again. More: w:maintain takes longer",
+              .paper = "4"),
     PARAM_REAL(P, leaf_penalty, .1, 0, 10,
                "penalty on storing a row in another cluster than its address names"),
     PARAM_REAL(P, compact_share, .2, 0, 1,
@@ -227,7 +241,7 @@ static bool has(const struct index *index, uint64_t id)
 }
 
 static const struct logged_method logged = { .ops = &asteria_ops,
-                                             .version = 10,
+                                             .version = 11,
                                              .params = offsetof(struct asteria, params),
                                              .create = create_index,
                                              .destroy = destroy_index,

@@ -25,6 +25,10 @@ enum asteria_code {
 enum asteria_vantages { VANTAGE_COORDINATES, VANTAGE_LEARNED };
 /* A row is linked in the graph before insert() returns, or by maintain() alone. */
 enum asteria_link { LINK_INSERT, LINK_MAINTAIN };
+/* What a scale and zero of the residual codes are of. */
+enum asteria_lrsq_scale { LRSQ_SCALE_COORDINATE, LRSQ_SCALE_BLOCK };
+/* When leaves of the tree split and merge (tree/bec.h). */
+enum asteria_leaf_rules { LEAF_ROWS, LEAF_ENTROPY };
 enum asteria_rows_storage { ASTERIA_ROWS_MEMORY, ASTERIA_ROWS_TIERED };
 
 struct asteria_params {
@@ -38,13 +42,15 @@ struct asteria_params {
     int64_t address_bits;
     int64_t vantages; /* enum asteria_vantages */
     int64_t r, bits, lrsq_block;
+    int64_t lrsq_scale; /* enum asteria_lrsq_scale */
     bool lrsq_pca;
     int64_t scan_dims, rabitq_bits;
     double eps0;
     bool caprg;
     int64_t degree, r0, pool;
     int64_t link_policy; /* enum asteria_link */
-    int64_t leaf_cap;
+    int64_t leaf_cap, leaf_rules; /* enum asteria_leaf_rules */
+    int64_t leaf_prototypes;
     double leaf_penalty; /* lambda of the soft assignment */
     double compact_share, retrain_share;
     int64_t storage; /* enum asteria_rows_storage */

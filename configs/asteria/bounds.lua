@@ -21,15 +21,18 @@ local steps     = quick and 100 or nil
 local rotations = { "bor", "hadamard", "pca" }
 local codes     = { "golay", "none" }
 local methods, labels = {}, {}
+local function audited(label, params)
+  params.train_steps = steps
+  labels[#labels + 1] = label
+  methods[#methods + 1] = method { "asteria", label = label, params = params, knobs = { audit = true }, element = "f32" }
+end
 for _, rotation in ipairs(rotations) do
   for _, code in ipairs(codes) do
-    local label = rotation .. ", " .. code
-    labels[#labels + 1] = label
-    methods[#methods + 1] = method { "asteria", label = label, params = { rotation = rotation, code = code, train_steps = steps }, knobs = { audit = true }, element = "f32" }
+    audited(rotation .. ", " .. code, { rotation = rotation, code = code })
   end
 end
-methods[#methods + 1] = method { "asteria", label = "bor, golay, r = 162", params = { r = 162, train_steps = steps }, knobs = { audit = true }, element = "f32" }
-labels[#labels + 1] = "bor, golay, r = 162"
+audited("bor, golay, r = 162", { r = 162 })
+audited("bor, golay, scales of blocks", { lrsq_scale = "block" })
 
 local function all(r, metric, tag, holds)
   for _, label in ipairs(labels) do

@@ -43,7 +43,10 @@ experiment {
 
   methods = {
     method { "asteria", label = tree, params = params,
-             ablations = not quick and { { "no penalty", { leaf_penalty = 0 } }, { "penalty of 1", { leaf_penalty = 1 } } } or nil },
+             ablations = not quick and {
+               { "no penalty", { leaf_penalty = 0 } }, { "penalty of 1", { leaf_penalty = 1 } }, { "rules of entropy", { leaf_rules = "entropy" } },
+               { "prototypes", { leaf_prototypes = 4 } }, { "the paper's", { leaf_rules = "entropy", leaf_prototypes = 4 } },
+             } or nil },
     method { "asteria", label = rebuilt, params = params, rebuild = "drift" },
     method { "divf", label = lists, params = { clusters = 10 } },
     method { "kmeans", label = means },

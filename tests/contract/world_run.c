@@ -113,7 +113,8 @@ static const struct setting settings[] = {
     { "asteria", "rotation=opq,code=golay,address_bits=7,storage=tiered,cache_mb=1",
       "mode=certified,nprobe=4194304", EXHAUSTIVE },
     { "asteria",
-      FEW_STEPS ",code=bch,caprg=true,link_policy=insert,leaf_cap=8,retrain_share=.5,wal=written",
+      FEW_STEPS ",code=bch,caprg=true,link_policy=insert,leaf_cap=8,leaf_rules=entropy,"
+                "leaf_prototypes=2,lrsq_scale=block,retrain_share=.5,wal=written",
       "nprobe=3,beam=12", 0 },
     { "asteria", FEW_STEPS ",caprg=true,storage=tiered,cache_mb=0,wal=synced,checkpoint_mb=1",
       "nprobe=4,beam=8", 0 },

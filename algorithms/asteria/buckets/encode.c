@@ -168,5 +168,7 @@ struct asteria_bec_options asteria_bec_options(struct asteria *a, const struct a
     return (struct asteria_bec_options){ .rows = { residual_vector, a },
                                          .rank = rank > 0 ? rank : 1,
                                          .leaf_cap = (size_t)a->params.leaf_cap,
+                                         .by_entropy = a->params.leaf_rules == LEAF_ENTROPY,
+                                         .prototypes = (size_t)a->params.leaf_prototypes,
                                          .penalty = a->params.leaf_penalty };
 }

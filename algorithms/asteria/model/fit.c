@@ -296,6 +296,8 @@ static int fit_parts(struct fit *f, unsigned address_bits, const struct asteria_
                                    seed_of(f, SEED_VANTAGES), NULL);
     const struct asteria_lrsq_options residual = { .rank = rank_of(params, out_dim),
                                                    .block = (size_t)params->lrsq_block,
+                                                   .block_scale =
+                                                       params->lrsq_scale == LRSQ_SCALE_BLOCK,
                                                    .bits = (double)params->bits,
                                                    .pca = params->lrsq_pca,
                                                    .seed = seed_of(f, SEED_LRSQ) };

@@ -265,6 +265,23 @@ static struct range range_of(const float *column, size_t m, double variance, uns
     return best;
 }
 
+/* Gives the coordinates of each block the range that spans theirs. */
+static void span_blocks(const struct training *t, const uint8_t *widths)
+{
+    for (size_t first = 0; first < t->candidates; first += t->options->block) {
+        const size_t rest = t->candidates - first;
+        const size_t end = first + (rest < t->options->block ? rest : t->options->block);
+        struct range all = { INFINITY, -INFINITY };
+
+        for (size_t c = first; c < end; c++)
+            if (widths[c])
+                all = (struct range){ fmin(all.low, t->ranges[c].low),
+                                      fmax(all.high, t->ranges[c].high) };
+        for (size_t c = first; c < end; c++)
+            t->ranges[c] = all;
+    }
+}
+
 static int build(const struct training *t, uint8_t *widths, struct asteria_lrsq **to)
 {
     size_t bytes = 0, nibbles = 0;
@@ -277,6 +294,8 @@ static int build(const struct training *t, uint8_t *widths, struct asteria_lrsq 
         bytes += widths[c] == 8;
         nibbles += widths[c] == 4;
     }
+    if (t->options->block_scale)
+        span_blocks(t, widths);
     const struct asteria_lrsq shape = { .in_dim = t->in_dim,
                                         .rank = bytes + nibbles,
                                         .n_bytes = (bytes + 7) / 8 * 8,

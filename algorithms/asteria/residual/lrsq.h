@@ -6,7 +6,9 @@
  * divided into blocks by falling variance. Reverse water-filling gives a block 8, 4 or no bits per
  * coordinate: the greatest gain per bit, sigma^2 (4^-b - 4^-b') / (b' - b), comes first, until the
  * budget `bits` x rank is spent. The scale and zero of a coordinate are set from quantiles of the
- * sample: y_i ~ yhat_i = zero_i + scale_i code_i, clipped. A row's code has, beside these numbers,
+ * sample: y_i ~ yhat_i = zero_i + scale_i code_i, clipped. With block_scale, as in the paper, the
+ * coordinates of a block have the same ones, which span all their quantiles. A row's code has,
+ * beside these numbers,
  *
  *     norm = |z|^2 - 2 <y, y - yhat>  as a float, and, rounded up to halves,
  *     d >= |y - yhat|,  e >= sqrt(|z|^2 - |y|^2).
@@ -51,10 +53,11 @@ struct asteria_lrsq {
 
 struct asteria_lrsq_options {
     size_t rank;  /* 1 .. in_dim */
-    size_t block; /* coordinates per block */
+    size_t block; /* coordinates per block, at least 1 */
     double bits;  /* mean bits per coordinate, 4 .. 8 */
     bool pca;
     uint64_t seed;
+    bool block_scale;
 };
 
 /* Trains on n >= 1 rows of in_dim floats. Constant coordinates get no bits. ERR_NO_MEMORY. */

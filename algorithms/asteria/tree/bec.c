@@ -9,6 +9,7 @@
 
 #include "algorithms/asteria/model/model.h"
 #include "algorithms/asteria/tree/internal.h"
+#include "algorithms/common/clustering/kmeans.h"
 #include "kernels/kernels.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
@@ -31,11 +32,17 @@ static void learn(struct asteria_bec *b, const struct asteria_model *model)
     }
 }
 
+/* Floats of a node's medoid and prototypes. */
+static size_t medoid_floats(const struct asteria_bec *b)
+{
+    return (1 + b->options.prototypes) * b->state.rank;
+}
+
 static void clear(struct asteria_bec *b, uint32_t node)
 {
     memset(bec_tallies(b, node), 0, b->state.bits * sizeof(struct asteria_bec_bit));
     memset(bec_sum(b, node), 0, b->state.rank * sizeof(double));
-    memset(bec_medoid_of(b, node), 0, b->state.rank * sizeof(float));
+    memset(bec_medoid_of(b, node), 0, medoid_floats(b) * sizeof(float));
     b->nodes[node].n = 0;
     b->nodes[node].medoid = BEC_NONE;
     b->nodes[node].medoid_length = 0;
@@ -49,7 +56,7 @@ static int reserve_nodes(struct asteria_bec *b, size_t n)
     if (!mem_grow(mem, &b->nodes, &b->nodes_capacity, n, sizeof *b->nodes) ||
         !mem_grow(mem, &b->tallies, &b->tallies_capacity, n * b->state.bits, sizeof *b->tallies) ||
         !mem_grow(mem, &b->sums, &b->sums_capacity, n * b->state.rank, sizeof *b->sums) ||
-        !mem_grow(mem, &b->medoids, &b->medoids_capacity, n * b->state.rank, sizeof *b->medoids))
+        !mem_grow(mem, &b->medoids, &b->medoids_capacity, n * medoid_floats(b), sizeof *b->medoids))
         return fail(b->env.error, ERR_NO_MEMORY, "asteria: clusters: out of memory for %zu nodes",
                     n);
     return OK;
@@ -69,8 +76,11 @@ int asteria_bec_create(struct asteria_bec **out, const struct index_env *env,
     b->state.round = BEC_ROUNDS;
     learn(b, model);
     b->y = mem_array(env->mem, 2 * b->state.rank, sizeof *b->y);
-    int rc = b->y ? reserve_nodes(b, 1)
-                  : fail(env->error, ERR_NO_MEMORY, "asteria: clusters: out of memory");
+    if (options->prototypes > 0)
+        b->sample = mem_array(env->mem, BEC_SAMPLE * b->state.rank, sizeof *b->sample);
+    int rc = b->y && (b->sample || options->prototypes == 0)
+                 ? reserve_nodes(b, 1)
+                 : fail(env->error, ERR_NO_MEMORY, "asteria: clusters: out of memory");
     if (rc != OK) {
         asteria_bec_destroy(b);
         return rc;
@@ -97,6 +107,7 @@ void asteria_bec_destroy(struct asteria_bec *b)
     mem_free(mem, b->rows);
     mem_free(mem, b->q);
     mem_free(mem, b->y);
+    mem_free(mem, b->sample);
     mem_free(mem, b);
 }
 
@@ -172,11 +183,29 @@ static void count_up(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32
     }
 }
 
+static float length_of(const struct asteria_bec *b, const float *y)
+{
+    return sqrtf(b->env.kernels->ip_f32(y, y, b->state.rank));
+}
+
+static void set_prototype(const struct asteria_bec *b, float *prototype, const float *y)
+{
+    const float length = length_of(b, y);
+
+    for (size_t i = 0; i < b->state.rank; i++)
+        prototype[i] = length > 0 ? y[i] / length : 0;
+}
+
+/* The prototypes become the medoid's direction. */
 static void set_medoid(struct asteria_bec *b, uint32_t leaf, uint32_t slot, const float *y)
 {
-    memcpy(bec_medoid_of(b, leaf), y, b->state.rank * sizeof *y);
+    float *medoid = bec_medoid_of(b, leaf);
+
+    memcpy(medoid, y, b->state.rank * sizeof *y);
     b->nodes[leaf].medoid = slot;
-    b->nodes[leaf].medoid_length = sqrtf(b->env.kernels->ip_f32(y, y, b->state.rank));
+    b->nodes[leaf].medoid_length = length_of(b, y);
+    for (size_t j = 1; j <= b->options.prototypes; j++)
+        set_prototype(b, medoid + j * b->state.rank, medoid);
 }
 
 static void enter(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32_t address,
@@ -254,7 +283,30 @@ size_t asteria_bec_sample(const struct asteria_bec *b, uint32_t leaf, uint32_t *
     return n;
 }
 
-void asteria_bec_medoid_find(struct asteria_bec *b, uint32_t leaf, uint64_t *spent)
+/* Prototypes of the leaf from n vectors in b->sample. */
+static int find_prototypes(struct asteria_bec *b, uint32_t leaf, size_t n)
+{
+    struct index_env env = b->env;
+    const size_t rank = b->state.rank;
+    float *medoid = bec_medoid_of(b, leaf);
+    const struct kmeans_options options = { .k = b->options.prototypes,
+                                            .iterations = 8,
+                                            .init = KMEANS_PLUS_PLUS,
+                                            .seed = env.seed };
+    float *centres = mem_array(env.mem, options.k * rank, sizeof *centres);
+    size_t made = 0;
+
+    env.dim = rank;
+    env.pool = NULL; /* few rows */
+    int rc = centres ? kmeans_train(&env, &options, b->sample, n, centres, &made)
+                     : fail(env.error, ERR_NO_MEMORY, "asteria: clusters: out of memory");
+    for (size_t j = 0; rc == OK && j < made; j++)
+        set_prototype(b, medoid + (1 + j) * rank, centres + j * rank);
+    mem_free(env.mem, centres);
+    return rc;
+}
+
+int asteria_bec_medoid_find(struct asteria_bec *b, uint32_t leaf, uint64_t *spent)
 {
     uint32_t slots[BEC_SAMPLE], medoid = BEC_NONE;
     const size_t n = asteria_bec_sample(b, leaf, slots);
@@ -264,6 +316,8 @@ void asteria_bec_medoid_find(struct asteria_bec *b, uint32_t leaf, uint64_t *spe
     for (size_t j = 0; j < n; j++) {
         double product = 0;
         bec_vector(b, slots[j], b->y);
+        if (b->sample)
+            memcpy(b->sample + j * b->state.rank, b->y, b->state.rank * sizeof *b->y);
         for (size_t i = 0; i < b->state.rank; i++)
             product += sum[i] * (double)b->y[i];
         if (product > most) {
@@ -277,6 +331,7 @@ void asteria_bec_medoid_find(struct asteria_bec *b, uint32_t leaf, uint64_t *spe
     b->nodes[leaf].changes = 0;
     b->state.medoids_found++;
     *spent += n;
+    return b->sample && n > 0 ? find_prototypes(b, leaf, n) : OK;
 }
 
 /* ---------------------------------------------------------------------- splits, merges */
@@ -286,10 +341,31 @@ static bool margin_is_least(const struct asteria_bec *b, uint32_t node, unsigned
     return (double)bec_tallies(b, node)[bit].margin < BEC_LEAST_MARGIN * b->nodes[node].n;
 }
 
+/* Entropy in bits of the addresses of a leaf's rows, without the bits of its prefix. */
+static double address_entropy(const struct asteria_bec *b, uint32_t leaf)
+{
+    const struct asteria_bec_node *node = &b->nodes[leaf];
+    double sum = 0;
+
+    for (unsigned i = 0; i < b->state.bits; i++)
+        if (!(node->mask >> i & 1))
+            sum += bec_entropy(bec_tallies(b, leaf)[i].ones / (double)node->n);
+    return sum;
+}
+
+static bool is_full(const struct asteria_bec *b, uint32_t leaf)
+{
+    const size_t n = b->nodes[leaf].n, cap = b->options.leaf_cap;
+
+    /* n rows have at most n addresses. */
+    return n > cap &&
+           (!b->options.by_entropy || address_entropy(b, leaf) > log2((double)cap));
+}
+
 unsigned asteria_bec_split_place(const struct asteria_bec *b, uint32_t leaf)
 {
     const struct asteria_bec_node *node = &b->nodes[leaf];
-    unsigned place = node->n > b->options.leaf_cap ? node->next : b->state.bits;
+    unsigned place = is_full(b, leaf) ? node->next : b->state.bits;
 
     for (; place < b->state.bits; place++) {
         const unsigned bit = b->order[place];
@@ -355,7 +431,7 @@ int asteria_bec_split(struct asteria_bec *b, uint32_t leaf, unsigned place, uint
     const unsigned bit = b->order[place];
     const bool again = b->state.free_pair != BEC_NONE;
     const uint32_t pair = again ? b->state.free_pair : (uint32_t)b->state.n_nodes;
-    const int rc = again ? OK : reserve_nodes(b, b->state.n_nodes + 2);
+    int rc = again ? OK : reserve_nodes(b, b->state.n_nodes + 2);
 
     if (rc != OK)
         return rc;
@@ -377,12 +453,11 @@ int asteria_bec_split(struct asteria_bec *b, uint32_t leaf, unsigned place, uint
     b->nodes[leaf].bit = (uint8_t)bit;
     b->nodes[leaf].medoid = BEC_NONE;
     *spent += b->nodes[pair].n < b->nodes[pair + 1].n ? b->nodes[pair].n : b->nodes[pair + 1].n;
-    asteria_bec_medoid_find(b, pair, spent);
-    asteria_bec_medoid_find(b, pair + 1, spent);
     b->state.splits++;
     note_event(b, true, leaf, pair);
     b->state.reshaped += b->nodes[leaf].n;
-    return OK;
+    rc = asteria_bec_medoid_find(b, pair, spent);
+    return rc == OK ? asteria_bec_medoid_find(b, pair + 1, spent) : rc;
 }
 
 bool asteria_bec_merge_is_due(const struct asteria_bec *b, uint32_t parent)
@@ -392,8 +467,9 @@ bool asteria_bec_merge_is_due(const struct asteria_bec *b, uint32_t parent)
     if (pair == BEC_NONE || !bec_is_leaf(b, pair) || !bec_is_leaf(b, pair + 1))
         return false;
     const unsigned bit = b->nodes[parent].bit;
-    return (size_t)b->nodes[pair].n + b->nodes[pair + 1].n < b->options.leaf_cap / 4 ||
-           (margin_is_least(b, pair, bit) && margin_is_least(b, pair + 1, bit));
+    const bool few = (size_t)b->nodes[pair].n + b->nodes[pair + 1].n < b->options.leaf_cap / 4;
+    const bool near = margin_is_least(b, pair, bit) && margin_is_least(b, pair + 1, bit);
+    return b->options.by_entropy ? few && near : few || near;
 }
 
 /* Counts and sums are already the parent's. The larger child's medoid is used until a new
@@ -432,13 +508,18 @@ static double n_log_n(double n)
     return n > 0 ? n * log(n) : 0;
 }
 
+/* The least of those to the medoid and to the prototypes. */
 static double angle(const struct asteria_bec *b, uint32_t leaf, const float *y, double length)
 {
+    const float *medoid = bec_medoid_of(b, leaf);
     const double scale = length * (double)b->nodes[leaf].medoid_length;
-    const double cosine =
-        scale > 0 ? (double)b->env.kernels->ip_f32(y, bec_medoid_of(b, leaf), b->state.rank) / scale
-                  : 0;
+    double cosine =
+        scale > 0 ? (double)b->env.kernels->ip_f32(y, medoid, b->state.rank) / scale : 0;
 
+    for (size_t j = 1; j <= b->options.prototypes && length > 0; j++) {
+        const float product = b->env.kernels->ip_f32(y, medoid + j * b->state.rank, b->state.rank);
+        cosine = fmax(cosine, (double)product / length);
+    }
     return acos(cosine > 1 ? 1 : cosine < -1 ? -1 : cosine);
 }
 
@@ -586,7 +667,7 @@ static int tend_nodes(struct tree_maintenance *u, bool *did)
     for (uint32_t i = 0;
          rc == OK && b->state.cursor == 0 && i < b->state.n_nodes && u->spent < u->budget; i++)
         if (medoid_is_due(b, i)) {
-            asteria_bec_medoid_find(b, i, &u->spent);
+            rc = asteria_bec_medoid_find(b, i, &u->spent);
             *did = true;
         }
     return rc;
@@ -670,5 +751,6 @@ uint64_t asteria_bec_bytes(const struct asteria_bec *b)
     return sizeof *b + b->nodes_capacity * sizeof *b->nodes +
            b->tallies_capacity * sizeof *b->tallies + b->sums_capacity * sizeof *b->sums +
            b->medoids_capacity * sizeof *b->medoids + b->rows_capacity * sizeof *b->rows +
-           b->q_capacity * sizeof *b->q + 2 * b->state.rank * sizeof *b->y;
+           b->q_capacity * sizeof *b->q +
+           (b->sample ? 2 + BEC_SAMPLE : 2U) * b->state.rank * sizeof *b->y;
 }

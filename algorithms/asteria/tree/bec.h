@@ -5,8 +5,12 @@
  * bit whose entropy among its rows is at least .8 bit and whose mean margin is at least a twentieth
  * of the sample's; other bits are skipped and belong to no prefix below. Sibling leaves merge when
  * they have fewer than leaf_cap / 4 rows together, or when the bit between them has a mean margin
- * below that twentieth in both. A row belongs to the leaf of its address, or of its address with
- * one bit flipped: to the leaf with the least
+ * below that twentieth in both. By the paper's rules (by_entropy) a leaf splits when the entropy of
+ * its rows' addresses, their bits taken as independent, exceeds log2 leaf_cap, so that rows of few
+ * addresses stay together however many they are; siblings merge when both conditions hold.
+ *
+ * A row belongs to the leaf of its address, or of its address with one bit flipped: to the leaf
+ * with the least
  *
  *     angle to the leaf's medoid + lambda (|p| of the flipped bit / the sample's mean
  *                                          + increase of n log n by the row),
@@ -15,7 +19,9 @@
  * large (the paper's sum p log p). A new row goes to the leaf of its address. When half of the rows
  * have been inserted, removed, split or merged, asteria_bec_maintain() assigns all rows again, in
  * rounds of halved lambda. A leaf's medoid is, among at most 256 of its rows, the one with the
- * greatest product with their mean; it is searched again after n / 8 changes.
+ * greatest product with their mean; it is searched again after n / 8 changes. With prototypes, a
+ * leaf has k-means centres of these rows as well (the paper's prototype residuals), and the angle is
+ * the least of those to the medoid and to them.
  *
  * Level 0 is the leaves; level l is the nodes of depth (greatest depth - l) and the leaves above
  * them. Changes come one at a time; several threads may read.
@@ -44,7 +50,9 @@ struct asteria_bec_options {
     struct asteria_bec_rows rows;
     size_t rank;     /* floats per vector, at least 1 */
     size_t leaf_cap; /* at least 4 */
-    double penalty;  /* lambda at the start */
+    bool by_entropy; /* splits and merges by the paper's rules */
+    size_t prototypes; /* per leaf, beside the medoid */
+    double penalty;    /* lambda at the start */
 };
 
 /* Copies what it needs of the model. ERR_NO_MEMORY. */

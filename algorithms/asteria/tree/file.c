@@ -20,8 +20,8 @@ static int fields(struct store_fields *f, struct asteria_bec *b)
     store_array(f, "bec.tallies", &b->tallies, &b->tallies_capacity, nodes * bits,
                 sizeof *b->tallies);
     store_array(f, "bec.sums", &b->sums, &b->sums_capacity, nodes * rank, sizeof *b->sums);
-    store_array(f, "bec.medoids", &b->medoids, &b->medoids_capacity, nodes * rank,
-                sizeof *b->medoids);
+    store_array(f, "bec.medoids", &b->medoids, &b->medoids_capacity,
+                nodes * rank * (1 + b->options.prototypes), sizeof *b->medoids);
     store_array(f, "bec.rows", &b->rows, &b->rows_capacity, slots, sizeof *b->rows);
     return store_array(f, "bec.q", &b->q, &b->q_capacity, slots * bits, sizeof *b->q);
 }

@@ -77,13 +77,15 @@ struct asteria_bec {
     struct asteria_bec_node *nodes;  /* nodes[0] is the root */
     struct asteria_bec_bit *tallies; /* nodes x bits */
     double *sums;                    /* nodes x rank: sums of the rows' vectors */
-    float *medoids;                  /* nodes x rank: the medoid's vector */
+    float *medoids; /* nodes x (1 + prototypes) x rank: the medoid's vector, then the prototypes of
+                       length 1, which are the medoid's direction until they are found */
     size_t nodes_capacity, tallies_capacity, sums_capacity, medoids_capacity;
 
     struct asteria_bec_row *rows; /* by slot */
     int8_t *q;                    /* slots x bits */
     size_t rows_capacity, q_capacity;
     float *y, *best; /* scratch of changes, rank floats each */
+    float *sample;   /* vectors of the rows that a medoid is chosen from; NULL: no prototypes */
 
     /* A ring; n_events counts all since the tree was created or read. */
     struct asteria_bec_event events[ASTERIA_BEC_EVENTS];
@@ -107,7 +109,7 @@ static inline double *bec_sum(const struct asteria_bec *b, uint32_t node)
 
 static inline float *bec_medoid_of(const struct asteria_bec *b, uint32_t node)
 {
-    return b->medoids + (size_t)node * b->state.rank;
+    return b->medoids + (size_t)node * (1 + b->options.prototypes) * b->state.rank;
 }
 
 static inline const int8_t *bec_q(const struct asteria_bec *b, uint32_t slot)
@@ -136,15 +138,15 @@ static inline double bec_entropy(double share)
 }
 
 unsigned asteria_bec_depth(const struct asteria_bec *); /* depth of the deepest leaf */
-/* The place in `order` of the bit to split a leaf by; `bits` if there is none, or if the leaf has at
-   most leaf_cap rows. */
+/* The place in `order` of the bit to split a leaf by; `bits` if there is none, or if the leaf is
+   small enough. */
 unsigned asteria_bec_split_place(const struct asteria_bec *, uint32_t leaf);
 /* Adds the number of vectors read to *spent. ERR_NO_MEMORY. */
 int asteria_bec_split(struct asteria_bec *, uint32_t leaf, unsigned place, uint64_t *spent);
 bool asteria_bec_merge_is_due(const struct asteria_bec *, uint32_t parent);
 /* The rows that the medoid is chosen from: at most BEC_SAMPLE. */
 size_t asteria_bec_sample(const struct asteria_bec *, uint32_t leaf, uint32_t *slots);
-void asteria_bec_medoid_find(struct asteria_bec *, uint32_t leaf, uint64_t *spent);
+int asteria_bec_medoid_find(struct asteria_bec *, uint32_t leaf, uint64_t *spent);
 bool asteria_bec_rounds_are_due(struct asteria_bec *); /* also begins them */
 /* Assigns the next `most` rows, or the rest of the round. */
 void asteria_bec_assign(struct asteria_bec *, size_t most, uint64_t *spent);

@@ -1,4 +1,5 @@
 /* job_queue.c - jobs in a ring, done by callers of job_queue_work() or by background threads. */
+#define _GNU_SOURCE /* SCHED_IDLE */
 #include "algorithms/common/concurrency/job_queue.h"
 
 #include <assert.h>
@@ -404,9 +405,11 @@ static void *background(void *queue)
 {
     struct job_queue *q = queue;
 
-    /* On Linux this applies to the calling thread only. Failure is harmless: maintenance then runs
+    /* On Linux both apply to the calling thread only. Failure is harmless: maintenance then runs
        at normal priority. */
-    if (q->nice > 0)
+    if (q->nice >= JOB_QUEUE_IDLE)
+        (void)sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){ 0 });
+    else if (q->nice > 0)
         (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + q->nice);
     pthread_mutex_lock(&q->lock);
     while (!q->closing) {

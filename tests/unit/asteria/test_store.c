@@ -11,7 +11,8 @@ static const char *const kinds[] = {
     "code=golay,address_bits=4",
     "code=hamming,address_bits=3,caprg=false",
     "code=none,address_bits=6,storage=tiered,cache_mb=0",
-    "code=bch,address_bits=3,storage=tiered,cache_mb=1",
+    "code=bch,address_bits=3,storage=tiered,cache_mb=1,leaf_rules=entropy,leaf_prototypes=3,"
+    "lrsq_scale=block",
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -21,7 +22,7 @@ enum age { UNTRAINED, EMPTY, FULL, WORN, HALFWAY, AGES };
 /* Begins all but the index. */
 static void begin(struct book *w, size_t kind)
 {
-    char settings[200];
+    char settings[300];
 
     (void)snprintf(settings, sizeof settings,
                    "rotation=auto,train_steps=10,batch=64,degree=5,pool=24,leaf_cap=24,"

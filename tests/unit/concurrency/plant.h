@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -36,6 +37,7 @@ struct plant {
     int chores_fail;
     double limit; /* of the last job */
     int nice;     /* of the thread that did it */
+    int policy;
     atomic_uint_fast64_t failures;
 };
 
@@ -53,6 +55,7 @@ static inline void note(struct plant *p, uint32_t id, double limit)
     p->log[p->n++] = id;
     p->limit = limit;
     p->nice = getpriority(PRIO_PROCESS, 0);
+    p->policy = sched_getscheduler(0);
     pthread_cond_broadcast(&p->logged);
     pthread_mutex_unlock(&p->lock);
 }

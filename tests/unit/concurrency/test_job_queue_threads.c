@@ -1,5 +1,6 @@
 /* test_job_queue_threads.c - maintenance jobs on several threads: in the index's pool, in the
  * background, and by several callers. */
+#define _GNU_SOURCE /* SCHED_IDLE */
 #include <sched.h>
 
 #include "tests/unit/concurrency/plant.h"
@@ -140,6 +141,13 @@ static void test_they_stand_behind(void **state)
     work(p, 0, 0, false);
     assert_int_equal(p->nice, before + 5 < 19 ? before + 5 : 19);
     assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
+    end(p);
+    p = begin_with(1);
+    assert_ok(job_queue_start(&p->queue, 1, JOB_QUEUE_IDLE), &p->bench.error);
+    push(p, TAKE, 0, 0);
+    work(p, 0, 0, false);
+    assert_int_equal(p->policy, SCHED_IDLE);
+    assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
     end(p);
 }
 

@@ -95,9 +95,12 @@ static void test_bounds(void **state)
         for (size_t at = 0; at < 12; at += step) {
             /* The last one has many dimensions, as descriptors do. */
             const size_t dim = at == 11 ? 324 : dims[at % 2], rank = at % 4 < 2 ? dim : dim / 4;
-            const struct asteria_lrsq_options o = {
-                .rank = rank, .block = 24, .bits = bits[at % 3], .pca = at >= 6, .seed = test_seed()
-            };
+            const struct asteria_lrsq_options o = { .rank = rank,
+                                                    .block = 24,
+                                                    .bits = bits[at % 3],
+                                                    .pca = at >= 6,
+                                                    .seed = test_seed(),
+                                                    .block_scale = at / 3 % 2 };
             const struct tally t = run_case(&r, kind, &o, dim);
             if (t.violations > 0)
                 fail_msg("kind %d, dim %zu, rank %zu, bits %g, pca %d: %g of %g violated", kind,
@@ -139,13 +142,14 @@ static void test_strangers(void **state)
     struct rng r = rng_at(test_seed(), 2);
     for (enum rows_kind kind = 0; kind < ROWS_KINDS; kind++)
         for (unsigned pca = 0; pca < 2; pca++) {
-            const struct asteria_lrsq_options o = { 32, 8, 6, pca, 1 };
+            const struct asteria_lrsq_options o = { 32, 8, 6, pca, 1, false };
             hold(&r, ROWS_ANISOTROPIC, kind, 256, 64, &o);
             for (size_t at = 0; at < 15; at++) {
                 const size_t dim = dims[at % 5], n = counts[at / 5];
                 for (size_t rank = 1; rank <= dim; rank += dim == 1 ? 1 : dim - 1)
                     hold(&r, kind, kind, n, dim,
-                         &(struct asteria_lrsq_options){ rank, 24, 4 + (double)(at % 5), pca, 1 });
+                         &(struct asteria_lrsq_options){ rank, 24, 4 + (double)(at % 5), pca, 1,
+                                                         at % 2 });
             }
         }
 }

@@ -71,6 +71,15 @@ static inline void forest_open(struct forest *f, enum asteria_code code, unsigne
     assert_ok(asteria_bec_create(&f->bec, &f->bench.env, &f->model, &f->options), &f->bench.error);
 }
 
+/* Makes the empty tree again, by the paper's rules and with prototypes. */
+static inline void forest_by_paper(struct forest *f, size_t prototypes)
+{
+    asteria_bec_destroy(f->bec);
+    f->options.by_entropy = true;
+    f->options.prototypes = prototypes;
+    assert_ok(asteria_bec_create(&f->bec, &f->bench.env, &f->model, &f->options), &f->bench.error);
+}
+
 static inline void forest_close(struct forest *f)
 {
     asteria_bec_destroy(f->bec);

@@ -87,6 +87,53 @@ static void test_leaves_split_at_the_cap(void **state)
     forest_close(&f);
 }
 
+/* From the rows, not from counts: the entropy of the bits of their addresses that the prefix leaves
+   open. */
+static double entropy_of_rows(const struct forest *f, uint32_t leaf)
+{
+    const struct asteria_bec *b = f->bec;
+    double sum = 0;
+
+    for (unsigned bit = 0; bit < b->state.bits; bit++) {
+        double ones = 0;
+        for (uint32_t slot = 0; slot < b->state.n_slots; slot++)
+            ones += b->rows[slot].leaf == leaf && (b->rows[slot].address >> bit & 1);
+        const double p = ones / b->nodes[leaf].n;
+        if (!(b->nodes[leaf].mask >> bit & 1) && p > 0 && p < 1)
+            sum -= p * log2(p) + (1 - p) * log2(1 - p);
+    }
+    return sum;
+}
+
+/* By the paper's rules rows of few addresses stay together, however many they are. */
+static void test_leaves_split_by_entropy(void **state)
+{
+    struct forest f;
+
+    forest_open(&f, ECC_NONE, 10, 100, 20, 0.7, 0, 36);
+    forest_by_paper(&f, 0);
+    for (uint32_t slot = 0; slot < 3000; slot++)
+        memcpy(f.z[slot], f.z[slot % 8], sizeof *f.z);
+    forest_add_all(&f, 0, 3000);
+    forest_maintain_all(&f);
+    assert_int_equal(asteria_bec_count(f.bec, 0), 1);
+    forest_add_all(&f, 3000, SLOTS);
+    forest_maintain_all(&f);
+    const struct asteria_bec *b = f.bec;
+    unsigned crowded = 0;
+    assert_true(asteria_bec_count(b, 0) > 4);
+    for (uint32_t i = 0; i < b->state.n_nodes; i++) {
+        if (!b->nodes[i].used || !bec_is_leaf(b, i) || b->nodes[i].n <= 100)
+            continue;
+        const bool few = entropy_of_rows(&f, i) <= log2(100);
+        crowded += few;
+        for (unsigned place = b->nodes[i].next; place < b->state.bits && !few; place++)
+            assert_false(may_split(b, i, b->order[place]));
+    }
+    assert_true(crowded > 0);
+    forest_close(&f);
+}
+
 /* A split uses the first allowed bit of the order, and moves each row by its address. */
 static void test_a_split_is_by_the_next_bit(void **state)
 {
@@ -184,6 +231,32 @@ static void test_siblings_of_no_margin_merge(void **state)
     forest_close(&f);
 }
 
+/* By the paper's rules siblings that few rows or no margin alone would merge stay. */
+static void test_siblings_merge_by_both(void **state)
+{
+    struct forest f;
+
+    forest_open(&f, ECC_NONE, 10, 100, 0, 1, 0, 37);
+    forest_by_paper(&f, 0);
+    forest_add_all(&f, 0, SLOTS);
+    forest_maintain_all(&f);
+    const size_t leaves = asteria_bec_count(f.bec, 0);
+    for (uint32_t slot = 200; slot < SLOTS; slot++)
+        forest_take(&f, slot);
+    forest_maintain_all(&f);
+    assert_true(leaves > 4 && asteria_bec_count(f.bec, 0) == leaves);
+    for (uint32_t slot = 200; slot < 240; slot++) {
+        for (unsigned i = 0; i < 10; i++)
+            f.z[slot][i] *= 1e-4F;
+        forest_add(&f, slot);
+    }
+    for (uint32_t slot = 0; slot < 200; slot++)
+        forest_take(&f, slot);
+    forest_maintain_all(&f);
+    assert_true(asteria_bec_count(f.bec, 0) < leaves);
+    forest_close(&f);
+}
+
 static void test_medoids_are_the_nearest_to_the_mean(void **state)
 {
     struct forest f;
@@ -198,7 +271,7 @@ static void test_medoids_are_the_nearest_to_the_mean(void **state)
         uint64_t spent = 0;
         if (!bec_is_leaf(f.bec, leaf) || f.bec->nodes[leaf].n == 0)
             continue;
-        asteria_bec_medoid_find(f.bec, leaf, &spent);
+        assert_ok(asteria_bec_medoid_find(f.bec, leaf, &spent), &f.bench.error);
         const size_t n = asteria_bec_sample(f.bec, leaf, slots);
         assert_true(spent == n && n <= BEC_SAMPLE &&
                     2 * n > BEC_SAMPLE % (f.bec->nodes[leaf].n + 1));
@@ -248,6 +321,35 @@ static void test_medoids_are_found_anew(void **state)
     forest_close(&f);
 }
 
+/* Two groups of rows in one leaf have a prototype each; a medoid alone is in one of them. */
+static void test_prototypes_find_groups(void **state)
+{
+    struct forest f;
+    double farthest = -1;
+
+    forest_open(&f, ECC_NONE, 4, 1000, 0, 1, 0, 38);
+    forest_by_paper(&f, 3);
+    for (uint32_t slot = 0; slot < 800; slot++)
+        for (unsigned i = 0; i < RANK; i++)
+            f.z[slot][DIM - RANK + i] = (i == slot % 3 ? 1 : 0) + 0.01F * f.z[slot][i];
+    forest_add_all(&f, 0, 800);
+    forest_maintain_all(&f);
+    assert_true(bec_is_leaf(f.bec, 0));
+    for (uint32_t slot = 0; slot < 800; slot++) {
+        double nearest = -1;
+        for (unsigned j = 1; j <= 3; j++) {
+            const float *prototype = bec_medoid_of(f.bec, 0) + (size_t)j * RANK;
+            const struct kernels *kernels = f.bench.env.kernels;
+            const double product = (double)kernels->ip_f32(f.z[slot] + DIM - RANK, prototype, RANK);
+            assert_true(fabs((double)kernels->ip_f32(prototype, prototype, RANK) - 1) < 1e-5);
+            nearest = fmax(nearest, product);
+        }
+        farthest = slot == 0 ? nearest : fmin(farthest, nearest);
+    }
+    assert_true(farthest > .9);
+    forest_close(&f);
+}
+
 /* What assignment minimises, but for a constant: sum of angles to medoids + lambda (sum of margins of
    flipped bits + sum of n log n over leaves). */
 static double objective(const struct forest *f, double lambda)
@@ -266,10 +368,13 @@ static double objective(const struct forest *f, double lambda)
         const struct asteria_bec_node *node = &b->nodes[leaf];
         const uint32_t flipped = (b->rows[slot].address ^ node->value) & node->mask;
         const float *y = f->z[slot] + DIM - RANK;
-        const double length =
-            sqrt((double)kernels->ip_f32(y, y, RANK)) * (double)node->medoid_length;
-        const double product = (double)kernels->ip_f32(y, bec_medoid_of(b, leaf), RANK);
-        const double cosine = length > 0 ? product / length : 0;
+        const float *medoid = bec_medoid_of(b, leaf);
+        const double own = sqrt((double)kernels->ip_f32(y, y, RANK));
+        const double length = own * (double)node->medoid_length;
+        const double product = (double)kernels->ip_f32(y, medoid, RANK);
+        double cosine = length > 0 ? product / length : 0;
+        for (size_t j = 1; j <= b->options.prototypes; j++)
+            cosine = fmax(cosine, (double)kernels->ip_f32(y, medoid + j * RANK, RANK) / own);
         sum += acos(fmin(fmax(cosine, -1), 1));
         if (flipped)
             sum += lambda * abs(2 * bec_q(b, slot)[__builtin_ctz(flipped)] + 1) /
@@ -285,6 +390,8 @@ static void test_assignment_lessens_the_objective(void **state)
     for (size_t c = 0; c < sizeof penalties / sizeof *penalties; c++) {
         struct forest f;
         forest_open(&f, ECC_GOLAY, 9, 150, 12, 0.6, 0, 40 + c);
+        if (c % 2)
+            forest_by_paper(&f, c);
         f.bec->options.penalty = penalties[c];
         forest_add_all(&f, 0, SLOTS);
         for (uint32_t i = 0; i < f.bec->state.n_nodes; i++) {
@@ -321,11 +428,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_come_and_go),
         cmocka_unit_test(test_leaves_split_at_the_cap),
+        cmocka_unit_test(test_leaves_split_by_entropy),
         cmocka_unit_test(test_a_split_is_by_the_next_bit),
         cmocka_unit_test(test_emptied_siblings_merge),
         cmocka_unit_test(test_siblings_of_no_margin_merge),
+        cmocka_unit_test(test_siblings_merge_by_both),
         cmocka_unit_test(test_medoids_are_the_nearest_to_the_mean),
         cmocka_unit_test(test_medoids_are_found_anew),
+        cmocka_unit_test(test_prototypes_find_groups),
         cmocka_unit_test(test_assignment_lessens_the_objective),
     };
     return test_run("asteria bec", tests);

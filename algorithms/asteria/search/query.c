@@ -179,15 +179,29 @@ void asteria_query_begin(const struct asteria_job *job, struct asteria_scratch *
     }
 }
 
-/* Whether the query can stop before the next bucket, by what it has found so far. */
+static double score_after(const struct asteria_job *job, struct asteria_scratch *s,
+                          struct stop_state *stop)
+{
+    const float kth = job->trace ? stop_trace_kth(job->trace, &s->nearest)
+                                 : (s->best.k > 0 ? topk_limit(&s->best) : limit_of(job, s));
+    return stop_after(stop, kth, s->n_keys > 0 ? order_f32_of(s->keys[0]) : INFINITY);
+}
+
+/* Whether the query can stop before the next bucket, by what it has found so far. Rows that passed
+   the scan wait for their distances until it would stop without them. */
 static bool found_enough(const struct asteria_job *job, struct asteria_scratch *s,
                          struct stop_state *stop)
 {
+    const struct stop_state before = *stop;
+    if (job->trace) {
+        asteria_rerank_flush(job, s);
+        return stop_trace_note(job->trace, &s->nearest, score_after(job, s, stop));
+    }
+    if (score_after(job, s, stop) < job->score)
+        return false;
     asteria_rerank_flush(job, s);
-    const float kth = job->trace ? stop_trace_kth(job->trace, &s->nearest)
-                                 : (s->best.k > 0 ? topk_limit(&s->best) : limit_of(job, s));
-    const double score = stop_after(stop, kth, s->n_keys > 0 ? order_f32_of(s->keys[0]) : INFINITY);
-    return job->trace ? stop_trace_note(job->trace, &s->nearest, score) : score >= job->score;
+    *stop = before;
+    return score_after(job, s, stop) >= job->score;
 }
 
 /* Scans as many buckets as the knobs allow, and more while there are fewer than k answers. */

@@ -86,12 +86,14 @@ static const struct param options[] = {
                  "when rows are linked: before insert returns, or by w:maintain alone",
                  .paper = "insert", .old_name = "link"),
     PARAM_INT(P, leaf_cap, 2048, 4, 1 << 24, "rows in a cluster before it is split"),
-    PARAM_CHOICE(P, leaf_rules, LEAF_ROWS, "rows|entropy",
-                 "rows: a cluster of more than leaf_cap rows is split, and two are merged when they "
-                 "have few rows or when the bit between them has a small margin; entropy: a cluster "
-                 "is split when its rows have as many addresses as leaf_cap equally frequent ones, "
-                 "and two are merged when both conditions hold",
-                 .paper = "entropy"),
+    PARAM_CHOICE(
+        P, leaf_rules, LEAF_ROWS, "rows|entropy",
+        "rows: a cluster of more than leaf_cap rows is split, and two are merged when they "
+        "have few rows or when the bit between them has a small margin; entropy: a "
+        "cluster of more than leaf_cap rows is split when the bits of their addresses have "
+        "more entropy than log2 leaf_cap together, and two are merged when both conditions "
+        "hold",
+        .paper = "entropy"),
     PARAM_INT(P, leaf_prototypes, 0, 0, 64,
               "vectors of a cluster, beside its medoid, that rows are compared with when they are "
               "assigned again. More: w:maintain takes longer",

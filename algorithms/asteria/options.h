@@ -48,7 +48,7 @@ struct asteria_params {
     double eps0;
     bool caprg;
     int64_t degree, r0, pool;
-    int64_t link_policy; /* enum asteria_link */
+    int64_t link_policy;          /* enum asteria_link */
     int64_t leaf_cap, leaf_rules; /* enum asteria_leaf_rules */
     int64_t leaf_prototypes;
     double leaf_penalty; /* lambda of the soft assignment */

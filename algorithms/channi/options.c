@@ -101,9 +101,10 @@ const struct param channi_params[] = {
                  "threads of the experiment, else background",
                  .old_choices = "commit=inline"),
     PARAM_INT(P, background_threads, 1, 1, 64, "maintenance = background: number of threads"),
-    PARAM_INT(P, background_nice, 10, 0, 20,
-              "maintenance = background: nice value of the threads. Above 0, searches take "
-              "precedence while all processors are busy; 20: the threads run while a processor is idle"),
+    PARAM_INT(
+        P, background_nice, 10, 0, 20,
+        "maintenance = background: nice value of the threads. Above 0, searches take "
+        "precedence while all processors are busy; 20: the threads run while a processor is idle"),
     PARAM_REAL(P, background_cpu_share, 1, .01, 1,
                "maintenance = background: share of a processor that each thread uses, at most",
                .live = true),

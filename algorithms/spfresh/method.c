@@ -102,9 +102,10 @@ static const struct param spfresh_options[] = {
                  .paper = "background"),
     PARAM_INT(struct spfresh_params, background_threads, 1, 1, 64,
               "maintenance = background: number of threads"),
-    PARAM_INT(struct spfresh_params, background_nice, 0, 0, 20,
-              "maintenance = background: nice value of the threads. Above 0, searches take "
-              "precedence while all processors are busy; 20: the threads run while a processor is idle"),
+    PARAM_INT(
+        struct spfresh_params, background_nice, 0, 0, 20,
+        "maintenance = background: nice value of the threads. Above 0, searches take "
+        "precedence while all processors are busy; 20: the threads run while a processor is idle"),
     PARAM_REAL(struct spfresh_params, background_cpu_share, 1, .01, 1,
                "maintenance = background: share of a processor that each thread uses, at most; it "
                "pauses between jobs",

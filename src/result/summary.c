@@ -409,8 +409,11 @@ static size_t frontier(struct curve_point *p, size_t n)
     return n - kept;
 }
 
-static double value_at(const struct curve_point *p, size_t n, double recall)
+/* least: recall of the sweep's first point, which need not be on the front. */
+static double value_at(const struct curve_point *p, size_t n, double least, double recall)
 {
+    if (n > 0 && least <= recall && recall < p[0].recall)
+        return p[0].value;
     for (size_t i = 0; i < n; i++) {
         if (p[i].recall == recall)
             return p[i].value;
@@ -426,11 +429,15 @@ static double value_at(const struct curve_point *p, size_t n, double recall)
 static void add_curve(struct maker *m, struct curve *c)
 {
     const struct result_rate_at *rate = &result_metric_rates[c->rate];
-    const size_t n = c->n > 1 && !c->mixed ? frontier(c->points, c->n) : 0;
+    double least = INFINITY;
     char metric[NAME_BYTES];
 
+    for (size_t i = 0; i < c->n; i++)
+        least = fmin(least, c->points[i].recall);
+    const size_t n = c->n > 1 && !c->mixed ? frontier(c->points, c->n) : 0;
+
     for (size_t i = 0; i < RESULT_RECALLS; i++) {
-        const double value = value_at(c->points, n, strtod(result_metric_recalls[i], NULL));
+        const double value = value_at(c->points, n, least, strtod(result_metric_recalls[i], NULL));
 
         (void)snprintf(metric, sizeof metric, "%s@recall=%s/%s", rate->name,
                        result_metric_recalls[i], c->tag);

@@ -4,8 +4,8 @@
  * steps of an operation share a tag, METRIC/TAG#i belongs to the i-th step, and METRIC/TAG is of all
  * these steps in one repeat, as metrics.def says. Cells that failed are left out. stats.NAME/TAG is
  * a statistic that the method reports. RATE@recall=R/TAG interpolates linearly between the two
- * measured points of a sweep around R, for query rates and work per query. It is absent outside the
- * measured range.
+ * measured points of a sweep around R, for query rates and work per query; where a point of more
+ * recall is better than all of less, it is that point's. It is absent outside the measured range.
  */
 #ifndef DRIFTLINE_RESULT_SUMMARY_H
 #define DRIFTLINE_RESULT_SUMMARY_H

@@ -289,15 +289,13 @@ static int find_prototypes(struct asteria_bec *b, uint32_t leaf, size_t n)
     struct index_env env = b->env;
     const size_t rank = b->state.rank;
     float *medoid = bec_medoid_of(b, leaf);
-    const struct kmeans_options options = { .k = b->options.prototypes,
-                                            .iterations = 8,
-                                            .init = KMEANS_PLUS_PLUS,
-                                            .seed = env.seed };
+    const struct kmeans_options options = {
+        .k = b->options.prototypes, .iterations = 8, .init = KMEANS_PLUS_PLUS, .seed = env.seed
+    };
     float *centres = mem_array(env.mem, options.k * rank, sizeof *centres);
     size_t made = 0;
 
     env.dim = rank;
-    env.pool = NULL; /* few rows */
     int rc = centres ? kmeans_train(&env, &options, b->sample, n, centres, &made)
                      : fail(env.error, ERR_NO_MEMORY, "asteria: clusters: out of memory");
     for (size_t j = 0; rc == OK && j < made; j++)
@@ -341,7 +339,7 @@ static bool margin_is_least(const struct asteria_bec *b, uint32_t node, unsigned
     return (double)bec_tallies(b, node)[bit].margin < BEC_LEAST_MARGIN * b->nodes[node].n;
 }
 
-/* Entropy in bits of the addresses of a leaf's rows, without the bits of its prefix. */
+/* Sum of the entropies of the address bits of a leaf's rows, without those of its prefix. */
 static double address_entropy(const struct asteria_bec *b, uint32_t leaf)
 {
     const struct asteria_bec_node *node = &b->nodes[leaf];
@@ -358,8 +356,7 @@ static bool is_full(const struct asteria_bec *b, uint32_t leaf)
     const size_t n = b->nodes[leaf].n, cap = b->options.leaf_cap;
 
     /* n rows have at most n addresses. */
-    return n > cap &&
-           (!b->options.by_entropy || address_entropy(b, leaf) > log2((double)cap));
+    return n > cap && (!b->options.by_entropy || address_entropy(b, leaf) > log2((double)cap));
 }
 
 unsigned asteria_bec_split_place(const struct asteria_bec *b, uint32_t leaf)

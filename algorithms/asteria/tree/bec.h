@@ -5,9 +5,10 @@
  * bit whose entropy among its rows is at least .8 bit and whose mean margin is at least a twentieth
  * of the sample's; other bits are skipped and belong to no prefix below. Sibling leaves merge when
  * they have fewer than leaf_cap / 4 rows together, or when the bit between them has a mean margin
- * below that twentieth in both. By the paper's rules (by_entropy) a leaf splits when the entropy of
- * its rows' addresses, their bits taken as independent, exceeds log2 leaf_cap, so that rows of few
- * addresses stay together however many they are; siblings merge when both conditions hold.
+ * below that twentieth in both. By the paper's rules (by_entropy) a leaf of more rows splits when
+ * the bits of their addresses that its prefix leaves open have more entropy than log2 leaf_cap
+ * together, so that rows that differ in few bits stay together; siblings merge when both conditions
+ * hold.
  *
  * A row belongs to the leaf of its address, or of its address with one bit flipped: to the leaf
  * with the least
@@ -48,9 +49,9 @@ struct asteria_bec_rows {
 
 struct asteria_bec_options {
     struct asteria_bec_rows rows;
-    size_t rank;     /* floats per vector, at least 1 */
-    size_t leaf_cap; /* at least 4 */
-    bool by_entropy; /* splits and merges by the paper's rules */
+    size_t rank;       /* floats per vector, at least 1 */
+    size_t leaf_cap;   /* at least 4 */
+    bool by_entropy;   /* splits and merges by the paper's rules */
     size_t prototypes; /* per leaf, beside the medoid */
     double penalty;    /* lambda at the start */
 };

@@ -18,7 +18,7 @@ static inline struct asteria *state_of(const struct book *w)
 static inline struct asteria_params params_with(const char *settings)
 {
     struct asteria_params params;
-    char all[256];
+    char all[360];
 
     (void)snprintf(all, sizeof all, "rotation=bor,caprg=true,train_steps=5,batch=32,%s", settings);
     test_set_options(asteria_ops.params, all, ",", &params);

@@ -162,7 +162,7 @@ static void take_apart(struct book *w, size_t kind, enum age age)
     begin(w, kind);
     part_file_begin(&file, &w->bench);
     file.name = "asteria.index";
-    file.identity.version = 10;
+    file.identity.version = 11;
     grow_to(w, age);
     assert_ok(asteria_ops.save(w->index, file.dir), &w->bench.error);
     asteria_ops.destroy(w->index);

@@ -3,8 +3,8 @@
 #define DRIFTLINE_TESTS_UNIT_CONCURRENCY_PLANT_H
 
 #include <pthread.h>
-#include <stdlib.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
 

@@ -251,6 +251,15 @@ static void test_qps_at_a_recall(void **state)
     /* never extrapolated */
     assert_true(isnan(value_at(summary, "a[soft_k=2]", "qps@recall=0.99/q", "median")));
     json_decref(summary);
+    /* A point of more recall is the fastest of all: so it is at .9. */
+    cells = json_array();
+    for (size_t i = 1; i < 4; i++)
+        json_array_append_new(
+            cells, cell_of("a", curve[i].point, 0,
+                           json_pack("[o]", search_step("q", curve[i].recall, curve[i].qps))));
+    summary = summary_of(cells);
+    assert_true(value_at(summary, "a[soft_k=2]", "qps@recall=0.9/q", "median") == 700);
+    json_decref(summary);
 }
 
 /* A rate over searches for 10 and for 100 belongs to neither recall; that of each search does. */

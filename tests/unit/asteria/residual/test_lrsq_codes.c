@@ -53,7 +53,7 @@ static void test_constants(void **state)
     enum { N = 400, DIM = 48 };
     struct rng r = rng_at(test_seed(), 3);
     float *rows = rows_make(&r, ROWS_CONSTANTS, N, DIM);
-    const struct asteria_lrsq_options o = { DIM, 8, 8, false, 1 };
+    const struct asteria_lrsq_options o = { DIM, 8, 8, false, 1, false };
     struct coded c;
     coded_begin(&c, &o, rows, N, DIM);
     assert_int_equal(c.l->rank, DIM - DIM / 3);
@@ -91,7 +91,7 @@ static void test_errors_fall(void **state)
     size_t bytes;
     double before = INFINITY;
     for (double bits = 4; bits <= 8; bits += 2) {
-        const struct asteria_lrsq_options o = { DIM, 8, bits, false, 1 };
+        const struct asteria_lrsq_options o = { DIM, 8, bits, false, 1, false };
         const double error = error_of(rows, N, DIM, &o, &bytes);
         assert_true(error < 0.7 * before);
         before = error;
@@ -100,7 +100,7 @@ static void test_errors_fall(void **state)
     assert_true(before < 0.005);
     before = INFINITY;
     for (size_t rank = DIM / 8; rank <= DIM; rank *= 2) {
-        const struct asteria_lrsq_options o = { rank, 8, 8, false, 1 };
+        const struct asteria_lrsq_options o = { rank, 8, 8, false, 1, false };
         const double error = error_of(rows, N, DIM, &o, &bytes);
         assert_true(error < 0.8 * before);
         before = error;
@@ -117,8 +117,8 @@ static void test_water_filling(void **state)
     for (size_t i = 0; i < N * DIM; i++)
         rows[i] = (float)(rng_normal(&r) * exp(-(double)(i % DIM) / 8));
     test_normalise_f32(rows, N, DIM);
-    const struct asteria_lrsq_options equal = { DIM, DIM, 4, false, 1 },
-                                      filled = { DIM, 8, 4, false, 1 };
+    const struct asteria_lrsq_options equal = { DIM, DIM, 4, false, 1, false },
+                                      filled = { DIM, 8, 4, false, 1, false };
     size_t bytes_equal, bytes_filled;
     const double a = error_of(rows, N, DIM, &equal, &bytes_equal);
     const double b = error_of(rows, N, DIM, &filled, &bytes_filled);
@@ -164,7 +164,7 @@ static void test_recall(void **state)
     enum { N = 4000, DIM = 128, QUERIES = 100 };
     struct rng r = rng_at(test_seed(), 6);
     float *rows = rows_make(&r, ROWS_UNIFORM, N + QUERIES, DIM);
-    const struct asteria_lrsq_options o = { DIM, 24, 8, false, 1 };
+    const struct asteria_lrsq_options o = { DIM, 24, 8, false, 1, false };
     struct coded c;
     coded_begin(&c, &o, rows, N, DIM);
     const double recall = recall_of(&c, QUERIES);
@@ -183,7 +183,7 @@ static void test_blur(void **state)
     for (size_t at = 0; at < 5; at++)
         for (enum rows_kind kind = 0; kind < ROWS_KINDS; kind++) {
             const size_t dim = dims[at];
-            const struct asteria_lrsq_options o = { dim < 40 ? dim : 40, 8, 8, true, 1 };
+            const struct asteria_lrsq_options o = { dim < 40 ? dim : 40, 8, 8, true, 1, false };
             float *sample = rows_make(&r, ROWS_ANISOTROPIC, N, dim);
             float *rows = rows_make(&r, kind, N, dim);
             struct coded c;
@@ -225,7 +225,7 @@ static void test_ways(void **state)
     const void *codes[N];
     struct coded c;
     for (double bits = 4; bits <= 8; bits++) {
-        const struct asteria_lrsq_options o = { 70, 8, bits, false, 1 };
+        const struct asteria_lrsq_options o = { 70, 8, bits, false, 1, false };
         coded_begin(&c, &o, rows, N, DIM);
         for (size_t i = 0; i < N; i++)
             codes[i] = code_at(&c, (i * 31) % N);
@@ -270,7 +270,7 @@ static void test_check(void **state)
     enum { N = 200, DIM = 64 };
     struct rng r = rng_at(test_seed(), 9);
     float *rows = rows_make(&r, ROWS_ANISOTROPIC, N, DIM);
-    const struct asteria_lrsq_options o = { 40, 8, 6, false, 1 };
+    const struct asteria_lrsq_options o = { 40, 8, 6, false, 1, false };
     struct coded c;
     coded_begin(&c, &o, rows, N, DIM);
     for (size_t i = 0; i < N; i++) {
@@ -334,7 +334,7 @@ static void test_rounding(void **state)
     struct rng r = rng_at(test_seed(), 10);
     for (unsigned at = 0; at < 8; at++) {
         const enum rows_kind kind = at < 4 ? ROWS_ANISOTROPIC : ROWS_DUPLICATES;
-        const struct asteria_lrsq_options o = { DIM, DIM, at % 2 ? 8 : 4, false, 1 };
+        const struct asteria_lrsq_options o = { DIM, DIM, at % 2 ? 8 : 4, false, 1, false };
         float *rows = rows_make(&r, kind, N, DIM);
         double mean[2];
         struct coded c;

@@ -105,27 +105,30 @@ static double entropy_of_rows(const struct forest *f, uint32_t leaf)
     return sum;
 }
 
-/* By the paper's rules rows of few addresses stay together, however many they are. */
+/* By the paper's rules rows whose addresses differ in four bits only stay together, however many they
+   are. */
 static void test_leaves_split_by_entropy(void **state)
 {
+    enum { CAP = 20 };
     struct forest f;
 
-    forest_open(&f, ECC_NONE, 10, 100, 20, 0.7, 0, 36);
+    forest_open(&f, ECC_NONE, 10, CAP, 20, 0.7, 0x3f, 36);
     forest_by_paper(&f, 0);
-    for (uint32_t slot = 0; slot < 3000; slot++)
-        memcpy(f.z[slot], f.z[slot % 8], sizeof *f.z);
     forest_add_all(&f, 0, 3000);
     forest_maintain_all(&f);
     assert_int_equal(asteria_bec_count(f.bec, 0), 1);
+    for (uint32_t slot = 3000; slot < SLOTS; slot++)
+        for (unsigned bit = 0; bit < 6; bit++)
+            f.z[slot][bit] = 0.1F * (float)rng_normal(&f.rng);
     forest_add_all(&f, 3000, SLOTS);
     forest_maintain_all(&f);
     const struct asteria_bec *b = f.bec;
     unsigned crowded = 0;
     assert_true(asteria_bec_count(b, 0) > 4);
     for (uint32_t i = 0; i < b->state.n_nodes; i++) {
-        if (!b->nodes[i].used || !bec_is_leaf(b, i) || b->nodes[i].n <= 100)
+        if (!b->nodes[i].used || !bec_is_leaf(b, i) || b->nodes[i].n <= CAP)
             continue;
-        const bool few = entropy_of_rows(&f, i) <= log2(100);
+        const bool few = entropy_of_rows(&f, i) <= log2(CAP);
         crowded += few;
         for (unsigned place = b->nodes[i].next; place < b->state.bits && !few; place++)
             assert_false(may_split(b, i, b->order[place]));

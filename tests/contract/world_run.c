@@ -156,6 +156,7 @@ static const struct setting settings[] = {
     { "sharded", "shards=2,buckets=3,split_rows=40,placement=range,balance=1.05", "",
       EXHAUSTIVE | COMPARES_ALL },
     { "sharded", "shards=3,buckets=2,placement=cluster", "route=2", SOME_SPACES | UNTRAINED },
+    { "sharded", "shards=2,of=channi", "", SOME_SPACES },
     { "external", "command=build/external-client", "", EXHAUSTIVE | COMPARES_ALL | BASELINE },
     { "external", "command=python3 configs/examples/external/client.py", "",
       EXHAUSTIVE | COMPARES_ALL | BASELINE | PYTHON },

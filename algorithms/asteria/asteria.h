@@ -8,7 +8,7 @@
  *     model/        all of these, fitted to a sample
  *     graph/        CAPRG
  *     tree/         BEC-tree: clusters
- *     rows/         the rows, in memory or in a file; their slots
+ *     rows/         the rows, in memory or in a file
  *     buckets/      rows of one address, and the codes that scans read
  *     search/       k nearest, range
  *     maintenance/  training, re-encoding, compaction, links
@@ -42,7 +42,6 @@
 #include "algorithms/asteria/graph/caprg.h"
 #include "algorithms/asteria/options.h"
 #include "algorithms/asteria/rows/rows.h"
-#include "algorithms/asteria/tree/bec.h"
 #include "algorithms/common/clustering/stop_rule.h"
 #include "algorithms/common/concurrency/scratch_pool.h"
 #include "algorithms/common/durable/logged.h"
@@ -72,10 +71,9 @@ struct asteria {
     };
     struct asteria_params params; /* with defaults resolved */
     pthread_rwlock_t lock;
-    /* generations[now] receives inserts; the other is being emptied, or NULL. */
+    /* generations[now] receives inserts, NULL: not trained; the other is being emptied, or NULL. */
     struct asteria_generation *generations[2];
     unsigned now;
-    bool trained;
     /* Versions count fitted models; the version of a model that was discarded is not reused. */
     uint32_t last_version;
     uint64_t fitted_rows, inserted_since; /* live rows at the time of fitting; inserted since */
@@ -91,7 +89,6 @@ struct asteria {
     uint64_t changes;
     struct asteria_rows *rows;
     struct asteria_caprg *graph; /* NULL: params.caprg is off */
-    struct asteria_bec *bec;     /* of generations[now] */
     struct scratch_pool scratch; /* struct asteria_scratch; its lock also guards counts, audit */
     struct asteria_counts counts;
     /* Of target_recall, by the first such search. Searches take `lock` while they have stop_lock. */
@@ -128,17 +125,9 @@ int asteria_check_places(const struct asteria *);
 int asteria_inspect(const struct index *, const struct structure_sink *);
 int asteria_cluster(struct index *, const struct cluster_request *, struct cluster_result *);
 
-/* rows/slots.c. Reserves memory for n more rows in all arrays by slot or id; changes nothing else. */
-int asteria_slots_reserve(struct asteria *, const uint64_t *ids, size_t n);
-/* Fills the n next slots, ascending, for reserved rows: free ones first. asteria_slots_take()
-   takes them. */
-void asteria_slots_next(const struct asteria *, size_t n, uint32_t *slots);
-void asteria_slots_take(struct asteria *, const uint64_t *ids, const uint32_t *slots, size_t n);
-/* Makes a live slot a tombstone: its id is removed; its bucket and the graph still have it. */
-void asteria_slot_tombstone(struct asteria *, uint32_t slot);
-/* The bucket or the graph no longer has the slot. */
-void asteria_left_bucket(struct asteria *, uint32_t slot);
-void asteria_left_graph(void *asteria, uint32_t slot); /* as asteria_caprg_forget() calls it */
+/* buckets/access.c. A dead row left its bucket or the graph: its slot is free once both have none of it.
+   As asteria_caprg_forget() calls it. */
+void asteria_slot_left(void *asteria, uint32_t slot);
 static inline bool asteria_is_live(const struct asteria *a, uint32_t slot)
 {
     return slot < a->n_slots && a->ids[slot] != INDEX_NO_ID;
@@ -148,29 +137,23 @@ static inline bool asteria_is_dead_in_graph(const struct asteria *a, uint32_t sl
     return a->graph && asteria_caprg_standing(a->graph, slot) == CAPRG_DEAD;
 }
 
-/* The next slots from *at on that a file has the rows of; returns how many. */
-size_t asteria_kept_slots(const struct asteria *, uint32_t *at, uint32_t slots[FETCH_MOST]);
 /* Whether the slot is not free: a file has its row and codes. */
 static inline bool asteria_keeps(const struct asteria *a, uint32_t slot)
 {
     return a->places[slot].bucket != UINT32_MAX || asteria_is_dead_in_graph(a, slot);
 }
 
-/* buckets/encode.c. A row as a unit vector of floats; to: dim floats, used if its elements are bytes. */
+/* buckets/access.c. A row as a unit vector of floats; to: dim floats, used if its elements are bytes. */
 const float *asteria_unit(const struct index_env *, const void *row, float *to);
 /* The same, always in `to`. */
 void asteria_unit_copy(const struct index_env *, const void *row, float *to);
-/* Encodes n rows into the caller's arrays: units n x dim (for u8 rows), z n x out_dim, p n x m. */
-int asteria_encode(const struct asteria *, const struct asteria_model *, const void *rows, size_t n,
-                   float *units, float *z, float *p, struct asteria_encoding *out);
-
 /* 2 - 2 cos of a query and a stored row, both as given by the user. */
 float asteria_distance(const struct index_env *, const void *query, const void *row);
 void asteria_distances(const struct index_env *, const void *query, const void *const *rows,
                        size_t n, float *distances);
 
 /* buckets/file.c. Generation g of a file. Reading: slots and the graph must have been read. */
-void asteria_generation_write(const struct asteria *, unsigned g, struct store_writer *);
+void asteria_generation_write(struct asteria *, unsigned g, struct store_writer *);
 int asteria_generation_read(struct asteria *, unsigned g, const struct store_reader *);
 
 /* The rows for caprg.h and bec.h; `to` is the struct asteria. */
@@ -208,8 +191,6 @@ static inline uint64_t asteria_maintenance_left(const struct asteria_maintenance
 int asteria_maintenance_refit(struct asteria_maintenance *);
 /* Moves rows of the older generation to the newer one, then destroys it. Takes the lock itself. */
 int asteria_maintenance_reencode(struct asteria_maintenance *);
-/* Links rows in the graph and takes dead ones out. */
-int asteria_maintenance_link(struct asteria_maintenance *);
 
 /* search/ */
 extern const struct scratch_kind asteria_scratch_kind; /* of the pool asteria.scratch */

@@ -83,7 +83,7 @@ static int check_known(const struct asteria *a, uint32_t slot)
         return BROKEN(a, "slot %u, %s, is %s node of the graph", slot, live ? "live" : "dead",
                       standing == CAPRG_ALIVE ? "a" : "no");
     const bool belongs = live && a->places[slot].generation == a->now;
-    if (a->bec && asteria_bec_has(a->bec, slot) != belongs)
+    if (asteria_bec_has(a->generations[a->now]->bec, slot) != belongs)
         return BROKEN(a, "slot %u is %s the cluster tree", slot,
                       belongs ? "missing from" : "dead or of an older model, but still in");
     return OK;
@@ -231,9 +231,9 @@ int asteria_check_places(const struct asteria *a)
 {
     const struct asteria_generation *now = a->generations[a->now], *older = a->generations[!a->now];
 
-    if (!a->trained)
-        return now || older || a->live > 0 ? BROKEN(a, "rows or a model, but no training") : OK;
-    if (!now || (older && older->model->fitted.version >= now->model->fitted.version))
+    if (!now)
+        return older || a->live > 0 ? BROKEN(a, "rows or a model, but no training") : OK;
+    if (older && older->model->fitted.version >= now->model->fitted.version)
         return BROKEN(a, "the newest model is not that of now");
     if (now->live + (older ? older->live : 0) != a->live)
         return BROKEN(a, "%zu rows, but %zu in its generations", a->live,
@@ -271,8 +271,8 @@ static int walk(const struct check_pass *c)
             rc = check_rows(c, i);
     if (rc == OK && a->graph)
         rc = asteria_caprg_check(a->graph, a->base.env.error);
-    if (rc == OK && a->bec)
-        rc = asteria_bec_check(a->bec, a->base.env.error);
+    if (rc == OK && a->generations[a->now])
+        rc = asteria_bec_check(a->generations[a->now]->bec, a->base.env.error);
     return rc;
 }
 

@@ -1,8 +1,13 @@
 /* clusters.c - clusters of rows: the leaves and prefixes of the BEC-tree. */
 #include <inttypes.h>
 
-#include "algorithms/asteria/buckets/batch.h"
+#include "algorithms/asteria/asteria.h"
 #include "src/core/mem.h"
+
+static const struct asteria_bec *tree_of(const struct asteria *a)
+{
+    return a->generations[a->now]->bec;
+}
 
 static int no_memory(const struct asteria *a)
 {
@@ -19,7 +24,7 @@ static int leaf_of_row(const struct asteria *a, const void *row, struct asteria_
     const int rc = asteria_batch_encode(b);
 
     if (rc == OK)
-        *leaf = asteria_bec_leaf_of(a->bec, b->encodings[0].address);
+        *leaf = asteria_bec_leaf_of(tree_of(a), b->encodings[0].address);
     return rc;
 }
 
@@ -33,8 +38,8 @@ static int leaf_of_id(struct asteria *a, uint64_t id, struct asteria_batch *b, v
     if (!slot_table_get(&a->slots, a->ids, id, &slot))
         return fail(a->base.env.error, ERR_UNKNOWN_ID,
                     "asteria: clusters: id %" PRIu64 " is not stored", id);
-    if (asteria_bec_has(a->bec, slot)) {
-        *leaf = asteria_bec_leaf(a->bec, slot);
+    if (asteria_bec_has(tree_of(a), slot)) {
+        *leaf = asteria_bec_leaf(tree_of(a), slot);
         return OK;
     }
     const int rc = asteria_rows_get(a->rows, slot, read, &row);
@@ -50,7 +55,7 @@ static size_t level_of(const struct asteria *a, const struct cluster_request *re
     if (request->target == 0)
         return request->level < levels ? request->level : levels - 1;
     for (size_t level = 0; level < levels; level++) {
-        const size_t n = asteria_bec_count(a->bec, level);
+        const size_t n = asteria_bec_count(tree_of(a), level);
         const size_t apart = n > request->target ? n - request->target : request->target - n;
 
         if (apart < least) {
@@ -92,20 +97,20 @@ static int cluster_locked(struct asteria *a, const struct cluster_request *reque
 {
     struct mem *mem = a->base.env.mem;
 
-    if (!a->bec)
+    if (!a->generations[a->now])
         return fail(a->base.env.error, ERR_UNTRAINED,
                     "asteria: clusters: there are no clusters before train()");
-    result->levels = asteria_bec_levels(a->bec);
+    result->levels = asteria_bec_levels(tree_of(a));
     result->level = level_of(a, request, result->levels);
-    result->clusters = asteria_bec_count(a->bec, result->level);
+    result->clusters = asteria_bec_count(tree_of(a), result->level);
     /* Also the medoids' slots: there are no more clusters than nodes. */
-    uint32_t *numbers = mem_array(mem, asteria_bec_leaves_end(a->bec), sizeof *numbers);
+    uint32_t *numbers = mem_array(mem, asteria_bec_leaves_end(tree_of(a)), sizeof *numbers);
     if (!numbers)
         return no_memory(a);
-    asteria_bec_numbers(a->bec, result->level, numbers);
+    asteria_bec_numbers(tree_of(a), result->level, numbers);
     int rc = assign(a, request, numbers, result);
     if (rc == OK)
-        asteria_bec_medoids(a->bec, result->level, numbers);
+        asteria_bec_medoids(tree_of(a), result->level, numbers);
     /* A cluster whose rows are all in an older model's buckets has no medoid. */
     for (size_t i = 0; i < result->clusters && rc == OK; i++)
         if (numbers[i] != UINT32_MAX)

@@ -180,7 +180,6 @@ static void destroy_index(struct index *index)
     scratch_pool_free(&a->scratch);
     asteria_device_close(a->device, &index->env);
     mem_free(mem, a->audit);
-    asteria_bec_destroy(a->bec);
     asteria_caprg_destroy(a->graph);
     for (size_t i = 0; i < 2; i++)
         asteria_generation_destroy(&index->env, a->generations[i]);

@@ -1,10 +1,13 @@
 /* stats.c - statistics: buckets and their balance, drift of the bits, models, graph, tree, and
- * counts of searches; bytes in memory and on disk, by kind.
+ * counts of searches; bytes in memory and on disk, by kind; the buckets of each generation and the tree
+ * of clusters, as inspect() shows them.
  */
 #include <math.h>
 
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/asteria/buckets/device.h"
+#include "algorithms/common/structure/structure.h"
+#include "src/core/param.h"
 
 struct sums {
     size_t buckets, used; /* used: with live rows */
@@ -116,9 +119,9 @@ static void emit_graph(const struct asteria *a, struct stat_sink *sink)
     emit(sink, "graph_debts", (double)n.deferred);
 }
 
-static void emit_tree(const struct asteria *a, struct stat_sink *sink)
+static void emit_tree(const struct asteria_bec *b, struct stat_sink *sink)
 {
-    const struct asteria_bec_counts n = asteria_bec_count_events(a->bec);
+    const struct asteria_bec_counts n = asteria_bec_count_events(b);
     const struct asteria_bec_event *e;
 
     emit(sink, "tree_leaves", (double)n.leaves);
@@ -131,7 +134,7 @@ static void emit_tree(const struct asteria *a, struct stat_sink *sink)
     emit(sink, "tree_largest", n.largest);
     emit(sink, "tree_entropy", n.entropy);
     /* The last splits and merges of clusters, oldest first. */
-    for (size_t i = 0; (e = asteria_bec_event(a->bec, i)); i++) {
+    for (size_t i = 0; (e = asteria_bec_event(b, i)); i++) {
         sink->cell(sink->to, "tree_events", i, "split", e->split);
         sink->cell(sink->to, "tree_events", i, "depth", e->depth);
         sink->cell(sink->to, "tree_events", i, "parent", e->parent);
@@ -153,8 +156,7 @@ static void emit_now(const struct asteria *a, struct stat_sink *sink)
     emit(sink, "free_slots", (double)a->n_free);
     if (a->graph)
         emit_graph(a, sink);
-    if (a->bec)
-        emit_tree(a, sink);
+    emit_tree(now->bec, sink);
     emit(sink, "rows_read_from_disk", (double)asteria_rows_reads(a->rows));
 }
 
@@ -165,7 +167,7 @@ int asteria_stats(const struct index *index, struct stat_sink *sink)
 
     pthread_rwlock_rdlock(&a->lock);
     emit(sink, "n_vectors", (double)a->live);
-    if (a->trained)
+    if (a->generations[a->now])
         emit_now(a, sink);
     pthread_rwlock_unlock(&a->lock);
     (void)asteria_memory(index, &use);
@@ -193,12 +195,74 @@ int asteria_memory(const struct index *index, struct memory_use *use)
     use->graph = a->graph ? asteria_caprg_bytes(a->graph) : 0;
     use->ids = slot_table_bytes(&a->slots) + a->ids_capacity * sizeof *a->ids +
                a->places_capacity * sizeof *a->places + a->free_capacity * sizeof *a->free;
-    use->other =
-        sizeof *a + (a->bec ? asteria_bec_bytes(a->bec) : 0) + scratch_pool_bytes(&a->scratch);
+    use->other = sizeof *a + scratch_pool_bytes(&a->scratch);
     for (size_t i = 0; i < 2; i++)
         if (a->generations[i])
             use->other += asteria_generation_bytes(a->generations[i], &use->codes);
     pthread_rwlock_unlock(&a->lock);
     use->disk += logged_bytes(index); /* waits while the log is being written */
+    return OK;
+}
+
+/* ------------------------------------------------------------------------------ structure */
+
+static void show_bucket(const struct asteria *a, const struct asteria_bucket *b, uint64_t number,
+                        const struct structure_sink *sink)
+{
+    struct structure_ids ids = { .sink = sink };
+
+    if (!sink->enter(sink->to, "bucket", number))
+        return;
+    sink->number(sink->to, "address", b->address);
+    sink->number(sink->to, "live", b->live);
+    sink->number(sink->to, "physical", b->n);
+    if (b->live > 0) {
+        sink->number(sink->to, "distance_least", (double)b->near);
+        sink->number(sink->to, "distance_most", (double)b->far);
+    }
+    if (b->centre)
+        sink->vector(sink->to, "centre", b->centre, a->base.env.dim);
+    for (uint32_t i = 0; i < b->n; i++)
+        if (bucket_is_alive(b, i))
+            structure_ids_add(&ids, a->ids[b->slots[i]]);
+    structure_ids_end(&ids);
+    sink->leave(sink->to);
+}
+
+/* The rows of a bucket are live rows of the index. */
+static void show_generation(const struct asteria *a, unsigned number,
+                            const struct structure_sink *sink)
+{
+    const struct asteria_generation *g = a->generations[number];
+    const struct asteria_params chosen = { .rotation = g ? g->model->rotation->kind : 0 };
+    char scratch[PARAM_TEXT_BYTES];
+
+    if (!g || !sink->enter(sink->to, "generation", number))
+        return;
+    sink->text(sink->to, "state", number == a->now ? "current" : "being emptied");
+    sink->text(sink->to, "rotation", /* as the option's value */
+               param_get(param_find(a->base.ops->params, "rotation"), &chosen, scratch).text);
+    sink->number(sink->to, "rows", (double)g->live);
+    sink->number(sink->to, "buckets", (double)g->n);
+    for (size_t i = 0; i < g->n; i++)
+        if (g->buckets[i].n > 0)
+            show_bucket(a, &g->buckets[i], i, sink);
+    sink->leave(sink->to);
+}
+
+int asteria_inspect(const struct index *index, const struct structure_sink *sink)
+{
+    struct asteria *a = asteria_of(index);
+
+    if (!sink->enter(sink->to, "asteria", 0))
+        return OK;
+    pthread_rwlock_rdlock(&a->lock);
+    sink->number(sink->to, "rows", (double)a->live);
+    for (unsigned i = 0; i < 2; i++)
+        show_generation(a, i, sink);
+    if (a->generations[a->now])
+        asteria_bec_inspect(a->generations[a->now]->bec, a->ids, sink);
+    pthread_rwlock_unlock(&a->lock);
+    sink->leave(sink->to);
     return OK;
 }

@@ -54,6 +54,17 @@ static void write_slots(struct asteria *a, struct store_fields *f)
 
 /* ---------------------------------------------------------------------------------- rows */
 
+/* The next slots from *at on whose rows a file has; returns how many. */
+static size_t kept_slots(const struct asteria *a, uint32_t *at, uint32_t slots[FETCH_MOST])
+{
+    size_t n = 0;
+
+    for (; *at < a->n_slots && n < FETCH_MOST; ++*at)
+        if (asteria_keeps(a, *at))
+            slots[n++] = *at;
+    return n;
+}
+
 static int write_rows(const struct asteria *a, struct store_writer *w)
 {
     const size_t row_bytes = index_row_bytes(a->base.env.element, a->base.env.dim);
@@ -63,7 +74,7 @@ static int write_rows(const struct asteria *a, struct store_writer *w)
 
     store_section(w, "rows");
     while (rc == OK && at < a->n_slots) {
-        const size_t n = asteria_kept_slots(a, &at, slots);
+        const size_t n = kept_slots(a, &at, slots);
 
         rc = asteria_rows_get_many(a->rows, slots, n, rows);
         for (size_t i = 0; rc == OK && i < n; i++)
@@ -83,8 +94,8 @@ int asteria_write(struct index *index, struct store_writer *w)
             asteria_generation_write(a, g, w);
     if (a->graph)
         asteria_caprg_write(a->graph, w);
-    if (a->bec)
-        asteria_bec_write(a->bec, w);
+    if (a->generations[a->now])
+        asteria_bec_write(a->generations[a->now]->bec, w);
     return write_rows(a, w);
 }
 
@@ -114,7 +125,7 @@ static int read_rows(struct asteria *a, const struct store_reader *r)
     if (rc == OK)
         rc = asteria_rows_reserve(a->rows, a->n_slots);
     while (rc == OK && at < a->n_slots) {
-        const size_t n = asteria_kept_slots(a, &at, slots);
+        const size_t n = kept_slots(a, &at, slots);
 
         rc = asteria_rows_write(a->rows, slots, rows, n);
         asteria_rows_written(a->rows, slots, rows, n, rc == OK);
@@ -142,7 +153,6 @@ int asteria_read(struct index *index, struct store_reader *r)
     a->n_free = (size_t)m.n_free;
     a->live = (size_t)m.live;
     a->now = m.now;
-    a->trained = m.generations > 0;
     a->fitted_rows = m.fitted_rows;
     a->inserted_since = m.inserted_since;
     a->stop = m.stop;
@@ -154,10 +164,10 @@ int asteria_read(struct index *index, struct store_reader *r)
     for (unsigned g = 0; rc == OK && g < 2; g++)
         if (a->generations[g] && a->generations[g]->model->fitted.version > a->last_version)
             a->last_version = a->generations[g]->model->fitted.version;
-    if (rc == OK && a->trained) {
-        const struct asteria_model *model = a->generations[a->now]->model;
-        const struct asteria_bec_options options = asteria_bec_options(a, model);
-        rc = asteria_bec_read(&a->bec, env, model, &options, r);
+    if (rc == OK && m.generations > 0) {
+        struct asteria_generation *g = a->generations[a->now];
+        const struct asteria_bec_options options = asteria_bec_options(a, g->model);
+        rc = asteria_bec_read(&g->bec, env, g->model, &options, r);
     }
     if (rc == OK)
         rc = asteria_check_places(a);

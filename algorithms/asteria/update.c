@@ -6,21 +6,71 @@
  * edges are freed by compaction (buckets/bucket.c, maintenance/maintain.c).
  */
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "algorithms/asteria/buckets/batch.h"
+#include "algorithms/asteria/asteria.h"
 #include "src/core/mem.h"
+#include "src/core/order.h"
 
 /* ----------------------------------------------------------------------------------- insertion */
+
+/* Reserves memory for n more rows, `again` of them in free slots, in all arrays by slot or id;
+   changes nothing else. */
+static int reserve_slots(struct asteria *a, const uint64_t *ids, size_t n, size_t again)
+{
+    const struct index_env *env = &a->base.env;
+    const size_t n_slots = a->n_slots + n - again;
+
+    if (n_slots >= UINT32_MAX / 2)
+        return fail(env->error, ERR_ARGUMENT,
+                    "asteria: %zu rows are more than the 2^31 - 1 that slots can number", n_slots);
+    if (!mem_grow(env->mem, &a->ids, &a->ids_capacity, n_slots, sizeof *a->ids) ||
+        !mem_grow(env->mem, &a->places, &a->places_capacity, n_slots, sizeof *a->places) ||
+        !mem_grow(env->mem, &a->free, &a->free_capacity, n_slots, sizeof *a->free) ||
+        !slot_table_reserve(&a->slots, a->ids, ids, n))
+        return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for %zu more rows", n);
+    int rc = asteria_rows_reserve(a->rows, n_slots);
+    if (rc == OK && a->graph)
+        rc = asteria_caprg_reserve(a->graph, n_slots);
+    return rc == OK ? asteria_bec_reserve(a->generations[a->now]->bec, n_slots) : rc;
+}
+
+/* The n next slots, ascending: free ones, which are below n_slots, then new ones. */
+static void next_slots(const struct asteria *a, size_t n, size_t again, uint32_t *slots)
+{
+    if (again > 0)
+        memcpy(slots, a->free + a->n_free - again, again * sizeof *slots);
+    if (again > 1)
+        qsort(slots, again, sizeof *slots, order_u32);
+    for (size_t i = again; i < n; i++)
+        slots[i] = (uint32_t)(a->n_slots + i - again);
+}
+
+static void take_slots(struct asteria *a, const uint64_t *ids, const uint32_t *slots, size_t n,
+                       size_t again)
+{
+    a->n_free -= again;
+    a->n_slots += n - again;
+    for (size_t i = 0; i < n; i++) {
+        a->ids[slots[i]] = ids[i];
+        slot_table_put(&a->slots, ids[i], slots[i]);
+        cuda_copy_note(&a->on_device, slots[i], a->n_slots);
+    }
+    a->live += n;
+    a->changes += n;
+}
 
 /* Within a change. */
 static int insert_encoded(struct asteria_batch *b, const uint64_t *ids)
 {
     struct asteria *a = b->a;
-    int rc = asteria_slots_reserve(a, ids, b->n);
+    const size_t again = b->n < a->n_free ? b->n : a->n_free;
+    int rc = reserve_slots(a, ids, b->n, again);
 
     if (rc != OK)
         return rc;
-    asteria_slots_next(a, b->n, b->next);
+    next_slots(a, b->n, again, b->next);
     for (size_t i = 0; i < b->n; i++)
         b->slots[batch_row(b, i)] = b->next[i];
     rc = asteria_batch_reserve(b, (size_t)b->next[b->n - 1] + 1);
@@ -32,7 +82,7 @@ static int insert_encoded(struct asteria_batch *b, const uint64_t *ids)
     asteria_rows_written(a->rows, b->slots, b->rows, b->n, rc == OK);
     if (rc != OK)
         return rc;
-    asteria_slots_take(a, ids, b->slots, b->n);
+    take_slots(a, ids, b->slots, b->n, again);
     asteria_batch_put(b);
     for (size_t i = 0; a->graph && i < b->n; i++)
         asteria_caprg_queue(a->graph, b->slots[i]);
@@ -67,7 +117,7 @@ int asteria_insert(struct index *index, struct vectors v, const uint64_t *ids, s
     struct asteria_batch b;
 
     *done = 0;
-    if (!a->trained)
+    if (!a->generations[a->now])
         return fail(index->env.error, ERR_UNTRAINED,
                     "asteria: insert: the index is not trained; train() it with a sample first");
     if (v.n == 0)
@@ -89,12 +139,17 @@ int asteria_insert(struct index *index, struct vectors v, const uint64_t *ids, s
 static void remove_slot(struct asteria *a, uint32_t slot)
 {
     const struct asteria_place place = a->places[slot];
+    uint32_t found;
 
     if (a->graph)
         asteria_caprg_remove(a->graph, slot);
-    if (a->bec && place.generation == a->now)
-        asteria_bec_remove(a->bec, slot);
-    asteria_slot_tombstone(a, slot);
+    if (place.generation == a->now)
+        asteria_bec_remove(a->generations[a->now]->bec, slot);
+    (void)slot_table_remove(&a->slots, a->ids, a->ids[slot], &found);
+    a->ids[slot] = INDEX_NO_ID;
+    cuda_copy_note(&a->on_device, slot, a->n_slots);
+    a->live--;
+    a->changes++;
     asteria_bucket_remove(a->generations[place.generation], place.bucket, place.position);
     asteria_compact_bucket(a, place.generation, place.bucket);
 }

@@ -1,8 +1,7 @@
-/* batch.c - see batch.h. */
-#include "algorithms/asteria/buckets/batch.h"
-
+/* batch.c - batches of rows (bucket.h): encoded, then added to their buckets. */
 #include <stdlib.h>
 
+#include "algorithms/asteria/buckets/device.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
 #include "src/core/parallel.h"
@@ -35,6 +34,7 @@ int asteria_batch_begin(struct asteria_batch *b, struct asteria *a, size_t most)
     b->units = mem_group_array(g, most * m->dim, sizeof *b->units);
     b->z = mem_group_array(g, most * m->rotation->out_dim, sizeof *b->z);
     b->p = mem_group_array(g, most * m->m, sizeof *b->p);
+    b->words = mem_group_array(g, most, sizeof *b->words);
     b->encodings = mem_group_array(g, most, sizeof *b->encodings);
     b->order = mem_group_array(g, most, sizeof *b->order);
     b->groups = mem_group_array(g, most, sizeof *b->groups);
@@ -43,12 +43,41 @@ int asteria_batch_begin(struct asteria_batch *b, struct asteria *a, size_t most)
                      : OK;
 }
 
+static int encode_rows(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct asteria_batch *b = arg;
+    const struct index_env *env = &b->a->base.env;
+    const struct asteria_model *m = b->a->generations[b->a->now]->model;
+
+    (void)worker;
+    for (size_t i = first; i < end; i++) {
+        struct asteria_encoding *e = &b->encodings[i];
+
+        e->unit = asteria_unit(env, b->rows + i * b->row_bytes, b->units + i * env->dim);
+        e->z = b->z + i * m->rotation->out_dim;
+        e->p = b->p + i * m->m;
+        if (!b->rotated)
+            asteria_rotation_apply(m->rotation, env->kernels, e->unit, e->z);
+        asteria_model_hash(m, env->kernels, e->z, e->p);
+        e->word = b->rotated && !m->vantages ? b->words[i] : asteria_ecc_word(&m->ecc, e->p);
+        e->address = asteria_ecc_decode(&m->ecc, e->p);
+    }
+    return OK;
+}
+
 int asteria_batch_encode(struct asteria_batch *b)
 {
+    enum { CHUNK = 32 };
     const struct asteria *a = b->a;
+    const struct index_env *env = &a->base.env;
     const struct asteria_model *model = a->generations[a->now]->model;
-    const int rc = asteria_encode(a, model, b->rows, b->n, b->units, b->z, b->p, b->encodings);
+    int rc = OK;
 
+    b->rotated = asteria_device_rotates(a->device, model, b->n);
+    if (b->rotated)
+        rc = asteria_device_rotate(a->device, env, model, b->rows, b->n, b->z, b->words);
+    if (rc == OK)
+        rc = parallel_for(env->pool, pool_threads(env->pool), b->n, CHUNK, encode_rows, b);
     if (rc != OK)
         return rc;
     for (size_t i = 0; i < b->n; i++)
@@ -113,12 +142,13 @@ static int put_groups(void *arg, size_t first, size_t end, size_t worker)
 void asteria_batch_put(struct asteria_batch *b)
 {
     struct asteria *a = b->a;
+    struct asteria_generation *g = a->generations[a->now];
 
     (void)parallel_for(a->base.env.pool, pool_threads(a->base.env.pool), b->n_groups, GROUP_GRAIN,
                        put_groups, b);
-    a->generations[a->now]->live += b->n;
-    for (size_t j = 0; a->bec && j < b->n; j++) {
+    g->live += b->n;
+    for (size_t j = 0; j < b->n; j++) {
         const uint32_t row = batch_row(b, j);
-        asteria_bec_add(a->bec, b->slots[row], b->encodings[row].address, b->encodings[row].p);
+        asteria_bec_add(g->bec, b->slots[row], b->encodings[row].address, b->encodings[row].p);
     }
 }

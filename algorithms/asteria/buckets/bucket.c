@@ -258,6 +258,7 @@ void asteria_generation_destroy(const struct index_env *env, struct asteria_gene
     segmented_free(&g->codes);
     mem_free(env->mem, g->centres);
     centroid_codes_free(&g->coded, env->mem);
+    asteria_bec_destroy(g->bec);
     asteria_model_destroy(env, g->model);
     mem_free(env->mem, g);
 }
@@ -313,7 +314,7 @@ uint64_t asteria_generation_bytes(const struct asteria_generation *g, uint64_t *
     uint64_t bytes = sizeof *g + g->capacity * sizeof *g->buckets + g->model->m * sizeof *g->shift +
                      g->centres_capacity * g->model->dim * sizeof *g->centres +
                      idmap_bytes(&g->of_address) + centroid_codes_bytes(&g->coded) +
-                     asteria_model_bytes(g->model);
+                     asteria_model_bytes(g->model) + (g->bec ? asteria_bec_bytes(g->bec) : 0);
 
     *codes += segmented_bytes(&g->codes);
     for (size_t i = 0; i < g->n; i++) {
@@ -337,12 +338,14 @@ void asteria_release_dead(struct asteria *a, unsigned generation, uint32_t bucke
 
     for (uint32_t i = 0; i < b->n; i++) {
         const uint32_t slot = b->slots[i];
-        const struct asteria_place *place = &a->places[slot];
+        struct asteria_place *place = &a->places[slot];
 
         /* A slot that moved to the other generation no longer belongs to this bucket. */
         if (!bucket_is_alive(b, i) && place->generation == generation && place->bucket == bucket &&
-            place->position == i)
-            asteria_left_bucket(a, slot);
+            place->position == i) {
+            place->bucket = UINT32_MAX;
+            asteria_slot_left(a, slot);
+        }
     }
 }
 

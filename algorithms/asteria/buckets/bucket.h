@@ -24,9 +24,11 @@
 #include <stdint.h>
 
 #include "algorithms/asteria/model/model.h"
+#include "algorithms/asteria/tree/bec.h"
 #include "algorithms/common/clustering/centroid_codes.h"
 #include "algorithms/common/concurrency/segmented.h"
 #include "src/core/idmap.h"
+#include "src/core/mem.h"
 
 struct asteria_bucket {
     /* As in a file (file.c): */
@@ -53,6 +55,7 @@ struct asteria_bucket {
 /* All buckets of a generation. A bucket keeps its address without rows, too. */
 struct asteria_generation {
     struct asteria_model *model;
+    struct asteria_bec *bec; /* clusters of its rows; NULL: a newer model has them */
     struct asteria_bucket *buckets;
     size_t n, capacity;
     /* m: the vantages' products with the rotation's shift. p + shift are the products with R x,
@@ -78,8 +81,6 @@ struct asteria_encoding {
     uint64_t word;
     uint32_t address;
 };
-
-struct mem;
 
 /* Takes ownership of the model, also if it fails. ERR_NO_MEMORY. */
 int asteria_generation_create(struct asteria_generation **, const struct index_env *,
@@ -153,5 +154,53 @@ void asteria_compact_bucket(struct asteria *, unsigned generation, uint32_t buck
    bounds. Reads rows from the index's store (rows/rows.h), updates the places of moved rows and
    releases dead slots. On failure the bucket is unchanged. ERR_NO_MEMORY, ERR_IO, ERR_CORRUPT. */
 int asteria_bucket_rewrite(struct asteria *, struct asteria_generation *, uint32_t bucket);
+
+/* --------------------------------------------------------------------------------- batches
+ *
+ * Many rows are added to buckets, for insertion and for re-encoding to a newer model, in the order of
+ * their addresses:
+ *
+ *     asteria_batch_begin(&b, a, most); b.rows = ..; b.n = ..; asteria_batch_encode(&b);
+ *     b.slots[i] = ..; asteria_batch_reserve(&b, n_slots); asteria_batch_put(&b);
+ *     mem_group_free(&b.memory);
+ */
+
+/* Rows of one bucket: places first .. first + n - 1 of the order. */
+struct asteria_batch_group {
+    uint32_t first, n, bucket;
+};
+
+struct asteria_batch {
+    struct asteria *a;
+    struct mem_group memory;
+    const unsigned char *rows; /* n, as inserted */
+    size_t n, row_bytes;
+    uint32_t *slots, *next; /* by row; ascending, for insertion */
+    float *units, *z, *p;   /* n x dim, for rows of bytes; n x out_dim; n x m */
+    uint64_t *words;        /* n: from a device, if `rotated` */
+    bool rotated;           /* z is from a device */
+    struct asteria_encoding *encodings;
+    uint64_t *order; /* address << 32 | row, ascending */
+    struct asteria_batch_group *groups;
+    size_t n_groups;
+};
+
+/* Suitable number of rows of a batch. */
+size_t asteria_batch_rows(const struct asteria *);
+/* Allocates space for `most` rows. ERR_NO_MEMORY. Call mem_group_free(&b.memory) in any case. */
+int asteria_batch_begin(struct asteria_batch *, struct asteria *, size_t most);
+/* Encodes the rows by the newest model. ERR_NO_MEMORY. */
+int asteria_batch_encode(struct asteria_batch *);
+/* The row at place i of the order. */
+static inline uint32_t batch_row(const struct asteria_batch *b, size_t i)
+{
+    return (uint32_t)b->order[i];
+}
+/* Reserves memory in the newest model's buckets for rows with slots below
+   n_slots. ERR_NO_MEMORY. */
+int asteria_batch_reserve(struct asteria_batch *, size_t n_slots);
+/* Adds the rows to their buckets, sets their places, and adds them to the tree, which must have
+   space reserved. Cannot fail. */
+void asteria_batch_put(struct asteria_batch *);
 
 #endif

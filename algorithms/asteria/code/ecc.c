@@ -47,11 +47,9 @@ unsigned asteria_ecc_bits_most(enum asteria_code kind)
 
 void asteria_ecc_init(struct asteria_ecc *e, enum asteria_code kind, unsigned k)
 {
-    *e = (struct asteria_ecc){ .kind = kind,
-                               .name = codes[kind].name,
-                               .n = k + codes[kind].checks,
-                               .k = k,
-                               .distance = codes[kind].distance };
+    *e = (struct asteria_ecc){
+        .kind = kind, .n = k + codes[kind].checks, .k = k, .distance = codes[kind].distance
+    };
     for (unsigned i = 0; i < k; i++)
         e->rows[i] = 1ULL << i | (uint64_t)codes[kind].parity[i] << k;
     for (unsigned i = 0; i < e->n && k <= TRANSFORM_BITS_MAX; i++)
@@ -340,7 +338,7 @@ size_t asteria_ecc_flips(const struct asteria_ecc *e, const float *p, unsigned t
 
 static int check_codeword(const struct asteria_ecc *e, uint32_t address, struct error *error)
 {
-    const char *name = e->name;
+    const char *name = codes[e->kind].name;
     const uint64_t codeword = asteria_ecc_codeword(e, address);
     const unsigned weight = (unsigned)__builtin_popcountll(codeword);
     /* Weights that the code's theory allows: Golay's are 0, 8, 12, 16 and 24. */
@@ -377,7 +375,7 @@ int asteria_ecc_check(const struct asteria_ecc *e, struct error *error)
                 return fail(error, ERR_INVARIANT,
                             "asteria: code %s: bit %u of address bit %u's codeword differs from "
                             "the column's",
-                            e->name, i, j);
+                            codes[e->kind].name, i, j);
     for (unsigned j = 0; j < e->k && rc == OK; j++)
         rc = check_codeword(e, 1U << j, error);
     for (uint32_t i = 0; i < n && rc == OK; i++)

@@ -30,7 +30,6 @@ enum { ECC_WORD_MAX = 32, ECC_ADDRESS_MAX = 24 };
 
 struct asteria_ecc {
     enum asteria_code kind;
-    const char *name;
     unsigned n, k; /* length, dimension; after shortening */
     /* Up to (distance - 1) / 2 bits that differ from a codeword are corrected if all
        |p_i| are equal. */

@@ -21,7 +21,6 @@
 
 #include "algorithms/common/durable/store_file.h"
 #include "src/core/key_heap.h"
-#include "src/core/rng.h"
 
 /* Space for n candidates in addition to a node's own. */
 static int fit_scratch(struct asteria_caprg *g, size_t n)
@@ -66,21 +65,17 @@ void asteria_caprg_destroy(struct asteria_caprg *g)
     mem_free(mem, g->states);
     mem_free(mem, g->first_deferred);
     mem_free(mem, g->deferred);
-    mem_free(mem, g->removed);
     mem_free(mem, g->slots);
     mem_free(mem, g->distances);
     mem_free(mem, g->keys);
     mem_free(mem, g);
 }
 
-/* Makes the lists of deferred back-links, empty ones, of slots below n_slots, which exist from then on,
-   and space to remove all of them. false: out of memory. */
+/* Makes the lists of deferred back-links, empty ones, of slots below n_slots, which exist from then
+   on. false: out of memory. */
 static bool grow_lists(struct asteria_caprg *g, size_t n_slots)
 {
-    struct mem *mem = g->env.mem;
-
-    if (!mem_grow(mem, &g->removed, &g->removed_capacity, n_slots, sizeof *g->removed) ||
-        !mem_grow(mem, &g->first_deferred, &g->first_deferred_capacity, n_slots,
+    if (!mem_grow(g->env.mem, &g->first_deferred, &g->first_deferred_capacity, n_slots,
                   sizeof *g->first_deferred))
         return false;
     for (; g->n_slots < n_slots; g->n_slots++)
@@ -350,16 +345,14 @@ uint64_t asteria_caprg_bytes(const struct asteria_caprg *g)
 {
     return sizeof *g + g->links_capacity * sizeof *g->links + g->states_capacity +
            g->first_deferred_capacity * sizeof *g->first_deferred +
-           g->deferred_capacity * sizeof *g->deferred + g->removed_capacity * sizeof *g->removed +
-           g->slots_capacity * sizeof *g->slots + g->distances_capacity * sizeof *g->distances +
-           g->keys_capacity * sizeof *g->keys;
+           g->deferred_capacity * sizeof *g->deferred + g->slots_capacity * sizeof *g->slots +
+           g->distances_capacity * sizeof *g->distances + g->keys_capacity * sizeof *g->keys;
 }
 
 struct asteria_caprg_counts asteria_caprg_count(const struct asteria_caprg *g)
 {
     struct asteria_caprg_counts counts = g->counts;
 
-    counts.removed_waiting = g->n_removed;
     for (uint32_t x = 0; x < g->n_slots; x++)
         counts.edges += count_links(g, caprg_links(g, x));
     return counts;
@@ -383,12 +376,14 @@ void asteria_caprg_remove(struct asteria_caprg *g, uint32_t x)
     g->counts.queued -= (g->states[x] & CAPRG_QUEUED) != 0;
     clear_deferred(g, x);
     g->states[x] = CAPRG_REMOVED;
-    g->removed[g->n_removed++] = x;
+    g->counts.removed_waiting++;
 }
 
 bool asteria_caprg_sweep_is_due(const struct asteria_caprg *g, size_t share)
 {
-    return g->n_leaving > 0 || (g->n_removed > 0 && g->n_removed * share >= g->counts.nodes);
+    const uint64_t waiting = g->counts.removed_waiting;
+
+    return g->n_leaving > 0 || (waiting > 0 && waiting * share >= g->counts.nodes);
 }
 
 static bool leads_to_leaving(const struct asteria_caprg *g, uint32_t x)
@@ -450,26 +445,26 @@ static void sweep(struct asteria_caprg *g, uint64_t budget, uint64_t *spent)
 
 static void release_leaving(struct asteria_caprg *g)
 {
-    const size_t n = g->n_leaving;
-
-    for (size_t i = 0; i < n; i++) {
-        set_edges(g, g->removed[i], NULL, 0);
-        g->states[g->removed[i]] = 0;
-    }
-    for (size_t i = 0; i < n; i++)
-        g->rows.gone(g->rows.to, g->removed[i]);
-    g->n_removed -= n;
+    for (uint32_t x = 0; x < g->n_slots; x++)
+        if (g->states[x] & CAPRG_LEAVING)
+            set_edges(g, x, NULL, 0);
+    for (uint32_t x = 0; x < g->n_slots; x++)
+        if (g->states[x] & CAPRG_LEAVING) {
+            g->states[x] = 0;
+            g->rows.gone(g->rows.to, x);
+        }
+    g->counts.removed_waiting -= g->n_leaving;
     g->n_leaving = 0;
-    memmove(g->removed, g->removed + n, g->n_removed * sizeof *g->removed);
 }
 
 bool asteria_caprg_sweep(struct asteria_caprg *g, size_t share, uint64_t budget, uint64_t *spent)
 {
     while (asteria_caprg_sweep_is_due(g, share)) {
         if (g->n_leaving == 0) {
-            for (size_t i = 0; i < g->n_removed; i++)
-                g->states[g->removed[i]] = CAPRG_LEAVING;
-            g->n_leaving = g->n_removed;
+            for (size_t x = 0; x < g->n_slots; x++)
+                if (g->states[x] & CAPRG_REMOVED)
+                    g->states[x] = CAPRG_LEAVING;
+            g->n_leaving = g->counts.removed_waiting;
             g->cursor = 0;
         }
         sweep(g, budget, spent);
@@ -557,31 +552,9 @@ static int check_deferred(const struct asteria_caprg *g, uint32_t x, struct erro
     return OK;
 }
 
-static uint64_t mixed(uint32_t x)
-{
-    return rng_mix(x, 0);
-}
-
-/* The list must have as many entries as there are dead nodes, and the same sum of hashes: a
-   duplicate would almost surely change it. */
-static int check_removed(const struct asteria_caprg *g, uint64_t sum, struct error *error)
-{
-    for (size_t i = 0; i < g->n_removed; i++) {
-        const uint32_t x = g->removed[i];
-
-        if (x >= g->n_slots || g->states[x] != (i < g->n_leaving ? CAPRG_LEAVING : CAPRG_REMOVED))
-            return wrong(error, x, "in the list of removed ones, with another state", i);
-    }
-    for (size_t i = 0; i < g->n_removed; i++)
-        sum -= mixed(g->removed[i]);
-    return sum == 0 ? OK
-                    : wrong(error, g->n_removed ? g->removed[0] : 0, "removed, and not listed once",
-                            sum);
-}
-
 int asteria_caprg_check(const struct asteria_caprg *g, struct error *error)
 {
-    uint64_t deferred = 0, nodes = 0, queued = 0, dead = 0, sum = 0;
+    uint64_t deferred = 0, nodes = 0, queued = 0, dead = 0, leaving = 0;
     int rc = OK;
 
     for (uint32_t x = 0; x < g->n_slots && rc == OK; x++) {
@@ -591,7 +564,7 @@ int asteria_caprg_check(const struct asteria_caprg *g, struct error *error)
         nodes += caprg_is_node(g, x);
         queued += (g->states[x] & CAPRG_QUEUED) != 0;
         dead += caprg_is_dead(g, x);
-        sum += caprg_is_dead(g, x) ? mixed(x) : 0;
+        leaving += (g->states[x] & CAPRG_LEAVING) != 0;
     }
     if (rc != OK)
         return rc;
@@ -599,22 +572,22 @@ int asteria_caprg_check(const struct asteria_caprg *g, struct error *error)
         return wrong(error, 0, "nodes or queued ones are not as many as counted", nodes);
     if (deferred != g->counts.deferred)
         return wrong(error, 0, "deferred back-links are not as many as counted", deferred);
-    if (dead != g->n_removed)
-        return wrong(error, 0, "removed ones are not as many as listed", dead);
-    return check_removed(g, sum, error);
+    if (dead != g->counts.removed_waiting || leaving != g->n_leaving)
+        return wrong(error, 0, "removed ones are not as many as counted", dead);
+    return OK;
 }
 
 /* ----------------------------------------------------------------------------------- snapshots */
 
 /* "caprg.debts" has pairs of a node and a deferred back-link. */
 struct head {
-    uint64_t degree, n_slots, n_removed, n_leaving, cursor, deferred;
+    uint64_t degree, n_slots, removed, cursor, deferred;
 };
 
 static bool is_possible(const struct head *h)
 {
-    return h->n_slots <= INT32_MAX && h->n_removed <= h->n_slots && h->n_leaving <= h->n_removed &&
-           h->cursor <= h->n_slots && h->deferred <= h->n_slots * CAPRG_DEFERRED_MOST;
+    return h->n_slots <= INT32_MAX && h->cursor <= h->n_slots &&
+           h->deferred <= h->n_slots * CAPRG_DEFERRED_MOST;
 }
 
 /* deferred: set by reading; everything else is read into the graph. */
@@ -628,8 +601,6 @@ static int fields(struct store_fields *f, struct asteria_caprg *g, struct head *
     store_array(f, "caprg.links", &g->links, &g->links_capacity, h->n_slots * g->degree,
                 sizeof *g->links);
     store_array(f, "caprg.states", &g->states, &g->states_capacity, h->n_slots, 1);
-    store_array(f, "caprg.removed", &g->removed, &g->removed_capacity, h->n_removed,
-                sizeof *g->removed);
     if (store_pieces(f, "caprg.debts", deferred, h->deferred, 2 * sizeof **deferred))
         for (uint32_t y = 0; y < h->n_slots; y++)
             for (uint32_t cell = g->first_deferred[y]; cell != CAPRG_NONE;
@@ -643,8 +614,7 @@ void asteria_caprg_write(const struct asteria_caprg *g, struct store_writer *w)
 {
     struct head head = { .degree = g->degree,
                          .n_slots = g->n_slots,
-                         .n_removed = g->n_removed,
-                         .n_leaving = g->n_leaving,
+                         .removed = g->counts.removed_waiting,
                          .cursor = g->cursor,
                          .deferred = g->counts.deferred };
     const uint32_t *deferred = NULL;
@@ -657,12 +627,12 @@ void asteria_caprg_write(const struct asteria_caprg *g, struct store_writer *w)
    them. false: a deferred back-link is out of range. */
 static bool fill(struct asteria_caprg *g, const struct head *h, const uint32_t *deferred)
 {
-    g->n_removed = h->n_removed;
-    g->n_leaving = h->n_leaving;
     g->cursor = h->cursor;
+    g->counts.removed_waiting = h->removed;
     for (uint32_t x = 0; x < g->n_slots; x++) {
         g->counts.nodes += caprg_is_node(g, x);
         g->counts.queued += (g->states[x] & CAPRG_QUEUED) != 0;
+        g->n_leaving += (g->states[x] & CAPRG_LEAVING) != 0;
     }
     for (size_t i = h->deferred; i-- > 0;) { /* backwards, because each is put first in its list */
         const uint32_t y = deferred[2 * i], x = deferred[2 * i + 1];

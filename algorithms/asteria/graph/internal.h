@@ -49,11 +49,10 @@ struct asteria_caprg {
     struct asteria_caprg_deferred *deferred;
     size_t n_deferred, deferred_capacity; /* ever used */
     uint32_t free_deferred;
-    uint32_t *removed; /* those leaving, then those for a later sweep */
-    size_t n_removed, n_leaving, removed_capacity;
+    size_t n_leaving;                   /* of the removed nodes */
     size_t cursor;                      /* of the sweep: the next slot to visit */
     size_t queued_from;                 /* no queued slot is lower */
-    struct asteria_caprg_counts counts; /* without edges and removed_waiting */
+    struct asteria_caprg_counts counts; /* without edges */
     /* Scratch of a change: candidates of one node. */
     uint32_t *slots;
     float *distances;

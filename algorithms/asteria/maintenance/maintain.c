@@ -154,7 +154,8 @@ int asteria_link(struct asteria *a)
                : link_rows(&(struct asteria_maintenance){ .a = a }, false);
 }
 
-int asteria_maintenance_link(struct asteria_maintenance *u)
+/* Links rows in the graph and takes dead ones out. */
+static int link_and_forget(struct asteria_maintenance *u)
 {
     struct asteria *a = u->a;
     bool more = false;
@@ -238,15 +239,13 @@ static int keep_tree_and_hot_rows(struct asteria_maintenance *u)
 {
     struct asteria *a = u->a;
     bool more = false, cold = false;
-    int rc = OK;
 
     if (!asteria_maintenance_goes_on(u)) {
         u->more = true; /* not checked */
         return OK;
     }
     pthread_rwlock_wrlock(&a->lock);
-    if (a->bec)
-        rc = asteria_bec_maintain(a->bec, asteria_maintenance_left(u), &more);
+    int rc = asteria_bec_maintain(a->generations[a->now]->bec, asteria_maintenance_left(u), &more);
     pthread_rwlock_unlock(&a->lock);
     pthread_rwlock_wrlock(&a->lock);
     if (rc == OK)
@@ -263,7 +262,7 @@ int asteria_maintain(struct index *index, uint64_t budget, bool *more)
     int rc = OK;
 
     *more = false;
-    if (!a->trained)
+    if (!a->generations[a->now])
         return OK;
     rc = asteria_maintenance_refit(&u);
     if (rc == OK)
@@ -271,7 +270,7 @@ int asteria_maintain(struct index *index, uint64_t budget, bool *more)
     if (rc == OK)
         rc = compact(&u);
     if (rc == OK)
-        rc = asteria_maintenance_link(&u);
+        rc = link_and_forget(&u);
     if (rc == OK)
         rc = keep_tree_and_hot_rows(&u);
     *more = u.more;

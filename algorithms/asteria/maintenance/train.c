@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "algorithms/asteria/buckets/batch.h"
+#include "algorithms/asteria/asteria.h"
 #include "algorithms/asteria/buckets/device.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
@@ -52,8 +52,8 @@ static int move_rows(struct move *m, struct asteria_generation *older, uint32_t 
     int rc = encode_rows(m);
     if (rc == OK)
         rc = asteria_batch_reserve(b, a->n_slots);
-    if (rc == OK && a->bec)
-        rc = asteria_bec_reserve(a->bec, a->n_slots);
+    if (rc == OK)
+        rc = asteria_bec_reserve(a->generations[a->now]->bec, a->n_slots);
     if (rc != OK)
         return rc;
     for (size_t i = 0; i < b->n; i++)
@@ -145,12 +145,6 @@ enum { FOUNDING_ROWS = 65536, FOUNDED_ROWS = 4 };
 
 /* --------------------------------------------------------------------------- a new model */
 
-/* The new model with its buckets and tree. */
-struct successor {
-    struct asteria_generation *generation;
-    struct asteria_bec *bec;
-};
-
 static unsigned address_bits(const struct asteria *a, size_t rows)
 {
     const struct asteria_params *p = &a->params;
@@ -197,7 +191,8 @@ static int found_buckets(struct asteria *a, struct asteria_generation *g, const 
     return rc;
 }
 
-static int fit(struct asteria *a, const float *units, size_t n, struct successor *s)
+/* Fits a new model, and makes its buckets and tree; *made is destroyed by the caller, also on failure. */
+static int fit(struct asteria *a, const float *units, size_t n, struct asteria_generation **made)
 {
     const struct index_env *env = &a->base.env;
     const struct asteria_generation *before = a->generations[a->now];
@@ -214,44 +209,45 @@ static int fit(struct asteria *a, const float *units, size_t n, struct successor
                                units, n, from, ++a->last_version, a->device ? &trainer : NULL);
 
     if (rc == OK)
-        rc = asteria_generation_create(&s->generation, env, model);
+        rc = asteria_generation_create(made, env, model);
     if (rc != OK)
         return rc;
     const struct asteria_bec_options options = asteria_bec_options(a, model);
-    rc = asteria_bec_create(&s->bec, env, model, &options);
-    return rc == OK ? found_buckets(a, s->generation, units, n) : rc;
+    rc = asteria_bec_create(&(*made)->bec, env, model, &options);
+    return rc == OK ? found_buckets(a, *made, units, n) : rc;
 }
 
 /* ---------------------------------------------------------------------------- installing */
 
-/* Searches use the newer model at once; what it replaces is the successor. */
-static void install(struct asteria *a, struct successor *s, size_t rows)
+/* Searches use the newer model at once. */
+static void install(struct asteria *a, struct asteria_generation *newer, size_t rows)
 {
-    struct asteria_bec *bec = a->bec;
+    struct asteria_generation *before = a->generations[a->now];
+    struct asteria_bec *bec = before ? before->bec : NULL;
 
     pthread_rwlock_wrlock(&a->lock);
+    if (before)
+        before->bec = NULL;
     a->now = !a->now;
-    a->generations[a->now] = s->generation;
-    a->bec = s->bec;
-    a->trained = true;
+    a->generations[a->now] = newer;
     a->fitted_rows = a->live > 0 ? a->live : rows;
     a->inserted_since = 0;
     pthread_rwlock_unlock(&a->lock);
-    *s = (struct successor){ .bec = bec };
+    asteria_bec_destroy(bec);
 }
 
 static int refit(struct asteria *a, const float *units, size_t n)
 {
-    struct successor s = { 0 };
+    struct asteria_generation *newer = NULL;
     struct asteria_maintenance all = { .a = a };
     int rc = asteria_maintenance_reencode(&all); /* there are at most two generations */
 
     if (rc == OK)
-        rc = fit(a, units, n, &s);
+        rc = fit(a, units, n, &newer);
     if (rc == OK)
-        install(a, &s, n);
-    asteria_generation_destroy(&a->base.env, s.generation);
-    asteria_bec_destroy(s.bec);
+        install(a, newer, n);
+    else
+        asteria_generation_destroy(&a->base.env, newer);
     return rc;
 }
 

@@ -25,7 +25,6 @@ static const double PI = 3.14159265358979323846;
 
 struct pairing {
     const struct index_env *env;
-    const struct asteria_model *model;
     const float *rows;
     uint64_t *words; /* n */
     uint64_t *pairs; /* 32 bits of h, 32 of the angle as a float; sorted later */
@@ -67,34 +66,12 @@ static void take_quantiles(struct asteria_calibration *c, struct pairing *p)
     }
 }
 
-static int pair_rows(struct asteria_calibration *c, struct pairing *p,
-                     const struct asteria_bor_neighbours *near, size_t n, uint64_t seed)
-{
-    struct mem_group g = { .mem = p->env->mem };
-    struct rng rng = rng_at(seed, 1);
-
-    p->words = mem_group_array(&g, n, sizeof *p->words);
-    p->pairs = mem_group_array(&g, 2 * near->n_anchors, sizeof *p->pairs);
-    const int rc = g.failed ? fail(p->env->error, ERR_NO_MEMORY,
-                                   "asteria: train: out of memory for a calibration by %zu rows", n)
-                            : asteria_model_encode(p->model, p->env, p->rows, n, p->words, NULL);
-    for (size_t i = 0; rc == OK && i < near->n_anchors; i++) {
-        const size_t a = (size_t)near->anchors[i], other = (size_t)rng_below(&rng, n - 1);
-
-        add_pair(p, a, near->near[i * near->k + rng_below(&rng, near->k)]);
-        add_pair(p, a, other < a ? other : other + 1);
-    }
-    if (rc == OK)
-        take_quantiles(c, p);
-    mem_group_free(&g);
-    return rc;
-}
-
 int asteria_calibrate(struct asteria_calibration *c, const struct index_env *env,
                       const struct asteria_model *model, const float *rows, size_t n, uint64_t seed)
 {
-    struct pairing p = { .env = env, .model = model, .rows = rows };
     struct asteria_bor_neighbours near = { 0 };
+    struct mem_group g = { .mem = env->mem };
+    struct rng rng = rng_at(seed, 1);
 
     for (size_t h = 0; h < CALIBRATION_LEVELS; h++) {
         c->quantile[h] = PI;
@@ -103,9 +80,23 @@ int asteria_calibrate(struct asteria_calibration *c, const struct index_env *env
     if (n < 2)
         return OK;
     int rc = asteria_bor_neighbours_find(&near, env, rows, n, rng_mix(seed, 2));
-
+    struct pairing p = { .env = env,
+                         .rows = rows,
+                         .words = mem_group_array(&g, n, sizeof *p.words),
+                         .pairs = mem_group_array(&g, 2 * near.n_anchors, sizeof *p.pairs) };
     if (rc == OK)
-        rc = pair_rows(c, &p, &near, n, seed);
+        rc = g.failed ? fail(env->error, ERR_NO_MEMORY,
+                             "asteria: train: out of memory for a calibration by %zu rows", n)
+                      : asteria_model_encode(model, env, rows, n, p.words, NULL);
+    for (size_t i = 0; rc == OK && i < near.n_anchors; i++) {
+        const size_t a = (size_t)near.anchors[i], other = (size_t)rng_below(&rng, n - 1);
+
+        add_pair(&p, a, near.near[i * near.k + rng_below(&rng, near.k)]);
+        add_pair(&p, a, other < a ? other : other + 1);
+    }
+    if (rc == OK)
+        take_quantiles(c, &p);
+    mem_group_free(&g);
     mem_group_free(&near.memory);
     return rc;
 }

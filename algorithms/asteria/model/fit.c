@@ -328,7 +328,6 @@ int asteria_model_fit(struct asteria_model **out, const struct index_env *env,
         return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for a model");
     rc = draw_sample(&f, rows, n, version);
     if (rc == OK) {
-        f.model->mem = env->mem;
         f.model->fitted.version = version;
         f.model->dim = env->dim;
         f.model->fitted.sample_rows = f.n;

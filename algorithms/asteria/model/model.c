@@ -1,5 +1,4 @@
-/* model.c - application, size and check of a model; a model in a snapshot, by sections whose tags end in
- * a suffix. */
+/* model.c - application, size and check of a model; a model in a snapshot. */
 #include "algorithms/asteria/model/model.h"
 
 #include <math.h>
@@ -144,95 +143,71 @@ static int check_values(const struct store_reader *r, const struct index_env *en
     return OK;
 }
 
-/* The sections of the model itself, but for vantages and the quantizer, whose sizes depend on its
-   other parts. */
-static int fields(struct store_fields *f, char suffix, struct stored *s,
-                  struct asteria_fitted *fitted)
+/* Every section of a model; a part's shape is known from those before it. */
+static int fields(struct store_fields *f, const struct index_env *env, char suffix,
+                  struct asteria_model *m)
 {
-    store_copy(f, store_tag("model", suffix).text, s, 1, sizeof *s);
-    return store_copy(f, store_tag("fitted", suffix).text, fitted, 1, sizeof *fitted);
+    struct stored s = { 0 };
+    struct index_env scanned = *env;
+
+    if (f->w)
+        s = (struct stored){ .code = (uint32_t)m->ecc.kind,
+                             .k = m->ecc.k,
+                             .has_vantages = m->vantages != NULL,
+                             .pca_code = m->pca_code ? (uint32_t)m->pca_code->rank : 0 };
+    store_copy(f, store_tag("model", suffix).text, &s, 1, sizeof s);
+    store_copy(f, store_tag("fitted", suffix).text, &m->fitted, 1, sizeof m->fitted);
+    if (f->r && f->code == OK && (f->code = check_values(f->r, env, &s, &m->fitted)) == OK) {
+        asteria_ecc_init(&m->ecc, (enum asteria_code)s.code, s.k);
+        m->m = m->ecc.n;
+    }
+    if (f->code == OK)
+        asteria_rotation_field(f, env, suffix, &m->rotation);
+    if (f->code == OK)
+        asteria_lrsq_field(f, env, m->rotation->out_dim, suffix, &m->lrsq);
+    if (f->code == OK && s.has_vantages)
+        store_array(f, store_tag("vantages", suffix).text, &m->vantages, NULL,
+                    m->m * m->rotation->out_dim, sizeof *m->vantages);
+    if (f->code == OK && s.pca_code > 0)
+        asteria_pca_code_field(f, env, s.pca_code, suffix, &m->pca_code);
+    scanned.dim = pca_code_floats(m->pca_code, env->dim);
+    if (f->code == OK)
+        quantizer_field(f, store_tag("quantizer", suffix).text, &scanned, &m->quantizer);
+    return f->code;
 }
 
-static int vantages_field(struct store_fields *f, char suffix, struct asteria_model *m)
+static int check_read(const struct asteria_model *model, const struct index_env *env,
+                      const struct store_reader *r)
 {
-    return store_array(f, store_tag("vantages", suffix).text, &m->vantages, NULL,
-                       m->m * m->rotation->out_dim, sizeof *m->vantages);
-}
-
-void asteria_model_write(const struct asteria_model *m, struct store_writer *w, char suffix)
-{
-    struct asteria_model *model = (struct asteria_model *)(uintptr_t)m;
-    const struct index_env env = { .mem = model->mem };
-    struct stored s = { .code = (uint32_t)model->ecc.kind,
-                        .k = model->ecc.k,
-                        .has_vantages = model->vantages != NULL,
-                        .pca_code = model->pca_code ? (uint32_t)model->pca_code->rank : 0 };
-    struct store_fields f = { .w = w };
-
-    (void)fields(&f, suffix, &s, &model->fitted);
-    if (model->vantages)
-        (void)vantages_field(&f, suffix, model);
-    if (model->pca_code)
-        asteria_pca_code_write(model->pca_code, w, suffix);
-    (void)quantizer_field(&f, store_tag("quantizer", suffix).text, &env, &model->quantizer);
-    asteria_rotation_write(model->rotation, w, suffix);
-    asteria_lrsq_write(model->lrsq, w, suffix);
-}
-
-/* ----------------------------------------------------------------------------------- reading */
-
-static int read_parts(struct asteria_model *model, const struct index_env *env,
-                      const struct store_reader *r, const struct stored *s, char suffix)
-{
-    struct store_fields f = { .r = r, .mem = env->mem };
-    struct error why = { 0 };
-    struct index_env scanned = *env, checked = *env;
-    int rc = asteria_rotation_read(&model->rotation, env, r, suffix);
-
-    asteria_ecc_init(&model->ecc, (enum asteria_code)s->code, s->k);
-    model->m = model->ecc.n;
-    if (rc == OK)
-        rc = asteria_lrsq_read(&model->lrsq, env, r, suffix);
-    if (rc == OK && s->has_vantages)
-        rc = vantages_field(&f, suffix, model);
-    if (rc == OK && s->pca_code > 0)
-        rc = asteria_pca_code_read(&model->pca_code, env, r, s->pca_code, suffix);
-    if (rc != OK)
-        return rc;
-    scanned.dim = pca_code_floats(model->pca_code, env->dim);
-    rc = quantizer_field(&f, store_tag("quantizer", suffix).text, &scanned, &model->quantizer);
+    const struct asteria_rotation *rotation = model->rotation;
     const struct quantizer *q = model->quantizer;
-    if (rc == OK && !(q && (q->kind == QUANTIZER_RABITQ || q->kind == QUANTIZER_PLANES)))
-        rc = store_corrupt(r, "the model's quantizer is missing or of another kind");
+    struct error why = { 0 };
+    struct index_env checked = *env;
+
+    if (!q || (q->kind != QUANTIZER_RABITQ && q->kind != QUANTIZER_PLANES))
+        return store_corrupt(r, "the model's quantizer is missing or of another kind");
     /* The shift is the rotated mean of unit vectors. A much longer one would make bits NaN. */
-    if (rc == OK && !(env->kernels->ip_f32(model->rotation->shift, model->rotation->shift,
-                                           model->rotation->out_dim) < 1.01F))
-        rc = store_corrupt(r, "the rotation's shift is longer than unit vectors");
+    if (!(env->kernels->ip_f32(rotation->shift, rotation->shift, rotation->out_dim) < 1.01F))
+        return store_corrupt(r, "the rotation's shift is longer than unit vectors");
     checked.error = &why;
-    if (rc == OK && asteria_model_check(model, &checked) != OK)
-        rc = store_corrupt(r, why.text);
-    return rc;
+    return asteria_model_check(model, &checked) == OK ? OK : store_corrupt(r, why.text);
 }
 
-int asteria_model_read(struct asteria_model **out, const struct index_env *env,
-                       const struct store_reader *r, char suffix)
+int asteria_model_field(struct store_fields *f, const struct index_env *env, char suffix,
+                        struct asteria_model **model)
 {
-    struct asteria_model *model = mem_zalloc(env->mem, sizeof *model);
-    struct stored s;
-
-    *out = NULL;
-    if (!model)
-        return fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for a model");
-    model->mem = env->mem;
-    model->dim = env->dim;
-    int rc = fields(&(struct store_fields){ .r = r }, suffix, &s, &model->fitted);
-    if (rc == OK)
-        rc = check_values(r, env, &s, &model->fitted);
-    if (rc == OK)
-        rc = read_parts(model, env, r, &s, suffix);
-    if (rc == OK)
-        *out = model;
+    if (f->w)
+        return fields(f, env, suffix, *model);
+    struct asteria_model *m = mem_zalloc(env->mem, sizeof *m);
+    if (!m)
+        return f->code =
+                   fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for a model");
+    m->dim = env->dim;
+    if (fields(f, env, suffix, m) == OK)
+        f->code = check_read(m, env, f->r);
+    if (f->code == OK)
+        *model = m;
     else
-        asteria_model_destroy(env, model);
-    return rc;
+        asteria_model_destroy(env, m);
+    return f->code;
 }

@@ -26,8 +26,7 @@ struct asteria_calibration {
 enum { ROTATION_CANDIDATES = 2 };
 
 struct asteria_model {
-    struct mem *mem; /* the allocator it was made with */
-    size_t dim, m;   /* m = ecc->n, bits of a word */
+    size_t dim, m; /* m = ecc->n, bits of a word */
     struct asteria_rotation *rotation;
     struct asteria_ecc ecc;
     float *vantages; /* m x out_dim, orthonormal (vantage.c); NULL: the first m coordinates */
@@ -74,9 +73,10 @@ int asteria_model_encode(const struct asteria_model *, const struct index_env *,
 
 int asteria_model_check(const struct asteria_model *, const struct index_env *);
 
-void asteria_model_write(const struct asteria_model *, struct store_writer *, char suffix);
-int asteria_model_read(struct asteria_model **, const struct index_env *,
-                       const struct store_reader *, char suffix);
+/* A model in a snapshot: sections whose tags end in suffix. Reading makes *model, unless it fails:
+   ERR_CORRUPT, ERR_NO_MEMORY. */
+int asteria_model_field(struct store_fields *, const struct index_env *, char suffix,
+                        struct asteria_model **);
 
 /* vantage.c. Learns m orthonormal rows of out_dim, starting from the first m coordinates: gradient
    steps on bor's hash loss (bor.h), with a QR every 50. Returns the coordinates themselves if

@@ -1,8 +1,7 @@
 /* lrsq.c - training of LRSQ: chooses directions, bits and scales from a sample, then fits
  * estimates; LRSQ in a snapshot.
  *
- * A large sample is thinned to evenly spaced rows. The coordinates of y in the `rank` strongest
- * directions are stored by column for the quantiles: at most COLUMN_FLOATS floats.
+ * The coordinates of y in the `rank` strongest directions are stored by column for the quantiles.
  *
  * alpha and beta of the estimates are a regression line through pairs of the sample. The
  * coordinates left out correlate with those kept. If 256 of a rotated row's 512 similar
@@ -19,12 +18,8 @@
 #include "src/core/mem.h"
 #include "src/core/rng.h"
 
-enum {
-    ROWS_MOST = 16384,
-    ROWS_LEAST = 1024,
-    COLUMN_FLOATS = 1 << 23,
-    EXTREMES = ROWS_MOST / 100 + 2
-};
+/* Rows of a sample that are used. */
+enum { ROWS_MOST = 16384, EXTREMES = ROWS_MOST / 100 + 2 };
 /* Relative to the largest variance: float rounding alone gives a constant coordinate this much. */
 static const double CONSTANT = 1e-12;
 
@@ -33,16 +28,15 @@ struct range {
 };
 
 struct training {
-    struct mem_group memory;
     const struct index_env *env;
     const struct asteria_lrsq_options *options;
-    const float *z;                       /* m rows, `stride` floats apart */
-    size_t m, stride, in_dim, candidates; /* the strongest directions */
-    float *centre, *axes;                 /* in_dim; pca: candidates x in_dim */
-    uint32_t *order;                      /* coordinates by falling variance */
-    double *variance;                     /* of candidates, falling */
-    float *columns;                       /* candidates x m */
-    struct range *ranges;                 /* of candidates */
+    const float *z;               /* m x in_dim */
+    size_t m, in_dim, candidates; /* the strongest directions */
+    float *centre, *axes;         /* in_dim; pca: candidates x in_dim */
+    uint32_t *order;              /* coordinates by falling variance */
+    double *variance;             /* of candidates, falling */
+    float *columns;               /* candidates x m */
+    struct range *ranges;         /* of candidates */
 };
 
 static int no_memory(const struct index_env *env, size_t in_dim)
@@ -130,7 +124,7 @@ void asteria_lrsq_fill(const double *variance, size_t n, size_t block, double bi
 
 static const float *row_of(const struct training *t, size_t i)
 {
-    return t->z + i * t->stride;
+    return t->z + i * t->in_dim;
 }
 
 /* Mean and variance of all coordinates, in two passes. */
@@ -195,13 +189,11 @@ static int use_axes(struct training *t)
     float *rows = mem_array(env.mem, t->m * t->in_dim, sizeof *rows);
     if (!rows)
         return no_memory(t->env, t->in_dim);
-    for (size_t i = 0; i < t->m; i++)
-        memcpy(rows + i * t->in_dim, row_of(t, i), t->in_dim * sizeof *rows);
-    const int rc = axes_find(&env, rows, t->m, t->candidates, t->centre, t->axes, NULL);
+    const int rc = axes_find(&env, t->z, t->m, t->candidates, t->centre, t->axes, NULL);
     if (rc == OK) {
         for (size_t i = 0; i < t->m; i++)
             for (size_t j = 0; j < t->in_dim; j++)
-                rows[i * t->in_dim + j] -= t->centre[j];
+                rows[i * t->in_dim + j] = row_of(t, i)[j] - t->centre[j];
         env.kernels->ip_f32_mn(t->axes, t->candidates, rows, t->m, t->in_dim, t->columns, t->m);
         column_variances(t);
     }
@@ -352,9 +344,9 @@ static void add_pair(struct fit *f, const struct asteria_lrsq *l, const float *z
     f->xx += weight * x * x, f->xt += weight * x * t;
 }
 
-/* Fits alpha and beta, which must be 1 and 0; z: n rows, `stride` floats apart. */
+/* Fits alpha and beta, which must be 1 and 0; z: n x in_dim. */
 static int fit_line(struct asteria_lrsq *l, const struct index_env *env, const float *z, size_t n,
-                    size_t stride, uint64_t seed)
+                    uint64_t seed)
 {
     struct mem_group g = { .mem = env->mem };
     const size_t query_bytes = asteria_lrsq_query_bytes(l);
@@ -369,15 +361,15 @@ static int fit_line(struct asteria_lrsq *l, const struct index_env *env, const f
     }
     for (size_t i = 0; i < PAIR_QUERIES; i++) {
         chosen[i] = rng_below(&rng, n);
-        asteria_lrsq_query(l, z + chosen[i] * stride, queries + i * query_bytes);
+        asteria_lrsq_query(l, z + chosen[i] * l->in_dim, queries + i * query_bytes);
     }
     for (size_t i = 0; i < PAIR_ROWS; i++) {
         const size_t row = rng_below(&rng, n);
-        asteria_lrsq_put(l, z + row * stride, code);
+        asteria_lrsq_put(l, z + row * l->in_dim, code);
         for (size_t j = 0; j < PAIR_QUERIES; j++)
             if (row != chosen[j])
-                add_pair(&f, l, z + chosen[j] * stride, z + row * stride, queries + j * query_bytes,
-                         code);
+                add_pair(&f, l, z + chosen[j] * l->in_dim, z + row * l->in_dim,
+                         queries + j * query_bytes, code);
     }
     mem_group_free(&g);
     const double spread = f.xx * f.n - f.x * f.x;
@@ -392,45 +384,40 @@ static int fit_line(struct asteria_lrsq *l, const struct index_env *env, const f
     return OK;
 }
 
-static int run(struct training *t, struct asteria_lrsq **to)
-{
-    struct mem_group *g = &t->memory;
-    int rc = OK;
-    t->centre = mem_group_array(g, t->in_dim, sizeof *t->centre);
-    t->order = mem_group_array(g, t->in_dim, sizeof *t->order);
-    t->variance = mem_group_array(g, t->candidates, sizeof *t->variance);
-    t->columns = mem_group_array(g, t->candidates * t->m, sizeof *t->columns);
-    t->ranges = mem_group_array(g, t->candidates, sizeof *t->ranges);
-    if (t->options->pca)
-        t->axes = mem_group_array(g, t->candidates * t->in_dim, sizeof *t->axes);
-    uint8_t *widths = mem_group_array(g, t->candidates, sizeof *widths);
-    if (g->failed)
-        rc = no_memory(t->env, t->in_dim);
-    else
-        rc = t->options->pca ? use_axes(t) : use_coordinates(t);
-    if (rc == OK)
-        rc = build(t, widths, to);
-    if (rc == OK)
-        rc = fit_line(*to, t->env, t->z, t->m, t->stride, t->options->seed);
-    mem_group_free(g);
-    return rc;
-}
-
 int asteria_lrsq_train(struct asteria_lrsq **to, const struct index_env *env,
                        const struct asteria_lrsq_options *options, const float *z, size_t n,
                        size_t in_dim)
 {
+    const size_t candidates = options->rank < in_dim ? options->rank : in_dim;
+    const size_t m = n < ROWS_MOST ? n : ROWS_MOST;
+    struct mem_group g = { .mem = env->mem };
     struct training t = {
-        .memory.mem = env->mem, .env = env, .options = options, .z = z, .in_dim = in_dim
+        .env = env,
+        .options = options,
+        .z = z,
+        .m = m,
+        .in_dim = in_dim,
+        .candidates = candidates,
+        .centre = mem_group_array(&g, in_dim, sizeof *t.centre),
+        .axes = options->pca ? mem_group_array(&g, candidates * in_dim, sizeof *t.axes) : NULL,
+        .order = mem_group_array(&g, in_dim, sizeof *t.order),
+        .variance = mem_group_array(&g, candidates, sizeof *t.variance),
+        .columns = mem_group_array(&g, candidates * m, sizeof *t.columns),
+        .ranges = mem_group_array(&g, candidates, sizeof *t.ranges),
     };
-    t.candidates = options->rank < in_dim ? options->rank : in_dim;
-    size_t most = COLUMN_FLOATS / (t.candidates ? t.candidates : 1);
-    most = most < ROWS_LEAST ? ROWS_LEAST : most > ROWS_MOST ? ROWS_MOST : most;
-    const size_t every = (n + most - 1) / most;
-    t.m = n / every;
-    t.stride = every * in_dim;
+    uint8_t *widths = mem_group_array(&g, candidates, sizeof *widths);
+    int rc;
+
     *to = NULL;
-    const int rc = run(&t, to);
+    if (g.failed)
+        rc = no_memory(env, in_dim);
+    else
+        rc = options->pca ? use_axes(&t) : use_coordinates(&t);
+    if (rc == OK)
+        rc = build(&t, widths, to);
+    if (rc == OK)
+        rc = fit_line(*to, env, z, m, options->seed);
+    mem_group_free(&g);
     if (rc != OK) {
         asteria_lrsq_destroy(env, *to);
         *to = NULL;
@@ -440,39 +427,16 @@ int asteria_lrsq_train(struct asteria_lrsq **to, const struct index_env *env,
 
 /* ----------------------------------------------------------------------------------- snapshots */
 
-struct section {
-    uint64_t in_dim, rank, n_bytes, n_nibbles, pca;
+struct lrsq_head {
+    uint64_t rank, n_bytes, n_nibbles, pca;
     float alpha, beta;
 };
-enum { DIM_MAX = 1 << 24 };
 
-void asteria_lrsq_write(const struct asteria_lrsq *l, struct store_writer *w, char suffix)
+static bool is_shape(const struct lrsq_head *s, size_t in_dim)
 {
-    const size_t width = lrsq_width(l);
-    const struct section head = { .in_dim = l->in_dim,
-                                  .rank = l->rank,
-                                  .n_bytes = l->n_bytes,
-                                  .n_nibbles = l->n_nibbles,
-                                  .pca = !l->axis,
-                                  .alpha = l->alpha,
-                                  .beta = l->beta };
-    store_section(w, store_tag("lrsq", suffix).text);
-    store_write(w, &head, sizeof head);
-    store_write(w, l->centre, l->in_dim * sizeof *l->centre);
-    store_write(w, l->scale, width * sizeof *l->scale);
-    store_write(w, l->zero, width * sizeof *l->zero);
-    if (l->axis)
-        store_write(w, l->axis, width * sizeof *l->axis);
-    else
-        store_write(w, l->rows, width * l->in_dim * sizeof *l->rows);
-}
-
-static bool is_shape(const struct section *s)
-{
-    return s->in_dim >= 1 && s->in_dim <= DIM_MAX && s->n_bytes <= s->in_dim + 7 &&
-           s->n_nibbles <= s->in_dim + 15 && s->n_bytes % 8 == 0 && s->n_nibbles % 16 == 0 &&
-           s->rank <= s->in_dim && s->rank <= s->n_bytes + s->n_nibbles && s->pca <= 1 &&
-           isfinite(s->alpha) && isfinite(s->beta);
+    return s->n_bytes <= in_dim + 7 && s->n_nibbles <= in_dim + 15 && s->n_bytes % 8 == 0 &&
+           s->n_nibbles % 16 == 0 && s->rank <= in_dim && s->rank <= s->n_bytes + s->n_nibbles &&
+           s->pca <= 1 && isfinite(s->alpha) && isfinite(s->beta);
 }
 
 /* Each coordinate of z is used at most once; unused ones have scale and zero 0. `seen`:
@@ -495,12 +459,6 @@ static bool are_axes(const struct asteria_lrsq *l, unsigned char *seen)
     return rank == l->rank;
 }
 
-static const char *take(void *to, const char *from, size_t bytes)
-{
-    memcpy(to, from, bytes);
-    return from + bytes;
-}
-
 static int finish_reading(struct asteria_lrsq *l, const struct index_env *env,
                           const struct store_reader *r)
 {
@@ -520,44 +478,41 @@ static int finish_reading(struct asteria_lrsq *l, const struct index_env *env,
     return good ? OK : store_corrupt(r, "LRSQ's axes and scales are invalid");
 }
 
-int asteria_lrsq_read(struct asteria_lrsq **to, const struct index_env *env,
-                      const struct store_reader *r, char suffix)
+int asteria_lrsq_field(struct store_fields *f, const struct index_env *env, size_t in_dim,
+                       char suffix, struct asteria_lrsq **to)
 {
-    const void *bytes;
-    size_t n_bytes;
-    struct section s;
-    *to = NULL;
-    int rc = store_need(r, store_tag("lrsq", suffix).text, SIZE_MAX, &bytes, &n_bytes);
-    if (rc != OK)
-        return rc;
-    if (n_bytes < sizeof s)
-        return store_corrupt(r, "LRSQ's section is too short");
-    const char *at = take(&s, bytes, sizeof s);
-    if (!is_shape(&s))
-        return store_corrupt(r, "LRSQ's shape is invalid");
-    const uint64_t width = s.n_bytes + s.n_nibbles;
-    const uint64_t floats = s.in_dim + 2 * width + width * (s.pca ? s.in_dim : 1);
-    if (n_bytes != sizeof s + floats * sizeof(float))
-        return store_corrupt(r, "LRSQ's section is not of its shape's length");
-    const struct asteria_lrsq shape = { .in_dim = s.in_dim,
-                                        .rank = s.rank,
-                                        .n_bytes = s.n_bytes,
-                                        .n_nibbles = s.n_nibbles,
-                                        .alpha = s.alpha,
-                                        .beta = s.beta };
-    struct asteria_lrsq *l;
-    rc = allocate(&l, env, &shape, s.pca);
-    if (rc != OK)
-        return rc;
-    at = take(l->centre, at, l->in_dim * sizeof *l->centre);
-    at = take(l->scale, at, width * sizeof *l->scale);
-    at = take(l->zero, at, width * sizeof *l->zero);
-    (void)take(l->axis ? (void *)l->axis : l->rows, at,
-               width * (s.pca ? s.in_dim : 1) * sizeof(float));
-    rc = finish_reading(l, env, r);
-    if (rc == OK)
-        *to = l;
+    struct lrsq_head head = { 0 };
+    if (f->w)
+        head = (struct lrsq_head){ .rank = (*to)->rank,
+                                   .n_bytes = (*to)->n_bytes,
+                                   .n_nibbles = (*to)->n_nibbles,
+                                   .pca = !(*to)->axis,
+                                   .alpha = (*to)->alpha,
+                                   .beta = (*to)->beta };
+    if (store_copy(f, store_tag("lrsq", suffix).text, &head, 1, sizeof head) != OK)
+        return f->code;
+    if (f->r && !is_shape(&head, in_dim))
+        return f->code = store_corrupt(f->r, "LRSQ's shape is invalid");
+    if (f->r) {
+        const struct asteria_lrsq shape = { .in_dim = in_dim,
+                                            .rank = head.rank,
+                                            .n_bytes = head.n_bytes,
+                                            .n_nibbles = head.n_nibbles,
+                                            .alpha = head.alpha,
+                                            .beta = head.beta };
+        f->code = allocate(to, env, &shape, head.pca);
+    }
+    if (f->code != OK)
+        return f->code;
+    struct asteria_lrsq *l = *to;
+    const size_t width = lrsq_width(l);
+    store_copy(f, store_tag("lrsq_centre", suffix).text, l->centre, in_dim, sizeof *l->centre);
+    store_copy(f, store_tag("lrsq_scale", suffix).text, l->scale, width, sizeof *l->scale);
+    store_copy(f, store_tag("lrsq_zero", suffix).text, l->zero, width, sizeof *l->zero);
+    if (l->axis)
+        store_copy(f, store_tag("lrsq_axis", suffix).text, l->axis, width, sizeof *l->axis);
     else
-        asteria_lrsq_destroy(env, l);
-    return rc;
+        store_copy(f, store_tag("lrsq_rows", suffix).text, l->rows, width,
+                   in_dim * sizeof *l->rows);
+    return f->w || f->code != OK ? f->code : (f->code = finish_reading(l, env, f->r));
 }

@@ -30,8 +30,7 @@
 #include "src/core/index.h"
 #include "src/core/mem.h"
 
-struct store_reader;
-struct store_writer;
+struct store_fields;
 
 struct asteria_lrsq {
     struct mem_group memory;
@@ -112,8 +111,9 @@ void asteria_lrsq_device_query(const struct asteria_lrsq *, const void *query, i
 int asteria_lrsq_check(const struct asteria_lrsq *, const float *z, const void *code,
                        struct error *);
 
-void asteria_lrsq_write(const struct asteria_lrsq *, struct store_writer *, char suffix);
-int asteria_lrsq_read(struct asteria_lrsq **, const struct index_env *, const struct store_reader *,
-                      char suffix);
+/* Sections of a snapshot, whose tags end in suffix. Reading makes the LRSQ, which the caller
+   destroys, also on failure: ERR_CORRUPT, ERR_NO_MEMORY. */
+int asteria_lrsq_field(struct store_fields *, const struct index_env *, size_t in_dim, char suffix,
+                       struct asteria_lrsq **);
 
 #endif

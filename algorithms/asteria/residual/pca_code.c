@@ -94,33 +94,20 @@ float asteria_pca_code_make(const struct asteria_pca_code *o, const struct kerne
     return rest;
 }
 
-/* -------------------------------------------------------------------------------- snapshots */
-
-void asteria_pca_code_write(const struct asteria_pca_code *o, struct store_writer *w, char suffix)
-{
-    store_section(w, store_tag("outline", suffix).text);
-    store_write(w, o->axes, n_floats(o->rank, o->dim) * sizeof *o->axes);
-}
-
-int asteria_pca_code_read(struct asteria_pca_code **out, const struct index_env *env,
-                          const struct store_reader *r, size_t rank, char suffix)
+int asteria_pca_code_field(struct store_fields *f, const struct index_env *env, size_t rank,
+                           char suffix, struct asteria_pca_code **o)
 {
     const size_t n = n_floats(rank, env->dim);
-    const float *stored = NULL;
-    const int rc =
-        store_need_array(r, store_tag("outline", suffix).text, n, sizeof *stored, &stored);
 
-    if (rc != OK)
-        return rc;
-    if (!index_all_finite(stored, n))
-        return store_corrupt(r, "an axis of the PCA code is not finite");
-    struct asteria_pca_code *o = pca_code_new(env, rank);
-    if (!o)
-        return fail(env->error, ERR_NO_MEMORY,
-                    "asteria: load: out of memory for the PCA code's axes");
-    memcpy(o->axes, stored, n * sizeof *stored);
-    *out = o;
-    if (axes_defect(o->axes, rank, env->dim) < 1e-4)
-        return OK;
-    return store_corrupt(r, "the PCA code's axes are not orthonormal");
+    if (f->r && !(*o = pca_code_new(env, rank)))
+        return f->code = fail(env->error, ERR_NO_MEMORY,
+                              "asteria: load: out of memory for the PCA code's axes");
+    if (store_copy(f, store_tag("outline", suffix).text, (*o)->axes, n, sizeof *(*o)->axes) != OK ||
+        f->w)
+        return f->code;
+    if (!index_all_finite((*o)->axes, n))
+        return f->code = store_corrupt(f->r, "an axis of the PCA code is not finite");
+    if (!(axes_defect((*o)->axes, rank, env->dim) < 1e-4))
+        f->code = store_corrupt(f->r, "the PCA code's axes are not orthonormal");
+    return f->code;
 }

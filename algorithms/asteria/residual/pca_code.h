@@ -16,8 +16,7 @@
 
 #include "src/core/index.h"
 
-struct store_reader;
-struct store_writer;
+struct store_fields;
 
 struct asteria_pca_code {
     size_t dim, rank;
@@ -46,9 +45,9 @@ enum asteria_pca_code_of { PCA_CODE_ROW, PCA_CODE_CENTRE, PCA_CODE_QUERY };
 float asteria_pca_code_make(const struct asteria_pca_code *, const struct kernels *,
                             const float *unit, enum asteria_pca_code_of, float *to);
 
-/* Section "outline" + suffix. Reading: ERR_CORRUPT; the caller destroys *out even then. */
-void asteria_pca_code_write(const struct asteria_pca_code *, struct store_writer *, char suffix);
-int asteria_pca_code_read(struct asteria_pca_code **, const struct index_env *,
-                          const struct store_reader *, size_t rank, char suffix);
+/* Section "outline" + suffix. Reading makes the PCA code, which the caller destroys, also on failure:
+   ERR_CORRUPT, ERR_NO_MEMORY. */
+int asteria_pca_code_field(struct store_fields *, const struct index_env *, size_t rank,
+                           char suffix, struct asteria_pca_code **);
 
 #endif

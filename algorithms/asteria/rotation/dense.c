@@ -16,7 +16,6 @@
 
 #include "algorithms/asteria/rotation/rotation.h"
 #include "algorithms/common/clustering/kmeans.h"
-#include "algorithms/common/concurrency/blas_threads.h"
 #include "algorithms/common/rotation/axes.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
@@ -139,8 +138,8 @@ static int rotate_to_opq(const struct index_env *env,
 
 /* ------------------------------------------------------------------------------------- axes */
 
-static int axes_matrix(const struct index_env *env, const struct asteria_rotation_options *options,
-                       const float *rows, size_t n, float *matrix)
+int asteria_dense_train(struct asteria_rotation *rotation, const struct index_env *env,
+                        const struct asteria_rotation_options *options, const float *rows, size_t n)
 {
     const size_t enough = axes_sample_rows(env->dim), used = n < enough ? n : enough;
     struct rng rng = rng_at(options->seed, DENSE_SAMPLE);
@@ -149,19 +148,11 @@ static int axes_matrix(const struct index_env *env, const struct asteria_rotatio
     int rc = mean && (own || n <= enough) ? OK : no_memory(env, "a sample for axes");
 
     if (rc == OK)
-        rc = axes_find(env, own ? own : rows, used, env->dim, mean, matrix, mean + env->dim);
+        rc = axes_find(env, own ? own : rows, used, env->dim, mean, rotation->matrix,
+                       mean + env->dim);
     if (rc == OK && options->kind == ROTATION_OPQ)
-        rc = rotate_to_opq(env, options, mean + env->dim, matrix);
+        rc = rotate_to_opq(env, options, mean + env->dim, rotation->matrix);
     mem_free(env->mem, own);
     mem_free(env->mem, mean);
-    return rc;
-}
-
-int asteria_dense_train(struct asteria_rotation *rotation, const struct index_env *env,
-                        const struct asteria_rotation_options *options, const float *rows, size_t n)
-{
-    blas_threads_one(); /* the order of sums must not depend on the number of threads */
-    const int rc = axes_matrix(env, options, rows, n, rotation->matrix);
-    blas_threads_back();
     return rc;
 }

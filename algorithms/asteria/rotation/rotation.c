@@ -1,5 +1,5 @@
-/* rotation.c - rotations: creation, application, measurement. In a snapshot a rotation is a section: a
- * head, the shift, then angles and signs or the matrix. */
+/* rotation.c - rotations: creation, application, measurement; a rotation in a
+ * snapshot. */
 #include "algorithms/asteria/rotation/rotation.h"
 
 #include <math.h>
@@ -196,87 +196,54 @@ double asteria_rotation_defect(const struct asteria_rotation *t, const struct ke
 
 /* ----------------------------------------------------------------------------------- snapshots */
 
-/* 64 bytes, so that the floats after it are as aligned as the section. */
+/* passes 0: no network. */
 struct rotation_head {
     uint32_t kind, passes;
-    uint64_t dim, out_dim;
-    uint64_t unused[5];
 };
 
-void asteria_rotation_write(const struct asteria_rotation *t, struct store_writer *w, char suffix)
-{
-    const struct rotation_head head = { .kind = (uint32_t)t->kind,
-                                        .passes = t->bor ? (uint32_t)t->bor->passes : 0,
-                                        .dim = t->dim,
-                                        .out_dim = t->out_dim };
-    store_section(w, store_tag("turn", suffix).text);
-    store_write(w, &head, sizeof head);
-    store_write(w, t->shift, t->out_dim * sizeof *t->shift);
-    if (t->bor) {
-        store_write(w, t->bor->angles, asteria_bor_n_angles(t->bor) * sizeof *t->bor->angles);
-        store_write(w, t->bor->signs, t->bor->passes * t->bor->size * sizeof *t->bor->signs);
-    }
-    if (t->matrix)
-        store_write(w, t->matrix, t->out_dim * t->dim * sizeof *t->matrix);
-}
-
-/* Checks the head's numbers before anything is allocated. */
 static bool head_possible(const struct rotation_head *head, const struct index_env *env)
 {
-    if (head->kind > ROTATION_OPQ || head->dim != env->dim || head->dim > ASTERIA_ROTATION_DIM_MAX)
-        return false;
-    if (!is_network((enum asteria_rotation_kind)head->kind))
-        return head->passes == 0 && head->out_dim == (head->dim + 15) / 16 * 16;
-    return head->passes >= 1 && head->passes <= BOR_PASSES_MAX &&
-           head->out_dim == asteria_bor_size(head->dim);
+    return head->kind <= ROTATION_OPQ && env->dim <= ASTERIA_ROTATION_DIM_MAX &&
+           head->passes <= BOR_PASSES_MAX &&
+           (head->passes > 0) == is_network((enum asteria_rotation_kind)head->kind);
 }
 
-/* floats: those after the head. */
-static int take_floats(struct asteria_rotation *t, const float *floats, size_t n,
-                       const struct store_reader *r)
+int asteria_rotation_field(struct store_fields *f, const struct index_env *env, char suffix,
+                           struct asteria_rotation **rotation)
 {
-    const struct asteria_bor *b = t->bor;
+    struct rotation_head head = { 0 };
+    if (f->w)
+        head = (struct rotation_head){ (uint32_t)(*rotation)->kind,
+                                       (*rotation)->bor ? (uint32_t)(*rotation)->bor->passes : 0 };
+    if (store_copy(f, store_tag("turn", suffix).text, &head, 1, sizeof head) != OK)
+        return f->code;
+    if (f->r && !head_possible(&head, env))
+        return f->code = store_corrupt(f->r, "a rotation's shape is not possible");
+    if (f->r)
+        f->code = create(rotation, env, (enum asteria_rotation_kind)head.kind, head.passes,
+                         BOR_HADAMARD, 0);
+    if (f->code != OK)
+        return f->code;
+    const struct asteria_rotation *t = *rotation;
+    struct asteria_bor *b = t->bor;
     const size_t angles = b ? asteria_bor_n_angles(b) : 0, signs = b ? b->passes * b->size : 0;
     const size_t cells = t->matrix ? t->out_dim * t->dim : 0;
-
-    if (n != (t->out_dim + angles + signs + cells) * sizeof *floats)
-        return store_corrupt(r, "a rotation's section does not have its shape's length");
-    if (!index_all_finite(floats, n / sizeof *floats))
-        return store_corrupt(r, "a rotation has a number that is not finite");
-    memcpy(t->shift, floats, t->out_dim * sizeof *floats);
-    floats += t->out_dim;
+    store_copy(f, store_tag("shift", suffix).text, t->shift, t->out_dim, sizeof *t->shift);
+    if (b) {
+        store_copy(f, store_tag("angles", suffix).text, b->angles, angles, sizeof *b->angles);
+        store_copy(f, store_tag("signs", suffix).text, b->signs, signs, sizeof *b->signs);
+    }
     if (t->matrix)
-        memcpy(t->matrix, floats, cells * sizeof *floats);
-    if (b)
-        asteria_bor_set_angles(t->bor, floats);
+        store_copy(f, store_tag("matrix", suffix).text, t->matrix, cells, sizeof *t->matrix);
+    if (f->w || f->code != OK)
+        return f->code;
+    if (!index_all_finite(t->shift, t->out_dim) || (b && !index_all_finite(b->angles, angles)) ||
+        (t->matrix && !index_all_finite(t->matrix, cells)))
+        return f->code = store_corrupt(f->r, "a rotation has a number that is not finite");
     for (size_t i = 0; i < signs; i++)
-        if (fabsf(b->signs[i] = floats[angles + i]) != 1)
-            return store_corrupt(r, "a rotation's sign is neither 1 nor -1");
+        if (fabsf(b->signs[i]) != 1)
+            return f->code = store_corrupt(f->r, "a rotation's sign is neither 1 nor -1");
+    if (b)
+        asteria_bor_set_angles(b, b->angles);
     return OK;
-}
-
-int asteria_rotation_read(struct asteria_rotation **rotation, const struct index_env *env,
-                          const struct store_reader *r, char suffix)
-{
-    const void *section;
-    size_t bytes;
-    struct rotation_head head;
-    struct asteria_rotation *t;
-    int rc = store_need(r, store_tag("turn", suffix).text, SIZE_MAX, &section, &bytes);
-    if (rc != OK)
-        return rc;
-    if (bytes < sizeof head)
-        return store_corrupt(r, "a rotation's section is too short");
-    memcpy(&head, section, sizeof head);
-    if (!head_possible(&head, env))
-        return store_corrupt(r, "a rotation's shape is not possible");
-    rc = create(&t, env, (enum asteria_rotation_kind)head.kind, head.passes, BOR_HADAMARD, 0);
-    if (rc == OK)
-        rc = take_floats(t, (const float *)((const unsigned char *)section + sizeof head),
-                         bytes - sizeof head, r);
-    if (rc == OK)
-        *rotation = t;
-    else
-        asteria_rotation_destroy(env, t);
-    return rc;
 }

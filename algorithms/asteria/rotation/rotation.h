@@ -24,8 +24,7 @@
 #include "algorithms/asteria/options.h"
 #include "src/core/index.h"
 
-struct store_reader;
-struct store_writer;
+struct store_fields;
 struct asteria_bor;
 struct rng;
 
@@ -101,9 +100,9 @@ void asteria_rotation_apply(const struct asteria_rotation *, const struct kernel
 double asteria_rotation_defect(const struct asteria_rotation *, const struct kernels *,
                                uint64_t seed, size_t n);
 
-/* Sections "turn" + suffix ('0' .. '9') of a snapshot. Reading: ERR_CORRUPT. */
-void asteria_rotation_write(const struct asteria_rotation *, struct store_writer *, char suffix);
-int asteria_rotation_read(struct asteria_rotation **, const struct index_env *,
-                          const struct store_reader *, char suffix);
+/* Sections of a snapshot, whose tags end in suffix ('0' .. '9'). Reading makes the rotation, which
+   the caller destroys, also on failure: ERR_CORRUPT, ERR_NO_MEMORY. */
+int asteria_rotation_field(struct store_fields *, const struct index_env *, char suffix,
+                           struct asteria_rotation **);
 
 #endif

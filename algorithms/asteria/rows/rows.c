@@ -181,11 +181,6 @@ void asteria_rows_written(struct asteria_rows *t, const uint32_t *slots, const v
 
 /* ------------------------------------------------------------------------------- reading */
 
-struct row_reader *asteria_rows_reader(const struct asteria_rows *t)
-{
-    return row_reader_take(t->file->store);
-}
-
 int asteria_rows_get_many(struct asteria_rows *t, const uint32_t *slots, size_t n,
                           const void **rows)
 {

@@ -72,9 +72,8 @@ static inline void *asteria_rows_resident(const struct asteria_rows *t, uint32_t
     return frame > 0 ? f->frames + (size_t)(frame - 1) * t->row_bytes : NULL;
 }
 
-/* Reads rows of a file that are not in memory, many at once: row_reader_read(). NULL: no memory. */
+/* Rows that are read at once. */
 enum { FETCH_MOST = ROWS_BATCH };
-struct row_reader *asteria_rows_reader(const struct asteria_rows *);
 /* Returns one row in *row, reading it into `to` (row_bytes) if it is not in memory.
    ERR_IO; ERR_CORRUPT: the file is too short, or a checksum differs. */
 int asteria_rows_get(const struct asteria_rows *, uint32_t slot, void *to, const void **row);

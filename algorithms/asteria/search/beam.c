@@ -3,10 +3,6 @@
  * Rows are scored by LRSQ's estimates. Each new row is offered once, like scanned rows.
  */
 #include "algorithms/asteria/search/internal.h"
-#include "src/core/mem.h"
-
-/* Seeds per bucket. */
-enum { SEEDS = 2 };
 
 struct beam_scorer {
     const struct asteria_job *job;
@@ -20,20 +16,6 @@ void asteria_beam_begin(const struct asteria_job *job, struct asteria_scratch *s
     s->n_seeds = 0;
     if (s->uses_beam)
         s->failure = asteria_caprg_begin(job->a->graph, &s->walk, (size_t)job->knobs->beam);
-}
-
-void asteria_beam_seed(const struct asteria_job *job, struct asteria_scratch *s, uint32_t slot)
-{
-    struct mem *mem = job->a->base.env.mem;
-    if (s->n_seeds == s->seeds_capacity) {
-        size_t scores = s->seeds_capacity;
-        if (!mem_grow(mem, &s->seed_scores, &scores, s->n_seeds + SEEDS, sizeof *s->seed_scores) ||
-            !mem_grow(mem, &s->seeds, &s->seeds_capacity, s->n_seeds + SEEDS, sizeof *s->seeds)) {
-            s->failure = search_no_memory(job->a);
-            return;
-        }
-    }
-    s->seeds[s->n_seeds++] = slot;
 }
 
 /* NULL: its generation is gone. */

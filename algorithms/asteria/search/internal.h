@@ -25,6 +25,8 @@
 /* Rows prefetched before the first of them is used; powers of two. */
 enum { CODES_AHEAD = 16, ROWS_AHEAD = 16, ROWS_AT_ONCE = 8 };
 enum { VIEWS = 2 };
+/* Seeds of the beam search per bucket scanned. */
+enum { SEEDS = 2 };
 
 /* A search or range request, shared by its threads. */
 struct asteria_job {
@@ -89,6 +91,8 @@ struct asteria_scratch {
     struct asteria_bound *bound; /* filled if bounded */
     uint32_t *numbers;           /* scratch */
     float *estimates;            /* of a view's centre_sq; a multiple of 16 entries */
+    uint32_t *seeds;             /* of the beam search: SEEDS x n_buckets, if there is a graph */
+    float *seed_scores;
     size_t n_buckets, n_keys, first_later, n_later, buckets_capacity;
     struct mem_group of_buckets; /* these arrays */
     bool bounded;
@@ -110,9 +114,7 @@ struct asteria_scratch {
     struct row_reader *reader; /* of rows in a file */
     /* Of the beam search: */
     struct asteria_caprg_scratch walk;
-    uint32_t *seeds;
-    float *seed_scores;
-    size_t n_seeds, seeds_capacity;
+    size_t n_seeds;
     bool uses_beam;
     struct range_hits hits;
     int failure; /* first error of the query */
@@ -272,8 +274,6 @@ int asteria_device_search(const struct asteria_job *, size_t n, size_t threads);
 
 /* Before the scan: decides whether there will be a beam search. Failure: in the scratch. */
 void asteria_beam_begin(const struct asteria_job *, struct asteria_scratch *);
-/* Adds a seed. */
-void asteria_beam_seed(const struct asteria_job *, struct asteria_scratch *, uint32_t slot);
 /* Searches the graph from the seeds and offers the rows met. */
 void asteria_beam_query(const struct asteria_job *, struct asteria_scratch *);
 int asteria_bounds_audit_query(const struct asteria_job *, struct asteria_scratch *);

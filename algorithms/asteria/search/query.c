@@ -20,8 +20,6 @@ static void close_scratch(struct mem *mem, void *scratch)
     mem_free(mem, s->best_slots);
     row_reader_give(s->reader);
     asteria_caprg_scratch_free(&s->walk, mem);
-    mem_free(mem, s->seeds);
-    mem_free(mem, s->seed_scores);
     mem_free(mem, s->hits.hits);
 }
 
@@ -75,19 +73,21 @@ static bool fit_views(struct asteria *a, struct asteria_scratch *s)
     return true;
 }
 
-static bool fit_buckets(struct mem *mem, struct asteria_scratch *s)
+static bool fit_buckets(const struct asteria *a, struct asteria_scratch *s)
 {
     struct mem_group *g = &s->of_buckets;
-    const size_t n = s->n_buckets + s->n_buckets / 8 + 1;
+    const size_t n = s->n_buckets + s->n_buckets / 8 + 1, seeds = a->graph ? SEEDS * n : 0;
     if (s->n_buckets <= s->buckets_capacity)
         return true;
     mem_group_free(g);
-    *g = (struct mem_group){ .mem = mem };
+    *g = (struct mem_group){ .mem = a->base.env.mem };
     s->keys = mem_group_array(g, n, sizeof *s->keys);
     s->centre_sq = mem_group_array(g, n, sizeof *s->centre_sq);
     s->bound = mem_group_array(g, n, sizeof *s->bound);
     s->numbers = mem_group_array(g, n, sizeof *s->numbers);
     s->estimates = mem_group_array(g, (n + 15) / 16 * 16, sizeof *s->estimates);
+    s->seeds = mem_group_array(g, seeds, sizeof *s->seeds);
+    s->seed_scores = mem_group_array(g, seeds, sizeof *s->seed_scores);
     s->buckets_capacity = g->failed ? 0 : n;
     return !g->failed;
 }
@@ -106,9 +106,9 @@ int asteria_scratch_prepare(struct asteria *a, struct asteria_scratch *s, size_t
         s->best_capacity = best;
     }
     s->best = topk_begin(best, s->best_distances, s->best_slots);
-    if (s->unit && fit_views(a, s) && fit_buckets(mem, s) &&
+    if (s->unit && fit_views(a, s) && fit_buckets(a, s) &&
         (!asteria_rows_are_tiered(a->rows) || s->reader ||
-         (s->reader = asteria_rows_reader(a->rows))))
+         (s->reader = row_reader_take(a->rows->file->store))))
         return OK;
     return search_no_memory(a);
 }
@@ -130,10 +130,11 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
     const struct asteria *a = owner;
     const struct asteria_scratch *s = scratch;
     return a->base.env.dim * sizeof *s->unit + s->views[0].memory_bytes + s->views[1].memory_bytes +
-           s->buckets_capacity * (sizeof *s->keys + sizeof *s->centre_sq + sizeof *s->bound +
-                                  sizeof *s->numbers + sizeof *s->estimates) +
+           s->buckets_capacity *
+               (sizeof *s->keys + sizeof *s->centre_sq + sizeof *s->bound + sizeof *s->numbers +
+                sizeof *s->estimates +
+                (a->graph ? SEEDS * (sizeof *s->seeds + sizeof *s->seed_scores) : 0)) +
            s->best_capacity * (sizeof *s->best_distances + sizeof *s->best_slots) +
-           s->seeds_capacity * (sizeof *s->seeds + sizeof *s->seed_scores) +
            s->walk.marks_capacity * sizeof *s->walk.marks + s->hits.capacity * sizeof *s->hits.hits;
 }
 

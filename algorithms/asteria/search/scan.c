@@ -136,7 +136,7 @@ static void scan_block(const struct asteria_job *job, struct asteria_scratch *s,
     if (!near)
         return;
     near &= quantizer_scan(z, v->prepared, codes, pca_code_limit(job, s, v, b, share), estimate);
-    /* The two best rows of a bucket are seeds of the beam search. */
+    /* The best rows of a bucket are seeds of the beam search. */
     for (uint64_t rows = best->k > 0 ? b->alive[block] : 0; rows; rows &= rows - 1) {
         const unsigned i = (unsigned)__builtin_ctzll(rows);
         if (estimate[i] < topk_limit(best))
@@ -187,9 +187,9 @@ void asteria_scan_bucket(const struct asteria_job *job, struct asteria_scratch *
     const float share = rest_share(job, v);
     if (isinf(limit_of(job, s)) && reads_rows(job))
         scan_cap(job, s, v, b);
-    float best_estimates[2];
-    uint64_t best_slots[2];
-    struct topk best = topk_begin(s->uses_beam ? 2 : 0, best_estimates, best_slots);
+    float best_estimates[SEEDS];
+    uint64_t best_slots[SEEDS];
+    struct topk best = topk_begin(s->uses_beam ? SEEDS : 0, best_estimates, best_slots);
     for (size_t i = 0; i < bucket_blocks(b->n); i++) {
         if (i + 1 < bucket_blocks(b->n))
             fetch_block(z, b, i + 1);
@@ -198,7 +198,7 @@ void asteria_scan_bucket(const struct asteria_job *job, struct asteria_scratch *
         scan_block(job, s, v, b, i, share, &best);
     }
     for (size_t i = 0; i < best.n; i++)
-        asteria_beam_seed(job, s, (uint32_t)best_slots[i]);
+        s->seeds[s->n_seeds++] = (uint32_t)best_slots[i];
     s->work.scanned += b->n;
     s->work.estimates += b->n;
     s->work.bytes_read += b->n * z->code_bytes;

@@ -341,21 +341,25 @@ static bool has_address(const struct asteria_ecc *ecc, const struct asteria_enco
 static void expect_one_word(struct book *w, const struct asteria_model *m,
                             const struct opposites *o, double eps)
 {
-    _Alignas(64) float z[2 * OUT_MOST];
-    float x[2 * DIM_MOST], p[2 * ECC_WORD_MAX];
-    struct asteria_encoding e[2];
+    struct asteria_batch b;
+    float x[2 * DIM_MOST];
     double cosine = 0;
     for (size_t j = 0; j < w->dim; j++) {
         x[j] = (float)(eps * o->g[j] + sqrt(1 - eps * eps) * o->n[j]);
         x[w->dim + j] = (float)(eps * o->g[j] - sqrt(1 - eps * eps) * o->n[j]);
         cosine += (double)x[j] * (double)x[w->dim + j];
     }
-    assert_ok(asteria_encode(asteria_of(w->index), m, x, 2, NULL, z, p, e), &w->bench.error);
+    assert_ok(asteria_batch_begin(&b, asteria_of(w->index), 2), &w->bench.error);
+    b.rows = (const unsigned char *)x;
+    b.n = 2;
+    assert_ok(asteria_batch_encode(&b), &w->bench.error);
+    const struct asteria_encoding *e = b.encodings;
     assert_true(fabs(cosine - (2 * eps * eps - 1)) < 1e-6);
     if (e[0].word != o->word || e[1].word != o->word || !has_address(&m->ecc, &e[0], e[1].address))
         fail_msg("%s, eps %g: words %" PRIx64 " and %" PRIx64 " for %" PRIx64 ", addresses %" PRIu32
                  " and %" PRIu32,
                  o->name, eps, e[0].word, e[1].word, o->word, e[0].address, e[1].address);
+    mem_group_free(&b.memory);
 }
 
 /* The counter-example to "H(x, y) <= h implies theta <= f(h)" (docs/theory.md): H = 0, and an

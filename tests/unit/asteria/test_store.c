@@ -215,7 +215,7 @@ static void test_nonsense(void **state)
                                                    .value = &odd[rng_below(&rng, 8)],
                                                    .n = 4 };
             const int rc = load_changed(&w, &change);
-            if (rc == OK && state_of(&w)->trained)
+            if (rc == OK && state_of(&w)->generations[state_of(&w)->now])
                 book_search(&w, w.rows, ROWS, K, &knobs, NULL, 1, ids, distances);
             refusals += rc != OK;
             error_clear(&w.bench.error);
@@ -243,7 +243,7 @@ static void test_impossible(void **state)
         live++;
     const struct section_change cases[] = {
         { "rows", 8, &wild, sizeof wild, 0, false },
-        { "turn0", 64, &wild, sizeof wild, 0, false },
+        { "shift0", 0, &wild, sizeof wild, 0, false },
         { "params", offsetof(struct asteria_params, degree), &none, 8, 0, false },
         { "params", offsetof(struct asteria_params, centering), &(const char){ 5 }, 1, 0, false },
         { "places", 8 * live, &all, 8, 0, false },        /* of a live slot: none */

@@ -233,9 +233,7 @@ static void test_damaged_files(void **state)
     REFUSED(g->states[x], 64);
     REFUSED(g->states[x], CAPRG_NODE | CAPRG_QUEUED);
     REFUSED(g->states[x], CAPRG_REMOVED);
-    REFUSED(g->removed[g->n_removed - 1], g->removed[g->n_removed - 2]);
-    REFUSED(g->removed[0], 4000);
-    REFUSED(g->n_leaving, was - 1);
+    REFUSED(g->counts.removed_waiting, was - 1);
     REFUSED(g->cursor, g->n_slots);
     REFUSED(deferred->x, y);
     REFUSED(deferred->x, 4000);

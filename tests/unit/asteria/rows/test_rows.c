@@ -65,7 +65,7 @@ static void shelf_open(struct shelf *s, const struct kind *k)
     s->fault = (struct file_fault){ trouble_before, &s->trouble };
     assert_ok(asteria_rows_create(&s->rows, &s->bench.env, &params, &s->fault), &s->bench.error);
     assert_int_equal(asteria_rows_are_tiered(s->rows), k->tiered);
-    s->reader = k->tiered ? asteria_rows_reader(s->rows) : NULL;
+    s->reader = k->tiered ? row_reader_take(s->rows->file->store) : NULL;
     assert_int_equal(s->reader != NULL, k->tiered);
     assert_ok(asteria_rows_reserve(s->rows, SLOTS), &s->bench.error);
 }

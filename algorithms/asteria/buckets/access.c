@@ -1,11 +1,10 @@
-/* encode.c - encoding of rows by a model, and access to stored rows for the graph and the tree. */
+/* access.c - rows as unit vectors and their distances; access to stored rows for the graph and the
+ * tree. */
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/asteria/buckets/device.h"
+#include "algorithms/asteria/asteria.h"
 #include "kernels/kernels.h"
-#include "src/core/mem.h"
-#include "src/core/parallel.h"
 
 /* ----------------------------------------------------------------------------------- rows */
 
@@ -45,59 +44,6 @@ void asteria_distances(const struct index_env *env, const void *query, const voi
     }
     for (size_t i = 0; i < n; i++)
         distances[i] = env->kernels->l2sq_f32(query, rows[i], env->dim);
-}
-
-struct encode_job {
-    const struct index_env *env;
-    const struct asteria_model *model;
-    const unsigned char *rows;
-    float *units, *z, *p;
-    const uint64_t *words; /* NULL: to be rotated and hashed; else z, and without vantages these */
-    struct asteria_encoding *out;
-};
-
-static int encode_rows(void *arg, size_t first, size_t end, size_t worker)
-{
-    const struct encode_job *j = arg;
-    const size_t out_dim = j->model->rotation->out_dim, m = j->model->m;
-    const size_t row_bytes = index_row_bytes(j->env->element, j->env->dim);
-
-    (void)worker;
-    for (size_t i = first; i < end; i++) {
-        struct asteria_encoding *e = j->out + i;
-
-        e->unit = asteria_unit(j->env, j->rows + i * row_bytes,
-                               j->units ? j->units + i * j->env->dim : NULL);
-        e->z = j->z + i * out_dim;
-        e->p = j->p + i * m;
-        if (!j->words)
-            asteria_rotation_apply(j->model->rotation, j->env->kernels, e->unit, e->z);
-        asteria_model_hash(j->model, j->env->kernels, e->z, e->p);
-        e->word =
-            j->words && !j->model->vantages ? j->words[i] : asteria_ecc_word(&j->model->ecc, e->p);
-        e->address = asteria_ecc_decode(&j->model->ecc, e->p);
-    }
-    return OK;
-}
-
-int asteria_encode(const struct asteria *a, const struct asteria_model *model, const void *rows,
-                   size_t n, float *units, float *z, float *p, struct asteria_encoding *out)
-{
-    enum { CHUNK = 32 };
-    const struct index_env *env = &a->base.env;
-    struct encode_job job = { env, model, rows, units, z, p, NULL, out };
-    uint64_t *words = NULL;
-    int rc = OK;
-
-    if (asteria_device_rotates(a->device, model, n)) {
-        job.words = words = mem_array(env->mem, n, sizeof *words);
-        rc = words ? asteria_device_rotate(a->device, env, model, rows, n, z, words)
-                   : fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for %zu words", n);
-    }
-    if (rc == OK)
-        rc = parallel_for(env->pool, pool_threads(env->pool), n, CHUNK, encode_rows, &job);
-    mem_free(env->mem, words);
-    return rc;
 }
 
 /* ---------------------------------------------------------------------------- the graph's */
@@ -144,10 +90,18 @@ static float graph_estimate(void *to, uint32_t x, uint32_t y)
     return graph_between(to, x, y).estimate;
 }
 
+void asteria_slot_left(void *asteria, uint32_t slot)
+{
+    struct asteria *a = asteria;
+
+    if (!asteria_keeps(a, slot))
+        a->free[a->n_free++] = slot;
+}
+
 struct asteria_caprg_rows asteria_graph_rows(struct asteria *a)
 {
     return (struct asteria_caprg_rows){ a, graph_exact, graph_upper, graph_estimate,
-                                        asteria_left_graph };
+                                        asteria_slot_left };
 }
 
 /* ------------------------------------------------------------------------- the clusters' */

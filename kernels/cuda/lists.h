@@ -72,19 +72,18 @@ __device__ inline float list_error(size_t dim)
     return (static_cast<float>(dim) + 16.0f) * 0x1p-22f;
 }
 
-/* 0, or DEVICE_REFUSED where a list does not exist. */
-int device_lists_check(device_lists *, const uint32_t *probes, size_t nq, size_t nprobe);
-int device_lists_no_memory(device_lists *);
+/* Refuses a list that does not exist. */
+void device_lists_check(device_lists *, const uint32_t *probes, size_t nq, size_t nprobe);
 /* Plans a call for as many of the nq queries as fit, at least one, and returns their number; items of
-   tile_rows rows at most. Throws std::bad_alloc. */
+   tile_rows rows at most. */
 size_t device_lists_plan(device_lists *, const uint32_t *probes, size_t nq, size_t nprobe,
                          size_t tile_rows);
 /* Copies the queries and the plan of nq queries, makes room for scores and candidates, and sets
    `found` to 0. */
-int device_lists_start(device_lists *, size_t dim, const float *queries, size_t nq,
-                       const uint32_t *probes, size_t nprobe, size_t capacity);
+void device_lists_start(device_lists *, size_t dim, const float *queries, size_t nq,
+                        const uint32_t *probes, size_t nprobe, size_t capacity);
 /* Copies found and the candidates of nq queries back. */
-int device_lists_finish(device_lists *, size_t nq, size_t capacity, uint32_t *found,
-                        device_candidate *out);
+void device_lists_finish(device_lists *, size_t nq, size_t capacity, uint32_t *found,
+                         device_candidate *out);
 
 #endif

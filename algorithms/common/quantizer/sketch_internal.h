@@ -16,7 +16,7 @@
 #define DRIFTLINE_COMMON_QUANTIZER_SKETCH_INTERNAL_H
 
 #include "algorithms/common/quantizer/byte_code_internal.h"
-#include "algorithms/common/quantizer/kind.h"
+#include "algorithms/common/quantizer/quantizer.h"
 
 struct sketch {
     struct quantizer base;

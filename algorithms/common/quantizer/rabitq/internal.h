@@ -32,7 +32,7 @@
 #ifndef DRIFTLINE_COMMON_QUANTIZER_RABITQ_INTERNAL_H
 #define DRIFTLINE_COMMON_QUANTIZER_RABITQ_INTERNAL_H
 
-#include "algorithms/common/quantizer/kind.h"
+#include "algorithms/common/quantizer/quantizer.h"
 #include "algorithms/common/rotation/rotation.h"
 
 struct kernels;

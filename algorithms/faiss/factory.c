@@ -64,7 +64,9 @@ static int factory_open(struct index **out, const struct index_env *env, const v
     if (code != OK)
         return code;
     struct faiss_factory *self = (struct faiss_factory *)*out;
-    self->params = *(const struct factory_params *)params;
+    self->method.params = &self->params;
+    if (params)
+        self->params = *(const struct factory_params *)params;
     if (self->params.factory[0] == '\0')
         strcpy(self->params.factory, env->element == INDEX_B64 ? "BFlat" : "Flat");
     if (faiss_ParameterSpace_new(&self->space) != 0) {
@@ -98,10 +100,7 @@ static int build(struct faiss_factory *self)
     int code = self->params.ef_construction > 0
                    ? set_parameter(self, "efConstruction", self->params.ef_construction)
                    : OK;
-    if (code == OK)
-        code = faiss_take_library(&self->method, self->method.library.rows);
-    self->has_map = code == OK && !self->method.shape.own_ids;
-    return code;
+    return code == OK ? faiss_take_library(&self->method, self->method.library.rows) : code;
 }
 
 static int factory_create(struct index **out, const struct index_env *env, const void *params)
@@ -117,7 +116,7 @@ static int factory_train(struct index *index, struct vectors sample)
 {
     struct faiss_factory *self = (struct faiss_factory *)index;
     const struct index_env *env = &index->env;
-    if (self->trained_by_us)
+    if (self->method.trained_by_us)
         return fail(env->error, ERR_UNSUPPORTED,
                     "train: faiss-factory \"%s\" is trained, and FAISS keeps its first centroids; "
                     "rebuild = TAG builds the index again",
@@ -128,14 +127,14 @@ static int factory_train(struct index *index, struct vectors sample)
                     sample.n, self->method.shape.nlist, self->params.factory);
     if (is_binary(index)) {
         faiss_shim_set_threads(pool_threads(env->pool));
-        self->trained_by_us =
+        self->method.trained_by_us =
             faiss_IndexBinary_train(self->method.library.codes, (idx_t)sample.n, sample.rows) == 0;
-        return self->trained_by_us ? OK : faiss_fail(env, "train");
+        return self->method.trained_by_us ? OK : faiss_fail(env, "train");
     }
     const int seed = faiss_seed(env, FAISS_CLUSTERING_SEED);
     const struct faiss_shim_threads all = faiss_threads(env);
     int code = faiss_shim_train(self->method.library.rows, &all, sample.n, sample.rows, seed);
-    self->trained_by_us = code == OK;
+    self->method.trained_by_us = code == OK;
     return code;
 }
 
@@ -237,27 +236,17 @@ static int factory_range(struct index *index, const struct range_request *reques
     return code;
 }
 
-static int factory_save(struct index *index, const char *dir)
-{
-    const struct faiss_factory *self = (const struct faiss_factory *)index;
-    struct baseline_meta meta = { .rows = self->method.live,
-                                  .words = { self->trained_by_us, self->has_map } };
-    return baseline_file_save(index, dir, &meta, &self->params, faiss_write, true);
-}
-
 static int factory_adopt(struct index *index, const struct baseline_meta *meta, const char *path)
 {
     struct faiss_factory *self = (struct faiss_factory *)index;
-    self->trained_by_us = meta->words[0] != 0;
-    self->has_map = meta->words[1] != 0;
     return is_binary(index) ? faiss_factory_binary_read(self, path, meta->rows)
                             : faiss_adopt(index, meta, path);
 }
 
 static int factory_load(struct index **out, const struct index_env *env, const char *dir)
 {
-    struct factory_params params;
-    return faiss_load(out, &faiss_factory_ops, env, dir, &params, factory_open, factory_adopt);
+    const int code = factory_open(out, env, NULL);
+    return code == OK ? faiss_load(out, dir, factory_adopt) : code;
 }
 
 /* INDEX_NEEDS_TRAIN is not among the flags: whether an index needs training depends on its string,
@@ -280,7 +269,7 @@ const struct index_ops faiss_factory_ops = {
     .remove = factory_remove,
     .search = factory_search,
     .range = factory_range,
-    .save = factory_save,
+    .save = faiss_save,
     .load = factory_load,
     .stats = faiss_stats,
     .memory = faiss_memory,

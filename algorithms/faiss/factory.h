@@ -21,9 +21,6 @@ struct faiss_factory {
     struct factory_params params;
     FaissParameterSpace *space;
     struct factory_knobs set; /* the values last passed to FAISS */
-    bool has_map;             /* our IDMap wraps the index */
-    bool trained_by_us;       /* train() was called; FAISS would keep its first centroids without
-                           an error */
 };
 
 /* Operations of a factory of codes, as in index.h. */

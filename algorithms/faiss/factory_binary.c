@@ -30,11 +30,9 @@ int faiss_factory_binary_create(struct faiss_factory *self)
         return fail(env->error, ERR_UNSUPPORTED,
                     "create: ef_construction cannot be set on FAISS's binary indexes");
     faiss_shim_get_shape(&self->method.library, &self->method.shape);
-    if (!self->method.shape.own_ids) {
-        code = faiss_shim_binary_add_id_map(&self->method.library.codes, env->error);
-        self->has_map = code == OK;
-    }
-    return code;
+    return self->method.shape.own_ids
+               ? OK
+               : faiss_shim_binary_add_id_map(&self->method.library.codes, env->error);
 }
 
 #define ROOM_BEHIND 8

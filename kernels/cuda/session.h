@@ -125,8 +125,8 @@ template <class T> device_session *session_of(T *made)
     return made->session;
 }
 
-/* A function of a table: it does something with a session, or with what was made in one, and returns the
-   error that is thrown. */
+/* A function of a table: it does something with a session, or with what was made in one, and
+   returns the error that is thrown. */
 template <auto Do> struct device_function;
 template <class T, class... Rest, void (*Do)(T *, Rest...)> struct device_function<Do> {
     static int call(T *with, Rest... rest)

@@ -56,26 +56,26 @@ struct quantizer_options {
     double eta;         /* anisotropic: weight of a code's error along the vector, over that of the
                            error across it; 1: plain product quantization */
     bool products;      /* anisotropic: distances are -2 <query, vector> */
-    /* pq, anisotropic: n_centroids x dim, borrowed: codewords are trained on the rows' residuals from these.
-       NULL: from the centroids of a k-means of the rows. */
+    /* pq, anisotropic: n_centroids x dim, borrowed: codewords are trained on the rows' residuals
+       from these. NULL: from the centroids of a k-means of the rows. */
     const float *centroids;
     size_t n_centroids;
     double eps0; /* rabitq: width of the bound in standard deviations; a greater one fails less
                     often; usually 1.9 */
 };
 
-/* An interval around a distance, as certain as the kind's bound. A sketch and sq8 have no upper bound:
-   INFINITY. */
+/* An interval around a distance, as certain as the kind's bound. A sketch and sq8 have no upper
+   bound: INFINITY. */
 struct quantizer_bounds {
     float lower, upper;
 };
 
 struct quantizer;
 
-/* What a kind implements: each does what the call of the same name with "quantizer_" does. None is NULL
-   unless noted. A kind's own struct begins with struct quantizer, whose fields train and load fill, but for
-   `ops`, `kind` and `dim`, which are set after they return. A kind keeps what it needs of the env, above
-   all the kernels, for the calls that get no env. */
+/* What a kind implements: each does what the call of the same name with "quantizer_" does. None is
+   NULL unless noted. A kind's own struct begins with struct quantizer, whose fields train and load
+   fill, but for `ops`, `kind` and `dim`, which are set after they return. A kind keeps what it
+   needs of the env, above all the kernels, for the calls that get no env. */
 struct quantizer_ops {
     /* *out may be NULL on OK: no quantizer of this kind pays. */
     int (*train)(struct quantizer **out, const struct index_env *, const struct quantizer_options *,
@@ -136,9 +136,9 @@ static inline void quantizer_destroy(const struct index_env *env, struct quantiz
     if (q)
         q->ops->destroy(env, q);
 }
-/* The rows that quantizer_train() counts: *near of them, `rows` itself if these are all, else *copy,
-   which the caller frees. Few far rows would move the mean, and stretch the steps, of all. NULL: out
-   of memory. */
+/* The rows that quantizer_train() counts: *near of them, `rows` itself if these are all, else
+   *copy, which the caller frees. Few far rows would move the mean, and stretch the steps, of all.
+   NULL: out of memory. */
 const float *quantizer_near_rows(const struct index_env *, const float *rows, size_t n,
                                  size_t *near, float **copy);
 static inline uint64_t quantizer_bytes(const struct quantizer *q)
@@ -150,8 +150,8 @@ static inline uint64_t quantizer_bytes(const struct quantizer *q)
    bytes. NULL: returns the length only. load: ERR_CORRUPT where the bytes are not such an array. */
 size_t quantizer_save(const struct quantizer *, void *bytes);
 int quantizer_load(struct quantizer **out, const struct index_env *, const void *bytes, size_t n);
-/* The same as a section of a file. *q = NULL writes none, and without one reading leaves *q. Writing
-   takes env's mem alone. Returns the fields' code. */
+/* The same as a section of a file. *q = NULL writes none, and without one reading leaves *q.
+   Writing takes env's mem alone. Returns the fields' code. */
 int quantizer_field(struct store_fields *, const char *tag, const struct index_env *,
                     struct quantizer **q);
 
@@ -234,8 +234,8 @@ static inline float quantizer_scanned(const struct quantizer *q, const void *que
     return q->ops->scanned(q, query, block, i, estimate);
 }
 
-/* Of the distance of vector i. `estimate` is from the scan, or from quantizer_refine() where the kind
-   refines. */
+/* Of the distance of vector i. `estimate` is from the scan, or from quantizer_refine() where the
+   kind refines. */
 static inline struct quantizer_bounds quantizer_bounds(const struct quantizer *q, const void *query,
                                                        const void *block, unsigned i,
                                                        float estimate)

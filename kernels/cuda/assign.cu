@@ -84,13 +84,11 @@ __global__ static void __launch_bounds__(TILE_THREADS)
 static void centroids_create(device_session *session, const float *centroids, size_t k, size_t dim,
                              device_centroids **out)
 {
-    *out = nullptr;
+    auto made = make_in(session, out);
     if (k == 0 || dim == 0 || k >= UINT32_MAX)
         session->fail(DEVICE_REFUSED,
                       "CUDA: %zu centroids of %zu components: expected at least one of each", k,
                       dim);
-    auto made = std::make_unique<device_centroids>();
-    made->session = session;
     made->k = k;
     made->dim = dim;
     session->fill(made->centroids, centroids, k * dim, "copying the centroids to the device");
@@ -105,10 +103,9 @@ static void assign_batch(device_centroids *to, const float *rows, size_t n, size
     session->reserve(to->nearest, n * soft_k, "room for the nearest centroids");
     if (distances_sq)
         session->reserve(to->distances_sq, n * soft_k, "room for the distances");
-    launch(assign_rows, blocks_for(n, TILE), TILE_THREADS, to->rows.data, n, to->centroids.data,
-           to->k, to->dim, static_cast<int>(soft_k), to->nearest.data,
-           distances_sq ? to->distances_sq.data : nullptr);
-    session->launched("starting the assignment");
+    session->launch("starting the assignment", assign_rows, blocks_for(n, TILE), TILE_THREADS,
+                    to->rows.data, n, to->centroids.data, to->k, to->dim, static_cast<int>(soft_k),
+                    to->nearest.data, distances_sq ? to->distances_sq.data : nullptr);
     session->copy_out(nearest, to->nearest.data, n * soft_k, "assigning rows to centroids");
     if (distances_sq)
         session->copy_out(distances_sq, to->distances_sq.data, n * soft_k,

@@ -191,12 +191,10 @@ __global__ static void __launch_bounds__(TENSOR_THREADS) collect_bounds(bound_ca
 
 static void bounds_create(device_session *session, size_t dim, device_bounds **out)
 {
-    *out = nullptr;
+    auto made = make_in(session, out);
     if (dim == 0 || dim % 16 != 0 || dim > UINT32_MAX / 2)
         session->fail(DEVICE_REFUSED, "CUDA: codes of %zu components: expected a multiple of 16",
                       dim);
-    auto made = std::make_unique<device_bounds>();
-    made->session = session;
     made->dim = dim;
     *out = made.release();
 }
@@ -253,13 +251,10 @@ static void run_call(device_bounds *b, size_t n, size_t nq, size_t k, float slac
                               capacity,
                               b->found.data,
                               b->candidates.data };
-    launch(keep_minima, blocks, TENSOR_THREADS, call);
-    session->launched("multiplying codes");
-    launch(limit_bounds, static_cast<unsigned>(nq), SELECT_THREADS, b->minima.data, groups, k,
-           slack, b->limits.data);
-    session->launched("selecting the smallest bounds");
-    launch(collect_bounds, blocks, TENSOR_THREADS, call);
-    session->launched("collecting candidates");
+    session->launch("multiplying codes", keep_minima, blocks, TENSOR_THREADS, call);
+    session->launch("selecting the smallest bounds", limit_bounds, static_cast<unsigned>(nq),
+                    SELECT_THREADS, b->minima.data, groups, k, slack, b->limits.data);
+    session->launch("collecting candidates", collect_bounds, blocks, TENSOR_THREADS, call);
 }
 
 static void bounds_candidates(device_bounds *b, size_t n, const device_bound_queries *queries,

@@ -184,9 +184,7 @@ __global__ static void __launch_bounds__(CODE_THREADS)
 static void codes_create(device_session *session, device_codes **out)
 {
     size_t free_bytes;
-    *out = nullptr;
-    auto made = std::make_unique<device_codes>();
-    made->session = session;
+    auto made = make_in(session, out);
     session->check(cudaMemGetInfo(&free_bytes, &made->memory_bytes),
                    "asking for the device's memory");
     *out = made.release();
@@ -222,21 +220,21 @@ static void start_queries(device_codes *c, size_t n, const uint64_t *queries, un
         session->reserve(c->histograms, size_t{ CODE_QUERIES } * DISTANCES, room);
         session->check(
             cudaMemset(c->histograms.data, 0, nq * DISTANCES * sizeof *c->histograms.data), room);
-        launch(sample_codes, dim3(blocks_for(runs, RUNS_A_BLOCK), nq), CODE_THREADS, c->codes.data,
-               n, runs, c->queries.data, c->histograms.data);
-        session->launched("comparing queries with a sample of the codes");
+        session->launch("comparing queries with a sample of the codes", sample_codes,
+                        dim3(blocks_for(runs, RUNS_A_BLOCK), nq), CODE_THREADS, c->codes.data, n,
+                        runs, c->queries.data, c->histograms.data);
     }
-    launch(set_limits, blocks_for(nq, CODE_THREADS), CODE_THREADS,
-           k > 0 ? c->histograms.data : nullptr, k, radius, nq, c->limits.data);
-    session->launched("preparing the queries");
+    session->launch("preparing the queries", set_limits, blocks_for(nq, CODE_THREADS), CODE_THREADS,
+                    k > 0 ? c->histograms.data : nullptr, k, radius, nq, c->limits.data);
 }
 
 static void find_within(device_codes *c, size_t n, unsigned nq, size_t capacity)
 {
     c->session->reserve(c->matches, nq * capacity, "room for what is found");
-    launch(codes_within, blocks_for(n, CODES_A_BLOCK), CODE_THREADS, c->codes.data, n,
-           c->queries.data, c->limits.data, nq, capacity, c->found.data, c->matches.data);
-    c->session->launched("comparing queries with the codes");
+    c->session->launch("comparing queries with the codes", codes_within,
+                       blocks_for(n, CODES_A_BLOCK), CODE_THREADS, c->codes.data, n,
+                       c->queries.data, c->limits.data, nq, capacity, c->found.data,
+                       c->matches.data);
 }
 
 /* How many queries at a time. */
@@ -291,9 +289,9 @@ static void codes_nearest(device_codes *c, size_t n, const uint64_t *queries, si
         session->reserve(c->nearest, now * capacity, "room for the nearest");
         session->check(cudaMemset(c->kept.data, 0, now * sizeof *c->kept.data),
                        "room for the nearest");
-        launch(keep_nearest, now, CODE_THREADS, c->matches.data, c->found.data, room, k, capacity,
-               c->kept.data, c->nearest.data);
-        session->launched("keeping the nearest codes");
+        session->launch("keeping the nearest codes", keep_nearest, now, CODE_THREADS,
+                        c->matches.data, c->found.data, room, k, capacity, c->kept.data,
+                        c->nearest.data);
         copy_found(c, c->kept.data, c->nearest.data, now, capacity, found + first,
                    out + first * capacity);
     }

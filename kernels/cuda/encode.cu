@@ -123,14 +123,12 @@ static bool is_possible(const device_butterfly &b)
 
 static void encoder_create(device_session *session, const device_butterfly *b, device_encoder **out)
 {
-    *out = nullptr;
+    auto made = make_in(session, out);
     if (!is_possible(*b))
         session->fail(DEVICE_REFUSED,
                       "CUDA: a butterfly of %zu inputs, %zu outputs and %zu stages: expected "
                       "1 to %d outputs, a power of two, and at most 64 bits",
                       b->dim, b->size, b->stages, static_cast<int>(DEVICE_MAX_OUTPUTS));
-    auto made = std::make_unique<device_encoder>();
-    made->session = session;
     made->dim = b->dim;
     made->size = b->size;
     made->passes = b->passes;
@@ -159,10 +157,10 @@ static void encode_there(device_encoder *e)
                           static_cast<unsigned>(e->bits) };
     const size_t fit = ENCODE_FLOATS / std::max(e->size, size_t{ ENCODE_LEAST }) / 2;
     const unsigned each = static_cast<unsigned>(std::max(fit, size_t{ 1 }));
-    launch(encode_rows, blocks_for(e->n, each), ENCODE_THREADS, b,
-           e->are_bytes ? nullptr : e->rows.data, e->are_bytes ? e->bytes.data : nullptr, e->n,
-           each, e->z.data, e->words.data);
-    e->session->launched("encoding rows");
+    e->session->launch("encoding rows", encode_rows, blocks_for(e->n, each), ENCODE_THREADS, b,
+                       e->are_bytes ? nullptr : e->rows.data,
+                       e->are_bytes ? e->bytes.data : nullptr, e->n, each, e->z.data,
+                       e->words.data);
 }
 
 static void encode_some(device_encoder *e, const float *rows, const uint8_t *bytes, size_t n,

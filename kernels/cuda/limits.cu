@@ -82,8 +82,8 @@ static void measure_reading(device_session *session, double *rate)
     session->reserve(words, blocks * each, "room for measuring");
     session->check(cudaMemset(words.data, 0, read), "room for measuring");
     best_rate(session, static_cast<double>(read), rate, [&] {
-        launch(read_words, static_cast<unsigned>(blocks), LIMIT_THREADS, words.data, words.data);
-        session->launched("reading the device's memory");
+        session->launch("reading the device's memory", read_words, static_cast<unsigned>(blocks),
+                        LIMIT_THREADS, words.data, words.data);
     });
 }
 
@@ -112,8 +112,8 @@ static void measure_tensor_cores(device_session *session, double *rate)
     session->reserve(never, 1, "room for measuring");
     const double products = 16.0 * 8 * 32 * int{ TENSOR_CHAINS } * TENSOR_STEPS;
     best_rate(session, 2 * products * TENSOR_BLOCKS * int{ LIMIT_THREADS / WARP }, rate, [&] {
-        launch(multiply_bytes, TENSOR_BLOCKS, LIMIT_THREADS, TENSOR_STEPS, never.data);
-        session->launched("multiplying on tensor cores");
+        session->launch("multiplying on tensor cores", multiply_bytes, TENSOR_BLOCKS, LIMIT_THREADS,
+                        TENSOR_STEPS, never.data);
     });
 }
 

@@ -81,9 +81,7 @@ __global__ static void __launch_bounds__(SELECT_THREADS)
 static void lists_create(device_session *session, device_lists **out)
 {
     size_t free_bytes;
-    *out = nullptr;
-    auto made = std::make_unique<device_lists>();
-    made->session = session;
+    auto made = make_in(session, out);
     session->check(cudaMemGetInfo(&free_bytes, &made->memory_bytes),
                    "asking for the device's memory");
     *out = made.release();
@@ -206,9 +204,8 @@ static void start_limits(device_lists *l, size_t nq, unsigned groups)
     session->reserve(l->limits, nq, "room for the queries");
     launch(fill_floats, blocks_for(nq * groups, SELECT_THREADS), SELECT_THREADS, l->minima.data,
            nq * groups, INFINITY);
-    launch(fill_floats, blocks_for(nq, SELECT_THREADS), SELECT_THREADS, l->limits.data, nq,
-           INFINITY);
-    session->launched("preparing the queries");
+    session->launch("preparing the queries", fill_floats, blocks_for(nq, SELECT_THREADS),
+                    SELECT_THREADS, l->limits.data, nq, INFINITY);
 }
 
 static void run_call(device_lists *l, const device_rows *rows, size_t nq, size_t nprobe, size_t k,
@@ -217,19 +214,17 @@ static void run_call(device_lists *l, const device_rows *rows, size_t nq, size_t
     device_session *session = l->session;
     const unsigned blocks = static_cast<unsigned>(nq);
     if (!l->items.empty()) {
-        launch(compare_lists, static_cast<unsigned>(l->items.size()), TILE_THREADS,
-               l->device_items.data, l->device_entries.data, l->positions.data, rows->rows.data,
-               l->queries.data, rows->dim, l->scores.data);
-        session->launched("comparing queries with lists");
+        session->launch("comparing queries with lists", compare_lists,
+                        static_cast<unsigned>(l->items.size()), TILE_THREADS, l->device_items.data,
+                        l->device_entries.data, l->positions.data, rows->rows.data, l->queries.data,
+                        rows->dim, l->scores.data);
     }
-    launch(select_from_lists, blocks, SELECT_THREADS, l->scores.data, l->device_query_starts.data,
-           rows->dim, k, groups, l->minima.data, l->limits.data, capacity, l->found.data,
-           l->candidates.data);
-    session->launched("selecting the nearest rows");
-    launch(name_candidates, blocks, SELECT_THREADS, l->probes.data, l->device_probe_starts.data,
-           nprobe, l->list_starts.data, l->positions.data, capacity, l->found.data,
-           l->candidates.data);
-    session->launched("naming the candidates");
+    session->launch("selecting the nearest rows", select_from_lists, blocks, SELECT_THREADS,
+                    l->scores.data, l->device_query_starts.data, rows->dim, k, groups,
+                    l->minima.data, l->limits.data, capacity, l->found.data, l->candidates.data);
+    session->launch("naming the candidates", name_candidates, blocks, SELECT_THREADS,
+                    l->probes.data, l->device_probe_starts.data, nprobe, l->list_starts.data,
+                    l->positions.data, capacity, l->found.data, l->candidates.data);
 }
 
 static void lists_candidates(device_lists *l, const device_rows *rows, const float *queries,

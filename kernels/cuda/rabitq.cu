@@ -262,14 +262,12 @@ __global__ static void __launch_bounds__(SELECT_THREADS) choose_rows(rabitq_choi
 
 static void rabitq_create(device_session *session, size_t dim, unsigned bits, device_rabitq **out)
 {
-    *out = nullptr;
+    auto made = make_in(session, out);
     if (dim == 0 || dim % 32 != 0 || dim > UINT32_MAX / 2 || bits == 0 || bits > 8)
         session->fail(DEVICE_REFUSED,
                       "CUDA: codes of %zu components of %u bits: expected a multiple of 32, "
                       "and 1 to 8 bits",
                       dim, bits);
-    auto made = std::make_unique<device_rabitq>();
-    made->session = session;
     made->dim = dim;
     made->stored_bits = device_rabitq_stored_bits(bits);
     *out = made.release();
@@ -320,11 +318,11 @@ static void compare(const device_rabitq *r, const device_lists *l)
                                r->winners.data };
     if (blocks == 0)
         return;
-    launch(r->stored_bits == 1   ? compare_codes<1>
-           : r->stored_bits == 4 ? compare_codes<4>
-                                 : compare_codes<8>,
-           blocks, TENSOR_THREADS, call);
-    r->session->launched("comparing queries with codes");
+    r->session->launch("comparing queries with codes",
+                       r->stored_bits == 1   ? compare_codes<1>
+                       : r->stored_bits == 4 ? compare_codes<4>
+                                             : compare_codes<8>,
+                       blocks, TENSOR_THREADS, call);
 }
 
 static void choose(const device_rabitq *r, const device_lists *l, const device_rows *rows, size_t n,
@@ -345,8 +343,8 @@ static void choose(const device_rabitq *r, const device_lists *l, const device_r
                                    rows->rows.data,
                                    l->found.data,
                                    l->candidates.data };
-    launch(choose_rows, static_cast<unsigned>(n), SELECT_THREADS, choice);
-    r->session->launched("measuring the nearest rows");
+    r->session->launch("measuring the nearest rows", choose_rows, static_cast<unsigned>(n),
+                       SELECT_THREADS, choice);
 }
 
 static void rabitq_candidates(device_rabitq *r, device_lists *l, const device_rows *rows,

@@ -184,11 +184,9 @@ __global__ static void __launch_bounds__(SELECT_THREADS)
 static void rows_create(device_session *session, device_metric metric, size_t dim,
                         device_rows **out)
 {
-    *out = nullptr;
+    auto made = make_in(session, out);
     if (dim == 0 || dim > INT32_MAX)
         session->fail(DEVICE_REFUSED, "CUDA: rows of %zu components: expected 1 to 2^31 - 1", dim);
-    auto made = std::make_unique<device_rows>();
-    made->session = session;
     made->metric = metric;
     made->dim = dim;
     const unsigned none = 0;
@@ -218,10 +216,10 @@ static void rows_extend(device_rows *r, size_t first, size_t n)
 
 static void rows_measure(device_rows *r, size_t first, size_t n)
 {
-    launch(measure_rows, blocks_for(n, NORM_WARPS), NORM_THREADS, r->rows.data + first * r->dim, n,
-           r->dim, static_cast<int>(r->metric == DEVICE_COS), r->lengths_sq.data + first,
-           r->longest_sq.data);
-    r->session->launched("measuring the rows");
+    r->session->launch("measuring the rows", measure_rows, blocks_for(n, NORM_WARPS), NORM_THREADS,
+                       r->rows.data + first * r->dim, n, r->dim,
+                       static_cast<int>(r->metric == DEVICE_COS), r->lengths_sq.data + first,
+                       r->longest_sq.data);
     r->n = std::max(r->n, first + n);
 }
 
@@ -243,9 +241,9 @@ static void rows_put_u8(device_rows *r, size_t first, const uint8_t *rows, size_
         const size_t now = n - done < STAGE_ROWS ? n - done : STAGE_ROWS;
         const size_t values = now * r->dim;
         session->fill(r->bytes, rows + done * r->dim, values, "copying rows to the device");
-        launch(widen_bytes, blocks_for(values, NORM_THREADS), NORM_THREADS, r->bytes.data, values,
-               r->rows.data + (first + done) * r->dim);
-        session->launched("widening the rows");
+        session->launch("widening the rows", widen_bytes, blocks_for(values, NORM_THREADS),
+                        NORM_THREADS, r->bytes.data, values,
+                        r->rows.data + (first + done) * r->dim);
     }
     if (n > 0)
         rows_measure(r, first, n);
@@ -283,9 +281,8 @@ static void start_queries(device_rows *r, const row_search &s, const float *quer
     launch(fill_floats, blocks_for(s.nq * s.groups, SELECT_THREADS), SELECT_THREADS, r->minima.data,
            s.nq * s.groups, INFINITY);
     if (!limits)
-        launch(fill_floats, blocks_for(s.nq, SELECT_THREADS), SELECT_THREADS, r->limits.data, s.nq,
-               INFINITY);
-    session->launched("preparing the queries");
+        session->launch("preparing the queries", fill_floats, blocks_for(s.nq, SELECT_THREADS),
+                        SELECT_THREADS, r->limits.data, s.nq, INFINITY);
 }
 
 /* One tile of rows for all queries of a tile. */
@@ -305,11 +302,11 @@ static void select_tile(device_rows *r, const row_search &s, size_t first, size_
         session->fail(DEVICE_FAILED, "CUDA: cuBLAS's product of %zu queries and %zu rows: %s", s.nq,
                       rows, error == cudaSuccess ? "it failed" : cudaGetErrorString(error));
     }
-    launch(select_rows, static_cast<unsigned>(s.nq), SELECT_THREADS, r->scores.data, rows, rows,
-           first, static_cast<int>(r->metric), r->dim, static_cast<int>(s.coarse),
-           r->lengths_sq.data, r->longest_sq.data, r->query_lengths_sq.data, s.k, s.groups,
-           r->minima.data, r->limits.data, s.room, r->found.data, r->candidates.data);
-    session->launched("selecting the nearest rows");
+    session->launch("selecting the nearest rows", select_rows, static_cast<unsigned>(s.nq),
+                    SELECT_THREADS, r->scores.data, rows, rows, first, static_cast<int>(r->metric),
+                    r->dim, static_cast<int>(s.coarse), r->lengths_sq.data, r->longest_sq.data,
+                    r->query_lengths_sq.data, s.k, s.groups, r->minima.data, r->limits.data, s.room,
+                    r->found.data, r->candidates.data);
 }
 
 static void search_queries(device_rows *r, const row_search &s, const float *queries,
@@ -321,12 +318,11 @@ static void search_queries(device_rows *r, const row_search &s, const float *que
     start_queries(r, s, queries, limits);
     for (size_t first = 0; first < s.n; first += tile)
         select_tile(r, s, first, s.n - first < tile ? s.n - first : tile);
-    launch(refine_rows, static_cast<unsigned>(s.nq), SELECT_THREADS, r->candidates.data,
-           r->found.data, s.room, r->rows.data, r->queries.data, static_cast<int>(r->metric),
-           r->dim, r->lengths_sq.data, r->longest_sq.data, r->query_lengths_sq.data, s.k, s.groups,
-           r->minima.data, r->limits.data, r->refined.data, s.capacity, r->kept.data,
-           r->nearest.data);
-    session->launched("refining the candidates");
+    session->launch("refining the candidates", refine_rows, static_cast<unsigned>(s.nq),
+                    SELECT_THREADS, r->candidates.data, r->found.data, s.room, r->rows.data,
+                    r->queries.data, static_cast<int>(r->metric), r->dim, r->lengths_sq.data,
+                    r->longest_sq.data, r->query_lengths_sq.data, s.k, s.groups, r->minima.data,
+                    r->limits.data, r->refined.data, s.capacity, r->kept.data, r->nearest.data);
     session->copy_out(found, r->kept.data, s.nq, "selecting the nearest rows");
     session->copy_out(out, r->nearest.data, s.nq * s.capacity, "copying the candidates back");
 }

@@ -62,9 +62,10 @@ struct device_session {
              doing, cudaGetErrorString(error));
     }
 
-    /* After a launch. */
-    void launched(const char *doing)
+    template <class Kernel, class... Arguments>
+    void launch(const char *doing, Kernel kernel, dim3 grid, dim3 block, Arguments... arguments)
     {
+        ::launch(kernel, grid, block, arguments...);
         traffic.launches++;
         check(cudaGetLastError(), doing);
     }
@@ -114,6 +115,15 @@ struct device_session {
             check(cudaMemcpy(host, from, n * sizeof(T), cudaMemcpyDeviceToHost), what);
     }
 };
+
+/* What a create() returns in *out, once it is complete; until then NULL. */
+template <class T> std::unique_ptr<T> make_in(device_session *session, T **out)
+{
+    *out = nullptr;
+    auto made = std::make_unique<T>();
+    made->session = session;
+    return made;
+}
 
 inline device_session *session_of(device_session *session)
 {

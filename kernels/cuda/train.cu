@@ -191,7 +191,7 @@ static void trainer_create(device_session *session, const device_training *shape
                            device_trainer **out)
 {
     const device_butterfly &b = shape->butterfly;
-    *out = nullptr;
+    auto made = make_in(session, out);
     if (b.dim == 0 || b.dim > b.size || b.size != size_t{ 1 } << b.stages || b.stages == 0 ||
         b.size > DEVICE_MAX_OUTPUTS || b.passes == 0 || shape->batch == 0 ||
         shape->batch % LANES != 0 || shape->m == 0 || shape->m > b.size || shape->chunk == 0 ||
@@ -202,8 +202,6 @@ static void trainer_create(device_session *session, const device_training *shape
                       "%d rows",
                       b.dim, b.size, shape->batch, static_cast<int>(DEVICE_MAX_OUTPUTS),
                       static_cast<int>(LANES));
-    auto made = std::make_unique<device_trainer>();
-    made->session = session;
     made->shape = *shape;
     made->angles = b.passes * b.stages * (b.size / 2);
     allocate(made.get(), shape);
@@ -231,9 +229,9 @@ static train_step step_of(const device_trainer *t)
 
 static void add_up(device_trainer *t, const float *values, size_t each, double *sums)
 {
-    launch(add_blocks, blocks_for(each, TRAIN_THREADS), TRAIN_THREADS, values, each,
-           t->shape.batch / LANES, t->shape.chunk, t->sums.data);
-    t->session->launched("adding up blocks");
+    t->session->launch("adding up blocks", add_blocks, blocks_for(each, TRAIN_THREADS),
+                       TRAIN_THREADS, values, each, t->shape.batch / LANES, t->shape.chunk,
+                       t->sums.data);
     t->session->copy_out(sums, t->sums.data, each, "training a rotation");
 }
 
@@ -249,8 +247,8 @@ static void trainer_forward(device_trainer *t, const float *cosines, const float
     session->fill(t->cosines, cosines, t->angles, what);
     session->fill(t->sines, sines, t->angles, what);
     session->fill(t->batch, batch, t->shape.batch, what);
-    launch(train_forward, blocks, TRAIN_THREADS, step_of(t), t->heads.data, t->energies.data);
-    session->launched("rotating a batch");
+    session->launch("rotating a batch", train_forward, blocks, TRAIN_THREADS, step_of(t),
+                    t->heads.data, t->energies.data);
     add_up(t, t->energies.data, t->shape.butterfly.size, energies);
     session->copy_out(heads, t->heads.data, t->shape.batch * t->shape.m, "training a rotation");
 }
@@ -263,9 +261,8 @@ static void trainer_backward(device_trainer *t, const float *gradient, const flo
     const unsigned blocks = static_cast<unsigned>(t->shape.batch / LANES);
     session->fill(t->outputs_gradient, gradient, t->shape.batch * t->shape.m, what);
     session->fill(t->pull, pull, t->shape.butterfly.size, what);
-    launch(train_backward, blocks, TRAIN_THREADS, step_of(t), t->pull.data,
-           t->outputs_gradient.data, t->products.data);
-    session->launched("taking a gradient");
+    session->launch("taking a gradient", train_backward, blocks, TRAIN_THREADS, step_of(t),
+                    t->pull.data, t->outputs_gradient.data, t->products.data);
     add_up(t, t->products.data, t->angles, d_angles);
 }
 

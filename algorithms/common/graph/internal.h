@@ -230,10 +230,8 @@ static inline size_t graph_beam_width(size_t k, size_t ef)
     return ef < k ? k : ef;
 }
 
-/* 3. Numbers (layer.c) */
+/* 3. Numbers (graph.c) */
 
-void graph_layer_init(struct layer *, struct graph *, size_t degree, bool lowest);
-void graph_layer_free(struct layer *, struct mem *);
 /* Allocates for n numbers. false: out of memory. */
 bool graph_layer_grow(struct layer *, struct mem *, size_t n);
 /* Allocates for one more number, free or new. false: out of memory. */
@@ -247,7 +245,6 @@ bool graph_layer_retire(struct layer *, struct epoch *, uint32_t list);
 void graph_ring_join(struct layer *, uint32_t i, uint32_t near);
 /* Removes i from the ring and from the live ones; links to it remain. */
 void graph_layer_bury(struct graph *, struct layer *, uint32_t i);
-uint64_t graph_layer_bytes(const struct layer *, uint64_t *rows);
 
 /* 4. Searches (beam.c) */
 
@@ -300,7 +297,7 @@ bool graph_links_to(const struct layer *, uint32_t i, uint32_t to); /* an edge; 
 void graph_edges_reconnect(struct graph *, struct layer *, uint32_t i, uint32_t removed,
                            const uint32_t *candidates, size_t n);
 
-/* GRAPH_VAMANA (candidates.c, vamana.c). Allocates for the candidates of changes. false: out of
+/* GRAPH_VAMANA (vamana.c). Allocates for the candidates of changes. false: out of
    memory. */
 bool graph_candidates_fit(const struct graph *, struct graph_scratch *, size_t ef);
 /* The candidates for i's edges (GRAPH_NONE: a new row) in s->pool, ascending and distinct: those of

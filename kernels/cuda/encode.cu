@@ -17,19 +17,19 @@ enum {
 /* Bytes of rows and outputs at a time. */
 static constexpr size_t ENCODE_BYTES = size_t{ 64 } << 20;
 
+struct butterfly {
+    const float *cosines, *sines, *signs, *shift;
+    unsigned dim, size, passes, stages, bits;
+};
+
 struct device_encoder {
     device_session *session;
-    size_t dim, size, passes, stages, bits;
+    butterfly shape; /* of the arrays */
     device_array<float> cosines, sines, signs, shift, rows, z;
     device_array<uint8_t> bytes;
     device_array<uint64_t> words;
     size_t n = 0; /* rows in device memory, of the last call */
     bool are_bytes = false;
-};
-
-struct butterfly {
-    const float *cosines, *sines, *signs, *shift;
-    unsigned dim, size, passes, stages, bits;
 };
 
 /* Loads the block's rows, padded with zeros; bytes as unit vectors. */
@@ -129,36 +129,32 @@ static void encoder_create(device_session *session, const device_butterfly *b, d
                       "CUDA: a butterfly of %zu inputs, %zu outputs and %zu stages: expected "
                       "1 to %d outputs, a power of two, and at most 64 bits",
                       b->dim, b->size, b->stages, static_cast<int>(DEVICE_MAX_OUTPUTS));
-    made->dim = b->dim;
-    made->size = b->size;
-    made->passes = b->passes;
-    made->stages = b->stages;
-    made->bits = b->bits;
     const size_t angles = b->passes * b->stages * (b->size / 2);
     const char *const what = "copying a rotation to the device";
     session->fill(made->cosines, b->cosines, angles, what);
     session->fill(made->sines, b->sines, angles, what);
     session->fill(made->signs, b->signs, b->passes * b->size, what);
     session->fill(made->shift, b->shift, b->size, what);
+    made->shape = { made->cosines.data,
+                    made->sines.data,
+                    made->signs.data,
+                    made->shift.data,
+                    static_cast<unsigned>(b->dim),
+                    static_cast<unsigned>(b->size),
+                    static_cast<unsigned>(b->passes),
+                    static_cast<unsigned>(b->stages),
+                    static_cast<unsigned>(b->bits) };
     *out = made.release();
 }
 
 /* Encodes the rows in device memory. */
 static void encode_there(device_encoder *e)
 {
-    const butterfly b = { e->cosines.data,
-                          e->sines.data,
-                          e->signs.data,
-                          e->shift.data,
-                          static_cast<unsigned>(e->dim),
-                          static_cast<unsigned>(e->size),
-                          static_cast<unsigned>(e->passes),
-                          static_cast<unsigned>(e->stages),
-                          static_cast<unsigned>(e->bits) };
-    const size_t fit = ENCODE_FLOATS / std::max(e->size, size_t{ ENCODE_LEAST }) / 2;
+    const size_t fit =
+        ENCODE_FLOATS / std::max(size_t{ e->shape.size }, size_t{ ENCODE_LEAST }) / 2;
     const unsigned each = static_cast<unsigned>(std::max(fit, size_t{ 1 }));
-    e->session->launch("encoding rows", encode_rows, blocks_for(e->n, each), ENCODE_THREADS, b,
-                       e->are_bytes ? nullptr : e->rows.data,
+    e->session->launch("encoding rows", encode_rows, blocks_for(e->n, each), ENCODE_THREADS,
+                       e->shape, e->are_bytes ? nullptr : e->rows.data,
                        e->are_bytes ? e->bytes.data : nullptr, e->n, each, e->z.data,
                        e->words.data);
 }
@@ -170,27 +166,27 @@ static void encode_some(device_encoder *e, const float *rows, const uint8_t *byt
     const char *const what = "copying rows to the device";
     e->n = 0;
     if (rows)
-        session->fill(e->rows, rows, n * e->dim, what);
+        session->fill(e->rows, rows, n * e->shape.dim, what);
     else
-        session->fill(e->bytes, bytes, n * e->dim, what);
-    session->reserve(e->z, n * e->size, "room for rotated rows");
+        session->fill(e->bytes, bytes, n * e->shape.dim, what);
+    session->reserve(e->z, n * e->shape.size, "room for rotated rows");
     session->reserve(e->words, n, "room for words");
     e->n = n;
     e->are_bytes = bytes != nullptr;
     encode_there(e);
-    session->copy_out(z, e->z.data, n * e->size, "encoding rows");
-    if (e->bits > 0)
+    session->copy_out(z, e->z.data, n * e->shape.size, "encoding rows");
+    if (e->shape.bits > 0)
         session->copy_out(words, e->words.data, n, "copying words back");
 }
 
 static void encode(device_encoder *e, const float *rows, const uint8_t *bytes, size_t n, float *z,
                    uint64_t *words)
 {
-    const size_t most = std::max(ENCODE_BYTES / (e->size * sizeof(float)), size_t{ 1 });
+    const size_t most = std::max(ENCODE_BYTES / (e->shape.size * sizeof(float)), size_t{ 1 });
     for (size_t first = 0; first < n; first += most)
-        encode_some(e, rows ? rows + first * e->dim : nullptr,
-                    bytes ? bytes + first * e->dim : nullptr, std::min(most, n - first),
-                    z + first * e->size, words + first);
+        encode_some(e, rows ? rows + first * e->shape.dim : nullptr,
+                    bytes ? bytes + first * e->shape.dim : nullptr, std::min(most, n - first),
+                    z + first * e->shape.size, words + first);
 }
 
 static void encode_f32(device_encoder *e, const float *rows, size_t n, float *z, uint64_t *words)

@@ -1,7 +1,7 @@
 /* external.h - a method in a process of its own, the client: internal declarations.
  *
- * client.c starts and ends the process, call.c makes one call, method.c inserts, removes and
- * searches, creates, saves and loads, and has the options and the table.
+ * client.c starts and ends the process and makes one call, method.c inserts, removes and searches,
+ * creates, saves and loads, and has the options and the table.
  *
  * The client is not trusted. It can write any byte of the shared memory at any time, so each field
  * of an answer is read once, and then checked. The memory is sealed and cannot shrink. */
@@ -61,12 +61,7 @@ void external_client_end(struct external *);
 /* Records why the client cannot be used any more and kills it. ERR_BASELINE. */
 int external_client_lose(struct external *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* As above, with the way in which its process ended, if it did. */
-int external_client_lose_silent(struct external *, const char *doing);
-bool external_client_has_ended(const struct external_client *);
 uint64_t external_client_resident_bytes(const struct external_client *); /* private; 0: unknown */
-
-/* call.c */
 
 /* Makes one call and waits for its answer. ERR_BASELINE: the client failed, was late, ended, or
    broke the protocol; ERR_UNSUPPORTED, ERR_NO_MEMORY: as the client says. `answer` is set also when

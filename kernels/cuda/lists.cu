@@ -11,7 +11,6 @@
 #include <algorithm>
 
 #include "kernels/cuda/lists.h"
-#include "kernels/cuda/rows.h"
 #include "kernels/cuda/select.h"
 #include "kernels/cuda/tiles.h"
 

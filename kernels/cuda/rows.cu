@@ -22,7 +22,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/cuda/rows.h"
+#include "kernels/cuda/lists.h"
 #include "kernels/cuda/select.h"
 #include "kernels/cuda/session.h"
 

@@ -202,15 +202,7 @@ static void bounds_create(device_session *session, size_t dim, device_bounds **o
 static void bounds_put(device_bounds *b, size_t first, const uint8_t *codes,
                        const device_bound_row *rows, size_t n)
 {
-    device_session *session = b->session;
-    if (first > b->n || first + n >= UINT32_MAX)
-        session->fail(DEVICE_REFUSED, "CUDA: %zu codes from %zu on, of %zu", n, first, b->n);
-    session->extend(b->codes, b->n * b->dim, (first + n) * b->dim, "room for codes");
-    session->extend(b->rows, b->n, first + n, "room for codes");
-    session->copy_in(b->codes.data + first * b->dim, codes, n * b->dim,
-                     "copying codes to the device");
-    session->copy_in(b->rows.data + first, rows, n, "copying codes to the device");
-    b->n = std::max(b->n, first + n);
+    put_codes(*b, b->dim, first, codes, rows, n);
 }
 
 static void start_call(device_bounds *b, const device_bound_queries *queries, size_t first,

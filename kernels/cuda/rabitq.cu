@@ -275,16 +275,7 @@ static void rabitq_create(device_session *session, size_t dim, unsigned bits, de
 static void rabitq_put(device_rabitq *r, size_t first, const uint32_t *codes,
                        const device_rabitq_row *rows, size_t n)
 {
-    device_session *session = r->session;
-    const size_t words = r->dim * r->stored_bits / 32;
-    const char *const room = "room for codes", *const what = "copying codes to the device";
-    if (first > r->n || first + n >= UINT32_MAX)
-        session->fail(DEVICE_REFUSED, "CUDA: %zu codes from %zu on, of %zu", n, first, r->n);
-    session->extend(r->codes, r->n * words, (first + n) * words, room);
-    session->extend(r->rows, r->n, first + n, room);
-    session->copy_in(r->codes.data + first * words, codes, n * words, what);
-    session->copy_in(r->rows.data + first, rows, n, what);
-    r->n = std::max(r->n, first + n);
+    put_codes(*r, r->dim * r->stored_bits / 32, first, codes, rows, n);
 }
 
 static void start_call(device_rabitq *r, const device_rabitq_queries *q, size_t first, size_t n)

@@ -166,6 +166,21 @@ template <class... T> size_t bytes_of(const device_array<T> &...arrays)
     return (0 + ... + (arrays.capacity * sizeof(T)));
 }
 
+/* Copies n codes of `each` numbers, and the rows' terms, to the positions from `first` on. */
+template <class Codes, class Code, class Row>
+void put_codes(Codes &to, size_t each, size_t first, const Code *codes, const Row *rows, size_t n)
+{
+    device_session *session = to.session;
+    const char *const room = "room for codes", *const what = "copying codes to the device";
+    if (first > to.n || first + n >= UINT32_MAX)
+        session->fail(DEVICE_REFUSED, "CUDA: %zu codes from %zu on, of %zu", n, first, to.n);
+    session->extend(to.codes, to.n * each, (first + n) * each, room);
+    session->extend(to.rows, to.n, first + n, room);
+    session->copy_in(to.codes.data + first * each, codes, n * each, what);
+    session->copy_in(to.rows.data + first, rows, n, what);
+    to.n = to.n > first + n ? to.n : first + n;
+}
+
 /* The tables and functions of the other files. */
 extern "C" {
 int device_measure_limits(device_session *, device_limits *);

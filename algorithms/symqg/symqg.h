@@ -151,7 +151,10 @@ struct symqg_scratch {
     size_t candidates_capacity;
 };
 
-/* method.c */
+/* index.c */
+int symqg_create(struct index **, const struct index_ops *, const struct index_env *,
+                 const void *params);
+void symqg_destroy(struct index *);
 /* Sets the sizes that depend on the quantizer. */
 void symqg_lay_out(struct symqg *);
 /* Of the pool, or new; with space for a search of n vertices. NULL: out of memory. */

@@ -297,7 +297,7 @@ bool graph_links_to(const struct layer *, uint32_t i, uint32_t to); /* an edge; 
 void graph_edges_reconnect(struct graph *, struct layer *, uint32_t i, uint32_t removed,
                            const uint32_t *candidates, size_t n);
 
-/* GRAPH_VAMANA (vamana.c). Allocates for the candidates of changes. false: out of
+/* GRAPH_VAMANA (candidates.c, vamana.c). Allocates for the candidates of changes. false: out of
    memory. */
 bool graph_candidates_fit(const struct graph *, struct graph_scratch *, size_t ef);
 /* The candidates for i's edges (GRAPH_NONE: a new row) in s->pool, ascending and distinct: those of

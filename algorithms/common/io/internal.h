@@ -1,4 +1,5 @@
-/* internal.h - shared by the queue with its threads (read_queue.c) and its ring (read_ring.c). */
+/* internal.h - shared by the queue (read_queue.c), its ring (read_ring.c) and its
+ * threads (read_threads.c). */
 #ifndef DRIFTLINE_COMMON_IO_INTERNAL_H
 #define DRIFTLINE_COMMON_IO_INTERNAL_H
 
@@ -53,10 +54,14 @@ struct read_queue {
     int event; /* eventfd, for waits with a deadline; -1: none yet */
 };
 
-/* read_queue.c. Without a ring, a thread reads the request once it is submitted; if no thread can
+/* read_threads.c. Without a ring, a thread reads the request once it is submitted; if no thread can
    be started, the caller does. */
 void read_threads_add(struct read_queue *, struct read_request *);
 void read_threads_submit(struct read_queue *);
+/* Takes a request that a thread has read. NULL: the deadline has passed, if it is not NULL. */
+struct read_request *read_threads_take(struct read_queue *, struct deadline *);
+/* Requests that no thread has begun are done unread. */
+void read_threads_cancel(struct read_queue *);
 
 /* read_ring.c. NULL: not available. A ring that fails is detached from its queue; its requests are
    read without it. */

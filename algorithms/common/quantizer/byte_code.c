@@ -126,6 +126,25 @@ static void put_lanes(const struct byte_code *c, const float *restrict work, siz
         code[l] = (uint8_t)whole[l];
 }
 
+double sketch_rounding(const struct sketch *s, const float *work)
+{
+    float lanes[BYTE_CODE_LANES] = { 0 };
+    double sums[4] = { 0 };
+    for (size_t j = 0; j < s->base.work_dim; j += BYTE_CODE_LANES)
+        for (size_t l = 0; l < BYTE_CODE_LANES; l++)
+            lanes[l] += work[j + l] * work[j + l];
+    for (size_t l = 0; l < BYTE_CODE_LANES; l++)
+        sums[l % 4] += (double)lanes[l];
+    double norm_sq = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    norm_sq = norm_sq * (1 + 4 * s->loss + 0x1p-10) + (double)FLT_MIN;
+    double along_sq = s->along * s->along * norm_sq, rest_sq = s->loss * norm_sq;
+    if (s->n_axes == 0 || s->code.step[s->n_axes] <= 0) /* the rest is not coded */
+        return sqrt(along_sq);
+    double rest = (double)work[s->n_axes] * (1 - 0x1p-22);
+    rest = rest * rest > rest_sq ? rest_sq * rest_sq / (rest * rest) : rest_sq;
+    return sqrt(along_sq + rest);
+}
+
 /* A coordinate's position between codes has 3 rounding errors, each 2^-24 of at most 255 steps:
    together less than 2^-12 of error_most. */
 float sketch_put(const struct quantizer *q, const float *work, const float *centroid, void *block,

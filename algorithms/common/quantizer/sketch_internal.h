@@ -85,7 +85,7 @@ uint64_t sketch_scan(const struct quantizer *, const void *query, const void *bl
 struct quantizer_bounds sketch_bounds(const struct quantizer *, const void *query,
                                       const void *block, unsigned i, float estimate);
 
-/* sketch.c. The largest distance between a work vector and the exact sketch that it represents. */
+/* The largest distance between a work vector and the exact sketch that it represents. */
 double sketch_rounding(const struct sketch *, const float *work);
 
 /* sketch_train.c. The most coordinates that a sketch of dim dimensions may have; 0: none. */

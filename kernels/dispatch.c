@@ -4,10 +4,11 @@
 
 #include <string.h>
 
-#include "kernels/avx2/avx2.h"
-#include "kernels/avx512/avx512.h"
-
 #if defined(__x86_64__)
+#define KERNEL(result, kernel, arguments) result avx2_##kernel arguments;
+#include "kernels/kernels.def"
+#define KERNEL(result, kernel, arguments) result avx512_##kernel arguments;
+#include "kernels/kernels.def"
 const struct kernels kernels_avx2 = {
     .isa = ISA_AVX2,
     .name = "avx2",

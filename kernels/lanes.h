@@ -1,5 +1,6 @@
-/* lanes.h - what the AVX2 and the AVX-512 kernels do alike: sums over the lanes of a register, masks of the first
- * lanes, and codes of 8 and 16 bytes. Private to kernels/; compiled into each file with that file's flags. */
+/* lanes.h - what the AVX2 and the AVX-512 kernels do alike, by the names of avx2.h and avx512.h:
+ * sums over the lanes of a register, masks of the first lanes, and codes of 4 to 16 bytes. Private
+ * to kernels/; compiled into each file with that file's flags. */
 #ifndef DRIFTLINE_LANES_H
 #define DRIFTLINE_LANES_H
 
@@ -38,6 +39,13 @@ INLINE uint32_t sum_of_4(__m128i x)
     return (uint32_t)_mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0x55)));
 }
 
+/* One more term of a distance, or of many side by side. */
+INLINE v_floats step_f32(enum distance_form form, v_floats a, v_floats b, v_floats sum)
+{
+    v_floats d = form == L2SQ ? V(sub_ps)(a, b) : a;
+    return V(fmadd_ps)(d, form == L2SQ ? d : b, sum);
+}
+
 /* Codes. */
 
 INLINE __m128i bytes_16(const uint8_t *code)
@@ -60,6 +68,14 @@ INLINE __m128i high_nibbles(__m128i both)
     return _mm_and_si128(_mm_srli_epi16(both, 4), _mm_set1_epi8(15));
 }
 
+/* Four bytes, again and again. */
+INLINE v_ints four_bytes(const int8_t *bytes)
+{
+    int32_t four;
+    memcpy(&four, bytes, sizeof four);
+    return V(set1_epi32)(four);
+}
+
 #ifdef __AVX512BW__
 
 INLINE __mmask16 first_16(size_t n)
@@ -76,13 +92,6 @@ INLINE __mmask64 first_64(size_t n)
 INLINE __m128i quarters_i32(__m512i v)
 {
     return halves_i32(_mm256_add_epi32(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1)));
-}
-
-INLINE __m512i four_bytes(const int8_t *bytes)
-{
-    int32_t four;
-    memcpy(&four, bytes, sizeof four);
-    return _mm512_set1_epi32(four);
 }
 
 #endif

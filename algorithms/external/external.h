@@ -1,7 +1,7 @@
 /* external.h - a method in a process of its own, the client: internal declarations.
  *
- * client.c starts and ends the process, call.c makes one call, operations.c inserts, removes and
- * searches, store.c creates, saves and loads, method.c has the options and the table.
+ * client.c starts and ends the process and makes one call, method.c inserts, removes and searches,
+ * creates, saves and loads, and has the options and the table.
  *
  * The client is not trusted. It can write any byte of the shared memory at any time, so each field
  * of an answer is read once, and then checked. The memory is sealed and cannot shrink. */
@@ -61,36 +61,15 @@ void external_client_end(struct external *);
 /* Records why the client cannot be used any more and kills it. ERR_BASELINE. */
 int external_client_lose(struct external *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* As above, with the way in which its process ended, if it did. */
-int external_client_lose_silent(struct external *, const char *doing);
-bool external_client_has_ended(const struct external_client *);
 uint64_t external_client_resident_bytes(const struct external_client *); /* private; 0: unknown */
 
-/* call.c */
-
-/* Makes one call and waits for its answer. ERR_BASELINE: the client failed, was late, ended, or broke
-   the protocol; ERR_UNSUPPORTED, ERR_NO_MEMORY: as the client says. `answer` is set also
-   when the client reports an error; answer->done <= request->n. */
+/* Makes one call and waits for its answer. ERR_BASELINE: the client failed, was late, ended, or
+   broke the protocol; ERR_UNSUPPORTED, ERR_NO_MEMORY: as the client says. `answer` is set also when
+   the client reports an error; answer->done <= request->n. */
 int external_call(struct external *, const struct external_request *, struct external_answer *);
 /* Puts two texts into the shared memory, for the next call. ERR_ARGUMENT: too long. */
 int external_put_texts(struct external *, const char *first, const char *second);
 /* Measures the time of a call that does nothing. */
 int external_measure(struct external *);
-
-/* operations.c */
-int external_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
-int external_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
-int external_search(struct index *, const struct search_request *, struct search_result *);
-int external_check(const struct index *, struct stat_sink *);
-
-/* store.c */
-
-/* Starts a client and lets it create an index, or load that of `path`. */
-int external_open(struct index **, const struct index_ops *, const struct index_env *,
-                  const struct external_params *, const char *path);
-void external_destroy(struct index *);
-int external_save(struct index *, const char *dir);
-int external_load(struct index **, const struct index_ops *, const struct index_env *,
-                  const char *dir);
 
 #endif

@@ -35,6 +35,19 @@ int faiss_fail(const struct index_env *env, const char *what)
     return fail(env->error, ERR_BASELINE, "%s: FAISS: %s", what, faiss_get_last_error());
 }
 
+int faiss_open(struct index **out, const struct index_ops *ops, const struct index_env *env,
+               const void *params)
+{
+    const int code = baseline_new(out, sizeof(struct faiss_method) + ops->params_bytes, ops, env);
+    if (code != OK)
+        return code;
+    struct faiss_method *self = (struct faiss_method *)*out;
+    self->params = self + 1;
+    if (params)
+        memcpy(self->params, params, ops->params_bytes);
+    return OK;
+}
+
 void faiss_method_destroy(struct index *index)
 {
     struct faiss_method *self = (struct faiss_method *)index;
@@ -289,13 +302,21 @@ void faiss_count(const struct faiss_method *self, struct work *work, size_t nq, 
     work->scanned += rows;
 }
 
-int faiss_write(const struct index *index, const char *path)
+static int write_library(const struct index *index, const char *path)
 {
     const struct faiss_method *self = (const struct faiss_method *)index;
     if (self->library.codes)
         return faiss_shim_binary_write(self->library.codes, path, index->env.error);
     return faiss_write_index_fname(self->library.rows, path) == 0 ? OK
                                                                   : faiss_fail(&index->env, "save");
+}
+
+int faiss_save(struct index *index, const char *dir)
+{
+    const struct faiss_method *self = (const struct faiss_method *)index;
+    const struct baseline_meta meta = { .rows = self->live, .words = { self->trained_by_us } };
+    return baseline_file_save(index, dir, &meta, self->params, write_library,
+                              self->library.rows || self->library.codes);
 }
 
 int faiss_adopt(struct index *index, const struct baseline_meta *meta, const char *path)
@@ -314,18 +335,18 @@ int faiss_adopt(struct index *index, const struct baseline_meta *meta, const cha
                 (long long)faiss_Index_ntotal(read), faiss_Index_d(read), meta->rows, env->dim);
 }
 
-int faiss_load(struct index **out, const struct index_ops *ops, const struct index_env *env,
-               const char *dir, void *params,
-               int (*open)(struct index **, const struct index_env *, const void *params),
+int faiss_load(struct index **out, const char *dir,
                int (*adopt)(struct index *, const struct baseline_meta *, const char *path))
 {
+    struct faiss_method *self = (struct faiss_method *)*out;
+    const struct index *base = &self->base;
     struct baseline_meta meta;
     char path[PATH_MAX];
-    int code = baseline_file_open(ops, env, dir, &meta, params, path);
-    if (code == OK)
-        code = open(out, env, params);
-    if (code != OK)
-        return code;
-    ((struct faiss_method *)*out)->live = meta.rows;
-    return faiss_made(out, adopt(*out, &meta, path));
+    int code = baseline_file_open(base->ops, &base->env, dir, &meta, self->params, path);
+    if (code == OK) {
+        self->live = meta.rows;
+        self->trained_by_us = meta.words[0] != 0;
+        code = adopt(*out, &meta, path);
+    }
+    return faiss_made(out, code);
 }

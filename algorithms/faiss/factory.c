@@ -3,14 +3,203 @@
  * Operations that a given index does not support are refused here with the reason, because
  * FAISS 1.7.3 ends the process for some of them (remove on IVF x4fs) and ignores others
  * (filters on HNSW). */
-#include "algorithms/faiss/factory.h"
+#include "algorithms/faiss/faiss.h"
 
+#include <faiss/c_api/AutoTune_c.h>
 #include <faiss/c_api/IndexBinary_c.h>
+#include <faiss/c_api/impl/AuxIndexStructures_c.h>
 #include <faiss/c_api/index_factory_c.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include "src/core/mem.h"
 #include "src/core/parallel.h"
+
+struct factory_params {
+    char factory[PARAM_TEXT_BYTES];
+    int64_t ef_construction;
+};
+
+/* 0: FAISS's default. */
+struct factory_knobs {
+    int64_t nprobe, ef_search, k_factor_rf, quantizer_ef_search, nflip;
+};
+
+struct faiss_factory {
+    struct faiss_method method;
+    struct factory_params params;
+    FaissParameterSpace *space;
+    struct factory_knobs set; /* the values last passed to FAISS */
+};
+
+/* Codes: FAISS's BFlat, BIVF, BHash and BHNSW.
+ *
+ * A MultiHash reads hash h as 8 bytes from the byte where it begins, which can be up to 7 bytes
+ * past the end of the last code. It is given copies with padding, because the caller's memory may
+ * end at a page boundary. */
+
+static int binary_create(struct faiss_factory *self)
+{
+    const struct index_env *env = &self->method.base.env;
+    if (env->dim % 8 != 0)
+        return fail(env->error, ERR_DIMENSION,
+                    "create: FAISS's binary indexes take a multiple of 8 bits, not %zu", env->dim);
+    int code = faiss_shim_binary_factory(&self->method.library.codes, (int)env->dim,
+                                         self->params.factory, env->error);
+    if (code != OK) {
+        self->method.library.codes = NULL;
+        return code;
+    }
+    faiss_shim_set_seed(&self->method.library, faiss_seed(env, FAISS_CLUSTERING_SEED));
+    if (self->params.ef_construction > 0)
+        return fail(env->error, ERR_UNSUPPORTED,
+                    "create: ef_construction cannot be set on FAISS's binary indexes");
+    faiss_shim_get_shape(&self->method.library, &self->method.shape);
+    return self->method.shape.own_ids
+               ? OK
+               : faiss_shim_binary_add_id_map(&self->method.library.codes, env->error);
+}
+
+#define ROOM_BEHIND 8
+
+/* The codes, or a padded copy, which the caller frees through *copy; NULL: out of memory. */
+static const uint8_t *readable(const struct faiss_factory *self, struct vectors rows, void **copy)
+{
+    *copy = NULL;
+    if (!self->method.shape.reads_past)
+        return rows.rows;
+    const size_t bytes = rows.n * index_row_bytes(rows.element, rows.dim);
+    *copy = mem_alloc(self->method.base.env.mem, bytes + ROOM_BEHIND);
+    if (!*copy)
+        return NULL;
+    memcpy(*copy, rows.rows, bytes);
+    memset((uint8_t *)*copy + bytes, 0, ROOM_BEHIND);
+    return *copy;
+}
+
+static int no_copy(const struct faiss_factory *self, const char *what, size_t n)
+{
+    return fail(self->method.base.env.error, ERR_NO_MEMORY,
+                "%s: out of memory for a copy of %zu codes", what, n);
+}
+
+static int binary_insert(struct index *index, struct vectors rows, const uint64_t *ids,
+                         size_t *done)
+{
+    struct faiss_factory *self = (struct faiss_factory *)index;
+    const struct index_env *env = &index->env;
+
+    *done = 0;
+    if (!faiss_IndexBinary_is_trained(self->method.library.codes))
+        return fail(env->error, ERR_UNTRAINED, "insert: faiss-factory \"%s\" needs train() first",
+                    self->params.factory);
+    if (rows.n == 0)
+        return OK;
+    void *copy;
+    const uint8_t *codes = readable(self, rows, &copy);
+    if (!codes)
+        return no_copy(self, "insert", rows.n);
+    faiss_shim_set_threads(pool_threads(env->pool));
+    const int rc = faiss_IndexBinary_add_with_ids(self->method.library.codes, (idx_t)rows.n, codes,
+                                                  (const idx_t *)ids);
+    mem_free(env->mem, copy);
+    if (rc != 0)
+        return faiss_fail(env, "insert");
+    *done = rows.n;
+    self->method.live += rows.n;
+    return OK;
+}
+
+/* FAISS writes 32-bit integers into the array; converts them to floats of the same size. */
+static void distances_to_float(struct search_result *result, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int32_t distance;
+        memcpy(&distance, &result->distances[i], sizeof distance);
+        result->distances[i] = result->ids[i] == INDEX_NO_ID ? INFINITY : (float)distance;
+    }
+}
+
+static int binary_search(struct index *index, const struct search_request *request,
+                         struct search_result *result)
+{
+    struct faiss_factory *self = (struct faiss_factory *)index;
+    const size_t nq = request->queries.n;
+    if (self->method.live == 0) {
+        index_answer_none(request, result);
+        return OK;
+    }
+    if (nq == 0)
+        return OK;
+    void *copy;
+    const uint8_t *queries = readable(self, request->queries, &copy);
+    if (!queries)
+        return no_copy(self, "search", nq);
+    faiss_count_begin();
+    faiss_shim_set_threads(request->threads);
+    const int rc =
+        faiss_IndexBinary_search(self->method.library.codes, (idx_t)nq, queries, (idx_t)request->k,
+                                 (int32_t *)(void *)result->distances, (idx_t *)result->ids);
+    mem_free(self->method.base.env.mem, copy);
+    if (rc != 0)
+        return faiss_fail(&self->method.base.env, "search");
+    distances_to_float(result, nq * request->k);
+    for (size_t q = 0; q < nq; q++)
+        baseline_order_ties(result->ids + q * request->k, result->distances + q * request->k,
+                            request->k);
+    faiss_count(&self->method, &result->work, nq, request->k, false, 0);
+    return OK;
+}
+
+static int binary_range(struct index *index, const struct range_request *request,
+                        struct range_result *result)
+{
+    const struct faiss_factory *self = (struct faiss_factory *)index;
+    const struct index_env *env = &self->method.base.env;
+    const size_t nq = request->queries.n;
+    FaissRangeSearchResult *found = NULL;
+    if (self->method.live == 0 || request->radius < 0 || nq == 0)
+        return OK;
+    /* FAISS compares with <. */
+    const int radius = (int)fmin(floor(request->radius), (double)env->dim) + 1;
+    void *copy;
+    const uint8_t *queries = readable(self, request->queries, &copy);
+    if (!queries)
+        return no_copy(self, "range", nq);
+    int code = OK;
+    if (faiss_RangeSearchResult_new(&found, (idx_t)nq) != 0)
+        code = faiss_fail(env, "range");
+    faiss_count_begin();
+    faiss_shim_set_threads(request->threads);
+    if (code == OK) {
+        code = faiss_IndexBinary_range_search(self->method.library.codes, (idx_t)nq, queries,
+                                              radius, found) == 0
+                   ? faiss_deliver(found, nq, 1, result)
+                   : faiss_fail(env, "range");
+        faiss_RangeSearchResult_free(found);
+    }
+    mem_free(env->mem, copy);
+    if (code == OK)
+        faiss_count(&self->method, &result->work, nq, 0, false, 0);
+    return code;
+}
+
+static int binary_read(struct faiss_factory *self, const char *path, uint64_t rows)
+{
+    const struct index_env *env = &self->method.base.env;
+    const int code = faiss_shim_binary_read(&self->method.library.codes, path, env->error);
+    if (code != OK)
+        return code;
+    if ((size_t)faiss_IndexBinary_d(self->method.library.codes) != env->dim ||
+        (uint64_t)faiss_IndexBinary_ntotal(self->method.library.codes) != rows)
+        return fail(env->error, ERR_CORRUPT,
+                    "load: %s holds %lld codes of %d bits, expected %" PRIu64 " of %zu", path,
+                    (long long)faiss_IndexBinary_ntotal(self->method.library.codes),
+                    faiss_IndexBinary_d(self->method.library.codes), rows, env->dim);
+    faiss_shim_get_shape(&self->method.library, &self->method.shape);
+    return OK;
+}
 
 extern const struct index_ops faiss_factory_ops;
 
@@ -64,7 +253,9 @@ static int factory_open(struct index **out, const struct index_env *env, const v
     if (code != OK)
         return code;
     struct faiss_factory *self = (struct faiss_factory *)*out;
-    self->params = *(const struct factory_params *)params;
+    self->method.params = &self->params;
+    if (params)
+        self->params = *(const struct factory_params *)params;
     if (self->params.factory[0] == '\0')
         strcpy(self->params.factory, env->element == INDEX_B64 ? "BFlat" : "Flat");
     if (faiss_ParameterSpace_new(&self->space) != 0) {
@@ -98,10 +289,7 @@ static int build(struct faiss_factory *self)
     int code = self->params.ef_construction > 0
                    ? set_parameter(self, "efConstruction", self->params.ef_construction)
                    : OK;
-    if (code == OK)
-        code = faiss_take_library(&self->method, self->method.library.rows);
-    self->has_map = code == OK && !self->method.shape.own_ids;
-    return code;
+    return code == OK ? faiss_take_library(&self->method, self->method.library.rows) : code;
 }
 
 static int factory_create(struct index **out, const struct index_env *env, const void *params)
@@ -110,14 +298,14 @@ static int factory_create(struct index **out, const struct index_env *env, const
     if (code != OK)
         return code;
     struct faiss_factory *self = (struct faiss_factory *)*out;
-    return faiss_made(out, is_binary(*out) ? faiss_factory_binary_create(self) : build(self));
+    return faiss_made(out, is_binary(*out) ? binary_create(self) : build(self));
 }
 
 static int factory_train(struct index *index, struct vectors sample)
 {
     struct faiss_factory *self = (struct faiss_factory *)index;
     const struct index_env *env = &index->env;
-    if (self->trained_by_us)
+    if (self->method.trained_by_us)
         return fail(env->error, ERR_UNSUPPORTED,
                     "train: faiss-factory \"%s\" is trained, and FAISS keeps its first centroids; "
                     "rebuild = TAG builds the index again",
@@ -128,21 +316,21 @@ static int factory_train(struct index *index, struct vectors sample)
                     sample.n, self->method.shape.nlist, self->params.factory);
     if (is_binary(index)) {
         faiss_shim_set_threads(pool_threads(env->pool));
-        self->trained_by_us =
+        self->method.trained_by_us =
             faiss_IndexBinary_train(self->method.library.codes, (idx_t)sample.n, sample.rows) == 0;
-        return self->trained_by_us ? OK : faiss_fail(env, "train");
+        return self->method.trained_by_us ? OK : faiss_fail(env, "train");
     }
     const int seed = faiss_seed(env, FAISS_CLUSTERING_SEED);
     const struct faiss_shim_threads all = faiss_threads(env);
     int code = faiss_shim_train(self->method.library.rows, &all, sample.n, sample.rows, seed);
-    self->trained_by_us = code == OK;
+    self->method.trained_by_us = code == OK;
     return code;
 }
 
 static int factory_insert(struct index *index, struct vectors rows, const uint64_t *ids,
                           size_t *done)
 {
-    return (is_binary(index) ? faiss_factory_binary_insert : faiss_insert)(index, rows, ids, done);
+    return (is_binary(index) ? binary_insert : faiss_insert)(index, rows, ids, done);
 }
 
 static int refuse(const struct faiss_factory *self, const char *what, const char *why)
@@ -217,8 +405,7 @@ static int factory_search(struct index *index, const struct search_request *requ
         return refuse(self, "search", self->method.shape.no_filter);
     int code = set_knobs(self, request->knobs);
     if (code == OK)
-        code =
-            (is_binary(index) ? faiss_factory_binary_search : faiss_search)(index, request, result);
+        code = (is_binary(index) ? binary_search : faiss_search)(index, request, result);
     return code;
 }
 
@@ -232,32 +419,20 @@ static int factory_range(struct index *index, const struct range_request *reques
         return refuse(self, "range", self->method.shape.no_filter);
     int code = set_knobs(self, request->knobs);
     if (code == OK)
-        code =
-            (is_binary(index) ? faiss_factory_binary_range : faiss_range)(index, request, result);
+        code = (is_binary(index) ? binary_range : faiss_range)(index, request, result);
     return code;
-}
-
-static int factory_save(struct index *index, const char *dir)
-{
-    const struct faiss_factory *self = (const struct faiss_factory *)index;
-    struct baseline_meta meta = { .rows = self->method.live,
-                                  .words = { self->trained_by_us, self->has_map } };
-    return baseline_file_save(index, dir, &meta, &self->params, faiss_write, true);
 }
 
 static int factory_adopt(struct index *index, const struct baseline_meta *meta, const char *path)
 {
     struct faiss_factory *self = (struct faiss_factory *)index;
-    self->trained_by_us = meta->words[0] != 0;
-    self->has_map = meta->words[1] != 0;
-    return is_binary(index) ? faiss_factory_binary_read(self, path, meta->rows)
-                            : faiss_adopt(index, meta, path);
+    return is_binary(index) ? binary_read(self, path, meta->rows) : faiss_adopt(index, meta, path);
 }
 
 static int factory_load(struct index **out, const struct index_env *env, const char *dir)
 {
-    struct factory_params params;
-    return faiss_load(out, &faiss_factory_ops, env, dir, &params, factory_open, factory_adopt);
+    const int code = factory_open(out, env, NULL);
+    return code == OK ? faiss_load(out, dir, factory_adopt) : code;
 }
 
 /* INDEX_NEEDS_TRAIN is not among the flags: whether an index needs training depends on its string,
@@ -280,7 +455,7 @@ const struct index_ops faiss_factory_ops = {
     .remove = factory_remove,
     .search = factory_search,
     .range = factory_range,
-    .save = factory_save,
+    .save = faiss_save,
     .load = factory_load,
     .stats = faiss_stats,
     .memory = faiss_memory,

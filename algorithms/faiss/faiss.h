@@ -29,8 +29,11 @@ struct faiss_method {
     struct index base;
     struct faiss_library library;  /* neither until it can be built */
     struct faiss_shim_shape shape; /* of the library, once it is there */
+    void *params;                  /* the options */
     size_t live;
-    int64_t k_factor; /* if `shape` is refined: k times this many candidates are */
+    bool trained_by_us; /* faiss-factory: train() was called; FAISS would keep its first centroids
+                           without an error */
+    int64_t k_factor;   /* if `shape` is refined: k times this many candidates are */
 };
 
 extern const struct index_space faiss_spaces[]; /* F32 under L2SQ, COS, IP */
@@ -45,6 +48,9 @@ int faiss_seed(const struct index_env *, int own);
 /* fail() with ERR_BASELINE and FAISS's last message: "insert: FAISS: ...". */
 int faiss_fail(const struct index_env *, const char *what);
 
+/* Makes an index without a library; params: its options, NULL where they are read from a file. */
+int faiss_open(struct index **out, const struct index_ops *, const struct index_env *,
+               const void *params);
 void faiss_method_destroy(struct index *);
 /* Destroys *out, unless the code is OK. Returns the code. */
 int faiss_made(struct index **out, int code);
@@ -75,13 +81,10 @@ void faiss_count(const struct faiss_method *, struct work *, size_t nq, size_t k
 
 /* Delivers the results of a range search; scale is -1 if FAISS reports the inner product. */
 int faiss_deliver(FaissRangeSearchResult *, size_t n_queries, float scale, struct range_result *);
-int faiss_write(const struct index *, const char *path);
-/* load(): `open` makes an index without a library from the options, which are read to `params`;
-   `adopt` reads the library's file, or refuses it. faiss_adopt(): it must hold as many rows as were
-   saved, of env's dimension. */
-int faiss_load(struct index **, const struct index_ops *, const struct index_env *, const char *dir,
-               void *params,
-               int (*open)(struct index **, const struct index_env *, const void *params),
+int faiss_save(struct index *, const char *dir);
+/* Loads to an index that was opened, or destroys it: `adopt` reads the library's file, or refuses it.
+   faiss_adopt(): it must hold as many rows as were saved, of env's dimension. */
+int faiss_load(struct index **, const char *dir,
                int (*adopt)(struct index *, const struct baseline_meta *, const char *path));
 int faiss_adopt(struct index *, const struct baseline_meta *, const char *path);
 

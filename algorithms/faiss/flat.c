@@ -10,16 +10,10 @@ struct faiss_flat_params {
 };
 static const struct param flat_params[] = { PARAM_END };
 
-static int flat_open(struct index **out, const struct index_env *env, const void *params)
-{
-    (void)params;
-    return baseline_new(out, sizeof(struct faiss_method), &faiss_flat_ops, env);
-}
-
 static int flat_create(struct index **out, const struct index_env *env, const void *params)
 {
     FaissIndexFlat *flat = NULL;
-    int code = flat_open(out, env, params);
+    int code = faiss_open(out, &faiss_flat_ops, env, params);
     if (code != OK)
         return code;
     code = faiss_IndexFlat_new_with(&flat, (idx_t)env->dim, faiss_metric(env->metric)) == 0
@@ -28,18 +22,10 @@ static int flat_create(struct index **out, const struct index_env *env, const vo
     return faiss_made(out, code);
 }
 
-static int flat_save(struct index *index, const char *dir)
-{
-    const struct faiss_flat_params none = { 0 };
-    const struct faiss_method *self = (const struct faiss_method *)index;
-    struct baseline_meta meta = { .rows = self->live };
-    return baseline_file_save(index, dir, &meta, &none, faiss_write, true);
-}
-
 static int flat_load(struct index **out, const struct index_env *env, const char *dir)
 {
-    struct faiss_flat_params none;
-    return faiss_load(out, &faiss_flat_ops, env, dir, &none, flat_open, faiss_adopt);
+    const int code = faiss_open(out, &faiss_flat_ops, env, NULL);
+    return code == OK ? faiss_load(out, dir, faiss_adopt) : code;
 }
 
 const struct index_ops faiss_flat_ops = {
@@ -59,7 +45,7 @@ const struct index_ops faiss_flat_ops = {
     .remove = faiss_remove,
     .search = faiss_search,
     .range = faiss_range,
-    .save = flat_save,
+    .save = faiss_save,
     .load = flat_load,
     .stats = faiss_stats,
     .memory = faiss_memory,

@@ -24,52 +24,39 @@ static const struct param faiss_hnsw_knobs[] = { PARAM_INT(struct faiss_hnsw_kno
                                                            "candidates kept per query, at least k"),
                                                  PARAM_END };
 
-struct faiss_hnsw {
-    struct faiss_method method;
-    struct faiss_hnsw_params params;
-};
-
-static uint64_t level_seed(const struct faiss_hnsw *self)
+static uint64_t level_seed(const struct index_env *env)
 {
-    return (uint64_t)faiss_seed(&self->method.base.env, FAISS_HNSW_SEED);
-}
-
-static int hnsw_open(struct index **out, const struct index_env *env, const void *params)
-{
-    int code = baseline_new(out, sizeof(struct faiss_hnsw), &faiss_hnsw_ops, env);
-    if (code == OK)
-        ((struct faiss_hnsw *)*out)->params = *(const struct faiss_hnsw_params *)params;
-    return code;
+    return (uint64_t)faiss_seed(env, FAISS_HNSW_SEED);
 }
 
 static int hnsw_create(struct index **out, const struct index_env *env, const void *params)
 {
+    const struct faiss_hnsw_params *p = params;
     FaissIndex *made = NULL;
-    int code = hnsw_open(out, env, params);
+    int code = faiss_open(out, &faiss_hnsw_ops, env, params);
     if (code != OK)
         return code;
-    struct faiss_hnsw *self = (struct faiss_hnsw *)*out;
-    code = faiss_shim_hnsw_new(&made, env->dim, faiss_metric(env->metric), (int)self->params.M,
-                               (int)self->params.ef_construction, level_seed(self), env->error);
+    code = faiss_shim_hnsw_new(&made, env->dim, faiss_metric(env->metric), (int)p->M,
+                               (int)p->ef_construction, level_seed(env), env->error);
     if (code == OK)
-        code = faiss_take_library(&self->method, made);
+        code = faiss_take_library((struct faiss_method *)*out, made);
     return faiss_made(out, code);
 }
 
 static int hnsw_search(struct index *index, const struct search_request *request,
                        struct search_result *result)
 {
-    struct faiss_hnsw *self = (struct faiss_hnsw *)index;
+    struct faiss_method *self = (struct faiss_method *)index;
     const struct faiss_hnsw_knobs *knobs = request->knobs;
     double passed;
     if (request->filter)
         return fail(index->env.error, ERR_UNSUPPORTED,
                     "search: FAISS 1.7.3's HNSW takes no filter (FAISS would ignore it)");
-    faiss_shim_hnsw_set_ef(self->method.library.rows, (int)knobs->ef_search);
-    (void)faiss_shim_hnsw_take_distances(self->method.library.rows);
-    int code = faiss_find(&self->method, request, result, &passed);
+    faiss_shim_hnsw_set_ef(self->library.rows, (int)knobs->ef_search);
+    (void)faiss_shim_hnsw_take_distances(self->library.rows);
+    int code = faiss_find(self, request, result, &passed);
     if (code == OK) {
-        double counted = (double)faiss_shim_hnsw_take_distances(self->method.library.rows);
+        double counted = (double)faiss_shim_hnsw_take_distances(self->library.rows);
         result->work.distances += counted;
         result->work.scanned += counted;
         result->work.bytes_read += counted * (double)index->env.dim * sizeof(float);
@@ -77,37 +64,31 @@ static int hnsw_search(struct index *index, const struct search_request *request
     return code;
 }
 
-static int hnsw_save(struct index *index, const char *dir)
-{
-    const struct faiss_hnsw *self = (const struct faiss_hnsw *)index;
-    struct baseline_meta meta = { .rows = self->method.live };
-    return baseline_file_save(index, dir, &meta, &self->params, faiss_write, true);
-}
-
 /* FAISS does not save the generator's state: levels drawn after a load differ from those of an index
    that was not reloaded. */
 static int hnsw_adopt(struct index *index, const struct baseline_meta *meta, const char *path)
 {
-    const struct faiss_hnsw *self = (const struct faiss_hnsw *)index;
+    const struct faiss_method *self = (const struct faiss_method *)index;
     const int code = faiss_adopt(index, meta, path);
-    return code == OK ? faiss_shim_hnsw_adopt(self->method.library.rows,
-                                              level_seed(self) + meta->rows, index->env.error)
-                      : code;
+    return code == OK
+               ? faiss_shim_hnsw_adopt(self->library.rows, level_seed(&index->env) + meta->rows,
+                                       index->env.error)
+               : code;
 }
 
 static int hnsw_load(struct index **out, const struct index_env *env, const char *dir)
 {
-    struct faiss_hnsw_params params;
-    return faiss_load(out, &faiss_hnsw_ops, env, dir, &params, hnsw_open, hnsw_adopt);
+    const int code = faiss_open(out, &faiss_hnsw_ops, env, NULL);
+    return code == OK ? faiss_load(out, dir, hnsw_adopt) : code;
 }
 
 static int hnsw_stats(const struct index *index, struct stat_sink *sink)
 {
-    const struct faiss_hnsw *self = (const struct faiss_hnsw *)index;
+    const struct faiss_method *self = (const struct faiss_method *)index;
     size_t links = 0;
     int max_level = 0;
-    faiss_shim_hnsw_graph(self->method.library.rows, &links, &max_level);
-    sink->value(sink->to, "n_vectors", (double)self->method.live);
+    faiss_shim_hnsw_graph(self->library.rows, &links, &max_level);
+    sink->value(sink->to, "n_vectors", (double)self->live);
     sink->value(sink->to, "links", (double)links);
     sink->value(sink->to, "max_level", (double)max_level);
     return OK;
@@ -128,7 +109,7 @@ const struct index_ops faiss_hnsw_ops = {
     .destroy = faiss_method_destroy,
     .insert = faiss_insert,
     .search = hnsw_search,
-    .save = hnsw_save,
+    .save = faiss_save,
     .load = hnsw_load,
     .stats = hnsw_stats,
     .memory = faiss_memory,

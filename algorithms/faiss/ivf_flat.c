@@ -31,23 +31,20 @@ static const struct param ivf_knobs[] = {
     PARAM_END
 };
 
-/* library is NULL before train(), because the number of lists may depend on the sample. */
-struct faiss_ivf {
-    struct faiss_method method;
-    struct ivf_params params;
-};
-
+/* There is no library before train(), because the number of lists may depend on the sample. */
 static int ivf_create(struct index **out, const struct index_env *env, const void *params)
 {
-    int code = baseline_new(out, sizeof(struct faiss_ivf), &faiss_ivf_flat_ops, env);
-    if (code == OK)
-        ((struct faiss_ivf *)*out)->params = *(const struct ivf_params *)params;
-    return code;
+    return faiss_open(out, &faiss_ivf_flat_ops, env, params);
 }
 
-static int ivf_build(const struct faiss_ivf *self, size_t nlist, FaissIndex **out)
+static int64_t direct_map(const struct faiss_method *self)
 {
-    const struct index_env *env = &self->method.base.env;
+    return ((const struct ivf_params *)self->params)->direct_map;
+}
+
+static int ivf_build(const struct faiss_method *self, size_t nlist, FaissIndex **out)
+{
+    const struct index_env *env = &self->base.env;
     const FaissMetricType metric = faiss_metric(env->metric);
     FaissIndexFlat *quantizer = NULL;
     FaissIndexIVFFlat *made = NULL;
@@ -61,9 +58,8 @@ static int ivf_build(const struct faiss_ivf *self, size_t nlist, FaissIndex **ou
     faiss_IndexIVFFlat_set_own_fields(made, 1);
     faiss_shim_set_seed(&(struct faiss_library){ .rows = made },
                         faiss_seed(env, FAISS_CLUSTERING_SEED));
-    int code = self->params.direct_map == DIRECT_MAP_HASHTABLE
-                   ? faiss_shim_use_hashtable(made, env->error)
-                   : OK;
+    int code =
+        direct_map(self) == DIRECT_MAP_HASHTABLE ? faiss_shim_use_hashtable(made, env->error) : OK;
     if (code != OK) {
         faiss_Index_free(made);
         return code;
@@ -74,14 +70,14 @@ static int ivf_build(const struct faiss_ivf *self, size_t nlist, FaissIndex **ou
 
 static int ivf_train(struct index *index, struct vectors sample)
 {
-    struct faiss_ivf *self = (struct faiss_ivf *)index;
+    struct faiss_method *self = (struct faiss_method *)index;
     const struct index_env *env = &index->env;
-    if (self->method.live > 0)
+    if (self->live > 0)
         return fail(env->error, ERR_UNSUPPORTED,
                     "train: faiss-ivf-flat holds %zu rows, and FAISS cannot move them to new "
                     "centroids; rebuild = TAG builds the index again",
-                    self->method.live);
-    size_t nlist = (size_t)self->params.clusters;
+                    self->live);
+    size_t nlist = (size_t)((const struct ivf_params *)self->params)->clusters;
     if (nlist == 0) {
         nlist = (size_t)(4 * sqrt((double)sample.n));
         nlist = nlist > sample.n ? sample.n : nlist;
@@ -101,19 +97,18 @@ static int ivf_train(struct index *index, struct vectors sample)
         faiss_Index_free(made);
         return code;
     }
-    if (self->method.library.rows)
-        faiss_Index_free(self->method.library.rows);
-    return faiss_take_library(&self->method, made);
+    if (self->library.rows)
+        faiss_Index_free(self->library.rows);
+    return faiss_take_library(self, made);
 }
 
 static int ivf_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
 {
-    struct faiss_ivf *self = (struct faiss_ivf *)index;
-    if (self->params.direct_map == DIRECT_MAP_NONE || !self->method.library.rows)
+    struct faiss_method *self = (struct faiss_method *)index;
+    if (direct_map(self) == DIRECT_MAP_NONE || !self->library.rows)
         return faiss_remove(index, ids, n, done);
-    int code =
-        faiss_shim_remove_by_hashtable(self->method.library.rows, ids, n, done, index->env.error);
-    return code == OK ? faiss_removed(&self->method, *done, n) : code;
+    int code = faiss_shim_remove_by_hashtable(self->library.rows, ids, n, done, index->env.error);
+    return code == OK ? faiss_removed(self, *done, n) : code;
 }
 
 static void set_nprobe(const struct index *index, const struct ivf_knobs *knobs)
@@ -137,14 +132,6 @@ static int ivf_range(struct index *index, const struct range_request *request,
     return faiss_range(index, request, result);
 }
 
-static int ivf_save(struct index *index, const char *dir)
-{
-    const struct faiss_ivf *self = (const struct faiss_ivf *)index;
-    struct baseline_meta meta = { .rows = self->method.live };
-    return baseline_file_save(index, dir, &meta, &self->params, faiss_write,
-                              self->method.library.rows != NULL);
-}
-
 static int ivf_adopt(struct index *index, const struct baseline_meta *meta, const char *path)
 {
     struct faiss_method *self = (struct faiss_method *)index;
@@ -158,8 +145,8 @@ static int ivf_adopt(struct index *index, const struct baseline_meta *meta, cons
 
 static int ivf_load(struct index **out, const struct index_env *env, const char *dir)
 {
-    struct ivf_params params;
-    return faiss_load(out, &faiss_ivf_flat_ops, env, dir, &params, ivf_create, ivf_adopt);
+    const int code = ivf_create(out, env, NULL);
+    return code == OK ? faiss_load(out, dir, ivf_adopt) : code;
 }
 
 const struct index_ops faiss_ivf_flat_ops = {
@@ -180,7 +167,7 @@ const struct index_ops faiss_ivf_flat_ops = {
     .remove = ivf_remove,
     .search = ivf_search,
     .range = ivf_range,
-    .save = ivf_save,
+    .save = faiss_save,
     .load = ivf_load,
     .stats = faiss_stats,
     .memory = faiss_memory,

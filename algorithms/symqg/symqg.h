@@ -1,16 +1,15 @@
 /* symqg.h - the state of `symqg`, a graph whose edges carry codes (Gou et al. 2025).
  *
- *   method.c options, reports, table   index.c creation, scratch   rows.c vertices and their rows
- *   edges.c choosing and coding edges   build.c building   insert.c adding rows
- *   remove.c removing rows   beam.c the search of the graph   search.c search
- *   store.c writing and reading a file's sections   check.c check
+ * method.c options, reports, table, creation, scratch, the sections of a file rows.c vertices and
+ * their rows: adding and removing edges.c choosing and coding edges build.c building search.c
+ * search check.c check
  *
  * A vertex has a row and `degree` places for edges, in one piece of memory, so that expanding it
  * reads consecutive lines:
  *
- *     row     row_bytes, in env's element, up to a multiple of 64
- *     blocks  degree / 32 blocks of codes (quantizer/rabitq/edges.h)
- *     links   degree x uint32_t: the neighbours; SYMQG_NONE at the places after the last one
+ * row row_bytes, in env's element, up to a multiple of 64 blocks degree / 32 blocks of codes
+ * (quantizer/rabitq/edges.h) links degree x uint32_t: the neighbours; SYMQG_NONE at the places
+ * after the last one
  *
  * A vertex is live; or removed, but edges may still lead to it, and searches pass through it; or
  * free for another row. A sweep, of which each change does a part, takes the edges to removed
@@ -22,12 +21,12 @@
  * neighbour's row relative to its own row; the edges of a removed one may lead to another row than
  * its codes say.
  *
- * Searches hold `lock` shared, and so do changes, which come one at a time: they write to a vertex under
- * its latch, one edge at a time, and the invariants hold after each edge. They hold `lock` alone where
- * memory moves, where vertices become free, and where the last one goes. So a vertex that is live when
- * a search expands it keeps its row while the search lasts; one that is not live then may get a row
- * meanwhile, and is no answer. A search with fewer than k answers is repeated if rows have changed
- * meanwhile; the last repetition holds `lock` alone. */
+ * Searches hold `lock` shared, and so do changes, which come one at a time: they write to a vertex
+ * under its latch, one edge at a time, and the invariants hold after each edge. They hold `lock`
+ * alone where memory moves, where vertices become free, and where the last one goes. So a vertex
+ * that is live when a search expands it keeps its row while the search lasts; one that is not live
+ * then may get a row meanwhile, and is no answer. A search with fewer than k answers is repeated if
+ * rows have changed meanwhile; the last repetition holds `lock` alone. */
 #ifndef DRIFTLINE_SYMQG_H
 #define DRIFTLINE_SYMQG_H
 
@@ -166,29 +165,10 @@ void symqg_rotate(const struct symqg *, struct symqg_scratch *x, const void *row
 int symqg_fit_candidates(const struct symqg *, struct symqg_scratch *x, size_t need);
 
 /* rows.c */
-/* Whether there is space for `more` vertices, so that nothing that searches read is moved. */
-bool symqg_has_space(const struct symqg *, size_t more);
-/* Makes space for `more` rows with these ids. ERR_NO_MEMORY. */
-int symqg_reserve(struct symqg *, const uint64_t *ids, size_t more);
 /* Makes space for that many vertices. ERR_NO_MEMORY. */
 int symqg_reserve_vertices(struct symqg *, size_t need);
-/* Makes space for `more` removed vertices. ERR_NO_MEMORY. */
-int symqg_reserve_gone(struct symqg *, size_t more);
-/* Puts the row into a free vertex, or into a new one, without edges. */
-uint32_t symqg_take(struct symqg *, const void *row, uint64_t id);
-/* The vertex is live no more. */
-void symqg_bury(struct symqg *, uint32_t v);
-/* Those that the sweep has passed are free, and the next one is for those removed since. */
-void symqg_free_leaving(struct symqg *);
-/* Forgets all vertices. */
-void symqg_empty(struct symqg *);
-/* The mean of the live rows, in env's element. */
-void symqg_mean(const struct symqg *, void *row);
-
-/* beam.c */
-/* Searches for `row` with `ef` candidates: the result is x->expanded, in which vertices that were not
-   live are infinitely far away. ERR_NO_MEMORY. */
-int symqg_beam(const struct symqg *, struct symqg_scratch *x, const void *row, size_t ef);
+int symqg_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
+int symqg_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 
 /* edges.c */
 void symqg_sort_keys(uint64_t *keys, size_t n); /* ascending */
@@ -201,13 +181,14 @@ size_t symqg_prune(const struct symqg *, uint32_t v, uint64_t *keys, size_t *n);
    which the rule has chosen the first n_rule. */
 void symqg_set_edges(struct symqg *, struct symqg_scratch *x, uint32_t v, const uint64_t *keys,
                      size_t n_rule, size_t n);
-/* Chooses the edges of the vertex among those it has and n others, at most SYMQG_MORE; but for those
-   that are not live. */
+/* Chooses the edges of the vertex among those it has and n others, at most SYMQG_MORE; but for
+   those that are not live. */
 void symqg_relink(struct symqg *, struct symqg_scratch *x, uint32_t v, const uint32_t *others,
                   size_t n);
 /* Adds edges from a live vertex to n other live ones: each that the rule chooses, or for which a
    place is left; and takes the rule's mark from edges that it makes needless. With `must` every
-   edge is added, as one that the rule chose. Returns to how many of the n the vertex has an edge. */
+   edge is added, as one that the rule chose. Returns to how many of the n the vertex has an edge.
+   */
 size_t symqg_add_edges(struct symqg *, struct symqg_scratch *x, uint32_t v, const uint32_t *others,
                        size_t n, bool must);
 bool symqg_has_edge(const struct symqg *, uint32_t v, uint32_t to);
@@ -218,20 +199,11 @@ size_t symqg_edges(const struct symqg *, uint32_t v); /* how many the vertex has
    threads. ERR_NO_MEMORY. */
 int symqg_build(struct symqg *);
 
-/* insert.c */
-int symqg_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
-
-/* remove.c */
-int symqg_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
-/* A part of the sweep; a call with each change is enough. */
-void symqg_sweep(struct symqg *, struct symqg_scratch *x);
-
 /* search.c */
+/* Searches for `row` with `ef` candidates: the result is x->expanded, in which vertices that were
+   not live are infinitely far away. ERR_NO_MEMORY. */
+int symqg_beam(const struct symqg *, struct symqg_scratch *x, const void *row, size_t ef);
 int symqg_search(struct index *, const struct search_request *, struct search_result *);
-
-/* store.c */
-int symqg_write(struct index *, struct store_writer *);
-int symqg_read(struct index *, struct store_reader *);
 
 /* check.c */
 int symqg_check(const struct index *, struct stat_sink *);

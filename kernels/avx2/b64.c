@@ -10,10 +10,7 @@
 
 #include "kernels/avx2/avx2.h"
 
-#include <immintrin.h>
 #include <stdbool.h>
-
-#include "kernels/blocking.h"
 
 /* STRETCH: codes between two choices of the loop. RARE: codes kept of them, at most, that are few. */
 enum { ROUND = 8, STRETCH = 64, RARE = 1 };

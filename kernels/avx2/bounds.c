@@ -9,14 +9,12 @@
 
 #include "kernels/avx2/avx2.h"
 
-#include <immintrin.h>
 #include <string.h>
-
-#include "kernels/lanes.h"
 
 enum { LANES = 8, COLUMNS = 16, PANEL_FLOATS = 4 * COLUMNS, HALF = 2, ROWS = 4 };
 
-INLINE __m256i four_bytes(const int8_t *bytes)
+/* Widened to 16 bits. */
+INLINE __m256i four_words(const int8_t *bytes)
 {
     int32_t four;
     memcpy(&four, bytes, sizeof four);
@@ -48,7 +46,7 @@ INLINE void block(const int8_t *codes, const struct code_row *rows, size_t nr, s
             _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(bytes + 16)));
         UNROLL
         for (size_t r = 0; r < nr; r++) {
-            __m256i four = four_bytes(codes + r * dim + at);
+            __m256i four = four_words(codes + r * dim + at);
             sum[r][0] = _mm256_add_epi32(sum[r][0], _mm256_madd_epi16(a, four));
             sum[r][1] = _mm256_add_epi32(sum[r][1], _mm256_madd_epi16(b, four));
         }

@@ -11,10 +11,7 @@
 
 #include "kernels/avx2/avx2.h"
 
-#include <immintrin.h>
 #include <string.h>
-
-#include "kernels/blocking.h"
 
 enum { LANES = 8, VECTORS = 64, PARTS = VECTORS / LANES, GROUP_BYTES = 256 };
 
@@ -23,13 +20,6 @@ INLINE __m256i two_words(const int16_t *words)
     int32_t both;
     memcpy(&both, words, sizeof both);
     return _mm256_set1_epi32(both);
-}
-
-INLINE __m256i four_bytes(const int8_t *bytes)
-{
-    int32_t four;
-    memcpy(&four, bytes, sizeof four);
-    return _mm256_set1_epi32(four);
 }
 
 /* vpmaddubsw does not saturate here: two products of 15 and 127 are below 2^15. */

@@ -12,17 +12,9 @@
 
 #include "kernels/avx2/avx2.h"
 
-#include <immintrin.h>
+#include <stdbool.h>
 
-#include "kernels/lanes.h"
-
-enum { LANES = 8, ROWS = 4, BLOCK_A = 2, BLOCK_B = 3 };
-
-INLINE __m256 step(enum distance_form form, __m256 a, __m256 b, __m256 sum)
-{
-    __m256 d = form == L2SQ ? _mm256_sub_ps(a, b) : a;
-    return _mm256_fmadd_ps(d, form == L2SQ ? d : b, sum);
-}
+enum { ROWS = 4, BLOCK_A = 2, BLOCK_B = 3 };
 
 INLINE __m256i first_lanes(size_t n)
 {
@@ -38,60 +30,33 @@ INLINE __m128 sum_4(const __m256 v[4])
     return _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab));
 }
 
-/* na x nb pairs of rows over one chunk; `half` is 0 for an even chunk. Without `partial` all
- * lanes count. */
+/* na x nb pairs of rows over one chunk; `half` is 0 for an even chunk. Of a chunk that is not
+   whole, these lanes count. */
 INLINE void chunk(enum distance_form form, const float *a, size_t na, const float *b, size_t nb,
-                  size_t dim, size_t at, int partial, __m256i lanes, __m256 sum[][2], size_t half)
+                  size_t dim, size_t at, bool whole, v_lanes lanes, __m256 sum[][2], size_t half)
 {
     __m256 x[BLOCK_A];
     UNROLL
     for (size_t i = 0; i < na; i++) {
         const float *from = a + i * dim + at;
-        x[i] = partial ? _mm256_maskload_ps(from, lanes) : _mm256_loadu_ps(from);
+        x[i] = whole ? _mm256_loadu_ps(from) : _mm256_maskload_ps(from, lanes);
     }
     UNROLL
     for (size_t j = 0; j < nb; j++) {
         const float *from = b + j * dim + at;
-        __m256 y = partial ? _mm256_maskload_ps(from, lanes) : _mm256_loadu_ps(from);
+        __m256 y = whole ? _mm256_loadu_ps(from) : _mm256_maskload_ps(from, lanes);
         UNROLL
         for (size_t i = 0; i < na; i++)
-            sum[i * nb + j][half] = step(form, x[i], y, sum[i * nb + j][half]);
+            sum[i * nb + j][half] = step_f32(form, x[i], y, sum[i * nb + j][half]);
     }
 }
 
-/* The sums of na x nb pairs of rows, each still a vector. */
-INLINE void accumulate(enum distance_form form, const float *a, size_t na, const float *b,
-                       size_t nb, size_t dim, __m256 *total)
+INLINE float total_of(__m256 total)
 {
-    __m256 sum[BLOCK_A * BLOCK_B][2];
-    UNROLL
-    for (size_t p = 0; p < na * nb; p++)
-        sum[p][0] = sum[p][1] = _mm256_setzero_ps();
-    const __m256i all = _mm256_set1_epi32(-1);
-    size_t at = 0;
-    for (; at + 2 * LANES <= dim; at += 2 * LANES) {
-        chunk(form, a, na, b, nb, dim, at, 0, all, sum, 0);
-        chunk(form, a, na, b, nb, dim, at + LANES, 0, all, sum, 1);
-    }
-    size_t left = dim - at;
-    if (left >= LANES) {
-        chunk(form, a, na, b, nb, dim, at, 0, all, sum, 0);
-        if (left > LANES)
-            chunk(form, a, na, b, nb, dim, at + LANES, 1, first_lanes(left - LANES), sum, 1);
-    } else if (left > 0) {
-        chunk(form, a, na, b, nb, dim, at, 1, first_lanes(left), sum, 0);
-    }
-    UNROLL
-    for (size_t p = 0; p < na * nb; p++)
-        total[p] = _mm256_add_ps(sum[p][0], sum[p][1]);
-}
-
-INLINE float one_to_one(enum distance_form form, const float *a, const float *b, size_t dim)
-{
-    __m256 total;
-    accumulate(form, a, 1, b, 1, dim, &total);
     return sum_f32(total);
 }
+
+#include "kernels/both_f32.h"
 
 INLINE void one_to_many(enum distance_form form, const float *query, const float *rows, size_t n,
                         size_t dim, float *out)
@@ -124,46 +89,6 @@ INLINE void block(enum distance_form form, const float *a, const float *b, size_
     }
 }
 
-static void block_l2sq(const float *a, const float *b, size_t dim, float *out, size_t ld)
-{
-    block(L2SQ, a, b, dim, out, ld);
-}
-
-static void block_ip(const float *a, const float *b, size_t dim, float *out, size_t ld)
-{
-    block(IP, a, b, dim, out, ld);
-}
-
-float avx2_l2sq_f32(const float *a, const float *b, size_t dim)
-{
-    return one_to_one(L2SQ, a, b, dim);
-}
-
-float avx2_ip_f32(const float *a, const float *b, size_t dim)
-{
-    return one_to_one(IP, a, b, dim);
-}
-
-void avx2_l2sq_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out)
-{
-    one_to_many(L2SQ, query, rows, n, dim, out);
-}
-
-void avx2_ip_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out)
-{
-    one_to_many(IP, query, rows, n, dim, out);
-}
-
-void avx2_l2sq_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
-                      size_t ld)
-{
-    many_f32(a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_l2sq, avx2_l2sq_f32_1n);
-}
-
-void avx2_ip_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
-                    size_t ld)
-{
-    many_f32(a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx2_ip_f32_1n);
-}
+#include "kernels/both_f32_forms.h"
 
 #endif

@@ -10,10 +10,7 @@
 
 #include "kernels/avx2/avx2.h"
 
-#include <immintrin.h>
 #include <stdbool.h>
-
-#include "kernels/lanes.h"
 
 enum { LOOKUPS_IN_16_BITS = 256, LINES_IN_16_BITS = LOOKUPS_IN_16_BITS / 2 };
 
@@ -115,41 +112,8 @@ INLINE __m256 lengthen(const uint16_t *shortened)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), CODE_TERM_SHIFT));
 }
 
-/* Products and sums are rounded separately, as in scalar.c, so that the mask is the same in
-   all tables. */
-INLINE uint64_t bound(const struct code_terms *t, bool shortened, const uint32_t *sums, float limit,
-                      float *estimate)
-{
-    const __m256 base = _mm256_set1_ps(t->base), slope = _mm256_set1_ps(t->slope);
-    const __m256 offset = _mm256_set1_ps(t->offset), slack = _mm256_set1_ps(t->slack);
-    const __m256 linear = _mm256_set1_ps(t->linear), square = _mm256_set1_ps(t->square);
-    const __m256 one = _mm256_set1_ps(1), most = _mm256_set1_ps(limit), sign = _mm256_set1_ps(-0.f);
-    uint64_t within = 0;
-    for (size_t v = 0; v < 64; v += 8) {
-        __m256 scale = shortened  ? _mm256_xor_ps(lengthen(t->shortened + v), sign)
-                       : t->scale ? _mm256_load_ps(t->scale + v)
-                                  : one;
-        __m256 error = shortened ? lengthen(t->shortened + 64 + v) : _mm256_load_ps(t->error + v);
-        __m256 sum =
-            _mm256_cvtepi32_ps(_mm256_load_si256((const __m256i *)(const void *)(sums + v)));
-        __m256 product = _mm256_add_ps(_mm256_mul_ps(slope, sum), offset);
-        __m256 add = _mm256_add_ps(_mm256_load_ps(t->add + v), base);
-        __m256 middle = _mm256_add_ps(add, _mm256_mul_ps(scale, product));
-        __m256 margin = _mm256_mul_ps(error, _mm256_add_ps(linear, _mm256_mul_ps(square, error)));
-        __m256 lower = _mm256_sub_ps(_mm256_add_ps(middle, _mm256_mul_ps(scale, slack)), margin);
-        _mm256_storeu_ps(estimate + v, middle);
-        unsigned bits = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(lower, most, _CMP_NGT_UQ));
-        within |= (uint64_t)bits << v;
-    }
-    return within;
-}
-
-uint64_t avx2_bound_64(const struct code_terms *t, const uint32_t *sums, float limit,
-                       float *estimate)
-{
-    return t->shortened ? bound(t, true, sums, limit, estimate)
-                        : bound(t, false, sums, limit, estimate);
-}
+#define TOWARD_0 _mm256_round_ps
+#include "kernels/both_bounds_64.h"
 
 uint32_t avx2_estimate_32(const uint8_t *codes, const uint8_t *lut, size_t lines,
                           const struct code_terms *t, float limit, float *estimate)
@@ -251,26 +215,6 @@ float avx2_ip_f32_u1u4(const float *query, const uint8_t *lines, float top, cons
             sum2 = add_split(sum2, query + d + 24, _mm_srli_si128(high, 8), line[192], tops);
     }
     return sum_f32(_mm256_add_ps(sum, sum2));
-}
-
-/* Two accumulators for each sum, because the latency of an addition is the limit. */
-float avx2_grid_f32(const float *a, size_t dim, float t, float most, float *norm_sq)
-{
-    const __m256 scale = _mm256_set1_ps(t), top = _mm256_set1_ps(most), half = _mm256_set1_ps(0.5f);
-    __m256 product[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() },
-           sum[2] = { product[0], product[0] };
-    for (size_t d = 0; d < dim; d += 16) {
-        UNROLL
-        for (size_t h = 0; h < 2; h++) {
-            __m256 x = _mm256_loadu_ps(a + d + 8 * h);
-            __m256 v = _mm256_min_ps(_mm256_mul_ps(scale, x), top);
-            v = _mm256_add_ps(_mm256_round_ps(v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC), half);
-            product[h] = _mm256_fmadd_ps(x, v, product[h]);
-            sum[h] = _mm256_fmadd_ps(v, v, sum[h]);
-        }
-    }
-    *norm_sq = sum_f32(_mm256_add_ps(sum[0], sum[1]));
-    return sum_f32(_mm256_add_ps(product[0], product[1]));
 }
 
 struct residual avx2_residual_f32(const float *row, const float *centroid, size_t dim,

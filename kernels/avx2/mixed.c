@@ -9,10 +9,6 @@
 
 #include "kernels/avx2/avx2.h"
 
-#include <immintrin.h>
-
-#include "kernels/lanes.h"
-
 enum { LANES = 16 };
 
 INLINE __m256i add(__m256i sum, __m128i codes, const int16_t *weights)

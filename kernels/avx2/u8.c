@@ -13,12 +13,9 @@
 
 #include "kernels/avx2/avx2.h"
 
-#include <immintrin.h>
 #include <string.h>
 
-#include "kernels/lanes.h"
-
-enum { LANES = 32, ROWS = 4, BLOCK_A = 2, BLOCK_B = 3 };
+enum { LANES = 32, BLOCK_A = 2, BLOCK_B = 3 };
 
 /* 32 bytes as two vectors of 16 words. */
 struct words {
@@ -95,34 +92,19 @@ float avx2_cos_u8(const uint8_t *a, const uint8_t *b, size_t dim)
                           (double)norm(b, dim));
 }
 
-void avx2_l2sq_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, uint32_t *out)
+/* n rows: contiguous from `rows` on, or at the addresses in `each`. */
+INLINE void one_to_many(enum distance_form form, const uint8_t *query, const uint8_t *rows,
+                        const uint8_t *const *each, size_t n, size_t dim, void *out)
 {
-    for (size_t i = 0; i < n; i++)
-        out[i] = one_to_one(L2SQ, query, rows + i * dim, dim);
-}
-
-void avx2_ip_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, uint32_t *out)
-{
-    for (size_t i = 0; i < n; i++)
-        out[i] = one_to_one(IP, query, rows + i * dim, dim);
-}
-
-void avx2_cos_u8_each(const uint8_t *query, const uint8_t *const *rows, size_t n, size_t dim,
-                      float *out)
-{
-    double inverse_query = inverse_norm((double)norm(query, dim));
-    for (size_t i = 0; i < n; i++)
-        out[i] = cosine_distance((double)one_to_one(IP, query, rows[i], dim), inverse_query,
-                                 inverse_norm((double)norm(rows[i], dim)));
-}
-
-void avx2_cos_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, float *out)
-{
-    double inverse_query = inverse_norm((double)norm(query, dim));
+    double inverse_query = form == COS ? inverse_norm((double)norm(query, dim)) : 0.0;
     for (size_t i = 0; i < n; i++) {
-        const uint8_t *row = rows + i * dim;
-        out[i] = cosine_distance((double)one_to_one(IP, query, row, dim), inverse_query,
-                                 inverse_norm((double)norm(row, dim)));
+        const uint8_t *row = each ? each[i] : rows + i * dim;
+        uint32_t sum = one_to_one(form == L2SQ ? L2SQ : IP, query, row, dim);
+        if (form == COS)
+            ((float *)out)[i] =
+                cosine_distance((double)sum, inverse_query, inverse_norm((double)norm(row, dim)));
+        else
+            ((uint32_t *)out)[i] = sum;
     }
 }
 
@@ -167,22 +149,6 @@ static void block_ip(const uint8_t *a, const uint8_t *b, size_t dim, uint32_t *o
     }
 }
 
-void avx2_l2sq_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, size_t dim,
-                     uint32_t *out, size_t ld)
-{
-    many_u8(L2SQ, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx2_ip_u8_1n, norm);
-}
-
-void avx2_ip_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, size_t dim,
-                   uint32_t *out, size_t ld)
-{
-    many_u8(IP, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx2_ip_u8_1n, norm);
-}
-
-void avx2_cos_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, size_t dim,
-                    float *out, size_t ld)
-{
-    many_u8(COS, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx2_ip_u8_1n, norm);
-}
+#include "kernels/both_u8_forms.h"
 
 #endif

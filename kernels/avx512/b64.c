@@ -18,10 +18,6 @@
 
 #include "kernels/avx512/avx512.h"
 
-#include <immintrin.h>
-
-#include "kernels/lanes.h"
-
 enum { CODES = 8, ROUND = 64 };
 
 INLINE __mmask8 first_codes(size_t n)

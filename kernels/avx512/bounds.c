@@ -13,10 +13,7 @@
 
 #include "kernels/avx512/avx512.h"
 
-#include <immintrin.h>
 #include <string.h>
-
-#include "kernels/lanes.h"
 
 enum { LANES = 16, PANEL_FLOATS = 4 * LANES, ROWS = 6, PANELS = 4 };
 /* Rows are mostly contiguous, and the hardware prefetcher does not cross a page. */

@@ -13,10 +13,7 @@
 
 #include "kernels/avx512/avx512.h"
 
-#include <immintrin.h>
 #include <string.h>
-
-#include "kernels/lanes.h"
 
 enum { LANES = 16, VECTORS = 64, PARTS = VECTORS / LANES, GROUP_BYTES = 256 };
 

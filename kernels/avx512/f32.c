@@ -23,22 +23,13 @@
 
 #include "kernels/avx512/avx512.h"
 
-#include <immintrin.h>
 #include <stdbool.h>
-
-#include "kernels/lanes.h"
 
 enum { LANES = 16, ROWS = 8, FOLD_AT = 6, SHORT_CHUNKS = 16, FAR_APART = 2048 };
 enum { BLOCK_A = 3, BLOCK_B = 4 };
 
 /* Keeps the compiler from reloading v at each use after every IN_ORDER. */
 #define IN_REGISTER(v) __asm__("" : "+v"(v))
-
-INLINE __m512 step(enum distance_form form, __m512 a, __m512 b, __m512 sum)
-{
-    __m512 d = form == L2SQ ? _mm512_sub_ps(a, b) : a;
-    return _mm512_fmadd_ps(d, form == L2SQ ? d : b, sum);
-}
 
 INLINE __mmask16 first_lanes(size_t n)
 {
@@ -86,55 +77,31 @@ INLINE __m256 sum_8(const __m256 half[ROWS])
     return _mm256_add_ps(_mm256_shuffle_ps(x, y, 0x44), _mm256_shuffle_ps(x, y, 0xee));
 }
 
-/* na x nb pairs of rows over one chunk; `half` is 0 for an even chunk. */
+/* na x nb pairs of rows over one chunk; `half` is 0 for an even chunk. Of a chunk that is not
+   whole, these lanes count. */
 INLINE void chunk(enum distance_form form, const float *a, size_t na, const float *b, size_t nb,
-                  size_t dim, size_t at, __mmask16 mask, __m512 sum[][2], size_t half)
+                  size_t dim, size_t at, bool whole, v_lanes lanes, __m512 sum[][2], size_t half)
 {
+    (void)whole;
     __m512 rows[ROWS];
     UNROLL
     for (size_t j = 0; j < nb; j++)
-        rows[j] = _mm512_maskz_loadu_ps(mask, b + j * dim + at);
+        rows[j] = _mm512_maskz_loadu_ps(lanes, b + j * dim + at);
     UNROLL
     for (size_t i = 0; i < na; i++) {
-        __m512 x = _mm512_maskz_loadu_ps(mask, a + i * dim + at);
+        __m512 x = _mm512_maskz_loadu_ps(lanes, a + i * dim + at);
         UNROLL
         for (size_t j = 0; j < nb; j++)
-            sum[i * nb + j][half] = step(form, x, rows[j], sum[i * nb + j][half]);
+            sum[i * nb + j][half] = step_f32(form, x, rows[j], sum[i * nb + j][half]);
     }
 }
 
-/* The sums of na x nb pairs of rows, each still a vector. */
-INLINE void accumulate(enum distance_form form, const float *a, size_t na, const float *b,
-                       size_t nb, size_t dim, __m512 *total)
+INLINE float total_of(__m512 total)
 {
-    __m512 sum[BLOCK_A * BLOCK_B][2];
-    UNROLL
-    for (size_t p = 0; p < na * nb; p++)
-        sum[p][0] = sum[p][1] = _mm512_setzero_ps();
-    size_t at = 0;
-    for (; at + 2 * LANES <= dim; at += 2 * LANES) {
-        chunk(form, a, na, b, nb, dim, at, 0xffff, sum, 0);
-        chunk(form, a, na, b, nb, dim, at + LANES, 0xffff, sum, 1);
-    }
-    size_t left = dim - at;
-    if (left >= LANES) {
-        chunk(form, a, na, b, nb, dim, at, 0xffff, sum, 0);
-        if (left > LANES)
-            chunk(form, a, na, b, nb, dim, at + LANES, first_lanes(left - LANES), sum, 1);
-    } else if (left > 0) {
-        chunk(form, a, na, b, nb, dim, at, first_lanes(left), sum, 0);
-    }
-    UNROLL
-    for (size_t p = 0; p < na * nb; p++)
-        total[p] = _mm512_add_ps(sum[p][0], sum[p][1]);
-}
-
-INLINE float one_to_one(enum distance_form form, const float *a, const float *b, size_t dim)
-{
-    __m512 total;
-    accumulate(form, a, 1, b, 1, dim, &total);
     return sum_f32(sum_halves(total));
 }
+
+#include "kernels/both_f32.h"
 
 /* Even + odd, then halves. Multiplying by one is exact and moves work from the adders to the
  * multipliers, which have less to do. */
@@ -154,7 +121,7 @@ INLINE void short_row(enum distance_form form, const __m512 *query, const float 
         const float *at = row + c * LANES;
         bool full = whole || c + 1 < chunks;
         __m512 x = full ? _mm512_loadu_ps(at) : _mm512_maskz_loadu_ps(mask, at);
-        sum[c % 2] = step(form, query[c], x, sum[c % 2]);
+        sum[c % 2] = step_f32(form, query[c], x, sum[c % 2]);
     }
     *half = sum_chunks(sum[0], sum[1]);
 }
@@ -265,46 +232,6 @@ INLINE void block(enum distance_form form, const float *a, const float *b, size_
     }
 }
 
-static void block_l2sq(const float *a, const float *b, size_t dim, float *out, size_t ld)
-{
-    block(L2SQ, a, b, dim, out, ld);
-}
-
-static void block_ip(const float *a, const float *b, size_t dim, float *out, size_t ld)
-{
-    block(IP, a, b, dim, out, ld);
-}
-
-float avx512_l2sq_f32(const float *a, const float *b, size_t dim)
-{
-    return one_to_one(L2SQ, a, b, dim);
-}
-
-float avx512_ip_f32(const float *a, const float *b, size_t dim)
-{
-    return one_to_one(IP, a, b, dim);
-}
-
-void avx512_l2sq_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out)
-{
-    one_to_many(L2SQ, query, rows, n, dim, out);
-}
-
-void avx512_ip_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out)
-{
-    one_to_many(IP, query, rows, n, dim, out);
-}
-
-void avx512_l2sq_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim,
-                        float *out, size_t ld)
-{
-    many_f32(a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_l2sq, avx512_l2sq_f32_1n);
-}
-
-void avx512_ip_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
-                      size_t ld)
-{
-    many_f32(a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx512_ip_f32_1n);
-}
+#include "kernels/both_f32_forms.h"
 
 #endif

@@ -15,10 +15,7 @@
 
 #include "kernels/avx512/avx512.h"
 
-#include <immintrin.h>
 #include <stdbool.h>
-
-#include "kernels/lanes.h"
 
 enum {
     LOOKUPS_IN_16_BITS = 256,
@@ -108,40 +105,8 @@ INLINE __m512 lengthen(const uint16_t *shortened)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), CODE_TERM_SHIFT));
 }
 
-/* Products and sums are rounded separately, as in scalar.c, so that the mask is the same in
-   all tables. */
-INLINE uint64_t bound(const struct code_terms *t, bool shortened, const uint32_t *sums, float limit,
-                      float *estimate)
-{
-    const __m512 base = _mm512_set1_ps(t->base), slope = _mm512_set1_ps(t->slope);
-    const __m512 offset = _mm512_set1_ps(t->offset), slack = _mm512_set1_ps(t->slack);
-    const __m512 linear = _mm512_set1_ps(t->linear), square = _mm512_set1_ps(t->square);
-    const __m512 one = _mm512_set1_ps(1), most = _mm512_set1_ps(limit), sign = _mm512_set1_ps(-0.f);
-    uint64_t within = 0;
-    UNROLL
-    for (size_t v = 0; v < 64; v += 16) {
-        __m512 scale = shortened  ? _mm512_xor_ps(lengthen(t->shortened + v), sign)
-                       : t->scale ? _mm512_load_ps(t->scale + v)
-                                  : one;
-        __m512 error = shortened ? lengthen(t->shortened + 64 + v) : _mm512_load_ps(t->error + v);
-        __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums + v));
-        __m512 product = _mm512_add_ps(_mm512_mul_ps(slope, sum), offset);
-        __m512 add = _mm512_add_ps(_mm512_load_ps(t->add + v), base);
-        __m512 middle = _mm512_add_ps(add, _mm512_mul_ps(scale, product));
-        __m512 margin = _mm512_mul_ps(error, _mm512_add_ps(linear, _mm512_mul_ps(square, error)));
-        __m512 lower = _mm512_sub_ps(_mm512_add_ps(middle, _mm512_mul_ps(scale, slack)), margin);
-        _mm512_storeu_ps(estimate + v, middle);
-        within |= (uint64_t)_mm512_cmp_ps_mask(lower, most, _CMP_NGT_UQ) << v;
-    }
-    return within;
-}
-
-uint64_t avx512_bound_64(const struct code_terms *t, const uint32_t *sums, float limit,
-                         float *estimate)
-{
-    return t->shortened ? bound(t, true, sums, limit, estimate)
-                        : bound(t, false, sums, limit, estimate);
-}
+#define TOWARD_0 _mm512_roundscale_ps
+#include "kernels/both_bounds_64.h"
 
 /* The sums of 32 vectors from the halves of lines: 8 m .. 8 m + 7 in total[m]. */
 INLINE void add_halves(__m512i all, __m512i odd, __m256i total[4])
@@ -268,27 +233,6 @@ float avx512_ip_f32_u1u4(const float *query, const uint8_t *lines, float top, co
         sum2 = add_split(sum2, query + d + 16, high, which2, tops);
     }
     return _mm512_reduce_add_ps(_mm512_add_ps(sum, sum2));
-}
-
-/* Two accumulators for each sum, because the latency of an addition is the limit. */
-float avx512_grid_f32(const float *a, size_t dim, float t, float most, float *norm_sq)
-{
-    const __m512 scale = _mm512_set1_ps(t), top = _mm512_set1_ps(most), half = _mm512_set1_ps(0.5f);
-    __m512 product[2] = { _mm512_setzero_ps(), _mm512_setzero_ps() },
-           sum[2] = { product[0], product[0] };
-    for (size_t d = 0; d < dim; d += 32) {
-        UNROLL
-        for (size_t h = 0; h < 2; h++) {
-            __m512 x = _mm512_loadu_ps(a + d + 16 * h);
-            __m512 v = _mm512_min_ps(_mm512_mul_ps(scale, x), top);
-            v = _mm512_add_ps(_mm512_roundscale_ps(v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC),
-                              half);
-            product[h] = _mm512_fmadd_ps(x, v, product[h]);
-            sum[h] = _mm512_fmadd_ps(v, v, sum[h]);
-        }
-    }
-    *norm_sq = _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1]));
-    return _mm512_reduce_add_ps(_mm512_add_ps(product[0], product[1]));
 }
 
 struct residual avx512_residual_f32(const float *row, const float *centroid, size_t dim,

@@ -13,10 +13,6 @@
 
 #include "kernels/avx512/avx512.h"
 
-#include <immintrin.h>
-
-#include "kernels/lanes.h"
-
 enum { LANES = 64, TOGETHER = 4 };
 
 struct sums {

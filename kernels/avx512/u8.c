@@ -20,10 +20,6 @@
 
 #include "kernels/avx512/avx512.h"
 
-#include <immintrin.h>
-
-#include "kernels/lanes.h"
-
 enum { LANES = 64, ROWS = 4, BLOCK_A = 4, BLOCK_B = 4 };
 
 INLINE __m512i less_128(__m512i bytes)
@@ -167,28 +163,6 @@ INLINE void one_to_many(enum distance_form form, const uint8_t *query, const uin
     }
 }
 
-void avx512_l2sq_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim,
-                       uint32_t *out)
-{
-    one_to_many(L2SQ, query, rows, NULL, n, dim, out);
-}
-
-void avx512_ip_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, uint32_t *out)
-{
-    one_to_many(IP, query, rows, NULL, n, dim, out);
-}
-
-void avx512_cos_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, float *out)
-{
-    one_to_many(COS, query, rows, NULL, n, dim, out);
-}
-
-void avx512_cos_u8_each(const uint8_t *query, const uint8_t *const *rows, size_t n, size_t dim,
-                        float *out)
-{
-    one_to_many(COS, query, NULL, rows, n, dim, out);
-}
-
 /* Dot products of 4 x 4 rows: dp(a, b') for each pair and 128 sum a for each row of a. */
 INLINE void block_chunk(const uint8_t *a, const uint8_t *b, size_t dim, size_t at, __mmask64 mask,
                         __m512i sum[BLOCK_A][BLOCK_B], __m512i sum_a[BLOCK_A])
@@ -233,22 +207,6 @@ static void block_ip(const uint8_t *a, const uint8_t *b, size_t dim, uint32_t *o
     }
 }
 
-void avx512_l2sq_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, size_t dim,
-                       uint32_t *out, size_t ld)
-{
-    many_u8(L2SQ, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx512_ip_u8_1n, norm);
-}
-
-void avx512_ip_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, size_t dim,
-                     uint32_t *out, size_t ld)
-{
-    many_u8(IP, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx512_ip_u8_1n, norm);
-}
-
-void avx512_cos_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, size_t dim,
-                      float *out, size_t ld)
-{
-    many_u8(COS, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx512_ip_u8_1n, norm);
-}
+#include "kernels/both_u8_forms.h"
 
 #endif

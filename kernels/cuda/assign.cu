@@ -4,8 +4,6 @@
  * inserts centroids that are near enough into the row's list of at most eight, which is in that
  * thread's registers or local memory. The n x k distances exist only as tiles in shared memory; n x
  * soft_k numbers are copied back. */
-#include <new>
-
 #include "kernels/cuda/session.h"
 #include "kernels/cuda/tiles.h"
 
@@ -83,77 +81,53 @@ __global__ static void __launch_bounds__(TILE_THREADS)
     }
 }
 
-static int centroids_create(device_session *session, const float *centroids, size_t k, size_t dim,
-                            device_centroids **out)
+static void centroids_create(device_session *session, const float *centroids, size_t k, size_t dim,
+                             device_centroids **out)
 {
-    *out = nullptr;
+    auto made = make_in(session, out);
     if (k == 0 || dim == 0 || k >= UINT32_MAX)
-        return session->say(DEVICE_REFUSED,
-                            "CUDA: %zu centroids of %zu components: expected at least one of each",
-                            k, dim);
-    device_centroids *made = new (std::nothrow) device_centroids;
-    if (!made)
-        return session->say(DEVICE_MEMORY, "CUDA: no memory for the centroids' handle");
-    made->session = session;
+        session->fail(DEVICE_REFUSED,
+                      "CUDA: %zu centroids of %zu components: expected at least one of each", k,
+                      dim);
     made->k = k;
     made->dim = dim;
-    if (const int rc = session->fill(made->centroids, centroids, k * dim,
-                                     "copying the centroids to the device")) {
-        delete made;
-        return rc;
-    }
-    *out = made;
-    return 0;
+    session->fill(made->centroids, centroids, k * dim, "copying the centroids to the device");
+    *out = made.release();
 }
 
-static void centroids_destroy(device_centroids *centroids)
-{
-    delete centroids;
-}
-
-static int assign_batch(device_centroids *to, const float *rows, size_t n, size_t soft_k,
-                        uint32_t *nearest, float *distances_sq)
+static void assign_batch(device_centroids *to, const float *rows, size_t n, size_t soft_k,
+                         uint32_t *nearest, float *distances_sq)
 {
     device_session *session = to->session;
-    int rc = session->fill(to->rows, rows, n * to->dim, "copying rows to the device");
-    if (!rc)
-        rc = session->reserve(to->nearest, n * soft_k, "room for the nearest centroids");
-    if (!rc && distances_sq)
-        rc = session->reserve(to->distances_sq, n * soft_k, "room for the distances");
-    if (rc)
-        return rc;
-    launch(assign_rows, blocks_for(n, TILE), TILE_THREADS, to->rows.data, n, to->centroids.data,
-           to->k, to->dim, static_cast<int>(soft_k), to->nearest.data,
-           distances_sq ? to->distances_sq.data : nullptr);
-    rc = session->launched("starting the assignment");
-    if (!rc)
-        rc =
-            session->copy_out(nearest, to->nearest.data, n * soft_k, "assigning rows to centroids");
-    if (!rc && distances_sq)
-        rc = session->copy_out(distances_sq, to->distances_sq.data, n * soft_k,
-                               "copying the distances back");
-    return rc;
+    session->fill(to->rows, rows, n * to->dim, "copying rows to the device");
+    session->reserve(to->nearest, n * soft_k, "room for the nearest centroids");
+    if (distances_sq)
+        session->reserve(to->distances_sq, n * soft_k, "room for the distances");
+    session->launch("starting the assignment", assign_rows, blocks_for(n, TILE), TILE_THREADS,
+                    to->rows.data, n, to->centroids.data, to->k, to->dim, static_cast<int>(soft_k),
+                    to->nearest.data, distances_sq ? to->distances_sq.data : nullptr);
+    session->copy_out(nearest, to->nearest.data, n * soft_k, "assigning rows to centroids");
+    if (distances_sq)
+        session->copy_out(distances_sq, to->distances_sq.data, n * soft_k,
+                          "copying the distances back");
 }
 
-static int centroids_assign(device_centroids *to, const float *rows, size_t n, size_t soft_k,
-                            uint32_t *nearest, float *distances_sq)
+static void centroids_assign(device_centroids *to, const float *rows, size_t n, size_t soft_k,
+                             uint32_t *nearest, float *distances_sq)
 {
     if (soft_k == 0 || soft_k > DEVICE_MAX_SOFT_K || soft_k > to->k)
-        return to->session->say(DEVICE_REFUSED, "CUDA: soft_k is %zu: expected 1 to %zu", soft_k,
-                                to->k < DEVICE_MAX_SOFT_K ? to->k
-                                                          : static_cast<size_t>(DEVICE_MAX_SOFT_K));
+        to->session->fail(DEVICE_REFUSED, "CUDA: soft_k is %zu: expected 1 to %zu", soft_k,
+                          to->k < DEVICE_MAX_SOFT_K ? to->k
+                                                    : static_cast<size_t>(DEVICE_MAX_SOFT_K));
     size_t batch = BATCH_BYTES / (to->dim * sizeof *rows);
     if (batch < TILE)
         batch = TILE;
     for (size_t first = 0; first < n; first += batch) {
         const size_t rows_now = n - first < batch ? n - first : batch;
-        if (const int rc =
-                assign_batch(to, rows + first * to->dim, rows_now, soft_k, nearest + first * soft_k,
-                             distances_sq ? distances_sq + first * soft_k : nullptr))
-            return rc;
+        assign_batch(to, rows + first * to->dim, rows_now, soft_k, nearest + first * soft_k,
+                     distances_sq ? distances_sq + first * soft_k : nullptr);
     }
-    return 0;
 }
 
-extern "C" const device_centroid_ops device_centroid_table = { centroids_create, centroids_destroy,
-                                                               centroids_assign };
+extern "C" const device_centroid_ops device_centroid_table = { in_table<centroids_create>, destroy,
+                                                               in_table<centroids_assign> };

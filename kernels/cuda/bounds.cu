@@ -9,7 +9,6 @@
  * of many groups of rows. The k smallest of these minima are upper bounds of k different rows, so no
  * row whose lower bound is greater is among the k nearest. The second pass collects the others. */
 #include <algorithm>
-#include <new>
 
 #include "kernels/cuda/select.h"
 #include "kernels/cuda/session.h"
@@ -190,72 +189,41 @@ __global__ static void __launch_bounds__(TENSOR_THREADS) collect_bounds(bound_ca
     });
 }
 
-static int bounds_create(device_session *session, size_t dim, device_bounds **out)
+static void bounds_create(device_session *session, size_t dim, device_bounds **out)
 {
-    *out = nullptr;
+    auto made = make_in(session, out);
     if (dim == 0 || dim % 16 != 0 || dim > UINT32_MAX / 2)
-        return session->say(DEVICE_REFUSED,
-                            "CUDA: codes of %zu components: expected a multiple of 16", dim);
-    device_bounds *made = new (std::nothrow) device_bounds;
-    if (!made)
-        return session->say(DEVICE_MEMORY, "CUDA: no memory for the codes' handle");
-    made->session = session;
+        session->fail(DEVICE_REFUSED, "CUDA: codes of %zu components: expected a multiple of 16",
+                      dim);
     made->dim = dim;
-    *out = made;
-    return 0;
+    *out = made.release();
 }
 
-static void bounds_destroy(device_bounds *b)
+static void bounds_put(device_bounds *b, size_t first, const uint8_t *codes,
+                       const device_bound_row *rows, size_t n)
 {
-    delete b;
+    put_codes(*b, b->dim, first, codes, rows, n);
 }
 
-static int bounds_put(device_bounds *b, size_t first, const uint8_t *codes,
-                      const device_bound_row *rows, size_t n)
-{
-    device_session *session = b->session;
-    if (first > b->n || first + n >= UINT32_MAX)
-        return session->say(DEVICE_REFUSED, "CUDA: %zu codes from %zu on, of %zu", n, first, b->n);
-    int rc = session->extend(b->codes, b->n * b->dim, (first + n) * b->dim, "room for codes");
-    if (!rc)
-        rc = session->extend(b->rows, b->n, first + n, "room for codes");
-    if (!rc)
-        rc = session->copy_in(b->codes.data + first * b->dim, codes, n * b->dim,
-                              "copying codes to the device");
-    if (!rc)
-        rc = session->copy_in(b->rows.data + first, rows, n, "copying codes to the device");
-    if (!rc)
-        b->n = std::max(b->n, first + n);
-    return rc;
-}
-
-static int start_call(device_bounds *b, const device_bound_queries *queries, size_t first,
-                      size_t nq, unsigned groups, size_t capacity)
+static void start_call(device_bounds *b, const device_bound_queries *queries, size_t first,
+                       size_t nq, unsigned groups, size_t capacity)
 {
     device_session *session = b->session;
     const char *const what = "copying queries to the device", *const room = "room for the queries";
-    int rc = session->fill(b->high, queries->high + first * b->dim, nq * b->dim, what);
-    if (!rc)
-        rc = session->fill(b->low, queries->low + first * b->dim, nq * b->dim, what);
-    if (!rc)
-        rc = session->fill(b->queries, queries->terms + first, nq, what);
-    if (!rc)
-        rc = session->reserve(b->minima, nq * groups, room);
-    if (!rc)
-        rc = session->reserve(b->limits, nq, room);
-    if (!rc)
-        rc = session->reserve(b->found, nq, room);
-    if (!rc)
-        rc = session->reserve(b->candidates, nq * capacity, "room for the candidates");
-    if (!rc) /* 3.4e38, as a float */
-        rc = session->check(cudaMemset(b->minima.data, 0x7f, nq * groups * sizeof(uint32_t)), room);
-    if (!rc)
-        rc = session->check(cudaMemset(b->found.data, 0, nq * sizeof(uint32_t)), room);
-    return rc;
+    session->fill(b->high, queries->high + first * b->dim, nq * b->dim, what);
+    session->fill(b->low, queries->low + first * b->dim, nq * b->dim, what);
+    session->fill(b->queries, queries->terms + first, nq, what);
+    session->reserve(b->minima, nq * groups, room);
+    session->reserve(b->limits, nq, room);
+    session->reserve(b->found, nq, room);
+    session->reserve(b->candidates, nq * capacity, "room for the candidates");
+    /* 3.4e38, as a float */
+    session->check(cudaMemset(b->minima.data, 0x7f, nq * groups * sizeof(uint32_t)), room);
+    session->check(cudaMemset(b->found.data, 0, nq * sizeof(uint32_t)), room);
 }
 
-static int run_call(device_bounds *b, size_t n, size_t nq, size_t k, float slack, unsigned groups,
-                    size_t capacity)
+static void run_call(device_bounds *b, size_t n, size_t nq, size_t k, float slack, unsigned groups,
+                     size_t capacity)
 {
     device_session *session = b->session;
     const unsigned query_tiles = blocks_for(nq, TILE_QUERIES);
@@ -275,53 +243,39 @@ static int run_call(device_bounds *b, size_t n, size_t nq, size_t k, float slack
                               capacity,
                               b->found.data,
                               b->candidates.data };
-    launch(keep_minima, blocks, TENSOR_THREADS, call);
-    int rc = session->launched("multiplying codes");
-    if (rc)
-        return rc;
-    launch(limit_bounds, static_cast<unsigned>(nq), SELECT_THREADS, b->minima.data, groups, k,
-           slack, b->limits.data);
-    rc = session->launched("selecting the smallest bounds");
-    if (rc)
-        return rc;
-    launch(collect_bounds, blocks, TENSOR_THREADS, call);
-    return session->launched("collecting candidates");
+    session->launch("multiplying codes", keep_minima, blocks, TENSOR_THREADS, call);
+    session->launch("selecting the smallest bounds", limit_bounds, static_cast<unsigned>(nq),
+                    SELECT_THREADS, b->minima.data, groups, k, slack, b->limits.data);
+    session->launch("collecting candidates", collect_bounds, blocks, TENSOR_THREADS, call);
 }
 
-static int bounds_candidates(device_bounds *b, size_t n, const device_bound_queries *queries,
-                             size_t k, float slack, size_t capacity, uint32_t *found,
-                             device_candidate *out)
+static void bounds_candidates(device_bounds *b, size_t n, const device_bound_queries *queries,
+                              size_t k, float slack, size_t capacity, uint32_t *found,
+                              device_candidate *out)
 {
     if (n == 0 || n > b->n || k == 0 || k > DEVICE_MAX_K)
-        return b->session->say(DEVICE_REFUSED,
-                               "CUDA: the %zu nearest of %zu codes: expected 1 to %d nearest, and "
-                               "at most the %zu codes there are",
-                               k, n, static_cast<int>(DEVICE_MAX_K), b->n);
+        b->session->fail(DEVICE_REFUSED,
+                         "CUDA: the %zu nearest of %zu codes: expected 1 to %d nearest, and "
+                         "at most the %zu codes there are",
+                         k, n, static_cast<int>(DEVICE_MAX_K), b->n);
     const unsigned groups = select_groups(k);
     for (size_t first = 0, now; first < queries->n; first += now) {
         now = std::min(queries->n - first, size_t{ BOUND_QUERIES });
-        int rc = start_call(b, queries, first, now, groups, capacity);
-        if (!rc)
-            rc = run_call(b, n, now, k, slack, groups, capacity);
-        if (!rc)
-            rc = b->session->copy_out(found + first, b->found.data, now, "collecting candidates");
-        if (!rc)
-            rc = b->session->copy_out(out + first * capacity, b->candidates.data, now * capacity,
-                                      "copying the candidates back");
-        if (rc)
-            return rc;
+        start_call(b, queries, first, now, groups, capacity);
+        run_call(b, n, now, k, slack, groups, capacity);
+        b->session->copy_out(found + first, b->found.data, now, "collecting candidates");
+        b->session->copy_out(out + first * capacity, b->candidates.data, now * capacity,
+                             "copying the candidates back");
     }
-    return 0;
 }
 
 static size_t bounds_bytes(const device_bounds *b)
 {
-    return b->codes.capacity + b->high.capacity + b->low.capacity +
-           b->rows.capacity * sizeof(device_bound_row) +
-           b->queries.capacity * sizeof(device_bound_query) +
-           (b->minima.capacity + b->found.capacity + b->limits.capacity) * sizeof(uint32_t) +
-           b->candidates.capacity * sizeof(device_candidate);
+    return bytes_of(b->codes, b->rows, b->high, b->low, b->queries, b->minima, b->found, b->limits,
+                    b->candidates);
 }
 
-extern "C" const device_bound_ops device_bound_table = { bounds_create, bounds_destroy, bounds_put,
-                                                         bounds_candidates, bounds_bytes };
+extern "C" const device_bound_ops device_bound_table = { in_table<bounds_create>, destroy,
+                                                         in_table<bounds_put>,
+                                                         in_table<bounds_candidates>,
+                                                         bounds_bytes };

@@ -5,7 +5,6 @@
  * one pass with it as the radius has them all; a block per query then keeps those up to the k-th of
  * what was found. Distances are whole numbers, so nothing here is approximate. */
 #include <algorithm>
-#include <new>
 
 #include "kernels/cuda/session.h"
 
@@ -182,84 +181,60 @@ __global__ static void __launch_bounds__(CODE_THREADS)
     }
 }
 
-static int codes_create(device_session *session, device_codes **out)
+static void codes_create(device_session *session, device_codes **out)
 {
     size_t free_bytes;
-    device_codes *made = new (std::nothrow) device_codes;
-    *out = nullptr;
-    if (!made)
-        return session->say(DEVICE_MEMORY, "CUDA: no memory for the codes' handle");
-    made->session = session;
-    if (const int rc = session->check(cudaMemGetInfo(&free_bytes, &made->memory_bytes),
-                                      "asking for the device's memory")) {
-        delete made;
-        return rc;
-    }
-    *out = made;
-    return 0;
+    auto made = make_in(session, out);
+    session->check(cudaMemGetInfo(&free_bytes, &made->memory_bytes),
+                   "asking for the device's memory");
+    *out = made.release();
 }
 
-static void codes_destroy(device_codes *codes)
-{
-    delete codes;
-}
-
-static int codes_put(device_codes *c, size_t first, const uint64_t *codes, size_t n)
+static void codes_put(device_codes *c, size_t first, const uint64_t *codes, size_t n)
 {
     device_session *session = c->session;
     if (first > c->n || n > UINT32_MAX - first)
-        return session->say(DEVICE_REFUSED,
-                            "CUDA: %zu codes at %zu: expected at most %zu before them, and fewer "
-                            "than 2^32 in all",
-                            n, first, c->n);
+        session->fail(DEVICE_REFUSED,
+                      "CUDA: %zu codes at %zu: expected at most %zu before them, and fewer "
+                      "than 2^32 in all",
+                      n, first, c->n);
     const size_t blocks = (first + n + CODES_A_BLOCK - 1) / CODES_A_BLOCK;
-    int rc = session->extend(c->codes, c->n, blocks * CODES_A_BLOCK, "room for the codes");
-    if (!rc)
-        rc = session->copy_in(c->codes.data + first, codes, n, "copying codes to the device");
-    if (!rc && c->n < first + n)
-        c->n = first + n;
-    return rc;
+    session->extend(c->codes, c->n, blocks * CODES_A_BLOCK, "room for the codes");
+    session->copy_in(c->codes.data + first, codes, n, "copying codes to the device");
+    c->n = std::max(c->n, first + n);
 }
 
 /* Copies the queries, and sets their limits: by a sample for k > 0, else to the radius. */
-static int start_queries(device_codes *c, size_t n, const uint64_t *queries, unsigned nq,
-                         int radius, size_t k)
+static void start_queries(device_codes *c, size_t n, const uint64_t *queries, unsigned nq,
+                          int radius, size_t k)
 {
     device_session *session = c->session;
     const char *const room = "room for the queries";
     const size_t sample = std::max(n / SAMPLE_SHARE, std::min(n, SAMPLE_LEAST));
     const size_t runs = std::max(sample / WARP, size_t{ 1 });
-    int rc = session->fill(c->queries, queries, nq, "copying queries to the device");
-    if (!rc)
-        rc = session->reserve(c->limits, CODE_QUERIES, room);
-    if (!rc)
-        rc = session->reserve(c->found, CODE_QUERIES, room);
-    if (!rc)
-        rc = session->check(cudaMemset(c->found.data, 0, nq * sizeof *c->found.data), room);
-    if (!rc && k > 0)
-        rc = session->reserve(c->histograms, size_t{ CODE_QUERIES } * DISTANCES, room);
-    if (!rc && k > 0)
-        rc = session->check(
+    session->fill(c->queries, queries, nq, "copying queries to the device");
+    session->reserve(c->limits, CODE_QUERIES, room);
+    session->reserve(c->found, CODE_QUERIES, room);
+    session->check(cudaMemset(c->found.data, 0, nq * sizeof *c->found.data), room);
+    if (k > 0) {
+        session->reserve(c->histograms, size_t{ CODE_QUERIES } * DISTANCES, room);
+        session->check(
             cudaMemset(c->histograms.data, 0, nq * DISTANCES * sizeof *c->histograms.data), room);
-    if (!rc && k > 0) {
-        launch(sample_codes, dim3(blocks_for(runs, RUNS_A_BLOCK), nq), CODE_THREADS, c->codes.data,
-               n, runs, c->queries.data, c->histograms.data);
-        rc = session->launched("comparing queries with a sample of the codes");
+        session->launch("comparing queries with a sample of the codes", sample_codes,
+                        dim3(blocks_for(runs, RUNS_A_BLOCK), nq), CODE_THREADS, c->codes.data, n,
+                        runs, c->queries.data, c->histograms.data);
     }
-    if (rc)
-        return rc;
-    launch(set_limits, blocks_for(nq, CODE_THREADS), CODE_THREADS,
-           k > 0 ? c->histograms.data : nullptr, k, radius, nq, c->limits.data);
-    return session->launched("preparing the queries");
+    session->launch("preparing the queries", set_limits, blocks_for(nq, CODE_THREADS), CODE_THREADS,
+                    k > 0 ? c->histograms.data : nullptr, k, radius, nq, c->limits.data);
 }
 
-static int find_within(device_codes *c, size_t n, unsigned nq, size_t capacity)
+static void find_within(device_codes *c, size_t n, unsigned nq, size_t capacity)
 {
-    if (const int rc = c->session->reserve(c->matches, nq * capacity, "room for what is found"))
-        return rc;
-    launch(codes_within, blocks_for(n, CODES_A_BLOCK), CODE_THREADS, c->codes.data, n,
-           c->queries.data, c->limits.data, nq, capacity, c->found.data, c->matches.data);
-    return c->session->launched("comparing queries with the codes");
+    c->session->reserve(c->matches, nq * capacity, "room for what is found");
+    c->session->launch("comparing queries with the codes", codes_within,
+                       blocks_for(n, CODES_A_BLOCK), CODE_THREADS, c->codes.data, n,
+                       c->queries.data, c->limits.data, nq, capacity, c->found.data,
+                       c->matches.data);
 }
 
 /* How many queries at a time. */
@@ -269,80 +244,66 @@ static size_t queries_at_once(const device_codes *c, size_t room)
     return std::min(std::max(most, size_t{ 1 }), size_t{ CODE_QUERIES });
 }
 
-static int copy_found(device_codes *c, const uint32_t *found, const device_match *matches,
-                      size_t nq, size_t capacity, uint32_t *to, device_match *out)
+static void copy_found(device_codes *c, const uint32_t *found, const device_match *matches,
+                       size_t nq, size_t capacity, uint32_t *to, device_match *out)
 {
-    const int rc = c->session->copy_out(to, found, nq, "comparing queries with the codes");
-    return rc ? rc
-              : c->session->copy_out(out, matches, nq * capacity, "copying what was found back");
+    c->session->copy_out(to, found, nq, "comparing queries with the codes");
+    c->session->copy_out(out, matches, nq * capacity, "copying what was found back");
 }
 
-static int check_n(device_codes *c, size_t n)
+static void check_n(device_codes *c, size_t n)
 {
-    return n > 0 && n <= c->n
-               ? 0
-               : c->session->say(DEVICE_REFUSED, "CUDA: a search of %zu codes: expected 1 to %zu",
-                                 n, c->n);
+    if (n == 0 || n > c->n)
+        c->session->fail(DEVICE_REFUSED, "CUDA: a search of %zu codes: expected 1 to %zu", n, c->n);
 }
 
-static int codes_range(device_codes *c, size_t n, const uint64_t *queries, size_t nq,
-                       unsigned radius, size_t capacity, uint32_t *found, device_match *out)
+static void codes_range(device_codes *c, size_t n, const uint64_t *queries, size_t nq,
+                        unsigned radius, size_t capacity, uint32_t *found, device_match *out)
 {
-    int rc = check_n(c, n);
+    check_n(c, n);
     const size_t most = queries_at_once(c, capacity);
-    for (size_t first = 0; !rc && first < nq; first += most) {
+    for (size_t first = 0; first < nq; first += most) {
         const unsigned now = static_cast<unsigned>(std::min(most, nq - first));
-        rc = start_queries(c, n, queries + first, now, static_cast<int>(radius), 0);
-        if (!rc)
-            rc = find_within(c, n, now, capacity);
-        if (!rc)
-            rc = copy_found(c, c->found.data, c->matches.data, now, capacity, found + first,
-                            out + first * capacity);
+        start_queries(c, n, queries + first, now, static_cast<int>(radius), 0);
+        find_within(c, n, now, capacity);
+        copy_found(c, c->found.data, c->matches.data, now, capacity, found + first,
+                   out + first * capacity);
     }
-    return rc;
 }
 
-static int codes_nearest(device_codes *c, size_t n, const uint64_t *queries, size_t nq, size_t k,
-                         size_t capacity, uint32_t *found, device_match *out)
+static void codes_nearest(device_codes *c, size_t n, const uint64_t *queries, size_t nq, size_t k,
+                          size_t capacity, uint32_t *found, device_match *out)
 {
     device_session *session = c->session;
     if (k == 0 || k > DEVICE_MAX_K)
-        return session->say(DEVICE_REFUSED, "CUDA: the %zu nearest codes: expected 1 to %d", k,
-                            static_cast<int>(DEVICE_MAX_K));
+        session->fail(DEVICE_REFUSED, "CUDA: the %zu nearest codes: expected 1 to %d", k,
+                      static_cast<int>(DEVICE_MAX_K));
     const size_t room = std::max(std::min(FOUND_SHARE * k + FOUND_LEAST, n), capacity);
     const size_t most = queries_at_once(c, room);
-    int rc = check_n(c, n);
-    for (size_t first = 0; !rc && first < nq; first += most) {
+    check_n(c, n);
+    for (size_t first = 0; first < nq; first += most) {
         const unsigned now = static_cast<unsigned>(std::min(most, nq - first));
-        rc = start_queries(c, n, queries + first, now, 0, k);
-        if (!rc)
-            rc = find_within(c, n, now, room);
-        if (!rc)
-            rc = session->reserve(c->kept, CODE_QUERIES, "room for the nearest");
-        if (!rc)
-            rc = session->reserve(c->nearest, now * capacity, "room for the nearest");
-        if (!rc)
-            rc = session->check(cudaMemset(c->kept.data, 0, now * sizeof *c->kept.data),
-                                "room for the nearest");
-        if (rc)
-            break;
-        launch(keep_nearest, now, CODE_THREADS, c->matches.data, c->found.data, room, k, capacity,
-               c->kept.data, c->nearest.data);
-        rc = session->launched("keeping the nearest codes");
-        if (!rc)
-            rc = copy_found(c, c->kept.data, c->nearest.data, now, capacity, found + first,
-                            out + first * capacity);
+        start_queries(c, n, queries + first, now, 0, k);
+        find_within(c, n, now, room);
+        session->reserve(c->kept, CODE_QUERIES, "room for the nearest");
+        session->reserve(c->nearest, now * capacity, "room for the nearest");
+        session->check(cudaMemset(c->kept.data, 0, now * sizeof *c->kept.data),
+                       "room for the nearest");
+        session->launch("keeping the nearest codes", keep_nearest, now, CODE_THREADS,
+                        c->matches.data, c->found.data, room, k, capacity, c->kept.data,
+                        c->nearest.data);
+        copy_found(c, c->kept.data, c->nearest.data, now, capacity, found + first,
+                   out + first * capacity);
     }
-    return rc;
 }
 
 static size_t codes_bytes(const device_codes *c)
 {
-    return (c->codes.capacity + c->queries.capacity) * sizeof(uint64_t) +
-           (c->histograms.capacity + c->limits.capacity + c->found.capacity + c->kept.capacity) *
-               sizeof(uint32_t) +
-           (c->matches.capacity + c->nearest.capacity) * sizeof(device_match);
+    return bytes_of(c->codes, c->queries, c->histograms, c->limits, c->found, c->kept, c->matches,
+                    c->nearest);
 }
 
-extern "C" const device_code_ops device_code_table = { codes_create, codes_destroy, codes_put,
-                                                       codes_range,  codes_nearest, codes_bytes };
+extern "C" const device_code_ops device_code_table = {
+    in_table<codes_create>,  destroy,    in_table<codes_put>, in_table<codes_range>,
+    in_table<codes_nearest>, codes_bytes
+};

@@ -5,7 +5,6 @@
  * (algorithms/asteria/rotation/bor.c), so the outputs are those of the processor, bit for bit. The
  * signs of 32 outputs are packed by a ballot of a warp. */
 #include <algorithm>
-#include <new>
 
 #include "kernels/cuda/session.h"
 
@@ -18,19 +17,19 @@ enum {
 /* Bytes of rows and outputs at a time. */
 static constexpr size_t ENCODE_BYTES = size_t{ 64 } << 20;
 
+struct butterfly {
+    const float *cosines, *sines, *signs, *shift;
+    unsigned dim, size, passes, stages, bits;
+};
+
 struct device_encoder {
     device_session *session;
-    size_t dim, size, passes, stages, bits;
+    butterfly shape; /* of the arrays */
     device_array<float> cosines, sines, signs, shift, rows, z;
     device_array<uint8_t> bytes;
     device_array<uint64_t> words;
     size_t n = 0; /* rows in device memory, of the last call */
     bool are_bytes = false;
-};
-
-struct butterfly {
-    const float *cosines, *sines, *signs, *shift;
-    unsigned dim, size, passes, stages, bits;
 };
 
 /* Loads the block's rows, padded with zeros; bytes as unit vectors. */
@@ -116,126 +115,99 @@ __global__ static void __launch_bounds__(ENCODE_THREADS)
     }
 }
 
-static void encoder_destroy(device_encoder *encoder)
-{
-    delete encoder;
-}
-
 static bool is_possible(const device_butterfly &b)
 {
     return b.dim > 0 && b.dim <= b.size && b.size <= DEVICE_MAX_OUTPUTS && b.passes > 0 &&
            b.size == size_t{ 1 } << b.stages && b.bits <= 64 && b.bits <= b.size;
 }
 
-static int encoder_create(device_session *session, const device_butterfly *b, device_encoder **out)
+static void encoder_create(device_session *session, const device_butterfly *b, device_encoder **out)
 {
-    *out = nullptr;
+    auto made = make_in(session, out);
     if (!is_possible(*b))
-        return session->say(DEVICE_REFUSED,
-                            "CUDA: a butterfly of %zu inputs, %zu outputs and %zu stages: expected "
-                            "1 to %d outputs, a power of two, and at most 64 bits",
-                            b->dim, b->size, b->stages, static_cast<int>(DEVICE_MAX_OUTPUTS));
-    device_encoder *made = new (std::nothrow) device_encoder;
-    if (!made)
-        return session->say(DEVICE_MEMORY, "CUDA: no memory for the encoder's handle");
-    made->session = session;
-    made->dim = b->dim;
-    made->size = b->size;
-    made->passes = b->passes;
-    made->stages = b->stages;
-    made->bits = b->bits;
+        session->fail(DEVICE_REFUSED,
+                      "CUDA: a butterfly of %zu inputs, %zu outputs and %zu stages: expected "
+                      "1 to %d outputs, a power of two, and at most 64 bits",
+                      b->dim, b->size, b->stages, static_cast<int>(DEVICE_MAX_OUTPUTS));
     const size_t angles = b->passes * b->stages * (b->size / 2);
     const char *const what = "copying a rotation to the device";
-    int rc = session->fill(made->cosines, b->cosines, angles, what);
-    if (!rc)
-        rc = session->fill(made->sines, b->sines, angles, what);
-    if (!rc)
-        rc = session->fill(made->signs, b->signs, b->passes * b->size, what);
-    if (!rc)
-        rc = session->fill(made->shift, b->shift, b->size, what);
-    if (rc)
-        encoder_destroy(made);
-    else
-        *out = made;
-    return rc;
+    session->fill(made->cosines, b->cosines, angles, what);
+    session->fill(made->sines, b->sines, angles, what);
+    session->fill(made->signs, b->signs, b->passes * b->size, what);
+    session->fill(made->shift, b->shift, b->size, what);
+    made->shape = { made->cosines.data,
+                    made->sines.data,
+                    made->signs.data,
+                    made->shift.data,
+                    static_cast<unsigned>(b->dim),
+                    static_cast<unsigned>(b->size),
+                    static_cast<unsigned>(b->passes),
+                    static_cast<unsigned>(b->stages),
+                    static_cast<unsigned>(b->bits) };
+    *out = made.release();
 }
 
 /* Encodes the rows in device memory. */
-static int encode_there(device_encoder *e)
+static void encode_there(device_encoder *e)
 {
-    const butterfly b = { e->cosines.data,
-                          e->sines.data,
-                          e->signs.data,
-                          e->shift.data,
-                          static_cast<unsigned>(e->dim),
-                          static_cast<unsigned>(e->size),
-                          static_cast<unsigned>(e->passes),
-                          static_cast<unsigned>(e->stages),
-                          static_cast<unsigned>(e->bits) };
-    const size_t fit = ENCODE_FLOATS / std::max(e->size, size_t{ ENCODE_LEAST }) / 2;
+    const size_t fit =
+        ENCODE_FLOATS / std::max(size_t{ e->shape.size }, size_t{ ENCODE_LEAST }) / 2;
     const unsigned each = static_cast<unsigned>(std::max(fit, size_t{ 1 }));
-    launch(encode_rows, blocks_for(e->n, each), ENCODE_THREADS, b,
-           e->are_bytes ? nullptr : e->rows.data, e->are_bytes ? e->bytes.data : nullptr, e->n,
-           each, e->z.data, e->words.data);
-    return e->session->launched("encoding rows");
+    e->session->launch("encoding rows", encode_rows, blocks_for(e->n, each), ENCODE_THREADS,
+                       e->shape, e->are_bytes ? nullptr : e->rows.data,
+                       e->are_bytes ? e->bytes.data : nullptr, e->n, each, e->z.data,
+                       e->words.data);
 }
 
-static int encode_some(device_encoder *e, const float *rows, const uint8_t *bytes, size_t n,
-                       float *z, uint64_t *words)
+static void encode_some(device_encoder *e, const float *rows, const uint8_t *bytes, size_t n,
+                        float *z, uint64_t *words)
 {
     device_session *session = e->session;
     const char *const what = "copying rows to the device";
     e->n = 0;
-    int rc = rows ? session->fill(e->rows, rows, n * e->dim, what)
-                  : session->fill(e->bytes, bytes, n * e->dim, what);
-    if (!rc)
-        rc = session->reserve(e->z, n * e->size, "room for rotated rows");
-    if (!rc)
-        rc = session->reserve(e->words, n, "room for words");
-    if (rc)
-        return rc;
+    if (rows)
+        session->fill(e->rows, rows, n * e->shape.dim, what);
+    else
+        session->fill(e->bytes, bytes, n * e->shape.dim, what);
+    session->reserve(e->z, n * e->shape.size, "room for rotated rows");
+    session->reserve(e->words, n, "room for words");
     e->n = n;
     e->are_bytes = bytes != nullptr;
-    rc = encode_there(e);
-    if (!rc)
-        rc = session->copy_out(z, e->z.data, n * e->size, "encoding rows");
-    if (!rc && e->bits > 0)
-        rc = session->copy_out(words, e->words.data, n, "copying words back");
-    return rc;
+    encode_there(e);
+    session->copy_out(z, e->z.data, n * e->shape.size, "encoding rows");
+    if (e->shape.bits > 0)
+        session->copy_out(words, e->words.data, n, "copying words back");
 }
 
-static int encode(device_encoder *e, const float *rows, const uint8_t *bytes, size_t n, float *z,
-                  uint64_t *words)
+static void encode(device_encoder *e, const float *rows, const uint8_t *bytes, size_t n, float *z,
+                   uint64_t *words)
 {
-    const size_t most = std::max(ENCODE_BYTES / (e->size * sizeof(float)), size_t{ 1 });
-    for (size_t first = 0; first < n; first += most) {
-        const int rc = encode_some(e, rows ? rows + first * e->dim : nullptr,
-                                   bytes ? bytes + first * e->dim : nullptr,
-                                   std::min(most, n - first), z + first * e->size, words + first);
-        if (rc)
-            return rc;
-    }
-    return 0;
+    const size_t most = std::max(ENCODE_BYTES / (e->shape.size * sizeof(float)), size_t{ 1 });
+    for (size_t first = 0; first < n; first += most)
+        encode_some(e, rows ? rows + first * e->shape.dim : nullptr,
+                    bytes ? bytes + first * e->shape.dim : nullptr, std::min(most, n - first),
+                    z + first * e->shape.size, words + first);
 }
 
-static int encode_f32(device_encoder *e, const float *rows, size_t n, float *z, uint64_t *words)
+static void encode_f32(device_encoder *e, const float *rows, size_t n, float *z, uint64_t *words)
 {
-    return encode(e, rows, nullptr, n, z, words);
+    encode(e, rows, nullptr, n, z, words);
 }
 
-static int encode_u8(device_encoder *e, const uint8_t *rows, size_t n, float *z, uint64_t *words)
+static void encode_u8(device_encoder *e, const uint8_t *rows, size_t n, float *z, uint64_t *words)
 {
-    return encode(e, nullptr, rows, n, z, words);
+    encode(e, nullptr, rows, n, z, words);
 }
 
-static int encode_again(device_encoder *e, size_t times, size_t *rows)
+static void encode_again(device_encoder *e, size_t times, size_t *rows)
 {
-    int rc = 0;
     *rows = e->n;
-    for (size_t i = 0; !rc && i < times && e->n > 0; i++)
-        rc = encode_there(e);
-    return rc ? rc : e->session->check(cudaDeviceSynchronize(), "encoding rows");
+    for (size_t i = 0; i < times && e->n > 0; i++)
+        encode_there(e);
+    e->session->check(cudaDeviceSynchronize(), "encoding rows");
 }
 
-extern "C" const device_encoder_ops device_encoder_table = { encoder_create, encoder_destroy,
-                                                             encode_f32, encode_u8, encode_again };
+extern "C" const device_encoder_ops device_encoder_table = { in_table<encoder_create>, destroy,
+                                                             in_table<encode_f32>,
+                                                             in_table<encode_u8>,
+                                                             in_table<encode_again> };

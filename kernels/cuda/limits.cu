@@ -2,7 +2,6 @@
  * product, the products of bytes on tensor cores, and copies between host and device as the sessions make them. The best of a few runs. */
 #include <algorithm>
 #include <chrono>
-#include <new>
 #include <vector>
 
 #include "kernels/cuda/session.h"
@@ -56,117 +55,91 @@ __global__ static void __launch_bounds__(LIMIT_THREADS)
         *never = all;
 }
 
-/* The best rate of `work` per second; run() returns an error of the session. */
+/* The best rate of `work` per second. */
 template <class Run>
-static int best_rate(device_session *session, double work, double *rate, Run run)
+static void best_rate(device_session *session, double work, double *rate, Run run)
 {
     using clock = std::chrono::steady_clock;
     *rate = 0;
     for (int i = 0; i <= LIMIT_RUNS; i++) {
         const clock::time_point start = clock::now();
-        int rc = run();
-        if (!rc)
-            rc = session->check(cudaDeviceSynchronize(), "measuring the device's limits");
-        if (rc)
-            return rc;
+        run();
+        session->check(cudaDeviceSynchronize(), "measuring the device's limits");
         const double seconds = std::chrono::duration<double>(clock::now() - start).count();
         if (i > 0) /* the first warms up */
             *rate = std::max(*rate, work / seconds);
     }
-    return 0;
 }
 
-static int measure_reading(device_session *session, double *rate)
+static void measure_reading(device_session *session, double *rate)
 {
     size_t free_bytes, bytes;
     device_array<ulonglong2> words;
-    if (const int rc =
-            session->check(cudaMemGetInfo(&free_bytes, &bytes), "asking for the device's memory"))
-        return rc;
+    session->check(cudaMemGetInfo(&free_bytes, &bytes), "asking for the device's memory");
     const size_t each = size_t{ LIMIT_LOADS } * LIMIT_THREADS;
     const size_t blocks = std::min(READ_BYTES, free_bytes / READ_SHARE) / sizeof(ulonglong2) / each;
     const size_t read = blocks * each * sizeof(ulonglong2);
-    int rc = session->reserve(words, blocks * each, "room for measuring");
-    if (!rc)
-        rc = session->check(cudaMemset(words.data, 0, read), "room for measuring");
-    if (rc)
-        return rc;
-    return best_rate(session, static_cast<double>(read), rate, [&] {
-        launch(read_words, static_cast<unsigned>(blocks), LIMIT_THREADS, words.data, words.data);
-        return session->launched("reading the device's memory");
+    session->reserve(words, blocks * each, "room for measuring");
+    session->check(cudaMemset(words.data, 0, read), "room for measuring");
+    best_rate(session, static_cast<double>(read), rate, [&] {
+        session->launch("reading the device's memory", read_words, static_cast<unsigned>(blocks),
+                        LIMIT_THREADS, words.data, words.data);
     });
 }
 
-static int measure_sgemm(device_session *session, double *rate)
+static void measure_sgemm(device_session *session, double *rate)
 {
     const size_t side = SGEMM_SIDE;
     const float one = 1.0f, zero = 0.0f;
     device_array<float> a, c;
-    int rc = session->reserve(a, side * side, "room for measuring");
-    if (!rc)
-        rc = session->reserve(c, side * side, "room for measuring");
-    if (!rc)
-        rc = session->check(cudaMemset(a.data, 0, side * side * sizeof(float)),
-                            "room for measuring");
-    if (rc)
-        return rc;
+    session->reserve(a, side * side, "room for measuring");
+    session->reserve(c, side * side, "room for measuring");
+    session->check(cudaMemset(a.data, 0, side * side * sizeof(float)), "room for measuring");
     const double flops =
         2.0 * static_cast<double>(side) * static_cast<double>(side) * static_cast<double>(side);
-    return best_rate(session, flops, rate, [&] {
+    best_rate(session, flops, rate, [&] {
         session->traffic.launches++;
-        return cublasSgemm(session->blas, CUBLAS_OP_T, CUBLAS_OP_N, SGEMM_SIDE, SGEMM_SIDE,
-                           SGEMM_SIDE, &one, a.data, SGEMM_SIDE, a.data, SGEMM_SIDE, &zero, c.data,
-                           SGEMM_SIDE) == CUBLAS_STATUS_SUCCESS
-                   ? 0
-                   : session->say(DEVICE_FAILED, "CUDA: cuBLAS's product failed");
+        if (cublasSgemm(session->blas, CUBLAS_OP_T, CUBLAS_OP_N, SGEMM_SIDE, SGEMM_SIDE, SGEMM_SIDE,
+                        &one, a.data, SGEMM_SIDE, a.data, SGEMM_SIDE, &zero, c.data,
+                        SGEMM_SIDE) != CUBLAS_STATUS_SUCCESS)
+            session->fail(DEVICE_FAILED, "CUDA: cuBLAS's product failed");
     });
 }
 
-static int measure_tensor_cores(device_session *session, double *rate)
+static void measure_tensor_cores(device_session *session, double *rate)
 {
     device_array<int32_t> never;
-    if (const int rc = session->reserve(never, 1, "room for measuring"))
-        return rc;
+    session->reserve(never, 1, "room for measuring");
     const double products = 16.0 * 8 * 32 * int{ TENSOR_CHAINS } * TENSOR_STEPS;
-    return best_rate(
-        session, 2 * products * TENSOR_BLOCKS * int{ LIMIT_THREADS / WARP }, rate, [&] {
-            launch(multiply_bytes, TENSOR_BLOCKS, LIMIT_THREADS, TENSOR_STEPS, never.data);
-            return session->launched("multiplying on tensor cores");
-        });
+    best_rate(session, 2 * products * TENSOR_BLOCKS * int{ LIMIT_THREADS / WARP }, rate, [&] {
+        session->launch("multiplying on tensor cores", multiply_bytes, TENSOR_BLOCKS, LIMIT_THREADS,
+                        TENSOR_STEPS, never.data);
+    });
 }
 
-static int measure_copies(device_session *session, std::vector<unsigned char> &host,
-                          device_limits *out)
+static void measure_copies(device_session *session, device_limits *out)
 {
+    std::vector<unsigned char> host(COPY_BYTES);
     device_array<unsigned char> device;
-    int rc = session->reserve(device, COPY_BYTES, "room for measuring");
-    if (!rc)
-        rc = best_rate(session, static_cast<double>(COPY_BYTES), &out->to_device_bytes_per_s, [&] {
-            return session->copy_in(device.data, host.data(), COPY_BYTES, "copying to the device");
-        });
-    if (!rc)
-        rc =
-            best_rate(session, static_cast<double>(COPY_BYTES), &out->from_device_bytes_per_s, [&] {
-                return session->copy_out(host.data(), device.data, COPY_BYTES,
-                                         "copying from the device");
-            });
-    return rc;
+    session->reserve(device, COPY_BYTES, "room for measuring");
+    best_rate(session, static_cast<double>(COPY_BYTES), &out->to_device_bytes_per_s, [&] {
+        session->copy_in(device.data, host.data(), COPY_BYTES, "copying to the device");
+    });
+    best_rate(session, static_cast<double>(COPY_BYTES), &out->from_device_bytes_per_s, [&] {
+        session->copy_out(host.data(), device.data, COPY_BYTES, "copying from the device");
+    });
+}
+
+static void measure_limits(device_session *session, device_limits *out)
+{
+    *out = device_limits();
+    measure_reading(session, &out->read_bytes_per_s);
+    measure_sgemm(session, &out->sgemm_flops_per_s);
+    measure_tensor_cores(session, &out->int8_ops_per_s);
+    measure_copies(session, out);
 }
 
 extern "C" int device_measure_limits(device_session *session, device_limits *out)
 {
-    *out = device_limits();
-    int rc = measure_reading(session, &out->read_bytes_per_s);
-    if (!rc)
-        rc = measure_sgemm(session, &out->sgemm_flops_per_s);
-    if (!rc)
-        rc = measure_tensor_cores(session, &out->int8_ops_per_s);
-    if (rc)
-        return rc;
-    try {
-        std::vector<unsigned char> host(COPY_BYTES);
-        return measure_copies(session, host, out);
-    } catch (const std::bad_alloc &) {
-        return session->say(DEVICE_MEMORY, "CUDA: no memory of the host for measuring");
-    }
+    return in_table<measure_limits>(session, out);
 }

@@ -9,10 +9,8 @@
  * 1 +- g of the exact one, g = (d + 2) u / (1 - (d + 2) u), u = 2^-24; so is the one that the
  * processor computes. Between the two is a factor of at most 1 +- c, c = (d + 16) 2^-22. */
 #include <algorithm>
-#include <new>
 
 #include "kernels/cuda/lists.h"
-#include "kernels/cuda/rows.h"
 #include "kernels/cuda/select.h"
 #include "kernels/cuda/tiles.h"
 
@@ -79,51 +77,26 @@ __global__ static void __launch_bounds__(SELECT_THREADS)
     }
 }
 
-static int lists_create(device_session *session, device_lists **out)
+static void lists_create(device_session *session, device_lists **out)
 {
     size_t free_bytes;
-    device_lists *made = new (std::nothrow) device_lists;
-    *out = nullptr;
-    if (!made)
-        return session->say(DEVICE_MEMORY, "CUDA: no memory for the lists' handle");
-    made->session = session;
-    if (const int rc = session->check(cudaMemGetInfo(&free_bytes, &made->memory_bytes),
-                                      "asking for the device's memory")) {
-        delete made;
-        return rc;
-    }
-    *out = made;
-    return 0;
+    auto made = make_in(session, out);
+    session->check(cudaMemGetInfo(&free_bytes, &made->memory_bytes),
+                   "asking for the device's memory");
+    *out = made.release();
 }
 
-static void lists_destroy(device_lists *lists)
-{
-    delete lists;
-}
-
-int device_lists_no_memory(device_lists *l)
-{
-    return l->session->say(DEVICE_MEMORY, "CUDA: no memory of the host for lists");
-}
-
-static int lists_put(device_lists *l, const uint32_t *positions, const uint32_t *codes,
-                     const uint64_t *starts, size_t n)
+static void lists_put(device_lists *l, const uint32_t *positions, const uint32_t *codes,
+                      const uint64_t *starts, size_t n)
 {
     const char *const what = "copying lists to the device";
     l->n = 0;
-    try {
-        l->starts.assign(starts, starts + n + 1);
-    } catch (const std::bad_alloc &) {
-        return device_lists_no_memory(l);
-    }
-    int rc = l->session->fill(l->positions, positions, starts[n], what);
-    if (!rc && codes)
-        rc = l->session->fill(l->codes, codes, starts[n], what);
-    if (!rc)
-        rc = l->session->fill(l->list_starts, starts, n + 1, what);
-    if (!rc)
-        l->n = n;
-    return rc;
+    l->starts.assign(starts, starts + n + 1);
+    l->session->fill(l->positions, positions, starts[n], what);
+    if (codes)
+        l->session->fill(l->codes, codes, starts[n], what);
+    l->session->fill(l->list_starts, starts, n + 1, what);
+    l->n = n;
 }
 
 static uint64_t list_rows(const device_lists *l, uint32_t list)
@@ -184,12 +157,11 @@ static void plan_items(device_lists *l, const uint32_t *probes, size_t nq, size_
     }
 }
 
-int device_lists_check(device_lists *l, const uint32_t *probes, size_t nq, size_t nprobe)
+void device_lists_check(device_lists *l, const uint32_t *probes, size_t nq, size_t nprobe)
 {
     for (size_t i = 0; i < nq * nprobe; i++)
         if (probes[i] != DEVICE_NO_LIST && probes[i] >= l->n)
-            return l->session->say(DEVICE_REFUSED, "CUDA: list %u of %zu", probes[i], l->n);
-    return 0;
+            l->session->fail(DEVICE_REFUSED, "CUDA: list %u of %zu", probes[i], l->n);
 }
 
 size_t device_lists_plan(device_lists *l, const uint32_t *probes, size_t nq, size_t nprobe,
@@ -200,131 +172,88 @@ size_t device_lists_plan(device_lists *l, const uint32_t *probes, size_t nq, siz
     return now;
 }
 
-int device_lists_start(device_lists *l, size_t dim, const float *queries, size_t nq,
-                       const uint32_t *probes, size_t nprobe, size_t capacity)
+void device_lists_start(device_lists *l, size_t dim, const float *queries, size_t nq,
+                        const uint32_t *probes, size_t nprobe, size_t capacity)
 {
     device_session *session = l->session;
     const char *const what = "copying queries to the device", *const room = "room for the queries";
-    int rc = session->fill(l->queries, queries, nq * dim, what);
-    if (!rc)
-        rc = session->fill(l->probes, probes, nq * nprobe, what);
-    if (!rc)
-        rc = session->fill(l->device_entries, l->entries.data(), l->entries.size(), what);
-    if (!rc)
-        rc = session->fill(l->device_items, l->items.data(), l->items.size(), what);
-    if (!rc)
-        rc = session->fill(l->device_query_starts, l->query_starts.data(), nq + 1, what);
-    if (!rc)
-        rc = session->fill(l->device_probe_starts, l->probe_starts.data(), nq * nprobe, what);
-    if (!rc)
-        rc = session->reserve(l->scores, l->query_starts[nq], "room for the distances");
-    if (!rc)
-        rc = session->reserve(l->found, nq, room);
-    if (!rc)
-        rc = session->reserve(l->candidates, nq * capacity, "room for the candidates");
-    return rc ? rc : session->check(cudaMemset(l->found.data, 0, nq * sizeof *l->found.data), room);
+    session->fill(l->queries, queries, nq * dim, what);
+    session->fill(l->probes, probes, nq * nprobe, what);
+    session->fill(l->device_entries, l->entries.data(), l->entries.size(), what);
+    session->fill(l->device_items, l->items.data(), l->items.size(), what);
+    session->fill(l->device_query_starts, l->query_starts.data(), nq + 1, what);
+    session->fill(l->device_probe_starts, l->probe_starts.data(), nq * nprobe, what);
+    session->reserve(l->scores, l->query_starts[nq], "room for the distances");
+    session->reserve(l->found, nq, room);
+    session->reserve(l->candidates, nq * capacity, "room for the candidates");
+    session->check(cudaMemset(l->found.data, 0, nq * sizeof *l->found.data), room);
 }
 
-int device_lists_finish(device_lists *l, size_t nq, size_t capacity, uint32_t *found,
-                        device_candidate *out)
+void device_lists_finish(device_lists *l, size_t nq, size_t capacity, uint32_t *found,
+                         device_candidate *out)
 {
-    const int rc = l->session->copy_out(found, l->found.data, nq, "selecting the nearest rows");
-    return rc ? rc
-              : l->session->copy_out(out, l->candidates.data, nq * capacity,
-                                     "copying the candidates back");
+    l->session->copy_out(found, l->found.data, nq, "selecting the nearest rows");
+    l->session->copy_out(out, l->candidates.data, nq * capacity, "copying the candidates back");
 }
 
-static int start_limits(device_lists *l, size_t nq, unsigned groups)
+static void start_limits(device_lists *l, size_t nq, unsigned groups)
 {
     device_session *session = l->session;
-    int rc = session->reserve(l->minima, nq * groups, "room for the queries");
-    if (!rc)
-        rc = session->reserve(l->limits, nq, "room for the queries");
-    if (rc)
-        return rc;
+    session->reserve(l->minima, nq * groups, "room for the queries");
+    session->reserve(l->limits, nq, "room for the queries");
     launch(fill_floats, blocks_for(nq * groups, SELECT_THREADS), SELECT_THREADS, l->minima.data,
            nq * groups, INFINITY);
-    launch(fill_floats, blocks_for(nq, SELECT_THREADS), SELECT_THREADS, l->limits.data, nq,
-           INFINITY);
-    return session->launched("preparing the queries");
+    session->launch("preparing the queries", fill_floats, blocks_for(nq, SELECT_THREADS),
+                    SELECT_THREADS, l->limits.data, nq, INFINITY);
 }
 
-static int run_call(device_lists *l, const device_rows *rows, size_t nq, size_t nprobe, size_t k,
-                    unsigned groups, size_t capacity)
+static void run_call(device_lists *l, const device_rows *rows, size_t nq, size_t nprobe, size_t k,
+                     unsigned groups, size_t capacity)
 {
     device_session *session = l->session;
     const unsigned blocks = static_cast<unsigned>(nq);
     if (!l->items.empty()) {
-        launch(compare_lists, static_cast<unsigned>(l->items.size()), TILE_THREADS,
-               l->device_items.data, l->device_entries.data, l->positions.data, rows->rows.data,
-               l->queries.data, rows->dim, l->scores.data);
-        if (const int rc = session->launched("comparing queries with lists"))
-            return rc;
+        session->launch("comparing queries with lists", compare_lists,
+                        static_cast<unsigned>(l->items.size()), TILE_THREADS, l->device_items.data,
+                        l->device_entries.data, l->positions.data, rows->rows.data, l->queries.data,
+                        rows->dim, l->scores.data);
     }
-    launch(select_from_lists, blocks, SELECT_THREADS, l->scores.data, l->device_query_starts.data,
-           rows->dim, k, groups, l->minima.data, l->limits.data, capacity, l->found.data,
-           l->candidates.data);
-    if (const int rc = session->launched("selecting the nearest rows"))
-        return rc;
-    launch(name_candidates, blocks, SELECT_THREADS, l->probes.data, l->device_probe_starts.data,
-           nprobe, l->list_starts.data, l->positions.data, capacity, l->found.data,
-           l->candidates.data);
-    return session->launched("naming the candidates");
+    session->launch("selecting the nearest rows", select_from_lists, blocks, SELECT_THREADS,
+                    l->scores.data, l->device_query_starts.data, rows->dim, k, groups,
+                    l->minima.data, l->limits.data, capacity, l->found.data, l->candidates.data);
+    session->launch("naming the candidates", name_candidates, blocks, SELECT_THREADS,
+                    l->probes.data, l->device_probe_starts.data, nprobe, l->list_starts.data,
+                    l->positions.data, capacity, l->found.data, l->candidates.data);
 }
 
-static int search_lists(device_lists *l, const device_rows *rows, const float *queries, size_t nq,
-                        const uint32_t *probes, size_t nprobe, size_t k, size_t capacity,
-                        uint32_t *found, device_candidate *out)
+static void lists_candidates(device_lists *l, const device_rows *rows, const float *queries,
+                             size_t nq, const uint32_t *probes, size_t nprobe, size_t k,
+                             size_t capacity, uint32_t *found, device_candidate *out)
 {
+    if (k == 0 || k > DEVICE_MAX_K || nprobe == 0 || rows->metric != DEVICE_L2SQ)
+        l->session->fail(DEVICE_REFUSED,
+                         "CUDA: the %zu nearest rows of %zu lists: expected 1 to %d nearest, "
+                         "at least one list, and squared distances",
+                         k, nprobe, static_cast<int>(DEVICE_MAX_K));
+    device_lists_check(l, probes, nq, nprobe);
     const unsigned groups = select_groups(k);
     for (size_t first = 0, now; first < nq; first += now) {
         const uint32_t *const its = probes + first * nprobe;
         now = device_lists_plan(l, its, nq - first, nprobe, TILE);
-        int rc = device_lists_start(l, rows->dim, queries + first * rows->dim, now, its, nprobe,
-                                    capacity);
-        if (!rc)
-            rc = start_limits(l, now, groups);
-        if (!rc)
-            rc = run_call(l, rows, now, nprobe, k, groups, capacity);
-        if (!rc)
-            rc = device_lists_finish(l, now, capacity, found + first, out + first * capacity);
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
-static int lists_candidates(device_lists *l, const device_rows *rows, const float *queries,
-                            size_t nq, const uint32_t *probes, size_t nprobe, size_t k,
-                            size_t capacity, uint32_t *found, device_candidate *out)
-{
-    if (k == 0 || k > DEVICE_MAX_K || nprobe == 0 || rows->metric != DEVICE_L2SQ)
-        return l->session->say(DEVICE_REFUSED,
-                               "CUDA: the %zu nearest rows of %zu lists: expected 1 to %d nearest, "
-                               "at least one list, and squared distances",
-                               k, nprobe, static_cast<int>(DEVICE_MAX_K));
-    if (const int rc = device_lists_check(l, probes, nq, nprobe))
-        return rc;
-    try {
-        return search_lists(l, rows, queries, nq, probes, nprobe, k, capacity, found, out);
-    } catch (const std::bad_alloc &) {
-        return device_lists_no_memory(l);
+        device_lists_start(l, rows->dim, queries + first * rows->dim, now, its, nprobe, capacity);
+        start_limits(l, now, groups);
+        run_call(l, rows, now, nprobe, k, groups, capacity);
+        device_lists_finish(l, now, capacity, found + first, out + first * capacity);
     }
 }
 
 static size_t lists_bytes(const device_lists *l)
 {
-    return (l->positions.capacity + l->codes.capacity + l->probes.capacity + l->found.capacity) *
-               sizeof(uint32_t) +
-           (l->list_starts.capacity + l->device_query_starts.capacity +
-            l->device_probe_starts.capacity) *
-               sizeof(uint64_t) +
-           l->device_entries.capacity * sizeof(list_entry) +
-           l->device_items.capacity * sizeof(list_item) +
-           (l->queries.capacity + l->scores.capacity + l->minima.capacity + l->limits.capacity) *
-               sizeof(float) +
-           l->candidates.capacity * sizeof(device_candidate);
+    return bytes_of(l->positions, l->codes, l->list_starts, l->device_entries, l->device_items,
+                    l->device_query_starts, l->device_probe_starts, l->probes, l->found, l->queries,
+                    l->scores, l->minima, l->limits, l->candidates);
 }
 
-extern "C" const device_list_ops device_list_table = { lists_create, lists_destroy, lists_put,
-                                                       lists_candidates, lists_bytes };
+extern "C" const device_list_ops device_list_table = { in_table<lists_create>, destroy,
+                                                       in_table<lists_put>,
+                                                       in_table<lists_candidates>, lists_bytes };

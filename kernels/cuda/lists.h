@@ -1,5 +1,6 @@
-/* lists.h - lists of rows on the device, and the plan of a call: which rows each block compares with which
- * queries. lists.cu has the functions; rabitq.cu compares codes by the same plan. */
+/* lists.h - rows and lists of rows on the device, and the plan of a call: which rows each block
+ * compares with which queries. lists.cu has the functions; rabitq.cu compares codes by the same
+ * plan. */
 #ifndef DRIFTLINE_CUDA_LISTS_H
 #define DRIFTLINE_CUDA_LISTS_H
 
@@ -7,11 +8,27 @@
 
 #include "kernels/cuda/session.h"
 
+/* What rows.cu has on the device. */
+struct device_rows {
+    device_session *session;
+    device_metric metric;
+    size_t dim, n = 0;
+    size_t tile_rows;                     /* a multiple of SELECT_MAX_GROUPS */
+    size_t memory_bytes;                  /* of the device */
+    device_array<float> rows, lengths_sq; /* n x dim, n */
+    device_array<unsigned> longest_sq;    /* the bits of a float */
+    device_array<uint8_t> bytes;
+    device_array<float> queries, query_lengths_sq, scores, minima, limits;
+    device_array<uint32_t> found, kept;
+    device_array<float> refined;
+    device_array<device_candidate> candidates, nearest; /* before and after they are refined */
+};
+
 /* Queries of an item at most. */
 enum { ITEM_QUERIES = 64 };
 
-/* A query that probes a list: where the scores of the list's rows go, and which of the call's probes it
-   is. */
+/* A query that probes a list: where the scores of the list's rows go, and which of the call's
+   probes it is. */
 struct list_entry {
     uint64_t scores;
     uint32_t query, probe;
@@ -72,19 +89,18 @@ __device__ inline float list_error(size_t dim)
     return (static_cast<float>(dim) + 16.0f) * 0x1p-22f;
 }
 
-/* 0, or DEVICE_REFUSED where a list does not exist. */
-int device_lists_check(device_lists *, const uint32_t *probes, size_t nq, size_t nprobe);
-int device_lists_no_memory(device_lists *);
-/* Plans a call for as many of the nq queries as fit, at least one, and returns their number; items of
-   tile_rows rows at most. Throws std::bad_alloc. */
+/* Refuses a list that does not exist. */
+void device_lists_check(device_lists *, const uint32_t *probes, size_t nq, size_t nprobe);
+/* Plans a call for as many of the nq queries as fit, at least one, and returns their number; items
+   of tile_rows rows at most. */
 size_t device_lists_plan(device_lists *, const uint32_t *probes, size_t nq, size_t nprobe,
                          size_t tile_rows);
 /* Copies the queries and the plan of nq queries, makes room for scores and candidates, and sets
    `found` to 0. */
-int device_lists_start(device_lists *, size_t dim, const float *queries, size_t nq,
-                       const uint32_t *probes, size_t nprobe, size_t capacity);
+void device_lists_start(device_lists *, size_t dim, const float *queries, size_t nq,
+                        const uint32_t *probes, size_t nprobe, size_t capacity);
 /* Copies found and the candidates of nq queries back. */
-int device_lists_finish(device_lists *, size_t nq, size_t capacity, uint32_t *found,
-                        device_candidate *out);
+void device_lists_finish(device_lists *, size_t nq, size_t capacity, uint32_t *found,
+                         device_candidate *out);
 
 #endif

@@ -8,10 +8,8 @@
  *
  * A code of B bits has a number u_i of B bits per component, stored in 1, 4 or 8 bits. */
 #include <algorithm>
-#include <new>
 
 #include "kernels/cuda/lists.h"
-#include "kernels/cuda/rows.h"
 #include "kernels/cuda/select.h"
 #include "kernels/cuda/tensor_tile.h"
 
@@ -261,68 +259,38 @@ __global__ static void __launch_bounds__(SELECT_THREADS) choose_rows(rabitq_choi
         c.found[query] = kept;
 }
 
-static int rabitq_create(device_session *session, size_t dim, unsigned bits, device_rabitq **out)
+static void rabitq_create(device_session *session, size_t dim, unsigned bits, device_rabitq **out)
 {
-    *out = nullptr;
+    auto made = make_in(session, out);
     if (dim == 0 || dim % 32 != 0 || dim > UINT32_MAX / 2 || bits == 0 || bits > 8)
-        return session->say(DEVICE_REFUSED,
-                            "CUDA: codes of %zu components of %u bits: expected a multiple of 32, "
-                            "and 1 to 8 bits",
-                            dim, bits);
-    device_rabitq *made = new (std::nothrow) device_rabitq;
-    if (!made)
-        return session->say(DEVICE_MEMORY, "CUDA: no memory for the codes' handle");
-    made->session = session;
+        session->fail(DEVICE_REFUSED,
+                      "CUDA: codes of %zu components of %u bits: expected a multiple of 32, "
+                      "and 1 to 8 bits",
+                      dim, bits);
     made->dim = dim;
     made->stored_bits = device_rabitq_stored_bits(bits);
-    *out = made;
-    return 0;
+    *out = made.release();
 }
 
-static void rabitq_destroy(device_rabitq *r)
+static void rabitq_put(device_rabitq *r, size_t first, const uint32_t *codes,
+                       const device_rabitq_row *rows, size_t n)
 {
-    delete r;
+    put_codes(*r, r->dim * r->stored_bits / 32, first, codes, rows, n);
 }
 
-static int rabitq_put(device_rabitq *r, size_t first, const uint32_t *codes,
-                      const device_rabitq_row *rows, size_t n)
-{
-    device_session *session = r->session;
-    const size_t words = r->dim * r->stored_bits / 32;
-    const char *const room = "room for codes", *const what = "copying codes to the device";
-    if (first > r->n || first + n >= UINT32_MAX)
-        return session->say(DEVICE_REFUSED, "CUDA: %zu codes from %zu on, of %zu", n, first, r->n);
-    int rc = session->extend(r->codes, r->n * words, (first + n) * words, room);
-    if (!rc)
-        rc = session->extend(r->rows, r->n, first + n, room);
-    if (!rc)
-        rc = session->copy_in(r->codes.data + first * words, codes, n * words, what);
-    if (!rc)
-        rc = session->copy_in(r->rows.data + first, rows, n, what);
-    if (!rc)
-        r->n = std::max(r->n, first + n);
-    return rc;
-}
-
-static int start_call(device_rabitq *r, const device_rabitq_queries *q, size_t first, size_t n)
+static void start_call(device_rabitq *r, const device_rabitq_queries *q, size_t first, size_t n)
 {
     device_session *session = r->session;
     const char *const what = "copying queries to the device", *const room = "room for the queries";
-    int rc = session->fill(r->high, q->high + first * r->dim, n * r->dim, what);
-    if (!rc)
-        rc = session->fill(r->low, q->low + first * r->dim, n * r->dim, what);
-    if (!rc)
-        rc = session->fill(r->terms, q->terms + first, n, what);
-    if (!rc)
-        rc = session->fill(r->distances, q->distances + first * q->nprobe, n * q->nprobe, what);
-    if (!rc)
-        rc = session->reserve(r->winners, n * GROUPS, room);
-    return rc ? rc
-              : session->check(cudaMemset(r->winners.data, 0xff, n * GROUPS * sizeof(uint64_t)),
-                               room);
+    session->fill(r->high, q->high + first * r->dim, n * r->dim, what);
+    session->fill(r->low, q->low + first * r->dim, n * r->dim, what);
+    session->fill(r->terms, q->terms + first, n, what);
+    session->fill(r->distances, q->distances + first * q->nprobe, n * q->nprobe, what);
+    session->reserve(r->winners, n * GROUPS, room);
+    session->check(cudaMemset(r->winners.data, 0xff, n * GROUPS * sizeof(uint64_t)), room);
 }
 
-static int compare(const device_rabitq *r, const device_lists *l)
+static void compare(const device_rabitq *r, const device_lists *l)
 {
     const unsigned blocks = static_cast<unsigned>(l->items.size());
     const rabitq_call call = { l->device_items.data,
@@ -339,16 +307,16 @@ static int compare(const device_rabitq *r, const device_lists *l)
                                l->scores.data,
                                r->winners.data };
     if (blocks == 0)
-        return 0;
-    launch(r->stored_bits == 1   ? compare_codes<1>
-           : r->stored_bits == 4 ? compare_codes<4>
-                                 : compare_codes<8>,
-           blocks, TENSOR_THREADS, call);
-    return r->session->launched("comparing queries with codes");
+        return;
+    r->session->launch("comparing queries with codes",
+                       r->stored_bits == 1   ? compare_codes<1>
+                       : r->stored_bits == 4 ? compare_codes<4>
+                                             : compare_codes<8>,
+                       blocks, TENSOR_THREADS, call);
 }
 
-static int choose(const device_rabitq *r, const device_lists *l, const device_rows *rows, size_t n,
-                  size_t nprobe, size_t k, size_t capacity)
+static void choose(const device_rabitq *r, const device_lists *l, const device_rows *rows, size_t n,
+                   size_t nprobe, size_t k, size_t capacity)
 {
     const rabitq_choice choice = { l->scores.data,
                                    l->device_query_starts.data,
@@ -365,58 +333,38 @@ static int choose(const device_rabitq *r, const device_lists *l, const device_ro
                                    rows->rows.data,
                                    l->found.data,
                                    l->candidates.data };
-    launch(choose_rows, static_cast<unsigned>(n), SELECT_THREADS, choice);
-    return r->session->launched("measuring the nearest rows");
+    r->session->launch("measuring the nearest rows", choose_rows, static_cast<unsigned>(n),
+                       SELECT_THREADS, choice);
 }
 
-static int search_codes(device_rabitq *r, device_lists *l, const device_rows *rows,
-                        const device_rabitq_queries *q, size_t k, size_t capacity, uint32_t *found,
-                        device_candidate *out)
+static void rabitq_candidates(device_rabitq *r, device_lists *l, const device_rows *rows,
+                              const device_rabitq_queries *q, size_t k, size_t capacity,
+                              uint32_t *found, device_candidate *out)
 {
+    if (k == 0 || k > DEVICE_RABITQ_MAX_K || q->nprobe == 0 || rows->metric != DEVICE_L2SQ)
+        r->session->fail(DEVICE_REFUSED,
+                         "CUDA: the %zu nearest rows of %zu lists by codes: expected 1 to %d "
+                         "nearest, at least one list, and squared distances",
+                         k, q->nprobe, static_cast<int>(DEVICE_RABITQ_MAX_K));
+    device_lists_check(l, q->probes, q->n, q->nprobe);
     for (size_t first = 0, now; first < q->n; first += now) {
         const uint32_t *const probes = q->probes + first * q->nprobe;
         now = device_lists_plan(l, probes, q->n - first, q->nprobe, TILE_ROWS);
-        int rc = device_lists_start(l, rows->dim, q->rows + first * rows->dim, now, probes,
-                                    q->nprobe, capacity);
-        if (!rc)
-            rc = start_call(r, q, first, now);
-        if (!rc)
-            rc = compare(r, l);
-        if (!rc)
-            rc = choose(r, l, rows, now, q->nprobe, k, capacity);
-        if (!rc)
-            rc = device_lists_finish(l, now, capacity, found + first, out + first * capacity);
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
-static int rabitq_candidates(device_rabitq *r, device_lists *l, const device_rows *rows,
-                             const device_rabitq_queries *q, size_t k, size_t capacity,
-                             uint32_t *found, device_candidate *out)
-{
-    if (k == 0 || k > DEVICE_RABITQ_MAX_K || q->nprobe == 0 || rows->metric != DEVICE_L2SQ)
-        return r->session->say(DEVICE_REFUSED,
-                               "CUDA: the %zu nearest rows of %zu lists by codes: expected 1 to %d "
-                               "nearest, at least one list, and squared distances",
-                               k, q->nprobe, static_cast<int>(DEVICE_RABITQ_MAX_K));
-    if (const int rc = device_lists_check(l, q->probes, q->n, q->nprobe))
-        return rc;
-    try {
-        return search_codes(r, l, rows, q, k, capacity, found, out);
-    } catch (const std::bad_alloc &) {
-        return device_lists_no_memory(l);
+        device_lists_start(l, rows->dim, q->rows + first * rows->dim, now, probes, q->nprobe,
+                           capacity);
+        start_call(r, q, first, now);
+        compare(r, l);
+        choose(r, l, rows, now, q->nprobe, k, capacity);
+        device_lists_finish(l, now, capacity, found + first, out + first * capacity);
     }
 }
 
 static size_t rabitq_bytes(const device_rabitq *r)
 {
-    return (r->codes.capacity + r->distances.capacity) * sizeof(uint32_t) +
-           r->rows.capacity * sizeof(device_rabitq_row) + r->high.capacity + r->low.capacity +
-           r->terms.capacity * sizeof(device_rabitq_query) + r->winners.capacity * sizeof(uint64_t);
+    return bytes_of(r->codes, r->rows, r->high, r->low, r->terms, r->distances, r->winners);
 }
 
-extern "C" const device_rabitq_ops device_rabitq_table = { rabitq_create, rabitq_destroy,
-                                                           rabitq_put, rabitq_candidates,
+extern "C" const device_rabitq_ops device_rabitq_table = { in_table<rabitq_create>, destroy,
+                                                           in_table<rabitq_put>,
+                                                           in_table<rabitq_candidates>,
                                                            rabitq_bytes };

@@ -20,10 +20,9 @@
  * e = 1.01 * 2^-9 + (d + 16) 2^-21. */
 #include <algorithm>
 #include <cmath>
-#include <new>
 #include <vector>
 
-#include "kernels/cuda/rows.h"
+#include "kernels/cuda/lists.h"
 #include "kernels/cuda/select.h"
 #include "kernels/cuda/session.h"
 
@@ -182,90 +181,72 @@ __global__ static void __launch_bounds__(SELECT_THREADS)
         out[i].position = its[out[i].position].position;
 }
 
-static int rows_create(device_session *session, device_metric metric, size_t dim, device_rows **out)
+static void rows_create(device_session *session, device_metric metric, size_t dim,
+                        device_rows **out)
 {
-    *out = nullptr;
+    auto made = make_in(session, out);
     if (dim == 0 || dim > INT32_MAX)
-        return session->say(DEVICE_REFUSED, "CUDA: rows of %zu components: expected 1 to 2^31 - 1",
-                            dim);
-    device_rows *made = new (std::nothrow) device_rows;
-    if (!made)
-        return session->say(DEVICE_MEMORY, "CUDA: no memory for the rows' handle");
-    made->session = session;
+        session->fail(DEVICE_REFUSED, "CUDA: rows of %zu components: expected 1 to 2^31 - 1", dim);
     made->metric = metric;
     made->dim = dim;
     const unsigned none = 0;
     size_t free_bytes, bytes;
-    int rc = session->check(cudaMemGetInfo(&free_bytes, &bytes), "asking for the device's memory");
-    if (!rc)
-        rc = session->fill(made->longest_sq, &none, 1, "room for the rows");
-    if (rc) {
-        delete made;
-        return rc;
-    }
+    session->check(cudaMemGetInfo(&free_bytes, &bytes), "asking for the device's memory");
+    session->fill(made->longest_sq, &none, 1, "room for the rows");
     const size_t rows = bytes / TILE_SHARE / (TILE_QUERIES * sizeof(float));
     made->memory_bytes = bytes;
     made->tile_rows = rows / SELECT_MAX_GROUPS * SELECT_MAX_GROUPS;
     made->tile_rows = std::min(std::max(made->tile_rows, size_t{ SELECT_MAX_GROUPS }), TILE_ROWS);
-    *out = made;
-    return 0;
-}
-
-static void rows_destroy(device_rows *rows)
-{
-    delete rows;
+    *out = made.release();
 }
 
 /* Makes room for rows at `first` on and checks the arguments. */
-static int rows_extend(device_rows *r, size_t first, size_t n)
+static void rows_extend(device_rows *r, size_t first, size_t n)
 {
     device_session *session = r->session;
     if (first > r->n || n > UINT32_MAX - first)
-        return session->say(DEVICE_REFUSED,
-                            "CUDA: %zu rows at %zu: expected at most %zu before them, and fewer "
-                            "than 2^32 in all",
-                            n, first, r->n);
+        session->fail(DEVICE_REFUSED,
+                      "CUDA: %zu rows at %zu: expected at most %zu before them, and fewer "
+                      "than 2^32 in all",
+                      n, first, r->n);
     const char *const what = "room for the rows";
-    const int rc = session->extend(r->rows, r->n * r->dim, (first + n) * r->dim, what);
-    return rc ? rc : session->extend(r->lengths_sq, r->n, first + n, what);
+    session->extend(r->rows, r->n * r->dim, (first + n) * r->dim, what);
+    session->extend(r->lengths_sq, r->n, first + n, what);
 }
 
-static int rows_measure(device_rows *r, size_t first, size_t n)
+static void rows_measure(device_rows *r, size_t first, size_t n)
 {
-    launch(measure_rows, blocks_for(n, NORM_WARPS), NORM_THREADS, r->rows.data + first * r->dim, n,
-           r->dim, static_cast<int>(r->metric == DEVICE_COS), r->lengths_sq.data + first,
-           r->longest_sq.data);
-    if (const int rc = r->session->launched("measuring the rows"))
-        return rc;
-    r->n = r->n > first + n ? r->n : first + n;
-    return 0;
+    r->session->launch("measuring the rows", measure_rows, blocks_for(n, NORM_WARPS), NORM_THREADS,
+                       r->rows.data + first * r->dim, n, r->dim,
+                       static_cast<int>(r->metric == DEVICE_COS), r->lengths_sq.data + first,
+                       r->longest_sq.data);
+    r->n = std::max(r->n, first + n);
 }
 
-static int rows_put_f32(device_rows *r, size_t first, const float *rows, size_t n)
+static void rows_put_f32(device_rows *r, size_t first, const float *rows, size_t n)
 {
-    int rc = rows_extend(r, first, n);
-    if (rc || n == 0)
-        return rc;
-    rc = r->session->copy_in(r->rows.data + first * r->dim, rows, n * r->dim,
-                             "copying rows to the device");
-    return rc ? rc : rows_measure(r, first, n);
+    rows_extend(r, first, n);
+    if (n == 0)
+        return;
+    r->session->copy_in(r->rows.data + first * r->dim, rows, n * r->dim,
+                        "copying rows to the device");
+    rows_measure(r, first, n);
 }
 
-static int rows_put_u8(device_rows *r, size_t first, const uint8_t *rows, size_t n)
+static void rows_put_u8(device_rows *r, size_t first, const uint8_t *rows, size_t n)
 {
     device_session *session = r->session;
-    int rc = rows_extend(r, first, n);
-    for (size_t done = 0; !rc && done < n; done += STAGE_ROWS) {
+    rows_extend(r, first, n);
+    for (size_t done = 0; done < n; done += STAGE_ROWS) {
         const size_t now = n - done < STAGE_ROWS ? n - done : STAGE_ROWS;
         const size_t values = now * r->dim;
-        rc = session->fill(r->bytes, rows + done * r->dim, values, "copying rows to the device");
-        if (rc)
-            return rc;
-        launch(widen_bytes, blocks_for(values, NORM_THREADS), NORM_THREADS, r->bytes.data, values,
-               r->rows.data + (first + done) * r->dim);
-        rc = session->launched("widening the rows");
+        session->fill(r->bytes, rows + done * r->dim, values, "copying rows to the device");
+        session->launch("widening the rows", widen_bytes, blocks_for(values, NORM_THREADS),
+                        NORM_THREADS, r->bytes.data, values,
+                        r->rows.data + (first + done) * r->dim);
     }
-    return rc || n == 0 ? rc : rows_measure(r, first, n);
+    if (n > 0)
+        rows_measure(r, first, n);
 }
 
 /* A call's queries on the device, and how their products are computed. */
@@ -275,48 +256,37 @@ struct row_search {
     bool coarse; /* products in TF32 */
 };
 
-static int start_queries(device_rows *r, const row_search &s, const float *queries,
-                         const float *limits)
+static void start_queries(device_rows *r, const row_search &s, const float *queries,
+                          const float *limits)
 {
     device_session *session = r->session;
     const char *const room = "room for the queries", *const more = "room for the candidates";
-    int rc = session->fill(r->queries, queries, s.nq * r->dim, "copying queries to the device");
-    if (!rc)
-        rc = session->reserve(r->query_lengths_sq, s.nq, room);
-    if (!rc)
-        rc = session->reserve(r->minima, s.nq * s.groups, room);
-    if (!rc)
-        rc = limits ? session->fill(r->limits, limits, s.nq, room)
-                    : session->reserve(r->limits, s.nq, room);
-    if (!rc)
-        rc = session->reserve(r->found, s.nq, room);
-    if (!rc)
-        rc = session->reserve(r->kept, s.nq, room);
-    if (!rc)
-        rc = session->reserve(r->candidates, s.nq * s.room, more);
-    if (!rc)
-        rc = session->reserve(r->refined, s.nq * s.room, more);
-    if (!rc)
-        rc = session->reserve(r->nearest, s.nq * s.capacity, more);
-    if (!rc)
-        rc = session->check(cudaMemset(r->found.data, 0, s.nq * sizeof *r->found.data), room);
-    if (!rc)
-        rc = session->check(cudaMemset(r->kept.data, 0, s.nq * sizeof *r->kept.data), room);
-    if (rc)
-        return rc;
+    session->fill(r->queries, queries, s.nq * r->dim, "copying queries to the device");
+    session->reserve(r->query_lengths_sq, s.nq, room);
+    session->reserve(r->minima, s.nq * s.groups, room);
+    if (limits)
+        session->fill(r->limits, limits, s.nq, room);
+    else
+        session->reserve(r->limits, s.nq, room);
+    session->reserve(r->found, s.nq, room);
+    session->reserve(r->kept, s.nq, room);
+    session->reserve(r->candidates, s.nq * s.room, more);
+    session->reserve(r->refined, s.nq * s.room, more);
+    session->reserve(r->nearest, s.nq * s.capacity, more);
+    session->check(cudaMemset(r->found.data, 0, s.nq * sizeof *r->found.data), room);
+    session->check(cudaMemset(r->kept.data, 0, s.nq * sizeof *r->kept.data), room);
     launch(measure_rows, blocks_for(s.nq, NORM_WARPS), NORM_THREADS, r->queries.data, s.nq, r->dim,
            static_cast<int>(r->metric == DEVICE_COS), r->query_lengths_sq.data,
            static_cast<unsigned *>(nullptr));
     launch(fill_floats, blocks_for(s.nq * s.groups, SELECT_THREADS), SELECT_THREADS, r->minima.data,
            s.nq * s.groups, INFINITY);
     if (!limits)
-        launch(fill_floats, blocks_for(s.nq, SELECT_THREADS), SELECT_THREADS, r->limits.data, s.nq,
-               INFINITY);
-    return session->launched("preparing the queries");
+        session->launch("preparing the queries", fill_floats, blocks_for(s.nq, SELECT_THREADS),
+                        SELECT_THREADS, r->limits.data, s.nq, INFINITY);
 }
 
 /* One tile of rows for all queries of a tile. */
-static int select_tile(device_rows *r, const row_search &s, size_t first, size_t rows)
+static void select_tile(device_rows *r, const row_search &s, size_t first, size_t rows)
 {
     device_session *session = r->session;
     const float one = 1.0f, zero = 0.0f;
@@ -329,46 +299,38 @@ static int select_tile(device_rows *r, const row_search &s, size_t first, size_t
                      s.coarse ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
                      CUBLAS_GEMM_DEFAULT) != CUBLAS_STATUS_SUCCESS) {
         const cudaError_t error = cudaGetLastError();
-        return session->say(DEVICE_FAILED, "CUDA: cuBLAS's product of %zu queries and %zu rows: %s",
-                            s.nq, rows,
-                            error == cudaSuccess ? "it failed" : cudaGetErrorString(error));
+        session->fail(DEVICE_FAILED, "CUDA: cuBLAS's product of %zu queries and %zu rows: %s", s.nq,
+                      rows, error == cudaSuccess ? "it failed" : cudaGetErrorString(error));
     }
-    launch(select_rows, static_cast<unsigned>(s.nq), SELECT_THREADS, r->scores.data, rows, rows,
-           first, static_cast<int>(r->metric), r->dim, static_cast<int>(s.coarse),
-           r->lengths_sq.data, r->longest_sq.data, r->query_lengths_sq.data, s.k, s.groups,
-           r->minima.data, r->limits.data, s.room, r->found.data, r->candidates.data);
-    return session->launched("selecting the nearest rows");
+    session->launch("selecting the nearest rows", select_rows, static_cast<unsigned>(s.nq),
+                    SELECT_THREADS, r->scores.data, rows, rows, first, static_cast<int>(r->metric),
+                    r->dim, static_cast<int>(s.coarse), r->lengths_sq.data, r->longest_sq.data,
+                    r->query_lengths_sq.data, s.k, s.groups, r->minima.data, r->limits.data, s.room,
+                    r->found.data, r->candidates.data);
 }
 
-static int search_queries(device_rows *r, const row_search &s, const float *queries,
-                          const float *limits, uint32_t *found, device_candidate *out)
+static void search_queries(device_rows *r, const row_search &s, const float *queries,
+                           const float *limits, uint32_t *found, device_candidate *out)
 {
     device_session *session = r->session;
     const size_t tile = s.n < r->tile_rows ? s.n : r->tile_rows;
-    int rc = session->reserve(r->scores, s.nq * tile, "room for the scores");
-    if (!rc)
-        rc = start_queries(r, s, queries, limits);
-    for (size_t first = 0; !rc && first < s.n; first += tile)
-        rc = select_tile(r, s, first, s.n - first < tile ? s.n - first : tile);
-    if (rc)
-        return rc;
-    launch(refine_rows, static_cast<unsigned>(s.nq), SELECT_THREADS, r->candidates.data,
-           r->found.data, s.room, r->rows.data, r->queries.data, static_cast<int>(r->metric),
-           r->dim, r->lengths_sq.data, r->longest_sq.data, r->query_lengths_sq.data, s.k, s.groups,
-           r->minima.data, r->limits.data, r->refined.data, s.capacity, r->kept.data,
-           r->nearest.data);
-    rc = session->launched("refining the candidates");
-    if (!rc)
-        rc = session->copy_out(found, r->kept.data, s.nq, "selecting the nearest rows");
-    return rc ? rc
-              : session->copy_out(out, r->nearest.data, s.nq * s.capacity,
-                                  "copying the candidates back");
+    session->reserve(r->scores, s.nq * tile, "room for the scores");
+    start_queries(r, s, queries, limits);
+    for (size_t first = 0; first < s.n; first += tile)
+        select_tile(r, s, first, s.n - first < tile ? s.n - first : tile);
+    session->launch("refining the candidates", refine_rows, static_cast<unsigned>(s.nq),
+                    SELECT_THREADS, r->candidates.data, r->found.data, s.room, r->rows.data,
+                    r->queries.data, static_cast<int>(r->metric), r->dim, r->lengths_sq.data,
+                    r->longest_sq.data, r->query_lengths_sq.data, s.k, s.groups, r->minima.data,
+                    r->limits.data, r->refined.data, s.capacity, r->kept.data, r->nearest.data);
+    session->copy_out(found, r->kept.data, s.nq, "selecting the nearest rows");
+    session->copy_out(out, r->nearest.data, s.nq * s.capacity, "copying the candidates back");
 }
 
 /* Searches those queries again, in single precision, for which the first selection found more than
    it had room for. */
-static int search_again(device_rows *r, row_search s, const float *queries, const float *limits,
-                        uint32_t *found, device_candidate *out)
+static void search_again(device_rows *r, row_search s, const float *queries, const float *limits,
+                         uint32_t *found, device_candidate *out)
 {
     std::vector<size_t> which;
     std::vector<float> some, some_limits;
@@ -381,30 +343,29 @@ static int search_again(device_rows *r, row_search s, const float *queries, cons
             some_limits.push_back(limits[q]);
     }
     if (which.empty())
-        return 0;
+        return;
     std::vector<uint32_t> some_found(which.size());
     std::vector<device_candidate> some_out(which.size() * s.capacity);
     s.nq = which.size();
     s.coarse = false;
-    const int rc = search_queries(r, s, some.data(), limits ? some_limits.data() : nullptr,
-                                  some_found.data(), some_out.data());
-    for (size_t i = 0; !rc && i < which.size(); i++) {
+    search_queries(r, s, some.data(), limits ? some_limits.data() : nullptr, some_found.data(),
+                   some_out.data());
+    for (size_t i = 0; i < which.size(); i++) {
         found[which[i]] = some_found[i];
         std::copy_n(some_out.data() + i * s.capacity, s.capacity, out + which[i] * s.capacity);
     }
-    return rc;
 }
 
-static int rows_candidates(device_rows *r, size_t n, const float *queries, size_t nq, size_t k,
-                           const float *limits, size_t capacity, uint32_t *found,
-                           device_candidate *out)
+static void rows_candidates(device_rows *r, size_t n, const float *queries, size_t nq, size_t k,
+                            const float *limits, size_t capacity, uint32_t *found,
+                            device_candidate *out)
 {
     device_session *session = r->session;
     if (n > r->n || k == 0 || k > DEVICE_MAX_K)
-        return session->say(DEVICE_REFUSED,
-                            "CUDA: the %zu nearest of %zu rows: expected 1 to %d nearest of at "
-                            "most %zu rows",
-                            k, n, static_cast<int>(DEVICE_MAX_K), r->n);
+        session->fail(DEVICE_REFUSED,
+                      "CUDA: the %zu nearest of %zu rows: expected 1 to %d nearest of at "
+                      "most %zu rows",
+                      k, n, static_cast<int>(DEVICE_MAX_K), r->n);
     const size_t share = std::min(n / ROOM_OF_ROWS, ROOM_MOST);
     const size_t room = std::max({ ROOM_OF_K * k + ROOM_LEAST, share, capacity });
     const size_t most = r->memory_bytes / TILE_SHARE / (room * sizeof(device_candidate));
@@ -414,28 +375,18 @@ static int rows_candidates(device_rows *r, size_t n, const float *queries, size_
                                capacity, select_groups(k),           true };
         const float *const its = queries + first * r->dim;
         const float *const its_limits = limits ? limits + first : nullptr;
-        int rc = search_queries(r, s, its, its_limits, found + first, out + first * capacity);
-        try {
-            if (!rc)
-                rc = search_again(r, s, its, its_limits, found + first, out + first * capacity);
-        } catch (const std::bad_alloc &) {
-            rc = session->say(DEVICE_MEMORY, "CUDA: no memory of the host for queries");
-        }
-        if (rc)
-            return rc;
+        search_queries(r, s, its, its_limits, found + first, out + first * capacity);
+        search_again(r, s, its, its_limits, found + first, out + first * capacity);
     }
-    return 0;
 }
 
 static size_t rows_bytes(const device_rows *r)
 {
-    return (r->rows.capacity + r->lengths_sq.capacity + r->queries.capacity +
-            r->query_lengths_sq.capacity + r->scores.capacity + r->minima.capacity +
-            r->limits.capacity + r->refined.capacity) *
-               sizeof(float) +
-           r->bytes.capacity + (r->found.capacity + r->kept.capacity) * sizeof(uint32_t) +
-           (r->candidates.capacity + r->nearest.capacity) * sizeof(device_candidate);
+    return bytes_of(r->rows, r->lengths_sq, r->queries, r->query_lengths_sq, r->scores, r->minima,
+                    r->limits, r->refined, r->bytes, r->found, r->kept, r->candidates, r->nearest);
 }
 
-extern "C" const device_row_ops device_row_table = { rows_create, rows_destroy,    rows_put_f32,
-                                                     rows_put_u8, rows_candidates, rows_bytes };
+extern "C" const device_row_ops device_row_table = {
+    in_table<rows_create>,     destroy,   in_table<rows_put_f32>, in_table<rows_put_u8>,
+    in_table<rows_candidates>, rows_bytes
+};

@@ -1,8 +1,6 @@
 /* session.cu - sessions, and the table that the loader looks up. */
 #include "kernels/cuda/session.h"
 
-#include <new>
-
 __attribute__((format(printf, 3, 4))) static int refuse(char *why, size_t why_bytes,
                                                         const char *format, ...)
 {
@@ -48,11 +46,6 @@ static int session_create(device_session **out, char *why, size_t why_bytes)
     return 0;
 }
 
-static void session_destroy(device_session *session)
-{
-    delete session;
-}
-
 static const char *session_error(const device_session *session)
 {
     return session->text;
@@ -63,16 +56,14 @@ static void session_traffic(const device_session *session, device_traffic *out)
     *out = session->traffic;
 }
 
-static int describe(device_session *session, device_description *out)
+static void describe(device_session *session, device_description *out)
 {
     int device = 0;
     cudaDeviceProp properties;
     *out = device_description();
-    if (const int rc = session->check(cudaGetDevice(&device), "asking which device is in use"))
-        return rc;
-    if (const int rc = session->check(cudaGetDeviceProperties(&properties, device),
-                                      "asking for the device's properties"))
-        return rc;
+    session->check(cudaGetDevice(&device), "asking which device is in use");
+    session->check(cudaGetDeviceProperties(&properties, device),
+                   "asking for the device's properties");
     (void)snprintf(out->name, sizeof out->name, "%s", properties.name);
     out->memory_bytes = properties.totalGlobalMem;
     out->major = properties.major;
@@ -83,7 +74,7 @@ static int describe(device_session *session, device_description *out)
     out->emulated = 1;
 #endif
     (void)cudaDeviceGetAttribute(&out->clock_khz, cudaDevAttrClockRate, device);
-    return session->check(cudaDriverGetVersion(&out->driver), "asking for the driver's version");
+    session->check(cudaDriverGetVersion(&out->driver), "asking for the driver's version");
 }
 
 extern "C" {
@@ -92,10 +83,10 @@ const device_ops driftline_device_ops = {
     DEVICE_ABI,
     count,
     session_create,
-    session_destroy,
+    destroy,
     session_error,
     session_traffic,
-    describe,
+    in_table<describe>,
     device_measure_limits,
     &device_centroid_table,
     &device_row_table,

@@ -5,8 +5,6 @@
  * (algorithms/asteria/rotation/bor.c). Products and sums are rounded one by one, in the order of that
  * code, so outputs and gradients are the processor's, bit for bit. The rows of a batch are in device
  * memory, which is a cache's for batches as small as these. */
-#include <new>
-
 #include "kernels/cuda/session.h"
 
 enum { TRAIN_THREADS = 256, LANES = DEVICE_TRAIN_LANES };
@@ -171,63 +169,43 @@ __global__ static void __launch_bounds__(TRAIN_THREADS)
     sums[i] = total;
 }
 
-static void trainer_destroy(device_trainer *t)
-{
-    delete t;
-}
-
-static int allocate(device_trainer *t, const device_training *shape)
+static void allocate(device_trainer *t, const device_training *shape)
 {
     device_session *session = t->session;
     const device_butterfly &b = shape->butterfly;
     const char *const what = "copying rows to train on", *const room = "room for training";
     const size_t blocks = shape->batch / LANES;
-    int rc = session->fill(t->rows, shape->rows, shape->n * b.dim, what);
-    if (!rc && shape->mean)
-        rc = session->fill(t->mean, shape->mean, b.dim, what);
-    if (!rc)
-        rc = session->fill(t->signs, b.signs, b.passes * b.size, what);
-    if (!rc)
-        rc = session->reserve(t->x, shape->batch * b.size, room);
-    if (!rc)
-        rc = session->reserve(t->gradient, shape->batch * b.size, room);
-    if (!rc)
-        rc = session->reserve(t->heads, shape->batch * shape->m, room);
-    if (!rc)
-        rc = session->reserve(t->energies, blocks * b.size, room);
-    if (!rc)
-        rc = session->reserve(t->products, blocks * t->angles, room);
-    return rc ? rc : session->reserve(t->sums, t->angles > b.size ? t->angles : b.size, room);
+    session->fill(t->rows, shape->rows, shape->n * b.dim, what);
+    if (shape->mean)
+        session->fill(t->mean, shape->mean, b.dim, what);
+    session->fill(t->signs, b.signs, b.passes * b.size, what);
+    session->reserve(t->x, shape->batch * b.size, room);
+    session->reserve(t->gradient, shape->batch * b.size, room);
+    session->reserve(t->heads, shape->batch * shape->m, room);
+    session->reserve(t->energies, blocks * b.size, room);
+    session->reserve(t->products, blocks * t->angles, room);
+    session->reserve(t->sums, t->angles > b.size ? t->angles : b.size, room);
 }
 
-static int trainer_create(device_session *session, const device_training *shape,
-                          device_trainer **out)
+static void trainer_create(device_session *session, const device_training *shape,
+                           device_trainer **out)
 {
     const device_butterfly &b = shape->butterfly;
-    *out = nullptr;
+    auto made = make_in(session, out);
     if (b.dim == 0 || b.dim > b.size || b.size != size_t{ 1 } << b.stages || b.stages == 0 ||
         b.size > DEVICE_MAX_OUTPUTS || b.passes == 0 || shape->batch == 0 ||
         shape->batch % LANES != 0 || shape->m == 0 || shape->m > b.size || shape->chunk == 0 ||
         shape->n == 0)
-        return session->say(
-            DEVICE_REFUSED,
-            "CUDA: training a butterfly of %zu inputs and %zu outputs on batches of "
-            "%zu rows: expected 2 to %d outputs, a power of two, and a multiple of "
-            "%d rows",
-            b.dim, b.size, shape->batch, static_cast<int>(DEVICE_MAX_OUTPUTS),
-            static_cast<int>(LANES));
-    device_trainer *made = new (std::nothrow) device_trainer;
-    if (!made)
-        return session->say(DEVICE_MEMORY, "CUDA: no memory for the trainer's handle");
-    made->session = session;
+        session->fail(DEVICE_REFUSED,
+                      "CUDA: training a butterfly of %zu inputs and %zu outputs on batches of "
+                      "%zu rows: expected 2 to %d outputs, a power of two, and a multiple of "
+                      "%d rows",
+                      b.dim, b.size, shape->batch, static_cast<int>(DEVICE_MAX_OUTPUTS),
+                      static_cast<int>(LANES));
     made->shape = *shape;
     made->angles = b.passes * b.stages * (b.size / 2);
-    const int rc = allocate(made, shape);
-    if (rc)
-        trainer_destroy(made);
-    else
-        *out = made;
-    return rc;
+    allocate(made.get(), shape);
+    *out = made.release();
 }
 
 static train_step step_of(const device_trainer *t)
@@ -249,55 +227,45 @@ static train_step step_of(const device_trainer *t)
              t->angles };
 }
 
-static int add_up(device_trainer *t, const float *values, size_t each, double *sums)
+static void add_up(device_trainer *t, const float *values, size_t each, double *sums)
 {
-    launch(add_blocks, blocks_for(each, TRAIN_THREADS), TRAIN_THREADS, values, each,
-           t->shape.batch / LANES, t->shape.chunk, t->sums.data);
-    const int rc = t->session->launched("adding up blocks");
-    return rc ? rc : t->session->copy_out(sums, t->sums.data, each, "training a rotation");
+    t->session->launch("adding up blocks", add_blocks, blocks_for(each, TRAIN_THREADS),
+                       TRAIN_THREADS, values, each, t->shape.batch / LANES, t->shape.chunk,
+                       t->sums.data);
+    t->session->copy_out(sums, t->sums.data, each, "training a rotation");
 }
 
-static int trainer_forward(device_trainer *t, const float *cosines, const float *sines,
-                           const uint32_t *batch, float *heads, double *energies)
+static void trainer_forward(device_trainer *t, const float *cosines, const float *sines,
+                            const uint32_t *batch, float *heads, double *energies)
 {
     device_session *session = t->session;
     const char *const what = "copying a batch to train on";
     const unsigned blocks = static_cast<unsigned>(t->shape.batch / LANES);
     for (size_t i = 0; i < t->shape.batch; i++)
         if (batch[i] >= t->shape.n)
-            return session->say(DEVICE_REFUSED, "CUDA: row %u of %zu", batch[i], t->shape.n);
-    int rc = session->fill(t->cosines, cosines, t->angles, what);
-    if (!rc)
-        rc = session->fill(t->sines, sines, t->angles, what);
-    if (!rc)
-        rc = session->fill(t->batch, batch, t->shape.batch, what);
-    if (rc)
-        return rc;
-    launch(train_forward, blocks, TRAIN_THREADS, step_of(t), t->heads.data, t->energies.data);
-    rc = session->launched("rotating a batch");
-    if (!rc)
-        rc = add_up(t, t->energies.data, t->shape.butterfly.size, energies);
-    return rc ? rc
-              : session->copy_out(heads, t->heads.data, t->shape.batch * t->shape.m,
-                                  "training a rotation");
+            session->fail(DEVICE_REFUSED, "CUDA: row %u of %zu", batch[i], t->shape.n);
+    session->fill(t->cosines, cosines, t->angles, what);
+    session->fill(t->sines, sines, t->angles, what);
+    session->fill(t->batch, batch, t->shape.batch, what);
+    session->launch("rotating a batch", train_forward, blocks, TRAIN_THREADS, step_of(t),
+                    t->heads.data, t->energies.data);
+    add_up(t, t->energies.data, t->shape.butterfly.size, energies);
+    session->copy_out(heads, t->heads.data, t->shape.batch * t->shape.m, "training a rotation");
 }
 
-static int trainer_backward(device_trainer *t, const float *gradient, const float *pull,
-                            double *d_angles)
+static void trainer_backward(device_trainer *t, const float *gradient, const float *pull,
+                             double *d_angles)
 {
     device_session *session = t->session;
     const char *const what = "copying a gradient to the device";
     const unsigned blocks = static_cast<unsigned>(t->shape.batch / LANES);
-    int rc = session->fill(t->outputs_gradient, gradient, t->shape.batch * t->shape.m, what);
-    if (!rc)
-        rc = session->fill(t->pull, pull, t->shape.butterfly.size, what);
-    if (rc)
-        return rc;
-    launch(train_backward, blocks, TRAIN_THREADS, step_of(t), t->pull.data,
-           t->outputs_gradient.data, t->products.data);
-    rc = session->launched("taking a gradient");
-    return rc ? rc : add_up(t, t->products.data, t->angles, d_angles);
+    session->fill(t->outputs_gradient, gradient, t->shape.batch * t->shape.m, what);
+    session->fill(t->pull, pull, t->shape.butterfly.size, what);
+    session->launch("taking a gradient", train_backward, blocks, TRAIN_THREADS, step_of(t),
+                    t->pull.data, t->outputs_gradient.data, t->products.data);
+    add_up(t, t->products.data, t->angles, d_angles);
 }
 
-extern "C" const device_trainer_ops device_trainer_table = { trainer_create, trainer_destroy,
-                                                             trainer_forward, trainer_backward };
+extern "C" const device_trainer_ops device_trainer_table = { in_table<trainer_create>, destroy,
+                                                             in_table<trainer_forward>,
+                                                             in_table<trainer_backward> };

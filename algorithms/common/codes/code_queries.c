@@ -32,10 +32,10 @@ struct code_request {
     struct worker *workers;
     struct work *works; /* one per worker */
 
-    unsigned radius; /* range */
-    struct range_result *range;
+    unsigned radius;              /* range */
+    struct range_result *range;   /* NULL: search */
     struct search_result *result; /* search */
-    size_t k;
+    size_t k;                     /* 0: range */
 };
 
 /* ------------------------------------------------------------------------ workers */
@@ -80,10 +80,12 @@ static void cut_into_groups(struct code_request *a, size_t threads)
     a->threads = threads < a->n_groups ? threads : a->n_groups;
 }
 
-/* Runs `run` with workers. With one thread they are on the stack, because a single query may take
+static int range_waves(struct code_request *);
+static int search_groups(void *arg, size_t first, size_t end, size_t worker);
+
+/* Answers the queries but those that are left to the device. With one thread they are on the stack, because a single query may take
    less time than an allocation. */
-static int with_workers(struct code_request *a, int (*run)(struct code_request *),
-                        struct work *work)
+static int answer_here(struct code_request *a, struct work *work)
 {
     struct mem *mem = a->index->env.mem;
     struct worker one;
@@ -105,7 +107,9 @@ static int with_workers(struct code_request *a, int (*run)(struct code_request *
     }
     int rc = open_workers(a);
     if (rc == OK)
-        rc = run(a);
+        rc = a->range
+                 ? range_waves(a)
+                 : parallel_for(a->index->env.pool, a->threads, a->n_groups, 1, search_groups, a);
     close_workers(a);
     for (size_t w = 0; w < a->threads; w++)
         work_add(work, &a->works[w]);
@@ -138,10 +142,10 @@ static struct code_group group_at(const struct code_request *a, size_t g, struct
 
 /* ------------------------------------------------------------------------ the device */
 
-static int choose_device(struct code_request *a, size_t k)
+static int choose_device(struct code_request *a)
 {
     struct code_device *device = a->ops->device ? a->ops->device(a->index) : NULL;
-    if (a->filter || !code_device_takes(device, a->queries.n, k))
+    if (a->filter || !code_device_takes(device, a->queries.n, a->k))
         return OK;
     a->device = device;
     a->later = mem_zalloc(a->index->env.mem, a->queries.n * sizeof *a->later);
@@ -150,9 +154,8 @@ static int choose_device(struct code_request *a, size_t k)
                            a->index->ops->name);
 }
 
-/* Collects the queries that were left to the device and passes them to `ask`. */
-static int ask_device(struct code_request *a,
-                      int (*ask)(struct code_request *, const struct code_queries *))
+/* Asks the device for the queries that were left to it. */
+static int ask_device(struct code_request *a)
 {
     struct mem *mem = a->index->env.mem;
     if (!a->later)
@@ -168,7 +171,9 @@ static int ask_device(struct code_request *a,
             memcpy(&queries[n], (const uint64_t *)a->queries.rows + i, sizeof *queries);
             numbers[n++] = (uint32_t)i;
         }
-        rc = ask(a, &(struct code_queries){ queries, numbers, n });
+        const struct code_queries left = { queries, numbers, n };
+        rc = a->range ? code_device_range(a->device, &left, a->radius, a->range)
+                      : code_device_nearest(a->device, &left, a->k, a->threads, a->result);
     } else {
         rc = fail(a->index->env.error, ERR_NO_MEMORY, "%s: out of memory, cannot search",
                   a->index->ops->name);
@@ -178,17 +183,15 @@ static int ask_device(struct code_request *a,
     return rc;
 }
 
-/* here: answers the queries but those that are left to the device. */
-static int run(struct code_request *a, size_t k, int (*here)(struct code_request *),
-               int (*on_device)(struct code_request *, const struct code_queries *),
-               struct work *work)
+static int run(struct code_request *a, size_t threads, struct work *work)
 {
-    int rc = choose_device(a, k);
+    cut_into_groups(a, threads);
+    int rc = choose_device(a);
 
     if (rc == OK)
-        rc = with_workers(a, here, work);
+        rc = answer_here(a, work);
     if (rc == OK)
-        rc = ask_device(a, on_device);
+        rc = ask_device(a);
     mem_free(a->index->env.mem, a->later);
     return rc;
 }
@@ -229,7 +232,7 @@ static int deliver(const struct code_request *a, size_t g, const struct code_ans
     return rc;
 }
 
-static int run_range(struct code_request *a)
+static int range_waves(struct code_request *a)
 {
     int rc = OK;
     for (; rc == OK && a->first_group < a->n_groups; a->first_group += a->threads) {
@@ -240,11 +243,6 @@ static int run_range(struct code_request *a)
             rc = deliver(a, a->first_group + i, a->workers[i].answers, a->range);
     }
     return rc;
-}
-
-static int range_on_device(struct code_request *a, const struct code_queries *queries)
-{
-    return code_device_range(a->device, queries, a->radius, a->range);
 }
 
 int code_range(struct index *index, const struct range_request *request,
@@ -261,8 +259,7 @@ int code_range(struct index *index, const struct range_request *request,
     if (request->radius < 0)
         return OK;
     a.radius = (unsigned)fmin(request->radius, (double)index->env.dim);
-    cut_into_groups(&a, request->threads);
-    return run(&a, 0, run_range, range_on_device, &result->work);
+    return run(&a, request->threads, &result->work);
 }
 
 /* ------------------------------------------------------------------------ the k nearest */
@@ -293,16 +290,6 @@ static int search_groups(void *arg, size_t first, size_t end, size_t worker)
     return rc;
 }
 
-static int run_search(struct code_request *a)
-{
-    return parallel_for(a->index->env.pool, a->threads, a->n_groups, 1, search_groups, a);
-}
-
-static int search_on_device(struct code_request *a, const struct code_queries *queries)
-{
-    return code_device_nearest(a->device, queries, a->k, a->threads, a->result);
-}
-
 int code_search(struct index *index, const struct search_request *request,
                 struct search_result *result, const struct code_ops *ops)
 {
@@ -315,6 +302,5 @@ int code_search(struct index *index, const struct search_request *request,
                               .result = result,
                               .radius = (unsigned)index->env.dim,
                               .k = request->k };
-    cut_into_groups(&a, request->threads);
-    return run(&a, a.k, run_search, search_on_device, &result->work);
+    return run(&a, request->threads, &result->work);
 }

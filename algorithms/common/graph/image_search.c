@@ -1,4 +1,4 @@
-/* image_search.c - search.c's beam in an image: the same order of visits and the same answers, with
+/* image_search.c - the beam of beam.c in an image: the same order of visits and the same answers, with
  * plain loads, contiguous rows and no removed nodes. */
 #include "algorithms/common/graph/image.h"
 

@@ -17,8 +17,8 @@
  * Otherwise, when one node replaces another, it could miss the old one as removed and the new one
  * as too recent.
  *
- *   1 states and structures   2 links and rows   3 numbers   4 searches   5 edges   6 changes
- *   7 side work of every change   8 entries: HNSW's upper layers, the tree */
+ *   1 states and structures   2 links and rows   3 numbers   4 searches   5 edges
+ *   6 side work of every change   7 entries: HNSW's upper layers, the tree */
 #ifndef DRIFTLINE_COMMON_GRAPH_INTERNAL_H
 #define DRIFTLINE_COMMON_GRAPH_INTERNAL_H
 
@@ -230,10 +230,8 @@ static inline size_t graph_beam_width(size_t k, size_t ef)
     return ef < k ? k : ef;
 }
 
-/* 3. Numbers (layer.c) */
+/* 3. Numbers (graph.c) */
 
-void graph_layer_init(struct layer *, struct graph *, size_t degree, bool lowest);
-void graph_layer_free(struct layer *, struct mem *);
 /* Allocates for n numbers. false: out of memory. */
 bool graph_layer_grow(struct layer *, struct mem *, size_t n);
 /* Allocates for one more number, free or new. false: out of memory. */
@@ -247,7 +245,6 @@ bool graph_layer_retire(struct layer *, struct epoch *, uint32_t list);
 void graph_ring_join(struct layer *, uint32_t i, uint32_t near);
 /* Removes i from the ring and from the live ones; links to it remain. */
 void graph_layer_bury(struct graph *, struct layer *, uint32_t i);
-uint64_t graph_layer_bytes(const struct layer *, uint64_t *rows);
 
 /* 4. Searches (beam.c) */
 
@@ -314,12 +311,7 @@ uint32_t graph_medoid(const struct graph *, const struct layer *, bool live_only
 void graph_keys_from(const struct graph *, const struct layer *, uint32_t i, const uint32_t *list,
                      size_t n, uint64_t *keys);
 
-/* 6. Changes (add.c, remove.c). Nothing fails: all memory was reserved. */
-
-/* Removes a live node from all its layers; links to it may remain until swept. */
-void graph_unlink(struct graph *, uint32_t node);
-
-/* 7. Side work of every change (repair.c) */
+/* 6. Side work of every change (repair.c). Nothing fails: all memory was reserved. */
 
 /* Grows the change's scratch for a search of any layer and one more number. false: out
    of memory. */
@@ -335,13 +327,11 @@ void graph_make_findable(struct graph *, uint32_t i);
 void graph_make_all_findable(struct graph *); /* after a build */
 void graph_patrol(struct graph *);            /* checks the next few nodes; after each change */
 
-/* 8. Entries (hnsw.c, bkt.c) */
+/* 7. Entries: HNSW's upper layers, the tree (entries.c) */
 
 /* Begins a search of layer `level` at the entry found by the layers above, or by the tree. */
 void graph_entry_begin(const struct graph *, size_t level, struct graph_scratch *,
                        const void *query, size_t ef);
-/* The same by the tree. false: there is no tree, or none of its seeds is live. */
-bool graph_tree_start(const struct graph *, struct graph_scratch *, const void *query, size_t ef);
 /* Builds a tree over the live nodes. false: out of memory, the old one stays. */
 bool graph_tree_make(struct graph *);
 /* Counts a change; rebuilds the tree when there were many. */

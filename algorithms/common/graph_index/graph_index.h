@@ -2,8 +2,8 @@
  * the ids of its nodes: all of `hnsw`, and `vamana` in memory. A method gives its options, its
  * table, and the struct graph_index_kind.
  *
- *   index.c creation, memory of a thread   update.c insert remove maintain   search.c search range
- *   store.c sections of a file, check   report.c stats memory inspect
+ *   index.c creation, memory of a thread, sections of a file, check, stats memory inspect
+ *   update.c insert remove maintain   search.c search range
  *
  * Invariant: a node is live exactly if the graph has it and ids[node] is not INDEX_NO_ID, and
  * `nodes` maps that id back to it. A node of the graph without an id is deleted and not
@@ -97,8 +97,6 @@ static inline size_t graph_index_n_marked(const struct graph_index *h)
 int graph_index_create(struct index **, const struct index_ops *, const struct graph_index_kind *,
                        const struct index_env *, const void *params);
 void graph_index_destroy(struct index *);
-/* The method's, with metric and seed. */
-struct graph_options graph_index_options(const struct graph_index *);
 
 /* update.c */
 bool graph_index_reserve_ids(struct graph_index *, size_t need); /* for that many nodes; false: out
@@ -113,14 +111,13 @@ int graph_index_maintain(struct index *, uint64_t budget, bool *more);
 int graph_index_search(struct index *, const struct search_request *, struct search_result *);
 int graph_index_range(struct index *, const struct range_request *, struct range_result *);
 
-/* store.c. The sections of a file, for logged.h: "ids" and "graph.*". Read: into an index
+/* index.c. The sections of a file, for logged.h: "ids" and "graph.*". Read: into an index
    without rows. */
 int graph_index_write(struct index *, struct store_writer *);
 int graph_index_read(struct index *, struct store_reader *);
 bool graph_index_has(const struct index *, uint64_t id);
 int graph_index_check(const struct index *, struct stat_sink *);
 
-/* report.c */
 int graph_index_stats(const struct index *, struct stat_sink *);
 int graph_index_memory(const struct index *, struct memory_use *);
 int graph_index_inspect(const struct index *, const struct structure_sink *);

@@ -65,6 +65,7 @@ void read_threads_cancel(struct read_queue *);
 
 /* read_ring.c. NULL: not available. A ring that fails is detached from its queue; its requests are
    read without it. */
+#ifdef HAVE_LIBURING
 struct read_ring *read_ring_create(struct mem *);
 void read_ring_destroy(struct mem *, struct read_ring *);
 void read_ring_fix(struct read_ring *, int fd);
@@ -75,5 +76,14 @@ void read_ring_submit(struct read_queue *);
 void read_ring_reap(struct read_queue *, struct deadline *);
 /* Requests that the ring has not begun are done unread. */
 void read_ring_cancel(struct read_queue *);
+#else /* no queue has a ring */
+#define read_ring_create(mem)        NULL
+#define read_ring_destroy(mem, ring) (void)(ring)
+#define read_ring_fix(ring, fd)      (void)(fd)
+#define read_ring_add(q, r)          (void)(r)
+#define read_ring_submit(q)          (void)(q)
+#define read_ring_reap(q, until)     (void)(until)
+#define read_ring_cancel(q)          (void)(q)
+#endif
 
 #endif

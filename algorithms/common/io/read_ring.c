@@ -1,8 +1,5 @@
 /* read_ring.c - a queue's ring: one system call begins a whole batch. A ring that fails is closed,
  * and its remaining requests are read as in queues without one. */
-#ifdef HAVE_LIBURING
-#include <liburing.h>
-#endif
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
@@ -10,55 +7,9 @@
 #include "algorithms/common/io/internal.h"
 #include "src/core/mem.h"
 
-#ifndef HAVE_LIBURING
+#ifdef HAVE_LIBURING
 
-bool read_queue_uring_usable(const char **why)
-{
-    *why = "this build has no liburing (install liburing-dev and build again)";
-    return false;
-}
-
-struct read_ring *read_ring_create(struct mem *mem)
-{
-    (void)mem;
-    return NULL;
-}
-
-void read_ring_destroy(struct mem *mem, struct read_ring *ring)
-{
-    (void)mem;
-    (void)ring;
-}
-
-void read_ring_add(struct read_queue *q, struct read_request *r)
-{
-    (void)q;
-    (void)r;
-}
-
-void read_ring_submit(struct read_queue *q)
-{
-    (void)q;
-}
-
-void read_ring_reap(struct read_queue *q, struct deadline *until)
-{
-    (void)q;
-    (void)until;
-}
-
-void read_ring_fix(struct read_ring *ring, int fd)
-{
-    (void)ring;
-    (void)fd;
-}
-
-void read_ring_cancel(struct read_queue *q)
-{
-    (void)q;
-}
-
-#else
+#include <liburing.h>
 
 /* REFUSALS_MOST: consecutive refusals for lack of memory or of space for completions, after which the
    ring has failed. */
@@ -278,6 +229,14 @@ bool read_queue_uring_usable(const char **why)
     io_uring_queue_exit(&ring);
     *why = "this kernel's cannot read";
     return can;
+}
+
+#else
+
+bool read_queue_uring_usable(const char **why)
+{
+    *why = "this build has no liburing (install liburing-dev and build again)";
+    return false;
 }
 
 #endif

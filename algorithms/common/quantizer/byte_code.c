@@ -1,11 +1,11 @@
-/* byte_code.c - see byte_code_internal.h for what is computed and why the bound holds. */
-#include "algorithms/common/quantizer/byte_code_internal.h"
+/* byte_code.c - the codes of sketches and sq8; see sketch_internal.h for what is computed and why
+   the bound holds. */
+#include "algorithms/common/quantizer/sketch_internal.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/common/quantizer/quantizer.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
@@ -24,8 +24,10 @@ static struct code_weights *weights_of(void *query)
     return (struct code_weights *)(void *)((unsigned char *)query + sizeof(struct prepared));
 }
 
-int byte_code_open(struct byte_code *c, const struct index_env *env, size_t m)
+int byte_code_open(struct sketch *s, const struct index_env *env, size_t m)
 {
+    struct byte_code *c = &s->code;
+    struct quantizer *base = &s->base;
     size_t width = byte_code_width(m);
     *c = (struct byte_code){ .kernels = env->kernels,
                              .m = m,
@@ -37,17 +39,12 @@ int byte_code_open(struct byte_code *c, const struct index_env *env, size_t m)
         return fail(env->error, ERR_NO_MEMORY, "codes of %zu bytes: out of memory", m);
     c->step = c->low + width;
     c->per_step = c->step + width;
+    base->work_dim = width;
+    base->block_bytes = (c->groups + 1) * GROUP_BYTES;
+    base->query_bytes =
+        (sizeof(struct prepared) + c->groups * sizeof(struct code_weights) + 63) / 64 * 64;
+    base->code_bytes = (double)base->block_bytes / QUANTIZER_BLOCK;
     return OK;
-}
-
-void byte_code_close(struct byte_code *c, const struct index_env *env)
-{
-    mem_free(env->mem, c->low);
-}
-
-uint64_t byte_code_bytes(const struct byte_code *c)
-{
-    return 3 * c->width * sizeof *c->low;
 }
 
 bool byte_code_derive(struct byte_code *c)
@@ -84,17 +81,6 @@ void byte_code_fit(struct byte_code *c, const float *work, size_t n)
     }
 }
 
-size_t byte_code_block_bytes(const struct byte_code *c)
-{
-    return (c->groups + 1) * GROUP_BYTES;
-}
-
-size_t byte_code_query_bytes(const struct byte_code *c)
-{
-    size_t bytes = sizeof(struct prepared) + c->groups * sizeof(struct code_weights);
-    return (bytes + 63) / 64 * 64;
-}
-
 /* Four independent chains of additions, so that they overlap. */
 static double sum_of(const float lanes[LANES])
 {
@@ -107,7 +93,7 @@ static double sum_of(const float lanes[LANES])
 
 /* Clips to 0 .. 255. Compares the bits as integers, which order non-negative floats alike: gcc
    compiles float comparisons to jumps instead of vector instructions. NaN becomes either end; its
-   error is then NaN, which byte_code_put() detects. */
+   error is then NaN, which sketch_put() detects. */
 static inline float clip(float at)
 {
     const int32_t most = 0x437f0000; /* 255 */
@@ -140,11 +126,32 @@ static void put_lanes(const struct byte_code *c, const float *restrict work, siz
         code[l] = (uint8_t)whole[l];
 }
 
+double sketch_rounding(const struct sketch *s, const float *work)
+{
+    float lanes[BYTE_CODE_LANES] = { 0 };
+    double sums[4] = { 0 };
+    for (size_t j = 0; j < s->base.work_dim; j += BYTE_CODE_LANES)
+        for (size_t l = 0; l < BYTE_CODE_LANES; l++)
+            lanes[l] += work[j + l] * work[j + l];
+    for (size_t l = 0; l < BYTE_CODE_LANES; l++)
+        sums[l % 4] += (double)lanes[l];
+    double norm_sq = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    norm_sq = norm_sq * (1 + 4 * s->loss + 0x1p-10) + (double)FLT_MIN;
+    double along_sq = s->along * s->along * norm_sq, rest_sq = s->loss * norm_sq;
+    if (s->n_axes == 0 || s->code.step[s->n_axes] <= 0) /* the rest is not coded */
+        return sqrt(along_sq);
+    double rest = (double)work[s->n_axes] * (1 - 0x1p-22);
+    rest = rest * rest > rest_sq ? rest_sq * rest_sq / (rest * rest) : rest_sq;
+    return sqrt(along_sq + rest);
+}
+
 /* A coordinate's position between codes has 3 rounding errors, each 2^-24 of at most 255 steps:
    together less than 2^-12 of error_most. */
-float byte_code_put(const struct byte_code *c, const float *work, double rounding, void *block,
-                    unsigned i)
+float sketch_put(const struct quantizer *q, const float *work, const float *centroid, void *block,
+                 unsigned i)
 {
+    const struct byte_code *c = &((const struct sketch *)q)->code;
+    (void)centroid;
     uint8_t *codes = (uint8_t *)block + (size_t)i * 4, code[LANES];
     float norm[LANES] = { 0 }, missed[LANES] = { 0 };
     for (size_t g = 0; g < c->groups; g += LANES / 4) {
@@ -153,7 +160,8 @@ float byte_code_put(const struct byte_code *c, const float *work, double roundin
         for (size_t a = 0; a < groups; a++)
             memcpy(codes + (g + a) * GROUP_BYTES, code + 4 * a, 4);
     }
-    double error = sqrt(sum_of(missed)) * (1 + 0x1p-16) + 0x1p-12 * c->error_most + rounding;
+    double error = sqrt(sum_of(missed)) * (1 + 0x1p-16) + 0x1p-12 * c->error_most +
+                   sketch_rounding((const struct sketch *)q, work);
     float norm_sq = (float)sum_of(norm);
     if (!(error <= 2 * c->error_most)) {
         error = 0;
@@ -163,8 +171,9 @@ float byte_code_put(const struct byte_code *c, const float *work, double roundin
     return (float)(error * (1 + 0x1p-20));
 }
 
-void byte_code_copy(const struct byte_code *c, const void *from, unsigned i, void *to, unsigned j)
+void sketch_copy(const struct quantizer *q, const void *from, unsigned i, void *to, unsigned j)
 {
+    const struct byte_code *c = &((const struct sketch *)q)->code;
     const uint8_t *a = (const uint8_t *)from + (size_t)i * 4;
     uint8_t *b = (uint8_t *)to + (size_t)j * 4;
     for (size_t g = 0; g <= c->groups; g++) /* the last group is |z|^2 */
@@ -231,8 +240,9 @@ static void query_lanes(const struct byte_code *c, const float *work, size_t j, 
     }
 }
 
-void byte_code_query(const struct byte_code *c, const float *work, double rounding, void *query)
+void sketch_query(const struct quantizer *q, const float *work, void *query)
 {
+    const struct byte_code *c = &((const struct sketch *)q)->code;
     struct prepared *p = query;
     struct code_weights *weights = weights_of(query);
     const double unit = (double)weight_unit(c, work);
@@ -252,7 +262,7 @@ void byte_code_query(const struct byte_code *c, const float *work, double roundi
     }
     double constant = norm + 255 * unit * sum;
     p->form = (struct code_estimate){ (float)(2 * unit), (float)constant };
-    p->own_error = (sqrt(missed) + rounding) * (1 + 0x1p-20);
+    p->own_error = (sqrt(missed) + sketch_rounding((const struct sketch *)q, work)) * (1 + 0x1p-20);
     p->list_error = p->own_error;
     /* Each of the four operations rounds by at most 2^-24 of one of these; |z|^2 is a sum of
        c->width / 16 + 2 terms that were rounded before. */
@@ -260,15 +270,18 @@ void byte_code_query(const struct byte_code *c, const float *work, double roundi
                0x1p-24 * ((double)c->width / 16 + 4) * c->norm_max + (double)FLT_MIN;
 }
 
-void byte_code_query_list(void *query, float error)
+void sketch_query_list(const struct quantizer *q, void *query, const float *centroid,
+                       float distance, float error)
 {
+    (void)q, (void)centroid, (void)distance;
     struct prepared *p = query;
     p->list_error = p->own_error + (double)error;
 }
 
-uint64_t byte_code_scan(const struct byte_code *c, const void *query, const void *block,
-                        float limit, float *estimate)
+uint64_t sketch_scan(const struct quantizer *q, const void *query, const void *block, float limit,
+                     float *estimate)
 {
+    const struct byte_code *c = &((const struct sketch *)q)->code;
     const struct prepared *p = query;
     const struct code_weights *weights =
         (const void *)((const unsigned char *)query + sizeof(struct prepared));
@@ -277,10 +290,14 @@ uint64_t byte_code_scan(const struct byte_code *c, const void *query, const void
     return c->kernels->scan_u8(block, c->groups, weights, p->form, (float)most, estimate);
 }
 
-float byte_code_lower(const struct byte_code *c, const void *query, float estimate)
+struct quantizer_bounds sketch_bounds(const struct quantizer *q, const void *query,
+                                      const void *block, unsigned i, float estimate)
 {
+    const struct byte_code *c = &((const struct sketch *)q)->code;
     const struct prepared *p = query;
+    (void)block, (void)i;
     const double left = (double)estimate * (1 - 0x1p-21) - p->slack;
     const double near = left > 0 ? sqrt(left) - p->list_error : 0;
-    return near > 0 ? (float)(near * near * (1 - c->limit_slack) * (1 - 0x1p-22)) : 0;
+    const double lower = near > 0 ? near * near * (1 - c->limit_slack) * (1 - 0x1p-22) : 0;
+    return (struct quantizer_bounds){ (float)lower, INFINITY };
 }

@@ -3,7 +3,7 @@
 #ifndef DRIFTLINE_COMMON_QUANTIZER_PQ_INTERNAL_H
 #define DRIFTLINE_COMMON_QUANTIZER_PQ_INTERNAL_H
 
-#include "algorithms/common/quantizer/kind.h"
+#include "algorithms/common/quantizer/quantizer.h"
 
 /* Codewords per group. */
 enum { PQ_WORDS_4 = 16, PQ_WORDS_8 = 256 };

@@ -1,4 +1,4 @@
-/* quantizer.c - dispatches each call of quantizer.h to the function of the kind. */
+/* quantizer.c - training and storing, by the functions of the kind. */
 #include "algorithms/common/quantizer/quantizer.h"
 
 #include <math.h>
@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "algorithms/common/durable/store_file.h"
-#include "algorithms/common/quantizer/kind.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
@@ -95,17 +94,6 @@ int quantizer_train(struct quantizer **out, const struct index_env *env,
     return rc;
 }
 
-void quantizer_destroy(const struct index_env *env, struct quantizer *q)
-{
-    if (q)
-        q->ops->destroy(env, q);
-}
-
-uint64_t quantizer_bytes(const struct quantizer *q)
-{
-    return q->ops->bytes(q);
-}
-
 size_t quantizer_save(const struct quantizer *q, void *bytes)
 {
     if (!bytes)
@@ -156,66 +144,4 @@ int quantizer_field(struct store_fields *f, const char *tag, const struct index_
     if (bytes && (f->code = quantizer_load(q, env, bytes, n)) != OK)
         (void)fail_within(env->error, "%s: section \"%s\"", f->r->path, tag);
     return f->code;
-}
-
-void quantizer_transform(const struct quantizer *q, const float *rows, size_t n, float *out)
-{
-    q->ops->transform(q, rows, n, out);
-}
-
-float quantizer_put(const struct quantizer *q, const float *transformed, const float *centroid,
-                    void *block, unsigned i)
-{
-    return q->ops->put(q, transformed, centroid, block, i);
-}
-
-void quantizer_copy(const struct quantizer *q, const void *from, unsigned i, void *to, unsigned j)
-{
-    q->ops->copy(q, from, i, to, j);
-}
-
-void quantizer_query(const struct quantizer *q, const float *transformed, void *query)
-{
-    q->ops->query(q, transformed, query);
-}
-
-void quantizer_query_certain(const struct quantizer *q, void *query)
-{
-    if (q->ops->query_certain)
-        q->ops->query_certain(q, query);
-}
-
-void quantizer_query_list(const struct quantizer *q, void *query, const float *centroid,
-                          float distance, float error)
-{
-    q->ops->query_list(q, query, centroid, distance, error);
-}
-
-uint64_t quantizer_scan(const struct quantizer *q, const void *query, const void *block,
-                        float limit, float *estimate)
-{
-    return q->ops->scan(q, query, block, limit, estimate);
-}
-
-bool quantizer_refine(const struct quantizer *q, const void *query, const void *block, unsigned i,
-                      float limit, float *estimate)
-{
-    return q->ops->refine(q, query, block, i, limit, estimate);
-}
-
-void quantizer_refine_ahead(const struct quantizer *q, const void *block, unsigned i)
-{
-    q->ops->refine_ahead(q, block, i);
-}
-
-float quantizer_scanned(const struct quantizer *q, const void *query, const void *block, unsigned i,
-                        float estimate)
-{
-    return q->ops->scanned(q, query, block, i, estimate);
-}
-
-struct quantizer_bounds quantizer_bounds(const struct quantizer *q, const void *query,
-                                         const void *block, unsigned i, float estimate)
-{
-    return q->ops->bounds(q, query, block, i, estimate);
 }

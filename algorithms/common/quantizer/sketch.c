@@ -52,7 +52,7 @@ static void sketch_destroy(const struct index_env *env, struct quantizer *q)
 {
     struct sketch *s = (struct sketch *)q;
     mem_free(env->mem, s->mean);
-    byte_code_close(&s->code, env);
+    mem_free(env->mem, s->code.low);
     mem_free(env->mem, s);
 }
 
@@ -69,7 +69,7 @@ static int sketch_open(struct sketch **out, const struct index_env *env, const f
     s->base.dim = dim;
     s->n_axes = n_axes;
     s->mean = mem_array(env->mem, dim * (n_axes + 1), sizeof *s->mean);
-    if (!s->mean || byte_code_open(&s->code, env, n_axes ? n_axes + 1 : dim)) {
+    if (!s->mean || byte_code_open(s, env, n_axes ? n_axes + 1 : dim)) {
         sketch_destroy(env, &s->base);
         return fail(env->error, ERR_NO_MEMORY, "sketch of %zu axes: out of memory", n_axes);
     }
@@ -77,10 +77,6 @@ static int sketch_open(struct sketch **out, const struct index_env *env, const f
     memcpy(s->mean, mean, dim * sizeof *mean);
     set_axes(s, axes);
     set_error_bounds(s, n_axes ? axes_defect(axes, n_axes, dim) : 0);
-    s->base.work_dim = byte_code_width(s->code.m);
-    s->base.block_bytes = byte_code_block_bytes(&s->code);
-    s->base.query_bytes = byte_code_query_bytes(&s->code);
-    s->base.code_bytes = (double)s->base.block_bytes / QUANTIZER_BLOCK;
     s->base.certain = true;
     *out = s;
     return OK;
@@ -89,7 +85,7 @@ static int sketch_open(struct sketch **out, const struct index_env *env, const f
 static uint64_t sketch_bytes(const struct quantizer *q)
 {
     const struct sketch *s = (const struct sketch *)q;
-    return sizeof *s + byte_code_bytes(&s->code) + q->dim * (s->n_axes + 1) * sizeof *s->mean;
+    return sizeof *s + (3 * q->work_dim + q->dim * (s->n_axes + 1)) * sizeof(float);
 }
 
 /* 2. Sketches */
@@ -176,67 +172,6 @@ static void sketch_transform(const struct quantizer *q, const float *rows, size_
     }
 }
 
-/* The largest distance between a work vector and the exact sketch that it represents. */
-static double rounding_of(const struct sketch *s, const float *work)
-{
-    float lanes[BYTE_CODE_LANES] = { 0 };
-    double sums[4] = { 0 };
-    for (size_t j = 0; j < s->base.work_dim; j += BYTE_CODE_LANES)
-        for (size_t l = 0; l < BYTE_CODE_LANES; l++)
-            lanes[l] += work[j + l] * work[j + l];
-    for (size_t l = 0; l < BYTE_CODE_LANES; l++)
-        sums[l % 4] += (double)lanes[l];
-    double norm_sq = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    norm_sq = norm_sq * (1 + 4 * s->loss + 0x1p-10) + (double)FLT_MIN;
-    double along_sq = s->along * s->along * norm_sq, rest_sq = s->loss * norm_sq;
-    if (s->n_axes == 0 || s->code.step[s->n_axes] <= 0) /* the rest is not coded */
-        return sqrt(along_sq);
-    double rest = (double)work[s->n_axes] * (1 - 0x1p-22);
-    rest = rest * rest > rest_sq ? rest_sq * rest_sq / (rest * rest) : rest_sq;
-    return sqrt(along_sq + rest);
-}
-
-static float sketch_put(const struct quantizer *q, const float *transformed, const float *centroid,
-                        void *block, unsigned i)
-{
-    const struct sketch *s = (const struct sketch *)q;
-    (void)centroid;
-    return byte_code_put(&s->code, transformed, rounding_of(s, transformed), block, i);
-}
-
-static void sketch_copy(const struct quantizer *q, const void *from, unsigned i, void *to,
-                        unsigned j)
-{
-    byte_code_copy(&((const struct sketch *)q)->code, from, i, to, j);
-}
-
-static void sketch_query(const struct quantizer *q, const float *transformed, void *query)
-{
-    const struct sketch *s = (const struct sketch *)q;
-    byte_code_query(&s->code, transformed, rounding_of(s, transformed), query);
-}
-
-static void sketch_query_list(const struct quantizer *q, void *query, const float *centroid,
-                              float distance, float error)
-{
-    (void)q, (void)centroid, (void)distance;
-    byte_code_query_list(query, error);
-}
-
-static uint64_t sketch_scan(const struct quantizer *q, const void *query, const void *block,
-                            float limit, float *estimate)
-{
-    return byte_code_scan(&((const struct sketch *)q)->code, query, block, limit, estimate);
-}
-
-static struct quantizer_bounds sketch_bounds(const struct quantizer *q, const void *query,
-                                             const void *block, unsigned i, float estimate)
-{
-    (void)block, (void)i;
-    const struct sketch *s = (const struct sketch *)q;
-    return (struct quantizer_bounds){ byte_code_lower(&s->code, query, estimate), INFINITY };
-}
-
 /* 3. Training */
 
 /* Drops the rest if its rounding costs more than half the error of the codes. */
@@ -245,11 +180,11 @@ static void drop_vague_rest(struct sketch *s, const float *work, size_t n)
     size_t width = s->base.work_dim, rest = s->n_axes;
     double with = 0, without = 0;
     for (size_t i = 0; i < n; i++)
-        with += rounding_of(s, work + i * width);
+        with += sketch_rounding(s, work + i * width);
     float step = s->code.step[rest];
     s->code.step[rest] = 0;
     for (size_t i = 0; i < n; i++)
-        without += rounding_of(s, work + i * width);
+        without += sketch_rounding(s, work + i * width);
     if (with - without <= s->code.error_most / 2 * (double)n)
         s->code.step[rest] = step;
 }

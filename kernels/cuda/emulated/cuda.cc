@@ -178,14 +178,6 @@ cudaError_t cudaDeviceSynchronize()
     return emulated_call();
 }
 
-int __dp4a(int a, int b, int c)
-{
-    for (int i = 0; i < 4; i++)
-        c += static_cast<int8_t>(static_cast<unsigned>(a) >> 8 * i) *
-             static_cast<int8_t>(static_cast<unsigned>(b) >> 8 * i);
-    return c;
-}
-
 float __fmul_rn(float a, float b)
 {
     volatile float product = a * b;

@@ -25,10 +25,7 @@
 
 #define __global__
 #define __device__
-#define __host__
-#define __forceinline__ inline
-#define __shared__      static
-#define __constant__    static const
+#define __shared__ static
 #define __launch_bounds__(...)
 
 /* 1. Errors and memory */
@@ -162,26 +159,10 @@ template <class T> static inline T __shfl_xor_sync(unsigned mask, T value, int l
 {
     return emulated_all(mask, value).of(emulated_lane() ^ static_cast<unsigned>(lanes));
 }
-template <class T> static inline T __shfl_down_sync(unsigned mask, T value, unsigned by)
-{
-    const emulated_values<T> all = emulated_all(mask, value);
-    const unsigned lane = emulated_lane();
-    return all.of(lane + by < EMULATED_WARP ? lane + by : lane);
-}
-template <class T> static inline T __shfl_up_sync(unsigned mask, T value, unsigned by)
-{
-    const emulated_values<T> all = emulated_all(mask, value);
-    const unsigned lane = emulated_lane();
-    return all.of(lane >= by ? lane - by : lane);
-}
 unsigned __ballot_sync(unsigned mask, int predicate);
 static inline int __any_sync(unsigned mask, int predicate)
 {
     return __ballot_sync(mask, predicate) != 0;
-}
-static inline int __all_sync(unsigned mask, int predicate)
-{
-    return __ballot_sync(mask, predicate) == mask;
 }
 
 /* 4. Arithmetic */
@@ -197,10 +178,6 @@ static inline int __popcll(unsigned long long bits)
 {
     return __builtin_popcountll(bits);
 }
-static inline int __ffs(int bits)
-{
-    return __builtin_ffs(bits);
-}
 static inline unsigned __float_as_uint(float value)
 {
     unsigned bits;
@@ -213,15 +190,9 @@ static inline float __uint_as_float(unsigned bits)
     memcpy(&value, &bits, sizeof value);
     return value;
 }
-template <class T> static inline T __ldg(const T *at)
-{
-    return *at;
-}
 /* Rounded one by one: the compiler must not contract them. */
 float __fmul_rn(float, float);
 float __fadd_rn(float, float);
-/* The dot product of four signed bytes, plus c. */
-int __dp4a(int a, int b, int c);
 
 /* 5. cuBLAS */
 
@@ -230,7 +201,6 @@ typedef emulated_blas *cublasHandle_t;
 enum cublasStatus_t {
     CUBLAS_STATUS_SUCCESS = 0,
     CUBLAS_STATUS_NOT_INITIALIZED = 1,
-    CUBLAS_STATUS_ALLOC_FAILED = 3,
     CUBLAS_STATUS_EXECUTION_FAILED = 13,
 };
 enum cublasOperation_t { CUBLAS_OP_N = 0, CUBLAS_OP_T = 1 };

@@ -1,10 +1,71 @@
 /* code.c - encoding of residuals, and estimates from the whole code. */
+#include "algorithms/common/quantizer/rabitq/internal.h"
+
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/common/quantizer/rabitq/grid_internal.h"
-#include "algorithms/common/quantizer/rabitq/internal.h"
 #include "kernels/kernels.h"
+
+/* The grid point of nearest direction: the code beyond the signs.
+ *
+ * A vector's magnitudes a are coded by levels floor(t a_i), at most 2^bits - 1, which represent v_i
+ * = level + 1/2. The t that brings v nearest to a in direction is the best rescaling of Gao et al.
+ * (2025), who sweep all t at which a level changes, O(2^bits d log d). Here a few t around the
+ * largest one that clips nothing are tried, then t := |v|^2 / <a, v> is repeated from the best: the
+ * v nearest to the new t a is no farther in direction, because it minimises |v|^2 - 2 t <a, v>,
+ * which was -|v|^2. docs/quantizers.md compares time and loss with the sweep's. */
+
+/* TRIALS values t = (most + 2 - i / 4) / max a, then STEPS steps. For 128 normal components the
+   error is then 0 to 0.3 % above the sweep's up to six bits, 2 to 3 % at seven and eight. */
+enum { TRIALS = 12, STEPS = 2 };
+
+static struct rabitq_grid grid_at(const struct kernels *kernels, const float *a, size_t n,
+                                  unsigned bits, float t)
+{
+    struct rabitq_grid l = { .t = t, .most = (float)((1u << bits) - 1) };
+    const size_t padded = (n + 31) / 32 * 32;
+    l.product = kernels->grid_f32(a, padded, t, l.most, &l.norm_sq);
+    l.norm_sq -= 0.25f * (float)(padded - n);
+    return l;
+}
+
+/* Whether a point's cosine with the vector is greater. */
+static int is_better(const struct rabitq_grid *a, const struct rabitq_grid *b)
+{
+    return a->product * a->product * b->norm_sq > b->product * b->product * a->norm_sq;
+}
+
+/* Eight independent chains of comparisons, so that they overlap. */
+static float largest(const float *a, size_t n)
+{
+    float max[8] = { 0 };
+    for (size_t i = 0; i < n; i += 8) /* zeros follow */
+        for (size_t j = 0; j < 8; j++)
+            max[j] = a[i + j] > max[j] ? a[i + j] : max[j];
+    for (size_t j = 1; j < 8; j++)
+        max[0] = max[j] > max[0] ? max[j] : max[0];
+    return max[0];
+}
+
+struct rabitq_grid rabitq_grid_fit(const struct kernels *kernels, const float *a, size_t n,
+                                   unsigned bits)
+{
+    const float max = largest(a, n);
+    const float most = (float)((1u << bits) - 1);
+    struct rabitq_grid best = grid_at(kernels, a, n, bits, (most + 2) / max);
+    for (size_t i = 1; i < TRIALS; i++) {
+        const struct rabitq_grid l =
+            grid_at(kernels, a, n, bits, (most + 2 - 0.25f * (float)i) / max);
+        best = is_better(&l, &best) ? l : best;
+    }
+    for (size_t i = 0; i < STEPS; i++) {
+        const struct rabitq_grid l = grid_at(kernels, a, n, bits, best.norm_sq / best.product);
+        if (!is_better(&l, &best))
+            break;
+        best = l;
+    }
+    return best;
+}
 
 /* The parts of a residual; the arrays end in zeros up to padded_dim. */
 struct parts {

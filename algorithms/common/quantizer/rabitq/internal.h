@@ -32,7 +32,7 @@
 #ifndef DRIFTLINE_COMMON_QUANTIZER_RABITQ_INTERNAL_H
 #define DRIFTLINE_COMMON_QUANTIZER_RABITQ_INTERNAL_H
 
-#include "algorithms/common/quantizer/kind.h"
+#include "algorithms/common/quantizer/quantizer.h"
 #include "algorithms/common/rotation/rotation.h"
 
 struct kernels;
@@ -108,6 +108,14 @@ void rabitq_query_list(const struct quantizer *, void *query, const float *centr
 /* along = <c, xb>, s = <r, xb>, code_sq = |xb|^2. */
 struct rabitq_terms rabitq_terms_of(const struct rabitq *, float norm_sq, float s, float along,
                                     float code_sq);
+
+/* code.c. The grid point at scale t: level i is floor(min(t a_i, most)). */
+struct rabitq_grid {
+    float t, most;
+    float product, norm_sq; /* <a, v>, |v|^2 */
+};
+/* a: n magnitudes, not all 0, followed by zeros up to the next multiple of 32. 1 <= bits <= 8. */
+struct rabitq_grid rabitq_grid_fit(const struct kernels *, const float *a, size_t n, unsigned bits);
 
 /* The sum of x's padded_dim components. */
 float rabitq_sum(const struct rabitq *, const float *x);

@@ -10,7 +10,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/common/quantizer/rabitq/grid_internal.h"
 #include "algorithms/common/quantizer/rabitq/internal.h"
 #include "kernels/kernels.h"
 

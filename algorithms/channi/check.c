@@ -51,12 +51,6 @@ struct channi_checking {
 
 /* --------------------------------------------------------------------------------- rows */
 
-struct checked_row {
-    uint32_t number; /* within its cluster */
-    uint64_t id, born, dead;
-    const unsigned char *bytes;
-};
-
 /* Numbers of rows in one cluster. */
 struct row_counts {
     uint32_t live, dead;
@@ -64,7 +58,7 @@ struct row_counts {
 
 /* A live row must be at its id's place. So no two rows have the same id. */
 static int check_row(struct channi_checking *c, const struct channi_cluster *cl,
-                     const struct checked_row *row, struct row_counts *tally)
+                     const struct channi_row *row, struct row_counts *tally)
 {
     struct channi_place at = { CID_NONE, 0 };
 
@@ -144,9 +138,8 @@ static int check_contents(struct channi_checking *c, const struct channi_cluster
     if (rc == OK && image->has_graph)
         rc = graph_image_check(&image->graph, channi_base_name(base).text, s->base.env.error);
     for (uint32_t i = 0; rc == OK && i < image->n; i++) {
-        const struct checked_row row = { i, image->ids[i], image->born ? image->born[i] : 0,
-                                         channi_cluster_base_dead(cl, image, i),
-                                         image->rows + i * s->row_bytes };
+        const struct channi_row row = channi_cluster_row(cl, image, i);
+
         rc = check_row(c, cl, &row, tally);
     }
     return rc;
@@ -170,9 +163,8 @@ static int check_cluster(struct channi_checking *c, const struct channi_cluster 
     if (rc == OK && codes && codes->n > n)
         rc = BROKEN(c, "cluster %u: %u rows of its delta have codes, of %u", cl->cid, codes->n, n);
     for (uint32_t i = 0; rc == OK && i < n; i++) {
-        const struct channi_delta_row d = channi_delta_at(&cl->delta, i);
-        const struct checked_row row = { cl->base_n + i, d.id, atomic_load(d.born),
-                                         atomic_load(d.dead), d.row };
+        const struct channi_row row = channi_cluster_row(cl, NULL, cl->base_n + i);
+
         rc = check_row(c, cl, &row, &tally);
     }
     c->dead += tally.dead;

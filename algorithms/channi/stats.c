@@ -99,10 +99,8 @@ static int route_cluster(struct misassignment *m, const uint64_t *rows, size_t n
     for (size_t i = 0; rc == OK && i < n; i++) {
         const uint32_t row = (uint32_t)rows[i];
 
-        if (row >= cl->base_n)
-            rc = route_row(m, cl->cid, channi_delta_at(&cl->delta, row - cl->base_n).row);
-        else if (held)
-            rc = route_row(m, cl->cid, whole.image.rows + row * m->c->row_bytes);
+        if (held || row >= cl->base_n)
+            rc = route_row(m, cl->cid, channi_cluster_row(cl, &whole.image, row).bytes);
     }
     if (held)
         channi_cache_whole_done(m->c->cache, &whole);

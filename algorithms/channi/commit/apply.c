@@ -252,9 +252,11 @@ static void do_puts(struct commit_plan *p, const struct channi_layout *layout, u
     for (size_t i = 0; i < p->n_puts; i++) {
         const struct put *put = &p->puts[i];
         struct channi_cluster *cl = layout->clusters[put->cid];
-        const uint32_t row =
-            channi_delta_append(&cl->delta, put->row, put->id,
-                                (struct channi_record){ put->attributes, 1 }, version, 0);
+        const uint32_t row = channi_delta_append(
+            &cl->delta, &(struct channi_row){ .bytes = put->row,
+                                              .id = put->id,
+                                              .born = version,
+                                              .record = { put->attributes, 1 } });
 
         (void)atomic_fetch_add_explicit(&cl->live, 1, memory_order_relaxed);
         channi_place_add(p->s, put->id, (struct channi_place){ put->cid, cl->base_n + row });

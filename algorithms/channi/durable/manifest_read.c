@@ -45,9 +45,12 @@ static int read_deltas(struct reading *x, const struct channi_manifest_cluster *
         if (t->ids[i] == INDEX_NO_ID || t->born[i] > t->meta->version ||
             t->dead[i] > t->meta->version)
             return store_corrupt(x->r, "a row of a later version than the manifest's");
-        (void)channi_delta_append(&cl->delta, t->rows + i * x->s->row_bytes, t->ids[i],
-                                  (struct channi_record){ t->attributes + i * n_fields, 1 },
-                                  t->born[i], t->dead[i]);
+        (void)channi_delta_append(
+            &cl->delta, &(struct channi_row){ .bytes = t->rows + i * x->s->row_bytes,
+                                              .id = t->ids[i],
+                                              .born = t->born[i],
+                                              .dead = t->dead[i],
+                                              .record = { t->attributes + i * n_fields, 1 } });
         if (t->dead[i] > 0)
             continue;
         rc = place(x, t->ids[i], m->cid, cl->base_n + i);
@@ -153,11 +156,13 @@ static int place_file(struct reading *x, struct channi_cluster *cl,
     int rc = channi_places_reserve(x->s, image->ids, image->n);
 
     for (uint32_t i = 0; rc == OK && i < image->n; i++) {
-        if ((image->born && image->born[i] > version) || image->ids[i] == INDEX_NO_ID)
+        const struct channi_row row = channi_cluster_row(cl, image, i);
+
+        if (row.born > version || row.id == INDEX_NO_ID)
             return store_corrupt(x->r, "a file of it has rows of a later version");
-        if (channi_cluster_base_dead(cl, image, i) != 0)
+        if (row.dead != 0)
             continue;
-        rc = place(x, image->ids[i], cl->cid, i);
+        rc = place(x, row.id, cl->cid, i);
         live++;
     }
     (void)atomic_fetch_add(&cl->live, live);

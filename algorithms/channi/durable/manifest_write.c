@@ -106,23 +106,16 @@ void channi_capture_free(struct channi *s, struct channi_capture *c)
 
 /* ---------------------------------------------------------------------- rows and deletions */
 
-struct kept_row {
-    uint64_t id, born, dead;
-    const int64_t *numbers;
-    const unsigned char *row;
-};
-
-/* Whether the row belongs to the captured state: alive, or dead but visible to an old version that
-   can still be searched. */
-static bool is_kept(const struct channi_capture *c, const struct channi_delta_row *row,
-                    struct kept_row *out)
+/* Reads a row of the i-th cluster's delta. false: it does not belong to the captured state, in which it is dead,
+   and no old version that can still be searched sees it. */
+static bool kept_row(const struct channi_capture *c, uint32_t i, uint32_t at,
+                     struct channi_row *row)
 {
-    const uint64_t born = atomic_load_explicit(row->born, memory_order_acquire);
-    const uint64_t dead = atomic_load_explicit(row->dead, memory_order_acquire);
+    const struct channi_cluster *cl = cluster_of(c, i);
 
-    *out = (struct kept_row){ row->id, born, dead > c->meta.version ? 0 : dead, row->record.numbers,
-                              row->row };
-    return out->dead == 0 || (c->meta.params.history > 0 && out->dead > c->horizon);
+    *row = channi_cluster_row(cl, NULL, cl->base_n + at);
+    row->dead = row->dead > c->meta.version ? 0 : row->dead;
+    return row->dead == 0 || row->dead > c->horizon;
 }
 
 /* When the row died since its file was written; 0: it did not. */
@@ -140,12 +133,10 @@ static void count(struct channi_capture *c)
     for (uint32_t i = 0; i < c->meta.n_clusters; i++) {
         const struct channi_cluster *cl = cluster_of(c, i);
         struct channi_manifest_cluster *m = &c->clusters[i];
-        struct kept_row kept;
+        struct channi_row kept;
 
-        for (uint32_t row = 0; row < c->seen[i]; row++) {
-            const struct channi_delta_row d = channi_delta_at(&cl->delta, row);
-            m->n_delta += is_kept(c, &d, &kept);
-        }
+        for (uint32_t at = 0; at < c->seen[i]; at++)
+            m->n_delta += kept_row(c, i, at, &kept);
         for (uint32_t row = 0; row < cl->base_n; row++)
             m->n_deaths += death_of(c, cl, row) != 0;
         c->meta.n_delta += m->n_delta;
@@ -168,23 +159,18 @@ static void write_deaths(const struct channi_capture *c, struct store_writer *w)
     }
 }
 
-/* Writes `bytes` of each row: what is at this offset in its struct kept_row, or what a pointer there leads
+/* Writes `bytes` of each row: what is at this offset in its struct channi_row, or what a pointer there leads
    to. */
 static void write_deltas(const struct channi_capture *c, size_t offset, bool pointer, size_t bytes,
                          struct store_writer *w)
 {
-    for (uint32_t i = 0; i < c->meta.n_clusters; i++) {
-        const struct channi_cluster *cl = cluster_of(c, i);
-        struct kept_row kept;
+    struct channi_row row;
+    const void *from = (const char *)&row + offset;
 
-        for (uint32_t row = 0; row < c->seen[i]; row++) {
-            const struct channi_delta_row d = channi_delta_at(&cl->delta, row);
-            const void *at = (const char *)&kept + offset;
-
-            if (is_kept(c, &d, &kept))
-                store_write(w, pointer ? *(const void *const *)at : at, bytes);
-        }
-    }
+    for (uint32_t i = 0; i < c->meta.n_clusters; i++)
+        for (uint32_t at = 0; at < c->seen[i]; at++)
+            if (kept_row(c, i, at, &row))
+                store_write(w, pointer ? *(const void *const *)from : from, bytes);
 }
 
 /* ---------------------------------------------------------------------------- all sections */
@@ -206,16 +192,17 @@ int channi_manifest_fields(struct store_fields *f, const struct channi *s,
     if (store_pieces(f, "deaths", &t->deaths, m->n_deaths, sizeof *t->deaths))
         write_deaths(c, f->w);
     if (store_pieces(f, "delta.ids", &t->ids, m->n_delta, sizeof *t->ids))
-        write_deltas(c, offsetof(struct kept_row, id), false, sizeof *t->ids, f->w);
+        write_deltas(c, offsetof(struct channi_row, id), false, sizeof *t->ids, f->w);
     if (store_pieces(f, "delta.born", &t->born, m->n_delta, sizeof *t->born))
-        write_deltas(c, offsetof(struct kept_row, born), false, sizeof *t->born, f->w);
+        write_deltas(c, offsetof(struct channi_row, born), false, sizeof *t->born, f->w);
     if (store_pieces(f, "delta.dead", &t->dead, m->n_delta, sizeof *t->dead))
-        write_deltas(c, offsetof(struct kept_row, dead), false, sizeof *t->dead, f->w);
+        write_deltas(c, offsetof(struct channi_row, dead), false, sizeof *t->dead, f->w);
     if (store_pieces(f, "delta.records", &t->attributes, m->n_delta * m->n_attributes,
                      sizeof *t->attributes))
-        write_deltas(c, offsetof(struct kept_row, numbers), true, channi_record_bytes(s), f->w);
+        write_deltas(c, offsetof(struct channi_row, record.numbers), true, channi_record_bytes(s),
+                     f->w);
     if (store_pieces(f, "delta.rows", &t->rows, m->n_delta, s->row_bytes))
-        write_deltas(c, offsetof(struct kept_row, row), true, s->row_bytes, f->w);
+        write_deltas(c, offsetof(struct channi_row, bytes), true, s->row_bytes, f->w);
     if (!m->built)
         return f->code;
     store_field(f, "routes", &r->cid, m->n_routes, sizeof *r->cid);

@@ -31,7 +31,6 @@ struct channi_replacing {
     struct channi_making *parts; /* r->n_parts */
     struct index_env env;        /* for single parts; with many parts its pool has one thread */
     struct pool *alone;
-    uint64_t horizon; /* for what came meanwhile */
 };
 
 static inline int channi_replacing_no_memory(const struct channi_replacing *x)

@@ -61,15 +61,15 @@ static bool draft_fill(const struct channi_replacing *x, const struct channi_mak
     for (size_t i = 0; i < n; i++) {
         const uint32_t at = p->part->rows[i];
 
-        memcpy(d->rows + i * row_bytes, m->rows[at], row_bytes);
-        ids[i] = m->ids[at];
+        memcpy(d->rows + i * row_bytes, m->rows[at].bytes, row_bytes);
+        ids[i] = m->rows[at].id;
         for (size_t f = 0; f < n_fields; f++) {
-            columns[f * n + i] = channi_record_at(m->records[at], f);
+            columns[f * n + i] = channi_record_at(m->rows[at].record, f);
             attributes |= columns[f * n + i] != INDEX_ATTRIBUTE_NONE;
         }
         if (born) {
-            born[i] = m->born[at];
-            dead[i] = m->dead[at];
+            born[i] = m->rows[at].born;
+            dead[i] = m->rows[at].dead;
         }
         if (at == p->part->root)
             d->contents.root = (uint32_t)i;
@@ -94,11 +94,11 @@ static uint32_t goes_on(const struct channi_replacing *x, const struct channi_ma
     for (; n < p->part->n; n++) {
         const uint32_t at = p->part->rows[n];
 
-        if (x->m->from[at] != from || x->m->row[at] >= predecessor->base_n)
+        if (x->m->rows[at].from != from || x->m->rows[at].number >= predecessor->base_n)
             break;
-        if (x->m->row[at] < next)
+        if (x->m->rows[at].number < next)
             return 0;
-        next = x->m->row[at] + 1;
+        next = x->m->rows[at].number + 1;
     }
     return n < predecessor->base_n - predecessor->base_n / GONE_SHARE ? 0 : n;
 }
@@ -117,7 +117,7 @@ static int take_out(const struct channi_replacing *x, const struct channi_making
     if (!gone)
         return channi_replacing_no_memory(x);
     for (uint32_t row = 0, i = 0; row < base_n; row++) {
-        if (i < kept && x->m->row[p->part->rows[i]] == row)
+        if (i < kept && x->m->rows[p->part->rows[i]].number == row)
             i++;
         else
             gone[n++] = row;
@@ -233,9 +233,9 @@ static int make_part(void *arg, size_t first, size_t end, size_t worker)
         const struct channi_part *part = p->part;
 
         if (part->n > 0) {
-            memcpy(p->cl->site, part->stays ? p->predecessor->site : x->m->rows[part->root],
+            memcpy(p->cl->site, part->stays ? p->predecessor->site : x->m->rows[part->root].bytes,
                    x->c->row_bytes);
-            p->cl->root_id = x->m->ids[part->root];
+            p->cl->root_id = x->m->rows[part->root].id;
             rc = channi_measure(x, p);
             if (rc == OK)
                 rc = write_file(x, p);

@@ -35,18 +35,14 @@ static bool catch_up_deaths(const struct channi_replacing *x, const struct chann
     uint32_t n_dead = 0;
 
     for (size_t i = 0; i < p->part->n; i++) {
-        const uint32_t member = p->part->rows[i], row = x->m->row[member];
-        const struct channi_cluster *old = x->w->clusters[x->m->from[member]];
-        const uint64_t before = x->m->dead[member];
-        uint64_t now = before;
+        const struct channi_row *r = &x->m->rows[p->part->rows[i]];
+        const uint64_t now = r->dead ? r->dead
+                                     : channi_cluster_row(x->w->clusters[r->from],
+                                                          &x->m->wholes[r->from].image, r->number)
+                                           .dead;
 
-        if (!before && row < old->base_n)
-            now = channi_cluster_base_dead(old, &x->m->wholes[x->m->from[member]].image, row);
-        else if (!before)
-            now = atomic_load_explicit(channi_delta_at(&old->delta, row - old->base_n).dead,
-                                       memory_order_acquire);
         n_dead += now != 0;
-        if (now == before)
+        if (now == r->dead)
             continue;
         _Atomic(uint64_t) *dead = channi_cluster_marks(x->c, p->cl);
         if (!dead)
@@ -78,26 +74,25 @@ static struct channi_cluster *nearest_part(const struct channi_replacing *x, con
    n_dead. `write` is held. */
 static int catch_up(struct channi_replacing *x)
 {
-    x->horizon = channi_horizon(x->c);
+    const uint64_t horizon = channi_horizon(x->c);
+
     for (size_t i = 0; i < x->r->n_parts; i++)
         if (!catch_up_deaths(x, &x->parts[i]))
             return channi_replacing_no_memory(x);
     for (size_t i = 0; i < x->w->n; i++) {
-        const struct channi_delta *delta = &x->w->clusters[i]->delta;
-        const uint32_t n = channi_delta_count(delta);
+        const struct channi_cluster *old = x->w->clusters[i];
+        const uint32_t n = channi_delta_count(&old->delta);
 
         for (uint32_t row = x->w->seen[i]; row < n; row++) {
-            const struct channi_delta_row r = channi_delta_at(delta, row);
-            const uint64_t born = atomic_load_explicit(r.born, memory_order_acquire),
-                           dead = atomic_load_explicit(r.dead, memory_order_acquire);
+            const struct channi_row r = channi_cluster_row(old, NULL, old->base_n + row);
 
-            if (dead && !(x->c->params.history > 0 && dead > x->horizon))
+            if (r.dead && r.dead <= horizon)
                 continue;
-            struct channi_cluster *to = nearest_part(x, r.row);
+            struct channi_cluster *to = nearest_part(x, r.bytes);
             if (!channi_delta_reserve(&to->delta, 1))
                 return channi_replacing_no_memory(x);
-            (void)channi_delta_append(&to->delta, r.row, r.id, r.record, born, dead);
-            (void)atomic_fetch_add(dead ? &to->n_dead : &to->live, 1);
+            (void)channi_delta_append(&to->delta, &r);
+            (void)atomic_fetch_add(r.dead ? &to->n_dead : &to->live, 1);
             channi_count(&x->c->counters.caught_up, 1);
         }
     }
@@ -121,7 +116,7 @@ static bool takes_routes(const struct channi_part *part, size_t i)
    members are (root of the mean square). */
 static bool wants_route(const struct channi_replacing *x, const struct channi_part *part)
 {
-    const void *root = x->m->rows[part->root];
+    const void *root = x->m->rows[part->root].bytes;
     float drift = INFINITY;
     double sum = 0, live = 0;
 
@@ -134,9 +129,9 @@ static bool wants_route(const struct channi_replacing *x, const struct channi_pa
         drift = fminf(drift, to_old);
     }
     for (size_t i = 0; drift > 0 && i < part->n; i++)
-        if (x->m->dead[part->rows[i]] == 0) {
+        if (x->m->rows[part->rows[i]].dead == 0) {
             live++;
-            sum += (double)rows_distance(&x->c->base.env, x->m->rows[part->rows[i]], root);
+            sum += (double)rows_distance(&x->c->base.env, x->m->rows[part->rows[i]].bytes, root);
         }
     return (double)drift * live > ROUTE_FAR * sum;
 }
@@ -179,8 +174,8 @@ static int name_part(struct channi_replacing *x, struct channi_making *p)
             route = x->w->clusters[i]->routes;
     p->file_version = ++c->files;
     if (p->new_route)
-        p->route_phash =
-            channi_phash(c, x->m->ids[part->root], x->m->rows[part->root], p->file_version);
+        p->route_phash = channi_phash(c, x->m->rows[part->root].id, x->m->rows[part->root].bytes,
+                                      p->file_version);
     if (p->predecessor && p->predecessor->base)
         p->file_phash = p->predecessor->base->phash;
     else if (route)
@@ -272,7 +267,7 @@ static bool collect_routes(const struct channi_replacing *x, const struct channi
         for (uint32_t j = 0; takes_routes(p->part, i) && j < x->w->clusters[i]->n_routes; j++)
             cl->routes[cl->n_routes++] = x->w->clusters[i]->routes[j];
     if (p->part->reroutes)
-        drop_surplus(x->c, cl, x->m->rows[p->part->root], p->new_route);
+        drop_surplus(x->c, cl, x->m->rows[p->part->root].bytes, p->new_route);
     qsort(cl->routes, cl->n_routes, sizeof *cl->routes, order_u32);
     if (p->new_route)
         cl->routes[cl->n_routes++] = next;
@@ -358,7 +353,7 @@ static void reset_latch(const struct channi_replacing *x, const struct channi_ma
     uint32_t kept = 0;
 
     for (size_t i = 0; i < p->part->n; i++)
-        kept += x->m->dead[p->part->rows[i]] != 0;
+        kept += x->m->rows[p->part->rows[i]].dead != 0;
     atomic_store(&latch->retained_dead, kept);
     atomic_store(&latch->retained_at, version);
     if (!p->predecessor || x->w->n != x->r->n_parts)
@@ -382,8 +377,9 @@ static void set_places(const struct channi_replacing *x)
         for (uint32_t row = 0; row < cl->base_n; row++) {
             const uint32_t member = p->part->rows[row];
 
-            if (!x->m->dead[member] && !(dead && atomic_load(&dead[row])))
-                channi_place_set(x->c, x->m->ids[member], (struct channi_place){ cl->cid, row });
+            if (!x->m->rows[member].dead && !(dead && atomic_load(&dead[row])))
+                channi_place_set(x->c, x->m->rows[member].id,
+                                 (struct channi_place){ cl->cid, row });
         }
         for (uint32_t row = 0; row < n; row++) {
             const struct channi_delta_row r = channi_delta_at(&cl->delta, row);

@@ -8,14 +8,10 @@
 
 struct graph;
 
-/* The rows of clusters at one moment, used by one thread. `rows` point into pinned files and into
-   deltas, which stay while the clusters are taken. */
+/* The rows of clusters at one moment, used by one thread. They point into pinned files and into deltas,
+   which stay while the clusters are taken. */
 struct channi_members {
-    const unsigned char **rows;
-    uint64_t *ids, *born, *dead;   /* dead 0: alive */
-    struct channi_record *records; /* of the rows' attributes; they point there, too */
-    uint32_t *from;                /* index of its cluster in the job */
-    uint32_t *row;                 /* its row within that cluster */
+    struct channi_row *rows;
     size_t n, n_live;
     struct channi_whole_file *wholes;
     size_t n_wholes;

@@ -42,12 +42,12 @@ static void look(const struct channi_replacing *x, const struct channi_making *p
     for (size_t i = 0; i < p->part->n; i++) {
         const uint32_t at = p->part->rows[i];
 
-        if (x->m->dead[at])
+        if (x->m->rows[at].dead)
             continue;
-        const float squared = rows_distance(&x->c->base.env, x->m->rows[at], p->cl->site);
-        const bool since = x->m->row[at] >= x->w->clusters[x->m->from[at]]->base_n;
+        const float squared = rows_distance(&x->c->base.env, x->m->rows[at].bytes, p->cl->site);
+        const bool since = x->m->rows[at].number >= x->w->clusters[x->m->rows[at].from]->base_n;
         s->squared[since ? p->part->n - ++n_since : s->n_before++] = squared;
-        rows_to_floats(&x->c->base.env, x->m->rows[at], 1, row);
+        rows_to_floats(&x->c->base.env, x->m->rows[at].bytes, 1, row);
         for (size_t j = 0; j < dim; j++)
             s->shift[j] += (double)row[j] - (double)site[j];
     }

@@ -69,6 +69,26 @@ _Atomic(uint64_t) *channi_cluster_marks(struct channi *s, struct channi_cluster 
     return dead;
 }
 
+struct channi_row channi_cluster_row(const struct channi_cluster *cl,
+                                     const struct channi_image *image, uint32_t number)
+{
+    if (number < cl->base_n)
+        return (struct channi_row){ .bytes = image->rows + number * cl->delta.row_bytes,
+                                    .id = image->ids[number],
+                                    .born = image->born ? image->born[number] : 0,
+                                    .dead = channi_cluster_base_dead(cl, image, number),
+                                    .record = channi_image_record(image, number),
+                                    .number = number };
+    const struct channi_delta_row r = channi_delta_at(&cl->delta, number - cl->base_n);
+
+    return (struct channi_row){ .bytes = r.row,
+                                .id = r.id,
+                                .born = atomic_load_explicit(r.born, memory_order_acquire),
+                                .dead = atomic_load_explicit(r.dead, memory_order_acquire),
+                                .record = r.record,
+                                .number = number };
+}
+
 /* ---- deltas: chunks of doubling size, so that no row moves. One writer (under `write`) appends; the count
    is published last, and readers read only below it. */
 
@@ -142,20 +162,19 @@ bool channi_delta_reserve(struct channi_delta *d, size_t more)
     return true;
 }
 
-uint32_t channi_delta_append(struct channi_delta *d, const void *row, uint64_t id,
-                             struct channi_record record, uint64_t born, uint64_t dead)
+uint32_t channi_delta_append(struct channi_delta *d, const struct channi_row *r)
 {
     const uint32_t i = channi_delta_count(d);
     const unsigned c = chunk_of(i);
     const uint32_t at = i - first_of(c);
     struct channi_delta_chunk *chunk = chunk_at(d, c);
 
-    atomic_init(&chunk->born[at], born);
-    atomic_init(&chunk->dead[at], dead);
-    chunk->ids[at] = id;
+    atomic_init(&chunk->born[at], r->born);
+    atomic_init(&chunk->dead[at], r->dead);
+    chunk->ids[at] = r->id;
     for (size_t f = 0; f < d->n_fields; f++)
-        chunk->attributes[at * d->n_fields + f] = channi_record_at(record, f);
-    memcpy(chunk->rows + at * d->row_bytes, row, d->row_bytes);
+        chunk->attributes[at * d->n_fields + f] = channi_record_at(r->record, f);
+    memcpy(chunk->rows + at * d->row_bytes, r->bytes, d->row_bytes);
     atomic_store_explicit(&d->n, i + 1, memory_order_release);
     return i;
 }

@@ -54,12 +54,20 @@ struct channi_delta_row {
     _Atomic(uint64_t) *born, *dead;
 };
 
+/* A row of a cluster, as it is now. */
+struct channi_row {
+    const unsigned char *bytes;
+    uint64_t id, born, dead; /* dead 0: alive */
+    struct channi_record record;
+    uint32_t number; /* within its cluster */
+    uint32_t from;   /* in a job: index of its cluster; else 0 */
+};
+
 void channi_delta_init(struct channi_delta *, struct mem *, size_t row_bytes, size_t n_fields);
 void channi_delta_free(struct channi_delta *);
 bool channi_delta_reserve(struct channi_delta *, size_t more); /* false: out of memory */
-/* Appends a row; capacity must be reserved. Returns its number. */
-uint32_t channi_delta_append(struct channi_delta *, const void *row, uint64_t id,
-                             struct channi_record, uint64_t born, uint64_t dead);
+/* Appends a row; capacity must be reserved. Returns its number in the delta. */
+uint32_t channi_delta_append(struct channi_delta *, const struct channi_row *);
 static inline uint32_t channi_delta_count(const struct channi_delta *d)
 {
     return atomic_load_explicit(&((struct channi_delta *)(uintptr_t)d)->n, memory_order_acquire);
@@ -157,6 +165,9 @@ static inline enum channi_shape channi_shape_of(const struct channi_cluster *cl)
     return (enum channi_shape)atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->shape);
 }
 
+/* Row `number`. image: of the cluster's file; may be NULL for a row of the delta. */
+struct channi_row channi_cluster_row(const struct channi_cluster *, const struct channi_image *,
+                                     uint32_t number);
 /* The version at which the row died; 0: alive. image NULL: since the file was written. */
 static inline uint64_t channi_cluster_base_dead(const struct channi_cluster *cl,
                                                 const struct channi_image *image, uint32_t row)

@@ -140,7 +140,8 @@ int channi_snapshot(struct index *, uint64_t *version);
 int channi_release(struct index *, uint64_t version);
 /* References a view for this version. ERR_NOT_FOUND naming the versions that exist. */
 int channi_view_of(struct channi *, uint64_t version, struct channi_view **);
-/* The oldest version whose dead rows rewritten files must keep. `write` need not be held. */
+/* The oldest version whose dead rows rewritten files must keep: those that died after it. Snapshots have
+   their own files. `write` need not be held. */
 uint64_t channi_horizon(struct channi *);
 
 /* Places: the cluster and row of each live id (places.c). `write` is held in all calls. */

@@ -74,7 +74,7 @@ static inline void partition(struct book *b, const struct plan *plan,
                                          .go_on = plan->go_on };
         while (!fresh) {
             parts[p].root = (uint32_t)rng_below(&rng, m->n);
-            fresh = m->dead[parts[p].root] == 0;
+            fresh = m->rows[parts[p].root].dead == 0;
             for (size_t q = 0; q < p; q++)
                 fresh &= parts[q].root != parts[p].root;
         }
@@ -83,8 +83,9 @@ static inline void partition(struct book *b, const struct plan *plan,
         double least = INFINITY;
 
         for (size_t p = 0; p < plan->n_parts; p++) {
-            const double d =
-                i == parts[p].root ? -1 : book_distance(b, m->rows[i], m->rows[parts[p].root]);
+            const double d = i == parts[p].root
+                                 ? -1
+                                 : book_distance(b, m->rows[i].bytes, m->rows[parts[p].root].bytes);
             if (d < least) {
                 least = d;
                 of[i] = (uint32_t)p;

@@ -141,11 +141,11 @@ static void test_gather_committed(void **state)
     assert_int_equal(m.n, live - 1);
     assert_int_equal(m.n_live, live - 1);
     for (size_t i = 0; i < m.n; i++) {
-        const uint32_t row = m.row[i];
+        const uint32_t row = m.rows[i].number;
 
-        assert_int_equal(m.dead[i], 0);
+        assert_int_equal(m.rows[i].dead, 0);
         assert_true(row != cl->base_n + 1);
-        assert_memory_equal(m.rows[i], book_row(&b, m.ids[i]), b.row_bytes);
+        assert_memory_equal(m.rows[i].bytes, book_row(&b, m.rows[i].id), b.row_bytes);
     }
     channi_give(c, &w);
     atomic_store(channi_delta_at(&cl->delta, 0).dead, 0);

@@ -6,9 +6,8 @@
  * Paper: Cosdata's description of CHANNI; docs/methods/channi.md records our decisions where it is
  * silent.
  *
- * This header holds the state of an index. Beside it are options.h, index.h (opening and closing, and the
- * calls of the table of operations), method.c (the table), check.c and the reports. A folder calls only those above
- * it:
+ * This header holds the state of an index. Beside it are options.h, channi.c with index.h (opening and closing, the
+ * table of operations), check.c and the reports. A folder calls only those above it:
  *
  *   files/        a cluster as one file: written once, opened as an image
  *   cache/        the clusters in memory, and the reads of all others

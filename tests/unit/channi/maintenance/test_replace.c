@@ -161,7 +161,6 @@ static void test_files_fail(void **state)
     struct channi_params params = book_defaults();
     struct injected_faults faults;
     atomic_size_t calls = 0;
-    const struct channi_opening opening = { .fault = &faults.fault };
     struct plan plan = { .n = 1, .n_parts = 3, .seed = test_seed() };
     struct book b;
     size_t opens = 0, writes = 0, syncs = 0;
@@ -172,7 +171,7 @@ static void test_files_fail(void **state)
     params.expected_n = 400;
     book_begin(&b, params, INDEX_U8, DIM, ROWS, 1);
     struct channi *c;
-    assert_ok(channi_create_with(&c, &b.bench.env, &params, &opening), &b.bench.error);
+    assert_ok(channi_create_with(&c, &b.bench.env, &params, &faults.fault), &b.bench.error);
     b.index = &c->base;
     book_fill(&b, 0, ROWS, 12, .3);
     assert_ok(book_insert(&b, 0, 400), &b.bench.error);

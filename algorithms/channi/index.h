@@ -32,21 +32,12 @@ int channi_inspect(const struct index *, const struct structure_sink *);
 int channi_cluster(struct index *, const struct cluster_request *, struct cluster_result *);
 void channi_destroy(struct index *); /* NULL is allowed */
 
-/* stats.c, for the other reports and for tests */
-
-/* Sizes of n clusters. Gini: 0 if all have the same size, near 1 if one has all rows. */
+/* For tests: sizes of n clusters. Gini: 0 if all have the same size, near 1 if one has all rows. Sorts `live`. */
 struct channi_sizes {
     double mean, cv, gini; /* cv: standard deviation over mean */
     uint32_t p99, max;     /* p99: 99th percentile */
     size_t n, empty;
 };
-/* Sorts `live`. */
 void channi_sizes_of(uint32_t *live, size_t n, struct channi_sizes *);
-/* Gives, by name, what maintenance has to do in a layout, and what it does now: jobs queued, also
-   those put aside after a failure, and running; clusters above split_max and below merge_min; bytes
-   of the files and deltas of the clusters that have a pending job. Clusters change meanwhile, so
-   the numbers need not fit each other beside background threads. */
-void channi_health_report(struct channi *, const struct channi_layout *,
-                          void (*number)(void *to, const char *name, double value), void *to);
 
 #endif

@@ -240,13 +240,11 @@ static int check_route(struct channi_checking *c, uint32_t route)
         return BROKEN(c, "route %u: its phash %016" PRIx64 " is another's, too", route, phash);
     if (!idmap_put(&c->phashes, phash, route))
         return CHANNI_NO_MEMORY(&c->s->base.env, ", cannot check");
-    if (cid == CID_NONE)
-        return OK;
-    if (cid >= l->n_clusters || !l->clusters[cid])
-        return BROKEN(c, "route %u leads to cluster %u, which is not there", route, cid);
-    if (!bsearch(&route, l->clusters[cid]->routes, l->clusters[cid]->n_routes, sizeof route,
-                 order_u32))
-        return BROKEN(c, "route %u leads to cluster %u, which does not list it", route, cid);
+    if (cid != CID_NONE && (cid >= l->n_clusters || !l->clusters[cid] ||
+                            !bsearch(&route, l->clusters[cid]->routes, l->clusters[cid]->n_routes,
+                                     sizeof route, order_u32)))
+        return BROKEN(c, "route %u leads to cluster %u, which is not there or does not list it",
+                      route, cid);
     return OK;
 }
 
@@ -316,11 +314,9 @@ static int check_one(struct channi_checking *c, uint32_t cid)
         return BROKEN(c, "cluster %u is filed under %u", cl->cid, cid);
     if (cl->born_ver > c->version)
         return BROKEN(c, "cluster %u was founded after version %" PRIu64, cid, c->version);
-    if (deferred != !c->layout->routes || (deferred && cl->base))
+    if (deferred != !c->layout->routes || deferred != !cl->base)
         return BROKEN(c, "cluster %u is of kind %d, %s a file, %s routes", cid, cl->kind,
                       cl->base ? "has" : "has not", c->layout->routes ? "among" : "without");
-    if (!cl->base && cl->base_n > 0)
-        return BROKEN(c, "cluster %u has %u rows in a file, and no file", cid, cl->base_n);
     if (!deferred)
         rc = check_routes_of(c, cl);
     if (rc == OK)
@@ -350,20 +346,12 @@ static int check_ood(const struct channi_checking *c)
 {
     const struct channi_layout *l = c->layout;
     const struct channi_cluster *cl;
-    size_t n = 0;
+    uint32_t n = 0;
 
     for (uint32_t next = 0; (cl = channi_layout_next(l, &next));)
-        n += cl->kind == CLUSTER_OOD;
-    if (n != l->n_ood)
-        return BROKEN(c, "%zu OOD clusters, but %u are listed", n, l->n_ood);
-    for (uint32_t i = 0; i < l->n_ood; i++) {
-        const uint32_t cid = l->ood[i];
-
-        if (cid >= l->n_clusters || !l->clusters[cid] || l->clusters[cid]->kind != CLUSTER_OOD ||
-            (i > 0 && cid <= l->ood[i - 1]))
-            return BROKEN(c, "cluster %u is listed as OOD, and is not, or out of order", cid);
-    }
-    return OK;
+        if (cl->kind == CLUSTER_OOD && (n == l->n_ood || l->ood[n++] != cl->cid))
+            return BROKEN(c, "cluster %u is not listed as OOD, or out of order", cl->cid);
+    return n == l->n_ood ? OK : BROKEN(c, "%u OOD clusters, but %u are listed", n, l->n_ood);
 }
 
 /* -------------------------------------------------------------------------- routability */

@@ -12,8 +12,6 @@
 #include "algorithms/channi/rewrite/replace.h"
 #include "kernels/kernels.h"
 
-#define ROOT_NONE UINT32_MAX /* a cluster without rows */
-
 /* A part in the making. */
 struct channi_making {
     const struct channi_part *part;

@@ -88,8 +88,7 @@ static uint32_t goes_on(const struct channi_replacing *x, const struct channi_ma
     const uint32_t from = p->part->successor_of;
     uint32_t n = 0, next = 0;
 
-    if (!p->part->go_on || !predecessor || !predecessor->base ||
-        !x->m->wholes[from].image.has_graph)
+    if (!p->part->go_on || !predecessor || !x->m->wholes[from].image.has_graph)
         return 0;
     for (; n < p->part->n; n++) {
         const uint32_t at = p->part->rows[n];
@@ -232,18 +231,13 @@ static int make_part(void *arg, size_t first, size_t end, size_t worker)
         const struct channi_making *p = &x->parts[i];
         const struct channi_part *part = p->part;
 
-        if (part->n > 0) {
-            memcpy(p->cl->site, part->stays ? p->predecessor->site : x->m->rows[part->root].bytes,
-                   x->c->row_bytes);
-            p->cl->root_id = x->m->rows[part->root].id;
-            rc = channi_measure(x, p);
-            if (rc == OK)
-                rc = write_file(x, p);
-            throttle_wait();
-        } else if (p->predecessor && p->predecessor->site) {
-            memcpy(p->cl->site, p->predecessor->site, x->c->row_bytes);
-            p->cl->root_id = p->predecessor->root_id;
-        }
+        memcpy(p->cl->site, part->stays ? p->predecessor->site : x->m->rows[part->root].bytes,
+               x->c->row_bytes);
+        p->cl->root_id = x->m->rows[part->root].id;
+        rc = channi_measure(x, p);
+        if (rc == OK)
+            rc = write_file(x, p);
+        throttle_wait();
     }
     return rc;
 }

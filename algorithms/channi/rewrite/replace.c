@@ -176,7 +176,7 @@ static int name_part(struct channi_replacing *x, struct channi_making *p)
     if (p->new_route)
         p->route_phash = channi_phash(c, x->m->rows[part->root].id, x->m->rows[part->root].bytes,
                                       p->file_version);
-    if (p->predecessor && p->predecessor->base)
+    if (p->predecessor)
         p->file_phash = p->predecessor->base->phash;
     else if (route)
         p->file_phash = *(const uint64_t *)segmented_at(&c->route_phash, *route);
@@ -199,8 +199,7 @@ static int begin_parts(struct channi_replacing *x)
     for (size_t i = 0; i < x->r->n_parts; i++) {
         const struct channi_part *part = x->parts[i].part = &x->r->parts[i];
 
-        x->parts[i].new_route =
-            part->n > 0 && (part->new_route || (part->reroutes && wants_route(x, part)));
+        x->parts[i].new_route = part->new_route || (part->reroutes && wants_route(x, part));
     }
     pthread_mutex_lock(&c->write);
     const uint64_t version = atomic_load(&c->now)->version;
@@ -212,10 +211,8 @@ static int begin_parts(struct channi_replacing *x)
         p->cl =
             channi_cluster_create(c, p->predecessor ? p->predecessor->cid : CID_NONE, p->part->kind,
                                   p->predecessor ? p->predecessor->born_ver : version);
-        if (p->cl) {
-            p->cl->root = ROOT_NONE;
+        if (p->cl)
             p->cl->site = mem_zalloc(c->base.env.mem, c->row_bytes);
-        }
         rc = p->cl && p->cl->site ? name_part(x, p) : channi_replacing_no_memory(x);
     }
     pthread_mutex_unlock(&c->write);

@@ -42,7 +42,7 @@ int channi_gather(struct channi *, struct channi_taken *);
 
 /* A cluster that replaces one or several of those taken. */
 struct channi_part {
-    const uint32_t *rows; /* n member indices, in the file's row order */
+    const uint32_t *rows; /* n >= 1 member indices, in the file's row order */
     size_t n;
     uint32_t root; /* a member; live if the part has live rows */
     enum channi_cluster_kind kind;

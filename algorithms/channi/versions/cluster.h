@@ -111,7 +111,7 @@ enum channi_shape { SHAPE_USUAL, SHAPE_LEFT, SHAPE_APART, SHAPE_BEYOND };
 struct channi_cluster {
     uint32_t cid;
     enum channi_cluster_kind kind;
-    struct channi_base *base; /* NULL: no file yet */
+    struct channi_base *base; /* NULL: CLUSTER_DEFERRED, which has no file, root and site */
     uint32_t base_n;
     uint32_t root; /* row number */
     /* Rows are assigned by this vector: the root's row, or that of an earlier root

@@ -80,22 +80,6 @@ void channi_capture_free(struct channi *, struct channi_capture *);
 int channi_manifest_write(struct channi *, struct channi_capture *, struct store_writer *);
 struct store_identity channi_manifest_identity(const struct index_env *);
 
-/* The sections; those of clusters, while they are read: the data of the next one. */
-struct channi_sections {
-    const struct channi_manifest_meta *meta;
-    const struct channi_manifest_cluster *clusters;
-    const unsigned char *roots, *rows;
-    const uint32_t *aliases;
-    const int64_t *attributes; /* records */
-    const struct channi_manifest_death *deaths;
-    const uint64_t *ids, *born, *dead;
-    struct channi_stored_routes routes;
-};
-
-/* manifest_write.c: those after "meta" and "clusters". c: what is written. */
-int channi_manifest_fields(struct store_fields *, const struct channi *,
-                           const struct channi_capture *c, struct channi_sections *);
-
 /* -------------------------------------------------------------------------- reading */
 
 /* Restores the state into an index that was just opened with the manifest's options, without log

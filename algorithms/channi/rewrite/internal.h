@@ -40,9 +40,6 @@ static inline int channi_replacing_no_memory(const struct channi_replacing *x)
 /* parts.c: makes all parts. On error the caller discards what was made. */
 int channi_replace_make(struct channi_replacing *);
 
-/* shape.c: sets mean_d and shape of the part's cluster, whose site is set. ERR_NO_MEMORY. */
-int channi_measure(const struct channi_replacing *, const struct channi_making *);
-
 /* codes.c: sets the codes of the contents, of rows relative to their mean, in memory of the group. None if
    the index has no quantizer. ERR_NO_MEMORY. */
 int channi_codes_make(struct channi *, const void *rows, size_t n, struct mem_group *,

@@ -103,7 +103,7 @@ enum channi_cluster_kind {
 };
 
 /* How the live rows lie about the site: as usual; mostly far from it; in places far apart; those
-   that came last far beyond the others (rewrite/shape.c). */
+   that came last far beyond the others (rewrite/parts.c). */
 enum channi_shape { SHAPE_USUAL, SHAPE_LEFT, SHAPE_APART, SHAPE_BEYOND };
 
 /* The state of a cluster between two rewrites. Only atomic fields change. Rows 0 .. base_n-1 are in

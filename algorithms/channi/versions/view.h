@@ -134,7 +134,7 @@ int channi_publish(struct channi *, uint64_t version, struct channi_layout *);
 struct channi_view *channi_view_make(struct channi *);
 void channi_show(struct channi *, struct channi_view *, uint64_t version, struct channi_layout *);
 
-/* Snapshots (snapshots.c) */
+/* Snapshots */
 
 int channi_snapshot(struct index *, uint64_t *version);
 int channi_release(struct index *, uint64_t version);
@@ -144,7 +144,7 @@ int channi_view_of(struct channi *, uint64_t version, struct channi_view **);
    their own files. `write` need not be held. */
 uint64_t channi_horizon(struct channi *);
 
-/* Places: the cluster and row of each live id (places.c). `write` is held in all calls. */
+/* Places: the cluster and row of each live id. `write` is held in all calls. */
 
 struct channi_place {
     uint32_t cid, row;

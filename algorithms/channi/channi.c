@@ -196,15 +196,13 @@ struct loading {
     const struct index_env *env;
     const char *dir;
     const struct file_fault *fault;
-    struct store_reader r; /* of the manifest */
-    const struct channi_manifest_meta *meta;
-    const struct channi_manifest_cluster *clusters;
 };
 
 /* Opens an empty index with the manifest's options and attributes; env says as many of these, or none. */
-static int open_empty(struct channi **out, const struct loading *l, int *claim)
+static int open_empty(struct channi **out, const struct loading *l,
+                      const struct channi_manifest_meta *meta, int *claim)
 {
-    const uint32_t has = l->meta->n_attributes;
+    const uint32_t has = meta->n_attributes;
     struct index_env env = *l->env;
 
     if (env.n_attributes != 0 && env.n_attributes != has)
@@ -212,7 +210,7 @@ static int open_empty(struct channi **out, const struct loading *l, int *claim)
                     "channi: the index has %" PRIu32 " attributes a row, expected %zu", has,
                     env.n_attributes);
     env.n_attributes = has;
-    return open_with(out, &env, &l->meta->params, claim, l->fault);
+    return open_with(out, &env, &meta->params, claim, l->fault);
 }
 
 /* Removes what was linked. The index still has the folder's lock, so the files are no other's. */
@@ -225,31 +223,27 @@ static void unlink_all(const struct index_env *env)
     (void)error_divert(before);
 }
 
-struct redo_state {
-    struct channi *s;
-    struct channi_changes changes; /* since the last commit */
-};
-
+/* Changes since the last commit are in s->txn. */
 static int redo(void *to, const struct wal_record *r)
 {
-    struct redo_state *p = to;
-    const struct index_env *env = &p->s->base.env;
+    struct channi *s = to;
+    const struct index_env *env = &s->base.env;
     struct error why = { 0 }, *before;
     uint64_t version = 0, got = 0;
-    int rc = channi_log_read(p->s, r, &p->changes, &version);
+    int rc = channi_log_read(s, r, &s->txn, &version);
 
     if (rc != OK || version == 0)
         return rc;
-    const uint64_t next = atomic_load(&p->s->now)->version + 1;
+    const uint64_t next = atomic_load(&s->now)->version + 1;
     if (version != next)
         return fail(env->error, ERR_CORRUPT,
                     "channi: write-ahead log in %s: record %" PRIu64 " commits version %" PRIu64
                     ", but %" PRIu64 " is next",
                     env->dir, r->lsn, version, next);
     before = error_divert(&why);
-    rc = channi_apply(p->s, p->changes.list, p->changes.n, &got);
+    rc = channi_apply(s, s->txn.list, s->txn.n, &got);
     (void)error_divert(before);
-    channi_changes_free(&p->changes, env->mem);
+    channi_txn_drop(s);
     if (rc == ERR_DUPLICATE_ID || rc == ERR_UNKNOWN_ID)
         return fail(env->error, ERR_CORRUPT,
                     "channi: write-ahead log in %s: record %" PRIu64
@@ -262,11 +256,10 @@ static int redo(void *to, const struct wal_record *r)
 static int go_on(struct channi *s, uint64_t snapshot_lsn)
 {
     const struct index_env *env = &s->base.env;
-    struct redo_state p = { .s = s };
     uint64_t last = 0, torn = 0;
-    int rc = wal_replay(env, env->dir, snapshot_lsn, redo, &p, &last, &torn);
+    int rc = wal_replay(env, env->dir, snapshot_lsn, redo, s, &last, &torn);
 
-    channi_changes_free(&p.changes, env->mem);
+    channi_txn_drop(s);
     if (rc == OK)
         rc = open_wal(s, last, snapshot_lsn);
     if (rc == OK)
@@ -278,25 +271,28 @@ static int go_on(struct channi *s, uint64_t snapshot_lsn)
 static int open_from(struct loading *l, int *claim)
 {
     const struct index_env *env = l->env;
+    const struct channi_manifest_meta *meta;
+    const struct channi_manifest_cluster *clusters;
+    struct store_reader r;
     struct channi *s = NULL;
     const struct store_identity identity = channi_manifest_identity(env);
-    int rc = claim ? store_open(&l->r, env->dir, MANIFEST_RUNNING, &identity, env->error)
-                   : store_open(&l->r, l->dir, MANIFEST_SAVED, &identity, env->error);
+    int rc = claim ? store_open(&r, env->dir, MANIFEST_RUNNING, &identity, env->error)
+                   : store_open(&r, l->dir, MANIFEST_SAVED, &identity, env->error);
 
     if (rc != OK)
         return rc;
-    rc = channi_manifest_meta_of(&l->r, channi_params, &l->meta, &l->clusters);
+    rc = channi_manifest_meta_of(&r, channi_params, &meta, &clusters);
     if (rc == OK && claim)
-        rc = channi_folder_clear(env, env->dir, l->clusters, l->meta->n_clusters, l->fault);
+        rc = channi_folder_clear(env, env->dir, clusters, meta->n_clusters, l->fault);
     if (rc == OK)
-        rc = open_empty(&s, l, claim);
+        rc = open_empty(&s, l, meta, claim);
     if (rc == OK && !claim && (rc = channi_folder_begin(env, l->fault)) == OK)
-        rc = channi_folder_link(env, l->dir, l->meta->saved, l->clusters, l->meta->n_clusters, true,
+        rc = channi_folder_link(env, l->dir, meta->saved, clusters, meta->n_clusters, true,
                                 l->fault);
     if (rc == OK)
-        rc = channi_manifest_read(s, &l->r, l->meta, l->clusters);
-    const uint64_t lsn = rc == OK ? l->meta->lsn : 0;
-    store_close(&l->r);
+        rc = channi_manifest_read(s, &r, meta, clusters);
+    const uint64_t lsn = rc == OK ? meta->lsn : 0;
+    store_close(&r);
     if (rc == OK && claim) {
         rc = go_on(s, lsn);
     } else if (rc == OK) { /* the files go with the index, unless it gets a manifest */
@@ -389,8 +385,8 @@ static int change(struct index *index, const struct channi_change *what, size_t 
     struct channi *s = channi_of(index);
     int rc = OK;
 
-    if (what->n > 0 && s->txn)
-        rc = channi_changes_add(s->txn, s, what->n, what->ids, what->rows, what->attributes);
+    if (what->n > 0 && s->in_txn)
+        rc = channi_changes_add(&s->txn, s, what->n, what->ids, what->rows, what->attributes);
     else if (what->n > 0)
         rc = channi_apply(s, what, 1, NULL);
     *done = rc == OK ? what->n : 0;
@@ -421,13 +417,13 @@ static int begin_transaction(struct index *index)
 {
     struct channi *s = channi_of(index);
 
-    if (s->txn)
+    if (s->in_txn)
         return fail(index->env.error, ERR_ARGUMENT,
                     "channi: begin: a transaction of %zu changes is open; commit it or roll it "
                     "back first",
-                    s->txn->n);
-    s->txn = mem_zalloc(index->env.mem, sizeof *s->txn);
-    return s->txn ? OK : CHANNI_NO_MEMORY(&index->env, " for a transaction");
+                    s->txn.n);
+    s->in_txn = true;
+    return OK;
 }
 
 static int none_open(const struct index *index, const char *what)
@@ -444,9 +440,9 @@ static int commit(struct index *index, uint64_t *version)
 {
     struct channi *s = channi_of(index);
 
-    if (!s->txn)
+    if (!s->in_txn)
         return none_open(index, "commit");
-    const int rc = channi_apply(s, s->txn->list, s->txn->n, version);
+    const int rc = channi_apply(s, s->txn.list, s->txn.n, version);
     if (rc == OK)
         channi_txn_drop(s);
     return rc;
@@ -456,7 +452,7 @@ static int rollback(struct index *index)
 {
     struct channi *s = channi_of(index);
 
-    if (!s->txn)
+    if (!s->in_txn)
         return none_open(index, "rollback");
     channi_txn_drop(s);
     channi_count(&s->counters.aborts, 1);

@@ -99,9 +99,30 @@ struct channi_stop {
     struct stop_rule rule;
 };
 
+enum channi_change_op {
+    CHANGE_PUT = 1,
+    CHANGE_DEL = 2,
+    CHANGE_COMMIT = 3
+}; /* also the op of log records */
+
+/* One change of a commit: a put has n rows with ids, and attributes or NULL; a deletion has ids. A
+   commit may put, delete and put an id again; changes apply in order. */
+struct channi_change {
+    enum channi_change_op op;
+    size_t n;
+    const uint64_t *ids;
+    const unsigned char *rows;
+    const int64_t *attributes; /* records */
+};
+
+/* Copies of changes that will be applied together (commit/changes.c). */
+struct channi_changes {
+    struct channi_change *list;
+    size_t n, capacity;
+};
+
 struct channi_base;
 struct channi_cache;
-struct channi_changes;
 struct epoch;
 struct graph;
 struct channi_snapshot;
@@ -143,8 +164,10 @@ struct channi {
     pthread_mutex_t snapshot_lock; /* protects the next two; the innermost lock */
     struct channi_snapshot *snapshots;
     size_t n_snapshots, snapshots_capacity;
-    struct channi_changes *txn; /* the open transaction's, since begin(); NULL: none is open */
-    struct segmented latches;   /* struct channi_latch, by cid */
+    bool in_txn; /* since begin() */
+    struct channi_changes
+        txn; /* of the open transaction, or read from the log since the last commit */
+    struct segmented latches; /* struct channi_latch, by cid */
     struct channi_jobs jobs;
     size_t taken_bytes, taken_bytes_most; /* of clusters taken by jobs, see channi_take() */
     struct durable durable;

@@ -9,15 +9,6 @@
 #include "algorithms/common/durable/row_log.h"
 #include "src/core/mem.h"
 
-/* The copies of each change are one block, which begins with the ids. */
-void channi_changes_free(struct channi_changes *c, struct mem *mem)
-{
-    for (size_t i = 0; i < c->n; i++)
-        mem_free(mem, (void *)(uintptr_t)c->list[i].ids);
-    mem_free(mem, c->list);
-    *c = (struct channi_changes){ 0 };
-}
-
 int channi_changes_add(struct channi_changes *c, const struct channi *s, size_t n, const void *ids,
                        const void *rows, const void *attributes)
 {
@@ -46,11 +37,13 @@ int channi_changes_add(struct channi_changes *c, const struct channi *s, size_t 
 
 void channi_txn_drop(struct channi *s)
 {
-    if (!s->txn)
-        return;
-    channi_changes_free(s->txn, s->base.env.mem);
-    mem_free(s->base.env.mem, s->txn);
-    s->txn = NULL;
+    struct mem *mem = s->base.env.mem;
+
+    for (size_t i = 0; i < s->txn.n; i++) /* one block each, which begins with the ids */
+        mem_free(mem, (void *)(uintptr_t)s->txn.list[i].ids);
+    mem_free(mem, s->txn.list);
+    s->txn = (struct channi_changes){ 0 };
+    s->in_txn = false;
 }
 
 enum { RECORD_BYTES = 1 << 20, PUT_HEAD = 8 };

@@ -81,8 +81,7 @@ struct misassignment {
 static int route_row(struct misassignment *m, uint32_t cid, const void *row)
 {
     uint32_t to;
-    const int rc =
-        channi_route(m->c, m->x, m->layout, row, (size_t)m->c->params.assign_ef, &to, &m->checked);
+    const int rc = channi_route(m->c, m->x, m->layout, row, &to, &m->checked);
 
     m->rows += rc == OK;
     m->misassigned += rc == OK && to != cid;
@@ -500,8 +499,7 @@ static int assign_vectors(const struct numbering *n, struct vectors v, uint64_t 
     for (size_t i = 0; i < v.n && rc == OK; i++) {
         uint32_t cid;
 
-        rc = channi_route(c, x, n->layout, (const char *)v.rows + i * c->row_bytes,
-                          (size_t)c->params.assign_ef, &cid, &checked);
+        rc = channi_route(c, x, n->layout, (const char *)v.rows + i * c->row_bytes, &cid, &checked);
         if (rc == OK)
             cluster[i] = n->number[cid];
     }

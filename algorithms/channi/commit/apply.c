@@ -36,9 +36,8 @@ struct commit_plan {
     size_t n_dels;
     uint32_t *touched; /* clusters: the changed ones; later only those that need a job */
     size_t n_touched;
-    struct idmap fate;        /* id -> fate, see resolve() */
-    struct channi_view *view; /* the view used for routing, referenced */
-    size_t ef;
+    struct idmap fate;                  /* id -> fate, see resolve() */
+    struct channi_view *view;           /* the view used for routing, referenced */
     const struct channi_layout *layout; /* in which rows are routed */
     bool again;                         /* only those for which is_stale() */
 };
@@ -155,8 +154,7 @@ static int route_some(void *arg, size_t first, size_t end, size_t worker)
     (void)worker;
     for (size_t i = first; i < end && rc == OK; i++)
         if (!p->again || is_stale(p, p->layout, p->puts[i].cid))
-            rc = channi_route(p->s, scratch, p->layout, p->puts[i].row, p->ef, &p->puts[i].cid,
-                              &checked);
+            rc = channi_route(p->s, scratch, p->layout, p->puts[i].row, &p->puts[i].cid, &checked);
     scratch_pool_give(&p->s->scratch, scratch);
     return rc;
 }
@@ -343,7 +341,7 @@ static void tend(struct commit_plan *p)
 
 int channi_apply(struct channi *s, const struct channi_change *changes, size_t n, uint64_t *version)
 {
-    struct commit_plan p = { .s = s, .ef = (size_t)s->params.assign_ef };
+    struct commit_plan p = { .s = s };
     uint64_t made = 0;
 
     idmap_init(&p.fate, s->base.env.mem);

@@ -378,11 +378,11 @@ static void set_places(const struct channi_replacing *x)
                 channi_place_set(x->c, x->m->rows[member].id,
                                  (struct channi_place){ cl->cid, row });
         }
-        for (uint32_t row = 0; row < n; row++) {
-            const struct channi_delta_row r = channi_delta_at(&cl->delta, row);
+        for (uint32_t row = cl->base_n; row < cl->base_n + n; row++) {
+            const struct channi_row r = channi_cluster_row(cl, NULL, row);
 
-            if (!atomic_load(r.dead))
-                channi_place_set(x->c, r.id, (struct channi_place){ cl->cid, cl->base_n + row });
+            if (!r.dead)
+                channi_place_set(x->c, r.id, (struct channi_place){ cl->cid, row });
         }
     }
 }

@@ -100,9 +100,9 @@ void channi_search_counts_report(struct channi *c, const struct channi_search_co
 
 void channi_batch_report(struct channi_search_batch *b, const struct channi_search_counts *t)
 {
-    pthread_mutex_lock(&b->lock);
+    pthread_mutex_lock(&b->c->scratch.lock); /* several threads report */
     channi_search_counts_report(b->c, t, &b->result->work);
-    pthread_mutex_unlock(&b->lock);
+    pthread_mutex_unlock(&b->c->scratch.lock);
 }
 
 bool channi_scan_sees_all(const struct channi_cluster *cl, const struct channi_image *image)

@@ -106,7 +106,6 @@ struct channi_search_batch {
     const struct channi_allowed *allowed;
     const double *stop_score; /* of target_recall; NULL: none */
     size_t threads;           /* of each query, if they are not grouped by cluster */
-    pthread_mutex_t lock;     /* protects result->work */
 };
 
 static inline struct channi_query channi_batch_query(const struct channi_search_batch *b,

@@ -83,11 +83,8 @@ void channi_layout_set(struct channi *s, struct channi_layout *l, uint32_t cid,
 bool channi_layout_find_ood(const struct channi *s, struct channi_layout *l)
 {
     const struct channi_cluster *cl;
-    uint32_t n = 0;
 
-    for (uint32_t next = 0; (cl = channi_layout_next(l, &next));)
-        n += cl->kind == CLUSTER_OOD;
-    if (!mem_fit(s->base.env.mem, &l->ood, n, sizeof *l->ood))
+    if (!mem_fit(s->base.env.mem, &l->ood, l->n_clusters, sizeof *l->ood))
         return false;
     l->n_ood = 0;
     for (uint32_t next = 0; (cl = channi_layout_next(l, &next));)

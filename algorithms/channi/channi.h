@@ -72,8 +72,8 @@
 
 #define CHANNI_COUNTERS(X)                                                                      \
     X(commits), X(aborts), X(splits), X(split_parts), X(ood_found), X(ood_clusters), X(merges), \
-        X(aliases), X(aliases_dropped), X(reroutes), X(reassigned), X(compactions),             \
-        X(refused_splits), X(conflicts), X(requeued), X(caught_up), X(checkpoints),             \
+        X(aliases), X(reroutes), X(reassigned), X(compactions),             \
+        X(refused_splits), X(requeued), X(caught_up), X(checkpoints),             \
         X(files_written), X(bytes_written), X(bytes_given), X(job_errors), X(build_sampling),   \
         X(build_assigning), CHANNI_SEARCH_COUNTERS(X), X(delayed_commits)
 

@@ -38,7 +38,7 @@ struct channi_checking {
     const struct channi_layout *layout;
     uint64_t version;
     size_t live, dead; /* rows */
-    size_t largest, most_routes, refused;
+    size_t largest; /* live rows of a cluster */
     struct idmap phashes; /* of the routes */
     /* An even sample of live rows; the check searches for each. */
     unsigned char *rows;
@@ -295,8 +295,6 @@ static int check_size(struct channi_checking *c, const struct channi_cluster *cl
     if (cl->kind == CLUSTER_DEFERRED)
         return OK;
     c->largest = live > c->largest ? live : c->largest;
-    c->most_routes = cl->n_routes > c->most_routes ? cl->n_routes : c->most_routes;
-    c->refused += live > s->split_max && tried > 0;
     if (live <= s->split_max || tried > 0 || s->maintenance != CHANNI_INLINE ||
         channi_queued(s) > 0 || atomic_load(&s->counters.job_errors) > 0)
         return OK;
@@ -441,8 +439,6 @@ static int walk(struct channi_checking *c, struct stat_sink *sink)
     if (rc == OK && sink) {
         sink->value(sink->to, "dead_rows", (double)c->dead);
         sink->value(sink->to, "largest_cluster", (double)c->largest);
-        sink->value(sink->to, "clusters_not_splittable", (double)c->refused);
-        sink->value(sink->to, "most_routes_to_a_cluster", (double)c->most_routes);
         rc = report_routability(c, sink);
     }
     idmap_free(&c->phashes);

@@ -139,7 +139,6 @@ static int put_misassigned(struct channi *c, struct stat_sink *sink)
     if (rc != OK)
         return rc;
     put(sink, "misroute_rate", m.rows ? (double)m.misassigned / (double)m.rows : 0);
-    put(sink, "misroute_rows", (double)m.rows);
     return OK;
 }
 

@@ -9,6 +9,7 @@
 #include "algorithms/channi/cache/cache.h"
 #include "algorithms/channi/durable/manifest.h"
 #include "algorithms/channi/rewrite/replace.h"
+#include "algorithms/channi/search/route.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "src/core/mem.h"
 
@@ -17,10 +18,9 @@ struct sections {
     const struct channi_manifest_meta *meta;
     const struct channi_manifest_cluster *clusters;
     const unsigned char *roots, *rows;
-    const uint32_t *aliases;
-    const int64_t *attributes; /* records */
     const struct channi_manifest_death *deaths;
-    const uint64_t *ids, *born, *dead;
+    const struct channi_manifest_row *delta;
+    const int64_t *attributes; /* records */
     struct channi_stored_routes routes;
 };
 
@@ -44,21 +44,14 @@ static struct channi_manifest_cluster describe(const struct channi *s,
     return (struct channi_manifest_cluster){
         .phash = cl->base ? cl->base->phash : 0,
         .file_version = cl->base ? cl->base->version : 0,
-        .root_id = cl->root_id,
         .born_ver = cl->born_ver,
         .cid = cl->cid,
         .kind = (uint32_t)cl->kind,
-        .has_file = cl->base != NULL,
-        .n = cl->base_n,
-        .root = cl->root,
-        .live = channi_cluster_live(cl),
+        .mean_d = cl->mean_d,
+        .shape = channi_shape_of(cl),
         .tried = atomic_load(&latch->tried),
         .retained_dead = atomic_load(&latch->retained_dead),
         .made = atomic_load(&latch->made),
-        .n_routes = cl->n_routes,
-        .mean_d = cl->mean_d,
-        .shape = channi_shape_of(cl),
-        .drift = cl->drift,
     };
 }
 
@@ -95,9 +88,6 @@ int channi_capture_take(struct channi *s, struct channi_capture *c, bool rotate)
     m->layouts = s->layouts;
     m->files = s->files;
     m->build_at = s->build_at;
-    m->split_max = s->split_max;
-    m->merge_min = s->merge_min;
-    m->ood_cap = s->ood_cap;
     m->built = c->view->layout->routes != NULL;
     m->n_cids = c->view->layout->n_clusters;
     m->n_attributes = (uint32_t)s->base.env.n_attributes;
@@ -156,7 +146,6 @@ static void count(struct channi_capture *c)
             m->n_deaths += death_of(c, cl, row) != 0;
         c->meta.n_delta += m->n_delta;
         c->meta.n_deaths += m->n_deaths;
-        c->meta.n_aliases += m->n_routes;
     }
 }
 
@@ -174,18 +163,25 @@ static void write_deaths(const struct channi_capture *c, struct store_writer *w)
     }
 }
 
-/* Writes `bytes` of each row: what is at this offset in its struct channi_row, or what a pointer there leads
-   to. */
-static void write_deltas(const struct channi_capture *c, size_t offset, bool pointer, size_t bytes,
-                         struct store_writer *w)
+enum delta_part { DELTA_HEADS, DELTA_RECORDS, DELTA_ROWS };
+
+static void write_deltas(const struct channi *s, const struct channi_capture *c,
+                         enum delta_part part, struct store_writer *w)
 {
     struct channi_row row;
-    const void *from = (const char *)&row + offset;
 
     for (uint32_t i = 0; i < c->meta.n_clusters; i++)
-        for (uint32_t at = 0; at < c->seen[i]; at++)
-            if (kept_row(c, i, at, &row))
-                store_write(w, pointer ? *(const void *const *)from : from, bytes);
+        for (uint32_t at = 0; at < c->seen[i]; at++) {
+            if (!kept_row(c, i, at, &row))
+                continue;
+            const struct channi_manifest_row head = { row.id, row.born, row.dead };
+            if (part == DELTA_HEADS)
+                store_write(w, &head, sizeof head);
+            else if (part == DELTA_RECORDS)
+                store_write(w, row.record.numbers, channi_record_bytes(s));
+            else
+                store_write(w, row.bytes, s->row_bytes);
+        }
 }
 
 /* ---------------------------------------------------------------------------- all sections */
@@ -201,24 +197,15 @@ static int fields(struct store_fields *f, const struct channi *s, const struct c
     if (store_pieces(f, "roots", &t->roots, roots, s->row_bytes))
         for (uint32_t i = 0; i < roots; i++)
             store_write(f->w, cluster_of(c, i)->site, s->row_bytes);
-    if (store_pieces(f, "aliases", &t->aliases, m->n_aliases, sizeof *t->aliases))
-        for (uint32_t i = 0; i < m->n_clusters; i++)
-            store_write(f->w, cluster_of(c, i)->routes,
-                        c->clusters[i].n_routes * sizeof *t->aliases);
     if (store_pieces(f, "deaths", &t->deaths, m->n_deaths, sizeof *t->deaths))
         write_deaths(c, f->w);
-    if (store_pieces(f, "delta.ids", &t->ids, m->n_delta, sizeof *t->ids))
-        write_deltas(c, offsetof(struct channi_row, id), false, sizeof *t->ids, f->w);
-    if (store_pieces(f, "delta.born", &t->born, m->n_delta, sizeof *t->born))
-        write_deltas(c, offsetof(struct channi_row, born), false, sizeof *t->born, f->w);
-    if (store_pieces(f, "delta.dead", &t->dead, m->n_delta, sizeof *t->dead))
-        write_deltas(c, offsetof(struct channi_row, dead), false, sizeof *t->dead, f->w);
+    if (store_pieces(f, "delta", &t->delta, m->n_delta, sizeof *t->delta))
+        write_deltas(s, c, DELTA_HEADS, f->w);
     if (store_pieces(f, "delta.records", &t->attributes, m->n_delta * m->n_attributes,
                      sizeof *t->attributes))
-        write_deltas(c, offsetof(struct channi_row, record.numbers), true, channi_record_bytes(s),
-                     f->w);
+        write_deltas(s, c, DELTA_RECORDS, f->w);
     if (store_pieces(f, "delta.rows", &t->rows, m->n_delta, s->row_bytes))
-        write_deltas(c, offsetof(struct channi_row, bytes), true, s->row_bytes, f->w);
+        write_deltas(s, c, DELTA_ROWS, f->w);
     if (!m->built)
         return f->code;
     store_field(f, "routes", &r->cid, m->n_routes, sizeof *r->cid);
@@ -263,38 +250,38 @@ static int no_memory(const struct reading *x)
 
 /* -------------------------------------------------------------------------------- clusters */
 
-/* A place for the id of a live row; reserved. */
+/* A place for the id of a live row. */
 static int place(const struct reading *x, uint64_t id, uint32_t cid, uint32_t row)
 {
     if (channi_place_of(x->s, id, NULL))
         return store_corrupt(x->r, "an id is live twice");
-    channi_place_add(x->s, id, (struct channi_place){ cid, row });
-    return OK;
+    const int rc = channi_places_reserve(x->s, &id, 1);
+    if (rc == OK)
+        channi_place_add(x->s, id, (struct channi_place){ cid, row });
+    return rc;
 }
 
 static int read_deltas(struct reading *x, const struct channi_manifest_cluster *m,
                        struct channi_cluster *cl)
 {
-    struct sections *t = &x->x;
-    const size_t n_fields = t->meta->n_attributes;
+    const struct sections *t = &x->x;
     uint32_t live = 0;
-    int rc = channi_delta_reserve(&cl->delta, m->n_delta)
-                 ? channi_places_reserve(x->s, t->ids, m->n_delta)
-                 : no_memory(x);
+    int rc = channi_delta_reserve(&cl->delta, m->n_delta) ? OK : no_memory(x);
 
     for (uint32_t i = 0; rc == OK && i < m->n_delta; i++) {
-        if (t->ids[i] == INDEX_NO_ID || t->born[i] > t->meta->version ||
-            t->dead[i] > t->meta->version)
+        const struct channi_row row = { .bytes = t->rows + i * x->s->row_bytes,
+                                        .id = t->delta[i].id,
+                                        .born = t->delta[i].born,
+                                        .dead = t->delta[i].dead,
+                                        .record = { t->attributes + i * t->meta->n_attributes,
+                                                    1 } };
+
+        if (row.id == INDEX_NO_ID || row.born > t->meta->version || row.dead > t->meta->version)
             return store_corrupt(x->r, "a row of a later version than the manifest's");
-        (void)channi_delta_append(
-            &cl->delta, &(struct channi_row){ .bytes = t->rows + i * x->s->row_bytes,
-                                              .id = t->ids[i],
-                                              .born = t->born[i],
-                                              .dead = t->dead[i],
-                                              .record = { t->attributes + i * n_fields, 1 } });
-        if (t->dead[i] > 0)
+        (void)channi_delta_append(&cl->delta, &row);
+        if (row.dead > 0)
             continue;
-        rc = place(x, t->ids[i], m->cid, cl->base_n + i);
+        rc = place(x, row.id, m->cid, cl->base_n + i);
         live++;
     }
     (void)atomic_fetch_add(&cl->live, live);
@@ -320,39 +307,28 @@ static int read_deaths(struct reading *x, const struct channi_manifest_cluster *
     return OK;
 }
 
-static int read_aliases(struct reading *x, const struct channi_manifest_cluster *m,
-                        struct channi_cluster *cl)
+/* Gives each cluster the routes that lead to it. */
+static int read_routes(struct reading *x)
 {
-    const uint32_t *from = x->x.aliases;
+    const struct channi_routes *r = x->layout->routes;
+    struct channi_cluster *cl;
 
-    cl->routes = mem_array(x->s->base.env.mem, m->n_routes, sizeof *cl->routes);
-    cl->site = mem_alloc(x->s->base.env.mem, x->s->row_bytes);
-    if (!cl->routes || !cl->site)
-        return no_memory(x);
-    for (uint32_t i = 0; i < m->n_routes; i++) {
-        if (from[i] >= x->x.meta->n_routes || (i > 0 && from[i] <= from[i - 1]) ||
-            x->layout->routes->cid[from[i]] != m->cid)
-            return store_corrupt(x->r, "a cluster's route leads to another");
-        cl->routes[i] = from[i];
+    for (uint32_t i = 0; i < r->n; i++) {
+        if (r->cid[i] == CID_NONE)
+            continue;
+        cl = r->cid[i] < x->layout->n_clusters ? x->layout->clusters[r->cid[i]] : NULL;
+        if (!cl)
+            return store_corrupt(x->r, "a route leads to a cluster that there is not");
+        if (!mem_fit(x->s->base.env.mem, &cl->routes, cl->n_routes + 1, sizeof *cl->routes))
+            return no_memory(x);
+        cl->routes[cl->n_routes++] = i;
     }
-    cl->n_routes = m->n_routes;
-    memcpy(cl->site, x->x.roots, x->s->row_bytes);
+    for (uint32_t next = 0; (cl = channi_layout_next(x->layout, &next));) {
+        if (cl->n_routes == 0)
+            return store_corrupt(x->r, "a cluster has no route");
+        (void)channi_nearest_route(x->s, cl->routes, cl->n_routes, cl->site, &cl->drift);
+    }
     return OK;
-}
-
-static struct channi_cluster *make(const struct reading *x, const struct channi_manifest_cluster *m)
-{
-    struct channi_cluster *cl =
-        channi_cluster_create(x->s, m->cid, (enum channi_cluster_kind)m->kind, m->born_ver);
-
-    if (!cl)
-        return NULL;
-    cl->root = m->root;
-    cl->root_id = m->root_id;
-    cl->mean_d = m->mean_d;
-    atomic_init(&cl->shape, m->shape);
-    cl->drift = m->drift;
-    return cl;
 }
 
 /* ------------------------------------------------------------------------------------ files */
@@ -366,11 +342,6 @@ static int join_file(struct reading *x, const struct channi_manifest_cluster *m,
     struct channi_base *base = channi_base_create(env);
     int rc = base ? channi_cluster_file_head(env, m->phash, m->file_version, base) : no_memory(x);
 
-    if (rc == OK && (base->n != m->n || base->root != m->root))
-        rc = fail(env->error, ERR_CORRUPT,
-                  "channi: %s: its file %016" PRIx64 ".%016" PRIx64
-                  ".clu has %u rows and root %u, not %u and %u",
-                  x->r->path, m->phash, m->file_version, base->n, base->root, m->n, m->root);
     if (rc == OK && !mem_grow(env->mem, &s->retained, &s->retained_capacity, s->n_retained + 1,
                               sizeof(struct channi_base *)))
         rc = no_memory(x);
@@ -382,6 +353,7 @@ static int join_file(struct reading *x, const struct channi_manifest_cluster *m,
     }
     cl->base = base;
     cl->base_n = base->n;
+    cl->root = base->root;
     atomic_init(&base->refs, 2);
     atomic_init(&base->in_manifest, true);
     s->retained[s->n_retained++] = base;
@@ -394,8 +366,9 @@ static int place_file(struct reading *x, struct channi_cluster *cl,
 {
     const uint64_t version = x->x.meta->version;
     uint32_t live = 0;
-    int rc = channi_places_reserve(x->s, image->ids, image->n);
+    int rc = OK;
 
+    cl->root_id = image->ids[cl->root];
     for (uint32_t i = 0; rc == OK && i < image->n; i++) {
         const struct channi_row row = channi_cluster_row(cl, image, i);
 
@@ -436,37 +409,40 @@ static void advance(struct reading *x, const struct channi_manifest_cluster *m)
     struct sections *t = &x->x;
 
     t->roots += t->meta->built ? x->s->row_bytes : 0;
-    t->aliases += m->n_routes;
     t->deaths += m->n_deaths;
-    t->ids += m->n_delta;
-    t->born += m->n_delta;
-    t->dead += m->n_delta;
+    t->delta += m->n_delta;
     t->attributes += (size_t)m->n_delta * t->meta->n_attributes;
     t->rows += m->n_delta * x->s->row_bytes;
 }
 
 static int read_cluster(struct reading *x, const struct channi_manifest_cluster *m)
 {
-    struct channi_cluster *cl = make(x, m);
-    struct channi_latch *latch = segmented_at(&x->s->latches, m->cid);
+    struct channi *s = x->s;
+    struct channi_latch *latch = segmented_at(&s->latches, m->cid);
+    struct channi_cluster *cl =
+        channi_cluster_create(s, m->cid, (enum channi_cluster_kind)m->kind, m->born_ver);
     int rc = cl ? OK : no_memory(x);
 
-    if (rc == OK && x->x.meta->built)
-        rc = read_aliases(x, m, cl);
-    if (rc == OK && m->has_file)
-        rc = read_file(x, m, cl);
+    if (rc == OK && x->x.meta->built) {
+        cl->mean_d = m->mean_d;
+        atomic_init(&cl->shape, m->shape);
+        cl->site = mem_alloc(s->base.env.mem, s->row_bytes);
+        if (cl->site)
+            memcpy(cl->site, x->x.roots, s->row_bytes);
+        rc = cl->site ? read_file(x, m, cl) : no_memory(x);
+    }
     if (rc == OK)
         rc = read_deltas(x, m, cl);
     if (rc != OK) {
-        channi_cluster_unref(x->s, cl);
+        channi_cluster_unref(s, cl);
         return rc;
     }
     atomic_store(&latch->tried, m->tried);
     atomic_store(&latch->retained_dead, m->retained_dead);
     atomic_store(&latch->made, m->made);
     atomic_store(&latch->retained_at, x->x.meta->version);
-    channi_delta_encode(x->s, cl);
-    channi_layout_set(x->s, x->layout, m->cid, cl);
+    channi_delta_encode(s, cl);
+    channi_layout_set(s, x->layout, m->cid, cl);
     advance(x, m);
     return OK;
 }
@@ -490,28 +466,24 @@ static int read_clusters(struct reading *x)
 static bool cluster_fits(const struct channi_manifest_meta *m,
                          const struct channi_manifest_cluster *c)
 {
-    if (c->cid >= m->n_cids || c->kind > CLUSTER_DEFERRED || c->has_file > 1)
-        return false;
-    if (m->built != (c->kind != CLUSTER_DEFERRED) || (c->has_file && !m->built))
-        return false;
-    return c->has_file ? c->n > 0 && c->root < c->n : c->n == 0 && c->n_deaths == 0;
+    return c->cid < m->n_cids && c->kind <= CLUSTER_DEFERRED &&
+           m->built == (c->kind != CLUSTER_DEFERRED) && (m->built || c->n_deaths == 0);
 }
 
 /* Checks each cluster's description, and that their totals match the sections' sizes. */
 static int add_up(const struct store_reader *r, const struct channi_manifest_meta *m,
                   const struct channi_manifest_cluster *c)
 {
-    uint64_t delta = 0, deaths = 0, aliases = 0;
+    uint64_t delta = 0, deaths = 0;
 
     for (uint32_t i = 0; i < m->n_clusters; i++) {
         if (!cluster_fits(m, &c[i]) || (i > 0 && c[i].cid <= c[i - 1].cid))
             return store_corrupt(r, "the description of a cluster is inconsistent");
         delta += c[i].n_delta;
         deaths += c[i].n_deaths;
-        aliases += c[i].n_routes;
     }
-    if (delta != m->n_delta || deaths != m->n_deaths || aliases != m->n_aliases)
-        return store_corrupt(r, "rows, deaths or routes of clusters do not add up");
+    if (delta != m->n_delta || deaths != m->n_deaths)
+        return store_corrupt(r, "rows or deaths of clusters do not add up");
     return OK;
 }
 
@@ -524,10 +496,10 @@ int channi_manifest_meta_of(const struct store_reader *r, const struct param *op
 
     if (rc == OK && !param_possible(options, &m->params))
         rc = store_corrupt(r, "its options are out of their ranges");
-    if (rc == OK && (m->built > 1 || m->n_clusters > m->n_cids || m->n_cids >= CID_NONE ||
-                     m->n_clusters == 0 || m->n_routes >= CID_NONE ||
-                     (m->built && m->n_routes == 0) || m->n_delta >= UINT64_MAX / 2 ||
-                     m->split_max == 0 || m->n_attributes > INDEX_ATTRIBUTES_MAX))
+    if (rc == OK &&
+        (m->built > 1 || m->n_clusters > m->n_cids || m->n_cids >= CID_NONE || m->n_clusters == 0 ||
+         m->n_routes >= CID_NONE || (m->built && m->n_routes == 0) ||
+         m->n_delta >= UINT64_MAX / 2 || m->n_attributes > INDEX_ATTRIBUTES_MAX))
         rc = store_corrupt(r, "its counts are inconsistent");
     if (rc == OK)
         rc = store_need_array(r, "clusters", m->n_clusters, sizeof **clusters, clusters);
@@ -554,9 +526,6 @@ int channi_manifest_read(struct channi *s, const struct store_reader *r,
     s->layouts = meta->layouts;
     s->files = meta->files;
     s->build_at = (size_t)meta->build_at;
-    s->split_max = meta->split_max;
-    s->merge_min = meta->merge_min;
-    s->ood_cap = meta->ood_cap;
     x->layout = channi_layout_copy(s, &none);
     if (!x->layout)
         return no_memory(x);
@@ -569,6 +538,8 @@ int channi_manifest_read(struct channi *s, const struct store_reader *r,
         rc = store_corrupt(r, "an index of codes without a quantizer");
     if (rc == OK)
         rc = read_clusters(x);
+    if (rc == OK && meta->built)
+        rc = read_routes(x);
     if (rc == OK && !channi_layout_find_ood(s, x->layout))
         rc = no_memory(x);
     if (rc == OK)

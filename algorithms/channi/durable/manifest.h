@@ -24,7 +24,7 @@
 #include "algorithms/common/durable/wal.h"
 #include "src/core/idmap.h"
 
-enum { MANIFEST_VERSION = 6 };
+enum { MANIFEST_VERSION = 7 };
 #define MANIFEST_RUNNING "channi.manifest"
 #define MANIFEST_SAVED   "channi.index"
 #define MANIFEST_FILES   "channi."
@@ -33,28 +33,30 @@ enum { MANIFEST_VERSION = 6 };
 
 struct channi_manifest_meta {
     struct channi_params params;
-    struct rng unused;                        /* 0; other releases wrote a state here */
     uint64_t number, version, layouts, files; /* as in struct channi */
     uint64_t lsn;                             /* of the last log record that it includes */
     uint64_t saved;                           /* in a saved manifest: N of its files' names */
     uint64_t build_at;
-    uint32_t split_max, merge_min, ood_cap;
     uint32_t built;
     uint32_t n_cids, n_clusters;           /* cids used so far; clusters */
-    uint32_t n_routes, n_attributes;       /* n_attributes: of a row, as in env */
-    uint64_t n_delta, n_deaths, n_aliases; /* totals over all clusters */
+    uint32_t n_routes, n_attributes, zero; /* n_attributes: of a row, as in env */
+    uint64_t n_delta, n_deaths;            /* totals over all clusters */
 };
 
+/* All but CLUSTER_DEFERRED have a file. */
 struct channi_manifest_cluster {
     uint64_t phash, file_version; /* of the file */
-    uint64_t root_id, born_ver;
-    uint32_t cid, kind, has_file, n; /* n: rows of the file */
-    uint32_t root, live, tried, n_routes;
+    uint64_t born_ver;
+    uint32_t cid, kind;
     uint32_t n_delta, n_deaths; /* in this manifest */
-    float mean_d, drift;
+    float mean_d;
     uint32_t shape;
-    uint32_t retained_dead, made; /* from the latch, like tried */
+    uint32_t tried, retained_dead, made; /* from the latch */
     uint32_t zero;
+};
+
+struct channi_manifest_row { /* of a delta */
+    uint64_t id, born, dead;
 };
 
 struct channi_manifest_death { /* deletion of a row since its file was written */

@@ -70,7 +70,6 @@ bool channi_take(struct channi *c, const uint32_t *cids, size_t n, struct channi
     if (!taken)
         release_latches(c, sorted, held);
     pthread_mutex_unlock(&c->write);
-    channi_count(&c->counters.conflicts, !taken);
     return taken;
 }
 

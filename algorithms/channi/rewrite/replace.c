@@ -412,26 +412,13 @@ static int publish(struct channi_replacing *x)
         c->n_routes = n_routes;
         return rc;
     }
-    for (size_t i = 0; i < x->r->n_parts; i++)
+    for (size_t i = 0; i < x->r->n_parts; i++) {
         reset_latch(x, &x->parts[i], now->version);
+        channi_count(&c->counters.reroutes, x->parts[i].new_route && x->parts[i].part->reroutes);
+    }
     channi_show(c, view, now->version, layout);
     set_places(x);
     return OK;
-}
-
-static void count_routes(const struct channi_replacing *x)
-{
-    struct channi_counters *n = &x->c->counters;
-    size_t before = 0, after = 0, rerouted = 0;
-
-    for (size_t i = 0; i < x->w->n; i++)
-        before += x->w->clusters[i]->n_routes;
-    for (size_t i = 0; i < x->r->n_parts; i++) {
-        after += x->parts[i].cl->n_routes - x->parts[i].new_route;
-        rerouted += x->parts[i].new_route && x->r->parts[i].reroutes;
-    }
-    channi_count(&n->reroutes, rerouted);
-    channi_count(&n->aliases_dropped, before - after);
 }
 
 int channi_replace(struct channi *c, struct channi_taken *w, const struct channi_replacement *r)
@@ -446,8 +433,6 @@ int channi_replace(struct channi *c, struct channi_taken *w, const struct channi
         rc = publish(&x);
         pthread_mutex_unlock(&c->write);
     }
-    if (rc == OK)
-        count_routes(&x);
     for (size_t i = 0; rc == OK && r->cids && i < r->n_parts; i++)
         r->cids[i] = x.parts[i].cl->cid;
     for (size_t i = 0; x.parts && i < r->n_parts; i++)

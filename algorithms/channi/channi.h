@@ -72,10 +72,10 @@
 
 #define CHANNI_COUNTERS(X)                                                                      \
     X(commits), X(aborts), X(splits), X(split_parts), X(ood_found), X(ood_clusters), X(merges), \
-        X(aliases), X(reroutes), X(reassigned), X(compactions),             \
-        X(refused_splits), X(requeued), X(caught_up), X(checkpoints),             \
-        X(files_written), X(bytes_written), X(bytes_given), X(job_errors), X(build_sampling),   \
-        X(build_assigning), CHANNI_SEARCH_COUNTERS(X), X(delayed_commits)
+        X(aliases), X(reroutes), X(reassigned), X(compactions), X(refused_splits), X(requeued), \
+        X(caught_up), X(checkpoints), X(files_written), X(bytes_written), X(bytes_given),       \
+        X(job_errors), X(build_sampling), X(build_assigning), CHANNI_SEARCH_COUNTERS(X),        \
+        X(delayed_commits)
 
 struct channi_counters {
 #define FIELD(name) name
@@ -99,11 +99,8 @@ struct channi_stop {
     struct stop_rule rule;
 };
 
-enum channi_change_op {
-    CHANGE_PUT = 1,
-    CHANGE_DEL = 2,
-    CHANGE_COMMIT = 3
-}; /* also the op of log records */
+/* The last two: only of log records. */
+enum channi_change_op { CHANGE_PUT = 1, CHANGE_DEL, CHANGE_COMMIT, CHANGE_PUT_WITH };
 
 /* One change of a commit: a put has n rows with ids, and attributes or NULL; a deletion has ids. A
    commit may put, delete and put an id again; changes apply in order. */

@@ -37,8 +37,8 @@ struct channi_checking {
     struct channi *s;
     const struct channi_layout *layout;
     uint64_t version;
-    size_t live, dead; /* rows */
-    size_t largest; /* live rows of a cluster */
+    size_t live, dead;    /* rows */
+    size_t largest;       /* live rows of a cluster */
     struct idmap phashes; /* of the routes */
     /* An even sample of live rows; the check searches for each. */
     unsigned char *rows;
@@ -93,13 +93,13 @@ static int check_row(struct channi_checking *c, const struct channi_cluster *cl,
 static int check_root(const struct channi_checking *c, const struct channi_cluster *cl,
                       const struct channi_image *image)
 {
-    const uint32_t root = cl->root;
+    const uint32_t root = image->root;
     bool alive = false;
     float drift = cl->drift;
 
-    if (root >= cl->base_n || root != image->root)
-        return BROKEN(c, "cluster %u: its root is row %u of %u, its file's is row %u", cl->cid,
-                      root, cl->base_n, image->root);
+    if (root != cl->base->root)
+        return BROKEN(c, "cluster %u: its root is row %u, its file's is row %u", cl->cid,
+                      cl->base->root, root);
     if (cl->root_id != image->ids[root])
         return BROKEN(c, "cluster %u: the root's id is %" PRIu64 ", its row's %" PRIu64, cl->cid,
                       cl->root_id, image->ids[root]);

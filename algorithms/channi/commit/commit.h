@@ -9,14 +9,15 @@
 int channi_changes_add(struct channi_changes *, const struct channi *, size_t n, const void *ids,
                        const void *rows, const void *attributes);
 
-/* Log records. The op is the change's; all numbers are little-endian:
-     PUT     u32 n, u32 has_attributes, u64 ids[n], i64 records[n][env's n_attributes] if so, rows
-     DEL     u64 ids[n]
-     COMMIT  u64 version
-   A commit is a sequence of PUT and DEL records, of at most 1 MB each, and a COMMIT record. The
+/* Log records; all numbers are little-endian:
+     PUT       u64 ids[n], rows
+     PUT_WITH  u64 ids[n], i64 records[n][env's n_attributes], rows
+     DEL       u64 ids[n]
+     COMMIT    u64 version
+   A commit is a sequence of PUT, PUT_WITH and DEL records, of at most 1 MB each, and a COMMIT record. The
    function appends them and commits the log, which is the last step of a commit that can fail. */
 int channi_log_commit(struct channi *, const struct channi_change *, size_t n, uint64_t version);
-/* Adds a PUT or DEL record to `to` and sets *version to 0, or sets *version for a COMMIT.
+/* Adds a record to `to` and sets *version to 0, or sets *version for a COMMIT.
    ERR_CORRUPT naming the record. */
 int channi_log_read(const struct channi *, const struct wal_record *, struct channi_changes *to,
                     uint64_t *version);

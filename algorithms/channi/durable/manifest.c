@@ -353,7 +353,6 @@ static int join_file(struct reading *x, const struct channi_manifest_cluster *m,
     }
     cl->base = base;
     cl->base_n = base->n;
-    cl->root = base->root;
     atomic_init(&base->refs, 2);
     atomic_init(&base->in_manifest, true);
     s->retained[s->n_retained++] = base;
@@ -368,7 +367,7 @@ static int place_file(struct reading *x, struct channi_cluster *cl,
     uint32_t live = 0;
     int rc = OK;
 
-    cl->root_id = image->ids[cl->root];
+    cl->root_id = image->ids[image->root];
     for (uint32_t i = 0; rc == OK && i < image->n; i++) {
         const struct channi_row row = channi_cluster_row(cl, image, i);
 

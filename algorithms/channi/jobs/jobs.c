@@ -29,7 +29,7 @@ static bool compaction_is_due(struct channi *c, const struct channi_cluster *cl,
     if (atomic_load(&cl->live) == 0)
         return false;
     return channi_shape_of(cl) == SHAPE_LEFT ||
-           channi_cluster_base_dead(cl, NULL, cl->root) != 0 || /* the root has died */
+           channi_cluster_base_dead(cl, NULL, cl->base->root) != 0 || /* the root has died */
            (changed >= COMPACT_LEAST && (double)changed > c->compact_share * (double)cl->base_n);
 }
 

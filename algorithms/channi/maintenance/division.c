@@ -43,7 +43,7 @@ void channi_find_roots(const struct channi *c, const struct channi_taken *w, uin
         live[from]++;
         if (least[from] < 0)
             continue;
-        const float d = m->rows[i].number == cl->root
+        const float d = m->rows[i].number == cl->base->root
                             ? -1
                             : rows_distance(&c->base.env, m->rows[i].bytes, cl->site);
         if (d < least[from]) {

@@ -210,7 +210,6 @@ static int write_file(const struct channi_replacing *x, const struct channi_maki
     if (rc == OK) {
         p->cl->base = base;
         p->cl->base_n = base->n;
-        p->cl->root = base->root;
         throttle_charge(base->file_bytes);
         channi_count(&c->counters.files_written, 1);
         channi_count(&c->counters.bytes_written, base->file_bytes);

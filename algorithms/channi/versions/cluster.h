@@ -113,7 +113,6 @@ struct channi_cluster {
     enum channi_cluster_kind kind;
     struct channi_base *base; /* NULL: CLUSTER_DEFERRED, which has no file, root and site */
     uint32_t base_n;
-    uint32_t root; /* row number */
     /* Rows are assigned by this vector: the root's row, or that of an earlier root
        that has died. */
     unsigned char *site;

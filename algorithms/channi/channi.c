@@ -365,12 +365,11 @@ static int set_params(struct index *index, const void *params)
     struct job_queue *q = &c->jobs.queue;
 
     job_queue_pause(q);
-    c->params.compact_share = p->compact_share;
     c->params.background_cpu_share = p->background_cpu_share;
     c->params.background_mb_s = p->background_mb_s;
     c->params.cache_mb = p->cache_mb;
     c->params.prefetch = p->prefetch;
-    c->compact_share = channi_compact_share(p);
+    channi_take_compact_share(c, p->compact_share);
     job_queue_limit(q, p->background_mb_s, p->background_cpu_share);
     channi_cache_resize(c->cache, cache_budget(c));
     c->taken_bytes_most = cache_budget(c) / JOBS_SHARE;

@@ -120,29 +120,19 @@ static int check_root(const struct channi_checking *c, const struct channi_clust
 /* -------------------------------------------------------------------------------- files */
 
 static int check_contents(struct channi_checking *c, const struct channi_cluster *cl,
-                          const struct channi_image *image, struct row_counts *tally)
+                          const struct channi_image *image)
 {
-    const struct channi *s = c->s;
     const struct channi_base *base = cl->base;
-    int rc = OK;
 
-    if (image->n != cl->base_n || base->n != cl->base_n || image->n == 0)
+    if (image->n != cl->base_n || image->n == 0)
         return BROKEN(c, "cluster %u: %u rows, but %u in its file", cl->cid, cl->base_n, image->n);
     if (!idmap_get(&c->phashes, base->phash, NULL))
         return BROKEN(c, "cluster %u: its file's name, %016" PRIx64 ", is not a route's", cl->cid,
                       base->phash);
-    if (image->has_graph && image->graph.n != image->n)
-        return BROKEN(c, "cluster %u: %u rows, but %u nodes in its graph", cl->cid, image->n,
-                      image->graph.n);
-    rc = check_root(c, cl, image);
-    if (rc == OK && image->has_graph)
-        rc = graph_image_check(&image->graph, channi_base_name(base).text, s->base.env.error);
-    for (uint32_t i = 0; rc == OK && i < image->n; i++) {
-        const struct channi_row row = channi_cluster_row(cl, image, i);
-
-        rc = check_row(c, cl, &row, tally);
-    }
-    return rc;
+    const int rc = check_root(c, cl, image);
+    return rc == OK && image->has_graph
+               ? graph_image_check(&image->graph, channi_base_name(base).text, c->s->base.env.error)
+               : rc;
 }
 
 /* Checks a cluster's file, rows and root, and counts the rows. */
@@ -151,22 +141,22 @@ static int check_cluster(struct channi_checking *c, const struct channi_cluster 
     struct channi_cluster *atomics = (struct channi_cluster *)(uintptr_t)cl;
     const uint32_t live = atomic_load(&atomics->live), dead = atomic_load(&atomics->n_dead);
     struct row_counts tally = { 0 };
-    struct channi_whole_file whole;
+    struct channi_whole_file whole = { 0 };
     int rc = cl->base ? channi_cache_whole(c->s->cache, cl->base, &whole) : OK;
 
-    if (rc == OK && cl->base) {
-        rc = check_contents(c, cl, &whole.image, &tally);
-        channi_cache_whole_done(c->s->cache, &whole);
-    }
+    if (rc != OK)
+        return rc;
+    rc = cl->base ? check_contents(c, cl, &whole.image) : OK;
     const struct channi_delta_codes *codes = channi_delta_codes(&cl->delta);
     const uint32_t n = channi_delta_count(&cl->delta);
     if (rc == OK && codes && codes->n > n)
         rc = BROKEN(c, "cluster %u: %u rows of its delta have codes, of %u", cl->cid, codes->n, n);
-    for (uint32_t i = 0; rc == OK && i < n; i++) {
-        const struct channi_row row = channi_cluster_row(cl, NULL, cl->base_n + i);
+    for (uint32_t i = 0; rc == OK && i < cl->base_n + n; i++) {
+        const struct channi_row row = channi_cluster_row(cl, &whole.image, i);
 
         rc = check_row(c, cl, &row, &tally);
     }
+    channi_cache_whole_done(c->s->cache, &whole);
     c->dead += tally.dead;
     if (rc == OK && (live != tally.live || dead != tally.dead))
         rc = BROKEN(c, "cluster %u: %u live and %u dead rows, but %u and %u are counted", cl->cid,

@@ -217,11 +217,12 @@ static uint32_t given_or(int64_t given, int64_t found, int64_t least)
     return n < UINT32_MAX / 2 ? (uint32_t)n : UINT32_MAX / 2;
 }
 
-double channi_compact_share(const struct channi_params *p)
+void channi_take_compact_share(struct channi *s, double given)
 {
-    if (p->compact_share > 0)
-        return p->compact_share;
-    return p->cluster_index == INSIDE_GRAPH ? COMPACT_GRAPHS : COMPACT_OTHERS;
+    s->params.compact_share = given;
+    s->compact_share = given > 0                                 ? given
+                       : s->params.cluster_index == INSIDE_GRAPH ? COMPACT_GRAPHS
+                                                                 : COMPACT_OTHERS;
 }
 
 /* Derives the sizes that were given as 0. A derived merge_min is valid with any split_max. */
@@ -235,7 +236,7 @@ static void find_sizes(struct channi *s)
     s->split_max = given_or(p->split_max, 4 * p->target_cluster, 4);
     const int64_t most = (int64_t)s->split_max / 16;
     s->merge_min = given_or(p->merge_min, eighth < most ? eighth : most, 0);
-    s->compact_share = channi_compact_share(p);
+    channi_take_compact_share(s, p->compact_share);
     s->ood_cap = given_or(p->ood_cap, s->split_max / 4, 1);
     s->build_at = expected > 0            ? (size_t)ceil(p->defer_fraction * expected)
                   : p->defer_fraction > 0 ? 4 * (size_t)p->target_cluster

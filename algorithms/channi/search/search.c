@@ -34,7 +34,7 @@ static int search_some(void *arg, size_t first, size_t end, size_t worker)
     }
     channi_leave(c, ticket);
     scratch_pool_give(&c->scratch, x);
-    channi_batch_report(a, &counts);
+    channi_search_counts_report(c, &counts, &a->result->work);
     return rc;
 }
 

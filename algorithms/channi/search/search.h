@@ -148,12 +148,9 @@ int channi_context_begin(struct channi_query_context *, const struct channi_quer
 void channi_search_counts_add(struct channi_search_counts *to, const struct channi_search_counts *);
 void channi_search_counts_report(struct channi *, const struct channi_search_counts *,
                                  struct work *);
-void channi_batch_report(struct channi_search_batch *, const struct channi_search_counts *);
 
-/* probe.c: runs one query: chooses clusters, their order, and when to stop. */
-int channi_query_run(struct channi_query_context *);
-/* Runs a query in a new context, sorts its answers, and adds what it cost to the counts. topk: NULL:
-   for a range search. */
+/* probe.c: runs one query: chooses clusters, their order, and when to stop; sorts its answers, and adds what it
+   cost to the counts. topk: NULL: for a range search. */
 int channi_query_answer(const struct channi_query *, struct channi_scratch *, const struct topk *,
                         struct channi_search_counts *);
 /* Its two halves, after the build, for a query that channi_batch_pays() accepts. choose: lists n clusters in

@@ -136,7 +136,7 @@ static int start(struct channi *s)
     return rc == OK ? channi_checkpoint(s) : rc;
 }
 
-int channi_create_with(struct channi **out, const struct index_env *env,
+int channi_create_with(struct index **out, const struct index_env *env,
                        const struct channi_params *params, const struct file_fault *fault)
 {
     struct channi *s = NULL;
@@ -148,7 +148,7 @@ int channi_create_with(struct channi **out, const struct index_env *env,
         channi_destroy(&s->base);
         return rc;
     }
-    *out = s;
+    *out = &s->base;
     return OK;
 }
 
@@ -192,7 +192,7 @@ void channi_destroy(struct index *index)
 /* ---- loading and recovery */
 
 struct loading {
-    struct channi **out;
+    struct index **out;
     const struct index_env *env;
     const char *dir;
     const struct file_fault *fault;
@@ -303,7 +303,7 @@ static int open_from(struct loading *l, int *claim)
         unlink_all(env);
     }
     if (rc == OK)
-        *l->out = s;
+        *l->out = &s->base;
     else
         channi_destroy(s ? &s->base : NULL);
     return rc;
@@ -319,7 +319,7 @@ static int recover(void *to, int *claim)
     return open_from(to, claim);
 }
 
-int channi_load_from(struct channi **out, const struct index_env *env, const char *dir,
+int channi_load_from(struct index **out, const struct index_env *env, const char *dir,
                      const struct file_fault *fault)
 {
     struct loading loading = { .out = out, .env = env, .dir = dir, .fault = fault };
@@ -338,22 +338,12 @@ int channi_load_from(struct channi **out, const struct index_env *env, const cha
 
 static int create(struct index **out, const struct index_env *env, const void *params)
 {
-    struct channi *s = NULL;
-    const int rc = channi_create_with(&s, env, params, NULL);
-
-    if (rc == OK)
-        *out = &s->base;
-    return rc;
+    return channi_create_with(out, env, params, NULL);
 }
 
 static int load(struct index **out, const struct index_env *env, const char *dir)
 {
-    struct channi *s = NULL;
-    const int rc = channi_load_from(&s, env, dir, NULL);
-
-    if (rc == OK)
-        *out = &s->base;
-    return rc;
+    return channi_load_from(out, env, dir, NULL);
 }
 
 /* Jobs read the options, so none runs meanwhile. Clusters may need a compaction now that did not

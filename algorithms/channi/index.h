@@ -8,9 +8,9 @@
 extern const struct index_ops channi_ops;
 
 /* create() and load(); fault: of tests. */
-int channi_create_with(struct channi **, const struct index_env *, const struct channi_params *,
+int channi_create_with(struct index **, const struct index_env *, const struct channi_params *,
                        const struct file_fault *fault);
-int channi_load_from(struct channi **, const struct index_env *, const char *dir,
+int channi_load_from(struct index **, const struct index_env *, const char *dir,
                      const struct file_fault *fault);
 
 /* Functions of the table of operations; src/core/index.h documents each. */

@@ -170,9 +170,8 @@ static void test_files_fail(void **state)
     params.target_cluster = 40;
     params.expected_n = 400;
     book_begin(&b, params, INDEX_U8, DIM, ROWS, 1);
-    struct channi *c;
-    assert_ok(channi_create_with(&c, &b.bench.env, &params, &faults.fault), &b.bench.error);
-    b.index = &c->base;
+    assert_ok(channi_create_with(&b.index, &b.bench.env, &params, &faults.fault), &b.bench.error);
+    struct channi *c = book_channi(&b);
     book_fill(&b, 0, ROWS, 12, .3);
     assert_ok(book_insert(&b, 0, 400), &b.bench.error);
     c->params.wal = CHANNI_SYNCED; /* affects only files: there is no log */

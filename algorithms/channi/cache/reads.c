@@ -290,51 +290,6 @@ void channi_fetch_done(struct channi_fetch *f)
     channi_cache_trim(c);
 }
 
-/* ---- hot parts, and whole files */
-
-/* Reads the file's first n bytes to b and opens them. */
-static int read_verified(struct channi_cache *c, struct channi_cache_slot *s, size_t n,
-                         struct channi_cache_block *b, struct channi_image *image,
-                         enum channi_image_check check)
-{
-    int rc;
-
-    if (!channi_cache_block_take(c, n, b))
-        return CHANNI_NO_MEMORY(&c->env, ", cannot read a cluster of %" PRIu32 " rows (%zu bytes)",
-                                s->base->n, n);
-    if (channi_cache_file_take(c, s, true, &rc) == FILE_OPEN) {
-        const size_t done = file_read_at(s->fd, b->bytes, n, 0, c->options.fault);
-        const int error = done == n ? 0 : errno ? errno : READ_SHORT;
-
-        channi_cache_file_give(c, s);
-        rc = error ? read_failed(c, s, done, error) : OK;
-    }
-    throttle_charge(n);
-    if (rc == OK)
-        rc = channi_image_open(image, &c->env, s->base, b->bytes, n, check);
-    if (rc != OK)
-        channi_cache_block_drop(c, b);
-    return rc;
-}
-
-/* Pins the slot; reads its hot part first if that is not in memory. */
-static int pin(struct channi_cache *c, struct channi_cache_slot *s)
-{
-    struct channi_cache_block b;
-    struct channi_image image;
-    int rc;
-
-    if (channi_slot_pin(s))
-        return OK;
-    rc = read_verified(c, s, s->base->hot_bytes, &b, &image, IMAGE_HASH);
-    if (rc == OK) {
-        channi_cache_count(&c->reads, 1);
-        channi_cache_count(&c->read_bytes, s->base->hot_bytes);
-        channi_cache_install(c, s, &b, &image);
-    }
-    return rc;
-}
-
 /* ---- rows */
 
 struct row_read {
@@ -346,7 +301,7 @@ struct row_work {
     struct channi_cache *cache;
     struct channi_fetch *fetch;
     struct channi_cache_slot *slot;
-    const uint32_t *rows;
+    const uint32_t *rows, *sums;
     size_t row_bytes, n;
     bool paged; /* O_DIRECT: whole pages are read, to a buffer */
     struct row_read *reads;
@@ -396,7 +351,7 @@ static int finish_read(const struct row_work *w, size_t i)
 
     if (r->request.error)
         return read_failed(w->cache, w->slot, r->request.at + r->request.done, r->request.error);
-    if (channi_cluster_row_sum(r->row, w->row_bytes) != w->slot->image.row_sums[w->rows[i]])
+    if (channi_cluster_row_sum(r->row, w->row_bytes) != w->sums[i])
         return fail(w->cache->env.error, ERR_CORRUPT,
                     "channi: %s/%s: section \"rows\": row %" PRIu32
                     ": its checksum does not match; the file is damaged",
@@ -437,30 +392,14 @@ static int read_open(struct row_work *w)
     return rc;
 }
 
-static int read_rows(struct row_work *w)
-{
-    int rc = OK;
-    enum channi_file_answer answer = channi_cache_file_take(w->cache, w->slot, false, &rc);
-
-    if (answer == FILE_LATER) {
-        drain(w->fetch);
-        answer = channi_cache_file_take(w->cache, w->slot, true, &rc);
-    }
-    if (answer != FILE_OPEN)
-        return rc;
-    w->paged = atomic_load(&w->cache->direct); /* known once a file is open */
-    rc = read_open(w);
-    channi_cache_file_give(w->cache, w->slot);
-    return rc;
-}
-
 int channi_cache_rows(struct channi_cache *c, struct channi_fetch *f, const struct channi_base *b,
-                      const uint32_t *rows, size_t n, void *out)
+                      const uint32_t *rows, const uint32_t *sums, size_t n, void *out)
 {
     struct row_work w = { .cache = c,
                           .fetch = f,
                           .slot = b->slot,
                           .rows = rows,
+                          .sums = sums,
                           .row_bytes = index_row_bytes(c->env.element, c->env.dim),
                           .n = n,
                           .out = out };
@@ -468,15 +407,16 @@ int channi_cache_rows(struct channi_cache *c, struct channi_fetch *f, const stru
 
     if (n == 0)
         return OK;
-    if (!channi_slot_pin(w.slot)) {
+    enum channi_file_answer answer = channi_cache_file_take(c, w.slot, false, &rc);
+    if (answer == FILE_LATER) {
         drain(f);
-        rc = pin(c, w.slot);
-        if (rc != OK)
-            return rc;
+        answer = channi_cache_file_take(c, w.slot, true, &rc);
     }
-    rc = read_rows(&w);
-    channi_slot_unpin(w.slot);
-    channi_cache_trim(c);
+    if (answer != FILE_OPEN)
+        return rc;
+    w.paged = atomic_load(&c->direct); /* known once a file is open */
+    rc = read_open(&w);
+    channi_cache_file_give(c, w.slot);
     return rc;
 }
 
@@ -484,12 +424,31 @@ int channi_cache_rows(struct channi_cache *c, struct channi_fetch *f, const stru
 
 int channi_cache_whole(struct channi_cache *c, struct channi_base *b, struct channi_whole_file *w)
 {
+    struct channi_cache_slot *s = b->slot;
+    const size_t n = b->file_bytes;
+    int rc;
+
     *w = (struct channi_whole_file){ .base = b };
-    if (!b->cold_rows && channi_slot_pin(b->slot)) {
-        w->image = b->slot->image;
+    if (!b->cold_rows && channi_slot_pin(s)) {
+        w->image = s->image;
         return OK;
     }
-    return read_verified(c, b->slot, b->file_bytes, &w->own, &w->image, IMAGE_WHOLLY);
+    if (!channi_cache_block_take(c, n, &w->own))
+        return CHANNI_NO_MEMORY(&c->env, ", cannot read a cluster of %" PRIu32 " rows (%zu bytes)",
+                                b->n, n);
+    if (channi_cache_file_take(c, s, true, &rc) == FILE_OPEN) {
+        const size_t done = file_read_at(s->fd, w->own.bytes, n, 0, c->options.fault);
+        const int error = done == n ? 0 : errno ? errno : READ_SHORT;
+
+        channi_cache_file_give(c, s);
+        rc = error ? read_failed(c, s, done, error) : OK;
+    }
+    throttle_charge(n);
+    if (rc == OK)
+        rc = channi_image_open(&w->image, &c->env, b, w->own.bytes, n, IMAGE_WHOLLY);
+    if (rc != OK)
+        channi_cache_block_drop(c, &w->own);
+    return rc;
 }
 
 void channi_cache_whole_done(struct channi_cache *c, struct channi_whole_file *w)

@@ -175,8 +175,11 @@ static int member_work(void *arg, size_t first, size_t end, size_t worker)
 static bool append_candidates(struct channi_search_work *to, const struct channi_search_work *from)
 {
     if (!CHANNI_WORK_FIT(to, candidates, to->n_candidates + from->n_candidates) ||
-        !CHANNI_WORK_FIT(to, sources, to->n_sources + from->n_sources))
+        !CHANNI_WORK_FIT(to, sources, to->n_sources + from->n_sources) ||
+        (from->cold && !CHANNI_WORK_FIT(to, cold, to->n_candidates + from->n_candidates)))
         return false;
+    if (from->cold && from->n_candidates > 0)
+        memcpy(to->cold + to->n_candidates, from->cold, from->n_candidates * sizeof *from->cold);
     for (size_t i = 0; i < from->n_candidates; i++) {
         struct channi_candidate *c = &to->candidates[to->n_candidates++];
 

@@ -210,8 +210,7 @@ static int make_parts(struct building *b)
                                             .n = start[i + 1] - start[i],
                                             .root = b->primaries[i],
                                             .kind = CLUSTER_NORMAL,
-                                            .successor_of = SUCCESSOR_NONE,
-                                            .new_route = true };
+                                            .successor_of = SUCCESSOR_NONE };
     return OK;
 }
 

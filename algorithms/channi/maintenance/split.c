@@ -176,8 +176,7 @@ static int fill_plan(const struct channi_cut *k, const struct channi_cluster *cl
                                   .kind = p < k->n_groups ? CLUSTER_NORMAL : CLUSTER_OOD,
                                   .successor_of = p == predecessor ? 0 : SUCCESSOR_NONE,
                                   .routes_of = takes_routes,
-                                  .reroutes = takes_routes,
-                                  .new_route = !takes_routes };
+                                  .reroutes = takes_routes };
     }
     return OK;
 }

@@ -162,30 +162,15 @@ static void drop_surplus(const struct channi *c, struct channi_cluster *cl, cons
 
 /* ---------------------------------------------------------------------------------- names */
 
-/* A file is named after a route to it: one that it has, or the one that it gets. */
-static int name_part(struct channi_replacing *x, struct channi_making *p)
+/* A file keeps its predecessor's name, or is named after the route that its cluster gets. */
+static void name_part(struct channi_replacing *x, struct channi_making *p)
 {
-    struct channi *c = x->c;
-    const struct channi_part *part = p->part;
-    const uint32_t *route = NULL;
+    const struct channi_row *root = &x->m->rows[p->part->root];
 
-    for (size_t i = 0; i < x->w->n && !route; i++)
-        if (takes_routes(part, i) && x->w->clusters[i]->n_routes > 0)
-            route = x->w->clusters[i]->routes;
-    p->file_version = ++c->files;
+    p->file_version = ++x->c->files;
     if (p->new_route)
-        p->route_phash = channi_phash(c, x->m->rows[part->root].id, x->m->rows[part->root].bytes,
-                                      p->file_version);
-    if (p->predecessor)
-        p->file_phash = p->predecessor->base->phash;
-    else if (route)
-        p->file_phash = *(const uint64_t *)segmented_at(&c->route_phash, *route);
-    else if (p->new_route)
-        p->file_phash = p->route_phash;
-    else
-        return fail(c->base.env.error, ERR_INVARIANT,
-                    "channi: a cluster of %zu rows would have no route", part->n);
-    return OK;
+        p->route_phash = channi_phash(x->c, root->id, root->bytes, p->file_version);
+    p->file_phash = p->predecessor ? p->predecessor->base->phash : p->route_phash;
 }
 
 static int begin_parts(struct channi_replacing *x)
@@ -199,7 +184,7 @@ static int begin_parts(struct channi_replacing *x)
     for (size_t i = 0; i < x->r->n_parts; i++) {
         const struct channi_part *part = x->parts[i].part = &x->r->parts[i];
 
-        x->parts[i].new_route = part->new_route || (part->reroutes && wants_route(x, part));
+        x->parts[i].new_route = part->routes_of == 0 || (part->reroutes && wants_route(x, part));
     }
     pthread_mutex_lock(&c->write);
     const uint64_t version = atomic_load(&c->now)->version;
@@ -213,7 +198,8 @@ static int begin_parts(struct channi_replacing *x)
                                   p->predecessor ? p->predecessor->born_ver : version);
         if (p->cl)
             p->cl->site = mem_zalloc(c->base.env.mem, c->row_bytes);
-        rc = p->cl && p->cl->site ? name_part(x, p) : channi_replacing_no_memory(x);
+        rc = p->cl && p->cl->site ? OK : channi_replacing_no_memory(x);
+        name_part(x, p);
     }
     pthread_mutex_unlock(&c->write);
     return rc;

@@ -152,9 +152,9 @@ static inline void expect_sound(struct crowd *c)
         assert_int_equal(c->m.rows[part->root].dead, 0);
         assert_int_equal(part->kind, p < plan->n_normal ? CLUSTER_NORMAL : CLUSTER_OOD);
         heirs += part->successor_of == 0;
-        assert_true(part->successor_of == 0 ? p < plan->n_normal && part->routes_of == 1
-                                            : part->successor_of == UINT32_MAX &&
-                                                  part->routes_of == 0 && part->new_route);
+        assert_true(part->successor_of == 0
+                        ? p < plan->n_normal && part->routes_of == 1
+                        : part->successor_of == UINT32_MAX && part->routes_of == 0);
         if (part->kind == CLUSTER_OOD) {
             assert_in_range(live, 1, s->ood_cap);
             outliers += live;

@@ -70,7 +70,6 @@ static inline void partition(struct book *b, const struct plan *plan,
         parts[p] = (struct channi_part){ .kind = p % 3 == 2 ? CLUSTER_OOD : CLUSTER_NORMAL,
                                          .successor_of = plan->successor && p == 0 ? 0 : UINT32_MAX,
                                          .routes_of = plan->successor && p == 0 ? 15 : 0,
-                                         .new_route = !(plan->successor && p == 0),
                                          .go_on = plan->go_on };
         while (!fresh) {
             parts[p].root = (uint32_t)rng_below(&rng, m->n);

@@ -15,6 +15,7 @@
 #include "algorithms/channi/search/scratch.h"
 #include "algorithms/common/quantizer/quantizer.h"
 #include "src/core/mem.h"
+#include "src/core/parallel.h"
 
 /* ---- opening */
 
@@ -68,7 +69,8 @@ static int open_parts(struct channi *s)
     s->taken_bytes_most = cache.budget_bytes / JOBS_SHARE;
     s->epoch = epoch_create(env->mem);
     s->graph_epoch = epoch_create(env->mem);
-    if (!s->epoch || !s->graph_epoch)
+    s->alone = pool_create(1);
+    if (!s->epoch || !s->graph_epoch || !s->alone)
         return no_memory(env);
     rc = channi_cache_create(&s->cache, env, &cache);
     return rc == OK ? first_view(s) : rc;
@@ -173,6 +175,7 @@ void channi_destroy(struct index *index)
     channi_manifest_close(s);
     graph_destroy(s->top);
     epoch_destroy(s->graph_epoch);
+    pool_destroy(s->alone);
     channi_cache_destroy(s->cache);
     if (s->quantizer)
         quantizer_destroy(&index->env, s->quantizer);

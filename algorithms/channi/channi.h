@@ -143,6 +143,7 @@ struct channi {
     enum channi_maintenance maintenance; /* never CHANNI_AUTO */
     struct epoch *epoch;
     struct epoch *graph_epoch; /* of graphs in the making; no thread ever enters it */
+    struct pool *alone;        /* of clusters' graphs: one thread, the caller's */
     struct channi_cache *cache;
     struct quantizer *quantizer; /* INSIDE_CODES, after the build; else NULL */
     _Atomic(struct channi_view *) now;

@@ -27,8 +27,6 @@ struct channi_replacing {
     const struct channi_members *m;
     const struct channi_replacement *r;
     struct channi_making *parts; /* r->n_parts */
-    struct index_env env;        /* for single parts; with many parts its pool has one thread */
-    struct pool *alone;
 };
 
 static inline int channi_replacing_no_memory(const struct channi_replacing *x)
@@ -37,8 +35,9 @@ static inline int channi_replacing_no_memory(const struct channi_replacing *x)
                             x->r->n_parts);
 }
 
-/* parts.c: makes all parts. On error the caller discards what was made. */
-int channi_replace_make(struct channi_replacing *);
+/* parts.c: makes parts, for parallel_for(): arg is the struct channi_replacing. On error the caller discards what
+   was made. */
+int channi_replace_make(void *arg, size_t first, size_t end, size_t worker);
 
 /* codes.c: sets the codes of the contents, of rows relative to their mean, in memory of the group. None if
    the index has no quantizer. ERR_NO_MEMORY. */

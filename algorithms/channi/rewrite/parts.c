@@ -14,7 +14,6 @@
 #include "algorithms/common/rows/rows.h"
 #include "src/core/mem.h"
 #include "src/core/order.h"
-#include "src/core/parallel.h"
 
 enum {
     INSIDE_STREAM = 0x696e,
@@ -134,7 +133,7 @@ static int go_on(const struct channi_replacing *x, const struct channi_making *p
                  struct draft *d)
 {
     const struct channi_image *image = &x->m->wholes[p->part->successor_of].image;
-    const struct index_env *env = &x->env;
+    const struct index_env *env = &x->c->base.env;
     const struct graph_image_rows rows = { .base = image->rows,
                                            .row_bytes = x->c->row_bytes,
                                            .dim = env->dim,
@@ -157,7 +156,8 @@ static int make_graph(const struct channi_replacing *x, const struct channi_maki
 {
     const struct channi_params *params = &x->c->params;
     const uint32_t kept = goes_on(x, p);
-    const uint64_t seed = rng_mix(x->env.seed, INSIDE_STREAM);
+    struct index_env env = x->c->base.env;
+    const uint64_t seed = rng_mix(env.seed, INSIDE_STREAM);
     const struct graph_options options = { .kind = GRAPH_HNSW,
                                            .degree = 2 * (size_t)params->degree,
                                            .build_ef = (size_t)params->in_ef_construction,
@@ -167,12 +167,16 @@ static int make_graph(const struct channi_replacing *x, const struct channi_maki
                                            /* Levels are drawn from the seed by row number,
                                               and numbers repeat. */
                                            .seed = kept ? rng_mix(seed, p->file_version) : seed };
-    int rc = graph_create(&d->graph, &x->env, x->c->graph_epoch, &options);
+    int rc = OK;
+
+    env.pool =
+        x->c->alone; /* parts are made in parallel, and searches may be using the index's pool */
+    rc = graph_create(&d->graph, &env, x->c->graph_epoch, &options);
 
     if (rc == OK)
         rc = kept ? go_on(x, p, kept, d)
-                  : graph_build(d->graph, (struct vectors){ d->rows, p->part->n, x->env.dim,
-                                                            x->env.element });
+                  : graph_build(d->graph,
+                                (struct vectors){ d->rows, p->part->n, env.dim, env.element });
     d->contents.graph = d->graph;
     return rc;
 }
@@ -250,7 +254,7 @@ struct shape {
 /* Dead rows serve old versions only. */
 static void look(const struct channi_replacing *x, const struct channi_making *p, struct shape *s)
 {
-    const size_t dim = x->env.dim;
+    const size_t dim = x->c->base.env.dim;
     float *row = s->squared + p->part->n, *site = row + dim;
     size_t n_since = 0;
 
@@ -304,7 +308,7 @@ static void judge(const struct channi_replacing *x, struct channi_cluster *cl, s
         sum += sqrt((double)s->squared[i]);
         squares += (double)s->squared[i];
     }
-    for (size_t j = 0; j < x->env.dim; j++)
+    for (size_t j = 0; j < x->c->base.env.dim; j++)
         shift += s->shift[j] * s->shift[j];
     cl->mean_d = (float)(sum / (double)s->n);
     /* The sum of squares about the mean is that about the site, less n times the squared shift of
@@ -321,7 +325,7 @@ static void judge(const struct channi_replacing *x, struct channi_cluster *cl, s
 static int measure(const struct channi_replacing *x, const struct channi_making *p)
 {
     struct mem *mem = x->c->base.env.mem;
-    const size_t dim = x->env.dim;
+    const size_t dim = x->c->base.env.dim;
     struct shape s = { .squared = mem_array(mem, p->part->n + 2 * dim, sizeof *s.squared),
                        .shift = mem_array(mem, dim, sizeof *s.shift) };
     const bool got = s.squared && s.shift;
@@ -339,7 +343,7 @@ static int measure(const struct channi_replacing *x, const struct channi_making 
 
 /* ----------------------------------------------------------------------------- one part */
 
-static int make_part(void *arg, size_t first, size_t end, size_t worker)
+int channi_replace_make(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct channi_replacing *x = arg;
     int rc = OK;
@@ -358,20 +362,4 @@ static int make_part(void *arg, size_t first, size_t end, size_t worker)
         throttle_wait();
     }
     return rc;
-}
-
-int channi_replace_make(struct channi_replacing *x)
-{
-    const size_t n = x->r->n_parts;
-
-    x->env = x->c->base.env;
-    /* With many parts each graph is built by one thread, and must not use the pool, which searches
-       may be using. A single part may use all threads. */
-    if (n > 1 || x->r->threads <= 1) {
-        x->alone = pool_create(1);
-        if (!x->alone)
-            return channi_replacing_no_memory(x);
-        x->env.pool = x->alone;
-    }
-    return parallel_for(x->c->base.env.pool, n > 1 ? x->r->threads : 1, n, 1, make_part, x);
 }

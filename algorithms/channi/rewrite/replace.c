@@ -413,7 +413,7 @@ int channi_replace(struct channi *c, struct channi_taken *w, const struct channi
     int rc = begin_parts(&x);
 
     if (rc == OK)
-        rc = channi_replace_make(&x);
+        rc = parallel_for(c->base.env.pool, r->threads, r->n_parts, 1, channi_replace_make, &x);
     if (rc == OK) {
         pthread_mutex_lock(&c->write);
         rc = publish(&x);
@@ -424,6 +424,5 @@ int channi_replace(struct channi *c, struct channi_taken *w, const struct channi
     for (size_t i = 0; x.parts && i < r->n_parts; i++)
         channi_cluster_unref(c, x.parts[i].cl);
     mem_free(c->base.env.mem, x.parts);
-    pool_destroy(x.alone);
     return rc;
 }

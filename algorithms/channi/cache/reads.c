@@ -428,9 +428,9 @@ int channi_cache_whole(struct channi_cache *c, struct channi_base *b, struct cha
     const size_t n = b->file_bytes;
     int rc;
 
-    *w = (struct channi_whole_file){ .base = b };
+    *w = (struct channi_whole_file){ 0 };
     if (!b->cold_rows && channi_slot_pin(s)) {
-        w->image = s->image;
+        *w = (struct channi_whole_file){ .image = s->image, .base = b };
         return OK;
     }
     if (!channi_cache_block_take(c, n, &w->own))
@@ -446,7 +446,9 @@ int channi_cache_whole(struct channi_cache *c, struct channi_base *b, struct cha
     throttle_charge(n);
     if (rc == OK)
         rc = channi_image_open(&w->image, &c->env, b, w->own.bytes, n, IMAGE_WHOLLY);
-    if (rc != OK)
+    if (rc == OK)
+        w->base = b;
+    else
         channi_cache_block_drop(c, &w->own);
     return rc;
 }

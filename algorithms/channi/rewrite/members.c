@@ -18,12 +18,6 @@ static struct channi_latch *latch_of(const struct channi *c, uint32_t cid)
     return segmented_at(&c->latches, cid);
 }
 
-static void release_latches(const struct channi *c, const uint32_t *cids, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        atomic_store(&latch_of(c, cids[i])->busy, false);
-}
-
 /* References the clusters, and counts their bytes. The latches are held, so they cannot be
    replaced. */
 static bool refer(struct channi *c, const uint32_t *cids, size_t n, struct channi_taken *w)
@@ -55,7 +49,7 @@ bool channi_take(struct channi *c, const uint32_t *cids, size_t n, struct channi
     size_t held = 0;
     bool taken;
 
-    *w = (struct channi_taken){ .members.memory.mem = c->base.env.mem };
+    memset(w, 0, sizeof *w);
     memcpy(sorted, cids, n * sizeof *sorted);
     qsort(sorted, n, sizeof *sorted, order_u32);
     /* `now` keeps its view while `write` is held. */
@@ -67,19 +61,19 @@ bool channi_take(struct channi *c, const uint32_t *cids, size_t n, struct channi
         held += taken;
     }
     taken = taken && refer(c, cids, n, w);
-    if (!taken)
-        release_latches(c, sorted, held);
+    while (!taken && held > 0)
+        atomic_store(&latch_of(c, sorted[--held])->busy, false);
     pthread_mutex_unlock(&c->write);
     return taken;
 }
 
 static void free_members(struct channi *c, struct channi_members *m)
 {
-    for (size_t i = 0; i < m->n_wholes; i++)
+    for (size_t i = 0; i < WORK_MOST; i++)
         if (m->wholes[i].base)
             channi_cache_whole_done(c->cache, &m->wholes[i]);
-    mem_group_free(&m->memory);
-    *m = (struct channi_members){ .memory.mem = c->base.env.mem };
+    mem_free(c->base.env.mem, m->rows);
+    memset(m, 0, sizeof *m);
 }
 
 /* A latch is released last: check() takes them all and expects that no file is being removed. */
@@ -91,10 +85,10 @@ void channi_give(struct channi *c, struct channi_taken *w)
     pthread_mutex_unlock(&c->write);
     channi_view_unref(c, w->view);
     for (size_t i = 0; i < w->n; i++) {
-        const uint32_t cid = w->clusters[i]->cid;
+        struct channi_latch *latch = latch_of(c, w->clusters[i]->cid);
 
         channi_cluster_unref(c, w->clusters[i]);
-        release_latches(c, &cid, 1);
+        atomic_store(&latch->busy, false);
     }
 }
 
@@ -114,19 +108,14 @@ int channi_gather(struct channi *c, struct channi_taken *w)
         most += w->clusters[i]->base_n + w->seen[i];
     }
     pthread_mutex_unlock(&c->write);
-    free_members(c, m);
-    m->rows = mem_group_array(&m->memory, most, sizeof *m->rows);
-    m->wholes = mem_group_zalloc(&m->memory, w->n, sizeof *m->wholes);
-    m->n_wholes = m->wholes ? w->n : 0;
-    if (m->memory.failed)
+    m->rows = mem_array(c->base.env.mem, most, sizeof *m->rows);
+    if (!m->rows)
         rc = CHANNI_NO_MEMORY(&c->base.env, ", cannot gather the %zu rows of %zu clusters", most,
                               w->n);
     for (uint32_t i = 0; rc == OK && i < w->n; i++) {
         const struct channi_cluster *cl = w->clusters[i];
 
         rc = cl->base ? channi_cache_whole(c->cache, cl->base, &m->wholes[i]) : OK;
-        if (rc != OK)
-            m->wholes[i].base = NULL; /* nothing is pinned */
         throttle_wait();
         for (uint32_t row = 0; rc == OK && row < cl->base_n + w->seen[i]; row++) {
             struct channi_row *r = &m->rows[m->n];

@@ -8,18 +8,16 @@
 
 struct graph;
 
+/* Clusters taken by a job, in its order: their latches are held. */
+enum { WORK_MOST = 16 }; /* clusters */
+
 /* The rows of clusters at one moment, used by one thread. They point into pinned files and into deltas,
    which stay while the clusters are taken. */
 struct channi_members {
     struct channi_row *rows;
     size_t n, n_live;
-    struct channi_whole_file *wholes;
-    size_t n_wholes;
-    struct mem_group memory;
+    struct channi_whole_file wholes[WORK_MOST];
 };
-
-/* Clusters taken by a job, in its order: their latches are held. */
-enum { WORK_MOST = 16 }; /* clusters */
 
 struct channi_taken {
     struct channi_cluster *clusters[WORK_MOST]; /* referenced */

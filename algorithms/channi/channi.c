@@ -1,11 +1,11 @@
-/* channi.c - opens, recovers and closes an index; insertions, deletions and transactions; the table of
- * operations. channi.h has the state and its invariants.
+/* channi.c - opens, recovers and closes an index; insertions, deletions and transactions; the
+ * table of operations. channi.h has the state and its invariants.
  *
- * A saved index is loaded by linking its files into the index's folder and reading the manifest. An index
- * that ran in its folder is recovered from its own manifest and the commits logged after it: channi_apply()
- * replays a commit as it was made, and logs nothing while no log is open. So versions and born numbers come
- * out the same; the build, splits and merges follow from the commits. Records without a commit record after
- * them were never acknowledged. */
+ * A saved index is loaded by linking its files into the index's folder and reading the manifest.
+ * An index that ran in its folder is recovered from its own manifest and the commits logged
+ * after it: channi_apply() replays a commit as it was made, and logs nothing while no log is
+ * open. So versions and born numbers come out the same; the build, splits and merges follow from
+ * the commits. Records without a commit record after them were never acknowledged. */
 #include <inttypes.h>
 
 #include "algorithms/channi/commit/commit.h"
@@ -94,8 +94,8 @@ static void begin(struct channi *s, const struct index_env *env, const struct ch
     channi_maintenance_begin(s, p);
 }
 
-/* Opens an empty index without log and threads. claim: lock on env.dir; the index takes it and sets -1. NULL: not
-   locked yet. */
+/* Opens an empty index without log and threads. claim: lock on env.dir; the index takes it and
+   sets -1. NULL: not locked yet. */
 static int open_with(struct channi **out, const struct index_env *env,
                      const struct channi_params *p, int *claim, const struct file_fault *fault)
 {
@@ -128,7 +128,8 @@ static int open_wal(struct channi *s, uint64_t last_lsn, uint64_t snapshot_lsn)
     return durable_open_log(&s->durable, sync, last_lsn, snapshot_lsn);
 }
 
-/* Opens the log, starts threads, writes a manifest. That comes last: a folder that has one counts as an index, and no other may use it. */
+/* Opens the log, starts threads, writes a manifest. That comes last: a folder that has one
+   counts as an index, and no other may use it. */
 static int start(struct channi *s)
 {
     int rc = open_wal(s, 0, 0);
@@ -201,7 +202,8 @@ struct loading {
     const struct file_fault *fault;
 };
 
-/* Opens an empty index with the manifest's options and attributes; env says as many of these, or none. */
+/* Opens an empty index with the manifest's options and attributes; env says as many of these, or
+   none. */
 static int open_empty(struct channi **out, const struct loading *l,
                       const struct channi_manifest_meta *meta, int *claim)
 {

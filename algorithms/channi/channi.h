@@ -1,13 +1,14 @@
-/* channi.h - CHANNI: a graph over the primaries of clusters, which are vectors of the data, and a
- * small graph inside each cluster; one file per cluster. A split keeps the old route and changes
- * which cluster it leads to, a merge keeps both routes, so the graph of routes never deletes a
- * node. There are transactions, versions, and searches of old versions.
+/* channi.h - CHANNI: a graph over the primaries of clusters, which are vectors of the data, and
+ * a small graph inside each cluster; one file per cluster. A split keeps the old route and
+ * changes which cluster it leads to, a merge keeps both routes, so the graph of routes never
+ * deletes a node. There are transactions, versions, and searches of old versions.
  *
- * Paper: Cosdata's description of CHANNI; docs/methods/channi.md records our decisions where it is
- * silent.
+ * Paper: Cosdata's description of CHANNI; docs/methods/channi.md records our decisions where it
+ * is silent.
  *
- * This header holds the state of an index. Beside it are options.h, channi.c with index.h (opening and closing, the
- * table of operations), check.c and the reports. A folder calls only those above it:
+ * This header holds the state of an index. Beside it are options.h, channi.c with index.h
+ * (opening and closing, the table of operations), check.c and the reports. A folder calls only
+ * those above it:
  *
  *   files/        a cluster as one file: written once, opened as an image
  *   cache/        the clusters in memory, and the reads of all others
@@ -20,13 +21,13 @@
  *   maintenance/  compaction, split, merge, reassignment, and when they run
  *   commit/       the changes of a commit, its log records, and its application
  *
- * *Terms.* A *primary* is the vector that a cluster was founded on. A *route* is a primary's node
- * in the top graph, identified by its phash; it leads to one cluster. Routes that lead to the same
- * cluster are its *aliases*. The *root* is the member at which a search enters a cluster; it may
- * change while the route stays. The root's row is the cluster's *site*: rows are assigned by their
- * distance to it, also after the root has been deleted, or to a route, if one is nearer. A *version*
- * is the number of a commit. A *layout* lists the clusters and where the routes lead. A *view* is a
- * version in a layout; each reader sees one view.
+ * *Terms.* A *primary* is the vector that a cluster was founded on. A *route* is a primary's
+ * node in the top graph, identified by its phash; it leads to one cluster. Routes that lead to
+ * the same cluster are its *aliases*. The *root* is the member at which a search enters a
+ * cluster; it may change while the route stays. The root's row is the cluster's *site*: rows are
+ * assigned by their distance to it, also after the root has been deleted, or to a route, if one
+ * is nearer. A *version* is the number of a commit. A *layout* lists the clusters and where the
+ * routes lead. A *view* is a version in a layout; each reader sees one view.
  *
  * *Invariants*
  *   - A row is visible at version v exactly if born <= v and not (dead and dead <= v).

@@ -32,7 +32,8 @@ int channi_inspect(const struct index *, const struct structure_sink *);
 int channi_cluster(struct index *, const struct cluster_request *, struct cluster_result *);
 void channi_destroy(struct index *); /* NULL is allowed */
 
-/* For tests: sizes of n clusters. Gini: 0 if all have the same size, near 1 if one has all rows. Sorts `live`. */
+/* For tests: sizes of n clusters. Gini: 0 if all have the same size, near 1 if one has all rows.
+   Sorts `live`. */
 struct channi_sizes {
     double mean, cv, gini; /* cv: standard deviation over mean */
     uint32_t p99, max;     /* p99: 99th percentile */

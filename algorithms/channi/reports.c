@@ -1,9 +1,10 @@
-/* reports.c - what an index says about itself: statistics, memory by kind, its structure, and the clusters of
- * src/core/index.h.
+/* reports.c - what an index says about itself: statistics, memory by kind, its structure, and
+ * the clusters of src/core/index.h.
  *
- * Statistics are cluster sizes, the share of rows that an insertion today would assign to another cluster, what
- * maintenance has to do, counters, clusters one by one, the cache. Counters are sums since the index was opened.
- * Those of the build's phases count distances, not time. */
+ * Statistics are cluster sizes, the share of rows that an insertion today would assign to
+ * another cluster, what maintenance has to do, counters, clusters one by one, the cache.
+ * Counters are sums since the index was opened. Those of the build's phases count distances, not
+ * time. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <math.h>
@@ -52,8 +53,8 @@ void channi_sizes_of(uint32_t *live, size_t n, struct channi_sizes *out)
     out->max = live[n - 1];
 }
 
-/* Samples up to n live rows, drawn by the index's seed; all rows if there are fewer. A row is given by its cid in
-   the upper half and its number in the lower one. `write` is held. */
+/* Samples up to n live rows, drawn by the index's seed; all rows if there are fewer. A row is
+   given by its cid in the upper half and its number in the lower one. `write` is held. */
 static size_t draw(const struct channi *c, uint64_t *rows, size_t n)
 {
     struct rng rng = rng_at(c->base.env.seed, MISASSIGNED_STREAM);
@@ -367,8 +368,8 @@ int channi_memory(const struct index *index, struct memory_use *use)
 
     *use = (struct memory_use){ .disk = disk_bytes(c) };
     add_layout(c, view->layout, NULL, &shares, use);
-    /* What snapshots keep beyond the newest view. Each is compared with that view only, so parts that two
-       snapshots share count twice. */
+    /* What snapshots keep beyond the newest view. Each is compared with that view only, so parts
+       that two snapshots share count twice. */
     pthread_mutex_lock(&c->snapshot_lock);
     for (size_t i = 0; i < c->n_snapshots; i++)
         if (c->snapshots[i].view->layout != view->layout)
@@ -396,7 +397,8 @@ int channi_memory(const struct index *index, struct memory_use *use)
     return OK;
 }
 
-/* ---- the structure: clusters of the newest version with their ids, and what maintenance has to do */
+/* ---- the structure: clusters of the newest version with their ids, and what maintenance has to
+   do */
 
 /* The n live ids by ascending cid, and where those of each begin: cid << 32 | slot, sorted. */
 struct grouped {
@@ -477,8 +479,9 @@ int channi_inspect(const struct index *index, const struct structure_sink *sink)
     return rc;
 }
 
-/* ---- clusters: one level, numbered by ascending cid without gaps. Before the build all rows are in one cluster. A
-   medoid is a root, which a cluster lacks between the root's deletion and its next rewrite. */
+/* ---- clusters: one level, numbered by ascending cid without gaps. Before the build all rows
+   are in one cluster. A medoid is a root, which a cluster lacks between the root's deletion and
+   its next rewrite. */
 
 struct numbering {
     struct channi *c;

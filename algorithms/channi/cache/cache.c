@@ -1,6 +1,6 @@
-/* cache.c - opens the cache, adds and removes files; their memory, by a clock hand that goes round the
- * resident slots and evicts those not used since it last passed; their descriptors, of which the least
- * recently used is closed; reports. internal.h describes pins. */
+/* cache.c - opens the cache, adds and removes files; their memory, by a clock hand that goes
+ * round the resident slots and evicts those not used since it last passed; their descriptors, of
+ * which the least recently used is closed; reports. internal.h describes pins. */
 #define _GNU_SOURCE /* O_DIRECT */
 #include <errno.h>
 #include <fcntl.h>
@@ -142,8 +142,8 @@ void channi_cache_install(struct channi_cache *c, struct channi_cache_slot *s,
         channi_cache_block_drop(c, b);
 }
 
-/* Gives the slot a block that no search waits for, if it fits into the budget; else returns false, and
-   the caller still owns the block. */
+/* Gives the slot a block that no search waits for, if it fits into the budget; else returns
+   false, and the caller still owns the block. */
 static bool keep(struct channi_cache *c, struct channi_cache_slot *s, unsigned char *block,
                  size_t n, const struct channi_image *image)
 {

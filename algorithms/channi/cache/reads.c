@@ -1,10 +1,10 @@
 /* reads.c - a search's reads, single rows, and whole files.
  *
- * Clusters in memory are pinned at once; the others are read in parallel and returned as they arrive. Two
- * fetches that need the same cluster may both read it; it is installed once.
+ * Clusters in memory are pinned at once; the others are read in parallel and returned as they
+ * arrive. Two fetches that need the same cluster may both read it; it is installed once.
  *
- * A row is read directly into the output and compared with its checksum in the hot part. With O_DIRECT its
- * whole pages are read. All reads of a call are in flight together. */
+ * A row is read directly into the output and compared with its checksum in the hot part. With
+ * O_DIRECT its whole pages are read. All reads of a call are in flight together. */
 #define _GNU_SOURCE /* preadv2 */
 #include <errno.h>
 #include <inttypes.h>
@@ -198,8 +198,8 @@ static void drain(struct channi_fetch *f)
         ;
 }
 
-/* Waits for a request with `tag`, and completes hot parts that arrive meanwhile. NULL: nothing is in
-   flight. */
+/* Waits for a request with `tag`, and completes hot parts that arrive meanwhile. NULL: nothing
+   is in flight. */
 static struct read_request *await(struct channi_fetch *f, const void *tag)
 {
     for (;;) {

@@ -14,8 +14,9 @@ int channi_changes_add(struct channi_changes *, const struct channi *, size_t n,
      PUT_WITH  u64 ids[n], i64 records[n][env's n_attributes], rows
      DEL       u64 ids[n]
      COMMIT    u64 version
-   A commit is a sequence of PUT, PUT_WITH and DEL records, of at most 1 MB each, and a COMMIT record. The
-   function appends them and commits the log, which is the last step of a commit that can fail. */
+   A commit is a sequence of PUT, PUT_WITH and DEL records, of at most 1 MB each, and a COMMIT
+   record. The function appends them and commits the log, which is the last step of a commit that
+   can fail. */
 int channi_log_commit(struct channi *, const struct channi_change *, size_t n, uint64_t version);
 /* Adds a record to `to` and sets *version to 0, or sets *version for a COMMIT.
    ERR_CORRUPT naming the record. */

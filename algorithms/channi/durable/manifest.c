@@ -1,4 +1,5 @@
-/* manifest.c - captures the state of an index at one moment, writes its sections, and restores an index from them.
+/* manifest.c - captures the state of an index at one moment, writes its sections, and restores
+ * an index from them.
  *
  * Commits wait only while counts are copied. The layout does not change, deltas only grow, and
  * later deletions have a later version. So rows and deletions can be read while they are written
@@ -111,8 +112,8 @@ void channi_capture_free(struct channi *s, struct channi_capture *c)
 
 /* ---------------------------------------------------------------------- rows and deletions */
 
-/* Reads a row of the i-th cluster's delta. false: it does not belong to the captured state, in which it is dead,
-   and no old version that can still be searched sees it. */
+/* Reads a row of the i-th cluster's delta. false: it does not belong to the captured state, in
+   which it is dead, and no old version that can still be searched sees it. */
 static bool kept_row(const struct channi_capture *c, uint32_t i, uint32_t at,
                      struct channi_row *row)
 {

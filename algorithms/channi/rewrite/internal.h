@@ -35,12 +35,12 @@ static inline int channi_replacing_no_memory(const struct channi_replacing *x)
                             x->r->n_parts);
 }
 
-/* parts.c: makes parts, for parallel_for(): arg is the struct channi_replacing. On error the caller discards what
-   was made. */
+/* parts.c: makes parts, for parallel_for(): arg is the struct channi_replacing. On error the
+   caller discards what was made. */
 int channi_replace_make(void *arg, size_t first, size_t end, size_t worker);
 
-/* codes.c: sets the codes of the contents, of rows relative to their mean, in memory of the group. None if
-   the index has no quantizer. ERR_NO_MEMORY. */
+/* codes.c: sets the codes of the contents, of rows relative to their mean, in memory of the
+   group. None if the index has no quantizer. ERR_NO_MEMORY. */
 int channi_codes_make(struct channi *, const void *rows, size_t n, struct mem_group *,
                       struct channi_cluster_contents *);
 

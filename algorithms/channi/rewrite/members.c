@@ -100,7 +100,8 @@ int channi_gather(struct channi *c, struct channi_taken *w)
     size_t most = 0;
     int rc = OK;
 
-    /* No commit is under way, so every appended row is committed. The marks of a later one do not count. */
+    /* No commit is under way, so every appended row is committed. The marks of a later one do
+       not count. */
     pthread_mutex_lock(&c->write);
     const uint64_t version = atomic_load(&c->now)->version, horizon = channi_horizon(c);
     for (size_t i = 0; i < w->n; i++) {

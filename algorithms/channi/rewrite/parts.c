@@ -228,20 +228,22 @@ static int write_file(const struct channi_replacing *x, const struct channi_maki
 
 /* ---- shapes: how the live rows of a cluster lie about its site.
  *
- * Where data drift, rows of a place that has no cluster come to the nearest one, however far it is.
- * While they are too few for a split by size, searches for them go to other clusters, whose sites
- * are nearer. So three shapes are recognised. Ordinary clusters have none:
- *   - the rows have left the site. A random member is about twice as far (squared) from the others
- *     as their mean is; here the site is more than LEFT times as far;
- *   - the rows may lie in places apart: a share of 1 / FAR_SHARE is more than FAR times as far from
- *     the site as the nearest such share. This is so on a line, too; a split decides (split.c);
- *   - the rows that came since the file was written lie beyond those before: three quarters of them are farther from the
- *     site than all those, or their median is more than BEYOND times as far (squared). Vectors of many dimensions
- *     and of unit length are never so far from each other that the two other shapes show. */
+ * Where data drift, rows of a place that has no cluster come to the nearest one, however far it
+ * is. While they are too few for a split by size, searches for them go to other clusters, whose
+ * sites are nearer. So three shapes are recognised. Ordinary clusters have none:
+ *   - the rows have left the site. A random member is about twice as far (squared) from the
+ *     others as their mean is; here the site is more than LEFT times as far;
+ *   - the rows may lie in places apart: a share of 1 / FAR_SHARE is more than FAR times as far
+ *     from the site as the nearest such share. This is so on a line, too; a split decides
+ *     (split.c);
+ *   - the rows that came since the file was written lie beyond those before: three quarters of
+ *     them are farther from the site than all those, or their median is more than BEYOND times
+ *     as far (squared). Vectors of many dimensions and of unit length are never so far from each
+ *     other that the two other shapes show. */
 
 enum { LEFT = 4, FAR = 3, FAR_SHARE = 8, BEYOND = 2 };
-/* At least so many rows before, so many since, and together: by chance 3 in 100 such clusters look so at most; at
-   least so many of each where medians are compared. */
+/* At least so many rows before, so many since, and together: by chance 3 in 100 such clusters
+   look so at most; at least so many of each where medians are compared. */
 enum { BEYOND_FEW = 4, BEYOND_TOGETHER = 12, BEYOND_MANY = 16 };
 
 struct shape {

@@ -11,8 +11,8 @@ struct graph;
 /* Clusters taken by a job, in its order: their latches are held. */
 enum { WORK_MOST = 16 }; /* clusters */
 
-/* The rows of clusters at one moment, used by one thread. They point into pinned files and into deltas,
-   which stay while the clusters are taken. */
+/* The rows of clusters at one moment, used by one thread. They point into pinned files and into
+   deltas, which stay while the clusters are taken. */
 struct channi_members {
     struct channi_row *rows;
     size_t n, n_live;
@@ -27,9 +27,9 @@ struct channi_taken {
     struct channi_members members; /* none before channi_gather() */
 };
 
-/* Takes the latches of n clusters, 1 .. WORK_MOST, and references the clusters until channi_give(). false: a
-   latch is taken, a cluster no longer exists, or files and deltas of all taken clusters would exceed
-   taken_bytes_most. A job that runs alone may exceed it. */
+/* Takes the latches of n clusters, 1 .. WORK_MOST, and references the clusters until
+   channi_give(). false: a latch is taken, a cluster no longer exists, or files and deltas of all
+   taken clusters would exceed taken_bytes_most. A job that runs alone may exceed it. */
 bool channi_take(struct channi *, const uint32_t *cids, size_t n, struct channi_taken *);
 void channi_give(struct channi *, struct channi_taken *);
 /* Gathers the live rows, and the dead ones that a version from the horizon on may see, as members.
@@ -67,8 +67,8 @@ struct channi_replacement {
 };
 int channi_replace(struct channi *, struct channi_taken *, const struct channi_replacement *);
 
-/* Gives the delta's rows codes, if the index has some and the rows are enough. Called by the one writer of
-   the delta. Out of memory: the new rows have none until the next call. */
+/* Gives the delta's rows codes, if the index has some and the rows are enough. Called by the one
+   writer of the delta. Out of memory: the new rows have none until the next call. */
 void channi_delta_encode(struct channi *, struct channi_cluster *);
 
 #endif

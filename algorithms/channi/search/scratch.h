@@ -33,7 +33,8 @@ struct channi_cold_row {
     uint32_t sum;
 };
 
-/* The rows of candidates: in a delta; in memory, pinned, with their ids; or in the file (`rows` NULL). */
+/* The rows of candidates: in a delta; in memory, pinned, with their ids; or in the file (`rows`
+   NULL). */
 struct channi_row_source {
     const struct channi_delta *delta; /* NULL: of a file */
     const struct channi_base *base;
@@ -42,9 +43,10 @@ struct channi_row_source {
 };
 
 /* Arrays that grow. cids, routes: clusters to be searched. bases: files requested since the last
-   unpin; of: the cluster of each; images: their images as they arrive, in groups. cold: with cold rows,
-   of each candidate that is in a file. order: of candidates. rows: cold ones, read singly. prepared, rotated, floats: the query, for codes. nodes,
-   to_nodes: of a graph of routes or of a cluster, and their distances. */
+   unpin; of: the cluster of each; images: their images as they arrive, in groups. cold: with
+   cold rows, of each candidate that is in a file. order: of candidates. rows: cold ones, read
+   singly. prepared, rotated, floats: the query, for codes. nodes, to_nodes: of a graph of routes
+   or of a cluster, and their distances. */
 #define CHANNI_WORK_ARRAYS(X)              \
     X(uint32_t, cids)                      \
     X(float, routes)                       \

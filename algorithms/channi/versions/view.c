@@ -1,8 +1,9 @@
 /* view.c - layouts and views; the versions that are kept; the places of live ids.
  *
- * The newest view is `now`. A reader inside the epoch needs no reference to it: the index drops its own
- * reference only after all readers that may have loaded the pointer have left. Kept are versions with a snapshot
- * and, with `history`, the last ones. A snapshot keeps its whole view: routes, files and deltas. */
+ * The newest view is `now`. A reader inside the epoch needs no reference to it: the index drops
+ * its own reference only after all readers that may have loaded the pointer have left. Kept are
+ * versions with a snapshot and, with `history`, the last ones. A snapshot keeps its whole view:
+ * routes, files and deltas. */
 #include "algorithms/channi/versions/view.h"
 
 #include <inttypes.h>
@@ -288,7 +289,8 @@ uint64_t channi_horizon(struct channi *s)
     return oldest;
 }
 
-/* ---- places: slots, found by id. A free slot's id is INDEX_NO_ID, and its place links to the next free one. */
+/* ---- places: slots, found by id. A free slot's id is INDEX_NO_ID, and its place links to the
+   next free one. */
 
 #define SLOT_NONE UINT32_MAX
 

@@ -233,14 +233,15 @@ static enum channi_file_answer take(struct channi_cache *c, struct channi_cache_
     while (s->fd < 0) {
         const enum channi_file_answer answer = open_slot(c, s, path);
 
-        if (answer == FILE_FAILED || (answer == FILE_LATER && (!wait || c->n_busy == 0)))
+        /* Later: all open files have users, who signal when they are done. */
+        if (answer == FILE_FAILED || (answer == FILE_LATER && (!wait || c->n_open == 0)))
             return answer;
         if (answer == FILE_LATER)
             (void)pthread_cond_wait(&c->file_free, &c->lock);
     }
     TAILQ_REMOVE(&c->open, s, open);
     TAILQ_INSERT_TAIL(&c->open, s, open);
-    c->n_busy += s->fd_users++ == 0;
+    s->fd_users++;
     return FILE_OPEN;
 }
 
@@ -279,10 +280,8 @@ enum channi_file_answer channi_cache_file_take(struct channi_cache *c, struct ch
 void channi_cache_file_give(struct channi_cache *c, struct channi_cache_slot *s)
 {
     (void)pthread_mutex_lock(&c->lock);
-    if (--s->fd_users == 0) {
-        c->n_busy--;
+    if (--s->fd_users == 0)
         (void)pthread_cond_broadcast(&c->file_free);
-    }
     (void)pthread_mutex_unlock(&c->lock);
 }
 
@@ -438,8 +437,7 @@ int channi_cache_check(const struct channi_cache *c)
         n_clock += s->block != NULL;
     TAILQ_FOREACH(s, &c->open, open)
         n_open += s->fd >= 0;
-    if (n_clock != resident || n_clock != c->n_clock || n_open != open || n_open != c->n_open ||
-        c->n_busy > 0)
+    if (n_clock != resident || n_clock != c->n_clock || n_open != open || n_open != c->n_open)
         return fail(c->env.error, ERR_INVARIANT,
                     "channi: cache: %zu files in memory and %zu open, listed %zu and %zu, counted "
                     "%zu and %zu",

@@ -56,7 +56,7 @@ struct channi_cache {
     clock,    /* resident, from the clock's hand on */
         open, /* least recently used first */
         all;
-    size_t n_clock, n_open, n_busy; /* busy: open, with users */
+    size_t n_clock, n_open;
     size_t over;
 #define FIELD(name) name
     _Alignas(64) COUNTER CHANNI_CACHE_COUNTERS(FIELD);

@@ -301,7 +301,6 @@ static int open_from(struct loading *l, int *claim)
     if (rc == OK && claim) {
         rc = go_on(s, lsn);
     } else if (rc == OK) { /* the files go with the index, unless it gets a manifest */
-        s->manifest = 0;
         channi_manifest_release(s);
         rc = start(s);
     } else if (s && !claim) {

@@ -170,7 +170,6 @@ struct channi {
     struct channi_jobs jobs;
     size_t taken_bytes, taken_bytes_most; /* of clusters taken by jobs, see channi_take() */
     struct durable durable;
-    uint64_t manifest; /* number of the newest manifest */
     /* Files that the newest durable manifest names; their in_manifest is set. */
     struct channi_base **retained;
     size_t n_retained, retained_capacity;

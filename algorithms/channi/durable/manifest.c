@@ -84,7 +84,6 @@ int channi_capture_take(struct channi *s, struct channi_capture *c, bool rotate)
     c->view = channi_view_now(s);
     c->horizon = channi_horizon(s);
     m->params = s->params;
-    m->number = s->manifest + 1;
     m->version = c->view->version;
     m->layouts = s->layouts;
     m->files = s->files;
@@ -522,7 +521,6 @@ int channi_manifest_read(struct channi *s, const struct store_reader *r,
 
     if (rc != OK)
         return rc;
-    s->manifest = meta->number;
     s->layouts = meta->layouts;
     s->files = meta->files;
     s->build_at = (size_t)meta->build_at;

@@ -33,9 +33,9 @@ enum { MANIFEST_VERSION = 7 };
 
 struct channi_manifest_meta {
     struct channi_params params;
-    uint64_t number, version, layouts, files; /* as in struct channi */
-    uint64_t lsn;                             /* of the last log record that it includes */
-    uint64_t saved;                           /* in a saved manifest: N of its files' names */
+    uint64_t version, layouts, files; /* as in struct channi */
+    uint64_t lsn;                     /* of the last log record that it includes */
+    uint64_t saved;                   /* in a saved manifest: N of its files' names */
     uint64_t build_at;
     uint32_t built;
     uint32_t n_cids, n_clusters;           /* cids used so far; clusters */

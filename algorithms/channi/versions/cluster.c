@@ -36,7 +36,9 @@ struct channi_cluster *channi_cluster_create(struct channi *s, uint32_t cid,
     cl->kind = kind;
     cl->born_ver = born_ver;
     atomic_init(&cl->refs, 1);
-    channi_delta_init(&cl->delta, mem, s->row_bytes, s->base.env.n_attributes);
+    cl->delta.mem = mem;
+    cl->delta.row_bytes = s->row_bytes;
+    cl->delta.n_fields = s->base.env.n_attributes;
     return cl;
 }
 
@@ -53,7 +55,9 @@ void channi_cluster_unref(struct channi *s, struct channi_cluster *cl)
         return;
     if (cl->base)
         channi_base_unref(s, cl->base);
-    channi_delta_free(&cl->delta);
+    for (unsigned c = 0; c < DELTA_CHUNKS; c++)
+        mem_free(mem, atomic_load(&cl->delta.chunks[c]));
+    mem_free(mem, atomic_load(&cl->delta.codes));
     mem_free(mem, atomic_load_explicit(&cl->dead, memory_order_relaxed));
     mem_free(mem, cl->routes);
     mem_free(mem, cl->site);
@@ -106,21 +110,6 @@ static struct channi_delta_chunk *chunk_at(const struct channi_delta *d, unsigne
 {
     return atomic_load_explicit(&((struct channi_delta *)(uintptr_t)d)->chunks[c],
                                 memory_order_acquire);
-}
-
-void channi_delta_init(struct channi_delta *d, struct mem *mem, size_t row_bytes, size_t n_fields)
-{
-    memset(d, 0, sizeof *d);
-    d->mem = mem;
-    d->row_bytes = row_bytes;
-    d->n_fields = n_fields;
-}
-
-void channi_delta_free(struct channi_delta *d)
-{
-    for (unsigned c = 0; c < DELTA_CHUNKS; c++)
-        mem_free(d->mem, chunk_at(d, c));
-    mem_free(d->mem, atomic_load_explicit(&d->codes, memory_order_acquire));
 }
 
 /* One block: the struct padded to a multiple of 64, then the arrays, the rows last. */

@@ -63,8 +63,6 @@ struct channi_row {
     uint32_t from;   /* in a job: index of its cluster; else 0 */
 };
 
-void channi_delta_init(struct channi_delta *, struct mem *, size_t row_bytes, size_t n_fields);
-void channi_delta_free(struct channi_delta *);
 bool channi_delta_reserve(struct channi_delta *, size_t more); /* false: out of memory */
 /* Appends a row; capacity must be reserved. Returns its number in the delta. */
 uint32_t channi_delta_append(struct channi_delta *, const struct channi_row *);

@@ -1,14 +1,14 @@
-/* channi.h - CHANNI: a graph over the primaries of clusters, which are vectors of the data, and a
- * small graph inside each cluster; one file per cluster. A split keeps the old route and changes
- * which cluster it leads to, a merge keeps both routes, so the graph of routes never deletes a
- * node. There are transactions, versions, and searches of old versions.
+/* channi.h - CHANNI: a graph over the primaries of clusters, which are vectors of the data, and
+ * a small graph inside each cluster; one file per cluster. A split keeps the old route and
+ * changes which cluster it leads to, a merge keeps both routes, so the graph of routes never
+ * deletes a node. There are transactions, versions, and searches of old versions.
  *
- * Paper: Cosdata's description of CHANNI; docs/methods/channi.md records our decisions where it is
- * silent.
+ * Paper: Cosdata's description of CHANNI; docs/methods/channi.md records our decisions where it
+ * is silent.
  *
- * This header holds the state of an index. Beside it are options.h, index.h (opening and closing, and the
- * calls of the table of operations), method.c (the table), check.c and the reports. A folder calls only those above
- * it:
+ * This header holds the state of an index. Beside it are options.h, channi.c with index.h
+ * (opening and closing, the table of operations), check.c and the reports. A folder calls only
+ * those above it:
  *
  *   files/        a cluster as one file: written once, opened as an image
  *   cache/        the clusters in memory, and the reads of all others
@@ -21,13 +21,13 @@
  *   maintenance/  compaction, split, merge, reassignment, and when they run
  *   commit/       the changes of a commit, its log records, and its application
  *
- * *Terms.* A *primary* is the vector that a cluster was founded on. A *route* is a primary's node
- * in the top graph, identified by its phash; it leads to one cluster. Routes that lead to the same
- * cluster are its *aliases*. The *root* is the member at which a search enters a cluster; it may
- * change while the route stays. The root's row is the cluster's *site*: rows are assigned by their
- * distance to it, also after the root has been deleted, or to a route, if one is nearer. A *version*
- * is the number of a commit. A *layout* lists the clusters and where the routes lead. A *view* is a
- * version in a layout; each reader sees one view.
+ * *Terms.* A *primary* is the vector that a cluster was founded on. A *route* is a primary's
+ * node in the top graph, identified by its phash; it leads to one cluster. Routes that lead to
+ * the same cluster are its *aliases*. The *root* is the member at which a search enters a
+ * cluster; it may change while the route stays. The root's row is the cluster's *site*: rows are
+ * assigned by their distance to it, also after the root has been deleted, or to a route, if one
+ * is nearer. A *version* is the number of a commit. A *layout* lists the clusters and where the
+ * routes lead. A *view* is a version in a layout; each reader sees one view.
  *
  * *Invariants*
  *   - A row is visible at version v exactly if born <= v and not (dead and dead <= v).
@@ -73,10 +73,10 @@
 
 #define CHANNI_COUNTERS(X)                                                                      \
     X(commits), X(aborts), X(splits), X(split_parts), X(ood_found), X(ood_clusters), X(merges), \
-        X(aliases), X(aliases_dropped), X(reroutes), X(reassigned), X(compactions),             \
-        X(refused_splits), X(conflicts), X(requeued), X(caught_up), X(checkpoints),             \
-        X(files_written), X(bytes_written), X(bytes_given), X(job_errors), X(build_sampling),   \
-        X(build_assigning), CHANNI_SEARCH_COUNTERS(X), X(delayed_commits)
+        X(aliases), X(reroutes), X(reassigned), X(compactions), X(refused_splits), X(requeued), \
+        X(caught_up), X(checkpoints), X(files_written), X(bytes_written), X(bytes_given),       \
+        X(job_errors), X(build_sampling), X(build_assigning), CHANNI_SEARCH_COUNTERS(X),        \
+        X(delayed_commits)
 
 struct channi_counters {
 #define FIELD(name) name
@@ -100,9 +100,27 @@ struct channi_stop {
     struct stop_rule rule;
 };
 
+/* The last two: only of log records. */
+enum channi_change_op { CHANGE_PUT = 1, CHANGE_DEL, CHANGE_COMMIT, CHANGE_PUT_WITH };
+
+/* One change of a commit: a put has n rows with ids, and attributes or NULL; a deletion has ids. A
+   commit may put, delete and put an id again; changes apply in order. */
+struct channi_change {
+    enum channi_change_op op;
+    size_t n;
+    const uint64_t *ids;
+    const unsigned char *rows;
+    const int64_t *attributes; /* records */
+};
+
+/* Copies of changes that will be applied together (commit/changes.c). */
+struct channi_changes {
+    struct channi_change *list;
+    size_t n, capacity;
+};
+
 struct channi_base;
 struct channi_cache;
-struct channi_changes;
 struct epoch;
 struct graph;
 struct channi_snapshot;
@@ -126,6 +144,7 @@ struct channi {
     enum channi_maintenance maintenance; /* never CHANNI_AUTO */
     struct epoch *epoch;
     struct epoch *graph_epoch; /* of graphs in the making; no thread ever enters it */
+    struct pool *alone;        /* of clusters' graphs: one thread, the caller's */
     struct channi_cache *cache;
     struct quantizer *quantizer; /* INSIDE_CODES, after the build; else NULL */
     _Atomic(struct channi_view *) now;
@@ -144,12 +163,13 @@ struct channi {
     pthread_mutex_t snapshot_lock; /* protects the next two; the innermost lock */
     struct channi_snapshot *snapshots;
     size_t n_snapshots, snapshots_capacity;
-    struct channi_changes *txn; /* the open transaction's, since begin(); NULL: none is open */
-    struct segmented latches;   /* struct channi_latch, by cid */
+    bool in_txn; /* since begin() */
+    struct channi_changes
+        txn; /* of the open transaction, or read from the log since the last commit */
+    struct segmented latches; /* struct channi_latch, by cid */
     struct channi_jobs jobs;
     size_t taken_bytes, taken_bytes_most; /* of clusters taken by jobs, see channi_take() */
     struct durable durable;
-    uint64_t manifest; /* number of the newest manifest */
     /* Files that the newest durable manifest names; their in_manifest is set. */
     struct channi_base **retained;
     size_t n_retained, retained_capacity;

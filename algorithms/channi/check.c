@@ -37,8 +37,8 @@ struct channi_checking {
     struct channi *s;
     const struct channi_layout *layout;
     uint64_t version;
-    size_t live, dead; /* rows */
-    size_t largest, most_routes, refused;
+    size_t live, dead;    /* rows */
+    size_t largest;       /* live rows of a cluster */
     struct idmap phashes; /* of the routes */
     /* An even sample of live rows; the check searches for each. */
     unsigned char *rows;
@@ -51,12 +51,6 @@ struct channi_checking {
 
 /* --------------------------------------------------------------------------------- rows */
 
-struct checked_row {
-    uint32_t number; /* within its cluster */
-    uint64_t id, born, dead;
-    const unsigned char *bytes;
-};
-
 /* Numbers of rows in one cluster. */
 struct row_counts {
     uint32_t live, dead;
@@ -64,7 +58,7 @@ struct row_counts {
 
 /* A live row must be at its id's place. So no two rows have the same id. */
 static int check_row(struct channi_checking *c, const struct channi_cluster *cl,
-                     const struct checked_row *row, struct row_counts *tally)
+                     const struct channi_row *row, struct row_counts *tally)
 {
     struct channi_place at = { CID_NONE, 0 };
 
@@ -99,13 +93,13 @@ static int check_row(struct channi_checking *c, const struct channi_cluster *cl,
 static int check_root(const struct channi_checking *c, const struct channi_cluster *cl,
                       const struct channi_image *image)
 {
-    const uint32_t root = cl->root;
+    const uint32_t root = image->root;
     bool alive = false;
     float drift = cl->drift;
 
-    if (root >= cl->base_n || root != image->root)
-        return BROKEN(c, "cluster %u: its root is row %u of %u, its file's is row %u", cl->cid,
-                      root, cl->base_n, image->root);
+    if (root != cl->base->root)
+        return BROKEN(c, "cluster %u: its root is row %u, its file's is row %u", cl->cid,
+                      cl->base->root, root);
     if (cl->root_id != image->ids[root])
         return BROKEN(c, "cluster %u: the root's id is %" PRIu64 ", its row's %" PRIu64, cl->cid,
                       cl->root_id, image->ids[root]);
@@ -126,30 +120,19 @@ static int check_root(const struct channi_checking *c, const struct channi_clust
 /* -------------------------------------------------------------------------------- files */
 
 static int check_contents(struct channi_checking *c, const struct channi_cluster *cl,
-                          const struct channi_image *image, struct row_counts *tally)
+                          const struct channi_image *image)
 {
-    const struct channi *s = c->s;
     const struct channi_base *base = cl->base;
-    int rc = OK;
 
-    if (image->n != cl->base_n || base->n != cl->base_n || image->n == 0)
+    if (image->n != cl->base_n || image->n == 0)
         return BROKEN(c, "cluster %u: %u rows, but %u in its file", cl->cid, cl->base_n, image->n);
     if (!idmap_get(&c->phashes, base->phash, NULL))
         return BROKEN(c, "cluster %u: its file's name, %016" PRIx64 ", is not a route's", cl->cid,
                       base->phash);
-    if (image->has_graph && image->graph.n != image->n)
-        return BROKEN(c, "cluster %u: %u rows, but %u nodes in its graph", cl->cid, image->n,
-                      image->graph.n);
-    rc = check_root(c, cl, image);
-    if (rc == OK && image->has_graph)
-        rc = graph_image_check(&image->graph, channi_base_name(base).text, s->base.env.error);
-    for (uint32_t i = 0; rc == OK && i < image->n; i++) {
-        const struct checked_row row = { i, image->ids[i], image->born ? image->born[i] : 0,
-                                         channi_cluster_base_dead(cl, image, i),
-                                         image->rows + i * s->row_bytes };
-        rc = check_row(c, cl, &row, tally);
-    }
-    return rc;
+    const int rc = check_root(c, cl, image);
+    return rc == OK && image->has_graph
+               ? graph_image_check(&image->graph, channi_base_name(base).text, c->s->base.env.error)
+               : rc;
 }
 
 /* Checks a cluster's file, rows and root, and counts the rows. */
@@ -158,23 +141,22 @@ static int check_cluster(struct channi_checking *c, const struct channi_cluster 
     struct channi_cluster *atomics = (struct channi_cluster *)(uintptr_t)cl;
     const uint32_t live = atomic_load(&atomics->live), dead = atomic_load(&atomics->n_dead);
     struct row_counts tally = { 0 };
-    struct channi_whole_file whole;
+    struct channi_whole_file whole = { 0 };
     int rc = cl->base ? channi_cache_whole(c->s->cache, cl->base, &whole) : OK;
 
-    if (rc == OK && cl->base) {
-        rc = check_contents(c, cl, &whole.image, &tally);
-        channi_cache_whole_done(c->s->cache, &whole);
-    }
+    if (rc != OK)
+        return rc;
+    rc = cl->base ? check_contents(c, cl, &whole.image) : OK;
     const struct channi_delta_codes *codes = channi_delta_codes(&cl->delta);
     const uint32_t n = channi_delta_count(&cl->delta);
     if (rc == OK && codes && codes->n > n)
         rc = BROKEN(c, "cluster %u: %u rows of its delta have codes, of %u", cl->cid, codes->n, n);
-    for (uint32_t i = 0; rc == OK && i < n; i++) {
-        const struct channi_delta_row d = channi_delta_at(&cl->delta, i);
-        const struct checked_row row = { cl->base_n + i, d.id, atomic_load(d.born),
-                                         atomic_load(d.dead), d.row };
+    for (uint32_t i = 0; rc == OK && i < cl->base_n + n; i++) {
+        const struct channi_row row = channi_cluster_row(cl, &whole.image, i);
+
         rc = check_row(c, cl, &row, &tally);
     }
+    channi_cache_whole_done(c->s->cache, &whole);
     c->dead += tally.dead;
     if (rc == OK && (live != tally.live || dead != tally.dead))
         rc = BROKEN(c, "cluster %u: %u live and %u dead rows, but %u and %u are counted", cl->cid,
@@ -248,13 +230,11 @@ static int check_route(struct channi_checking *c, uint32_t route)
         return BROKEN(c, "route %u: its phash %016" PRIx64 " is another's, too", route, phash);
     if (!idmap_put(&c->phashes, phash, route))
         return CHANNI_NO_MEMORY(&c->s->base.env, ", cannot check");
-    if (cid == CID_NONE)
-        return OK;
-    if (cid >= l->n_clusters || !l->clusters[cid])
-        return BROKEN(c, "route %u leads to cluster %u, which is not there", route, cid);
-    if (!bsearch(&route, l->clusters[cid]->routes, l->clusters[cid]->n_routes, sizeof route,
-                 order_u32))
-        return BROKEN(c, "route %u leads to cluster %u, which does not list it", route, cid);
+    if (cid != CID_NONE && (cid >= l->n_clusters || !l->clusters[cid] ||
+                            !bsearch(&route, l->clusters[cid]->routes, l->clusters[cid]->n_routes,
+                                     sizeof route, order_u32)))
+        return BROKEN(c, "route %u leads to cluster %u, which is not there or does not list it",
+                      route, cid);
     return OK;
 }
 
@@ -305,8 +285,6 @@ static int check_size(struct channi_checking *c, const struct channi_cluster *cl
     if (cl->kind == CLUSTER_DEFERRED)
         return OK;
     c->largest = live > c->largest ? live : c->largest;
-    c->most_routes = cl->n_routes > c->most_routes ? cl->n_routes : c->most_routes;
-    c->refused += live > s->split_max && tried > 0;
     if (live <= s->split_max || tried > 0 || s->maintenance != CHANNI_INLINE ||
         channi_queued(s) > 0 || atomic_load(&s->counters.job_errors) > 0)
         return OK;
@@ -324,11 +302,9 @@ static int check_one(struct channi_checking *c, uint32_t cid)
         return BROKEN(c, "cluster %u is filed under %u", cl->cid, cid);
     if (cl->born_ver > c->version)
         return BROKEN(c, "cluster %u was founded after version %" PRIu64, cid, c->version);
-    if (deferred != !c->layout->routes || (deferred && cl->base))
+    if (deferred != !c->layout->routes || deferred != !cl->base)
         return BROKEN(c, "cluster %u is of kind %d, %s a file, %s routes", cid, cl->kind,
                       cl->base ? "has" : "has not", c->layout->routes ? "among" : "without");
-    if (!cl->base && cl->base_n > 0)
-        return BROKEN(c, "cluster %u has %u rows in a file, and no file", cid, cl->base_n);
     if (!deferred)
         rc = check_routes_of(c, cl);
     if (rc == OK)
@@ -358,20 +334,12 @@ static int check_ood(const struct channi_checking *c)
 {
     const struct channi_layout *l = c->layout;
     const struct channi_cluster *cl;
-    size_t n = 0;
+    uint32_t n = 0;
 
     for (uint32_t next = 0; (cl = channi_layout_next(l, &next));)
-        n += cl->kind == CLUSTER_OOD;
-    if (n != l->n_ood)
-        return BROKEN(c, "%zu OOD clusters, but %u are listed", n, l->n_ood);
-    for (uint32_t i = 0; i < l->n_ood; i++) {
-        const uint32_t cid = l->ood[i];
-
-        if (cid >= l->n_clusters || !l->clusters[cid] || l->clusters[cid]->kind != CLUSTER_OOD ||
-            (i > 0 && cid <= l->ood[i - 1]))
-            return BROKEN(c, "cluster %u is listed as OOD, and is not, or out of order", cid);
-    }
-    return OK;
+        if (cl->kind == CLUSTER_OOD && (n == l->n_ood || l->ood[n++] != cl->cid))
+            return BROKEN(c, "cluster %u is not listed as OOD, or out of order", cl->cid);
+    return n == l->n_ood ? OK : BROKEN(c, "%u OOD clusters, but %u are listed", n, l->n_ood);
 }
 
 /* -------------------------------------------------------------------------- routability */
@@ -461,8 +429,6 @@ static int walk(struct channi_checking *c, struct stat_sink *sink)
     if (rc == OK && sink) {
         sink->value(sink->to, "dead_rows", (double)c->dead);
         sink->value(sink->to, "largest_cluster", (double)c->largest);
-        sink->value(sink->to, "clusters_not_splittable", (double)c->refused);
-        sink->value(sink->to, "most_routes_to_a_cluster", (double)c->most_routes);
         rc = report_routability(c, sink);
     }
     idmap_free(&c->phashes);

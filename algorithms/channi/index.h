@@ -1,47 +1,28 @@
-/* index.h - opens, starts and closes an index: index.c, recover.c.
- *
- * These files do not know method.c: struct channi_opening passes the table of operations. */
+/* index.h - opens and closes an index, and the functions of its table of operations. */
 #ifndef DRIFTLINE_CHANNI_INDEX_H
 #define DRIFTLINE_CHANNI_INDEX_H
 
 #include "algorithms/channi/channi.h"
 #include "algorithms/channi/versions/view.h"
-#include "algorithms/common/durable/store_file.h"
 
-extern const struct index_ops channi_ops; /* method.c */
+extern const struct index_ops channi_ops;
 
-struct channi_opening {
-    const struct index_ops *ops;
-    int *claim; /* lock on env.dir; the index takes it and sets -1. NULL: not locked yet */
-    const struct file_fault *fault;
-};
-/* Opens an empty index without log and threads. */
-int channi_open(struct channi **, const struct index_env *, const struct channi_params *,
-                const struct channi_opening *);
-/* create() and load() from start to end. */
-int channi_create_with(struct channi **, const struct index_env *, const struct channi_params *,
-                       const struct channi_opening *);
-int channi_load_from(struct channi **, const struct index_env *, const char *dir,
-                     const struct channi_opening *);
-/* As durable_open_log(); does nothing if the wal is CHANNI_NO_WAL. */
-int channi_open_wal(struct channi *, uint64_t last_lsn, uint64_t snapshot_lsn);
-int channi_start(struct channi *); /* opens the log, starts threads, writes a manifest */
+/* create() and load(); fault: of tests. */
+int channi_create_with(struct index **, const struct index_env *, const struct channi_params *,
+                       const struct file_fault *fault);
+int channi_load_from(struct index **, const struct index_env *, const char *dir,
+                     const struct file_fault *fault);
 
-/* The functions in method.c's table of operations; src/core/index.h documents each. */
+/* Functions of the table of operations; src/core/index.h documents each. */
 
 int channi_insert_with(struct index *, struct vectors, const uint64_t *ids,
                        const int64_t *attributes, size_t *done);
-int channi_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
-int channi_begin(struct index *);
-int channi_commit(struct index *, uint64_t *version);
-int channi_rollback(struct index *);
 int channi_search(struct index *, const struct search_request *, struct search_result *);
 int channi_search_as_of(struct index *, uint64_t version, const struct search_request *,
                         struct search_result *);
 int channi_search_where(struct index *, const struct search_request *,
                         const struct attribute_filter *, struct search_result *);
 int channi_range(struct index *, const struct range_request *, struct range_result *);
-int channi_set_params(struct index *, const void *params);
 int channi_maintain(struct index *, uint64_t budget, bool *more);
 int channi_save(struct index *, const char *dir);
 int channi_stats(const struct index *, struct stat_sink *);
@@ -51,21 +32,13 @@ int channi_inspect(const struct index *, const struct structure_sink *);
 int channi_cluster(struct index *, const struct cluster_request *, struct cluster_result *);
 void channi_destroy(struct index *); /* NULL is allowed */
 
-/* stats.c, for the other reports and for tests */
-
-/* Sizes of n clusters. Gini: 0 if all have the same size, near 1 if one has all rows. */
+/* For tests: sizes of n clusters. Gini: 0 if all have the same size, near 1 if one has all rows.
+   Sorts `live`. */
 struct channi_sizes {
     double mean, cv, gini; /* cv: standard deviation over mean */
     uint32_t p99, max;     /* p99: 99th percentile */
     size_t n, empty;
 };
-/* Sorts `live`. */
 void channi_sizes_of(uint32_t *live, size_t n, struct channi_sizes *);
-/* Gives, by name, what maintenance has to do in a layout, and what it does now: jobs queued, also
-   those put aside after a failure, and running; clusters above split_max and below merge_min; bytes
-   of the files and deltas of the clusters that have a pending job. Clusters change meanwhile, so
-   the numbers need not fit each other beside background threads. */
-void channi_health_report(struct channi *, const struct channi_layout *,
-                          void (*number)(void *to, const char *name, double value), void *to);
 
 #endif

@@ -170,27 +170,12 @@ const struct param channi_knobs[] = {
         "fewer bits or a smaller nprobe save as much")
 };
 
-static int check_sizes(const struct index_env *env, const struct channi_params *p,
-                       const struct channi *s)
+/* Checks the options and what was derived from them. */
+static int check(const struct channi *s)
 {
-    if ((uint64_t)s->merge_min * 4 >= (s->split_max + 1) / 2)
-        return fail(env->error, ERR_ARGUMENT,
-                    "channi: merge_min is %u and split_max %u: what was just merged would be split "
-                    "again; merge_min must be below an eighth of split_max",
-                    s->merge_min, s->split_max);
-    if (s->ood_cap > s->split_max)
-        return fail(env->error, ERR_ARGUMENT,
-                    "channi: ood_cap is %u, more than split_max, %u: outliers' clusters would be "
-                    "split at once",
-                    s->ood_cap, s->split_max);
-    if (p->parts == 1)
-        return fail(env->error, ERR_ARGUMENT,
-                    "channi: parts is 1, but a split makes two at least; 0 lets it choose");
-    return OK;
-}
+    const struct index_env *env = &s->base.env;
+    const struct channi_params *p = &s->params;
 
-static int check_params(const struct index_env *env, const struct channi_params *p)
-{
     if (!env->dir)
         return fail(env->error, ERR_ARGUMENT,
                     "channi: clusters are stored in files, but no folder was given for the index");
@@ -204,10 +189,23 @@ static int check_params(const struct index_env *env, const struct channi_params 
             "channi: top_M0 is %lld, less than top_M, %lld: the lowest layer needs the most "
             "neighbours",
             (long long)p->top_M0, (long long)p->top_M);
-    if (p->cold_rows && p->cluster_index != INSIDE_CODES && p->cluster_index != INSIDE_AUTO)
+    if (p->cold_rows && p->cluster_index != INSIDE_CODES)
         return fail(
             env->error, ERR_ARGUMENT,
             "channi: cold_rows needs cluster_index = codes: graphs and scans read the vectors");
+    if (p->parts == 1)
+        return fail(env->error, ERR_ARGUMENT,
+                    "channi: parts is 1, but a split makes two at least; 0 lets it choose");
+    if ((uint64_t)s->merge_min * 4 >= (s->split_max + 1) / 2)
+        return fail(env->error, ERR_ARGUMENT,
+                    "channi: merge_min is %u and split_max %u: what was just merged would be split "
+                    "again; merge_min must be below an eighth of split_max",
+                    s->merge_min, s->split_max);
+    if (s->ood_cap > s->split_max)
+        return fail(env->error, ERR_ARGUMENT,
+                    "channi: ood_cap is %u, more than split_max, %u: outliers' clusters would be "
+                    "split at once",
+                    s->ood_cap, s->split_max);
     return OK;
 }
 
@@ -218,11 +216,12 @@ static uint32_t given_or(int64_t given, int64_t found, int64_t least)
     return n < UINT32_MAX / 2 ? (uint32_t)n : UINT32_MAX / 2;
 }
 
-double channi_compact_share(const struct channi_params *p)
+void channi_take_compact_share(struct channi *s, double given)
 {
-    if (p->compact_share > 0)
-        return p->compact_share;
-    return p->cluster_index == INSIDE_GRAPH ? COMPACT_GRAPHS : COMPACT_OTHERS;
+    s->params.compact_share = given;
+    s->compact_share = given > 0                                 ? given
+                       : s->params.cluster_index == INSIDE_GRAPH ? COMPACT_GRAPHS
+                                                                 : COMPACT_OTHERS;
 }
 
 /* Derives the sizes that were given as 0. A derived merge_min is valid with any split_max. */
@@ -236,7 +235,7 @@ static void find_sizes(struct channi *s)
     s->split_max = given_or(p->split_max, 4 * p->target_cluster, 4);
     const int64_t most = (int64_t)s->split_max / 16;
     s->merge_min = given_or(p->merge_min, eighth < most ? eighth : most, 0);
-    s->compact_share = channi_compact_share(p);
+    channi_take_compact_share(s, p->compact_share);
     s->ood_cap = given_or(p->ood_cap, s->split_max / 4, 1);
     s->build_at = expected > 0            ? (size_t)ceil(p->defer_fraction * expected)
                   : p->defer_fraction > 0 ? 4 * (size_t)p->target_cluster
@@ -250,10 +249,7 @@ enum { FEW_DIMENSIONS = 64 };
 int channi_take_params(struct channi *s, const struct channi_params *p)
 {
     const struct index_env *env = &s->base.env;
-    const int rc = check_params(env, p);
 
-    if (rc != OK)
-        return rc;
     s->params = *p;
     /* The vectors of few dimensions are hardly longer than what their codes save. */
     if (p->cluster_index == INSIDE_AUTO)
@@ -265,5 +261,5 @@ int channi_take_params(struct channi *s, const struct channi_params *p)
     if (p->maintenance == CHANNI_AUTO) /* a background thread would be a second one */
         s->maintenance = pool_threads(env->pool) > 1 ? CHANNI_BACKGROUND : CHANNI_INLINE;
     find_sizes(s);
-    return check_sizes(env, p, s);
+    return check(s);
 }

@@ -78,7 +78,7 @@ struct channi;
 /* Checks the options against one another, stores them, and derives those that are 0.
    ERR_ARGUMENT. */
 int channi_take_params(struct channi *, const struct channi_params *);
-/* params.compact_share, or what is derived for 0. */
-double channi_compact_share(const struct channi_params *);
+/* The same of compact_share alone. */
+void channi_take_compact_share(struct channi *, double given);
 
 #endif

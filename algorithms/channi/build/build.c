@@ -87,7 +87,7 @@ static int draw_subset(struct building *b)
     if (!live)
         return no_memory(b);
     for (size_t i = 0; i < b->w.members.n; i++)
-        if (!b->w.members.dead[i])
+        if (!b->w.members.rows[i].dead)
             live[n++] = (uint32_t)i;
     b->members = live;
     b->n_subset = n < most ? n : most;
@@ -97,7 +97,7 @@ static int draw_subset(struct building *b)
     if (!b->subset)
         return no_memory(b);
     for (size_t i = 0; i < b->n_subset; i++)
-        memcpy(b->subset + i * row_bytes, b->w.members.rows[live[i]], row_bytes);
+        memcpy(b->subset + i * row_bytes, b->w.members.rows[live[i]].bytes, row_bytes);
     return OK;
 }
 
@@ -162,7 +162,7 @@ static int make_top(struct building *b)
     int rc = rows ? graph_create(&b->top, env, c->graph_epoch, &options) : no_memory(b);
 
     for (size_t i = 0; rc == OK && i < b->k; i++)
-        memcpy(rows + i * c->row_bytes, b->w.members.rows[b->primaries[i]], c->row_bytes);
+        memcpy(rows + i * c->row_bytes, b->w.members.rows[b->primaries[i]].bytes, c->row_bytes);
     if (rc == OK)
         rc = graph_build(b->top, (struct vectors){ rows, b->k, env->dim, env->element });
     mem_free(env->mem, rows);
@@ -183,8 +183,8 @@ static int assign_block(void *arg, size_t first, size_t end, size_t worker)
         float distance;
         size_t n = 0;
 
-        rc = graph_search(b->top, x->graph, b->w.members.rows[i], &query, &b->of[i], &distance, &n,
-                          &checked);
+        rc = graph_search(b->top, x->graph, b->w.members.rows[i].bytes, &query, &b->of[i],
+                          &distance, &n, &checked);
         if (rc == OK && n == 0)
             rc = fail(c->base.env.error, ERR_INVARIANT,
                       "channi: the graph of %zu primaries found none for row %zu", b->k, i);
@@ -210,8 +210,7 @@ static int make_parts(struct building *b)
                                             .n = start[i + 1] - start[i],
                                             .root = b->primaries[i],
                                             .kind = CLUSTER_NORMAL,
-                                            .successor_of = SUCCESSOR_NONE,
-                                            .new_route = true };
+                                            .successor_of = SUCCESSOR_NONE };
     return OK;
 }
 

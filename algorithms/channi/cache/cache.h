@@ -60,9 +60,9 @@ bool channi_fetch_ready(const struct channi_fetch *);
 void channi_fetch_done(struct channi_fetch *);
 
 /* 3. Single rows: copies n rows of a file with cold rows to `out`, one after another, with parallel
-   reads. ERR_IO; ERR_CORRUPT: a wrong checksum. */
+   reads. sums: their checksums, of the image. ERR_IO; ERR_CORRUPT: a wrong checksum. */
 int channi_cache_rows(struct channi_cache *, struct channi_fetch *, const struct channi_base *,
-                      const uint32_t *rows, size_t n, void *out);
+                      const uint32_t *rows, const uint32_t *sums, size_t n, void *out);
 
 /* 4. Whole files, for jobs: pinned, with all rows in memory and verified; not counted as a search's
    hit or miss. A file in the cache is used from there. */

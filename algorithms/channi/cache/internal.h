@@ -1,4 +1,4 @@
-/* internal.h - shared by the files of the cache.
+/* internal.h - a file's slot, and what cache.c does for reads.c.
  *
  * Each file in the cache has a *slot*. The slot's `state` is one word: whether the hot part is in
  * memory, and the number of pins. Searches pin without a lock:
@@ -13,12 +13,6 @@
  *
  * Evictions and installations hold `lock`, so the bit has one writer at a time. A pin about to be
  * undone may make an eviction skip a slot, but does nothing worse.
- *
- *   cache.c  opening, adding and removing files, reports
- *   clock.c  memory: pins, the budget
- *   files.c  open descriptors
- *   fetch.c  a search's reads
- *   rows.c   single rows, whole files
  */
 #ifndef DRIFTLINE_CHANNI_CACHE_INTERNAL_H
 #define DRIFTLINE_CHANNI_CACHE_INTERNAL_H
@@ -27,9 +21,6 @@
 #include <sys/queue.h>
 
 #include "algorithms/channi/cache/cache.h"
-#include "algorithms/channi/files/cluster_file.h"
-#include "algorithms/common/io/read_queue.h"
-#include "src/core/error.h"
 
 #define SLOT_RESIDENT (UINT32_C(1) << 31)
 
@@ -65,7 +56,7 @@ struct channi_cache {
     clock,    /* resident, from the clock's hand on */
         open, /* least recently used first */
         all;
-    size_t n_clock, n_open, n_busy; /* busy: open, with users */
+    size_t n_clock, n_open;
     size_t over;
 #define FIELD(name) name
     _Alignas(64) COUNTER CHANNI_CACHE_COUNTERS(FIELD);
@@ -78,7 +69,7 @@ static inline void channi_cache_count(COUNTER *counter, uint64_t by)
         (void)atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
 
-/* ---- clock.c */
+/* ---- memory */
 
 static inline bool channi_slot_pin(struct channi_cache_slot *s)
 {
@@ -106,14 +97,8 @@ void channi_cache_block_drop(struct channi_cache *, struct channi_cache_block *)
    frees the block. */
 void channi_cache_install(struct channi_cache *, struct channi_cache_slot *,
                           struct channi_cache_block *, const struct channi_image *);
-/* Gives the slot a block that no search waits for, if it fits into the budget; else returns false, and
-   the caller still owns the block. */
-bool channi_cache_keep(struct channi_cache *, struct channi_cache_slot *, unsigned char *block,
-                       size_t n, const struct channi_image *);
-/* Makes the slot not resident. The lock is held, no pin is left. Returns the block, to be freed. */
-unsigned char *channi_cache_expel(struct channi_cache *, struct channi_cache_slot *);
 
-/* ---- files.c */
+/* ---- descriptors */
 
 enum channi_file_answer { FILE_OPEN, FILE_LATER, FILE_FAILED };
 
@@ -123,47 +108,5 @@ enum channi_file_answer { FILE_OPEN, FILE_LATER, FILE_FAILED };
 enum channi_file_answer channi_cache_file_take(struct channi_cache *, struct channi_cache_slot *,
                                                bool wait, int *rc);
 void channi_cache_file_give(struct channi_cache *, struct channi_cache_slot *);
-/* The lock is held, and the file has no users. */
-void channi_cache_file_close(struct channi_cache *, struct channi_cache_slot *);
-/* Reports a failed read of the slot's file. error: as in struct read_request. Returns the code. */
-int channi_cache_read_failed(const struct channi_cache *, const struct channi_cache_slot *,
-                             uint64_t at, int error);
-
-/* ---- fetch.c */
-
-/* A read of one hot part. */
-struct channi_load {
-    struct read_request request;
-    struct channi_cache_block block;
-    uint32_t want;
-    struct error error; /* why it failed: reported when the cluster is returned */
-};
-
-/* A requested cluster. Neither pinned nor failed: it is being read. */
-struct channi_want {
-    struct channi_cache_slot *slot;
-    bool pinned;
-    struct channi_load *failed; /* owned */
-};
-
-struct channi_fetch {
-    struct channi_cache *cache;
-    struct channi_want *wants;
-    uint32_t *ready; /* wants to be returned, in this order */
-    size_t n, capacity, ready_capacity;
-    size_t n_ready, n_handed;
-    struct read_queue *queue;
-    unsigned char *buffer; /* for a list of rows */
-    size_t buffer_bytes;
-    uint64_t hits, misses;
-};
-
-/* The fetch's queue, created at the first call. NULL: out of memory. */
-struct read_queue *channi_fetch_queue(struct channi_fetch *);
-/* Waits for a request with `tag`, and completes hot parts that arrive meanwhile. NULL: nothing
-   is in flight. */
-struct read_request *channi_fetch_await(struct channi_fetch *, const void *tag);
-/* Waits until the fetch has nothing in flight; then it uses no descriptor. */
-void channi_fetch_drain(struct channi_fetch *);
 
 #endif

@@ -21,24 +21,23 @@ struct put {
     uint64_t id;
     const int64_t *attributes; /* the record; NULL: none */
     uint32_t cid;
-    size_t order; /* input order, kept within a cluster */
 };
 
 /* The combined effect of all changes: rows deleted, then rows added. */
 struct commit_plan {
     struct channi *s;
     struct mem_group memory;
-    struct put *puts;
+    struct put *puts; /* in input order */
     size_t n_puts;
-    uint64_t *ids; /* ids of puts */
+    uint64_t *by_cluster; /* cid and number of each put, sorted */
+    uint64_t *ids;        /* ids of puts */
     uint64_t *dels;
     struct channi_place *del_places;
     size_t n_dels;
     uint32_t *touched; /* clusters: the changed ones; later only those that need a job */
     size_t n_touched;
-    struct idmap fate;        /* id -> fate, see resolve() */
-    struct channi_view *view; /* the view used for routing, referenced */
-    size_t ef;
+    struct idmap fate;                  /* id -> fate, see resolve() */
+    struct channi_view *view;           /* the view used for routing, referenced */
     const struct channi_layout *layout; /* in which rows are routed */
     bool again;                         /* only those for which is_stale() */
 };
@@ -86,12 +85,11 @@ static int resolve(struct commit_plan *p, const struct channi_change *c, size_t 
     if (c->op == CHANGE_PUT) {
         if (put)
             return is_there(p, id);
-        const size_t order = p->n_puts++, n_fields = p->s->base.env.n_attributes;
-        p->puts[order] =
+        const size_t n_fields = p->s->base.env.n_attributes;
+        p->puts[p->n_puts++] =
             (struct put){ .row = c->rows + i * p->s->row_bytes,
                           .id = id,
-                          .attributes = c->attributes ? c->attributes + i * n_fields : NULL,
-                          .order = order };
+                          .attributes = c->attributes ? c->attributes + i * n_fields : NULL };
         (void)idmap_put(&p->fate, id, (fate & FATE_DELETED) | p->n_puts);
         return OK;
     }
@@ -114,6 +112,7 @@ static int plan_make(struct commit_plan *p, const struct channi_change *changes,
     for (size_t i = 0; i < n; i++)
         *(changes[i].op == CHANGE_PUT ? &puts : &dels) += changes[i].n;
     p->puts = mem_group_array(g, puts, sizeof *p->puts);
+    p->by_cluster = mem_group_array(g, puts, sizeof *p->by_cluster);
     p->ids = mem_group_array(g, puts, sizeof *p->ids);
     p->dels = mem_group_array(g, dels, sizeof *p->dels);
     p->del_places = mem_group_array(g, dels, sizeof *p->del_places);
@@ -155,8 +154,7 @@ static int route_some(void *arg, size_t first, size_t end, size_t worker)
     (void)worker;
     for (size_t i = first; i < end && rc == OK; i++)
         if (!p->again || is_stale(p, p->layout, p->puts[i].cid))
-            rc = channi_route(p->s, scratch, p->layout, p->puts[i].row, p->ef, &p->puts[i].cid,
-                              &checked);
+            rc = channi_route(p->s, scratch, p->layout, p->puts[i].row, &p->puts[i].cid, &checked);
     scratch_pool_give(&p->s->scratch, scratch);
     return rc;
 }
@@ -173,15 +171,6 @@ static int route_in(struct commit_plan *p, const struct channi_layout *layout, b
 }
 
 /* ----------------------------------------------------- memory. `write` is held from here on. */
-
-static int by_cluster(const void *a, const void *b)
-{
-    const struct put *x = a, *y = b;
-
-    if (x->cid != y->cid)
-        return x->cid < y->cid ? -1 : 1;
-    return (x->order > y->order) - (x->order < y->order);
-}
 
 static int reserve_dels(struct commit_plan *p, const struct channi_layout *layout)
 {
@@ -211,10 +200,12 @@ static int reserve_puts(struct commit_plan *p, const struct channi_layout *layou
     const int rc = channi_places_reserve(p->s, p->ids, p->n_puts);
     if (rc != OK)
         return rc;
-    qsort(p->puts, p->n_puts, sizeof *p->puts, by_cluster);
+    for (size_t i = 0; i < p->n_puts; i++)
+        p->by_cluster[i] = (uint64_t)p->puts[i].cid << 32 | i;
+    qsort(p->by_cluster, p->n_puts, sizeof *p->by_cluster, order_u64);
     for (size_t i = 0, end; i < p->n_puts; i = end) {
-        const uint32_t cid = p->puts[i].cid;
-        for (end = i + 1; end < p->n_puts && p->puts[end].cid == cid;)
+        const uint32_t cid = (uint32_t)(p->by_cluster[i] >> 32);
+        for (end = i + 1; end < p->n_puts && p->by_cluster[end] >> 32 == cid;)
             end++;
         if (!channi_delta_reserve(&layout->clusters[cid]->delta, end - i))
             return no_memory(p);
@@ -250,15 +241,17 @@ static void do_dels(struct commit_plan *p, const struct channi_layout *layout, u
 static void do_puts(struct commit_plan *p, const struct channi_layout *layout, uint64_t version)
 {
     for (size_t i = 0; i < p->n_puts; i++) {
-        const struct put *put = &p->puts[i];
+        const struct put *put = &p->puts[(uint32_t)p->by_cluster[i]];
         struct channi_cluster *cl = layout->clusters[put->cid];
-        const uint32_t row =
-            channi_delta_append(&cl->delta, put->row, put->id,
-                                (struct channi_record){ put->attributes, 1 }, version, 0);
+        const uint32_t row = channi_delta_append(
+            &cl->delta, &(struct channi_row){ .bytes = put->row,
+                                              .id = put->id,
+                                              .born = version,
+                                              .record = { put->attributes, 1 } });
 
         (void)atomic_fetch_add_explicit(&cl->live, 1, memory_order_relaxed);
         channi_place_add(p->s, put->id, (struct channi_place){ put->cid, cl->base_n + row });
-        if (layout->routes && (i + 1 == p->n_puts || p->puts[i + 1].cid != put->cid))
+        if (layout->routes && (i + 1 == p->n_puts || p->by_cluster[i + 1] >> 32 != put->cid))
             channi_delta_encode(p->s, cl);
     }
 }
@@ -341,7 +334,7 @@ static void tend(struct commit_plan *p)
 
 int channi_apply(struct channi *s, const struct channi_change *changes, size_t n, uint64_t *version)
 {
-    struct commit_plan p = { .s = s, .ef = (size_t)s->params.assign_ef };
+    struct commit_plan p = { .s = s };
     uint64_t made = 0;
 
     idmap_init(&p.fate, s->base.env.mem);

@@ -2,47 +2,23 @@
 #ifndef DRIFTLINE_CHANNI_COMMIT_COMMIT_H
 #define DRIFTLINE_CHANNI_COMMIT_COMMIT_H
 
+#include "algorithms/channi/channi.h"
 #include "algorithms/common/durable/wal.h"
-#include <stddef.h>
-#include <stdint.h>
 
-struct channi;
-
-enum channi_change_op {
-    CHANGE_PUT = 1,
-    CHANGE_DEL = 2,
-    CHANGE_COMMIT = 3
-}; /* also the op of log records */
-
-/* One change of a commit: a put has n rows with ids, and attributes or NULL; a deletion has ids. A
-   commit may put, delete and put an id again; changes apply in order. */
-struct channi_change {
-    enum channi_change_op op;
-    size_t n;
-    const uint64_t *ids;
-    const unsigned char *rows;
-    const int64_t *attributes; /* records */
-};
-
-/* Copies of changes that will be applied together (changes.c): those of an open transaction, or
-   those that replay has read since the last CHANGE_COMMIT. Starts as zeros. */
-struct channi_changes {
-    struct channi_change *list;
-    size_t n, capacity;
-};
-void channi_changes_free(struct channi_changes *, struct mem *); /* leaves it empty */
 /* Copies a change. Inputs may be unaligned; rows NULL: a deletion. ERR_NO_MEMORY: unchanged. */
 int channi_changes_add(struct channi_changes *, const struct channi *, size_t n, const void *ids,
                        const void *rows, const void *attributes);
 
-/* Log records. The op is the change's; all numbers are little-endian:
-     PUT     u32 n, u32 has_attributes, u64 ids[n], i64 records[n][env's n_attributes] if so, rows
-     DEL     u64 ids[n]
-     COMMIT  u64 version
-   A commit is a sequence of PUT and DEL records, of at most 1 MB each, and a COMMIT record. The
-   function appends them and commits the log, which is the last step of a commit that can fail. */
+/* Log records; all numbers are little-endian:
+     PUT       u64 ids[n], rows
+     PUT_WITH  u64 ids[n], i64 records[n][env's n_attributes], rows
+     DEL       u64 ids[n]
+     COMMIT    u64 version
+   A commit is a sequence of PUT, PUT_WITH and DEL records, of at most 1 MB each, and a COMMIT
+   record. The function appends them and commits the log, which is the last step of a commit that
+   can fail. */
 int channi_log_commit(struct channi *, const struct channi_change *, size_t n, uint64_t version);
-/* Adds a PUT or DEL record to `to` and sets *version to 0, or sets *version for a COMMIT.
+/* Adds a record to `to` and sets *version to 0, or sets *version for a COMMIT.
    ERR_CORRUPT naming the record. */
 int channi_log_read(const struct channi *, const struct wal_record *, struct channi_changes *to,
                     uint64_t *version);
@@ -53,6 +29,6 @@ int channi_log_read(const struct channi *, const struct wal_record *, struct cha
    ERR_UNKNOWN_ID, ERR_NO_MEMORY, ERR_IO. */
 int channi_apply(struct channi *, const struct channi_change *, size_t n, uint64_t *version);
 
-void channi_txn_drop(struct channi *); /* discards the open transaction, if any */
+void channi_txn_drop(struct channi *); /* discards c->txn */
 
 #endif

@@ -108,7 +108,6 @@ static void ended(void *to, enum durable_outcome outcome, uint64_t lsn)
         retain_more(s, c->capture.view->layout);
     if (outcome == DURABLE_DONE) {
         retain_these(s, c->capture.view->layout);
-        s->manifest = c->capture.meta.number;
         channi_count(&s->counters.checkpoints, 1);
     }
     channi_capture_free(s, &c->capture);

@@ -70,7 +70,7 @@ int channi_folder_clear(const struct index_env *env, const char *dir,
 
     idmap_init(&files, env->mem);
     for (size_t i = 0; rc == OK && i < n; i++)
-        if (clusters[i].has_file &&
+        if (clusters[i].kind != CLUSTER_DEFERRED &&
             !idmap_put(&files, channi_file_key(clusters[i].phash, clusters[i].file_version), 0))
             rc = CHANNI_NO_MEMORY(env, " for the names of %zu files", n);
     DIR *d = rc == OK ? list(env, dir, &rc) : NULL;
@@ -175,7 +175,7 @@ int channi_folder_link(const struct index_env *env, const char *dir, uint64_t nu
     int rc = OK;
 
     for (size_t i = 0; rc == OK && i < n; i++) {
-        if (!clusters[i].has_file)
+        if (clusters[i].kind == CLUSTER_DEFERRED)
             continue;
         const struct channi_file_name name =
             channi_cluster_file_name(clusters[i].phash, clusters[i].file_version);

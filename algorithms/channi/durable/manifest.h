@@ -24,7 +24,7 @@
 #include "algorithms/common/durable/wal.h"
 #include "src/core/idmap.h"
 
-enum { MANIFEST_VERSION = 6 };
+enum { MANIFEST_VERSION = 7 };
 #define MANIFEST_RUNNING "channi.manifest"
 #define MANIFEST_SAVED   "channi.index"
 #define MANIFEST_FILES   "channi."
@@ -33,28 +33,30 @@ enum { MANIFEST_VERSION = 6 };
 
 struct channi_manifest_meta {
     struct channi_params params;
-    struct rng unused;                        /* 0; other releases wrote a state here */
-    uint64_t number, version, layouts, files; /* as in struct channi */
-    uint64_t lsn;                             /* of the last log record that it includes */
-    uint64_t saved;                           /* in a saved manifest: N of its files' names */
+    uint64_t version, layouts, files; /* as in struct channi */
+    uint64_t lsn;                     /* of the last log record that it includes */
+    uint64_t saved;                   /* in a saved manifest: N of its files' names */
     uint64_t build_at;
-    uint32_t split_max, merge_min, ood_cap;
     uint32_t built;
     uint32_t n_cids, n_clusters;           /* cids used so far; clusters */
-    uint32_t n_routes, n_attributes;       /* n_attributes: of a row, as in env */
-    uint64_t n_delta, n_deaths, n_aliases; /* totals over all clusters */
+    uint32_t n_routes, n_attributes, zero; /* n_attributes: of a row, as in env */
+    uint64_t n_delta, n_deaths;            /* totals over all clusters */
 };
 
+/* All but CLUSTER_DEFERRED have a file. */
 struct channi_manifest_cluster {
     uint64_t phash, file_version; /* of the file */
-    uint64_t root_id, born_ver;
-    uint32_t cid, kind, has_file, n; /* n: rows of the file */
-    uint32_t root, live, tried, n_routes;
+    uint64_t born_ver;
+    uint32_t cid, kind;
     uint32_t n_delta, n_deaths; /* in this manifest */
-    float mean_d, drift;
+    float mean_d;
     uint32_t shape;
-    uint32_t retained_dead, made; /* from the latch, like tried */
+    uint32_t tried, retained_dead, made; /* from the latch */
     uint32_t zero;
+};
+
+struct channi_manifest_row { /* of a delta */
+    uint64_t id, born, dead;
 };
 
 struct channi_manifest_death { /* deletion of a row since its file was written */
@@ -79,22 +81,6 @@ void channi_capture_free(struct channi *, struct channi_capture *);
 /* Writes all sections. No lock is held. */
 int channi_manifest_write(struct channi *, struct channi_capture *, struct store_writer *);
 struct store_identity channi_manifest_identity(const struct index_env *);
-
-/* The sections; those of clusters, while they are read: the data of the next one. */
-struct channi_sections {
-    const struct channi_manifest_meta *meta;
-    const struct channi_manifest_cluster *clusters;
-    const unsigned char *roots, *rows;
-    const uint32_t *aliases;
-    const int64_t *attributes; /* records */
-    const struct channi_manifest_death *deaths;
-    const uint64_t *ids, *born, *dead;
-    struct channi_stored_routes routes;
-};
-
-/* manifest_write.c: those after "meta" and "clusters". c: what is written. */
-int channi_manifest_fields(struct store_fields *, const struct channi *,
-                           const struct channi_capture *c, struct channi_sections *);
 
 /* -------------------------------------------------------------------------- reading */
 

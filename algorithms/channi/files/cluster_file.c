@@ -92,18 +92,25 @@ size_t channi_cluster_section_end(const struct channi_cluster_head *h,
     return section + 1 == SECTIONS ? h->file_bytes : h->sections[section + 1].at;
 }
 
-void channi_cluster_lay_out(struct channi_cluster_head *h)
+static bool has(const struct channi_cluster_head *h, enum channi_cluster_section section)
 {
+    return h->sections[section].bytes > 0;
+}
+
+/* Places the sections one after another, by their lengths; sets those of hot part and file. */
+static void lay_out(struct channi_cluster_head *h)
+{
+    const bool cold = has(h, SECTION_SUMS);
     uint64_t at = CLUSTER_HEAD;
 
     for (unsigned i = 0; i < SECTIONS; i++) {
-        if (i == SECTION_ROWS && h->cold_rows)
+        if (i == SECTION_ROWS && cold)
             h->hot_bytes = at = channi_cluster_round(at, CLUSTER_PAGE);
         h->sections[i].at = at;
         at = channi_cluster_round(at + h->sections[i].bytes, CLUSTER_ALIGN);
     }
     h->file_bytes = channi_cluster_round(at, CLUSTER_PAGE);
-    if (!h->cold_rows)
+    if (!cold)
         h->hot_bytes = h->file_bytes;
 }
 
@@ -111,11 +118,6 @@ static int wrong(const struct index_env *env, const char *name, const char *part
 {
     return fail(env->error, ERR_CORRUPT, "channi: %s/%s: %s: %s; the file is damaged", env->dir,
                 name, part, what);
-}
-
-static bool has(const struct channi_cluster_head *h, enum channi_cluster_section section)
-{
-    return h->has >> section & 1;
 }
 
 /* Bytes that a section must have; UINT64_MAX: any number. */
@@ -138,24 +140,21 @@ static uint64_t section_bytes(const struct index_env *env, const struct channi_c
 static int check_sections(const struct index_env *env, const struct channi_cluster_head *h,
                           const char *name)
 {
-    const uint32_t both = UINT32_C(1) << SECTION_BORN | UINT32_C(1) << SECTION_DEAD;
     struct channi_cluster_head right = *h;
 
     for (unsigned i = 0; i < SECTIONS; i++) {
         const uint64_t bytes = section_bytes(env, h, i);
 
         if (h->sections[i].bytes > h->file_bytes ||
-            (has(h, i) ? bytes != UINT64_MAX && h->sections[i].bytes != bytes
-                       : h->sections[i].bytes > 0))
+            (has(h, i) && bytes != UINT64_MAX && h->sections[i].bytes != bytes))
             return wrong(env, name, channi_cluster_section_name(i),
                          "it is not as long as the head says");
     }
-    channi_cluster_lay_out(&right);
+    lay_out(&right);
     if (memcmp(&right, h, sizeof right) != 0)
         return wrong(env, name, "head", "its sections do not lie where they have to");
     if (!has(h, SECTION_IDS) || !has(h, SECTION_ROWS) ||
-        ((h->has & both) != 0 && (h->has & both) != both) ||
-        has(h, SECTION_SUMS) != (h->cold_rows != 0))
+        has(h, SECTION_BORN) != has(h, SECTION_DEAD))
         return wrong(env, name, "head", "a section that has to be there is not");
     return OK;
 }
@@ -197,7 +196,7 @@ static int check_head(const struct index_env *env, const struct channi_cluster_h
                     "channi: %s/%s: head: holds %016" PRIx64 ".%016" PRIx64
                     "; the file was renamed",
                     env->dir, name, h->phash, h->version);
-    if (h->n > 0 && h->root >= h->n)
+    if (h->root >= h->n)
         return wrong(env, name, "head", "the root is not one of its rows");
     return check_sections(env, h, name);
 }
@@ -224,7 +223,7 @@ void channi_cluster_head_base(const struct channi_cluster_head *h, struct channi
                                  .file_bytes = h->file_bytes,
                                  .rows_at = h->sections[SECTION_ROWS].at,
                                  .columns = columns,
-                                 .cold_rows = h->cold_rows != 0 };
+                                 .cold_rows = has(h, SECTION_SUMS) };
     if (columns)
         memcpy(columns, h->columns, h->n_columns * sizeof *columns);
 }
@@ -339,7 +338,7 @@ int channi_image_open(struct channi_image *image, const struct index_env *env,
                                     .centre = AT(SECTION_CENTRE),
                                     .row_sums = AT(SECTION_SUMS),
                                     .code_error = h->code_error };
-    if (!h->cold_rows || n_bytes >= h->file_bytes)
+    if (!has(h, SECTION_SUMS) || n_bytes >= h->file_bytes)
         image->rows = AT(SECTION_ROWS);
 #undef AT
     if (check == IMAGE_WHOLLY)
@@ -405,7 +404,6 @@ static unsigned char *make(const struct index_env *env, const struct channi_clus
     struct content of[SECTIONS];
     struct channi_cluster_head h = { .magic = CLUSTER_MAGIC,
                                      .format = CLUSTER_FORMAT,
-                                     .cold_rows = c->cold_rows,
                                      .phash = c->phash,
                                      .version = c->version,
                                      .dim = env->dim,
@@ -417,12 +415,9 @@ static unsigned char *make(const struct index_env *env, const struct channi_clus
                                      .code_error = c->code_error };
 
     list_contents(env, c, of);
-    h.has = UINT32_C(1) << SECTION_IDS | UINT32_C(1) << SECTION_ROWS;
-    for (unsigned i = 0; i < SECTIONS; i++) {
-        h.has |= (uint32_t)(of[i].from != NULL) << i;
+    for (unsigned i = 0; i < SECTIONS; i++)
         h.sections[i].bytes = of[i].from ? of[i].bytes : 0;
-    }
-    channi_cluster_lay_out(&h);
+    lay_out(&h);
     unsigned char *bytes = NULL;
     int64_t *scratch = c->attributes ? mem_array(env->mem, c->n, sizeof *scratch) : NULL;
     for (size_t f = 0; scratch && f < h.n_columns; f++)

@@ -137,7 +137,7 @@ int channi_image_open(struct channi_image *, const struct index_env *, const str
 
 #define CLUSTER_MAGIC UINT64_C(0x31554c43484e4143) /* "CANHCLU1", little-endian */
 
-enum { CLUSTER_FORMAT = 3, CLUSTER_ALIGN = 64, CLUSTER_PAGE = 4096 };
+enum { CLUSTER_FORMAT = 4, CLUSTER_ALIGN = 64, CLUSTER_PAGE = 4096 };
 
 enum channi_cluster_section {
     SECTION_IDS,
@@ -156,18 +156,18 @@ enum { COLUMNS_BYTES = INDEX_ATTRIBUTES_MAX * sizeof(struct channi_summary) };
 
 struct channi_cluster_head {
     uint64_t magic;
-    uint32_t format, cold_rows;
+    uint32_t format, n_columns;
     uint64_t phash, version, dim;
     uint32_t element, metric, n, root;
     float code_error;
-    uint32_t has; /* bit i: section i exists */
-    uint32_t n_columns, zero;
+    uint32_t zero;
     uint64_t hot_bytes, file_bytes;
     struct {
-        uint64_t at, bytes, hash;
+        uint64_t at, bytes,
+            hash; /* bytes 0: there is none. Rows are cold if they have SECTION_SUMS */
     } sections[SECTIONS];
     struct channi_summary columns[INDEX_ATTRIBUTES_MAX]; /* n_columns */
-    unsigned char zeros[CLUSTER_HEAD - 88 - 24 * SECTIONS - COLUMNS_BYTES - 8];
+    unsigned char zeros[CLUSTER_HEAD - 80 - 24 * SECTIONS - COLUMNS_BYTES - 8];
     uint64_t hash; /* of all bytes before it */
 };
 _Static_assert(sizeof(struct channi_cluster_head) == CLUSTER_HEAD, "the head is one page");
@@ -182,8 +182,6 @@ int channi_cluster_file_path(const struct index_env *, uint64_t phash, uint64_t 
                              char path[PATH_MAX]);
 /* Fills *base from the head; it has no references yet. Its array of columns, or NULL, stays. */
 void channi_cluster_head_base(const struct channi_cluster_head *, struct channi_base *);
-/* Places the sections one after another, by their lengths; sets those of hot part and file. */
-void channi_cluster_lay_out(struct channi_cluster_head *);
 uint64_t channi_cluster_hash(const void *bytes, size_t n);
 uint32_t channi_cluster_row_sum(const void *row, size_t n);
 /* End of the bytes that a section's hash covers: where the next section begins. */

@@ -28,11 +28,8 @@ static bool compaction_is_due(struct channi *c, const struct channi_cluster *cl,
 
     if (atomic_load(&cl->live) == 0)
         return false;
-    const bool root_died =
-        cl->root >= cl->base_n
-            ? atomic_load(channi_delta_at(&cl->delta, cl->root - cl->base_n).dead) != 0
-            : channi_cluster_base_dead(cl, NULL, cl->root) != 0;
-    return channi_shape_of(cl) == SHAPE_LEFT || root_died ||
+    return channi_shape_of(cl) == SHAPE_LEFT ||
+           channi_cluster_base_dead(cl, NULL, cl->base->root) != 0 || /* the root has died */
            (changed >= COMPACT_LEAST && (double)changed > c->compact_share * (double)cl->base_n);
 }
 

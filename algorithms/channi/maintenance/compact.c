@@ -28,7 +28,7 @@ int channi_compact(struct channi *c, uint32_t cid, double *cost, bool *busy)
             rc = channi_choose_root(c, m, &part.root, cost);
         } else {
             channi_find_roots(c, &w, &part.root, &live);
-            *cost += m->row[part.root] == cl->root ? 0 : (double)live;
+            *cost += m->rows[part.root].number == cl->base->root ? 0 : (double)live;
         }
         if (rc == OK)
             rc = channi_replace_by_one(c, &w, &part);

@@ -35,16 +35,17 @@ void channi_find_roots(const struct channi *c, const struct channi_taken *w, uin
         live[i] = 0;
     }
     for (uint32_t i = 0; i < m->n; i++) {
-        const uint32_t from = m->from[i];
+        const uint32_t from = m->rows[i].from;
         const struct channi_cluster *cl = w->clusters[from];
 
-        if (m->dead[i] != 0)
+        if (m->rows[i].dead != 0)
             continue;
         live[from]++;
         if (least[from] < 0)
             continue;
-        const float d =
-            m->row[i] == cl->root ? -1 : rows_distance(&c->base.env, m->rows[i], cl->site);
+        const float d = m->rows[i].number == cl->base->root
+                            ? -1
+                            : rows_distance(&c->base.env, m->rows[i].bytes, cl->site);
         if (d < least[from]) {
             least[from] = d;
             roots[from] = i;
@@ -65,8 +66,8 @@ int channi_cloud_make(struct channi_cloud *x, const struct channi *c,
         return CHANNI_NO_MEMORY(&c->base.env, ", cannot convert %zu rows", m->n_live);
     }
     for (size_t i = 0; i < m->n && x->n < m->n_live; i++)
-        if (m->dead[i] == 0) {
-            rows_to_floats(&c->base.env, m->rows[i], 1, x->rows + x->n * dim);
+        if (m->rows[i].dead == 0) {
+            rows_to_floats(&c->base.env, m->rows[i].bytes, 1, x->rows + x->n * dim);
             x->member[x->n++] = (uint32_t)i;
         }
     return OK;
@@ -141,7 +142,7 @@ int channi_replace_by_one(struct channi *c, struct channi_taken *w, struct chann
     part->go_on = true;
     for (int others = 0; others < 2; others++)
         for (size_t i = 0; i < m->n; i++)
-            if ((m->from[i] != part->successor_of) == others)
+            if ((m->rows[i].from != part->successor_of) == others)
                 rows[part->n++] = (uint32_t)i;
     const int rc = channi_replace(c, w, &r);
     mem_free(c->base.env.mem, rows);

@@ -82,16 +82,17 @@ static int find_neighbours(struct reassignment *s, const uint32_t *cids, size_t 
 static void reassign_row(struct reassignment *s, uint32_t i, double *cost)
 {
     const struct channi *c = s->c;
-    const uint32_t from = s->w.members.from[i];
+    const uint32_t from = s->w.members.rows[i].from;
     uint32_t best = from;
     float least = INFINITY;
 
     s->part[i] = from;
-    if (s->w.members.dead[i] != 0 || i == s->root[from] ||
+    if (s->w.members.rows[i].dead != 0 || i == s->root[from] ||
         (!s->empties && s->size[from] <= 2 * c->merge_min + 1))
         return;
     for (uint32_t j = 0; j < s->w.n; j++) {
-        const float d = channi_assign_distance(c, s->w.clusters[j], s->w.members.rows[i], cost);
+        const float d =
+            channi_assign_distance(c, s->w.clusters[j], s->w.members.rows[i].bytes, cost);
 
         if (d < least || (d == least && j == from)) {
             least = d;
@@ -118,7 +119,7 @@ static int carry_out(struct reassignment *s)
         /* Rows that stay come first, in file order, so that the file's graph can be extended. */
         for (int arrived = 0; arrived < 2; arrived++)
             for (uint32_t j = 0; j < s->w.members.n; j++)
-                if (s->part[j] == i && (s->w.members.from[j] != i) == arrived)
+                if (s->part[j] == i && (s->w.members.rows[j].from != i) == arrived)
                     at[n++] = j;
         parts[i] = (struct channi_part){ .rows = at,
                                          .n = n,
@@ -186,13 +187,13 @@ static bool has_misassigned(const struct reassignment *s, const struct channi_la
     const uint32_t rows = channi_delta_count(&cl->delta);
 
     for (uint32_t i = 0; i < rows; i++) {
-        const struct channi_delta_row r = channi_delta_at(&cl->delta, i);
+        const struct channi_row r = channi_cluster_row(cl, NULL, cl->base_n + i);
 
-        if (atomic_load(r.dead) != 0)
+        if (r.dead)
             continue;
-        const float own = channi_assign_distance(s->c, cl, r.row, cost);
+        const float own = channi_assign_distance(s->c, cl, r.bytes, cost);
         for (size_t j = 0; j < n; j++)
-            if (channi_assign_distance(s->c, layout->clusters[s->cids[j]], r.row, cost) < own)
+            if (channi_assign_distance(s->c, layout->clusters[s->cids[j]], r.bytes, cost) < own)
                 return true;
     }
     return false;

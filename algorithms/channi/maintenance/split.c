@@ -124,7 +124,8 @@ static size_t choose_successor(const struct channi_cut *k, const struct channi_c
                                                                    cl->site, &ignored));
 
     for (size_t g = 0; g < k->n_groups; g++) {
-        const float d = rows_distance(&k->c->base.env, m->rows[k->x.member[k->roots[g]]], old);
+        const float d =
+            rows_distance(&k->c->base.env, m->rows[k->x.member[k->roots[g]]].bytes, old);
         if (d < least) {
             least = d;
             predecessor = g;
@@ -152,9 +153,9 @@ static int fill_plan(const struct channi_cut *k, const struct channi_cluster *cl
         float least = INFINITY;
 
         /* Dead rows that old versions still see go to the part with the nearest root. */
-        for (size_t p = 0; p < plan->n_parts && m->dead[i] != 0; p++) {
-            const float d =
-                rows_distance(&k->c->base.env, m->rows[i], m->rows[k->x.member[k->roots[p]]]);
+        for (size_t p = 0; p < plan->n_parts && m->rows[i].dead != 0; p++) {
+            const float d = rows_distance(&k->c->base.env, m->rows[i].bytes,
+                                          m->rows[k->x.member[k->roots[p]]].bytes);
             if (d < least) {
                 least = d;
                 part_of[i] = (uint32_t)p;
@@ -175,8 +176,7 @@ static int fill_plan(const struct channi_cut *k, const struct channi_cluster *cl
                                   .kind = p < k->n_groups ? CLUSTER_NORMAL : CLUSTER_OOD,
                                   .successor_of = p == predecessor ? 0 : SUCCESSOR_NONE,
                                   .routes_of = takes_routes,
-                                  .reroutes = takes_routes,
-                                  .new_route = !takes_routes };
+                                  .reroutes = takes_routes };
     }
     return OK;
 }
@@ -235,11 +235,11 @@ static bool are_apart(const struct channi *c, const struct channi_cluster *cl,
         for (size_t i = 0; i < plan->parts[p].n; i++) {
             const uint32_t at = plan->parts[p].rows[i];
 
-            if (m->dead[at] != 0)
+            if (m->rows[at].dead != 0)
                 continue;
-            about_site += (double)rows_distance(&c->base.env, m->rows[at], cl->site);
-            about_roots +=
-                (double)rows_distance(&c->base.env, m->rows[at], m->rows[plan->parts[p].root]);
+            about_site += (double)rows_distance(&c->base.env, m->rows[at].bytes, cl->site);
+            about_roots += (double)rows_distance(&c->base.env, m->rows[at].bytes,
+                                                 m->rows[plan->parts[p].root].bytes);
         }
     return about_site > APART * about_roots;
 }

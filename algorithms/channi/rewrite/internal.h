@@ -12,8 +12,6 @@
 #include "algorithms/channi/rewrite/replace.h"
 #include "kernels/kernels.h"
 
-#define ROOT_NONE UINT32_MAX /* a cluster without rows */
-
 /* A part in the making. */
 struct channi_making {
     const struct channi_part *part;
@@ -29,9 +27,6 @@ struct channi_replacing {
     const struct channi_members *m;
     const struct channi_replacement *r;
     struct channi_making *parts; /* r->n_parts */
-    struct index_env env;        /* for single parts; with many parts its pool has one thread */
-    struct pool *alone;
-    uint64_t horizon; /* for what came meanwhile */
 };
 
 static inline int channi_replacing_no_memory(const struct channi_replacing *x)
@@ -40,14 +35,12 @@ static inline int channi_replacing_no_memory(const struct channi_replacing *x)
                             x->r->n_parts);
 }
 
-/* parts.c: makes all parts. On error the caller discards what was made. */
-int channi_replace_make(struct channi_replacing *);
+/* parts.c: makes parts, for parallel_for(): arg is the struct channi_replacing. On error the
+   caller discards what was made. */
+int channi_replace_make(void *arg, size_t first, size_t end, size_t worker);
 
-/* shape.c: sets mean_d and shape of the part's cluster, whose site is set. ERR_NO_MEMORY. */
-int channi_measure(const struct channi_replacing *, const struct channi_making *);
-
-/* codes.c: sets the codes of the contents, of rows relative to their mean, in memory of the group. None if
-   the index has no quantizer. ERR_NO_MEMORY. */
+/* codes.c: sets the codes of the contents, of rows relative to their mean, in memory of the
+   group. None if the index has no quantizer. ERR_NO_MEMORY. */
 int channi_codes_make(struct channi *, const void *rows, size_t n, struct mem_group *,
                       struct channi_cluster_contents *);
 

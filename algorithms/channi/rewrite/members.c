@@ -18,12 +18,6 @@ static struct channi_latch *latch_of(const struct channi *c, uint32_t cid)
     return segmented_at(&c->latches, cid);
 }
 
-static void release_latches(const struct channi *c, const uint32_t *cids, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        atomic_store(&latch_of(c, cids[i])->busy, false);
-}
-
 /* References the clusters, and counts their bytes. The latches are held, so they cannot be
    replaced. */
 static bool refer(struct channi *c, const uint32_t *cids, size_t n, struct channi_taken *w)
@@ -55,7 +49,7 @@ bool channi_take(struct channi *c, const uint32_t *cids, size_t n, struct channi
     size_t held = 0;
     bool taken;
 
-    *w = (struct channi_taken){ .members.memory.mem = c->base.env.mem };
+    memset(w, 0, sizeof *w);
     memcpy(sorted, cids, n * sizeof *sorted);
     qsort(sorted, n, sizeof *sorted, order_u32);
     /* `now` keeps its view while `write` is held. */
@@ -67,20 +61,19 @@ bool channi_take(struct channi *c, const uint32_t *cids, size_t n, struct channi
         held += taken;
     }
     taken = taken && refer(c, cids, n, w);
-    if (!taken)
-        release_latches(c, sorted, held);
+    while (!taken && held > 0)
+        atomic_store(&latch_of(c, sorted[--held])->busy, false);
     pthread_mutex_unlock(&c->write);
-    channi_count(&c->counters.conflicts, !taken);
     return taken;
 }
 
 static void free_members(struct channi *c, struct channi_members *m)
 {
-    for (size_t i = 0; i < m->n_wholes; i++)
+    for (size_t i = 0; i < WORK_MOST; i++)
         if (m->wholes[i].base)
             channi_cache_whole_done(c->cache, &m->wholes[i]);
-    mem_group_free(&m->memory);
-    *m = (struct channi_members){ .memory.mem = c->base.env.mem };
+    mem_free(c->base.env.mem, m->rows);
+    memset(m, 0, sizeof *m);
 }
 
 /* A latch is released last: check() takes them all and expects that no file is being removed. */
@@ -92,98 +85,47 @@ void channi_give(struct channi *c, struct channi_taken *w)
     pthread_mutex_unlock(&c->write);
     channi_view_unref(c, w->view);
     for (size_t i = 0; i < w->n; i++) {
-        const uint32_t cid = w->clusters[i]->cid;
+        struct channi_latch *latch = latch_of(c, w->clusters[i]->cid);
 
         channi_cluster_unref(c, w->clusters[i]);
-        release_latches(c, &cid, 1);
+        atomic_store(&latch->busy, false);
     }
 }
 
 /* ------------------------------------------------------------------------------- members */
 
-/* The version to gather: marks of a commit under way do not count yet. */
-struct gather_moment {
-    uint64_t version, horizon;
-    bool history;
-};
-
-static void gather_row(struct channi_members *m, const struct gather_moment *at, uint32_t from,
-                       uint32_t row, const struct channi_delta_row *r, uint64_t born, uint64_t dead)
-{
-    dead = dead > at->version ? 0 : dead;
-    if (dead && !(at->history && dead > at->horizon))
-        return;
-    m->rows[m->n] = r->row;
-    m->ids[m->n] = r->id;
-    m->records[m->n] = r->record;
-    m->born[m->n] = born;
-    m->dead[m->n] = dead;
-    m->from[m->n] = from;
-    m->row[m->n] = row;
-    m->n++;
-    m->n_live += dead == 0;
-}
-
-static int gather_file(struct channi *c, const struct channi_cluster *cl, uint32_t from,
-                       const struct gather_moment *at, struct channi_members *m)
-{
-    struct channi_whole_file *whole = &m->wholes[from];
-    const struct channi_image *image = &whole->image;
-    const int rc = cl->base ? channi_cache_whole(c->cache, cl->base, whole) : OK;
-
-    if (rc != OK) {
-        whole->base = NULL; /* nothing is pinned */
-        return rc;
-    }
-    for (uint32_t i = 0; i < cl->base_n; i++) {
-        const struct channi_delta_row r = { .row = image->rows + i * c->row_bytes,
-                                            .id = image->ids[i],
-                                            .record = channi_image_record(image, i) };
-
-        gather_row(m, at, from, i, &r, image->born ? image->born[i] : 0,
-                   channi_cluster_base_dead(cl, image, i));
-    }
-    return OK;
-}
-
 int channi_gather(struct channi *c, struct channi_taken *w)
 {
     struct channi_members *m = &w->members;
-    struct gather_moment at = { .history = c->params.history > 0 };
     size_t most = 0;
     int rc = OK;
 
-    /* No commit is under way, so every appended row is committed. */
+    /* No commit is under way, so every appended row is committed. The marks of a later one do
+       not count. */
     pthread_mutex_lock(&c->write);
-    at.version = atomic_load(&c->now)->version;
-    at.horizon = channi_horizon(c);
+    const uint64_t version = atomic_load(&c->now)->version, horizon = channi_horizon(c);
     for (size_t i = 0; i < w->n; i++) {
         w->seen[i] = channi_delta_count(&w->clusters[i]->delta);
         most += w->clusters[i]->base_n + w->seen[i];
     }
     pthread_mutex_unlock(&c->write);
-    free_members(c, m);
-    m->rows = mem_group_array(&m->memory, most, sizeof *m->rows);
-    m->ids = mem_group_array(&m->memory, most, sizeof *m->ids);
-    m->born = mem_group_array(&m->memory, most, sizeof *m->born);
-    m->dead = mem_group_array(&m->memory, most, sizeof *m->dead);
-    m->records = mem_group_array(&m->memory, most, sizeof *m->records);
-    m->from = mem_group_array(&m->memory, most, sizeof *m->from);
-    m->row = mem_group_array(&m->memory, most, sizeof *m->row);
-    m->wholes = mem_group_zalloc(&m->memory, w->n, sizeof *m->wholes);
-    m->n_wholes = m->wholes ? w->n : 0;
-    if (m->memory.failed)
+    m->rows = mem_array(c->base.env.mem, most, sizeof *m->rows);
+    if (!m->rows)
         rc = CHANNI_NO_MEMORY(&c->base.env, ", cannot gather the %zu rows of %zu clusters", most,
                               w->n);
-    for (size_t i = 0; rc == OK && i < w->n; i++) {
-        rc = gather_file(c, w->clusters[i], (uint32_t)i, &at, m);
-        throttle_wait();
-        for (uint32_t row = 0; rc == OK && row < w->seen[i]; row++) {
-            const struct channi_delta_row r = channi_delta_at(&w->clusters[i]->delta, row);
+    for (uint32_t i = 0; rc == OK && i < w->n; i++) {
+        const struct channi_cluster *cl = w->clusters[i];
 
-            gather_row(m, &at, (uint32_t)i, w->clusters[i]->base_n + row, &r,
-                       atomic_load_explicit(r.born, memory_order_acquire),
-                       atomic_load_explicit(r.dead, memory_order_acquire));
+        rc = cl->base ? channi_cache_whole(c->cache, cl->base, &m->wholes[i]) : OK;
+        throttle_wait();
+        for (uint32_t row = 0; rc == OK && row < cl->base_n + w->seen[i]; row++) {
+            struct channi_row *r = &m->rows[m->n];
+
+            *r = channi_cluster_row(cl, &m->wholes[i].image, row);
+            r->from = i;
+            r->dead = r->dead > version ? 0 : r->dead;
+            m->n += r->dead == 0 || r->dead > horizon;
+            m->n_live += r->dead == 0;
         }
     }
     if (rc != OK)

@@ -35,18 +35,14 @@ static bool catch_up_deaths(const struct channi_replacing *x, const struct chann
     uint32_t n_dead = 0;
 
     for (size_t i = 0; i < p->part->n; i++) {
-        const uint32_t member = p->part->rows[i], row = x->m->row[member];
-        const struct channi_cluster *old = x->w->clusters[x->m->from[member]];
-        const uint64_t before = x->m->dead[member];
-        uint64_t now = before;
+        const struct channi_row *r = &x->m->rows[p->part->rows[i]];
+        const uint64_t now = r->dead ? r->dead
+                                     : channi_cluster_row(x->w->clusters[r->from],
+                                                          &x->m->wholes[r->from].image, r->number)
+                                           .dead;
 
-        if (!before && row < old->base_n)
-            now = channi_cluster_base_dead(old, &x->m->wholes[x->m->from[member]].image, row);
-        else if (!before)
-            now = atomic_load_explicit(channi_delta_at(&old->delta, row - old->base_n).dead,
-                                       memory_order_acquire);
         n_dead += now != 0;
-        if (now == before)
+        if (now == r->dead)
             continue;
         _Atomic(uint64_t) *dead = channi_cluster_marks(x->c, p->cl);
         if (!dead)
@@ -78,26 +74,25 @@ static struct channi_cluster *nearest_part(const struct channi_replacing *x, con
    n_dead. `write` is held. */
 static int catch_up(struct channi_replacing *x)
 {
-    x->horizon = channi_horizon(x->c);
+    const uint64_t horizon = channi_horizon(x->c);
+
     for (size_t i = 0; i < x->r->n_parts; i++)
         if (!catch_up_deaths(x, &x->parts[i]))
             return channi_replacing_no_memory(x);
     for (size_t i = 0; i < x->w->n; i++) {
-        const struct channi_delta *delta = &x->w->clusters[i]->delta;
-        const uint32_t n = channi_delta_count(delta);
+        const struct channi_cluster *old = x->w->clusters[i];
+        const uint32_t n = channi_delta_count(&old->delta);
 
         for (uint32_t row = x->w->seen[i]; row < n; row++) {
-            const struct channi_delta_row r = channi_delta_at(delta, row);
-            const uint64_t born = atomic_load_explicit(r.born, memory_order_acquire),
-                           dead = atomic_load_explicit(r.dead, memory_order_acquire);
+            const struct channi_row r = channi_cluster_row(old, NULL, old->base_n + row);
 
-            if (dead && !(x->c->params.history > 0 && dead > x->horizon))
+            if (r.dead && r.dead <= horizon)
                 continue;
-            struct channi_cluster *to = nearest_part(x, r.row);
+            struct channi_cluster *to = nearest_part(x, r.bytes);
             if (!channi_delta_reserve(&to->delta, 1))
                 return channi_replacing_no_memory(x);
-            (void)channi_delta_append(&to->delta, r.row, r.id, r.record, born, dead);
-            (void)atomic_fetch_add(dead ? &to->n_dead : &to->live, 1);
+            (void)channi_delta_append(&to->delta, &r);
+            (void)atomic_fetch_add(r.dead ? &to->n_dead : &to->live, 1);
             channi_count(&x->c->counters.caught_up, 1);
         }
     }
@@ -121,7 +116,7 @@ static bool takes_routes(const struct channi_part *part, size_t i)
    members are (root of the mean square). */
 static bool wants_route(const struct channi_replacing *x, const struct channi_part *part)
 {
-    const void *root = x->m->rows[part->root];
+    const void *root = x->m->rows[part->root].bytes;
     float drift = INFINITY;
     double sum = 0, live = 0;
 
@@ -134,9 +129,9 @@ static bool wants_route(const struct channi_replacing *x, const struct channi_pa
         drift = fminf(drift, to_old);
     }
     for (size_t i = 0; drift > 0 && i < part->n; i++)
-        if (x->m->dead[part->rows[i]] == 0) {
+        if (x->m->rows[part->rows[i]].dead == 0) {
             live++;
-            sum += (double)rows_distance(&x->c->base.env, x->m->rows[part->rows[i]], root);
+            sum += (double)rows_distance(&x->c->base.env, x->m->rows[part->rows[i]].bytes, root);
         }
     return (double)drift * live > ROUTE_FAR * sum;
 }
@@ -167,30 +162,15 @@ static void drop_surplus(const struct channi *c, struct channi_cluster *cl, cons
 
 /* ---------------------------------------------------------------------------------- names */
 
-/* A file is named after a route to it: one that it has, or the one that it gets. */
-static int name_part(struct channi_replacing *x, struct channi_making *p)
+/* A file keeps its predecessor's name, or is named after the route that its cluster gets. */
+static void name_part(struct channi_replacing *x, struct channi_making *p)
 {
-    struct channi *c = x->c;
-    const struct channi_part *part = p->part;
-    const uint32_t *route = NULL;
+    const struct channi_row *root = &x->m->rows[p->part->root];
 
-    for (size_t i = 0; i < x->w->n && !route; i++)
-        if (takes_routes(part, i) && x->w->clusters[i]->n_routes > 0)
-            route = x->w->clusters[i]->routes;
-    p->file_version = ++c->files;
+    p->file_version = ++x->c->files;
     if (p->new_route)
-        p->route_phash =
-            channi_phash(c, x->m->ids[part->root], x->m->rows[part->root], p->file_version);
-    if (p->predecessor && p->predecessor->base)
-        p->file_phash = p->predecessor->base->phash;
-    else if (route)
-        p->file_phash = *(const uint64_t *)segmented_at(&c->route_phash, *route);
-    else if (p->new_route)
-        p->file_phash = p->route_phash;
-    else
-        return fail(c->base.env.error, ERR_INVARIANT,
-                    "channi: a cluster of %zu rows would have no route", part->n);
-    return OK;
+        p->route_phash = channi_phash(x->c, root->id, root->bytes, p->file_version);
+    p->file_phash = p->predecessor ? p->predecessor->base->phash : p->route_phash;
 }
 
 static int begin_parts(struct channi_replacing *x)
@@ -204,8 +184,7 @@ static int begin_parts(struct channi_replacing *x)
     for (size_t i = 0; i < x->r->n_parts; i++) {
         const struct channi_part *part = x->parts[i].part = &x->r->parts[i];
 
-        x->parts[i].new_route =
-            part->n > 0 && (part->new_route || (part->reroutes && wants_route(x, part)));
+        x->parts[i].new_route = part->routes_of == 0 || (part->reroutes && wants_route(x, part));
     }
     pthread_mutex_lock(&c->write);
     const uint64_t version = atomic_load(&c->now)->version;
@@ -217,11 +196,10 @@ static int begin_parts(struct channi_replacing *x)
         p->cl =
             channi_cluster_create(c, p->predecessor ? p->predecessor->cid : CID_NONE, p->part->kind,
                                   p->predecessor ? p->predecessor->born_ver : version);
-        if (p->cl) {
-            p->cl->root = ROOT_NONE;
+        if (p->cl)
             p->cl->site = mem_zalloc(c->base.env.mem, c->row_bytes);
-        }
-        rc = p->cl && p->cl->site ? name_part(x, p) : channi_replacing_no_memory(x);
+        rc = p->cl && p->cl->site ? OK : channi_replacing_no_memory(x);
+        name_part(x, p);
     }
     pthread_mutex_unlock(&c->write);
     return rc;
@@ -272,7 +250,7 @@ static bool collect_routes(const struct channi_replacing *x, const struct channi
         for (uint32_t j = 0; takes_routes(p->part, i) && j < x->w->clusters[i]->n_routes; j++)
             cl->routes[cl->n_routes++] = x->w->clusters[i]->routes[j];
     if (p->part->reroutes)
-        drop_surplus(x->c, cl, x->m->rows[p->part->root], p->new_route);
+        drop_surplus(x->c, cl, x->m->rows[p->part->root].bytes, p->new_route);
     qsort(cl->routes, cl->n_routes, sizeof *cl->routes, order_u32);
     if (p->new_route)
         cl->routes[cl->n_routes++] = next;
@@ -358,7 +336,7 @@ static void reset_latch(const struct channi_replacing *x, const struct channi_ma
     uint32_t kept = 0;
 
     for (size_t i = 0; i < p->part->n; i++)
-        kept += x->m->dead[p->part->rows[i]] != 0;
+        kept += x->m->rows[p->part->rows[i]].dead != 0;
     atomic_store(&latch->retained_dead, kept);
     atomic_store(&latch->retained_at, version);
     if (!p->predecessor || x->w->n != x->r->n_parts)
@@ -382,14 +360,15 @@ static void set_places(const struct channi_replacing *x)
         for (uint32_t row = 0; row < cl->base_n; row++) {
             const uint32_t member = p->part->rows[row];
 
-            if (!x->m->dead[member] && !(dead && atomic_load(&dead[row])))
-                channi_place_set(x->c, x->m->ids[member], (struct channi_place){ cl->cid, row });
+            if (!x->m->rows[member].dead && !(dead && atomic_load(&dead[row])))
+                channi_place_set(x->c, x->m->rows[member].id,
+                                 (struct channi_place){ cl->cid, row });
         }
-        for (uint32_t row = 0; row < n; row++) {
-            const struct channi_delta_row r = channi_delta_at(&cl->delta, row);
+        for (uint32_t row = cl->base_n; row < cl->base_n + n; row++) {
+            const struct channi_row r = channi_cluster_row(cl, NULL, row);
 
-            if (!atomic_load(r.dead))
-                channi_place_set(x->c, r.id, (struct channi_place){ cl->cid, cl->base_n + row });
+            if (!r.dead)
+                channi_place_set(x->c, r.id, (struct channi_place){ cl->cid, row });
         }
     }
 }
@@ -419,26 +398,13 @@ static int publish(struct channi_replacing *x)
         c->n_routes = n_routes;
         return rc;
     }
-    for (size_t i = 0; i < x->r->n_parts; i++)
+    for (size_t i = 0; i < x->r->n_parts; i++) {
         reset_latch(x, &x->parts[i], now->version);
+        channi_count(&c->counters.reroutes, x->parts[i].new_route && x->parts[i].part->reroutes);
+    }
     channi_show(c, view, now->version, layout);
     set_places(x);
     return OK;
-}
-
-static void count_routes(const struct channi_replacing *x)
-{
-    struct channi_counters *n = &x->c->counters;
-    size_t before = 0, after = 0, rerouted = 0;
-
-    for (size_t i = 0; i < x->w->n; i++)
-        before += x->w->clusters[i]->n_routes;
-    for (size_t i = 0; i < x->r->n_parts; i++) {
-        after += x->parts[i].cl->n_routes - x->parts[i].new_route;
-        rerouted += x->parts[i].new_route && x->r->parts[i].reroutes;
-    }
-    channi_count(&n->reroutes, rerouted);
-    channi_count(&n->aliases_dropped, before - after);
 }
 
 int channi_replace(struct channi *c, struct channi_taken *w, const struct channi_replacement *r)
@@ -447,19 +413,16 @@ int channi_replace(struct channi *c, struct channi_taken *w, const struct channi
     int rc = begin_parts(&x);
 
     if (rc == OK)
-        rc = channi_replace_make(&x);
+        rc = parallel_for(c->base.env.pool, r->threads, r->n_parts, 1, channi_replace_make, &x);
     if (rc == OK) {
         pthread_mutex_lock(&c->write);
         rc = publish(&x);
         pthread_mutex_unlock(&c->write);
     }
-    if (rc == OK)
-        count_routes(&x);
     for (size_t i = 0; rc == OK && r->cids && i < r->n_parts; i++)
         r->cids[i] = x.parts[i].cl->cid;
     for (size_t i = 0; x.parts && i < r->n_parts; i++)
         channi_cluster_unref(c, x.parts[i].cl);
     mem_free(c->base.env.mem, x.parts);
-    pool_destroy(x.alone);
     return rc;
 }

@@ -68,7 +68,7 @@ static int choose(void *arg, size_t first, size_t end, size_t worker)
         channi_search_counts_add(&counts, &s.counts);
     }
     scratch_pool_give(&b->b->c->scratch, x);
-    channi_batch_report(b->b, &counts);
+    channi_search_counts_report(b->b->c, &counts, &b->b->result->work);
     return rc;
 }
 
@@ -272,7 +272,7 @@ static int run_parts(void *arg, size_t first, size_t end, size_t worker)
         rc = (channi_scan_reranks_pinned(c) ? run_singly : run_grouped)(b, x, from, to, &counts);
     }
     scratch_pool_give(&c->scratch, x);
-    channi_batch_report(b->b, &counts);
+    channi_search_counts_report(b->b->c, &counts, &b->b->result->work);
     return rc;
 }
 

@@ -248,7 +248,7 @@ int channi_query_scan(struct channi_query_context *s, const uint32_t *cids, size
     return finish(s, channi_scan_clusters(s, cids, n));
 }
 
-int channi_query_run(struct channi_query_context *s)
+static int run(struct channi_query_context *s)
 {
     const struct channi_layout *layout = s->q->view->layout;
     int rc = OK;
@@ -271,7 +271,7 @@ int channi_query_answer(const struct channi_query *q, struct channi_scratch *x,
 
     if (rc != OK)
         return rc;
-    rc = channi_query_run(&s);
+    rc = run(&s);
     topk_sort(&s.top);
     channi_search_counts_add(counts, &s.counts);
     return rc;

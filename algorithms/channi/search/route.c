@@ -171,13 +171,14 @@ int channi_nearest_clusters(struct channi *c, struct channi_scratch *x,
 }
 
 int channi_route(struct channi *c, struct channi_scratch *x, const struct channi_layout *layout,
-                 const void *row, size_t ef, uint32_t *cid, double *checked)
+                 const void *row, uint32_t *cid, double *checked)
 {
     uint32_t cids[ASSIGN_CLUSTERS];
     float distances[ASSIGN_CLUSTERS];
     size_t found;
-    const int rc = channi_nearest_clusters(c, x, layout, row, ASSIGN_CLUSTERS, ef, cids, distances,
-                                           &found, checked);
+    const int rc =
+        channi_nearest_clusters(c, x, layout, row, ASSIGN_CLUSTERS, (size_t)c->params.assign_ef,
+                                cids, distances, &found, checked);
 
     if (rc != OK)
         return rc;

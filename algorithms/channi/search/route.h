@@ -13,7 +13,7 @@
    (channi_rank_clusters). Called inside the epoch. */
 enum { ASSIGN_CLUSTERS = 4 };
 int channi_route(struct channi *, struct channi_scratch *, const struct channi_layout *,
-                 const void *row, size_t ef, uint32_t *cid, double *checked);
+                 const void *row, uint32_t *cid, double *checked);
 /* The one of the n >= 1 routes that is nearest to `row`; *distance is squared. */
 uint32_t channi_nearest_route(const struct channi *, const uint32_t *routes, size_t n,
                               const void *row, float *distance);

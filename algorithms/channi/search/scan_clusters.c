@@ -50,9 +50,9 @@ static int list_files(struct channi_query_context *s, const uint32_t *cids, size
     for (size_t i = 0; i < n; i++) {
         const struct channi_cluster *cl = channi_context_cluster(s, cids[i]);
 
-        if (cl->base && s->q->allowed && !may_allow(s->q->allowed, cl)) {
+        if (s->q->allowed && !may_allow(s->q->allowed, cl)) {
             s->counts.clusters_skipped++;
-        } else if (cl->base) {
+        } else {
             w->of[w->n_bases] = cids[i];
             w->images[w->n_bases] = NULL;
             w->bases[w->n_bases++] = cl->base;
@@ -175,8 +175,11 @@ static int member_work(void *arg, size_t first, size_t end, size_t worker)
 static bool append_candidates(struct channi_search_work *to, const struct channi_search_work *from)
 {
     if (!CHANNI_WORK_FIT(to, candidates, to->n_candidates + from->n_candidates) ||
-        !CHANNI_WORK_FIT(to, sources, to->n_sources + from->n_sources))
+        !CHANNI_WORK_FIT(to, sources, to->n_sources + from->n_sources) ||
+        (from->cold && !CHANNI_WORK_FIT(to, cold, to->n_candidates + from->n_candidates)))
         return false;
+    if (from->cold && from->n_candidates > 0)
+        memcpy(to->cold + to->n_candidates, from->cold, from->n_candidates * sizeof *from->cold);
     for (size_t i = 0; i < from->n_candidates; i++) {
         struct channi_candidate *c = &to->candidates[to->n_candidates++];
 
@@ -265,9 +268,8 @@ static int scan_groups(struct channi_query_context *s, size_t from, size_t n)
 static int scan_deltas(struct channi_query_context *s, const uint32_t *cids, size_t n)
 {
     s->counts.clusters_touched += (double)n;
-    for (size_t i = 0; i < n; i++)
-        if (!deltas_wait(s) || !channi_context_cluster(s, cids[i])->base)
-            channi_scan_delta(s, channi_context_cluster(s, cids[i]));
+    for (size_t i = 0; i < n && !deltas_wait(s); i++)
+        channi_scan_delta(s, channi_context_cluster(s, cids[i]));
     return s->rc;
 }
 

@@ -172,8 +172,13 @@ static int scan_blocks(struct channi_query_context *s, const struct channi_clust
     if (!CHANNI_WORK_FIT(w, candidates, w->n_candidates + QUANTIZER_BLOCK))
         return channi_search_no_memory(s->q->c);
     judge_near(s, cl, image, all, &found[at ^ 1]);
-    for (size_t i = before; !image->rows && image->ids && i < w->n_candidates; i++)
-        w->candidates[i].id = image->ids[w->candidates[i].row];
+    if (!s->q->c->params.cold_rows)
+        return OK;
+    if (!CHANNI_WORK_FIT(w, cold, w->n_candidates))
+        return channi_search_no_memory(s->q->c);
+    for (size_t i = before; image->ids && i < w->n_candidates; i++)
+        w->cold[i] = (struct channi_cold_row){ image->ids[w->candidates[i].row],
+                                               image->row_sums[w->candidates[i].row] };
     return OK;
 }
 
@@ -344,16 +349,19 @@ static int measure_cold(struct channi_query_context *s, const struct channi_cand
 {
     struct channi *c = s->q->c;
     struct channi_search_work *w = s->w;
-    uint32_t rows[BATCH];
+    uint32_t rows[BATCH], sums[BATCH];
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         rows[i] = batch[i]->row;
+        sums[i] = w->cold[batch[i] - w->candidates].sum;
+    }
     const int rc = channi_cache_rows(c->cache, s->x->fetch, w->sources[batch[0]->source].base, rows,
-                                     n, w->rows);
+                                     sums, n, w->rows);
     if (rc != OK)
         return rc;
     for (size_t i = 0; i < n; i++)
-        channi_scan_offer(s, channi_scan_distance(s, w->rows + i * c->row_bytes), batch[i]->id);
+        channi_scan_offer(s, channi_scan_distance(s, w->rows + i * c->row_bytes),
+                          w->cold[batch[i] - w->candidates].id);
     s->counts.row_reads += (double)n;
     return OK;
 }

@@ -89,6 +89,7 @@ void channi_search_counts_add(struct channi_search_counts *to, const struct chan
 void channi_search_counts_report(struct channi *c, const struct channi_search_counts *t,
                                  struct work *work)
 {
+    pthread_mutex_lock(&c->scratch.lock); /* other threads add to `work` */
 #define ADD(name) channi_count(&c->counters.name, (uint64_t)t->name)
     CHANNI_SEARCH_COUNTERS(ADD);
 #undef ADD
@@ -96,13 +97,7 @@ void channi_search_counts_report(struct channi *c, const struct channi_search_co
     work->estimates += t->estimates;
     work->bytes_read += t->bytes;
     work->scanned += t->scanned;
-}
-
-void channi_batch_report(struct channi_search_batch *b, const struct channi_search_counts *t)
-{
-    pthread_mutex_lock(&b->lock);
-    channi_search_counts_report(b->c, t, &b->result->work);
-    pthread_mutex_unlock(&b->lock);
+    pthread_mutex_unlock(&c->scratch.lock);
 }
 
 bool channi_scan_sees_all(const struct channi_cluster *cl, const struct channi_image *image)

@@ -23,13 +23,18 @@ enum { SCAN_BLOCK = 256 };
 
 /* A row that its code's bounds do not exclude. */
 struct channi_candidate {
-    /* Set if rows are in memory; otherwise the id is read when the row is reranked. */
-    uint64_t id;
     float lower, estimate;
     uint32_t source, row;
 };
 
-/* The rows of candidates: in a delta; in memory, pinned, with their ids; or in the file (`rows` NULL). */
+/* What is read of a candidate's row before its file is unpinned, with cold rows. */
+struct channi_cold_row {
+    uint64_t id;
+    uint32_t sum;
+};
+
+/* The rows of candidates: in a delta; in memory, pinned, with their ids; or in the file (`rows`
+   NULL). */
 struct channi_row_source {
     const struct channi_delta *delta; /* NULL: of a file */
     const struct channi_base *base;
@@ -38,9 +43,10 @@ struct channi_row_source {
 };
 
 /* Arrays that grow. cids, routes: clusters to be searched. bases: files requested since the last
-   unpin; of: the cluster of each; images: their images as they arrive, in groups. order: of
-   candidates. rows: cold ones, read singly. prepared, rotated, floats: the query, for codes. nodes,
-   to_nodes: of a graph of routes or of a cluster, and their distances. */
+   unpin; of: the cluster of each; images: their images as they arrive, in groups. cold: with
+   cold rows, of each candidate that is in a file. order: of candidates. rows: cold ones, read
+   singly. prepared, rotated, floats: the query, for codes. nodes, to_nodes: of a graph of routes
+   or of a cluster, and their distances. */
 #define CHANNI_WORK_ARRAYS(X)              \
     X(uint32_t, cids)                      \
     X(float, routes)                       \
@@ -48,6 +54,7 @@ struct channi_row_source {
     X(uint32_t, of)                        \
     X(const struct channi_image *, images) \
     X(struct channi_candidate, candidates) \
+    X(struct channi_cold_row, cold)        \
     X(uint64_t, order)                     \
     X(struct channi_row_source, sources)   \
     X(float, upper_distances)              \

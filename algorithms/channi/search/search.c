@@ -34,7 +34,7 @@ static int search_some(void *arg, size_t first, size_t end, size_t worker)
     }
     channi_leave(c, ticket);
     scratch_pool_give(&c->scratch, x);
-    channi_batch_report(a, &counts);
+    channi_search_counts_report(c, &counts, &a->result->work);
     return rc;
 }
 
@@ -43,20 +43,14 @@ static int search_all(struct channi_search_batch *a)
     const struct search_request *r = a->request;
     const size_t pool = pool_threads(a->c->base.env.pool);
     const size_t threads = r->threads < pool ? r->threads : pool;
-    int rc;
 
-    pthread_mutex_init(&a->lock, NULL);
     a->threads = 1;
-    if (channi_batch_pays(a)) {
-        rc = channi_batch_run(a, threads > 1 ? threads : 1);
-    } else if (threads <= 1 || r->queries.n < threads) {
-        a->threads = threads;
-        rc = search_some(a, 0, r->queries.n, 0);
-    } else {
-        rc = parallel_for(a->c->base.env.pool, threads, r->queries.n, GRAIN, search_some, a);
-    }
-    pthread_mutex_destroy(&a->lock);
-    return rc;
+    if (channi_batch_pays(a))
+        return channi_batch_run(a, threads > 1 ? threads : 1);
+    if (threads > 1 && r->queries.n >= threads)
+        return parallel_for(a->c->base.env.pool, threads, r->queries.n, GRAIN, search_some, a);
+    a->threads = threads;
+    return search_some(a, 0, r->queries.n, 0);
 }
 
 /* view NULL: the newest view. */

@@ -106,7 +106,6 @@ struct channi_search_batch {
     const struct channi_allowed *allowed;
     const double *stop_score; /* of target_recall; NULL: none */
     size_t threads;           /* of each query, if they are not grouped by cluster */
-    pthread_mutex_t lock;     /* protects result->work */
 };
 
 static inline struct channi_query channi_batch_query(const struct channi_search_batch *b,
@@ -140,8 +139,8 @@ static inline int channi_search_no_memory(const struct channi *c)
     return CHANNI_NO_MEMORY(&c->base.env, " searching");
 }
 
-/* scratch.c: begins a context with its scratch, and that scratch's work or another one: several contexts of a
-   thread share the rest. top: NULL: the context's own, in the work's arrays. */
+/* scratch.c: begins a context with its scratch, and that scratch's work or another one: several
+   contexts of a thread share the rest. top: NULL: the context's own, in the work's arrays. */
 int channi_context_begin(struct channi_query_context *, const struct channi_query *,
                          struct channi_scratch *, struct channi_search_work *,
                          const struct topk *top);
@@ -149,16 +148,14 @@ int channi_context_begin(struct channi_query_context *, const struct channi_quer
 void channi_search_counts_add(struct channi_search_counts *to, const struct channi_search_counts *);
 void channi_search_counts_report(struct channi *, const struct channi_search_counts *,
                                  struct work *);
-void channi_batch_report(struct channi_search_batch *, const struct channi_search_counts *);
 
-/* probe.c: runs one query: chooses clusters, their order, and when to stop. */
-int channi_query_run(struct channi_query_context *);
-/* Runs a query in a new context, sorts its answers, and adds what it cost to the counts. topk: NULL:
-   for a range search. */
+/* probe.c: runs one query: chooses clusters, their order, and when to stop; sorts its answers,
+   and adds what it cost to the counts. topk: NULL: for a range search. */
 int channi_query_answer(const struct channi_query *, struct channi_scratch *, const struct topk *,
                         struct channi_search_counts *);
-/* Its two halves, after the build, for a query that channi_batch_pays() accepts. choose: lists n clusters in
-   w->cids, then n_ood clusters of outliers. *all: these are all clusters. scan: searches clusters so chosen. */
+/* Its two halves, after the build, for a query that channi_batch_pays() accepts. choose: lists n
+   clusters in w->cids, then n_ood clusters of outliers. *all: these are all clusters. scan:
+   searches clusters so chosen. */
 int channi_query_choose(struct channi_query_context *, size_t *n, size_t *n_ood, bool *all);
 int channi_query_scan(struct channi_query_context *, const uint32_t *cids, size_t n);
 
@@ -219,8 +216,8 @@ int channi_batch_run(struct channi_search_batch *, size_t threads);
    search with this k and these knobs has. Outside the epoch. ERR_NO_MEMORY, or why a file cannot be
    read. */
 int channi_stop_score(struct channi *, const struct search_request *, double *score);
-/* The scores learnt last no longer fit the index; learns them again if so. Outside the epoch. renew:
-   as above, the scores stay as they were. */
+/* The scores learnt last no longer fit the index; learns them again if so. Outside the epoch.
+   renew: as above, the scores stay as they were. */
 bool channi_stop_is_due(struct channi *);
 int channi_stop_renew(struct channi *);
 

@@ -36,7 +36,9 @@ struct channi_cluster *channi_cluster_create(struct channi *s, uint32_t cid,
     cl->kind = kind;
     cl->born_ver = born_ver;
     atomic_init(&cl->refs, 1);
-    channi_delta_init(&cl->delta, mem, s->row_bytes, s->base.env.n_attributes);
+    cl->delta.mem = mem;
+    cl->delta.row_bytes = s->row_bytes;
+    cl->delta.n_fields = s->base.env.n_attributes;
     return cl;
 }
 
@@ -53,7 +55,9 @@ void channi_cluster_unref(struct channi *s, struct channi_cluster *cl)
         return;
     if (cl->base)
         channi_base_unref(s, cl->base);
-    channi_delta_free(&cl->delta);
+    for (unsigned c = 0; c < DELTA_CHUNKS; c++)
+        mem_free(mem, atomic_load(&cl->delta.chunks[c]));
+    mem_free(mem, atomic_load(&cl->delta.codes));
     mem_free(mem, atomic_load_explicit(&cl->dead, memory_order_relaxed));
     mem_free(mem, cl->routes);
     mem_free(mem, cl->site);
@@ -67,6 +71,26 @@ _Atomic(uint64_t) *channi_cluster_marks(struct channi *s, struct channi_cluster 
     if (!dead && (dead = mem_zalloc(s->base.env.mem, (size_t)cl->base_n * sizeof *dead)))
         atomic_store_explicit(&cl->dead, dead, memory_order_release);
     return dead;
+}
+
+struct channi_row channi_cluster_row(const struct channi_cluster *cl,
+                                     const struct channi_image *image, uint32_t number)
+{
+    if (number < cl->base_n)
+        return (struct channi_row){ .bytes = image->rows + number * cl->delta.row_bytes,
+                                    .id = image->ids[number],
+                                    .born = image->born ? image->born[number] : 0,
+                                    .dead = channi_cluster_base_dead(cl, image, number),
+                                    .record = channi_image_record(image, number),
+                                    .number = number };
+    const struct channi_delta_row r = channi_delta_at(&cl->delta, number - cl->base_n);
+
+    return (struct channi_row){ .bytes = r.row,
+                                .id = r.id,
+                                .born = atomic_load_explicit(r.born, memory_order_acquire),
+                                .dead = atomic_load_explicit(r.dead, memory_order_acquire),
+                                .record = r.record,
+                                .number = number };
 }
 
 /* ---- deltas: chunks of doubling size, so that no row moves. One writer (under `write`) appends; the count
@@ -86,21 +110,6 @@ static struct channi_delta_chunk *chunk_at(const struct channi_delta *d, unsigne
 {
     return atomic_load_explicit(&((struct channi_delta *)(uintptr_t)d)->chunks[c],
                                 memory_order_acquire);
-}
-
-void channi_delta_init(struct channi_delta *d, struct mem *mem, size_t row_bytes, size_t n_fields)
-{
-    memset(d, 0, sizeof *d);
-    d->mem = mem;
-    d->row_bytes = row_bytes;
-    d->n_fields = n_fields;
-}
-
-void channi_delta_free(struct channi_delta *d)
-{
-    for (unsigned c = 0; c < DELTA_CHUNKS; c++)
-        mem_free(d->mem, chunk_at(d, c));
-    mem_free(d->mem, atomic_load_explicit(&d->codes, memory_order_acquire));
 }
 
 /* One block: the struct padded to a multiple of 64, then the arrays, the rows last. */
@@ -142,20 +151,19 @@ bool channi_delta_reserve(struct channi_delta *d, size_t more)
     return true;
 }
 
-uint32_t channi_delta_append(struct channi_delta *d, const void *row, uint64_t id,
-                             struct channi_record record, uint64_t born, uint64_t dead)
+uint32_t channi_delta_append(struct channi_delta *d, const struct channi_row *r)
 {
     const uint32_t i = channi_delta_count(d);
     const unsigned c = chunk_of(i);
     const uint32_t at = i - first_of(c);
     struct channi_delta_chunk *chunk = chunk_at(d, c);
 
-    atomic_init(&chunk->born[at], born);
-    atomic_init(&chunk->dead[at], dead);
-    chunk->ids[at] = id;
+    atomic_init(&chunk->born[at], r->born);
+    atomic_init(&chunk->dead[at], r->dead);
+    chunk->ids[at] = r->id;
     for (size_t f = 0; f < d->n_fields; f++)
-        chunk->attributes[at * d->n_fields + f] = channi_record_at(record, f);
-    memcpy(chunk->rows + at * d->row_bytes, row, d->row_bytes);
+        chunk->attributes[at * d->n_fields + f] = channi_record_at(r->record, f);
+    memcpy(chunk->rows + at * d->row_bytes, r->bytes, d->row_bytes);
     atomic_store_explicit(&d->n, i + 1, memory_order_release);
     return i;
 }

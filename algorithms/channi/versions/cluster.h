@@ -54,12 +54,18 @@ struct channi_delta_row {
     _Atomic(uint64_t) *born, *dead;
 };
 
-void channi_delta_init(struct channi_delta *, struct mem *, size_t row_bytes, size_t n_fields);
-void channi_delta_free(struct channi_delta *);
+/* A row of a cluster, as it is now. */
+struct channi_row {
+    const unsigned char *bytes;
+    uint64_t id, born, dead; /* dead 0: alive */
+    struct channi_record record;
+    uint32_t number; /* within its cluster */
+    uint32_t from;   /* in a job: index of its cluster; else 0 */
+};
+
 bool channi_delta_reserve(struct channi_delta *, size_t more); /* false: out of memory */
-/* Appends a row; capacity must be reserved. Returns its number. */
-uint32_t channi_delta_append(struct channi_delta *, const void *row, uint64_t id,
-                             struct channi_record, uint64_t born, uint64_t dead);
+/* Appends a row; capacity must be reserved. Returns its number in the delta. */
+uint32_t channi_delta_append(struct channi_delta *, const struct channi_row *);
 static inline uint32_t channi_delta_count(const struct channi_delta *d)
 {
     return atomic_load_explicit(&((struct channi_delta *)(uintptr_t)d)->n, memory_order_acquire);
@@ -95,7 +101,7 @@ enum channi_cluster_kind {
 };
 
 /* How the live rows lie about the site: as usual; mostly far from it; in places far apart; those
-   that came last far beyond the others (rewrite/shape.c). */
+   that came last far beyond the others (rewrite/parts.c). */
 enum channi_shape { SHAPE_USUAL, SHAPE_LEFT, SHAPE_APART, SHAPE_BEYOND };
 
 /* The state of a cluster between two rewrites. Only atomic fields change. Rows 0 .. base_n-1 are in
@@ -103,9 +109,8 @@ enum channi_shape { SHAPE_USUAL, SHAPE_LEFT, SHAPE_APART, SHAPE_BEYOND };
 struct channi_cluster {
     uint32_t cid;
     enum channi_cluster_kind kind;
-    struct channi_base *base; /* NULL: no file yet */
+    struct channi_base *base; /* NULL: CLUSTER_DEFERRED, which has no file, root and site */
     uint32_t base_n;
-    uint32_t root; /* row number */
     /* Rows are assigned by this vector: the root's row, or that of an earlier root
        that has died. */
     unsigned char *site;
@@ -157,6 +162,9 @@ static inline enum channi_shape channi_shape_of(const struct channi_cluster *cl)
     return (enum channi_shape)atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->shape);
 }
 
+/* Row `number`. image: of the cluster's file; may be NULL for a row of the delta. */
+struct channi_row channi_cluster_row(const struct channi_cluster *, const struct channi_image *,
+                                     uint32_t number);
 /* The version at which the row died; 0: alive. image NULL: since the file was written. */
 static inline uint64_t channi_cluster_base_dead(const struct channi_cluster *cl,
                                                 const struct channi_image *image, uint32_t row)

@@ -16,8 +16,8 @@
 #include "algorithms/common/graph/image.h"
 #include "src/core/index.h"
 
-/* The routes of a layout, and the cluster that each leads to. Rows and phashes are append-only and shared
-   by all layouts. The graph is an image that never changes. */
+/* The routes of a layout, and the cluster that each leads to. Rows and phashes are append-only
+   and shared by all layouts. The graph is an image that never changes. */
 struct channi_routes {
     uint32_t n;
     struct graph_image graph;
@@ -55,7 +55,8 @@ struct channi_stored_routes {
    ERR_NO_MEMORY, ERR_CORRUPT. */
 int channi_routes_load(struct channi *, const struct channi_stored_routes *, uint32_t n,
                        const char *name, struct channi_routes **);
-/* The phash of a row: of (id, row), and a number, as a row may become a route again. Never UINT64_MAX. */
+/* The phash of a row: of (id, row), and a number, as a row may become a route again. Never
+   UINT64_MAX. */
 uint64_t channi_phash(const struct channi *, uint64_t id, const void *row, uint64_t number);
 struct graph_options channi_top_options(const struct channi *);
 
@@ -110,12 +111,12 @@ uint64_t channi_layout_live(const struct channi_layout *); /* live rows */
 
 /* Layouts under construction */
 
-/* Copies a layout, to be changed before it is published, without ood; references all its clusters and routes.
-   NULL: out of memory. */
+/* Copies a layout, to be changed before it is published, without ood; references all its
+   clusters and routes. NULL: out of memory. */
 struct channi_layout *channi_layout_copy(const struct channi *, const struct channi_layout *);
 void channi_layout_unref(struct channi *, struct channi_layout *);
-/* Reserves space for cids below n_clusters, and their latches, once per layout. `write` is held, or no other thread
-   uses the index yet. false: out of memory. */
+/* Reserves space for cids below n_clusters, and their latches, once per layout. `write` is held,
+   or no other thread uses the index yet. false: out of memory. */
 bool channi_layout_reserve(struct channi *, struct channi_layout *, uint32_t n_clusters);
 /* Sets a cid's cluster: takes over the caller's reference to `cl` (NULL: the cid is retired) and
    drops the reference to the old cluster. */
@@ -134,16 +135,17 @@ int channi_publish(struct channi *, uint64_t version, struct channi_layout *);
 struct channi_view *channi_view_make(struct channi *);
 void channi_show(struct channi *, struct channi_view *, uint64_t version, struct channi_layout *);
 
-/* Snapshots (snapshots.c) */
+/* Snapshots */
 
 int channi_snapshot(struct index *, uint64_t *version);
 int channi_release(struct index *, uint64_t version);
 /* References a view for this version. ERR_NOT_FOUND naming the versions that exist. */
 int channi_view_of(struct channi *, uint64_t version, struct channi_view **);
-/* The oldest version whose dead rows rewritten files must keep. `write` need not be held. */
+/* The oldest version whose dead rows rewritten files must keep: those that died after it.
+   Snapshots have their own files. `write` need not be held. */
 uint64_t channi_horizon(struct channi *);
 
-/* Places: the cluster and row of each live id (places.c). `write` is held in all calls. */
+/* Places: the cluster and row of each live id. `write` is held in all calls. */
 
 struct channi_place {
     uint32_t cid, row;

@@ -139,6 +139,19 @@ static inline bool is_row(const struct shelf *s, size_t file, uint32_t row, cons
     return memcmp(bytes, book_row(&s->b, s->ids[s->first[file] + row]), s->b.row_bytes) == 0;
 }
 
+/* Reads rows of the file, with their checksums. */
+static inline int rows_of(const struct shelf *s, struct channi_fetch *f, size_t file,
+                          const uint32_t *rows, size_t n, void *out)
+{
+    uint32_t sums[64];
+
+    assert_true(n <= 64);
+    for (size_t i = 0; i < n; i++)
+        sums[i] = channi_cluster_row_sum(book_row(&s->b, s->ids[s->first[file] + rows[i]]),
+                                         s->b.row_bytes);
+    return channi_cache_rows(s->cache, f, s->list[file], rows, sums, n, out);
+}
+
 /* Whether the image is the file's. */
 static inline bool is_as_written(const struct shelf *s, const struct channi_image *image,
                                  size_t file)

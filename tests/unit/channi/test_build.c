@@ -201,10 +201,8 @@ static void test_list_goes_before_splits(void **state)
     params.defer_fraction = 1;
     params.cache_mb = 1;
     book_begin(&b, params, INDEX_F32, WIDE, MANY + MORE, 1);
-    assert_ok(channi_create_with(&w.c, &b.bench.env, &b.params,
-                                 &(struct channi_opening){ .ops = &channi_ops, .fault = &fault }),
-              &b.bench.error);
-    b.index = &w.c->base;
+    assert_ok(channi_create_with(&b.index, &b.bench.env, &b.params, &fault), &b.bench.error);
+    w.c = book_channi(&b);
     book_fill(&b, 0, MANY, 30, .4);
     book_fill(&b, MANY, MORE, 1, .1);
     assert_ok(book_insert(&b, 0, MANY), &b.bench.error);

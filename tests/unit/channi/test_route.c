@@ -126,8 +126,7 @@ static void expect_route(struct stage *t, const void *row)
     double checked = 0;
     const size_t n = exact_clusters(t, row, ASSIGN_CLUSTERS, cids, distances);
 
-    assert_ok(channi_route(book_channi(&t->b), t->x, t->l, row, t->l->routes->n, &cid, &checked),
-              &t->b.bench.error);
+    assert_ok(channi_route(book_channi(&t->b), t->x, t->l, row, &cid, &checked), &t->b.bench.error);
     for (size_t i = 0; i < n; i++) {
         const float root = rows_distance(&t->b.bench.env, row, t->l->clusters[cids[i]]->site);
         const float d = root < distances[i] ? root : distances[i];
@@ -205,7 +204,7 @@ static void test_roots_are_measured_where_they_must(void **state)
         assert_ok(channi_nearest_clusters(book_channi(&t.b), t.x, t.l, book_row(&t.b, 0),
                                           ASSIGN_CLUSTERS, 8, cids, distances, &found, &routes),
                   &t.b.bench.error);
-        assert_ok(channi_route(book_channi(&t.b), t.x, t.l, book_row(&t.b, 0), 8, &cid, &route),
+        assert_ok(channi_route(book_channi(&t.b), t.x, t.l, book_row(&t.b, 0), &cid, &route),
                   &t.b.bench.error);
         assert_true(route == routes + (moved ? ASSIGN_CLUSTERS : 0));
     }
@@ -254,8 +253,8 @@ static void test_without_routes(void **state)
     struct channi_layout none = { .n_clusters = 1 };
 
     stage_lead(&t, (const uint32_t[]){ CID_NONE }, false);
-    assert_code(channi_route(c, t.x, t.l, row, 8, &cid, &checked), ERR_INVARIANT, &t.b.bench.error);
-    assert_ok(channi_route(c, t.x, &none, row, 8, &cid, &checked), &t.b.bench.error);
+    assert_code(channi_route(c, t.x, t.l, row, &cid, &checked), ERR_INVARIANT, &t.b.bench.error);
+    assert_ok(channi_route(c, t.x, &none, row, &cid, &checked), &t.b.bench.error);
     assert_int_equal(cid, 0);
     assert_ok(channi_nearest_clusters(c, t.x, &none, row, 4, 8, cids, distances, &found, &checked),
               &t.b.bench.error);

@@ -83,7 +83,7 @@ static void exchange(struct book *b, uint32_t x, uint32_t y)
     assert_ok(channi_gather(c, &w), &b->bench.error);
     for (uint32_t from = 0; from < 2; from++)
         for (size_t i = 0; i < w.members.n; i++)
-            if (w.members.from[i] == from)
+            if (w.members.rows[i].from == from)
                 order[from * n[0] + n[from]++] = (uint32_t)i;
     const struct channi_part parts[] = {
         { .rows = order + n[0], .n = n[1], .root = order[n[0]], .routes_of = 1 },

@@ -200,8 +200,7 @@ static void test_rows(void **state)
             if (round % 2)
                 assert_ok(channi_fetch_ask(s.fetch, s.list + rng_below(&r, FILES - 3), 3),
                           &s.b.bench.error);
-            assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[k], rows, n, out),
-                      &s.b.bench.error);
+            assert_ok(rows_of(&s, s.fetch, k, rows, n, out), &s.b.bench.error);
             for (size_t i = 0; i < n; i++)
                 assert_true(is_row(&s, k, rows[i], out + i * SHELF_DIM));
             if (round % 3 == 0)

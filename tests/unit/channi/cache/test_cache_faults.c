@@ -124,20 +124,18 @@ static void test_damaged_row(void **state)
         flip(&s, 22, s.bases[22].rows_at + row * row_bytes + at[way % 3]);
         assert_ok(channi_fetch_ask(s.fetch, s.list, FILES), err);
         take_all(&s, in_order, FILES);
-        assert_code(channi_cache_rows(s.cache, s.fetch, s.list[22], &row, 1, out), ERR_CORRUPT,
-                    err);
-        assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[22], others, 3, out), err);
+        assert_code(rows_of(&s, s.fetch, 22, &row, 1, out), ERR_CORRUPT, err);
+        assert_ok(rows_of(&s, s.fetch, 22, others, 3, out), err);
         for (size_t i = 0; i < 3; i++)
             assert_true(is_row(&s, 22, others[i], out + i * SHELF_DIM));
-        assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[21], &row, 1, out), err);
+        assert_ok(rows_of(&s, s.fetch, 21, &row, 1, out), err);
         assert_code(channi_cache_whole(s.cache, s.list[22], &whole), ERR_CORRUPT, err);
         assert_ok(channi_cache_whole(s.cache, s.list[21], &whole), err);
         assert_true(is_as_written(&s, &whole.image, 21));
         channi_cache_whole_done(s.cache, &whole);
         shelf_path(&s, 23, path);
         assert_int_equal(truncate(path, (off_t)s.bases[23].rows_at), 0);
-        assert_code(channi_cache_rows(s.cache, s.fetch, s.list[23], &row, 1, out), ERR_CORRUPT,
-                    err);
+        assert_code(rows_of(&s, s.fetch, 23, &row, 1, out), ERR_CORRUPT, err);
         shelf_end(&s);
     }
 }
@@ -184,9 +182,8 @@ static void test_rows_refused(void **state)
         shelf_begin(&s, true, ways[0]);
         assert_ok(channi_fetch_ask(s.fetch, s.list + 23, 1), &s.b.bench.error);
         s.plan = (struct fault_plan){ .call = "read", .at = at, .error = EIO };
-        assert_code(channi_cache_rows(s.cache, s.fetch, s.list[23], rows, 4, out), ERR_IO,
-                    &s.b.bench.error);
-        assert_ok(channi_cache_rows(s.cache, s.fetch, s.list[23], rows, 4, out), &s.b.bench.error);
+        assert_code(rows_of(&s, s.fetch, 23, rows, 4, out), ERR_IO, &s.b.bench.error);
+        assert_ok(rows_of(&s, s.fetch, 23, rows, 4, out), &s.b.bench.error);
         shelf_end(&s);
     }
 }

@@ -33,8 +33,7 @@ static bool one_search(struct shelf *s, struct channi_fetch *f, struct rng *r)
         held[i] = image;
     }
     if (fine && s->b.params.cold_rows)
-        fine = channi_cache_rows(s->cache, f, s->list[file], &row, 1, out) == OK &&
-               is_row(s, file, row, out);
+        fine = rows_of(s, f, file, &row, 1, out) == OK && is_row(s, file, row, out);
     for (i = 0; fine && i < n; i++)
         fine = is_as_written(s, held[i], which[i]);
     channi_fetch_done(f);

@@ -29,15 +29,11 @@ static inline struct channi_params history_params(void)
 static inline void history_begin(struct book *b, struct channi_params p,
                                  const struct file_fault *fault)
 {
-    const struct channi_opening o = { .ops = &channi_ops, .fault = fault };
-    struct channi *c = NULL;
-
     book_begin(b, p, INDEX_U8, DIM, IDS, 1);
     test_dir_remove(b->dir);
     test_dir_make_in_memory(b->dir);
     book_fill(b, 0, IDS, 8, .4);
-    assert_ok(channi_create_with(&c, &b->bench.env, &b->params, &o), &b->bench.error);
-    b->index = &c->base;
+    assert_ok(channi_create_with(&b->index, &b->bench.env, &b->params, fault), &b->bench.error);
 }
 
 /* Closes the index, and opens it again from `dir`, in its own folder. */

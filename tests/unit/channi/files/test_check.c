@@ -105,8 +105,7 @@ static void test_fields(void **state)
     WRONG(*row.dead, later, "newest version");
     WRONG(cl->born_ver, later, "founded after");
     /* The root. */
-    WRONG(cl->root, (cl->root + 1) % cl->base_n, "its root is row");
-    WRONG(cl->root, cl->base_n, "its root is row");
+    WRONG(cl->base->root, (cl->base->root + 1) % cl->base_n, "its root is row");
     WRONG(cl->root_id, cl->root_id + 1, "the root's id");
     WRONG(cl->site[3], cl->site[3] ^ 1, "its site is");
     /* The layout. */

@@ -19,15 +19,9 @@ static inline void crowd_open(struct crowd *c, struct channi_params params, enum
     memset(c, 0, sizeof *c);
     book_open(&c->b, params, element, dim, n, 1);
     c->m.rows = calloc(n, sizeof *c->m.rows);
-    c->m.ids = calloc(n, sizeof *c->m.ids);
-    c->m.born = calloc(n, sizeof *c->m.born);
-    c->m.dead = calloc(n, sizeof *c->m.dead);
     c->m.n = c->m.n_live = n;
-    for (size_t i = 0; i < n; i++) {
-        c->m.rows[i] = book_row(&c->b, i);
-        c->m.ids[i] = i;
-        c->m.born[i] = 1;
-    }
+    for (size_t i = 0; i < n; i++)
+        c->m.rows[i] = (struct channi_row){ .bytes = book_row(&c->b, i), .id = i, .born = 1 };
     c->cl.site = book_row(&c->b, 0);
 }
 
@@ -41,9 +35,6 @@ static inline void crowd_close(struct crowd *c)
 {
     crowd_forget(c);
     free(c->m.rows);
-    free(c->m.ids);
-    free(c->m.born);
-    free(c->m.dead);
     book_close(&c->b);
 }
 
@@ -57,8 +48,8 @@ static inline int crowd_plan(struct crowd *c, uint64_t seed)
 
 static inline void crowd_kill(struct crowd *c, size_t i)
 {
-    c->m.n_live -= c->m.dead[i] == 0;
-    c->m.dead[i] = 2;
+    c->m.n_live -= c->m.rows[i].dead == 0;
+    c->m.rows[i].dead = 2;
 }
 
 static inline struct channi_params hundred(void)
@@ -107,7 +98,8 @@ static inline size_t nearest_root(const struct crowd *c, size_t row, double *dis
 
     *distance = INFINITY;
     for (size_t p = 0; p < c->plan.n_normal; p++) {
-        const double d = book_distance(&c->b, c->m.rows[row], c->m.rows[c->plan.parts[p].root]);
+        const double d =
+            book_distance(&c->b, c->m.rows[row].bytes, c->m.rows[c->plan.parts[p].root].bytes);
         if (d < *distance) {
             *distance = d;
             best = p;
@@ -125,11 +117,12 @@ static inline void expect_nearest(const struct crowd *c, const uint32_t *of)
     for (size_t i = 0; i < c->m.n; i++) {
         double nearest;
 
-        if (c->m.dead[i] != 0 || of[i] >= c->plan.n_normal)
+        if (c->m.rows[i].dead != 0 || of[i] >= c->plan.n_normal)
             continue;
         count[nearest_root(c, i, &nearest)]++;
-        wrong += book_distance(&c->b, c->m.rows[i], c->m.rows[c->plan.parts[of[i]].root]) >
-                 nearest * (1 + 1e-5) + 1e-9;
+        wrong +=
+            book_distance(&c->b, c->m.rows[i].bytes, c->m.rows[c->plan.parts[of[i]].root].bytes) >
+            nearest * (1 + 1e-5) + 1e-9;
     }
     for (size_t p = 0; p < c->plan.n_normal; p++)
         least = count[p] < least ? count[p] : least;
@@ -154,14 +147,14 @@ static inline void expect_sound(struct crowd *c)
         size_t live = 0;
 
         for (size_t i = 0; i < part->n; i++)
-            live += c->m.dead[part->rows[i]] == 0;
+            live += c->m.rows[part->rows[i]].dead == 0;
         assert_int_equal(of[part->root], p);
-        assert_int_equal(c->m.dead[part->root], 0);
+        assert_int_equal(c->m.rows[part->root].dead, 0);
         assert_int_equal(part->kind, p < plan->n_normal ? CLUSTER_NORMAL : CLUSTER_OOD);
         heirs += part->successor_of == 0;
-        assert_true(part->successor_of == 0 ? p < plan->n_normal && part->routes_of == 1
-                                            : part->successor_of == UINT32_MAX &&
-                                                  part->routes_of == 0 && part->new_route);
+        assert_true(part->successor_of == 0
+                        ? p < plan->n_normal && part->routes_of == 1
+                        : part->successor_of == UINT32_MAX && part->routes_of == 0);
         if (part->kind == CLUSTER_OOD) {
             assert_in_range(live, 1, s->ood_cap);
             outliers += live;

@@ -63,7 +63,7 @@ static inline bool root_lives(const struct book *b, const struct channi_cluster 
     struct channi_place at;
 
     return channi_place_of(book_channi(b), cl->root_id, &at) && at.cid == cl->cid &&
-           at.row == cl->root;
+           at.row == cl->base->root;
 }
 
 static inline bool has_file(const struct book *b, const struct channi_base *base)

@@ -70,11 +70,10 @@ static inline void partition(struct book *b, const struct plan *plan,
         parts[p] = (struct channi_part){ .kind = p % 3 == 2 ? CLUSTER_OOD : CLUSTER_NORMAL,
                                          .successor_of = plan->successor && p == 0 ? 0 : UINT32_MAX,
                                          .routes_of = plan->successor && p == 0 ? 15 : 0,
-                                         .new_route = !(plan->successor && p == 0),
                                          .go_on = plan->go_on };
         while (!fresh) {
             parts[p].root = (uint32_t)rng_below(&rng, m->n);
-            fresh = m->dead[parts[p].root] == 0;
+            fresh = m->rows[parts[p].root].dead == 0;
             for (size_t q = 0; q < p; q++)
                 fresh &= parts[q].root != parts[p].root;
         }
@@ -83,8 +82,9 @@ static inline void partition(struct book *b, const struct plan *plan,
         double least = INFINITY;
 
         for (size_t p = 0; p < plan->n_parts; p++) {
-            const double d =
-                i == parts[p].root ? -1 : book_distance(b, m->rows[i], m->rows[parts[p].root]);
+            const double d = i == parts[p].root
+                                 ? -1
+                                 : book_distance(b, m->rows[i].bytes, m->rows[parts[p].root].bytes);
             if (d < least) {
                 least = d;
                 of[i] = (uint32_t)p;

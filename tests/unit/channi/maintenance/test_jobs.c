@@ -101,16 +101,14 @@ static void test_full_disk(void **state)
 {
     struct full_disk disk = { false, 0 };
     const struct file_fault fault = { no_room, &disk };
-    const struct channi_opening opening = { .ops = &channi_ops, .fault = &fault };
     struct channi_params p = fifty();
-    struct channi *c;
     struct book b;
     bool more;
 
     p.expected_n = 100;
     book_begin(&b, p, INDEX_F32, 8, 2000, 1);
-    assert_ok(channi_create_with(&c, &b.bench.env, &p, &opening), &b.bench.error);
-    b.index = &c->base;
+    assert_ok(channi_create_with(&b.index, &b.bench.env, &p, &fault), &b.bench.error);
+    struct channi *c = book_channi(&b);
     book_fill(&b, 0, 2000, 16, 0.3);
     assert_ok(book_insert(&b, 0, 100), &b.bench.error);
     assert_ok(book_insert(&b, 100, 400), &b.bench.error);

@@ -141,11 +141,11 @@ static void test_gather_committed(void **state)
     assert_int_equal(m.n, live - 1);
     assert_int_equal(m.n_live, live - 1);
     for (size_t i = 0; i < m.n; i++) {
-        const uint32_t row = m.row[i];
+        const uint32_t row = m.rows[i].number;
 
-        assert_int_equal(m.dead[i], 0);
+        assert_int_equal(m.rows[i].dead, 0);
         assert_true(row != cl->base_n + 1);
-        assert_memory_equal(m.rows[i], book_row(&b, m.ids[i]), b.row_bytes);
+        assert_memory_equal(m.rows[i].bytes, book_row(&b, m.rows[i].id), b.row_bytes);
     }
     channi_give(c, &w);
     atomic_store(channi_delta_at(&cl->delta, 0).dead, 0);
@@ -161,7 +161,6 @@ static void test_files_fail(void **state)
     struct channi_params params = book_defaults();
     struct injected_faults faults;
     atomic_size_t calls = 0;
-    const struct channi_opening opening = { .fault = &faults.fault };
     struct plan plan = { .n = 1, .n_parts = 3, .seed = test_seed() };
     struct book b;
     size_t opens = 0, writes = 0, syncs = 0;
@@ -171,9 +170,8 @@ static void test_files_fail(void **state)
     params.target_cluster = 40;
     params.expected_n = 400;
     book_begin(&b, params, INDEX_U8, DIM, ROWS, 1);
-    struct channi *c;
-    assert_ok(channi_create_with(&c, &b.bench.env, &params, &opening), &b.bench.error);
-    b.index = &c->base;
+    assert_ok(channi_create_with(&b.index, &b.bench.env, &params, &faults.fault), &b.bench.error);
+    struct channi *c = book_channi(&b);
     book_fill(&b, 0, ROWS, 12, .3);
     assert_ok(book_insert(&b, 0, 400), &b.bench.error);
     c->params.wal = CHANNI_SYNCED; /* affects only files: there is no log */

@@ -17,8 +17,9 @@ local rate    = option("rate", quick and 500 or 1500, "searches, and writes, a s
 local asked   = data:queries(option("queries", quick and 100 or 1000, "asked"))
 
 local background, idle, at_commit = "CHANNI, default", "CHANNI, idle time", "CHANNI, at commit"
-local function index(label, params)
-  params.expected_n, params.cache_mb, params.split_max = n, channi.megabytes(n + part, data, 8), 2 * channi.target
+local function index(label, more)
+  local params = { expected_n = n, cache_mb = channi.megabytes(n + part, data, 8), split_max = 2 * channi.target }
+  for name, value in pairs(more) do params[name] = value end
   return channi.index(label, params, { knobs = { nprobe = 8 } })
 end
 

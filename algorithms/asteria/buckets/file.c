@@ -100,11 +100,12 @@ static void pieces(struct store_fields *f, const struct asteria_generation *g, s
     for (size_t i = 0; f->code == OK && i < g->n; i++) {
         void *own = piece(g->model, &g->buckets[i], part, &bytes);
 
-        if (writes)
+        if (writes) {
             store_write(f->w, own, bytes);
-        else if (bytes > 0)
+        } else if (bytes > 0) {
             memcpy(own, from, bytes);
-        from += writes ? 0 : bytes;
+            from += bytes;
+        }
     }
 }
 

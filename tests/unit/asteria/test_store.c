@@ -11,8 +11,8 @@ static const char *const kinds[] = {
     "code=golay,address_bits=4",
     "code=hamming,address_bits=3,caprg=false",
     "code=none,address_bits=6,storage=tiered,cache_mb=0",
-    "code=bch,address_bits=3,storage=tiered,cache_mb=1,leaf_rules=entropy,leaf_prototypes=3,"
-    "lrsq_scale=block",
+    ("code=bch,address_bits=3,storage=tiered,cache_mb=1,leaf_rules=entropy,leaf_prototypes=3,"
+     "lrsq_scale=block"),
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

@@ -140,11 +140,12 @@ static int fields(struct store_fields *f, struct asteria *a, unsigned which)
     for (uint32_t slot = 0; f->code == OK && slot < a->n_slots; slot++) {
         if (!has_code(a, slot, which))
             continue;
-        if (writes)
+        if (writes) {
             store_write(f->w, segmented_at(&g->codes, slot), code_bytes);
-        else
+        } else {
             memcpy(segmented_at(&g->codes, slot), codes, code_bytes);
-        codes += writes ? 0 : code_bytes;
+            codes += code_bytes;
+        }
     }
     return f->code;
 }

@@ -125,8 +125,8 @@ int asteria_check_places(const struct asteria *);
 int asteria_inspect(const struct index *, const struct structure_sink *);
 int asteria_cluster(struct index *, const struct cluster_request *, struct cluster_result *);
 
-/* buckets/access.c. A dead row left its bucket or the graph: its slot is free once both have none of it.
-   As asteria_caprg_forget() calls it. */
+/* buckets/access.c. A dead row left its bucket or the graph: its slot is free once both have none
+   of it. As asteria_caprg_forget() calls it. */
 void asteria_slot_left(void *asteria, uint32_t slot);
 static inline bool asteria_is_live(const struct asteria *a, uint32_t slot)
 {
@@ -143,7 +143,8 @@ static inline bool asteria_keeps(const struct asteria *a, uint32_t slot)
     return a->places[slot].bucket != UINT32_MAX || asteria_is_dead_in_graph(a, slot);
 }
 
-/* buckets/access.c. A row as a unit vector of floats; to: dim floats, used if its elements are bytes. */
+/* buckets/access.c. A row as a unit vector of floats; to: dim floats, used if its elements are
+   bytes. */
 const float *asteria_unit(const struct index_env *, const void *row, float *to);
 /* The same, always in `to`. */
 void asteria_unit_copy(const struct index_env *, const void *row, float *to);

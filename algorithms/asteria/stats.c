@@ -1,6 +1,6 @@
 /* stats.c - statistics: buckets and their balance, drift of the bits, models, graph, tree, and
- * counts of searches; bytes in memory and on disk, by kind; the buckets of each generation and the tree
- * of clusters, as inspect() shows them.
+ * counts of searches; bytes in memory and on disk, by kind; the buckets of each generation and the
+ * tree of clusters, as inspect() shows them.
  */
 #include <math.h>
 

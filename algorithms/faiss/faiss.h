@@ -82,7 +82,7 @@ void faiss_count(const struct faiss_method *, struct work *, size_t nq, size_t k
 /* Delivers the results of a range search; scale is -1 if FAISS reports the inner product. */
 int faiss_deliver(FaissRangeSearchResult *, size_t n_queries, float scale, struct range_result *);
 int faiss_save(struct index *, const char *dir);
-/* Loads to an index that was opened, or destroys it: `adopt` reads the library's file, or refuses it.
+/* Loads to an index that was opened, or destroys it: `adopt` reads FAISS's file, or refuses it.
    faiss_adopt(): it must hold as many rows as were saved, of env's dimension. */
 int faiss_load(struct index **, const char *dir,
                int (*adopt)(struct index *, const struct baseline_meta *, const char *path));

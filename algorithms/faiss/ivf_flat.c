@@ -31,7 +31,7 @@ static const struct param ivf_knobs[] = {
     PARAM_END
 };
 
-/* There is no library before train(), because the number of lists may depend on the sample. */
+/* train() makes FAISS's index, because the number of lists may depend on the sample. */
 static int ivf_create(struct index **out, const struct index_env *env, const void *params)
 {
     return faiss_open(out, &faiss_ivf_flat_ops, env, params);

@@ -25,8 +25,8 @@
  * under its latch, one edge at a time, and the invariants hold after each edge. They hold `lock`
  * alone where memory moves, where vertices become free, and where the last one goes. So a vertex
  * that is live when a search expands it keeps its row while the search lasts; one that is not live
- * then may get a row meanwhile, and is no answer. A search with fewer than k answers is repeated if
- * rows have changed meanwhile; the last repetition holds `lock` alone. */
+ * then may be given a row meanwhile, and cannot be an answer. A search with fewer than k answers is
+ * repeated if rows have changed meanwhile; the last repetition holds `lock` alone. */
 #ifndef DRIFTLINE_SYMQG_H
 #define DRIFTLINE_SYMQG_H
 

@@ -4,9 +4,9 @@
 -- Data: photo-sift; --set data=sift1m, gist1m or deep-10M takes another. Parameters and claims are set for photo-sift.
 --
 -- Writes arrive at a steady rate too. The first index has the default of maintenance, which with two threads is the
--- background at the default priority; the second works while a processor is idle, the third at commits. Latency counts from the moment a search was due. In
--- the idle phase there are no writes. A reader that was pinned before searches again afterwards: `as_of` must return the same
--- answers. On two processors the reader, the writer and maintenance share them.
+-- background at the default priority; the second works while a processor is idle, the third at commits. Latency counts
+-- from the moment a search was due. In the idle phase there are no writes. A reader that was pinned before searches again
+-- afterwards: `as_of` must return the same answers. On two processors the reader, the writer and maintenance share them.
 
 local channi  = require "channi"
 local data    = require("datasets").open "photo-sift"

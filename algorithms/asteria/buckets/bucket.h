@@ -157,8 +157,8 @@ int asteria_bucket_rewrite(struct asteria *, struct asteria_generation *, uint32
 
 /* --------------------------------------------------------------------------------- batches
  *
- * Many rows are added to buckets, for insertion and for re-encoding to a newer model, in the order of
- * their addresses:
+ * Many rows are added to buckets, for insertion and for re-encoding to a newer model, in the order
+ * of their addresses:
  *
  *     asteria_batch_begin(&b, a, most); b.rows = ..; b.n = ..; asteria_batch_encode(&b);
  *     b.slots[i] = ..; asteria_batch_reserve(&b, n_slots); asteria_batch_put(&b);

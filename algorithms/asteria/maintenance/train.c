@@ -191,7 +191,7 @@ static int found_buckets(struct asteria *a, struct asteria_generation *g, const 
     return rc;
 }
 
-/* Fits a new model, and makes its buckets and tree; *made is destroyed by the caller, also on failure. */
+/* Fits a new model, and makes its buckets and tree. The caller destroys *made, also on failure. */
 static int fit(struct asteria *a, const float *units, size_t n, struct asteria_generation **made)
 {
     const struct index_env *env = &a->base.env;

@@ -45,8 +45,8 @@ enum asteria_pca_code_of { PCA_CODE_ROW, PCA_CODE_CENTRE, PCA_CODE_QUERY };
 float asteria_pca_code_make(const struct asteria_pca_code *, const struct kernels *,
                             const float *unit, enum asteria_pca_code_of, float *to);
 
-/* Section "outline" + suffix. Reading makes the PCA code, which the caller destroys, also on failure:
-   ERR_CORRUPT, ERR_NO_MEMORY. */
+/* Section "outline" + suffix. Reading makes the PCA code, which the caller destroys, also on
+   failure: ERR_CORRUPT, ERR_NO_MEMORY. */
 int asteria_pca_code_field(struct store_fields *, const struct index_env *, size_t rank,
                            char suffix, struct asteria_pca_code **);
 

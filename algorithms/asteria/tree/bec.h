@@ -21,8 +21,8 @@
  * have been inserted, removed, split or merged, asteria_bec_maintain() assigns all rows again, in
  * rounds of halved lambda. A leaf's medoid is, among at most 256 of its rows, the one with the
  * greatest product with their mean; it is searched again after n / 8 changes. With prototypes, a
- * leaf has k-means centres of these rows as well (the paper's prototype residuals), and the angle is
- * the least of those to the medoid and to them.
+ * leaf has k-means centres of these rows as well (the paper's prototype residuals), and the angle
+ * is the least of those to the medoid and to them.
  *
  * Level 0 is the leaves; level l is the nodes of depth (greatest depth - l) and the leaves above
  * them. Changes come one at a time; several threads may read.

@@ -48,10 +48,10 @@ struct channi_part {
                               UINT32_MAX: it gets a new cid and is named after its root */
     uint32_t routes_of;    /* bits by index: gets the routes of these clusters; 0: the root's vector
                               becomes a route to it */
-    bool
-        reroutes; /* so it does, too, if the root needs a route, and routes beyond alias_max are dropped */
-    bool stays; /* with successor_of: keeps the site, even if the root is another row */
-    bool go_on; /* extends the graph of successor_of's file, whose rows come first, in order */
+    bool reroutes; /* so it does, too, if the root needs a route, and routes beyond alias_max are
+                      dropped */
+    bool stays;    /* with successor_of: keeps the site, even if the root is another row */
+    bool go_on;    /* extends the graph of successor_of's file, whose rows come first, in order */
 };
 
 /* Writes the parts' files (with up to `threads` threads of the pool). Then, under `write`, adds the

@@ -83,8 +83,8 @@ static void cut_into_groups(struct code_request *a, size_t threads)
 static int range_waves(struct code_request *);
 static int search_groups(void *arg, size_t first, size_t end, size_t worker);
 
-/* Answers the queries but those that are left to the device. With one thread they are on the stack, because a single query may take
-   less time than an allocation. */
+/* Answers the queries but those that are left to the device. With one thread the worker
+   is on the stack, because a single query may take less time than an allocation. */
 static int answer_here(struct code_request *a, struct work *work)
 {
     struct mem *mem = a->index->env.mem;

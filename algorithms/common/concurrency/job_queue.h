@@ -86,11 +86,11 @@ struct job_queue {
 };
 
 void job_queue_init(struct job_queue *, struct index *, const struct job_queue_config *);
+enum { JOB_QUEUE_IDLE = 20 };
 /* Starts n >= 1 background threads, once, when everything they need is open. nice: added to their
    nice value, 0 .. 19; or JOB_QUEUE_IDLE: they run while a processor is idle (SCHED_IDLE).
    ERR_NO_MEMORY, also if the system has no more threads: some may then run until
    job_queue_free(). */
-enum { JOB_QUEUE_IDLE = 20 };
 int job_queue_start(struct job_queue *, size_t n, int nice);
 /* Limits what background threads read and write (0: no limit), and the share of a processor that
    each of them uses (0 or 1: no limit); throttle.h. */

@@ -1,5 +1,5 @@
-/* image_search.c - the beam of beam.c in an image: the same order of visits and the same answers, with
- * plain loads, contiguous rows and no removed nodes. */
+/* image_search.c - the beam of beam.c in an image: the same order of visits and the same answers,
+ * with plain loads, contiguous rows and no removed nodes. */
 #include "algorithms/common/graph/image.h"
 
 #include "algorithms/common/graph/internal.h"

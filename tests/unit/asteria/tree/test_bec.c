@@ -105,8 +105,8 @@ static double entropy_of_rows(const struct forest *f, uint32_t leaf)
     return sum;
 }
 
-/* By the paper's rules rows whose addresses differ in four bits only stay together, however many they
-   are. */
+/* By the paper's rules rows whose addresses differ in four bits only stay together, however many
+   they are. */
 static void test_leaves_split_by_entropy(void **state)
 {
     enum { CAP = 20 };

@@ -10,6 +10,7 @@
 #include "src/cli/run/run.h"
 #include "src/cli/support/app.h"
 #include "src/cli/support/progress.h"
+#include "src/cluster/messenger.h"
 #include "src/ranking/ranking.h"
 #include "src/report/report.h"
 #include "src/result/result.h"
@@ -127,7 +128,8 @@ static void say_where(struct app *app, const struct reproduced *of, const char *
 
 /* Runs one config. Adds its results folder to to->dirs, or its path to to->failed if there is no
    results folder. */
-static int reproduce_one(struct app *app, const struct line *line, struct reproduced *to)
+static int reproduce_one(struct app *app, const struct line *line, struct messenger *messenger,
+                         struct reproduced *to)
 {
     const struct run_options before = app->options;
     char *path = app_path(app->options.root, line->config), *dir = NULL;
@@ -145,7 +147,7 @@ static int reproduce_one(struct app *app, const struct line *line, struct reprod
     app->options.sets = sets;
     app->options.n_sets = n;
     say_where(app, to, line->config);
-    int status = run_measure(app, path, &dir, NULL);
+    int status = run_measure(app, path, &dir, messenger);
     app->options = before;
     free(sets);
     free(path);
@@ -220,14 +222,23 @@ int command_reproduce(struct app *app, struct error *error)
         fclose(list);
         return EXIT_USAGE;
     }
-    say_what_runs(app, wanted);
+    struct messenger *messenger = NULL;
+    if (app->options.mpi && messenger_open(&messenger, error)) {
+        fclose(list);
+        return EXIT_USAGE;
+    }
+    if (messenger && messenger_rank(messenger) > 0) /* rank 0 says it all, and has the results */
+        app->options.quiet = true;
+    else
+        say_what_runs(app, wanted);
     while (all.n + all.n_failed < 256 && !*app->interrupted && next_line(list, &line)) {
         if (!is_wanted(wanted, line.paper))
             continue;
-        int status = reproduce_one(app, &line, &all);
+        int status = reproduce_one(app, &line, messenger, &all);
         if (status > worst)
             worst = status;
     }
+    messenger_close(messenger);
     if (all.n) {
         say_where(app, &all, NULL);
         int status = write_page(app, wanted, &all);

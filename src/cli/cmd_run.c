@@ -6,17 +6,6 @@
 #include "src/cli/run/run.h"
 #include "src/cluster/messenger.h"
 
-/* Under mpirun, rank 0 does what a single process does, but that it hands cells to all ranks. */
-static int run_one(struct app *app, const char *path, struct messenger *messenger)
-{
-    if (messenger && messenger_rank(messenger) > 0)
-        return ranks_serve(app, path, messenger);
-    const int status = run_measure(app, path, NULL, messenger);
-    if (messenger)
-        ranks_stop(messenger);
-    return status;
-}
-
 int command_run(struct app *app, struct error *error)
 {
     struct messenger *messenger = NULL;
@@ -30,7 +19,7 @@ int command_run(struct app *app, struct error *error)
         if (configs_find(app, app->arguments[i], path, sizeof path, &not_found))
             app_error(app, &not_found);
         else
-            status = run_one(app, path, messenger);
+            status = run_measure(app, path, NULL, messenger);
         if (status > worst)
             worst = status;
     }

@@ -216,7 +216,7 @@ static const struct flag flags[] = {
       "measure every N-th cell only, from the I-th on; --resume puts parts together "
       "(docs/cluster.md)",
       MEASURES, AN_OTHER(take_part, "I/N, such as 1/4, with I from 1 to N") },
-    { "mpi", NULL, "run",
+    { "mpi", NULL, "run reproduce",
       "hand the cells to the ranks of mpirun, which started this (docs/cluster.md)", MEASURES,
       A_SWITCH(options.mpi) },
     { "only", "LABEL", "run check reproduce dump inspect advise",

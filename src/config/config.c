@@ -230,7 +230,7 @@ static void read_numbers(const struct fields *f, struct script *s, struct experi
     ex->memory_limit = read_bytes(f, "memory_limit");
     ex->min_time_s = fields_real(f, "min_time", o->min_time_s, 0, 1000);
     if (o->quick)
-        ex->min_time_s = fmin(ex->min_time_s, .02);
+        ex->min_time_s = fmin(ex->min_time_s, .001);
     ex->warmup = fields_bool(f, "warmup", true);
     static const char *const devices[] = { "cpu", "cuda", NULL };
     ex->truth_on_device = fields_choice(f, "truth_device", 0, devices) == 1;

@@ -72,6 +72,10 @@ int run_check_measured(const struct run_state *, struct error *);
 
 /* Computes the ground truth and measures the cells on all ranks; by rank 0. */
 int ranks_run_cells(struct run_state *, struct error *);
+/* By the other ranks: measures cells of the config until ranks_stop() of rank 0. Returns an exit
+   status. */
+int ranks_serve(struct app *, const char *path, struct messenger *);
+void ranks_stop(struct messenger *);
 
 /* pieces.c: a ground truth's block (src/truth/apart.h) in messages, a piece each.
  *

@@ -255,7 +255,7 @@ static void print_outcome(struct run_state *run, bool is_written, bool is_drawn)
     fflush(stdout);
 }
 
-int run_measure(struct app *app, const char *path, char **dir, struct messenger *messenger)
+static int measure(struct app *app, const char *path, char **dir, struct messenger *messenger)
 {
     struct run_state run = { .app = app, .messenger = messenger, .lock = -1 };
     struct error error = { 0 };
@@ -304,5 +304,15 @@ int run_measure(struct app *app, const char *path, char **dir, struct messenger 
         *dir = strdup(run.dir);
     run_free(&run);
     *app->measuring = 0;
+    return status;
+}
+
+int run_measure(struct app *app, const char *path, char **dir, struct messenger *messenger)
+{
+    if (messenger && messenger_rank(messenger) > 0)
+        return ranks_serve(app, path, messenger);
+    const int status = measure(app, path, dir, messenger);
+    if (messenger)
+        ranks_stop(messenger);
     return status;
 }

@@ -7,13 +7,9 @@
 struct messenger;
 
 /* Runs one config and writes its results. Returns an exit status. *dir: the results folder, which
-   the caller frees; unchanged if it was not made. `dir` may be NULL. With a messenger, which may be
-   NULL, on all ranks of mpirun, by rank 0. */
+   the caller frees; unchanged if it was not made. `dir` may be NULL.
+   With a messenger, which may be NULL, all ranks of mpirun call this: rank 0 does what a single
+   process does, but that it hands cells to all ranks; the others measure those and make no folder. */
 int run_measure(struct app *, const char *path, char **dir, struct messenger *);
-
-/* By the other ranks: measures cells of the config until ranks_stop() of rank 0. Returns an exit
-   status. */
-int ranks_serve(struct app *, const char *path, struct messenger *);
-void ranks_stop(struct messenger *);
 
 #endif

@@ -1,5 +1,5 @@
 /* folder.c - see folder.h. */
-#define _GNU_SOURCE /* madvise */
+#define _GNU_SOURCE /* madvise, sync_file_range */
 #include "src/run/measure/folder.h"
 
 #include <dirent.h>
@@ -83,7 +83,12 @@ static void uncache_one(const char *path, const struct stat *st, void *to)
     (void)to;
     if (fd < 0)
         return;
-    (void)fdatasync(fd); /* the kernel does not drop dirty pages */
+    /* The kernel does not drop dirty pages. fdatasync() also empties the disk's own cache, which takes
+       milliseconds for each file, even one without dirty pages. */
+    if (sync_file_range(fd, 0, 0,
+                        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                            SYNC_FILE_RANGE_WAIT_AFTER) != 0)
+        (void)fdatasync(fd);
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     (void)close(fd);
 }

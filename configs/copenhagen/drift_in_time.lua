@@ -14,7 +14,7 @@ local in_time = dataset("changelogs"):sort_by "time"
 local lists  = option("lists", 128, "clusters of every inverted file")
 local window = 12000
 local block, asked = 1000, 50
-local rounds = option("rounds", quick and 12 or (#in_time - window) // block, "blocks of 1000 entries after the window")
+local rounds = option("rounds", quick and 8 or (#in_time - window) // block, "blocks of 1000 entries after the window")
 
 local probes = quick and { 8, 16, 32 } or { 2, 4, 8, 16, 32, 64 }
 local addonly, rebuilt = "FAISS IVF add-only", "FAISS IVF rebuild"

@@ -15,7 +15,7 @@
 -- Lists are trained on the first twentieth of the rows, as in a system that goes live early. The track reports the
 -- mean recall over all searches, which hides when recall is lost. The timeline shows it.
 local sift  = require("datasets").stream "photo-sift"
-local rows  = option("rows", quick and 40000 or 60000, "rows that the runbook is mapped onto")
+local rows  = option("rows", quick and 20000 or 60000, "rows that the runbook is mapped onto")
 local lists = option("lists", quick and 128 or 256, "clusters of every inverted file")
 local base  = sift:rows(1, rows)
 -- --quick runs a shorter runbook of the same track.

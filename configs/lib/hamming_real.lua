@@ -15,8 +15,8 @@ end
 -- of: { name, title, images = view, kind }
 function real.run(of)
   local all  = hashes { of.images, kind = of.kind }:shuffle(1)
-  local most = option("queries", 500, "hashes held back from the index, and asked for; fewer past radius 8")
-  local n    = math.min(#all - most, option("rows", quick and 20000 or #all - most, "hashes in the index"))
+  local most = option("queries", quick and 100 or 500, "hashes held back from the index, and asked for; fewer past radius 8")
+  local n    = math.min(#all - most, option("rows", quick and 5000 or #all - most, "hashes in the index"))
   local base, queries = all:rows(1, n), all:rows(#all - most + 1, #all)
   local multi, scan = "hftrie multi", "scan"
   local exact = { multi, "hftrie standard", "MIH, copied", "MIH, slots", "FAISS flat", scan }

@@ -190,8 +190,8 @@ end
 -- view, by default the set's; held, rows at a time, in place of an option; rows, rounds, asked (queries), min_time: other
 -- defaults.
 function life.experiment(t)
-  local rows   = t.held or option("rows", quick and 2000 or t.rows or 20000, "held at a time")
-  local rounds = option("rounds", quick and math.min(27, t.rounds or 27) or t.rounds or 300, "rounds of deletions and insertions")
+  local rows   = t.held or option("rows", quick and 1000 or t.rows or 20000, "held at a time")
+  local rounds = option("rounds", quick and math.min(9, t.rounds or 9) or t.rounds or 300, "rounds of deletions and insertions")
   local part   = math.max(math.floor(rows * (t.share or 0.01)), 1)
   local measured = measured_rounds(rounds)
   local methods, claims, points = {}, {}, {}
@@ -210,7 +210,7 @@ function life.experiment(t)
     title = ("%d rounds, of which each replaces %g %% of the rows: %s"):format(rounds, 100 * part / rows, t.about),
     seed = 1, k = 10, threads = 1, min_time = t.min_time or quick and 0 or 0.05,
     workload = workload { data = datasets.in_order(t.data, t.set), rows = rows, rounds = rounds, part = part, leave = t.leave, again = t.again, measured = measured,
-                          queries = t.queries or t.data:queries(quick and 200 or t.asked or 1000), own = 100 },
+                          queries = t.queries or t.data:queries(quick and 100 or t.asked or 1000), own = 100 },
     methods = methods,
     claims = #claims > 0 and claims or nil,
     figures = {
@@ -227,7 +227,7 @@ end
 function life.own(t)
   local data, queries = require("workloads").stream(datasets.named(t.data, t.metric), t.data, 1000)
   local enough = math.floor(#data / (1 + t.daily * t.days))
-  local rows = math.min(option("rows", quick and 2000 or t.rows or 100000, "held at a time, at most"), enough)
+  local rows = math.min(option("rows", quick and 1000 or t.rows or 100000, "held at a time, at most"), enough)
   if rows < 300 then
     error(("%d rows can be held for %g days of %g %%; expected 300 or more: take more rows, fewer days or a smaller share"):format(
       rows, t.days, 100 * t.daily), 0)
@@ -268,8 +268,8 @@ end
 -- t: as life.experiment() takes it; methods: a list of { NAME, params, knobs, by = how a policy maintains it, deleted = the
 -- shares that make it due, recall = the recalls below which it is due }.
 function life.policies(t)
-  local rows   = option("rows", quick and 2000 or 20000, "held at a time")
-  local rounds = option("rounds", quick and 20 or 300, "rounds of deletions and insertions")
+  local rows   = option("rows", quick and 1000 or 20000, "held at a time")
+  local rounds = option("rounds", quick and 9 or 300, "rounds of deletions and insertions")
   local part   = math.max(rows // 100, 1)
   local measured, methods, claims, labels = { 0 }, {}, {}, {}
   for round = 10, rounds, 10 do measured[#measured + 1] = round end

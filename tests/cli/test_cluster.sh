@@ -43,6 +43,18 @@ ranks 1 "$program" run --mpi --quick --resume --no-plots --out two "$root/config
 check "one rank keeps what two have stored" '[ $status = 0 ] && grep -q "kept\|earlier" err && python3 -c "
 import json; r = json.load(open(\"two/cluster_sweep/result.json\")); assert r[\"run\"][\"kept\"] == r[\"run\"][\"cells\"] > 0"'
 
+# A paper of two configs, each on both ranks.
+mkdir -p paper/configs
+ln -s "$DRIFTLINE_ROOT"/plots "$DRIFTLINE_ROOT"/datasets paper/
+cp "$root/configs/cluster/sweep.lua" paper/configs/
+sed 's/name = "cluster_sweep"/name = "second"/' paper/configs/sweep.lua >paper/configs/second.lua
+printf 'toy configs/sweep.lua\ntoy configs/second.lua\n' >paper/configs/papers.txt
+DRIFTLINE_ROOT=$work/paper ranks 2 "$program" reproduce --mpi --quick --no-plots --out both toy
+check "a paper is reproduced on two ranks, which rank 0 tells" '[ $status = 0 ] && [ -s both/reproduce-toy.html ] && [ "$(grep -c "^reproduce toy: " out)" = 1 ] &&
+    [ "$(grep -c "^[12] of 2: configs/" err)" = 2 ] && python3 -c "
+import json; r = json.load(open(\"both/second/result.json\")); assert all(rank[\"cells\"] > 0 for rank in r[\"environment\"][\"ranks\"])"'
+check "with the same result" 'python3 "$root/tests/cli/same_result.py" one both 2 2>why || { cat why >>err; false; }'
+
 ranks 2 "$program" run --mpi --quick --no-plots --out three /nowhere.lua
 check "a config that is not there ends all ranks with an error" '[ $status != 0 ] && [ $status != 124 ] && grep -q "^error: " err'
 

@@ -128,8 +128,9 @@ int configs_find(const struct app *app, const char *given, char *path, size_t by
     (void)snprintf(stem, sizeof stem, "%.*s",
                    (int)(strlen(name) - (path_ends(name, ".lua") ? 4 : 0)), name);
     visit_all(app, add_name, &names);
-    (void)fail(error, ERR_NOT_FOUND, "%s: no such file%s  (./harness list configs)", given,
-               error_hint(stem, (const char *const *)names.at, names.n).text);
+    const char *near = error_near(stem, (const char *const *)names.at, names.n);
+    (void)fail(error, ERR_NOT_FOUND, "%s: no such file%s%s%s  (./harness list configs)", given,
+               near ? "; did you mean configs/" : "", near ? near : "", near ? ".lua?" : "");
     for (size_t i = 0; i < names.n; i++)
         free(names.at[i]);
     return error->code;

@@ -104,6 +104,13 @@ static inline int book_insert(struct book *b, size_t first, size_t n)
     return rc;
 }
 
+/* Fills all rows around `clusters` centres, and inserts the first n. */
+static inline void book_start(struct book *b, size_t clusters, double spread, size_t n)
+{
+    book_fill(b, 0, b->capacity, clusters, spread);
+    assert_ok(book_insert(b, 0, n), &b->bench.error);
+}
+
 static inline int book_remove_some(struct book *b, const uint64_t *ids, size_t n)
 {
     size_t done = 0;

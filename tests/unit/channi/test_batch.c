@@ -48,9 +48,7 @@ static uint64_t reads(const struct ledger *l)
 /* An index with files, deltas and deleted rows. */
 static void open_mixed(struct ledger *l, struct channi_params p, enum element element)
 {
-    p.maintenance = CHANNI_EXPLICIT;
-    p.cache_mb = 1;
-    p.expected_n = 3000;
+    p = book_with(p, "maintenance=explicit,cache_mb=1,expected_n=3000");
     ledger_open(l, p, element, DIM, ROWS, 3);
     ledger_insert(l, 3000);
     bool more;
@@ -78,13 +76,12 @@ static void test_same(void **state)
 {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct batch_case *t = &cases[i];
-        struct channi_params p = ledger_params();
+        struct channi_params p = book_with(ledger_params(), "target_cluster=40");
         struct replies single, batch;
         struct ledger l;
 
         p.cluster_index = t->inside;
         p.cold_rows = t->cold;
-        p.target_cluster = 40;
         open_mixed(&l, p, t->element);
         l.knobs.nprobe = t->nprobe;
         l.knobs.early_stop_steps = t->early_stop_steps;
@@ -108,11 +105,10 @@ static void test_same(void **state)
    are five rounds. */
 static void test_reads(void **state)
 {
-    struct channi_params p = ledger_params();
+    struct channi_params p = book_with(ledger_params(), "target_cluster=150");
     struct replies a;
     struct ledger l;
 
-    p.target_cluster = 150;
     open_mixed(&l, p, INDEX_F32);
     assert_ok(search_by(&l, 1, 1, &a), &l.b.bench.error);
     const uint64_t before = reads(&l);
@@ -129,12 +125,11 @@ static void test_reads(void **state)
 /* Out of memory at any point: the code, no leak, and the next search succeeds. */
 static void test_out_of_memory(void **state)
 {
-    struct channi_params p = ledger_params();
+    struct channi_params p = book_with(ledger_params(), "target_cluster=40");
     struct replies single, batch;
     struct ledger l;
     bool done = false;
 
-    p.target_cluster = 40;
     open_mixed(&l, p, INDEX_F32);
     assert_ok(search_by(&l, 1, 1, &single), &l.b.bench.error);
     for (size_t at = 1; !done; at += 1 + at / 4) {
@@ -173,12 +168,11 @@ static uint64_t scratch_after(struct ledger *l, const void *query, size_t share_
 static void test_little_is_not_shared(void **state)
 {
     for (size_t which = 0; which < INSIDES; which++) {
-        struct channi_params p = inside_params(which);
+        struct channi_params p =
+            book_with(inside_params(which), "target_cluster=100,maintenance=explicit");
         struct ledger l;
         bool more;
 
-        p.target_cluster = 100;
-        p.maintenance = CHANNI_EXPLICIT;
         ledger_open(&l, p, INDEX_F32, 32, 2000, 4);
         ledger_insert(&l, 2000);
         assert_ok(channi_ops.maintain(l.b.index, 0, &more), &l.b.bench.error);
@@ -198,11 +192,6 @@ static void test_little_is_not_shared(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same),
-        cmocka_unit_test(test_reads),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_little_is_not_shared),
-    };
-    return test_run("channi_batch", tests);
+    return test_run_all("channi_batch", test_same, test_reads, test_out_of_memory,
+                        test_little_is_not_shared);
 }

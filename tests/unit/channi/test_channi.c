@@ -110,10 +110,5 @@ static void test_derived(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_derived),
-        cmocka_unit_test(test_sizes),
-    };
-    return test_run("channi", tests);
+    return test_run_all("channi", test_options, test_derived, test_sizes);
 }

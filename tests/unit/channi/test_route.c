@@ -16,15 +16,12 @@ struct stage {
 
 static void stage_open(struct stage *t, enum element element, uint32_t n)
 {
-    struct channi_params p = book_defaults();
+    struct channi_params p =
+        book_with(book_defaults(), "defer_fraction=1,target_cluster=2,maintenance=explicit");
 
     p.expected_n = 2 * n;
-    p.defer_fraction = 1;
-    p.target_cluster = 2;
-    p.maintenance = CHANNI_EXPLICIT;
     book_open(&t->b, p, element, DIM, 2 * n, 1);
-    book_fill(&t->b, 0, 2 * n, 5, .5);
-    assert_ok(book_insert(&t->b, 0, 2 * n), &t->b.bench.error);
+    book_start(&t->b, 5, .5, 2 * n);
     t->l = layout_of(&t->b);
     assert_int_equal(t->l->routes->n, n);
     t->x = scratch_pool_take(&book_channi(&t->b)->scratch);
@@ -264,11 +261,6 @@ static void test_without_routes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layouts),
-        cmocka_unit_test(test_roots_are_measured_where_they_must),
-        cmocka_unit_test(test_dropped_routes_are_not_measured_again),
-        cmocka_unit_test(test_without_routes),
-    };
-    return test_run("channi's routes", tests);
+    return test_run_all("channi's routes", test_layouts, test_roots_are_measured_where_they_must,
+                        test_dropped_routes_are_not_measured_again, test_without_routes);
 }

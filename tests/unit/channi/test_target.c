@@ -51,8 +51,7 @@ static void open_set(struct ledger *l, const struct target_set *t, size_t rows, 
 
     p.cluster_index = t->inside;
     p.target_cluster = (int64_t)(100 * first / STORED); /* 60 clusters */
-    p.in_ef_construction = 100;
-    p.degree = 12;
+    p = book_with(p, "in_ef_construction=100,degree=12");
     p.expected_n = (int64_t)first;
     ledger_open(l, p, t->element, t->dim, rows, 1);
     book_fill(&l->b, 0, STORED + ASKED, t->clusters, t->spread);
@@ -176,11 +175,6 @@ static void test_out_of_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reached),
-        cmocka_unit_test(test_changed),
-        cmocka_unit_test(test_nothing_to_learn),
-        cmocka_unit_test(test_out_of_memory),
-    };
-    return test_run("channi_target", tests);
+    return test_run_all("channi_target", test_reached, test_changed, test_nothing_to_learn,
+                        test_out_of_memory);
 }

@@ -197,9 +197,5 @@ static void test_readers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_readers),
-    };
-    return test_run("channi_txn", tests);
+    return test_run_all("channi_txn", test_misuse, test_readers);
 }

@@ -29,17 +29,14 @@ enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static struct divf_params params_of(const struct kind *kind, int64_t storage)
 {
-    struct divf_params params = divf_defaults();
-    params.clusters = 140;
+    struct divf_params params =
+        divf_with(divf_defaults(),
+                  "clusters=140,split_threshold=1.5,cost_probe=1,cost_tau=0,train_sample=1000");
     params.soft_k = kind->soft_k;
     params.quantizer = kind->quantizer;
     params.sketch = kind->sketch;
     params.maintenance = kind->maintenance;
-    params.split_threshold = 1.5;
     params.storage = storage;
-    params.cost_probe = 1;
-    params.cost_tau = 0;
-    params.train_sample = 1000;
     return params;
 }
 
@@ -236,8 +233,5 @@ static void test_wide_rows(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_as_floats),
-                                        cmocka_unit_test(test_memory),
-                                        cmocka_unit_test(test_wide_rows) };
-    return test_run("divf, bytes", tests);
+    return test_run_all("divf, bytes", test_as_floats, test_memory, test_wide_rows);
 }

@@ -20,14 +20,12 @@ enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static struct divf_params params_of(const struct kind *kind, int64_t clusters, int64_t soft_k)
 {
-    struct divf_params params = divf_defaults();
+    struct divf_params params = divf_with(divf_defaults(), "split_threshold=0,bits=5");
     params.clusters = clusters;
     params.soft_k = soft_k;
-    params.split_threshold = 0;
     params.quantizer = kind->quantizer;
     params.sketch = kind->sketch;
     params.eps0 = kind->eps0;
-    params.bits = 5;
     params.pq_bits = kind->pq_bits;
     return params;
 }
@@ -35,8 +33,7 @@ static struct divf_params params_of(const struct kind *kind, int64_t clusters, i
 /* Trains on the first rows and stores all rows, then deletes a few. */
 static void open_filled(struct stored_rows *w, struct divf_params params, size_t threads)
 {
-    world_open(w, params, DIM, N, threads);
-    test_fill_f32(&w->rng, w->rows, N, DIM, 40, 0.5);
+    world_open_filled(w, params, DIM, N, threads, 40, 0.5);
     assert_ok(divf_ops.train(w->index, stored_vectors(w, 0, 1500)), &w->bench.error);
     for (size_t first = 0; first < N; first += 1000)
         assert_ok(stored_insert(w, first, 1000), &w->bench.error);
@@ -227,8 +224,7 @@ static void test_training_later(void **state)
 {
     for (size_t kind = 0; kind < KINDS; kind++) {
         struct stored_rows w;
-        world_open(&w, params_of(&kinds[kind], 20, 2), DIM, N, 1);
-        test_fill_f32(&w.rng, w.rows, N, DIM, 40, 0.5);
+        world_open_filled(&w, params_of(&kinds[kind], 20, 2), DIM, N, 1, 40, 0.5);
         assert_ok(stored_insert(&w, 0, 50), &w.bench.error);
         assert_true(test_stat(w.index, "code_bytes") == 0);
         world_expect_exact(&w, w.rows, 12, NULL);
@@ -247,14 +243,7 @@ static void test_training_later(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers_of_a_full_scan),
-        cmocka_unit_test(test_codes_save_distances),
-        cmocka_unit_test(test_rerank),
-        cmocka_unit_test(test_scan_budget),
-        cmocka_unit_test(test_rabitq_recall),
-        cmocka_unit_test(test_check_finds_damage),
-        cmocka_unit_test(test_training_later),
-    };
-    return test_run("divf_codes", tests);
+    return test_run_all("divf_codes", test_answers_of_a_full_scan, test_codes_save_distances,
+                        test_rerank, test_scan_budget, test_rabitq_recall, test_check_finds_damage,
+                        test_training_later);
 }

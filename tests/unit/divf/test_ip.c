@@ -70,14 +70,11 @@ static struct products *open_filled(const struct kind *kind, double spread, doub
     }
     for (size_t q = 0; q < QUERIES; q++)
         memcpy(p->queries + q * DIM, p->rows + q * (N / QUERIES) * DIM, DIM * sizeof(float));
-    params.clusters = 140;
+    params = divf_with(params, "clusters=140,split_threshold=1.5,bits=5,eps0=12");
     params.quantizer = kind->quantizer;
     params.sketch = kind->sketch;
     params.soft_k = kind->soft_k;
     params.maintenance = kind->maintenance;
-    params.split_threshold = 1.5;
-    params.bits = 5;
-    params.eps0 = 12;
     assert_ok(divf_ops.create(&p->index, &p->bench.env, &params), &p->bench.error);
     assert_ok(divf_ops.train(p->index, rows_of(p, 0, HALF)), &p->bench.error);
     insert(p, 0, HALF);
@@ -249,9 +246,6 @@ static void test_shorter_rows(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_exact),
-                                        cmocka_unit_test(test_longer_rows),
-                                        cmocka_unit_test(test_shorter_rows),
-                                        cmocka_unit_test(test_recall) };
-    return test_run("divf, inner product", tests);
+    return test_run_all("divf, inner product", test_exact, test_longer_rows, test_shorter_rows,
+                        test_recall);
 }

@@ -18,14 +18,11 @@ enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static struct divf_params params_of(const struct kind *kind)
 {
-    struct divf_params params = divf_defaults();
-    params.clusters = 30;
-    params.soft_k = 2;
-    params.split_threshold = 1.5;
+    struct divf_params params =
+        divf_with(divf_defaults(), "clusters=30,soft_k=2,split_threshold=1.5,eps0=12");
     params.quantizer = kind->quantizer;
     params.sketch = kind->sketch;
     params.pq_bits = kind->pq_bits;
-    params.eps0 = 12;
     return params;
 }
 
@@ -196,12 +193,8 @@ enum { WIDE = 1024, MANY = 5120 };
 
 static void open_mapped(struct stored_rows *w, const char *dir, const char *saved)
 {
-    struct divf_params params = params_of(&kinds[4]);
-    params.clusters = 8;
-    params.soft_k = 1;
-    params.train_iters = 3;
-    params.bits = 1;
-    params.storage = DIVF_MMAP;
+    struct divf_params params =
+        divf_with(params_of(&kinds[4]), "clusters=8,soft_k=1,train_iters=3,bits=1,storage=mmap");
     open_used(w, params, dir, WIDE, MANY);
     assert_ok(divf_ops.save(w->index, saved), &w->bench.error);
     divf_ops.destroy(w->index);
@@ -338,11 +331,9 @@ static void test_empty_and_provisional(void **state)
 {
     char dir[PATH_MAX];
     struct stored_rows w;
-    struct divf_params params = divf_defaults();
-    params.clusters = 16;
+    struct divf_params params = divf_with(divf_defaults(), "clusters=16");
     test_dir_make(dir);
-    world_open(&w, params, DIM, N, 1);
-    test_fill_f32(&w.rng, w.rows, N, DIM, 16, 0.2);
+    world_open_filled(&w, params, DIM, N, 1, 16, 0.2);
     assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
     reload(&w, dir);
     stored_check(&w);
@@ -426,10 +417,8 @@ static int script(struct stored_rows *w, const char *dir, size_t *at)
 static void test_out_of_memory(void **state)
 {
     char dir[PATH_MAX];
-    struct divf_params params = divf_defaults();
-    params.soft_k = 2;
-    params.split_threshold = 1.5;
-    params.clusters = 10;
+    struct divf_params params =
+        divf_with(divf_defaults(), "soft_k=2,split_threshold=1.5,clusters=10");
     test_dir_make(dir);
     bool done = false;
     size_t failures = 0;
@@ -437,8 +426,7 @@ static void test_out_of_memory(void **state)
         for (int after = 0; after < 2; after++) {
             struct stored_rows w;
             size_t at = 0;
-            world_open(&w, params, 6, 1500, 2);
-            test_fill_f32(&w.rng, w.rows, 1500, 6, 10, 0.3);
+            world_open_filled(&w, params, 6, 1500, 2, 10, 0.3);
             w.bench.mem.fail_at =
                 mem_live(&w.bench.mem) ? atomic_load(&w.bench.mem.calls) + fault : fault;
             w.bench.mem.fail_after = after;
@@ -465,17 +453,9 @@ static void test_out_of_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codes_are_copied),
-        cmocka_unit_test(test_other_codes_are_made_again),
-        cmocka_unit_test(test_other_kernels),
-        cmocka_unit_test(test_earlier_version_is_refused),
-        cmocka_unit_test(test_saved_file_never_changes),
-        cmocka_unit_test(test_saved_over_its_own_file),
-        cmocka_unit_test(test_saved_size),
-        cmocka_unit_test(test_empty_and_provisional),
-        cmocka_unit_test(test_mapped_equals_memory),
-        cmocka_unit_test(test_out_of_memory),
-    };
-    return test_run("divf_reload", tests);
+    return test_run_all("divf_reload", test_codes_are_copied, test_other_codes_are_made_again,
+                        test_other_kernels, test_earlier_version_is_refused,
+                        test_saved_file_never_changes, test_saved_over_its_own_file,
+                        test_saved_size, test_empty_and_provisional, test_mapped_equals_memory,
+                        test_out_of_memory);
 }

@@ -343,18 +343,9 @@ static void test_many_operations(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_cell_that_ends_well),
-        cmocka_unit_test(test_cells_that_fail),
-        cmocka_unit_test(test_a_suspended_harness),
-        cmocka_unit_test(test_a_method_that_cannot_run),
-        cmocka_unit_test(test_an_interruption),
-        cmocka_unit_test(test_openblas_after_a_fork),
-        cmocka_unit_test(test_calls_that_are_no_operation),
-        cmocka_unit_test(test_a_fault_of_answers_is_named_once),
-        cmocka_unit_test(test_what_destroy_leaves),
-        cmocka_unit_test(test_calibrated_by_one_query),
-        cmocka_unit_test(test_many_operations),
-    };
-    return test_run("cell", tests);
+    return test_run_all(
+        "cell", test_a_cell_that_ends_well, test_cells_that_fail, test_a_suspended_harness,
+        test_a_method_that_cannot_run, test_an_interruption, test_openblas_after_a_fork,
+        test_calls_that_are_no_operation, test_a_fault_of_answers_is_named_once,
+        test_what_destroy_leaves, test_calibrated_by_one_query, test_many_operations);
 }

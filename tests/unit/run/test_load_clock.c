@@ -383,12 +383,7 @@ static void test_arriving_rows(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_skipped),       cmocka_unit_test(test_late),
-        cmocka_unit_test(test_missed),        cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_alone),         cmocka_unit_test(test_burst),
-        cmocka_unit_test(test_recorded),      cmocka_unit_test(test_find_rate),
-        cmocka_unit_test(test_share_of_rate), cmocka_unit_test(test_arriving_rows),
-    };
-    return test_run("load_clock", tests);
+    return test_run_all("load_clock", test_skipped, test_late, test_missed, test_kinds, test_alone,
+                        test_burst, test_recorded, test_find_rate, test_share_of_rate,
+                        test_arriving_rows);
 }

@@ -242,11 +242,6 @@ static void test_changes_that_are_left_out(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_when_it_is_due),
-        cmocka_unit_test(test_the_probe_measures),
-        cmocka_unit_test(test_a_sampled_scan),
-        cmocka_unit_test(test_changes_that_are_left_out),
-    };
-    return test_run("policy", tests);
+    return test_run_all("policy", test_when_it_is_due, test_the_probe_measures, test_a_sampled_scan,
+                        test_changes_that_are_left_out);
 }

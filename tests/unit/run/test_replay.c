@@ -352,16 +352,9 @@ static void test_overhead(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_an_exact_method_is_exact),
-        cmocka_unit_test(test_long_steps_tick),
-        cmocka_unit_test(test_checks_tell_at_named_moments),
-        cmocka_unit_test(test_memory_that_no_machine_has_is_refused),
-        cmocka_unit_test(test_points_are_swept_and_calibrated),
-        cmocka_unit_test(test_missing_operations_are_recorded),
-        cmocka_unit_test(test_recovering_and_cold_searches),
-        cmocka_unit_test(test_a_failure_is_handed_on),
-        cmocka_unit_test(test_overhead),
-    };
-    return test_run("replay", tests);
+    return test_run_all(
+        "replay", test_an_exact_method_is_exact, test_long_steps_tick,
+        test_checks_tell_at_named_moments, test_memory_that_no_machine_has_is_refused,
+        test_points_are_swept_and_calibrated, test_missing_operations_are_recorded,
+        test_recovering_and_cold_searches, test_a_failure_is_handed_on, test_overhead);
 }

@@ -237,14 +237,7 @@ static void test_streams(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_policies_make_up_for_deletes),
-        cmocka_unit_test(test_overfetch),
-        cmocka_unit_test(test_rows_that_come_back),
-        cmocka_unit_test(test_singles_are_evenly_spaced),
-        cmocka_unit_test(test_a_rebuild_at_a_tag),
-        cmocka_unit_test(test_a_refused_removal_is_recorded),
-        cmocka_unit_test(test_streams),
-    };
-    return test_run("replay_changes", tests);
+    return test_run_all("replay_changes", test_policies_make_up_for_deletes, test_overfetch,
+                        test_rows_that_come_back, test_singles_are_evenly_spaced,
+                        test_a_rebuild_at_a_tag, test_a_refused_removal_is_recorded, test_streams);
 }

@@ -186,11 +186,6 @@ static void test_refusals_are_unsupported(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_clusters_of_live_rows),
-        cmocka_unit_test(test_clusters_of_answers),
-        cmocka_unit_test(test_faults_fail_the_cell),
-        cmocka_unit_test(test_refusals_are_unsupported),
-    };
-    return test_run("replay of clusters", tests);
+    return test_run_all("replay of clusters", test_clusters_of_live_rows, test_clusters_of_answers,
+                        test_faults_fail_the_cell, test_refusals_are_unsupported);
 }

@@ -122,11 +122,6 @@ static void test_replacing_without_removal(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_concurrent_step),
-        cmocka_unit_test(test_writers_replace),
-        cmocka_unit_test(test_alone),
-        cmocka_unit_test(test_replacing_without_removal),
-    };
-    return test_run("replay_concurrent", tests);
+    return test_run_all("replay_concurrent", test_a_concurrent_step, test_writers_replace,
+                        test_alone, test_replacing_without_removal);
 }

@@ -578,18 +578,7 @@ static void test_maintenance_without(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_kinds),
-        cmocka_unit_test(test_mix_is_finished),
-        cmocka_unit_test(test_mix_without),
-        cmocka_unit_test(test_lock),
-        cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_until_found),
-        cmocka_unit_test(test_replay),
-        cmocka_unit_test(test_order_of_file),
-        cmocka_unit_test(test_maintenance),
-        cmocka_unit_test(test_maintenance_without),
-        cmocka_unit_test(test_searches_pass_changes),
-    };
-    return test_run("replay_mix", tests);
+    return test_run_all("replay_mix", test_all_kinds, test_mix_is_finished, test_mix_without,
+                        test_lock, test_lies, test_until_found, test_replay, test_order_of_file,
+                        test_maintenance, test_maintenance_without, test_searches_pass_changes);
 }

@@ -29,14 +29,12 @@ struct crash {
 static inline struct spfresh_params crash_params(bool live, int64_t store, int64_t postings,
                                                  int64_t wal)
 {
-    struct spfresh_params p = book_defaults(live ? &spfresh_ops : &spann_ops);
+    struct spfresh_params p = book_with(book_defaults(live ? &spfresh_ops : &spann_ops),
+                                        "posting_entries=20,replicas=2,assign_heads=16");
 
     p.store = store;
     p.postings = postings;
     p.wal = wal;
-    p.posting_entries = 20;
-    p.replicas = 2;
-    p.assign_heads = 16;
     p.reassign_heads = live ? 8 : 0;
     return p;
 }

@@ -21,6 +21,13 @@ static inline struct spfresh_params book_defaults(const struct index_ops *ops)
     return params;
 }
 
+/* The parameters with these options, of spann too: "maintenance=explicit,replicas=3". */
+static inline struct spfresh_params book_with(struct spfresh_params params, const char *text)
+{
+    test_change_options(spfresh_ops.params, text, ",", &params);
+    return params;
+}
+
 static inline struct spfresh *book_index(const struct book *b)
 {
     return spfresh_of(b->index);

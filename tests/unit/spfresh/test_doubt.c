@@ -159,11 +159,5 @@ static void first_rows(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(either_is_whole),
-        cmocka_unit_test(ends_with_the_next),
-        cmocka_unit_test(first_rows),
-    };
-
-    return test_run("spfresh_doubt", tests);
+    return test_run_all("spfresh_doubt", either_is_whole, ends_with_the_next, first_rows);
 }

@@ -62,8 +62,7 @@ static void try_one(struct spfresh_params params)
         assert_null(index);
     } else {
         book_open(&b, &spann_ops, params, INDEX_F32, 4, ROWS, 1);
-        book_fill(&b, 0, ROWS, 5, .4);
-        assert_ok(book_insert(&b, 0, FIRST), &b.bench.error);
+        book_start(&b, 5, .4, FIRST);
         assert_ok(book_insert(&b, FIRST, ROWS - FIRST), &b.bench.error);
         book_exact(&b);
         expect_in_use(&b);
@@ -90,7 +89,5 @@ static void every_combination(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_combination) };
-
-    return test_run("spfresh_io", tests);
+    return test_run_all("spfresh_io", every_combination);
 }

@@ -81,8 +81,5 @@ static void rows_too(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(written_again),
-                                        cmocka_unit_test(rows_too) };
-
-    return test_run("spfresh_lost", tests);
+    return test_run_all("spfresh_lost", written_again, rows_too);
 }

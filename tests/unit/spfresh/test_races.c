@@ -249,10 +249,10 @@ static void shut_beside_updates(void **state)
     void (*const work[])(struct worker *) = { shut_often, shut_often, update_any, update_and_end };
 
     for (size_t trial = 0; trial < 6; trial++) {
-        struct spfresh_params p = crash_params(true, POSTING_MMAP, CODEC_RAW, SPFRESH_AUTO);
+        struct spfresh_params p = book_with(
+            crash_params(true, POSTING_MMAP, CODEC_RAW, SPFRESH_AUTO), "background_threads=2");
 
         p.maintenance = (int64_t)trial % 3;
-        p.background_threads = 2;
         begin(&c, trial, p, BASE);
         atomic_store(&updating, true);
         race(&c, THREADS, work);
@@ -261,11 +261,6 @@ static void shut_beside_updates(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_first_inserts),   cmocka_unit_test(removed_while_inserted),
-        cmocka_unit_test(one_after_another),   cmocka_unit_test(checkpoints_go_first),
-        cmocka_unit_test(shut_beside_updates),
-    };
-
-    return test_run("spfresh_races", tests);
+    return test_run_all("spfresh_races", two_first_inserts, removed_while_inserted,
+                        one_after_another, checkpoints_go_first, shut_beside_updates);
 }

@@ -53,10 +53,10 @@ static void test_log_lost(void **state)
     static const int64_t stores[] = { POSTING_MMAP, POSTING_FILE };
 
     for (size_t i = 0; i < 4; i++) {
-        struct spfresh_params p = crash_params(true, stores[i % 2], CODEC_SQ8, SPFRESH_WRITTEN);
+        struct spfresh_params p = book_with(
+            crash_params(true, stores[i % 2], CODEC_SQ8, SPFRESH_WRITTEN), "maintenance=inline");
         size_t done;
 
-        p.maintenance = SPFRESH_INLINE;
         crash_begin(&c, p);
         crash_new(&c);
         assert_ok(crash_step(&c, (struct crash_op){ CRASH_INSERT, 0, 100 }), &c.b.bench.error);
@@ -87,10 +87,5 @@ static void test_log_lost(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-
-        cmocka_unit_test(test_no_wal),
-        cmocka_unit_test(test_log_lost),
-    };
-    return test_run("spfresh_recovery", tests);
+    return test_run_all("spfresh_recovery", test_no_wal, test_log_lost);
 }

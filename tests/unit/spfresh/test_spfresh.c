@@ -12,8 +12,7 @@ static void built_and_searched(void **state)
 
         params.head_index = i % 2 ? GRAPH_BKT : GRAPH_HNSW;
         book_open(&b, &spann_ops, params, i / 2 ? INDEX_U8 : INDEX_F32, 24, 4000, 2);
-        book_fill(&b, 0, 4000, 40, .4);
-        assert_ok(book_insert(&b, 0, 4000), &b.bench.error);
+        book_start(&b, 40, .4, 4000);
         book_check(&b);
         for (size_t q = 0; q < 40; q++) {
             const void *row = book_row(&b, rng_below(&b.rng, 4000));
@@ -32,12 +31,11 @@ static void built_and_searched(void **state)
 static void the_last_copy_stays(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spann_ops);
+    struct spfresh_params params = book_with(book_defaults(&spann_ops), "posting_entries=4");
 
-    params.posting_entries = 4;
     book_open(&b, &spann_ops, params, INDEX_F32, 5, 3000, 1);
-    book_fill(&b, 0, 3000, 3, .2);
-    assert_ok(book_insert(&b, 0, 3000), &b.bench.error);
+
+    book_start(&b, 3, .2, 3000);
     book_check(&b); /* invariant (a): in some posting */
     book_all_found(&b);
     book_close(&b);
@@ -83,12 +81,11 @@ static void knobs_do_what_they_say(void **state)
     struct book b;
     uint64_t ids[10];
     struct work all, fewer;
-    struct spfresh_params params = book_defaults(&spann_ops);
+    struct spfresh_params params = book_with(book_defaults(&spann_ops), "page_limit=12");
 
-    params.page_limit = 12;
     book_open(&b, &spann_ops, params, INDEX_F32, 128, 3000, 1);
-    book_fill(&b, 0, 3000, 10, .5);
-    assert_ok(book_insert(&b, 0, 3000), &b.bench.error);
+
+    book_start(&b, 10, .5, 3000);
     struct spfresh_knobs knobs = book_knobs(&b, 50);
     const void *row = book_row(&b, 17);
 
@@ -122,8 +119,7 @@ static void used_slots(void **state)
 
         params.version_bits = bits;
         book_open(&b, &spann_ops, params, INDEX_F32, 6, 20000, 1);
-        book_fill(&b, 0, 20000, 8, .5);
-        assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+        book_start(&b, 8, .5, 100);
         for (size_t i = 100; i < 20000; i += 10) {
             for (size_t j = 0; j < 10; j++)
                 assert_ok(book_remove(&b, i - 100 + j), &b.bench.error);
@@ -141,11 +137,6 @@ static void used_slots(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(built_and_searched),     cmocka_unit_test(the_last_copy_stays),
-        cmocka_unit_test(trained_on_others),      cmocka_unit_test(trained_on_a_few),
-        cmocka_unit_test(knobs_do_what_they_say), cmocka_unit_test(used_slots),
-    };
-
-    return test_run("spfresh", tests);
+    return test_run_all("spfresh", built_and_searched, the_last_copy_stays, trained_on_others,
+                        trained_on_a_few, knobs_do_what_they_say, used_slots);
 }

@@ -31,11 +31,10 @@ static double recall_at(struct book *b, const struct spfresh_knobs *knobs, doubl
 
 static void open_filled(struct book *b, enum spfresh_codec_kind postings, int64_t store)
 {
-    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct spfresh_params params = book_with(book_defaults(&spfresh_ops), "wal=none");
 
     params.postings = postings;
     params.store = store;
-    params.wal = SPFRESH_NO_WAL;
     book_open(b, &spfresh_ops, params, INDEX_F32, 24, ROWS, 1);
     book_fill(b, 0, ROWS, 60, .6);
     assert_ok(b->ops->train(b->index, book_vectors(b, 0, STORED / 2)), &b->bench.error);
@@ -136,10 +135,5 @@ static void test_out_of_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reached),
-        cmocka_unit_test(test_changed),
-        cmocka_unit_test(test_out_of_memory),
-    };
-    return test_run("spfresh_target", tests);
+    return test_run_all("spfresh_target", test_reached, test_changed, test_out_of_memory);
 }

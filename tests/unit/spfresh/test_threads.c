@@ -80,10 +80,8 @@ static struct spfresh_job nearer_head(struct book *b, uint32_t n)
 static void open_far(struct book *b)
 {
     const float far[] = { 100, 0 };
-    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct spfresh_params params = book_with(book_defaults(&spfresh_ops), "replicas=1,merge=false");
 
-    params.replicas = 1;
-    params.merge = false;
     book_open(b, &spfresh_ops, params, INDEX_F32, 2, 4, 1);
     lire_heads(b, far, 1);
     assert_ok(book_insert(b, 0, 1), &b->bench.error);
@@ -132,11 +130,5 @@ static void collection_waits(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(beside_one_another),
-        cmocka_unit_test(one_move_a_search),
-        cmocka_unit_test(collection_waits),
-    };
-
-    return test_run("spfresh_threads", tests);
+    return test_run_all("spfresh_threads", beside_one_another, one_move_a_search, collection_waits);
 }

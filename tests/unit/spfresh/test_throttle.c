@@ -16,12 +16,10 @@ static double now(void)
 /* Small postings in a file; updates leave all splits to the background. */
 static struct spfresh_params small_postings(void)
 {
-    struct spfresh_params p = book_defaults(&spfresh_ops);
+    struct spfresh_params p =
+        book_with(book_defaults(&spfresh_ops),
+                  "store=mmap,maintenance=background,posting_entries=20,buffer_pages=4096");
 
-    p.store = POSTING_MMAP;
-    p.maintenance = SPFRESH_BACKGROUND;
-    p.posting_entries = 20;
-    p.buffer_pages = 4096;
     return p;
 }
 
@@ -30,8 +28,7 @@ static struct spfresh_params small_postings(void)
 static void open_and_fill(struct book *b, struct spfresh_params p)
 {
     book_open(b, &spfresh_ops, p, INDEX_F32, DIM, ROWS, 1);
-    book_fill(b, 0, ROWS, 16, .3);
-    assert_ok(book_insert(b, 0, FIRST), &b->bench.error);
+    book_start(b, 16, .3, FIRST);
     assert_ok(book_insert(b, FIRST, ROWS - FIRST), &b->bench.error);
 }
 
@@ -70,10 +67,9 @@ static void maintain(struct book *b)
    50 KB each, are not waited for. */
 static void test_bytes(void **state)
 {
-    struct spfresh_params p = small_postings();
+    struct spfresh_params p = book_with(small_postings(), "background_mb_s=4");
     struct book b;
 
-    p.background_mb_s = 4;
     p.reassign_heads = 0; /* these splits write more than they read */
     open_and_fill(&b, p);
     const double began = now(); /* what is counted was written in a part of this time */
@@ -96,11 +92,10 @@ static void test_bytes(void **state)
 static void test_lifted(void **state)
 {
     for (int closes = 0; closes < 2; closes++) {
-        struct spfresh_params p = small_postings();
+        struct spfresh_params p = book_with(small_postings(), "background_mb_s=1");
         struct book b;
 
-        p.background_cpu_share = 1e-5;
-        p.background_mb_s = 1;
+        p.background_cpu_share = 1e-5; /* less than the option takes */
         const double began = now();
         open_and_fill(&b, p);
         if (!closes) {
@@ -115,10 +110,9 @@ static void test_lifted(void **state)
 /* Options change while the thread works, and hold for later jobs. */
 static void test_set(void **state)
 {
-    struct spfresh_params p = small_postings();
+    struct spfresh_params p = book_with(small_postings(), "reassign_heads=0");
     struct book b;
 
-    p.reassign_heads = 0;
     open_and_fill(&b, p);
     struct spfresh *s = book_index(&b);
     assert_int_equal(atomic_load(&s->counters.reassign_scanned), 0);
@@ -130,11 +124,8 @@ static void test_set(void **state)
         set(&b, &p);
         assert_ok(book_remove(&b, (uint64_t)i), &b.bench.error);
     }
-    p.reassign_heads = 8;
-    p.buffer_pages = 0;
-    p.background_mb_s = 0;
-    p.background_cpu_share = 1;
-    p.merge_entries = 6;
+    p = book_with(p, "reassign_heads=8,buffer_pages=0,background_mb_s=0,background_cpu_share=1,"
+                     "merge_entries=6");
     set(&b, &p);
     assert_int_equal(s->merge_limit, 6);
     assert_true(s->hard_limit < s->limit + 20);
@@ -155,10 +146,5 @@ static void test_set(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_lifted),
-        cmocka_unit_test(test_set),
-    };
-    return test_run("spfresh_throttle", tests);
+    return test_run_all("spfresh_throttle", test_bytes, test_lifted, test_set);
 }

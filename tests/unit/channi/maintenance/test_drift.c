@@ -49,14 +49,12 @@ static void test_slow_drift(void **state)
 static void expect_new_place(size_t stay)
 {
     enum { N = 60, DIM = 16 };
-    struct channi_params p = fifty();
+    struct channi_params p = book_with(fifty(), "target_cluster=60,defer_fraction=1");
     struct channi_knobs knobs = book_knobs();
     struct book b;
     uint64_t ids[N];
 
-    p.target_cluster = 60;
     p.expected_n = N;
-    p.defer_fraction = 1;
     book_open(&b, p, INDEX_F32, DIM, 2 * N, 1);
     for (size_t i = 0; i < 2 * N; i++)
         for (size_t j = 0; j < DIM; j++)
@@ -81,16 +79,14 @@ static void expect_new_place(size_t stay)
 /* A cluster whose rows lay apart and were all deleted has nothing to split, also with merge_min 0. */
 static void test_empty_is_not_split(void **state)
 {
-    struct channi_params p = fifty();
+    struct channi_params p =
+        book_with(fifty(), "target_cluster=7,expected_n=60,maintenance=explicit");
     struct book b;
     uint64_t ids[60];
 
-    p.target_cluster = 7;
-    p.expected_n = 60;
-    p.maintenance = CHANNI_EXPLICIT;
     book_open(&b, p, INDEX_F32, 4, 60, 1);
-    book_fill(&b, 0, 60, 4, .1);
-    assert_ok(book_insert(&b, 0, 60), &b.bench.error);
+
+    book_start(&b, 4, .1, 60);
     assert_int_equal(book_channi(&b)->merge_min, 0);
     struct channi_cluster *cl = (struct channi_cluster *)(uintptr_t)cluster_of(&b, 0);
     for (size_t i = 0; i < 60; i++)
@@ -162,11 +158,6 @@ static void test_other_model(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_slow_drift),
-        cmocka_unit_test(test_new_place),
-        cmocka_unit_test(test_other_model),
-        cmocka_unit_test(test_empty_is_not_split),
-    };
-    return test_run("channi_drift", tests);
+    return test_run_all("channi_drift", test_slow_drift, test_new_place, test_other_model,
+                        test_empty_is_not_split);
 }

@@ -4,17 +4,13 @@
 
 static struct channi_params small_clusters(void)
 {
-    struct channi_params p = twenty();
-
-    p.expected_n = 400;
-    return p;
+    return book_with(twenty(), "expected_n=400");
 }
 
 static void open_built(struct book *b, struct channi_params p, size_t n)
 {
     book_open(b, p, INDEX_F32, 8, 2 * n, 1);
-    book_fill(b, 0, 2 * n, 12, 0.4);
-    assert_ok(book_insert(b, 0, n), &b->bench.error);
+    book_start(b, 12, 0.4, n);
     assert_non_null(layout_of(b)->routes);
 }
 
@@ -55,13 +51,12 @@ static void expect_central_root(struct book *b, const struct channi_cluster *one
 
 static void test_a_merge(void **state)
 {
-    struct channi_params p = small_clusters();
+    struct channi_params p = book_with(small_clusters(), "maintenance=explicit");
     struct book b;
     struct before was;
     double cost = 0;
     bool busy;
 
-    p.maintenance = CHANNI_EXPLICIT;
     p.alias_max = 1024; /* no route is dropped */
     open_built(&b, p, 400);
     work_off(&b, 0);
@@ -167,12 +162,10 @@ static void expect_farther(struct book *b, uint32_t route, const struct channi_c
 /* Of too many routes the one farthest from the root is dropped. */
 static void test_farthest_alias_is_dropped(void **state)
 {
-    struct channi_params p = small_clusters();
+    struct channi_params p = book_with(small_clusters(), "maintenance=explicit,alias_max=2");
     struct book b;
     struct before was;
 
-    p.maintenance = CHANNI_EXPLICIT;
-    p.alias_max = 2;
     open_built(&b, p, 800);
     work_off(&b, 0);
     for (size_t round = 0; round < 12; round++) {
@@ -209,12 +202,9 @@ static void test_farthest_alias_is_dropped(void **state)
 /* Two tight groups, and some rows far away around each: OOD clusters of a few rows. */
 static void open_outliers(struct book *b)
 {
-    struct channi_params p = small_clusters();
+    struct channi_params p = book_with(
+        small_clusters(), "expected_n=60,merge_min=30,target_cluster=80,maintenance=explicit");
 
-    p.expected_n = 60;
-    p.merge_min = 30;
-    p.target_cluster = 80;
-    p.maintenance = CHANNI_EXPLICIT;
     book_open(b, p, INDEX_F32, 12, 2000, 1);
     for (size_t i = 0; i < 2000; i++) {
         float *row = book_row(b, i);
@@ -377,14 +367,7 @@ static void test_all_at_once(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_merge),
-        cmocka_unit_test(test_aliases),
-        cmocka_unit_test(test_farthest_alias_is_dropped),
-        cmocka_unit_test(test_outliers_come_of_age),
-        cmocka_unit_test(test_outliers_merge_with_their_like),
-        cmocka_unit_test(test_reach),
-        cmocka_unit_test(test_all_at_once),
-    };
-    return test_run("channi_merge", tests);
+    return test_run_all("channi_merge", test_a_merge, test_aliases, test_farthest_alias_is_dropped,
+                        test_outliers_come_of_age, test_outliers_merge_with_their_like, test_reach,
+                        test_all_at_once);
 }

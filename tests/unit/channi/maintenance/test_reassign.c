@@ -10,14 +10,11 @@ enum { FIRST = 200, ROWS = 1600, STEP = 100 };
 
 static struct channi_params settling(int64_t neighbours)
 {
-    struct channi_params p = book_defaults();
+    struct channi_params p =
+        book_with(book_defaults(), "target_cluster=20,split_max=60,merge_min=3,cache_mb=64");
 
-    p.target_cluster = 20;
-    p.split_max = 60;
-    p.merge_min = 3;
     p.expected_n = FIRST;
     p.reassign_clusters = neighbours;
-    p.cache_mb = 64;
     return p;
 }
 
@@ -37,10 +34,9 @@ static void test_fewer_are_astray(void **state)
         double share[2];
 
         for (int on = 0; on < 2; on++) {
-            struct channi_params p = settling(on ? 6 : 0);
+            struct channi_params p = book_with(settling(on ? 6 : 0), "ood=false");
             struct book b;
 
-            p.ood = false;
             open_book(&b, p, u8 ? INDEX_U8 : INDEX_F32);
             for (size_t at = FIRST; at < ROWS; at += STEP) {
                 assert_ok(book_insert(&b, at, STEP), &b.bench.error);
@@ -148,10 +144,6 @@ static void test_latches_that_are_taken(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fewer_are_astray),
-        cmocka_unit_test(test_as_an_insertion),
-        cmocka_unit_test(test_latches_that_are_taken),
-    };
-    return test_run("channi's settling", tests);
+    return test_run_all("channi's settling", test_fewer_are_astray, test_as_an_insertion,
+                        test_latches_that_are_taken);
 }

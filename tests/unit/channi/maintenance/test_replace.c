@@ -158,7 +158,8 @@ static void test_gather_committed(void **state)
 /* Fails each system call of writing the files in turn: nothing has changed, and no file is left. */
 static void test_files_fail(void **state)
 {
-    struct channi_params params = book_defaults();
+    struct channi_params params =
+        book_with(book_defaults(), "maintenance=explicit,target_cluster=40,expected_n=400");
     struct injected_faults faults;
     atomic_size_t calls = 0;
     struct plan plan = { .n = 1, .n_parts = 3, .seed = test_seed() };
@@ -166,9 +167,6 @@ static void test_files_fail(void **state)
     size_t opens = 0, writes = 0, syncs = 0;
 
     faults_begin(&faults, &calls);
-    params.maintenance = CHANNI_EXPLICIT;
-    params.target_cluster = 40;
-    params.expected_n = 400;
     book_begin(&b, params, INDEX_U8, DIM, ROWS, 1);
     assert_ok(channi_create_with(&b.index, &b.bench.env, &params, &faults.fault), &b.bench.error);
     struct channi *c = book_channi(&b);
@@ -202,11 +200,6 @@ static void test_files_fail(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_measures),
-        cmocka_unit_test(test_go_on),
-        cmocka_unit_test(test_gather_committed),
-        cmocka_unit_test(test_files_fail),
-    };
-    return test_run("channi_replace", tests);
+    return test_run_all("channi_replace", test_measures, test_go_on, test_gather_committed,
+                        test_files_fail);
 }

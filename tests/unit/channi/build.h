@@ -9,8 +9,8 @@ enum { ROWS = 1200, DIM = 8 };
 
 static inline struct channi_params build_params(void)
 {
-    struct channi_params params = book_with(
-        book_defaults(), "maintenance=explicit,target_cluster=50,flat_below=20,defer_fraction=.8");
+    struct channi_params params =
+        book_defaults("maintenance=explicit,target_cluster=50,flat_below=20,defer_fraction=.8");
 
     params.expected_n = ROWS;
     return params;

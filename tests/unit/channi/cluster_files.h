@@ -54,8 +54,7 @@ static inline int by_rows(const void *a, const void *b)
 /* cold: codes, with the rows read one by one; else clusters are scanned. */
 static inline void shelf_begin(struct shelf *s, bool cold, struct channi_cache_options options)
 {
-    struct channi_params p = book_with(
-        book_defaults(),
+    struct channi_params p = book_defaults(
         "target_cluster=100,split_max=0,merge_min=0,defer_fraction=1,maintenance=explicit");
     struct channi_cluster *clusters[FILES];
     struct index_env *env = &s->b.bench.env;

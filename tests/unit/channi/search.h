@@ -76,6 +76,14 @@ static inline void ledger_insert(struct ledger *l, size_t n)
     l->n_given += n;
 }
 
+/* Opens it with n vectors. */
+static inline void ledger_start(struct ledger *l, struct channi_params params, enum element element,
+                                size_t dim, size_t capacity, size_t threads, size_t n)
+{
+    ledger_open(l, params, element, dim, capacity, threads);
+    ledger_insert(l, n);
+}
+
 static inline void ledger_remove(struct ledger *l, uint64_t id)
 {
     assert_ok(book_remove(&l->b, id), &l->b.bench.error);

@@ -46,11 +46,12 @@ static inline struct channi_params book_options(const char *text)
 
 /* Small clusters, so that a few hundred rows are split and merged. Maintenance that does not depend
    on the test's threads, and is no nicer than tests beside it. */
-static inline struct channi_params book_defaults(void)
+static inline struct channi_params book_defaults(const char *text)
 {
-    return book_options(
-        "cluster_index=graph,target_cluster=8,flat_below=4,split_max=20,merge_min=2,"
-        "maintenance=inline,background_nice=0,wal=none");
+    return book_with(
+        book_options("cluster_index=graph,target_cluster=8,flat_below=4,split_max=20,merge_min=2,"
+                     "maintenance=inline,background_nice=0,wal=none"),
+        text);
 }
 
 static inline struct channi_knobs book_knobs(void)
@@ -192,9 +193,8 @@ static inline void book_expect(struct book *b, size_t queries, size_t k)
 /* Checks the index and closes it. */
 static inline void book_end(struct book *b, size_t queries)
 {
-    book_check(b);
     book_expect(b, queries, 10);
-    book_close(b);
+    book_check_and_close(b);
 }
 
 /* Mean recall@k of searches for `queries` random rows. */

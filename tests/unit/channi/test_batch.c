@@ -49,8 +49,7 @@ static uint64_t reads(const struct ledger *l)
 static void open_mixed(struct ledger *l, struct channi_params p, enum element element)
 {
     p = book_with(p, "maintenance=explicit,cache_mb=1,expected_n=3000");
-    ledger_open(l, p, element, DIM, ROWS, 3);
-    ledger_insert(l, 3000);
+    ledger_start(l, p, element, DIM, ROWS, 3, 3000);
     bool more;
     assert_ok(channi_ops.maintain(l->b.index, 0, &more), &l->b.bench.error);
     ledger_insert(l, 900);
@@ -105,11 +104,10 @@ static void test_same(void **state)
    are five rounds. */
 static void test_reads(void **state)
 {
-    struct channi_params p = book_with(ledger_params(), "target_cluster=150");
     struct replies a;
     struct ledger l;
 
-    open_mixed(&l, p, INDEX_F32);
+    open_mixed(&l, book_with(ledger_params(), "target_cluster=150"), INDEX_F32);
     assert_ok(search_by(&l, 1, 1, &a), &l.b.bench.error);
     const uint64_t before = reads(&l);
     assert_ok(search_by(&l, 1, 1, &a), &l.b.bench.error);
@@ -125,12 +123,11 @@ static void test_reads(void **state)
 /* Out of memory at any point: the code, no leak, and the next search succeeds. */
 static void test_out_of_memory(void **state)
 {
-    struct channi_params p = book_with(ledger_params(), "target_cluster=40");
     struct replies single, batch;
     struct ledger l;
     bool done = false;
 
-    open_mixed(&l, p, INDEX_F32);
+    open_mixed(&l, book_with(ledger_params(), "target_cluster=40"), INDEX_F32);
     assert_ok(search_by(&l, 1, 1, &single), &l.b.bench.error);
     for (size_t at = 1; !done; at += 1 + at / 4) {
         test_fail_allocation(&l.b.bench.mem, at, false);
@@ -173,8 +170,7 @@ static void test_little_is_not_shared(void **state)
         struct ledger l;
         bool more;
 
-        ledger_open(&l, p, INDEX_F32, 32, 2000, 4);
-        ledger_insert(&l, 2000);
+        ledger_start(&l, p, INDEX_F32, 32, 2000, 4, 2000);
         assert_ok(channi_ops.maintain(l.b.index, 0, &more), &l.b.bench.error);
         drop_idle(&book_channi(&l.b)->scratch);
         l.knobs.nprobe = 12;

@@ -149,8 +149,7 @@ static void test_same_at_any_threads(void **state)
                 book_start(&b, 30, .4, ROWS);
                 assert_int_equal(layout_of(&b)->n_clusters, 24);
                 hash[i] = hash_of(&b);
-                book_check(&b);
-                book_close(&b);
+                book_check_and_close(&b);
             }
             assert_true(hash[0] == hash[1]);
         }
@@ -185,8 +184,8 @@ static void test_list_goes_before_splits(void **state)
 {
     enum { MANY = 12000, MORE = 100, WIDE = 128 };
     struct channi_params params =
-        book_with(build_params(), "cluster_index=scan,maintenance=inline,target_cluster=100,split_"
-                                  "max=150,defer_fraction=1,cache_mb=1");
+        book_with(build_params(), "cluster_index=scan,maintenance=inline,target_cluster=100,"
+                                  "split_max=150,defer_fraction=1,cache_mb=1");
     struct watch w = { 0 };
     const struct file_fault fault = { watch_write, &w };
     struct book b;
@@ -207,8 +206,7 @@ static void test_list_goes_before_splits(void **state)
     assert_ok(book_insert(&b, MANY, MORE), &b.bench.error);
     assert_true(book_counter(&b, bytes_written) > written);
     assert_int_equal(atomic_load(&w.c->trimmed_at), trimmed_at);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 /* --------------------------------------------------------------------------------- codes */
@@ -220,8 +218,8 @@ static void test_coded_deltas(void **state)
 {
     enum { N = 600, WIDE = 64, QUERIES = 40, LEFT = 5 };
     struct channi_params p =
-        book_with(book_defaults(), "cluster_index=codes,target_cluster=50,split_max=0,merge_min=0,"
-                                   "compact_share=16,maintenance=explicit,defer_fraction=.5");
+        book_defaults("cluster_index=codes,target_cluster=50,split_max=0,merge_min=0,"
+                      "compact_share=16,maintenance=explicit,defer_fraction=.5");
     struct channi_knobs knobs = book_knobs();
     struct book b;
     char saved[PATH_MAX];

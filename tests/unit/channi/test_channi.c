@@ -58,7 +58,7 @@ static void test_sizes(void **state)
                   { 0, 0, 0, 1 } };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct channi_params params = book_defaults();
+        struct channi_params params = book_defaults("");
         struct book b;
 
         params.expected_n = cases[i].expected;
@@ -93,7 +93,7 @@ static void test_derived(void **state)
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct channi_params params = book_defaults();
+        struct channi_params params = book_defaults("");
         struct book b;
 
         params.maintenance = cases[i].maintenance;

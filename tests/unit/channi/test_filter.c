@@ -50,8 +50,7 @@ static void test_recall(void **state)
         struct ledger l;
         double plain = 0;
 
-        ledger_open(&l, p, INDEX_F32, 24, 6000, 1);
-        ledger_insert(&l, 6000);
+        ledger_start(&l, p, INDEX_F32, 24, 6000, 1, 6000);
         l.knobs.nprobe = 16;
         l.knobs.in_ef = 24;
         unsigned char *queries = ledger_queries(&l);

@@ -13,8 +13,7 @@ static void test_patience(void **state)
     double full, cut, in_full, in_cut;
 
     p.compact_share = 16; /* dead rows stay in their files */
-    ledger_open(&l, p, INDEX_F32, 16, 6000, 1);
-    ledger_insert(&l, 6000);
+    ledger_start(&l, p, INDEX_F32, 16, 6000, 1, 6000);
     l.knobs.nprobe = 8;
     l.knobs.in_ef = 16;
     for (int round = 0; round < 3; round++) {
@@ -63,8 +62,7 @@ static void test_new_rows(void **state)
 
         p.compact_share = 16; /* rows stay in the deltas */
         p = book_with(p, "split_max=6000,defer_fraction=.5");
-        ledger_open(&l, p, INDEX_F32, 16, 6000, 1);
-        ledger_insert(&l, first);
+        ledger_start(&l, p, INDEX_F32, 16, 6000, 1, first);
         ledger_insert(&l, 6000 - first);
         l.knobs.nprobe = 8;
         l.knobs.in_ef = 16;
@@ -94,8 +92,7 @@ static void test_new_rows_pinned(void **state)
     struct ledger l;
     uint64_t version;
 
-    ledger_open(&l, p, INDEX_F32, 16, 6000, 1);
-    ledger_insert(&l, 3000);
+    ledger_start(&l, p, INDEX_F32, 16, 6000, 1, 3000);
     ledger_insert(&l, 400);
     assert_ok(channi_ops.txn->snapshot(l.b.index, &version), &l.b.bench.error);
     l.knobs.nprobe = 8;
@@ -123,8 +120,7 @@ static void test_prefetch(void **state)
         struct ledger l;
 
         p.prefetch = prefetch[i];
-        ledger_open(&l, p, INDEX_F32, 64, 8000, 1);
-        ledger_insert(&l, 8000);
+        ledger_start(&l, p, INDEX_F32, 64, 8000, 1, 8000);
         l.knobs.nprobe = 200;
         l.knobs.early_stop_clusters = 3;
         unsigned char *queries = ledger_queries(&l);

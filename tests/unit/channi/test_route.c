@@ -17,7 +17,7 @@ struct stage {
 static void stage_open(struct stage *t, enum element element, uint32_t n)
 {
     struct channi_params p =
-        book_with(book_defaults(), "defer_fraction=1,target_cluster=2,maintenance=explicit");
+        book_defaults("defer_fraction=1,target_cluster=2,maintenance=explicit");
 
     p.expected_n = 2 * n;
     book_open(&t->b, p, element, DIM, 2 * n, 1);

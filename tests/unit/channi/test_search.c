@@ -29,8 +29,7 @@ static void test_exact_large(void **state)
         struct ledger l;
 
         p.cold_rows = cold;
-        ledger_open(&l, p, INDEX_F32, 24, 2500, 3);
-        ledger_insert(&l, 2300);
+        ledger_start(&l, p, INDEX_F32, 24, 2500, 3, 2300);
         assert_exact(&l, 1);
         ledger_churn(&l, 60);
         assert_exact(&l, 1 + cold);
@@ -47,8 +46,7 @@ static void test_cached(void **state)
         struct channi_params p = book_with(inside_params(which), "eps0=1.9,target_cluster=50");
         struct ledger l;
 
-        ledger_open(&l, p, INDEX_F32, 96, 3000, 1);
-        ledger_insert(&l, 2800);
+        ledger_start(&l, p, INDEX_F32, 96, 3000, 1, 2800);
         ledger_churn(&l, 50);
         l.knobs.nprobe = 12;
         l.knobs.in_ef = 16;
@@ -76,11 +74,9 @@ static void test_cached(void **state)
 /* Each knob has its effect: recall rises with nprobe, eps saves clusters. */
 static void test_knobs(void **state)
 {
-    struct channi_params p = book_with(inside_params(2), "eps0=1.9,bits=1");
     struct ledger l;
 
-    ledger_open(&l, p, INDEX_F32, 24, 3000, 1);
-    ledger_insert(&l, 3000);
+    ledger_start(&l, book_with(inside_params(2), "eps0=1.9,bits=1"), INDEX_F32, 24, 3000, 1, 3000);
     struct channi *c = book_channi(&l.b);
     unsigned char *queries = ledger_queries(&l);
     struct answers truth = ledger_truth(&l, queries, QUERIES, 10, NULL);
@@ -115,8 +111,7 @@ static void test_idle(void **state)
         struct ledger l;
         double all, some, recall, idle;
 
-        ledger_open(&l, inside_params(which), INDEX_F32, 16, 3000, 1);
-        ledger_insert(&l, 3000);
+        ledger_start(&l, inside_params(which), INDEX_F32, 16, 3000, 1, 3000);
         unsigned char *queries = ledger_queries(&l);
         struct channi *c = book_channi(&l.b);
         l.knobs.nprobe = 100;
@@ -139,12 +134,10 @@ static void test_idle(void **state)
 static void test_damaged(void **state)
 {
     for (size_t queries = 1; queries <= QUERIES; queries += QUERIES - 1) {
-        struct channi_params p = book_with(inside_params(1), "cache_mb=1");
         struct ledger l;
         char path[PATH_MAX];
 
-        ledger_open(&l, p, INDEX_F32, 200, 3000, 1);
-        ledger_insert(&l, 3000);
+        ledger_start(&l, book_with(inside_params(1), "cache_mb=1"), INDEX_F32, 200, 3000, 1, 3000);
         const struct channi_base *base = layout_of(&l.b)->clusters[0]->base;
         assert_int_equal(channi_cluster_file_path(&l.b.bench.env, base->phash, base->version, path),
                          OK);

@@ -138,13 +138,11 @@ static void test_changed(void **state)
 /* Before the build, and with fewer rows than k, nothing can be learnt: searches are complete. */
 static void test_nothing_to_learn(void **state)
 {
-    struct channi_params p = ledger_params();
     struct book_answer a;
     struct ledger l;
     double clusters;
 
-    ledger_open(&l, p, INDEX_F32, 8, STORED + ASKED, 1);
-    ledger_insert(&l, 5);
+    ledger_start(&l, ledger_params(), INDEX_F32, 8, STORED + ASKED, 1, 5);
     l.knobs.target_recall = .5;
     assert_ok(book_search_at(&l.b, BOOK_NEWEST, book_row(&l.b, 9), K, &l.knobs, &a),
               &l.b.bench.error);

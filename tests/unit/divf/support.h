@@ -6,10 +6,11 @@
 #include "src/core/param.h"
 #include "tests/support/stored_rows.h"
 
-static inline struct divf_params divf_defaults(void)
+/* The defaults but for these: "clusters=8,quantizer=pq". */
+static inline struct divf_params divf_defaults(const char *text)
 {
     struct divf_params params;
-    param_defaults(divf_ops.params, &params);
+    test_set_options(divf_ops.params, text, ",", &params);
     return params;
 }
 

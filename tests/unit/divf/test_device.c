@@ -5,8 +5,8 @@
 
 static struct divf_params on_device(void)
 {
-    struct divf_params params = divf_with(
-        divf_defaults(), "clusters=12,soft_k=2,split_threshold=2,train_iters=2,device=cuda");
+    struct divf_params params =
+        divf_defaults("clusters=12,soft_k=2,split_threshold=2,train_iters=2,device=cuda");
     return params;
 }
 

@@ -58,7 +58,7 @@ static struct products *open_filled(const struct kind *kind, double spread, doub
 {
     struct products *p = calloc(1, sizeof *p);
     struct rng rng = rng_at(test_seed(), 21);
-    struct divf_params params = divf_defaults();
+    struct divf_params params = divf_defaults("");
     assert_non_null(p);
     test_bench_begin(&p->bench, INDEX_F32, INDEX_IP, DIM, threads);
     test_fill_f32(&rng, p->rows, N, DIM, 30, 0.4);

@@ -70,11 +70,11 @@ static void drifted(struct stored_rows *w, struct divf_params params, size_t dim
     assert_int_equal(stored_insert(w, HALF, 2 * HALF), OK);
 }
 
-static struct divf_params policy_params(int64_t maintenance)
+static struct divf_params policy_params(int64_t maintenance, const char *text)
 {
-    struct divf_params params = divf_with(divf_defaults(), "clusters=12");
+    struct divf_params params = divf_defaults("clusters=12");
     params.maintenance = maintenance;
-    return params;
+    return divf_with(params, text);
 }
 
 /* LIRE: after a full maintain() few vectors are misassigned, without refinement none, for any
@@ -83,7 +83,7 @@ static void test_lire_property(void **state)
 {
     struct stored_rows w;
     for (int64_t soft_k = 1; soft_k <= 2; soft_k++) {
-        struct divf_params params = policy_params(DIVF_LIRE);
+        struct divf_params params = policy_params(DIVF_LIRE, "");
         params.soft_k = soft_k;
         drifted(&w, params, 8);
         maintain_all(&w, 0);
@@ -97,7 +97,7 @@ static void test_lire_property(void **state)
                 assert_true(divf_of(w.index)->lists.list[l]->live <= limit);
         stored_close(&w);
     }
-    struct divf_params params = divf_with(policy_params(DIVF_LIRE), "reassign_lists=0");
+    struct divf_params params = policy_params(DIVF_LIRE, "reassign_lists=0");
     drifted(&w, params, 8);
     maintain_all(&w, 0);
     double without = misfiled(&w);
@@ -112,7 +112,7 @@ static void test_conditions(void **state)
 {
     struct stored_rows w;
     struct divf_params params =
-        divf_with(policy_params(DIVF_LIRE), "maintenance_budget=0,refine_passes=0,clusters=2");
+        policy_params(DIVF_LIRE, "maintenance_budget=0,refine_passes=0,clusters=2");
     world_open(&w, params, 2, 100, 1);
     /* List 0 at (0, 0): 20 vectors at (-4, y) and 20 at (4, y); list 1 at (10, 0): 20
        at (11, y). */
@@ -163,8 +163,7 @@ static void test_conditions(void **state)
 static void test_merges(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = divf_with(policy_params(DIVF_LIRE), "list_limit=10");
-    world_open(&w, params, 4, 1200, 1);
+    world_open(&w, policy_params(DIVF_LIRE, "list_limit=10"), 4, 1200, 1);
     for (size_t i = 0; i < 1200; i++)
         fill_row(&w, i, 0);
     assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 1200)), &w.bench.error);
@@ -199,7 +198,7 @@ static void test_merges(void **state)
 static void test_state_follows(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = divf_with(policy_params(DIVF_LIRE), "maintenance_budget=0");
+    struct divf_params params = policy_params(DIVF_LIRE, "maintenance_budget=0");
     drifted(&w, params, 4);
     struct divf *d = divf_of(w.index);
     assert_ok(divf_maintenance_ready(d), &w.bench.error);
@@ -221,8 +220,7 @@ static void test_budget(void **state)
 {
     for (size_t p = 0; p < POLICIES; p++) {
         struct stored_rows w;
-        struct divf_params params =
-            divf_with(policy_params(policies[p]), "maintenance_budget=0,cost_probe=1");
+        struct divf_params params = policy_params(policies[p], "maintenance_budget=0,cost_probe=1");
         drifted(&w, params, 8);
         assert_int_equal(counters(&w).steps, 0);
         bool more = true;
@@ -258,7 +256,7 @@ static void test_no_memory(void **state)
             struct stored_rows w;
             bool more;
             struct divf_params params =
-                divf_with(policy_params(policies[p]), "maintenance_budget=0,cost_probe=1");
+                policy_params(policies[p], "maintenance_budget=0,cost_probe=1");
             params.soft_k = 1 + (int64_t)(at % 2);
             drifted(&w, params, 4);
             uint64_t ids[200];
@@ -284,9 +282,7 @@ static void test_no_memory(void **state)
 static void test_cost_follows_queries(void **state)
 {
     struct stored_rows w;
-    struct divf_params params =
-        divf_with(policy_params(DIVF_COST_MODEL), "maintenance_budget=0,clusters=8");
-    world_open(&w, params, 2, 8000, 1);
+    world_open(&w, policy_params(DIVF_COST_MODEL, "maintenance_budget=0,clusters=8"), 2, 8000, 1);
     for (size_t i = 0; i < 8000; i++)
         for (size_t j = 0; j < 2; j++)
             w.rows[2 * i + j] = (float)(rng_normal(&w.rng) + (j == 0 ? (i % 2 ? 50 : -50) : 0));
@@ -310,7 +306,7 @@ static void test_cost_follows_queries(void **state)
 static void test_dedrift(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = policy_params(DIVF_DEDRIFT);
+    struct divf_params params = policy_params(DIVF_DEDRIFT, "");
     drifted(&w, params, 8);
     maintain_all(&w, 0);
     assert_int_equal(divf_of(w.index)->lists.n, 12);
@@ -346,7 +342,7 @@ static void ada_at(double threshold, bool *left, bool *right)
     enum { BEFORE = 8000, AFTER = 2000 };
     struct stored_rows w;
     struct divf_params params =
-        divf_with(policy_params(DIVF_ADA_IVF), "maintenance_budget=0,clusters=8,ada_size=0");
+        policy_params(DIVF_ADA_IVF, "maintenance_budget=0,clusters=8,ada_size=0");
     params.ada_threshold = threshold;
     params.reassign_lists = 3; /* those of its side */
     world_open(&w, params, 2, BEFORE + AFTER, 1);
@@ -385,7 +381,7 @@ static void test_ada_follows_queries(void **state)
 static void test_ada_sizes(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = divf_with(policy_params(DIVF_ADA_IVF), "ada_size=1");
+    struct divf_params params = policy_params(DIVF_ADA_IVF, "ada_size=1");
     drifted(&w, params, 8);
     for (uint64_t id = 0; id < 390; id++)
         assert_int_equal(stored_remove(&w, &id, 1), OK);

@@ -7,30 +7,27 @@
 
 enum { DIM = 24, N = 3000, QUERIES = 60, K = 10 };
 
-static const struct kind {
-    int64_t quantizer, sketch, pq_bits;
-} kinds[] = {
-    { DIVF_SKETCH, 9, 4 }, { DIVF_SQ8, 0, 4 },    { DIVF_PQ, 0, 4 },
-    { DIVF_PQ, 0, 8 },     { DIVF_RABITQ, 0, 4 }, { DIVF_SKETCH, 0, 4 },
+static const char *const kinds[] = {
+    "sketch=9",
+    "quantizer=sq8,sketch=0",
+    "quantizer=pq,sketch=0",
+    "quantizer=pq,sketch=0,pq_bits=8",
+    "quantizer=rabitq,sketch=0",
+    "sketch=0",
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-static struct divf_params params_of(const struct kind *kind)
+static struct divf_params params_of(const char *kind)
 {
-    struct divf_params params =
-        divf_with(divf_defaults(), "clusters=30,soft_k=2,split_threshold=1.5,eps0=12");
-    params.quantizer = kind->quantizer;
-    params.sketch = kind->sketch;
-    params.pq_bits = kind->pq_bits;
-    return params;
+    return divf_with(divf_defaults("clusters=30,soft_k=2,split_threshold=1.5,eps0=12"), kind);
 }
 
 /* An index after splits and deletions. */
 static void open_used(struct stored_rows *w, struct divf_params params, const char *dir, size_t dim,
                       size_t n)
 {
-    world_open(w, divf_defaults(), dim, n, 1);
+    world_open(w, divf_defaults(""), dim, n, 1);
     divf_ops.destroy(w->index);
     w->bench.env.dir = dir;
     assert_ok(divf_ops.create(&w->index, &w->bench.env, &params), &w->bench.error);
@@ -104,7 +101,7 @@ static void test_codes_are_copied(void **state)
     for (size_t kind = 0; kind < KINDS; kind++) {
         struct stored_rows w;
         struct index *loaded = NULL;
-        open_used(&w, params_of(&kinds[kind]), NULL, DIM, N);
+        open_used(&w, params_of(kinds[kind]), NULL, DIM, N);
         assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
         assert_ok(divf_ops.load(&loaded, &w.bench.env, dir), &w.bench.error);
         expect_same_codes(w.index, loaded);
@@ -126,7 +123,7 @@ static void test_other_codes_are_made_again(void **state)
     test_dir_make(dir);
     for (size_t kind = 0; kind + 1 < KINDS; kind++) {
         struct stored_rows w;
-        open_used(&w, params_of(&kinds[kind]), NULL, DIM, N);
+        open_used(&w, params_of(kinds[kind]), NULL, DIM, N);
         bool more;
         assert_ok(divf_ops.maintain(w.index, 0, &more), &w.bench.error);
         const struct divf_lists *lists = &divf_of(w.index)->lists;
@@ -153,7 +150,7 @@ static void test_other_kernels(void **state)
     for (size_t kind = 0; kind < KINDS; kind++) {
         struct stored_rows w;
         const struct kernels *best = NULL;
-        open_used(&w, params_of(&kinds[kind]), NULL, DIM, N);
+        open_used(&w, params_of(kinds[kind]), NULL, DIM, N);
         best = w.bench.env.kernels;
         assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
         divf_ops.destroy(w.index);
@@ -175,7 +172,7 @@ static void test_earlier_version_is_refused(void **state)
     struct index *loaded = NULL;
     struct store_writer *writer = malloc(sizeof *writer);
     test_dir_make(dir);
-    world_open(&w, divf_defaults(), DIM, N, 1);
+    world_open(&w, divf_defaults(""), DIM, N, 1);
     const struct store_identity earlier = store_identity_of(&w.bench.env, "divf", 4);
     assert_ok(store_begin(writer, dir, "divf.index", &earlier, NULL, &w.bench.error),
               &w.bench.error);
@@ -194,7 +191,7 @@ enum { WIDE = 1024, MANY = 5120 };
 static void open_mapped(struct stored_rows *w, const char *dir, const char *saved)
 {
     struct divf_params params =
-        divf_with(params_of(&kinds[4]), "clusters=8,soft_k=1,train_iters=3,bits=1,storage=mmap");
+        divf_with(params_of(kinds[4]), "clusters=8,soft_k=1,train_iters=3,bits=1,storage=mmap");
     open_used(w, params, dir, WIDE, MANY);
     assert_ok(divf_ops.save(w->index, saved), &w->bench.error);
     divf_ops.destroy(w->index);
@@ -312,7 +309,7 @@ static void test_saved_size(void **state)
     char dir[PATH_MAX];
     struct stored_rows w;
     test_dir_make(dir);
-    open_used(&w, params_of(&kinds[0]), NULL, DIM, N);
+    open_used(&w, params_of(kinds[0]), NULL, DIM, N);
     assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
     const struct bytes file = contents(dir);
     const double raw = (double)w.n * DIM * sizeof(float), lists = test_stat(w.index, "n_clusters");
@@ -331,9 +328,8 @@ static void test_empty_and_provisional(void **state)
 {
     char dir[PATH_MAX];
     struct stored_rows w;
-    struct divf_params params = divf_with(divf_defaults(), "clusters=16");
     test_dir_make(dir);
-    world_open_filled(&w, params, DIM, N, 1, 16, 0.2);
+    world_open_filled(&w, divf_defaults("clusters=16"), DIM, N, 1, 16, 0.2);
     assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
     reload(&w, dir);
     stored_check(&w);
@@ -354,7 +350,7 @@ static void test_mapped_equals_memory(void **state)
     struct memory_use use;
     test_dir_make(dir);
     test_dir_make(saved);
-    struct divf_params params = params_of(&kinds[0]);
+    struct divf_params params = params_of(kinds[0]);
     open_used(&ram, params, NULL, DIM, N);
     params.storage = DIVF_MMAP;
     open_used(&mapped, params, dir, DIM, N);
@@ -417,8 +413,7 @@ static int script(struct stored_rows *w, const char *dir, size_t *at)
 static void test_out_of_memory(void **state)
 {
     char dir[PATH_MAX];
-    struct divf_params params =
-        divf_with(divf_defaults(), "soft_k=2,split_threshold=1.5,clusters=10");
+    struct divf_params params = divf_defaults("soft_k=2,split_threshold=1.5,clusters=10");
     test_dir_make(dir);
     bool done = false;
     size_t failures = 0;

@@ -6,8 +6,7 @@ static void test_same_answers(void **state)
 {
     uint64_t ids[3][200 * 10];
     float distances[200 * 10];
-    struct divf_params params =
-        divf_with(divf_defaults(), "clusters=40,soft_k=2,split_threshold=0");
+    struct divf_params params = divf_defaults("clusters=40,soft_k=2,split_threshold=0");
     for (size_t run = 0; run < 3; run++) {
         struct stored_rows w;
         world_open_filled(&w, params, 24, 3000, run == 1 ? 4 : 1, 60, 0.5);
@@ -31,7 +30,7 @@ static void test_many_are_as_few(void **state)
     static uint64_t ids[2][QUERIES * K], bits[64];
     static float distances[2][QUERIES * K];
     for (int64_t soft_k = 1; soft_k <= 2; soft_k++) {
-        struct divf_params params = divf_with(divf_defaults(), "clusters=80");
+        struct divf_params params = divf_defaults("clusters=80");
         params.soft_k = soft_k;
         struct stored_rows w;
         world_open_filled(&w, params, 30, 4000, 1, 50, 0.6);
@@ -70,8 +69,7 @@ static void test_threads_do_the_same_work(void **state)
     enum { QUERIES = 300, K = 10 };
     static uint64_t ids[2][QUERIES * K];
     static float distances[2][QUERIES * K];
-    struct divf_params params =
-        divf_with(divf_defaults(), "clusters=160,split_threshold=0,sketch=16");
+    struct divf_params params = divf_defaults("clusters=160,split_threshold=0,sketch=16");
     struct stored_rows w;
     world_open_filled(&w, params, 30, 4000, 3, 50, 0.6);
     assert_ok(stored_insert(&w, 0, 4000), &w.bench.error);
@@ -92,11 +90,10 @@ static void test_threads_do_the_same_work(void **state)
 
 static void test_work(void **state)
 {
-    struct divf_params params = divf_with(divf_defaults(), "clusters=9,split_threshold=0");
     struct stored_rows w;
     uint64_t ids[20];
     float distances[20];
-    world_open_filled(&w, params, 10, 900, 1, 9, 0.2);
+    world_open_filled(&w, divf_defaults("clusters=9,split_threshold=0"), 10, 900, 1, 9, 0.2);
     assert_ok(stored_insert(&w, 0, 900), &w.bench.error);
     struct work work = world_search(&w, w.rows, 2, 10, 9, NULL, 1, ids, distances);
     assert_true(work.distances == 2 * (9 + 900));

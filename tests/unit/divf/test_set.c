@@ -28,7 +28,7 @@ static void test_copies_follow_soft_k(void **state)
 {
     static const int64_t soft_k[] = { 1, 3, 2, 8, 1, 5 };
     struct stored_rows w;
-    struct divf_params params = divf_with(divf_defaults(), "clusters=40,split_threshold=0");
+    struct divf_params params = divf_defaults("clusters=40,split_threshold=0");
     double copies = 0;
     open_filled(&w, params);
     for (size_t i = 0; i < sizeof soft_k / sizeof *soft_k; i++) {
@@ -57,7 +57,7 @@ static void test_copies_follow_soft_k(void **state)
 static void test_splits_follow_the_threshold(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = divf_with(divf_defaults(), "clusters=40,split_threshold=0");
+    struct divf_params params = divf_defaults("clusters=40,split_threshold=0");
     open_filled(&w, params);
     insert(&w, 0, 2000);
     insert(&w, 2000, 500);
@@ -82,7 +82,7 @@ static void test_splits_follow_the_threshold(void **state)
 static void test_compaction_follows_its_share(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = divf_with(divf_defaults(), "clusters=40,compact_at=1");
+    struct divf_params params = divf_defaults("clusters=40,compact_at=1");
     open_filled(&w, params);
     insert(&w, 0, 1000);
     for (uint64_t id = 0; id < 600; id++)
@@ -101,7 +101,7 @@ static void test_compaction_follows_its_share(void **state)
 static void test_saved(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = divf_with(divf_defaults(), "clusters=40,soft_k=4");
+    struct divf_params params = divf_defaults("clusters=40,soft_k=4");
     char dir[PATH_MAX];
     test_dir_make(dir);
     open_filled(&w, params);

@@ -257,7 +257,7 @@ static void search_beside(struct divf_params params, uint64_t stream, const char
     static struct reader readers[READERS];
     memset(&x, 0, sizeof x);
     memset(readers, 0, sizeof readers);
-    const struct divf_params in_memory = divf_defaults(); /* until there is a folder */
+    const struct divf_params in_memory = divf_defaults(""); /* until there is a folder */
     stored_open(&x.w, &divf_ops, &in_memory, DIM, IDS, 2, stream);
     divf_ops.destroy(x.w.index);
     x.w.bench.env.dir = x.dir = dir;
@@ -293,8 +293,7 @@ static void test_searches_beside_changes(void **state)
     char dir[PATH_MAX];
     test_dir_make(dir);
     for (uint64_t run = 0; run < 5 * QUANTIZERS; run++) {
-        struct divf_params params = divf_with(
-            divf_defaults(),
+        struct divf_params params = divf_defaults(
             "eps0=12,split_threshold=1.5,maintenance_budget=1000,cost_tau=0,cost_probe=1");
         params.maintenance = (int64_t)(run / QUANTIZERS);
         params.quantizer = quantizers[run % QUANTIZERS];
@@ -330,7 +329,7 @@ static void test_slots_wait(void **state)
 {
     struct stored_rows w;
     const uint64_t deleted[] = { 7, 8 };
-    open_lists(&w, divf_defaults());
+    open_lists(&w, divf_defaults(""));
     struct divf *d = divf_of(w.index);
     const unsigned ticket = epoch_enter(d->epoch);
     assert_int_equal(stored_remove(&w, deleted, 2), OK);
@@ -373,10 +372,8 @@ static size_t live_copies(const struct divf_view *v)
 static void test_moves_wait(void **state)
 {
     struct stored_rows w;
-    struct divf_params params =
-        divf_with(divf_defaults(), "maintenance=lire,maintenance_budget=0,list_limit=0.5");
     pthread_t thread;
-    open_lists(&w, params);
+    open_lists(&w, divf_defaults("maintenance=lire,maintenance_budget=0,list_limit=0.5"));
     struct divf *d = divf_of(w.index);
     const unsigned ticket = epoch_enter(d->epoch);
     const struct divf_view *view = atomic_load(&d->view);

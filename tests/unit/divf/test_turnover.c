@@ -22,7 +22,7 @@ static void test_empty_lists(void **state)
     enum { LEFT = 20, ROWS = 900 };
     for (size_t p = 0; p < sizeof all / sizeof *all; p++) {
         struct stored_rows w;
-        struct divf_params params = divf_defaults(); /* as many lists as the root of the rows */
+        struct divf_params params = divf_defaults(""); /* as many lists as the root of the rows */
         params.maintenance = all[p];
         world_open_filled(&w, params, 4, ROWS, 1, 6, 1);
         assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, ROWS)), &w.bench.error);
@@ -75,7 +75,7 @@ static void test_trains_again(void **state)
     enum { HELD = 900, ROWS = 3 * HELD };
     for (size_t p = 0; p < sizeof all / sizeof *all; p++) {
         struct stored_rows w;
-        struct divf_params params = divf_defaults();
+        struct divf_params params = divf_defaults("");
         const bool keeps = all[p] == DIVF_NONE || all[p] == DIVF_DEDRIFT;
         params.maintenance = all[p];
         world_open_filled(&w, params, 4, ROWS, 1, 6, 1);

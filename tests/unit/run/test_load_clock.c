@@ -69,11 +69,8 @@ typedef int insert_rows(struct index *, struct vectors, const uint64_t *, size_t
 
 static void run_mix_with(struct timed_mix *t, struct op_options m, insert_rows *insert)
 {
-    struct rng r = rng_at(test_seed(), 11);
-    struct workload w;
+    struct workload w = stage_workload(11, 400, WARM, 12, 300);
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, WARM, 12);
-    workload_insert(&w, 0, 300, 0, 0, NULL);
     m.k = 5;
     m.threads = 1;
     m.repeated = true;
@@ -353,11 +350,9 @@ static int timed_insert(struct index *index, struct vectors v, const uint64_t *i
 
 static void test_arriving_rows(void **state)
 {
-    struct rng r = rng_at(test_seed(), 13);
-    struct workload w;
+    struct workload w = stage_workload(13, 400, WARM, 12, 0);
     struct stage s;
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, WARM, 12);
     struct view *rows = workload_rows(&w, 0, 100);
     const struct op_options note = { .batch = 10, .rate = 1000 };
     assert_ok(record_insert(w.recorder, &note, rows, &w.err), &w.err);

@@ -217,11 +217,8 @@ static int written_remove(struct index *index, const uint64_t *ids, size_t n, si
 
 static struct op_list *disk_list(void)
 {
-    struct rng r = rng_at(test_seed(), 14);
-    struct workload w;
+    struct workload w = stage_workload(14, 400, 20, 12, 400);
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
-    workload_insert(&w, 0, 400, 0, 0, NULL);
     workload_delete(&w, 100, 0);
     workload_mark(&w, OP_RECOVER, "back");
     workload_search(&w, 10, 1, "warm");
@@ -324,11 +321,9 @@ static int null_search(struct index *index, const struct search_request *q,
 static void test_overhead(void **state)
 {
     enum { ROWS = 20000, QUERIES = 20000 };
-    struct rng r = rng_at(test_seed(), 12);
-    struct workload w;
+    struct workload w = stage_workload(12, ROWS, QUERIES, 4, 0);
     struct stage s;
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, 4);
     workload_insert(&w, 0, ROWS, 1, 0, NULL);
     workload_search(&w, 1, 1, NULL);
     workload_delete(&w, ROWS - 1, 1);

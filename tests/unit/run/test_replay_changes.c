@@ -18,12 +18,9 @@ static void test_policies_make_up_for_deletes(void **state)
     } cases[] = { { DELETES_FILTER, true }, { DELETES_FILTER, false }, { DELETES_REBUILD, false } };
 
     for (size_t i = 0; i < 3; i++) {
-        struct rng r = rng_at(test_seed(), 9);
-        struct workload w;
+        struct workload w = stage_workload(9, 300, 30, 12, 200);
         struct stage s;
 
-        workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 300, 30, 12);
-        workload_insert(&w, 0, 200, 0, 0, NULL);
         workload_delete(&w, 60, 0);
         workload_search(&w, 10, 1, NULL);
         workload_insert(&w, 200, 100, 0, 0, NULL);
@@ -49,12 +46,9 @@ static void test_overfetch(void **state)
     double recall[4];
 
     for (size_t i = 0; i < 4; i++) {
-        struct rng r = rng_at(test_seed(), 9);
-        struct workload w;
+        struct workload w = stage_workload(9, 200, 30, 12, 200);
         struct stage s;
 
-        workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 200, 30, 12);
-        workload_insert(&w, 0, 200, 0, 0, NULL);
         workload_search(&w, 10, 1, NULL);
         workload_delete(&w, 120, 0);
         workload_search(&w, 10, 1, NULL);
@@ -114,11 +108,9 @@ static int noting_insert(struct index *index, struct vectors v, const uint64_t *
 
 static void test_singles_are_evenly_spaced(void **state)
 {
-    struct rng r = rng_at(test_seed(), 14);
-    struct workload w;
+    struct workload w = stage_workload(14, 103, 10, 4, 0);
     struct stage s;
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 103, 10, 4);
     workload_insert(&w, 0, 103, 0, 10, NULL);
     workload_search(&w, 10, 1, NULL);
     stage_begin(&s, workload_finish(&w));
@@ -209,11 +201,8 @@ static void test_streams(void **state)
                                        /* in batches: */ 25,
                                        25,
                                        10 };
-    struct rng r = rng_at(test_seed(), 15);
-    struct workload w;
+    struct workload w = stage_workload(15, 200, 10, 12, 40);
     struct stage s;
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 200, 10, 12);
-    workload_insert(&w, 0, 40, 0, 0, NULL);
     workload_delete(&w, 40, 0);
     workload_stream(&w, 0, chunks, 4, 0);
     workload_stream(&w, 60, chunks, 4, 0);

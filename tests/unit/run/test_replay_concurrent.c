@@ -3,12 +3,9 @@
 
 static void test_a_concurrent_step(void **state)
 {
-    struct rng r = rng_at(test_seed(), 11);
-    struct workload w;
+    struct workload w = stage_workload(11, 400, 20, 12, 300);
     struct stage s;
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
-    workload_insert(&w, 0, 300, 0, 0, NULL);
     const struct op_options paced = {
         .tag = "paced", .readers = 2, .k = 5, .seconds = .1, .rate = 200
     };
@@ -34,11 +31,8 @@ static void test_a_concurrent_step(void **state)
 
 static struct op_list *replacing_list(size_t readers)
 {
-    struct rng r = rng_at(test_seed(), 13);
-    struct workload w;
+    struct workload w = stage_workload(13, 400, 20, 12, 300);
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
-    workload_insert(&w, 0, 300, 0, 0, NULL);
     const struct id_selector oldest = { .oldest = 100 };
     const struct op_options churn = { .tag = "churn", .readers = readers, .writers = 2, .k = 5 };
     workload_concurrent(&w, churn, 300, 100, &oldest);

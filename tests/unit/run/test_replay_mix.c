@@ -7,11 +7,8 @@
 
 static struct op_list *mixed_list(size_t threads, size_t operations, double rate, double seconds)
 {
-    struct rng r = rng_at(test_seed(), 19);
-    struct workload w;
+    struct workload w = stage_workload(19, 600, 20, 12, 300);
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 600, 20, 12);
-    workload_insert(&w, 0, 300, 0, 0, NULL);
     const struct op_options m = { .tag = "mix",
                                   .shares = (double[MIX_KINDS]){ .5, .2, .15, .15 },
                                   .threads = threads,
@@ -213,13 +210,10 @@ static int lying_search(struct index *index, const struct search_request *q,
 static void test_lies(void **state)
 {
     for (int deleted = 0; deleted < 2; deleted++) {
-        struct rng r = rng_at(test_seed(), 23);
-        struct workload w;
+        struct workload w = stage_workload(23, 600, 20, 12, 300);
         struct stage s;
 
         lies_with_deleted = deleted;
-        workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 600, 20, 12);
-        workload_insert(&w, 0, 300, 0, 0, NULL);
         const uint64_t first[] = { 0, 1, 2, 3, 4 };
         workload_delete_ids(&w, first, 5);
         const struct op_options m = {

@@ -8,8 +8,8 @@
 static void little_by_little(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_with(
-        book_defaults(&spfresh_ops), "maintenance=explicit,posting_entries=16,buffer_pages=4096");
+    struct spfresh_params params =
+        book_defaults(&spfresh_ops, "maintenance=explicit,posting_entries=16,buffer_pages=4096");
     bool more = true;
     size_t calls = 0;
 
@@ -29,16 +29,15 @@ static void little_by_little(void **state)
     }
     assert_true(calls > 50);
     assert_true(lire_npa_violations(&b) <= .02);
-    book_all_found(&b);
-    book_close(&b);
+    book_end(&b);
 }
 
 /* An update itself splits a posting past the hard limit. */
 static void not_past_the_hard_limit(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_with(
-        book_defaults(&spfresh_ops), "maintenance=explicit,posting_entries=16,buffer_pages=0");
+    struct spfresh_params params =
+        book_defaults(&spfresh_ops, "maintenance=explicit,posting_entries=16,buffer_pages=0");
 
     book_open(&b, &spfresh_ops, params, INDEX_F32, 128, 1500, 1);
 
@@ -50,8 +49,7 @@ static void not_past_the_hard_limit(void **state)
         assert_true(!spfresh_is_open(book_index(&b), h) ||
                     atomic_load(&spfresh_head(book_index(&b), h)->size) <=
                         book_index(&b)->hard_limit + 8);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 /* ------------------------------------------------------------------------- all vectors are one */
@@ -82,7 +80,7 @@ static void identical_vectors(void **state)
 
     for (int64_t replicas = 1; replicas <= 8; replicas += 7) {
         struct book b;
-        struct spfresh_params params = book_with(book_defaults(&spfresh_ops), "posting_entries=30");
+        struct spfresh_params params = book_defaults(&spfresh_ops, "posting_entries=30");
 
         params.replicas = replicas;
         book_open(&b, &spfresh_ops, params, INDEX_U8, 16, ONE, 1);
@@ -122,7 +120,7 @@ static void built_postings_stay(void **state)
 {
     struct book b;
 
-    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops), INDEX_F32, 2, 3000, 1);
+    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops, ""), INDEX_F32, 2, 3000, 1);
 
     book_start(&b, 100, .1, 3000);
     const size_t heads = graph_live(book_index(&b)->graph);
@@ -130,15 +128,14 @@ static void built_postings_stay(void **state)
         assert_ok(book_remove(&b, i), &b.bench.error);
     lire_maintain(&b, 0);
     assert_true(graph_live(book_index(&b)->graph) > heads / 2);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 static void starved_postings_merge(void **state)
 {
     for (int64_t mode = SPFRESH_INLINE; mode <= SPFRESH_BACKGROUND; mode++) {
         struct book b;
-        struct spfresh_params params = book_with(book_defaults(&spfresh_ops), "posting_entries=40");
+        struct spfresh_params params = book_defaults(&spfresh_ops, "posting_entries=40");
 
         params.maintenance = mode;
         book_open(&b, &spfresh_ops, params, INDEX_F32, 8, 3000, 1);
@@ -161,9 +158,7 @@ static void starved_postings_merge(void **state)
         assert_int_equal(graph_live(book_index(&b)->graph), 1);
         book_check(&b);
         assert_ok(book_insert(&b, 0, 200), &b.bench.error);
-        book_check(&b);
-        book_all_found(&b);
-        book_close(&b);
+        book_end(&b);
     }
 }
 
@@ -173,8 +168,7 @@ static void each_part_is_optional(void **state)
 {
     for (int off = 0; off < 4; off++) {
         struct book b;
-        struct spfresh_params params =
-            book_with(book_defaults(&spfresh_ops), "posting_entries=20,replicas=2");
+        struct spfresh_params params = book_defaults(&spfresh_ops, "posting_entries=20,replicas=2");
 
         params.split = off != 1;
         params.merge = off != 2;
@@ -191,9 +185,7 @@ static void each_part_is_optional(void **state)
         assert_true((COUNT(&b, merges) > 0) == (off != 2));
         assert_true((moved > 0) == (off != 1 && off != 3));
         assert_true((COUNT(&b, reassign_scanned) > 0) == (off != 1 && off != 3));
-        book_check(&b);
-        book_all_found(&b);
-        book_close(&b);
+        book_end(&b);
     }
 }
 

@@ -55,7 +55,7 @@ static void try_one(struct spfresh_params params)
     if (refused) {
         struct index *index = NULL;
 
-        book_open(&b, &spann_ops, book_defaults(&spann_ops), INDEX_F32, 4, 1, 1);
+        book_open(&b, &spann_ops, book_defaults(&spann_ops, ""), INDEX_F32, 4, 1, 1);
         assert_int_equal(spann_ops.create(&index, &b.bench.env, &params), ERR_ARGUMENT);
         assert_int_equal(strncmp(b.bench.error.text, refused, strlen(refused)), 0);
         assert_non_null(strstr(b.bench.error.text, stores[params.store]));
@@ -72,7 +72,7 @@ static void try_one(struct spfresh_params params)
 
 static void every_combination(void **state)
 {
-    struct spfresh_params p = book_defaults(&spann_ops);
+    struct spfresh_params p = book_defaults(&spann_ops, "");
     const char *why;
 
     for (p.store = 0; p.store < stores_known(); p.store++)

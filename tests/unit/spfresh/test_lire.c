@@ -4,7 +4,7 @@
 
 static struct spfresh_params one_copy(size_t limit)
 {
-    struct spfresh_params params = book_with(book_defaults(&spfresh_ops), "replicas=1,merge=false");
+    struct spfresh_params params = book_defaults(&spfresh_ops, "replicas=1,merge=false");
 
     params.posting_entries = (int64_t)limit;
     return params;

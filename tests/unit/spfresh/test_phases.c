@@ -56,7 +56,7 @@ static void ask(struct book *b, size_t n)
 static void searched(enum spfresh_codec_kind postings)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spann_ops);
+    struct spfresh_params params = book_defaults(&spann_ops, "");
     const bool codes = postings != CODEC_RAW;
 
     params.store = POSTING_FILE; /* with files, a batch reads each posting once */
@@ -88,7 +88,7 @@ static void updates(void **state)
 {
     struct book b;
     struct spfresh_params params =
-        book_with(book_defaults(&spfresh_ops), "maintenance=explicit,posting_entries=24");
+        book_defaults(&spfresh_ops, "maintenance=explicit,posting_entries=24");
     bool more;
 
     params.buffer_pages = 4096; /* no update splits a posting itself */
@@ -116,8 +116,7 @@ static void updates(void **state)
     c = phases(&b);
     assert_true(c.of[SPFRESH_PHASE_MERGE] == test_stat(b.index, "merges") - merges);
     assert_true(c.of[SPFRESH_PHASE_MERGE] > 0 && c.of[SPFRESH_PHASE_COLLECT] > 0);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 int main(void)

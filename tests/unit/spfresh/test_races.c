@@ -89,7 +89,6 @@ static void race(struct crash *c, size_t n, void (*const work[])(struct worker *
     crash_expect(c, "after the threads");
     crash_reopen(c);
     crash_expect(c, "recovered");
-    crash_close(c);
     crash_end(c);
 }
 

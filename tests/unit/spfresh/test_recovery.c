@@ -20,7 +20,6 @@ static void test_no_wal(void **state)
             assert_ok(spfresh_save(c.b.index, c.b.dir), &c.b.bench.error);
             crash_reopen(&c);
             crash_expect(&c, "loaded");
-            crash_close(&c);
             crash_end(&c);
         }
 }
@@ -80,7 +79,6 @@ static void test_log_lost(void **state)
             assert_true(round == 0 || c.s->slots.n == slots);
         }
         crash_expect(&c, "slots are used again");
-        crash_close(&c);
         crash_end(&c);
     }
 }

@@ -41,7 +41,7 @@ enum { LEFT = 40, GONE = 6, NEW = 12 };
 static void at_the_last_versions(int64_t version_bits, int64_t postings, bool loaded)
 {
     struct book b;
-    struct spfresh_params params = book_with(book_defaults(&spfresh_ops), "maintenance=explicit");
+    struct spfresh_params params = book_defaults(&spfresh_ops, "maintenance=explicit");
 
     params.version_bits = version_bits;
     params.postings = postings;
@@ -82,9 +82,8 @@ enum { STAY = 200, PART = 100, ROUNDS = 60, SAVED_FROM = 30 };
 static void saved_after_churn(void **state)
 {
     struct book b;
-    struct spfresh_params params =
-        book_with(book_defaults(&spfresh_ops),
-                  "maintenance=explicit,posting_entries=24,buffer_pages=0,replicas=2");
+    struct spfresh_params params = book_defaults(
+        &spfresh_ops, "maintenance=explicit,posting_entries=24,buffer_pages=0,replicas=2");
 
     book_open(&b, &spfresh_ops, params, INDEX_F32, 6, STAY + (1 + ROUNDS) * PART, 1);
     book_fill(&b, 0, b.capacity, 10, .6);
@@ -130,7 +129,7 @@ static void *leave_later(void *arg)
 static void removed_without_memory(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_with(book_defaults(&spfresh_ops), "maintenance=explicit");
+    struct spfresh_params params = book_defaults(&spfresh_ops, "maintenance=explicit");
     struct reader reader = { .inside = false };
     pthread_t thread;
     uint64_t ids[PART];

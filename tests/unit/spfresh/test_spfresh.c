@@ -7,7 +7,7 @@ static void built_and_searched(void **state)
 {
     for (int i = 0; i < 4; i++) {
         struct book b;
-        struct spfresh_params params = book_defaults(&spann_ops);
+        struct spfresh_params params = book_defaults(&spann_ops, "");
         double recall = 0;
 
         params.head_index = i % 2 ? GRAPH_BKT : GRAPH_HNSW;
@@ -31,21 +31,19 @@ static void built_and_searched(void **state)
 static void the_last_copy_stays(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_with(book_defaults(&spann_ops), "posting_entries=4");
+    struct spfresh_params params = book_defaults(&spann_ops, "posting_entries=4");
 
     book_open(&b, &spann_ops, params, INDEX_F32, 5, 3000, 1);
 
     book_start(&b, 3, .2, 3000);
-    book_check(&b); /* invariant (a): in some posting */
-    book_all_found(&b);
-    book_close(&b);
+    book_end(&b);
 }
 
 static void trained_on_others(void **state)
 {
     struct book b;
 
-    book_open(&b, &spann_ops, book_defaults(&spann_ops), INDEX_F32, 8, 2000, 1);
+    book_open(&b, &spann_ops, book_defaults(&spann_ops, ""), INDEX_F32, 8, 2000, 1);
     book_fill(&b, 0, 2000, 10, .5);
     assert_ok(spann_ops.train(b.index, book_vectors(&b, 0, 500)), &b.bench.error);
     assert_ok(spann_ops.train(b.index, book_vectors(&b, 500, 800)), &b.bench.error); /* anew */
@@ -61,7 +59,7 @@ static void trained_on_a_few(void **state)
     enum { N = 4000 };
     struct book b;
 
-    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops), INDEX_F32, 32, N, 1);
+    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops, ""), INDEX_F32, 32, N, 1);
     book_fill(&b, 0, N, 100, .5);
     assert_ok(spfresh_ops.train(b.index, book_vectors(&b, 0, N / 5)), &b.bench.error);
     const double few = test_stat(b.index, "heads");
@@ -69,9 +67,7 @@ static void trained_on_a_few(void **state)
     const double heads = test_stat(b.index, "heads"), splits = test_stat(b.index, "splits");
     if (heads < 3 * few || splits > heads / 20)
         fail_msg("%g heads after %g, %g splits", heads, few, splits);
-    book_check(&b);
-    book_all_found(&b);
-    book_close(&b);
+    book_end(&b);
 }
 
 /* ---------------------------------------------------------------------------- knobs prune */
@@ -81,9 +77,8 @@ static void knobs_do_what_they_say(void **state)
     struct book b;
     uint64_t ids[10];
     struct work all, fewer;
-    struct spfresh_params params = book_with(book_defaults(&spann_ops), "page_limit=12");
 
-    book_open(&b, &spann_ops, params, INDEX_F32, 128, 3000, 1);
+    book_open(&b, &spann_ops, book_defaults(&spann_ops, "page_limit=12"), INDEX_F32, 128, 3000, 1);
 
     book_start(&b, 10, .5, 3000);
     struct spfresh_knobs knobs = book_knobs(&b, 50);
@@ -115,7 +110,7 @@ static void used_slots(void **state)
     struct book b;
 
     for (int64_t bits = 0; bits < 2; bits++) {
-        struct spfresh_params params = book_defaults(&spann_ops);
+        struct spfresh_params params = book_defaults(&spann_ops, "");
 
         params.version_bits = bits;
         book_open(&b, &spann_ops, params, INDEX_F32, 6, 20000, 1);

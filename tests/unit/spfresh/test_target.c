@@ -31,7 +31,7 @@ static double recall_at(struct book *b, const struct spfresh_knobs *knobs, doubl
 
 static void open_filled(struct book *b, enum spfresh_codec_kind postings, int64_t store)
 {
-    struct spfresh_params params = book_with(book_defaults(&spfresh_ops), "wal=none");
+    struct spfresh_params params = book_defaults(&spfresh_ops, "wal=none");
 
     params.postings = postings;
     params.store = store;
@@ -88,10 +88,9 @@ static void test_reached(void **state)
 static void test_changed(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spfresh_ops);
     uint64_t ids[K];
 
-    book_open(&b, &spfresh_ops, params, INDEX_F32, 24, ROWS, 1);
+    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops, ""), INDEX_F32, 24, ROWS, 1);
     book_fill(&b, 0, ROWS, 60, .6);
     struct spfresh_knobs knobs = book_knobs(&b, 64);
     knobs.target_recall = .5;

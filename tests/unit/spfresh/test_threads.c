@@ -80,7 +80,7 @@ static struct spfresh_job nearer_head(struct book *b, uint32_t n)
 static void open_far(struct book *b)
 {
     const float far[] = { 100, 0 };
-    struct spfresh_params params = book_with(book_defaults(&spfresh_ops), "replicas=1,merge=false");
+    struct spfresh_params params = book_defaults(&spfresh_ops, "replicas=1,merge=false");
 
     book_open(b, &spfresh_ops, params, INDEX_F32, 2, 4, 1);
     lire_heads(b, far, 1);
@@ -103,8 +103,7 @@ static void one_move_a_search(void **state)
     atomic_store(&move.ended, false);
     expect_wait(&move, ticket);
     assert_true(lire_is_in(&b, 2, 0));
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 /* Stale entries of a move are not removed while a search that read the new posting before the move
@@ -124,8 +123,7 @@ static void collection_waits(void **state)
     assert_int_equal(atomic_load(&spfresh_head(book_index(&b), 0)->size), 1);
     expect_wait(&merge, ticket);
     assert_int_equal(atomic_load(&spfresh_head(book_index(&b), 0)->size), 0);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 int main(void)

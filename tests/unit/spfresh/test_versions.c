@@ -32,8 +32,7 @@ static void moved_again_and_again(void **state)
 
     for (int64_t bits = 0; bits < 2; bits++) {
         const float far[] = { 100, 0 };
-        struct spfresh_params params =
-            book_with(book_defaults(&spfresh_ops), "replicas=1,merge=false");
+        struct spfresh_params params = book_defaults(&spfresh_ops, "replicas=1,merge=false");
         struct book b;
 
         params.version_bits = bits;
@@ -64,10 +63,9 @@ static void moved_again_and_again(void **state)
 static void half_a_move(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_with(book_defaults(&spfresh_ops), "replicas=1");
     const float heads[] = { 0, 0, 9, 0 };
 
-    book_open(&b, &spfresh_ops, params, INDEX_F32, 2, 2, 1);
+    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops, "replicas=1"), INDEX_F32, 2, 2, 1);
     lire_heads(&b, heads, 2);
     ((float *)(void *)book_row(&b, 0))[0] = 1;
     ((float *)(void *)book_row(&b, 1))[0] = 8;
@@ -82,15 +80,14 @@ static void half_a_move(void **state)
     assert_ok(book_insert(&b, 1, 1), &b.bench.error);
     assert_int_equal(lire_slot(&b, 1), slot);
     assert_true(book_recall(&b, book_row(&b, 0), 1, 2) == 1);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 /* Maintenance vacuums when deletions have exhausted many slots. */
 static void vacuums(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct spfresh_params params = book_defaults(&spfresh_ops, "");
 
     params.version_bits = 0;
     book_open(&b, &spfresh_ops, params, INDEX_F32, 4, 20000, 1);

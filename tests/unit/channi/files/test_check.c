@@ -9,8 +9,7 @@ static struct book b;
 
 static struct channi *build(int64_t inside)
 {
-    struct channi_params p =
-        book_with(book_defaults(), "target_cluster=40,defer_fraction=0,wal=written");
+    struct channi_params p = book_defaults("target_cluster=40,defer_fraction=0,wal=written");
 
     p.cluster_index = inside;
     book_open(&b, p, INDEX_U8, DIM, ROWS, 1);
@@ -25,8 +24,7 @@ static struct channi *build(int64_t inside)
 
 static void end(void)
 {
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 /* check() must fail with `what` in its message. */
@@ -212,9 +210,8 @@ static void test_files_of_old_views(void **state)
 
 static void test_deferred(void **state)
 {
-    struct channi_params p = book_with(book_defaults(), "expected_n=1000");
 
-    book_open(&b, p, INDEX_F32, DIM, ROWS, 1);
+    book_open(&b, book_defaults("expected_n=1000"), INDEX_F32, DIM, ROWS, 1);
     book_fill(&b, 0, ROWS, 12, .4);
     book_check(&b);
     assert_ok(book_insert(&b, 0, 300), &b.bench.error);

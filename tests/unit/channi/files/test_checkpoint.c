@@ -172,8 +172,7 @@ static void test_failing_checkpoint(void **state)
         history_expect(&b);
         assert_ok(channi_checkpoint(book_channi(&b)),
                   &b.bench.error); /* removes what is left over */
-        book_check(&b);
-        book_close(&b);
+        book_check_and_close(&b);
     }
     assert_true(call > 12);
 }

@@ -49,7 +49,7 @@ struct target {
 static void target_begin(struct target *t, enum kind kind)
 {
     struct channi_params p =
-        book_with(book_defaults(), "target_cluster=100,split_max=0,merge_min=0,defer_fraction=1");
+        book_defaults("target_cluster=100,split_max=0,merge_min=0,defer_fraction=1");
     int64_t attributes[ROWS];
     uint64_t ids[ROWS];
     size_t done;

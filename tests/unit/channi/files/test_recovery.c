@@ -172,10 +172,9 @@ static void test_saved_at_home(void **state)
     static struct book b;
     static struct answers a;
     const char *names[] = { "0123456789abcdef.0000000000000001.clu", "channi.manifest.new" };
-    struct channi_params p = book_with(history_params(), "wal=none");
     bool saved[IDS];
 
-    history_begin(&b, p, NULL);
+    history_begin(&b, book_with(history_params(), "wal=none"), NULL);
     channi_destroy(b.index);
     for (size_t i = 0; i < 2; i++) {
         char path[PATH_MAX];

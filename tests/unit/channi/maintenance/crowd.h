@@ -54,7 +54,7 @@ static inline void crowd_kill(struct crowd *c, size_t i)
 
 static inline struct channi_params hundred(void)
 {
-    return book_with(book_defaults(), "target_cluster=100,split_max=0,merge_min=0");
+    return book_defaults("target_cluster=100,split_max=0,merge_min=0");
 }
 
 /* --------------------------------------------------------------------------------- validity */

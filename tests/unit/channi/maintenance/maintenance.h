@@ -8,7 +8,7 @@
 /* Split past 200, merged below 6. */
 static inline struct channi_params fifty(void)
 {
-    return book_with(book_defaults(), "target_cluster=50,split_max=0,merge_min=0,expected_n=500");
+    return book_defaults("target_cluster=50,split_max=0,merge_min=0,expected_n=500");
 }
 
 /* Split past 80, merged below 9: many jobs with few rows. */

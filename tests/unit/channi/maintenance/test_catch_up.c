@@ -25,7 +25,7 @@ static void traffic(struct book *b)
 
 static void carry_over(int64_t history, enum channi_inside inside)
 {
-    struct channi_params params = book_with(book_defaults(), "eps0=12");
+    struct channi_params params = book_defaults("eps0=12");
     struct book b;
     struct plan plan = { .between = traffic };
 
@@ -66,7 +66,7 @@ static void test_carried_to_the_nearest(void **state)
     struct book b;
     size_t tried = 0;
 
-    open_built(&b, book_defaults(), INDEX_F32, 400);
+    open_built(&b, book_defaults(""), INDEX_F32, 400);
     for (between_from = 400; between_from < 440; between_from++) {
         struct plan plan = { .n_parts = 3,
                              .seed = test_seed() + between_from,
@@ -89,8 +89,7 @@ static void test_carried_to_the_nearest(void **state)
         tried++;
     }
     assert_true(tried > 5);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 int main(void)

@@ -8,12 +8,8 @@
 static void slide(struct book *b, size_t first, size_t end)
 {
     for (size_t i = first; i < end; i++) {
-        uint64_t ids[50];
-
-        for (size_t j = 0; j < 50; j++)
-            ids[j] = 50 * i + j;
         assert_ok(book_insert(b, 100 + 50 * i, 50), &b->bench.error);
-        assert_ok(book_remove_some(b, ids, 50), &b->bench.error);
+        book_remove_run(b, 50 * i, 50);
         assert_true(test_stat(b->index, "dead_rows") <= 1000);
     }
 }
@@ -39,22 +35,17 @@ static void test_turnover_before_the_build(void **state)
    they are fewer. */
 static void test_few_deletions_before_the_build(void **state)
 {
-    struct channi_params p = book_with(fifty(), "expected_n=1000");
     struct book b;
-    uint64_t ids[300];
 
-    book_open(&b, p, INDEX_F32, 8, 1200, 1);
+    book_open(&b, book_with(fifty(), "expected_n=1000"), INDEX_F32, 8, 1200, 1);
 
     book_start(&b, 8, 0.3, 700);
-    for (size_t i = 0; i < 300; i++)
-        ids[i] = i;
-    assert_ok(book_remove_some(&b, ids, 300), &b.bench.error);
+    book_remove_run(&b, 0, 300);
     assert_ok(book_insert(&b, 700, 300), &b.bench.error);
     assert_null(layout_of(&b)->routes);
     assert_ok(book_insert(&b, 1000, 100), &b.bench.error);
     assert_non_null(layout_of(&b)->routes);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 /* ------------------------------------------------------------------------------ past versions */

@@ -24,9 +24,8 @@ static void test_in_vain(void **state)
 {
     struct book b;
     bool more;
-    struct channi_params p = book_with(book_defaults(), "maintenance=explicit,expected_n=100");
 
-    book_open(&b, p, INDEX_F32, 8, 400, 1);
+    book_open(&b, book_defaults("maintenance=explicit,expected_n=100"), INDEX_F32, 8, 400, 1);
 
     book_start(&b, 8, 0.2, 100);
     assert_ok(book_insert(&b, 100, 300), &b.bench.error);
@@ -50,12 +49,11 @@ static void test_in_vain(void **state)
 
 static void test_budget(void **state)
 {
-    struct channi_params p = book_with(fifty(), "maintenance=explicit");
     struct book b;
     size_t calls = 0;
     bool more = true;
 
-    book_open(&b, p, INDEX_F32, 8, 3000, 1);
+    book_open(&b, book_with(fifty(), "maintenance=explicit"), INDEX_F32, 8, 3000, 1);
 
     book_start(&b, 16, 0.3, 500);
     assert_ok(book_insert(&b, 500, 2500), &b.bench.error);
@@ -150,7 +148,7 @@ static void test_health(void **state)
     const struct structure_sink structure = {
         .enter = enter_node, .leave = leave_node, .number = ignore_number, .to = &shown
     };
-    struct channi_params p = book_with(book_defaults(), "maintenance=explicit,expected_n=100");
+    struct channi_params p = book_defaults("maintenance=explicit,expected_n=100");
     struct book b;
 
     book_open(&b, p, INDEX_F32, 8, 400, 1);
@@ -192,12 +190,11 @@ static size_t bytes_of(const struct channi_cluster *cl)
 static void test_memory(void **state)
 {
     struct channi_taken first, second;
-    struct channi_params p = book_with(twenty(), "maintenance=explicit,cache_mb=8");
     uint32_t cids[2];
     size_t n = 0;
     struct book b;
 
-    book_open(&b, p, INDEX_F32, 8, 4000, 4);
+    book_open(&b, book_with(twenty(), "maintenance=explicit,cache_mb=8"), INDEX_F32, 8, 4000, 4);
 
     book_start(&b, 16, 0.3, 1000);
     work_off(&b, 0);

@@ -81,13 +81,12 @@ static void test_a_split(void **state)
 
 static void test_a_split_without_reuse(void **state)
 {
-    struct channi_params p = book_with(fifty(), "reuse=false");
     struct book b;
     struct before was;
     double cost = 0;
     bool busy;
 
-    open_explicit(&b, p);
+    open_explicit(&b, book_with(fifty(), "reuse=false"));
     const uint32_t cid = overfill(&b, 400);
     before_take(&was, &b);
     assert_ok(channi_split(book_channi(&b), cid, &cost, &busy), &b.bench.error);
@@ -106,10 +105,9 @@ static void test_a_split_without_reuse(void **state)
 
 static void test_equal_rows(void **state)
 {
-    struct channi_params p = book_with(fifty(), "expected_n=100");
     struct book b;
 
-    book_open(&b, p, INDEX_F32, 6, 1600, 1);
+    book_open(&b, book_with(fifty(), "expected_n=100"), INDEX_F32, 6, 1600, 1);
     for (size_t first = 0; first < 1600; first += 20) {
         assert_ok(book_insert(&b, first, 20), &b.bench.error);
         book_check(&b);
@@ -129,19 +127,16 @@ static void test_equal_rows(void **state)
 static void crowd(struct book *b, size_t first, size_t n, bool near, size_t replaced)
 {
     for (size_t i = first; i < first + n; i += 50) {
-        uint64_t ids[50];
-
         for (size_t j = 0; j < 50; j++) {
             float *row = book_row(b, i + j);
 
             memcpy(row, book_row(b, 0), b->row_bytes);
             for (size_t d = 0; near && d < b->dim; d++)
                 row[d] += (float)(0.05 * rng_normal(&b->rng));
-            ids[j] = replaced + (i - first) + j;
         }
         assert_ok(book_insert(b, i, 50), &b->bench.error);
         if (replaced)
-            assert_ok(book_remove_some(b, ids, 50), &b->bench.error);
+            book_remove_run(b, replaced + i - first, 50);
     }
 }
 

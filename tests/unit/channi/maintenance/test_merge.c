@@ -132,8 +132,7 @@ static void shrink(struct channi_params p)
     else
         assert_true(nowhere > 0);
     before_free(&was);
-    book_expect(&b, 20, 10);
-    book_close(&b);
+    book_end(&b, 20);
 }
 
 static void test_aliases(void **state)
@@ -162,11 +161,10 @@ static void expect_farther(struct book *b, uint32_t route, const struct channi_c
 /* Of too many routes the one farthest from the root is dropped. */
 static void test_farthest_alias_is_dropped(void **state)
 {
-    struct channi_params p = book_with(small_clusters(), "maintenance=explicit,alias_max=2");
     struct book b;
     struct before was;
 
-    open_built(&b, p, 800);
+    open_built(&b, book_with(small_clusters(), "maintenance=explicit,alias_max=2"), 800);
     work_off(&b, 0);
     for (size_t round = 0; round < 12; round++) {
         double cost = 0;
@@ -261,8 +259,7 @@ static void test_outliers_come_of_age(void **state)
     book_check(&b);
     assert_true(book_counter(&b, merges) > merges);
     assert_true(young_and_small(&b) < small);
-    book_expect(&b, 20, 10);
-    book_close(&b);
+    book_end(&b, 20);
 }
 
 /* Young OOD clusters merge only with OOD clusters. */
@@ -295,8 +292,7 @@ static void test_outliers_merge_with_their_like(void **state)
         if (b.stored[i] && cluster_of(&b, cid_of(&b, i))->kind == CLUSTER_OOD)
             *(i % 20 == 0 ? &out : &in) += 1;
     assert_true(out > 0);
-    book_expect(&b, 20, 10);
-    book_close(&b);
+    book_end(&b, 20);
 }
 
 /* OOD clusters scanned by searches of one cluster besides it, for rows that are not stored. */
@@ -341,19 +337,16 @@ static void test_reach(void **state)
 static void test_all_at_once(void **state)
 {
     struct book b;
-    uint64_t ids[1600];
 
     open_built(&b, small_clusters(), 1600);
     assert_true(clusters_of(&b) > 40);
     const uint32_t cids = layout_of(&b)->n_clusters;
-    for (size_t i = 0; i < 1600; i++)
-        ids[i] = i;
-    assert_ok(book_remove_some(&b, ids + 1, 1599), &b.bench.error);
+    book_remove_run(&b, 1, 1599);
     work_off(&b, 0);
     book_check(&b);
     assert_int_equal(clusters_of(&b), 1);
     book_expect(&b, 3, 10);
-    assert_ok(book_remove_some(&b, ids, 1), &b.bench.error);
+    book_remove_run(&b, 0, 1);
     work_off(&b, 0);
     book_check(&b);
     assert_int_equal(clusters_of(&b), 1);

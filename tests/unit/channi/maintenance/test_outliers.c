@@ -62,7 +62,7 @@ static struct planted planted_often(size_t out, double excess)
 
 static void test_planted_outliers(void **state)
 {
-    const double excess = book_defaults().ood_excess;
+    const double excess = book_defaults("").ood_excess;
 
     assert_true(excess > 0);
     for (size_t parts = 20; parts <= 50; parts += 30) {
@@ -76,7 +76,7 @@ static void test_planted_outliers(void **state)
 /* The rows that any cluster has above mu + 2 sigma make no OOD cluster, unless ood_excess is 0. */
 static void test_an_ordinary_tail(void **state)
 {
-    assert_true(planted_often(0, book_defaults().ood_excess).others == 0);
+    assert_true(planted_often(0, book_defaults("").ood_excess).others == 0);
     assert_true(planted_often(0, 0).others > 0.01);
 }
 

@@ -48,10 +48,9 @@ static void test_sound(void **state)
 static void test_near_groups_are_merged(void **state)
 {
     for (uint64_t seed = 0; seed < 10; seed++) {
-        struct channi_params p = book_with(hundred(), "ood=false,parts=2");
         struct crowd c;
 
-        crowd_open(&c, p, INDEX_F32, 2, 400);
+        crowd_open(&c, book_with(hundred(), "ood=false,parts=2"), INDEX_F32, 2, 400);
         for (size_t i = 0; i < 400; i++) {
             float *row = book_row(&c.b, i);
             row[0] = (float)(i % 4 / 2 * 100 + 0.1 * rng_normal(&c.b.rng));
@@ -127,10 +126,9 @@ static void test_equal_rows(void **state)
 /* Two points with many copies each: neither is divided. */
 static void test_two_points(void **state)
 {
-    struct channi_params p = hundred();
     struct crowd c;
 
-    crowd_open(&c, p, INDEX_F32, 3, 450);
+    crowd_open(&c, hundred(), INDEX_F32, 3, 450);
     for (size_t i = 0; i < 450; i++)
         ((float *)book_row(&c.b, i))[1] = i % 3 == 0;
     expect_plan(&c, 1);

@@ -65,7 +65,7 @@ static void remove_through(struct world *w, size_t n)
 
 static void search_through(struct world *w, size_t threads)
 {
-    enum { NQ = 3, NEAR = 7 };
+    enum { NQ = 17, NEAR = 7 }; /* so many that methods group them */
     uint64_t ids[NQ * NEAR];
     float distances[NQ * NEAR];
     void *queries = world_rows(w, NQ);

@@ -1,6 +1,6 @@
 /* test_batch.c - searches of many queries, grouped by cluster, and of one whose clusters are
  * shared among threads: the answers of single searches by one thread, bit for bit, and fewer
- * reads. */
+ * reads. Without memory: contract/test_faults. */
 #include "tests/unit/channi/search.h"
 
 enum { K = 10, MANY = 150, ROWS = 4000, DIM = 96 };
@@ -120,28 +120,6 @@ static void test_reads(void **state)
     ledger_close(&l);
 }
 
-/* Out of memory at any point: the code, no leak, and the next search succeeds. */
-static void test_out_of_memory(void **state)
-{
-    struct replies single, batch;
-    struct ledger l;
-    bool done = false;
-
-    open_mixed(&l, book_with(ledger_params(), "target_cluster=40"), INDEX_F32);
-    assert_ok(search_by(&l, 1, 1, &single), &l.b.bench.error);
-    for (size_t at = 1; !done; at += 1 + at / 4) {
-        test_fail_allocation(&l.b.bench.mem, at, false);
-        const int rc = search_by(&l, MANY, 1, &batch);
-        done = !test_allocations_succeed(&l.b.bench.mem);
-        if (rc != OK)
-            assert_code(rc, ERR_NO_MEMORY, &l.b.bench.error);
-        assert_ok(search_by(&l, MANY, 1, &batch), &l.b.bench.error);
-        expect_same(&single, &batch);
-    }
-    assert_ok(channi_cache_check(book_channi(&l.b)->cache), &l.b.bench.error);
-    ledger_close(&l);
-}
-
 /* Destroys the scratch that maintenance left, so that each thread of a query needs new scratch. */
 static void drop_idle(struct scratch_pool *pool)
 {
@@ -188,6 +166,5 @@ static void test_little_is_not_shared(void **state)
 
 int main(void)
 {
-    return test_run_all("channi_batch", test_same, test_reads, test_out_of_memory,
-                        test_little_is_not_shared);
+    return test_run_all("channi_batch", test_same, test_reads, test_little_is_not_shared);
 }

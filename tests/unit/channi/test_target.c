@@ -1,5 +1,5 @@
 /* test_target.c - target_recall: the recall reached over several synthetic sets, and the clusters
- * searched for it. */
+ * searched for it. Without memory: contract/test_faults. */
 #include "tests/unit/channi/search.h"
 
 enum { K = 10, ASKED = 200, STORED = 6000, NPROBE = 60, ROWS = 2 * (STORED + ASKED) };
@@ -152,27 +152,7 @@ static void test_nothing_to_learn(void **state)
     ledger_close(&l);
 }
 
-static void test_out_of_memory(void **state)
-{
-    struct ledger l;
-    struct book_answer a;
-    bool done = false;
-
-    open_set(&l, &sets[0], STORED + ASKED, STORED);
-    l.knobs.target_recall = .9;
-    for (size_t at = 1; !done; at += 1 + at / 2) {
-        book_channi(&l.b)->stop.learnt = false;
-        test_fail_allocation(&l.b.bench.mem, at, false);
-        const int rc = book_search_at(&l.b, BOOK_NEWEST, book_row(&l.b, STORED), K, &l.knobs, &a);
-        done = !test_allocations_succeed(&l.b.bench.mem);
-        if (rc != OK)
-            assert_code(rc, ERR_NO_MEMORY, &l.b.bench.error);
-    }
-    ledger_close(&l);
-}
-
 int main(void)
 {
-    return test_run_all("channi_target", test_reached, test_changed, test_nothing_to_learn,
-                        test_out_of_memory);
+    return test_run_all("channi_target", test_reached, test_changed, test_nothing_to_learn);
 }

@@ -35,6 +35,14 @@ static inline void world_open_filled(struct stored_rows *w, struct divf_params p
     test_fill_f32(&w->rng, w->rows, capacity, dim, centres, spread);
 }
 
+/* Goes on with the index that was saved in the folder. */
+static inline void world_reload(struct stored_rows *w, const char *dir)
+{
+    divf_ops.destroy(w->index);
+    w->index = NULL;
+    assert_ok(divf_ops.load(&w->index, &w->bench.env, dir), &w->bench.error);
+}
+
 static inline struct work world_search(struct stored_rows *w, const float *queries, size_t n,
                                        size_t k, int64_t nprobe, const struct id_filter *filter,
                                        size_t threads, uint64_t *ids, float *distances)

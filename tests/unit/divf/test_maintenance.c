@@ -1,5 +1,6 @@
 /* test_maintenance.c - maintenance policies: which vectors they move, which they must not, and that
- * they end. Random histories are contract/test_contract. */
+ * they end. Random histories are contract/test_contract, and memory that
+ * fails contract/test_faults. */
 #include "algorithms/divf/maintenance/members.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
@@ -246,38 +247,6 @@ static void test_budget(void **state)
     }
 }
 
-/* Every allocation of a maintenance call fails once: no vector is lost, and
-   the next call completes. */
-static void test_no_memory(void **state)
-{
-    for (size_t p = 0; p < POLICIES; p++) {
-        bool failed = true;
-        for (size_t at = 1; failed; at += 1 + at / 16) {
-            struct stored_rows w;
-            bool more;
-            struct divf_params params =
-                policy_params(policies[p], "maintenance_budget=0,cost_probe=1");
-            params.soft_k = 1 + (int64_t)(at % 2);
-            drifted(&w, params, 4);
-            uint64_t ids[200];
-            for (size_t i = 0; i < 200; i++)
-                ids[i] = i;
-            assert_int_equal(stored_remove(&w, ids, 200), OK);
-            w.bench.mem.calls = 0;
-            test_fail_allocation(&w.bench.mem, at, false);
-            int rc = divf_ops.maintain(w.index, 0, &more);
-            failed = test_allocations_succeed(&w.bench.mem);
-            assert_true(rc == OK || (failed && rc == ERR_NO_MEMORY));
-            error_clear(&w.bench.error);
-            stored_check(&w);
-            world_expect_exact(&w, w.rows + 4 * 300, 5, NULL);
-            maintain_all(&w, 0);
-            world_expect_exact(&w, w.rows + 4 * 300, 5, NULL);
-            stored_close(&w);
-        }
-    }
-}
-
 /* The cost model splits lists that queries read, and no others. */
 static void test_cost_follows_queries(void **state)
 {
@@ -397,6 +366,6 @@ static void test_ada_sizes(void **state)
 int main(void)
 {
     return test_run_all("divf_upkeep", test_lire_property, test_conditions, test_merges,
-                        test_state_follows, test_budget, test_no_memory, test_cost_follows_queries,
-                        test_dedrift, test_ada_follows_queries, test_ada_sizes);
+                        test_state_follows, test_budget, test_cost_follows_queries, test_dedrift,
+                        test_ada_follows_queries, test_ada_sizes);
 }

@@ -1,6 +1,5 @@
 /* test_reload.c - divf loaded without encoding again: codes are copied, vectors stay in the saved
- * file, which never changes. Allocations that fail in insertions of more rows than contract/test_faults
- * has; damaged files are there. */
+ * file, which never changes. Memory that fails and damaged files are contract/test_faults. */
 #include "algorithms/common/durable/store_file.h"
 #include "tests/support/index_folder.h"
 #include "tests/unit/divf/support.h"
@@ -132,9 +131,7 @@ static void test_other_codes_are_made_again(void **state)
             quantizer_copy(lists->quantizer, chunk->block, i + 1, chunk->block, i);
         assert_code(divf_ops.check(w.index, NULL), ERR_INVARIANT, &w.bench.error);
         assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
-        divf_ops.destroy(w.index);
-        w.index = NULL;
-        assert_ok(divf_ops.load(&w.index, &w.bench.env, dir), &w.bench.error);
+        world_reload(&w, dir);
         stored_check(&w);
         world_expect_exact(&w, w.rows, 20, NULL);
         stored_close(&w);
@@ -194,9 +191,7 @@ static void open_mapped(struct stored_rows *w, const char *dir, const char *save
         divf_with(params_of(kinds[4]), "clusters=8,soft_k=1,train_iters=3,bits=1,storage=mmap");
     open_used(w, params, dir, WIDE, MANY);
     assert_ok(divf_ops.save(w->index, saved), &w->bench.error);
-    divf_ops.destroy(w->index);
-    w->index = NULL;
-    assert_ok(divf_ops.load(&w->index, &w->bench.env, saved), &w->bench.error);
+    world_reload(w, saved);
 }
 
 /* Whether the vector of a slot is in the mapping of the saved file. */
@@ -296,13 +291,6 @@ static void test_saved_over_its_own_file(void **state)
 
 /* -------------------------------------------------------------------- what else is saved */
 
-static void reload(struct stored_rows *w, const char *dir)
-{
-    divf_ops.destroy(w->index);
-    w->index = NULL;
-    assert_ok(divf_ops.load(&w->index, &w->bench.env, dir), &w->bench.error);
-}
-
 /* The original implementation's file is eleven times the size of the raw data. */
 static void test_saved_size(void **state)
 {
@@ -331,11 +319,11 @@ static void test_empty_and_provisional(void **state)
     test_dir_make(dir);
     world_open_filled(&w, divf_defaults("clusters=16"), DIM, N, 1, 16, 0.2);
     assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
-    reload(&w, dir);
+    world_reload(&w, dir);
     stored_check(&w);
     assert_ok(stored_insert(&w, 0, 1), &w.bench.error);
     assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
-    reload(&w, dir);
+    world_reload(&w, dir);
     assert_ok(stored_insert(&w, 1, N - 1), &w.bench.error);
     assert_true(test_stat(w.index, "n_clusters") >= 16);
     stored_check(&w);
@@ -360,7 +348,7 @@ static void test_mapped_equals_memory(void **state)
     assert_int_equal(use.vectors, 0);
     assert_true(use.disk >= mapped.n * DIM * sizeof(float)); /* copies share one vector */
     assert_ok(divf_ops.save(mapped.index, saved), &mapped.bench.error);
-    reload(&mapped, saved);
+    world_reload(&mapped, saved);
     stored_check(&mapped);
     expect_same_answers(&ram, ram.index, mapped.index);
     divf_ops.destroy(mapped.index);
@@ -376,81 +364,10 @@ static void test_mapped_equals_memory(void **state)
     test_dir_remove(saved);
 }
 
-/* Every allocation of a script fails in turn, alone or together with all later ones. A refused call
-   leaves a sound index, and succeeds once memory is available. */
-static int script(struct stored_rows *w, const char *dir, size_t *at)
-{
-    uint64_t ids[200], found[30];
-    float distances[30];
-    struct divf_knobs knobs = { .nprobe = 4 };
-    struct search_request request = { stored_vectors(w, 0, 3), 10, &knobs, NULL, 2 };
-    struct search_result result = { .ids = found, .distances = distances };
-    int rc = OK;
-    if (*at == 0 && (rc = stored_insert(w, w->n, 40 - w->n)) == OK)
-        ++*at;
-    while (!rc && *at >= 1 && *at <= 4)
-        if ((rc = stored_insert(w, w->n, 40 + 340 * *at - w->n)) == OK)
-            ++*at;
-    if (!rc && *at == 5 && (rc = divf_ops.search(w->index, &request, &result)) == OK)
-        ++*at;
-    for (size_t i = 0; i < 200; i++)
-        ids[i] = i * 3;
-    if (!rc && *at == 6 && (rc = stored_remove(w, ids, 200)) == OK)
-        ++*at;
-    if (!rc && *at == 7 && (rc = divf_ops.train(w->index, stored_vectors(w, 0, 700))) == OK)
-        ++*at;
-    if (!rc && *at == 8 && (rc = divf_ops.save(w->index, dir)) == OK)
-        ++*at;
-    struct index *loaded = NULL;
-    if (!rc && *at == 9 && (rc = divf_ops.load(&loaded, &w->bench.env, dir)) == OK) {
-        divf_ops.destroy(w->index);
-        w->index = loaded;
-        ++*at;
-    }
-    return rc;
-}
-
-static void test_out_of_memory(void **state)
-{
-    char dir[PATH_MAX];
-    struct divf_params params = divf_defaults("soft_k=2,split_threshold=1.5,clusters=10");
-    test_dir_make(dir);
-    bool done = false;
-    size_t failures = 0;
-    for (size_t fault = 1; !done; fault = test_next_fault(fault)) {
-        for (int after = 0; after < 2; after++) {
-            struct stored_rows w;
-            size_t at = 0;
-            world_open_filled(&w, params, 6, 1500, 2, 10, 0.3);
-            w.bench.mem.fail_at =
-                mem_live(&w.bench.mem) ? atomic_load(&w.bench.mem.calls) + fault : fault;
-            w.bench.mem.fail_after = after;
-            int rc = script(&w, dir, &at);
-            if (rc) {
-                failures++;
-                assert_code(rc, ERR_NO_MEMORY, &w.bench.error);
-            }
-            done = !test_allocations_succeed(&w.bench.mem);
-            stored_check(&w);
-            while (rc) {
-                rc = script(&w, dir, &at);
-                assert_ok(rc, &w.bench.error);
-            }
-            assert_int_equal(at, 10);
-            stored_check(&w);
-            world_expect_exact(&w, w.rows, 20, NULL);
-            stored_close(&w);
-        }
-    }
-    assert_true(failures > 50 / test_scale());
-    test_dir_remove(dir);
-}
-
 int main(void)
 {
     return test_run_all("divf_reload", test_codes_are_copied, test_other_codes_are_made_again,
                         test_other_kernels, test_earlier_version_is_refused,
                         test_saved_file_never_changes, test_saved_over_its_own_file,
-                        test_saved_size, test_empty_and_provisional, test_mapped_equals_memory,
-                        test_out_of_memory);
+                        test_saved_size, test_empty_and_provisional, test_mapped_equals_memory);
 }

@@ -111,9 +111,7 @@ static void test_saved(void **state)
     insert(&w, 1000, 1000);
     const double copies = test_stat(w.index, "stored_copies");
     assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
-    divf_ops.destroy(w.index);
-    w.index = NULL;
-    assert_ok(divf_ops.load(&w.index, &w.bench.env, dir), &w.bench.error);
+    world_reload(&w, dir);
     stored_check(&w);
     assert_true(copies == 6000 && test_stat(w.index, "stored_copies") == copies);
     assert_true(divf_of(w.index)->params.soft_k == 2);

@@ -1,4 +1,4 @@
-/* stored_rows.h - an index of f32 rows under L2 beside the rows that it should hold, and brute force
+/* stored_rows.h - an index of f32 rows beside the rows that it should hold, and brute force
  * over them. A method's own support.h adds its parameters and its search. */
 #ifndef DRIFTLINE_TESTS_SUPPORT_STORED_ROWS_H
 #define DRIFTLINE_TESTS_SUPPORT_STORED_ROWS_H
@@ -15,13 +15,13 @@ struct stored_rows {
     bool *stored;
 };
 
-/* An empty index; params as ops->create() takes them. */
-static inline void stored_open(struct stored_rows *w, const struct index_ops *ops,
-                               const void *params, size_t dim, size_t capacity, size_t threads,
-                               uint64_t stream)
+/* An empty index under L2 or inner product; params as ops->create() takes them. */
+static inline void stored_open_under(struct stored_rows *w, enum metric metric,
+                                     const struct index_ops *ops, const void *params, size_t dim,
+                                     size_t capacity, size_t threads, uint64_t stream)
 {
     memset(w, 0, sizeof *w);
-    test_bench_begin(&w->bench, INDEX_F32, INDEX_L2SQ, dim, threads);
+    test_bench_begin(&w->bench, INDEX_F32, metric, dim, threads);
     w->ops = ops;
     w->dim = dim;
     w->capacity = capacity;
@@ -31,6 +31,13 @@ static inline void stored_open(struct stored_rows *w, const struct index_ops *op
     assert_non_null(w->rows);
     assert_non_null(w->stored);
     assert_ok(ops->create(&w->index, &w->bench.env, params), &w->bench.error);
+}
+
+static inline void stored_open(struct stored_rows *w, const struct index_ops *ops,
+                               const void *params, size_t dim, size_t capacity, size_t threads,
+                               uint64_t stream)
+{
+    stored_open_under(w, INDEX_L2SQ, ops, params, dim, capacity, threads, stream);
 }
 
 static inline void stored_close(struct stored_rows *w)
@@ -83,6 +90,14 @@ static inline int stored_remove(struct stored_rows *w, const uint64_t *ids, size
     return rc;
 }
 
+static inline float stored_distance(const struct stored_rows *w, const float *query, uint64_t id)
+{
+    const struct kernels *k = w->bench.env.kernels;
+    const float *row = w->rows + id * w->dim;
+    return w->bench.env.metric == INDEX_IP ? -k->ip_f32(query, row, w->dim)
+                                           : k->l2sq_f32(query, row, w->dim);
+}
+
 /* All stored rows that the filter allows, nearest first; *n of them, freed by the caller. */
 static inline struct test_truth *stored_truth(const struct stored_rows *w, const float *query,
                                               const struct id_filter *filter, size_t *n)
@@ -92,9 +107,7 @@ static inline struct test_truth *stored_truth(const struct stored_rows *w, const
     *n = 0;
     for (uint64_t i = 0; i < w->capacity; i++)
         if (w->stored[i] && index_filter_allows(filter, i))
-            t[(*n)++] = (struct test_truth){
-                w->bench.env.kernels->l2sq_f32(query, w->rows + i * w->dim, w->dim), i
-            };
+            t[(*n)++] = (struct test_truth){ stored_distance(w, query, i), i };
     qsort(t, *n, sizeof *t, test_truth_order);
     return t;
 }

@@ -127,6 +127,13 @@ static inline double number_at(const json_t *json, const char *outer, const char
     return json_is_number(at) ? json_number_value(at) : NAN;
 }
 
+/* Every answer of the search is right. */
+static inline void expect_right(const json_t *step)
+{
+    assert_true(number_at(step, "recall", "mean") == 1);
+    assert_true(number_at(step, "wrong_ids", NULL) == 0);
+}
+
 static inline const char *text_at(const json_t *json, const char *name)
 {
     const char *text = json_string_value(json_object_get(json, name));

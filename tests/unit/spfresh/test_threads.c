@@ -65,12 +65,8 @@ static void expect_wait(struct job_beside *job, unsigned ticket)
 static struct spfresh_job nearer_head(struct book *b, uint32_t n)
 {
     const float nearer[] = { 100 - (float)n, 0 };
-    struct spfresh_members none;
-    uint32_t head;
 
-    spfresh_members_init(&none, book_index(b));
-    assert_ok(spfresh_add_head(book_index(b), nearer, &none, &head), &b->bench.error);
-    assert_int_equal(head, n);
+    lire_head(b, nearer, n);
     return (struct spfresh_job){ .kind = SPFRESH_JOB_REASSIGN,
                                  .what = lire_slot(b, 0),
                                  .version = lire_version(b, 0),

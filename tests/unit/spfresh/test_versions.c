@@ -7,13 +7,9 @@ static void move_nearer(struct book *b, uint32_t i)
 {
     const float nearer[] = { (float)(100 - .3 * i), 0 };
     const uint32_t slot = lire_slot(b, 0);
-    struct spfresh_members none;
-    uint32_t head;
     bool more;
 
-    spfresh_members_init(&none, book_index(b));
-    assert_ok(spfresh_add_head(book_index(b), nearer, &none, &head), &b->bench.error);
-    assert_int_equal(head, i);
+    lire_head(b, nearer, i);
     spfresh_queue(book_index(b),
                   (struct spfresh_job){ .kind = SPFRESH_JOB_REASSIGN,
                                         .what = slot,

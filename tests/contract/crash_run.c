@@ -122,29 +122,19 @@ static void open_bench(struct crash_run *c)
     c->row_bytes = index_row_bytes(space.element, c->bench.env.dim);
 }
 
-/* "a=1,b=2" */
-static void *options(struct crash_run *c, const struct param *table, size_t bytes, const char *text)
+static void *options(const struct param *table, size_t bytes, const char *text)
 {
-    char copy[256], *rest = NULL;
     void *out = calloc(1, bytes + 1);
 
-    (void)snprintf(copy, sizeof copy, "%s", text);
-    param_defaults(table, out);
-    for (char *pair = strtok_r(copy, ",", &rest); pair; pair = strtok_r(NULL, ",", &rest)) {
-        char *value = strchr(pair, '=');
-        *value++ = '\0';
-        const struct param_value v = { .kind = VALUE_TEXT, .text = value };
-        crash_run_expect(c, param_set(table, out, pair, v, c->ops->name, &c->bench.error) == OK,
-                         "option");
-    }
+    test_set_options(table, text, ",", out);
     return out;
 }
 
 void crash_run_begin(struct crash_run *c)
 {
     open_bench(c);
-    c->params = options(c, c->ops->params, c->ops->params_bytes, c->setting->params);
-    c->knobs = options(c, c->ops->knobs, c->ops->knobs_bytes, c->setting->knobs);
+    c->params = options(c->ops->params, c->ops->params_bytes, c->setting->params);
+    c->knobs = options(c->ops->knobs, c->ops->knobs_bytes, c->setting->knobs);
 }
 
 const char *crash_run_home(const struct crash_run *c)

@@ -168,17 +168,10 @@ static void ask_several(struct world *w, const struct records *a)
 
 static void numbered_step(struct world *w, struct records *a)
 {
-    bool more;
     switch (rng_below(&w->rng, 8)) {
         case 0: insert_numbered(w, a, 1); break;
-        case 1:
-            if (w->ops->remove)
-                world_remove(w, 1 + rng_below(&w->rng, 50));
-            break;
-        case 2:
-            if (w->ops->maintain)
-                world_ok(w, index_maintain(&w->index, 0, &more));
-            break;
+        case 1: world_remove(w, 1 + rng_below(&w->rng, 50)); break;
+        case 2: world_maintain(w, 0); break;
         case 3: (void)(rng_below(&w->rng, 2) == 0 && world_reload(w)); break;
         case 4:
             if (w->ops->txn) {
@@ -205,8 +198,7 @@ static void test_attributes(struct world *w)
     a->n = 0;
     idmap_init(&a->at, NULL);
     w->bench.env.n_attributes = FIELDS;
-    world_ok(w, world_open(w));
-    world_train(w);
+    world_open_trained(w);
     ask_several(w, a);
     for (w->step = 1; w->step <= 30; w->step++) {
         numbered_step(w, a);
@@ -224,8 +216,5 @@ static bool has_attributes(const struct index_ops *ops)
 
 int main(void)
 {
-    static const char *const names[] = { "attributes" };
-    static world_test *const tests[] = { test_attributes };
-    return world_run_those("attributes", names, tests, sizeof tests / sizeof *tests,
-                           has_attributes);
+    return world_run_those("attributes", has_attributes, test_attributes);
 }

@@ -134,17 +134,10 @@ static void expect_levels(struct world *w)
 
 static void clustered_step(struct world *w)
 {
-    bool more;
     switch (rng_below(&w->rng, 7)) {
         case 0: world_insert(w, 1); break;
-        case 1:
-            if (w->ops->remove)
-                world_remove(w, 1 + rng_below(&w->rng, 50));
-            break;
-        case 2:
-            if (w->ops->maintain)
-                world_ok(w, index_maintain(&w->index, 0, &more));
-            break;
+        case 1: world_remove(w, 1 + rng_below(&w->rng, 50)); break;
+        case 2: world_maintain(w, 0); break;
         case 3: (void)world_reload(w); break;
         case 4: world_train_again(w); break;
         default: world_insert(w, 1 + rng_below(&w->rng, 100));
@@ -160,15 +153,14 @@ static void test_clusters(struct world *w)
                                              .n = 1,
                                              .vectors = world_vectors(w, NULL, 0) };
     struct cluster_result result = { .medoid = take_medoid };
-    world_ok(w, world_open(w));
-    world_train(w);
+    world_open_trained(w);
     world_refuses(w, ERR_UNKNOWN_ID, index_cluster(&w->index, &request, &result));
     for (w->step = 1; w->step <= 25; w->step++) {
         clustered_step(w);
         world_check(w);
         expect_levels(w);
     }
-    world_remove(w, w->ops->remove ? w->n : 0);
+    world_remove(w, w->n);
     expect_levels(w);
 }
 
@@ -179,7 +171,5 @@ static bool has_clusters(const struct index_ops *ops)
 
 int main(void)
 {
-    static const char *const names[] = { "clusters" };
-    static world_test *const tests[] = { test_clusters };
-    return world_run_those("clusters", names, tests, sizeof tests / sizeof *tests, has_clusters);
+    return world_run_those("clusters", has_clusters, test_clusters);
 }

@@ -21,23 +21,13 @@ static uint64_t *random_filter(struct world *w, size_t one_in, struct id_filter 
 static void random_step(struct world *w)
 {
     struct id_filter filter;
-    bool more;
     switch (rng_below(&w->rng, 12)) {
         case 0:
         case 1: world_insert(w, 1 + rng_below(&w->rng, 120)); break;
         case 2: world_insert(w, 1); break;
-        case 3:
-            if (w->ops->remove)
-                world_remove(w, 1 + rng_below(&w->rng, 60));
-            break;
-        case 4:
-            if (w->ops->remove)
-                world_remove(w, rng_below(&w->rng, 10) ? 1 : w->n);
-            break;
-        case 5:
-            if (w->ops->maintain)
-                world_ok(w, index_maintain(&w->index, rng_below(&w->rng, 2) ? 0 : 5000, &more));
-            break;
+        case 3: world_remove(w, 1 + rng_below(&w->rng, 60)); break;
+        case 4: world_remove(w, rng_below(&w->rng, 10) ? 1 : w->n); break;
+        case 5: world_maintain(w, rng_below(&w->rng, 2) ? 0 : 5000); break;
         case 6: (void)(rng_below(&w->rng, 3) == 0 && world_reload(w)); break;
         case 7: world_search(w, 1, w->n + 3, NULL, 1); break; /* k beyond what is there */
         case 8: world_search(w, 40, 10, NULL, 3); break;
@@ -71,9 +61,7 @@ static void test_many_rows(struct world *w)
     if (w->dim != 7 && w->dim != 64)
         return;
     const size_t n = test_is_long() || world_is_first_metric(w) ? 1500 : 400;
-    world_ok(w, world_open(w));
-    world_train(w);
-    world_insert(w, n);
+    world_begin_with(w, n);
     world_insert(w, n / 3);
     world_check(w);
     world_search(w, 40, 10, NULL, 3);
@@ -83,8 +71,7 @@ static void test_many_rows(struct world *w)
     for (size_t i = 0; i < sizeof radii / sizeof *radii; i++)
         world_range_at(w, queries, 3, NULL, radii[i]);
     free(queries);
-    if (w->ops->remove)
-        world_remove(w, n + n / 3 - 100);
+    world_remove(w, n + n / 3 - 100);
     world_check(w);
     world_search(w, 3, 200, NULL, 1);
 }
@@ -105,11 +92,8 @@ static void history_with_answers(struct world *w, uint64_t ids[QUERIES * K],
                                  float distances[QUERIES * K])
 {
     w->rng = rng_at(test_seed(), 99);
-    world_ok(w, world_open(w));
-    world_train(w);
-    world_insert(w, 150);
-    if (w->ops->remove)
-        world_remove(w, 40);
+    world_begin_with(w, 150);
+    world_remove(w, 40);
     world_insert(w, 90);
     void *queries = world_rows(w, QUERIES);
     world_answers(w, queries, QUERIES, K, NULL, 1, ids, distances);
@@ -146,7 +130,7 @@ static void test_determinism(struct world *w)
     pool_destroy(one_thread);
 }
 
-static void test_save_load(struct world *w)
+static void test_save_and_load(struct world *w)
 {
     uint64_t ids[2][QUERIES * K];
     float distances[2][QUERIES * K];
@@ -165,8 +149,7 @@ static void test_save_load(struct world *w)
     expect_same(w, ids[0], distances[0], ids[1], distances[1], QUERIES * K, "after loading");
     free(queries);
     world_insert(w, 30);
-    if (w->ops->remove)
-        world_remove(w, 20);
+    world_remove(w, 20);
     world_check(w);
     world_search(w, 5, 10, NULL, 1);
     /* Over what is there already, and of nothing. */
@@ -187,9 +170,7 @@ static void test_filters(struct world *w)
 {
     if (!world_is_sampled(w, 0))
         return;
-    world_ok(w, world_open(w));
-    world_train(w);
-    world_insert(w, 300);
+    world_begin_with(w, 300);
     struct id_filter filter;
     uint64_t *bits = random_filter(w, 1, &filter); /* all */
     world_search(w, 3, 10, &filter, 1);
@@ -212,17 +193,14 @@ static void test_few_left(struct world *w)
 {
     if (!w->ops->remove || !world_is_sampled(w, 1))
         return;
-    world_ok(w, world_open(w));
-    world_train(w);
-    world_insert(w, 700);
+    world_begin_with(w, 700);
     world_remove(w, 500);
     world_remove(w, w->n - 12);
     for (size_t i = 0; i < 2; i++) {
-        bool more = i == 0 && w->ops->maintain;
         world_search(w, 40, 10, NULL, 1);
         world_search(w, 1, 12, NULL, 2);
-        while (more)
-            world_ok(w, index_maintain(&w->index, 0, &more));
+        for (bool more = i == 0; more;)
+            more = world_maintain(w, 0);
         world_check(w);
     }
     world_insert(w, 30);
@@ -235,8 +213,7 @@ static void test_equal_rows(struct world *w)
 {
     if (!world_is_sampled(w, 1))
         return;
-    world_ok(w, world_open(w));
-    world_train(w);
+    world_open_trained(w);
     const size_t n = 200;
     unsigned char *rows = world_rows(w, n);
     uint64_t ids[200];
@@ -251,8 +228,7 @@ static void test_equal_rows(struct world *w)
     uint64_t found[50];
     float distances[50];
     world_answers(w, rows, 1, 50, NULL, 1, found, distances);
-    if (w->ops->remove)
-        world_remove(w, 120);
+    world_remove(w, 120);
     world_check(w);
     world_answers(w, rows, 1, 50, NULL, 1, found, distances);
     free(rows);
@@ -279,9 +255,7 @@ static void test_knobs(struct world *w)
     char before[512];
     if (!world_is_sampled(w, 0))
         return;
-    world_ok(w, world_open(w));
-    world_train(w);
-    world_insert(w, 250);
+    world_begin_with(w, 250);
     world_expect(w, w->ops->knobs_bytes <= sizeof before, "knobs of %zu bytes",
                  w->ops->knobs_bytes);
     memcpy(before, w->knobs, w->ops->knobs_bytes);
@@ -353,8 +327,7 @@ static void test_reports(struct world *w)
     expect_reports(w);
     world_insert(w, 400);
     expect_reports(w);
-    if (w->ops->remove)
-        world_remove(w, 280);
+    world_remove(w, 280);
     expect_reports(w);
     world_search(w, 5, 10, NULL, 1);
     expect_reports(w);
@@ -386,9 +359,7 @@ static void test_work(struct world *w)
 {
     if (!world_is_sampled(w, 0))
         return;
-    world_ok(w, world_open(w));
-    world_train(w);
-    world_insert(w, 333);
+    world_begin_with(w, 333);
     void *queries = world_rows(w, 3);
     uint64_t ids[30];
     float distances[30];
@@ -496,9 +467,7 @@ static void test_changes_beside_searches(struct world *w)
     if (!(w->ops->flags & INDEX_CONCURRENT_UPDATE) || !world_is_sampled(w, 0))
         return;
     w->rng = rng_at(test_seed(), 97);
-    world_ok(w, world_open(w));
-    world_train(w);
-    world_insert(w, 150);
+    world_begin_with(w, 150);
     void *queries = world_rows(w, QUERIES);
     atomic_store(&changing, true);
     for (size_t i = 0; i < SEARCHERS; i++) {
@@ -510,8 +479,7 @@ static void test_changes_beside_searches(struct world *w)
     }
     for (size_t i = 0; i < ROUNDS; i++) {
         world_insert(w, 40);
-        if (w->ops->remove)
-            world_remove(w, 30);
+        world_remove(w, 30);
         if (w->ops->maintain)
             world_ok(w, w->ops->maintain(w->index.index, 0, &more));
     }
@@ -529,15 +497,7 @@ static void test_changes_beside_searches(struct world *w)
 
 int main(void)
 {
-    static const char *const names[] = {
-        "history", "many rows", "determinism",  "save and load",
-        "filters", "few left",  "equal rows",   "knobs",
-        "reports", "work",      "side by side", "changes beside searches"
-    };
-    static world_test *const tests[] = {
-        test_history, test_many_rows, test_determinism,  test_save_load,
-        test_filters, test_few_left,  test_equal_rows,   test_knobs,
-        test_reports, test_work,      test_side_by_side, test_changes_beside_searches
-    };
-    return world_run("contract", names, tests, sizeof tests / sizeof *tests);
+    return world_run("contract", test_history, test_many_rows, test_determinism, test_save_and_load,
+                     test_filters, test_few_left, test_equal_rows, test_knobs, test_reports,
+                     test_work, test_side_by_side, test_changes_beside_searches);
 }

@@ -38,9 +38,7 @@ static void refuse_vectors(struct world *w, int code, struct vectors v)
 
 static void test_bad_vectors(struct world *w)
 {
-    world_ok(w, world_open(w));
-    world_train(w);
-    world_insert(w, 30);
+    world_begin_with(w, 30);
     unsigned char *rows = world_rows(w, 2);
     struct vectors v = world_vectors(w, rows, 2);
     if (w->space.element == INDEX_F32) {
@@ -84,9 +82,7 @@ static void remove_twice_and_insert_again(struct world *w, const void *rows, uin
 
 static void test_bad_ids(struct world *w)
 {
-    world_ok(w, world_open(w));
-    world_train(w);
-    world_insert(w, 30);
+    world_begin_with(w, 30);
     unsigned char *rows = world_rows(w, 3);
     const uint64_t live = w->ids[3], fresh = w->next_id;
     const struct {
@@ -133,9 +129,7 @@ static void test_bad_ids(struct world *w)
 
 static void test_bad_requests(struct world *w)
 {
-    world_ok(w, world_open(w));
-    world_train(w);
-    world_insert(w, 30);
+    world_begin_with(w, 30);
     void *query = world_rows(w, 1);
     uint64_t ids[8];
     float distances[8];
@@ -189,8 +183,7 @@ static void test_untrained(struct world *w)
 static void test_few_rows(struct world *w)
 {
     size_t done = 99;
-    world_ok(w, world_open(w));
-    world_train(w);
+    world_open_trained(w);
     world_check(w);
     world_search(w, 3, 10, NULL, 1);
     world_range(w, 1, NULL);
@@ -216,8 +209,7 @@ static void test_few_rows(struct world *w)
 /* The largest ids there are, and rows at odd addresses. */
 static void test_odd_arguments(struct world *w)
 {
-    world_ok(w, world_open(w));
-    world_train(w);
+    world_open_trained(w);
     const size_t n = 20;
     unsigned char *rows = world_rows(w, n), *odd = malloc(n * w->row_bytes + 1);
     uint64_t ids[20], found[5];
@@ -305,7 +297,6 @@ static void insert_any_length(struct world *w, size_t n)
    others, in one index, there is no crash and no infinite distance. */
 static void test_magnitudes(struct world *w)
 {
-    bool more;
     /* A bound that holds with a probability does not count the rounding of so unequal rows. */
     if (strstr(w->subject->setting.params, "eps0="))
         w->flags &= ~(unsigned)EXHAUSTIVE;
@@ -320,10 +311,8 @@ static void test_magnitudes(struct world *w)
     for (size_t round = 0; round < 3; round++) {
         insert_any_length(w, 60);
         search_any_length(w);
-        if (w->ops->maintain)
-            world_ok(w, index_maintain(&w->index, 0, &more));
-        if (w->ops->remove)
-            world_remove(w, 20);
+        world_maintain(w, 0);
+        world_remove(w, 20);
         world_check(w);
         search_any_length(w);
         (void)world_reload(w);
@@ -346,11 +335,6 @@ static void test_bad_env(struct world *w)
 
 int main(void)
 {
-    static const char *const names[] = { "bad vectors", "bad ids",  "bad requests",
-                                         "untrained",   "few rows", "odd arguments",
-                                         "magnitudes",  "bad env" };
-    static world_test *const tests[] = { test_bad_vectors, test_bad_ids,  test_bad_requests,
-                                         test_untrained,   test_few_rows, test_odd_arguments,
-                                         test_magnitudes,  test_bad_env };
-    return world_run("input", names, tests, sizeof tests / sizeof *tests);
+    return world_run("input", test_bad_vectors, test_bad_ids, test_bad_requests, test_untrained,
+                     test_few_rows, test_odd_arguments, test_magnitudes, test_bad_env);
 }

@@ -114,14 +114,12 @@ static void test_structure(struct world *w)
     world_train(w);
     world_insert(w, 350);
     expect_structure(w);
-    if (w->ops->remove)
-        world_remove(w, 200);
+    world_remove(w, 200);
     expect_structure(w);
     world_insert(w, 90);
     if (world_reload(w))
         expect_structure(w);
-    if (w->ops->remove)
-        world_remove(w, w->n);
+    world_remove(w, w->n);
     expect_structure(w);
 }
 
@@ -132,7 +130,5 @@ static bool inspects(const struct index_ops *ops)
 
 int main(void)
 {
-    static const char *const names[] = { "structure" };
-    static world_test *const tests[] = { test_structure };
-    return world_run_those("inspect", names, tests, 1, inspects);
+    return world_run_those("inspect", inspects, test_structure);
 }

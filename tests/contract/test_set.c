@@ -52,17 +52,10 @@ static void set_some(struct world *w)
 
 static void random_step(struct world *w)
 {
-    bool more;
     switch (rng_below(&w->rng, 8)) {
         case 0:
-        case 1:
-            if (w->ops->remove)
-                world_remove(w, 1 + rng_below(&w->rng, 60));
-            break;
-        case 2:
-            if (w->ops->maintain)
-                world_ok(w, index_maintain(&w->index, rng_below(&w->rng, 2) ? 0 : 5000, &more));
-            break;
+        case 1: world_remove(w, 1 + rng_below(&w->rng, 60)); break;
+        case 2: world_maintain(w, rng_below(&w->rng, 2) ? 0 : 5000); break;
         case 3: (void)(rng_below(&w->rng, 2) == 0 && world_reload(w)); break;
         case 4: world_train_again(w); break;
         default: world_insert(w, 1 + rng_below(&w->rng, 120)); break;
@@ -73,8 +66,7 @@ static void test_options_that_change(struct world *w)
 {
     if (!world_is_sampled(w, 0))
         return;
-    world_ok(w, world_open(w));
-    world_train(w);
+    world_open_trained(w);
     for (w->step = 1; w->step <= 40; w->step++) {
         set_some(w);
         world_check(w);
@@ -86,9 +78,7 @@ static void test_options_that_change(struct world *w)
 
 static void test_refusals(struct world *w)
 {
-    world_ok(w, world_open(w));
-    world_train(w);
-    world_insert(w, 20);
+    world_begin_with(w, 20);
     for (const struct param *p = w->ops->params; p->name; p++) {
         const bool above = p->type == PARAM_TYPE_INT || p->type == PARAM_TYPE_REAL;
         const struct param_setting s = { p->name, { .kind = VALUE_NUMBER, .number = p->max + 1 } };
@@ -107,7 +97,5 @@ static bool has_live_options(const struct index_ops *ops)
 
 int main(void)
 {
-    static const char *const names[] = { "options that change", "refusals" };
-    static world_test *const tests[] = { test_options_that_change, test_refusals };
-    return world_run_those("set", names, tests, sizeof tests / sizeof *tests, has_live_options);
+    return world_run_those("set", has_live_options, test_options_that_change, test_refusals);
 }

@@ -109,9 +109,8 @@ static void insert_drawn(struct data *d, double at, size_t n)
 
 static void maintain(struct world *w)
 {
-    bool more = w->ops->maintain != NULL;
-    while (more)
-        world_ok(w, index_maintain(&w->index, 0, &more));
+    for (bool more = true; more;)
+        more = world_maintain(w, 0);
     world_check(w);
 }
 
@@ -358,7 +357,5 @@ static void test_turnover(struct world *w)
 
 int main(void)
 {
-    static const char *const names[] = { "turnover" };
-    static world_test *const tests[] = { test_turnover };
-    return world_run("turnover", names, tests, 1);
+    return world_run("turnover", test_turnover);
 }

@@ -64,19 +64,14 @@ static void one_transaction(struct world *w, uint64_t *last)
 
 static void test_transactions(struct world *w)
 {
-    bool more;
     uint64_t last = 0;
     if (skips(w))
         return;
-    world_ok(w, world_open(w));
-    world_train(w);
+    world_open_trained(w);
     for (w->step = 1; w->step <= 30; w->step++) {
         switch (rng_below(&w->rng, 6)) {
             case 0: change(w); break;
-            case 1:
-                if (w->ops->maintain)
-                    world_ok(w, index_maintain(&w->index, 0, &more));
-                break;
+            case 1: world_maintain(w, 0); break;
             case 2: (void)(rng_below(&w->rng, 3) == 0 && world_reload(w)); break;
             default: one_transaction(w, &last);
         }
@@ -90,8 +85,7 @@ static void test_rollbacks(struct world *w)
 {
     if (skips(w))
         return;
-    world_ok(w, world_open(w));
-    world_train(w);
+    world_open_trained(w);
     for (w->step = 0; w->step < 4; w->step++) {
         struct past before = world_past(w);
         world_ok(w, index_begin(&w->index));
@@ -180,13 +174,9 @@ static void unpin(struct world *w, struct pinned *p)
 
 static void move_on(struct world *w)
 {
-    bool more;
     uint64_t ignored = 0;
     switch (rng_below(&w->rng, 4)) {
-        case 0:
-            if (w->ops->maintain)
-                world_ok(w, index_maintain(&w->index, 0, &more));
-            break;
+        case 0: world_maintain(w, 0); break;
         case 1: one_transaction(w, &ignored); break;
         case 2: world_insert(w, 1 + rng_below(&w->rng, 120)); break;
         default: world_remove(w, 1 + rng_below(&w->rng, w->n / 2 + 1));
@@ -200,9 +190,7 @@ static void test_snapshots(struct world *w)
     size_t n = 0;
     if (skips(w))
         return;
-    world_ok(w, world_open(w));
-    world_train(w);
-    world_insert(w, 200);
+    world_begin_with(w, 200);
     for (w->step = 1; w->step <= 40; w->step++) {
         const uint64_t what = rng_below(&w->rng, 6);
         if (what == 0 && n < MOST) {
@@ -232,9 +220,7 @@ static void test_released(struct world *w)
     struct answers a;
     if (skips(w))
         return;
-    world_ok(w, world_open(w));
-    world_train(w);
-    world_insert(w, 50);
+    world_begin_with(w, 50);
     void *queries = world_rows(w, QUERIES);
     const struct search_request request = { world_vectors(w, queries, QUERIES), K, w->knobs, NULL,
                                             1 };
@@ -267,9 +253,6 @@ static bool has_transactions(const struct index_ops *ops)
 
 int main(void)
 {
-    static const char *const names[] = { "transactions", "rollbacks", "snapshots", "released" };
-    static world_test *const tests[] = { test_transactions, test_rollbacks, test_snapshots,
-                                         test_released };
-    return world_run_those("versions", names, tests, sizeof tests / sizeof *tests,
-                           has_transactions);
+    return world_run_those("versions", has_transactions, test_transactions, test_rollbacks,
+                           test_snapshots, test_released);
 }

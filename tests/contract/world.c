@@ -144,6 +144,18 @@ void world_train(struct world *w)
     world_ok(w, train(w));
 }
 
+void world_open_trained(struct world *w)
+{
+    world_ok(w, world_open(w));
+    world_train(w);
+}
+
+void world_begin_with(struct world *w, size_t n)
+{
+    world_open_trained(w);
+    world_insert(w, n);
+}
+
 void world_train_again(struct world *w)
 {
     const int rc = train(w);
@@ -273,6 +285,8 @@ void world_insert(struct world *w, size_t n)
 
 void world_remove(struct world *w, size_t n)
 {
+    if (!w->ops->remove)
+        return;
     n = n < w->n ? n : w->n;
     uint64_t *at = calloc(n + 1, sizeof *at), *ids = calloc(n + 1, sizeof *ids);
     world_expect(w, at && ids, "no memory");
@@ -301,6 +315,14 @@ void world_other_folder(struct world *w)
                  "path");
     world_expect(w, mkdir(fresh, 0777) == 0, "mkdir %s", fresh);
     strcpy(w->state, fresh);
+}
+
+bool world_maintain(struct world *w, uint64_t budget)
+{
+    bool more = false;
+    if (w->ops->maintain)
+        world_ok(w, index_maintain(&w->index, budget, &more));
+    return more;
 }
 
 bool world_reload(struct world *w)

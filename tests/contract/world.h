@@ -71,11 +71,15 @@ struct world {
 /* What one contract test does for one space and dimension of a method. */
 typedef void world_test(struct world *);
 
-/* Runs each test for each method and its settings; returns main()'s status. */
-int world_run(const char *group, const char *const *names, world_test *const *tests, size_t n);
+/* Runs each test for each method and its settings; returns main()'s status. test_many_rows() is
+   called "many rows". */
+#define world_run(group, ...) world_run_those(group, NULL, __VA_ARGS__)
 /* Only of those methods; NULL: all. */
-int world_run_those(const char *group, const char *const *names, world_test *const *tests, size_t n,
-                    bool (*these)(const struct index_ops *));
+#define world_run_those(group, these, ...)                                            \
+    world_run_tests(group, these, #__VA_ARGS__, (world_test *const[]){ __VA_ARGS__ }, \
+                    sizeof((world_test *const[]){ __VA_ARGS__ }) / sizeof(world_test *))
+int world_run_tests(const char *group, bool (*these)(const struct index_ops *), const char *names,
+                    world_test *const *tests, size_t n);
 
 void world_begin(struct world *, const struct subject *, struct index_space, size_t dim);
 /* For tests of what hardly depends on space and dimension, which test_history() runs at all of
@@ -107,7 +111,9 @@ void world_refused(struct world *, int code, int rc, const char *call, const cha
 /* Opens the index on the bench's env; trains it where the method can. */
 int world_open(struct world *);
 void world_train(struct world *);
-void world_train_again(struct world *); /* a method may refuse it */
+void world_open_trained(struct world *);
+void world_begin_with(struct world *, size_t n); /* opened, trained, with n rows */
+void world_train_again(struct world *);          /* a method may refuse it */
 struct vectors world_vectors(const struct world *, const void *rows, size_t n);
 /* n random rows of the space, near one another, some equal to live ones. The caller frees. */
 void *world_rows(struct world *, size_t n);
@@ -131,9 +137,11 @@ struct past world_past(const struct world *);
 void world_swap(struct world *, struct past *);
 void world_forget(struct past *);
 
-/* Random rows in, random rows out, by the checked calls; they must succeed. */
+/* Random rows in, random rows out, by the checked calls; they must succeed. Nothing is removed or
+   maintained where the method cannot. */
 void world_insert(struct world *, size_t n);
 void world_remove(struct world *, size_t n);
+bool world_maintain(struct world *, uint64_t budget); /* whether there is more to do */
 /* check(), and the live set is as large as the truth. */
 void world_check(struct world *);
 

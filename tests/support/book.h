@@ -79,6 +79,12 @@ static inline void book_check(struct book *b)
     assert_ok(b->ops->check(b->index, NULL), &b->bench.error);
 }
 
+static inline void book_check_and_close(struct book *b)
+{
+    book_check(b);
+    book_close(b);
+}
+
 static inline void book_expect_done(const struct book *b, int rc, size_t n, size_t done)
 {
     if (rc == OK)
@@ -104,6 +110,13 @@ static inline int book_insert(struct book *b, size_t first, size_t n)
     return rc;
 }
 
+/* Fills all rows around `clusters` centres, and inserts the first n. */
+static inline void book_start(struct book *b, size_t clusters, double spread, size_t n)
+{
+    book_fill(b, 0, b->capacity, clusters, spread);
+    assert_ok(book_insert(b, 0, n), &b->bench.error);
+}
+
 static inline int book_remove_some(struct book *b, const uint64_t *ids, size_t n)
 {
     size_t done = 0;
@@ -114,6 +127,17 @@ static inline int book_remove_some(struct book *b, const uint64_t *ids, size_t n
         b->stored[ids[i]] = false;
     b->n -= done;
     return rc;
+}
+
+/* Removes ids first .. first + n - 1 in one call. */
+static inline void book_remove_run(struct book *b, size_t first, size_t n)
+{
+    uint64_t *ids = calloc(n + 1, sizeof *ids);
+
+    for (size_t i = 0; i < n; i++)
+        ids[i] = first + i;
+    assert_ok(book_remove_some(b, ids, n), &b->bench.error);
+    free(ids);
 }
 
 static inline int book_remove(struct book *b, uint64_t id)

@@ -1,4 +1,4 @@
-/* stored_rows.h - an index of f32 rows under L2 beside the rows that it should hold, and brute force
+/* stored_rows.h - an index of f32 rows beside the rows that it should hold, and brute force
  * over them. A method's own support.h adds its parameters and its search. */
 #ifndef DRIFTLINE_TESTS_SUPPORT_STORED_ROWS_H
 #define DRIFTLINE_TESTS_SUPPORT_STORED_ROWS_H
@@ -15,13 +15,13 @@ struct stored_rows {
     bool *stored;
 };
 
-/* An empty index; params as ops->create() takes them. */
-static inline void stored_open(struct stored_rows *w, const struct index_ops *ops,
-                               const void *params, size_t dim, size_t capacity, size_t threads,
-                               uint64_t stream)
+/* An empty index under L2 or inner product; params as ops->create() takes them. */
+static inline void stored_open_under(struct stored_rows *w, enum metric metric,
+                                     const struct index_ops *ops, const void *params, size_t dim,
+                                     size_t capacity, size_t threads, uint64_t stream)
 {
     memset(w, 0, sizeof *w);
-    test_bench_begin(&w->bench, INDEX_F32, INDEX_L2SQ, dim, threads);
+    test_bench_begin(&w->bench, INDEX_F32, metric, dim, threads);
     w->ops = ops;
     w->dim = dim;
     w->capacity = capacity;
@@ -31,6 +31,13 @@ static inline void stored_open(struct stored_rows *w, const struct index_ops *op
     assert_non_null(w->rows);
     assert_non_null(w->stored);
     assert_ok(ops->create(&w->index, &w->bench.env, params), &w->bench.error);
+}
+
+static inline void stored_open(struct stored_rows *w, const struct index_ops *ops,
+                               const void *params, size_t dim, size_t capacity, size_t threads,
+                               uint64_t stream)
+{
+    stored_open_under(w, INDEX_L2SQ, ops, params, dim, capacity, threads, stream);
 }
 
 static inline void stored_close(struct stored_rows *w)
@@ -83,6 +90,14 @@ static inline int stored_remove(struct stored_rows *w, const uint64_t *ids, size
     return rc;
 }
 
+static inline float stored_distance(const struct stored_rows *w, const float *query, uint64_t id)
+{
+    const struct kernels *k = w->bench.env.kernels;
+    const float *row = w->rows + id * w->dim;
+    return w->bench.env.metric == INDEX_IP ? -k->ip_f32(query, row, w->dim)
+                                           : k->l2sq_f32(query, row, w->dim);
+}
+
 /* All stored rows that the filter allows, nearest first; *n of them, freed by the caller. */
 static inline struct test_truth *stored_truth(const struct stored_rows *w, const float *query,
                                               const struct id_filter *filter, size_t *n)
@@ -92,9 +107,7 @@ static inline struct test_truth *stored_truth(const struct stored_rows *w, const
     *n = 0;
     for (uint64_t i = 0; i < w->capacity; i++)
         if (w->stored[i] && index_filter_allows(filter, i))
-            t[(*n)++] = (struct test_truth){
-                w->bench.env.kernels->l2sq_f32(query, w->rows + i * w->dim, w->dim), i
-            };
+            t[(*n)++] = (struct test_truth){ stored_distance(w, query, i), i };
     qsort(t, *n, sizeof *t, test_truth_order);
     return t;
 }
@@ -115,59 +128,6 @@ static inline void stored_expect(const struct stored_rows *w, const float *query
         }
     }
     free(t);
-}
-
-/* The answers are stored rows, each once. */
-static inline void stored_expect_live(const struct stored_rows *w, const uint64_t *ids, size_t k)
-{
-    for (size_t i = 0; i < k && ids[i] != INDEX_NO_ID; i++) {
-        assert_true(w->stored[ids[i]]);
-        for (size_t j = 0; j < i; j++)
-            assert_true(ids[j] != ids[i]);
-    }
-}
-
-/* ---- steps of a random history; ids below *next were inserted */
-
-/* Some batches are spread out, some are in one place, some repeat a vector. */
-static inline void stored_insert_some(struct stored_rows *w, size_t *next)
-{
-    size_t n = rng_below(&w->rng, 4) == 0 ? 1 + rng_below(&w->rng, 3) : rng_below(&w->rng, 600);
-    const uint64_t kind = rng_below(&w->rng, 4);
-
-    if (*next + n > w->capacity)
-        n = w->capacity - *next;
-    test_fill_f32(&w->rng, w->rows + *next * w->dim, n, w->dim, kind == 0 ? 1 : 20,
-                  kind == 3 ? 0 : 0.2);
-    assert_ok(stored_insert(w, *next, n), &w->bench.error);
-    *next += n;
-}
-
-static inline void stored_remove_some(struct stored_rows *w, size_t next)
-{
-    uint64_t ids[400];
-    size_t n = 0, most = rng_below(&w->rng, 4) ? rng_below(&w->rng, 400) : 2;
-
-    for (size_t tries = 0; n < most && tries < 2000 && next > 0; tries++) {
-        const uint64_t id = rng_below(&w->rng, next);
-        if (!w->stored[id])
-            continue;
-        w->stored[id] = false; /* so that it is not drawn twice */
-        ids[n++] = id;
-    }
-    assert_ok(stored_remove(w, ids, n), &w->bench.error);
-}
-
-/* Deleted ids are inserted again with other vectors. */
-static inline void stored_return_some(struct stored_rows *w, size_t next)
-{
-    for (size_t i = 0; i < 40 && next > 0; i++) {
-        const uint64_t id = rng_below(&w->rng, next);
-        if (w->stored[id])
-            continue;
-        test_fill_f32(&w->rng, w->rows + id * w->dim, 1, w->dim, 1, 0.5);
-        assert_ok(stored_insert(w, id, 1), &w->bench.error);
-    }
 }
 
 #endif

@@ -9,8 +9,7 @@
  *
  *     int main(void)
  *     {
- *         const struct CMUnitTest tests[] = { cmocka_unit_test(test_sums) };
- *         return test_run("sums", tests);
+ *         return test_run_all("sums", test_sums);
  *     }
  *
  * The program has many such files; run.c calls the main() of one.
@@ -122,6 +121,26 @@ static inline void test_filter(void)
         cmocka_set_test_filter(pattern);
 }
 
+/* The same of functions, whose names the tests have. */
+#define test_run_all(name, ...)                                                         \
+    test_run_functions(name, #__VA_ARGS__, (const CMUnitTestFunction[]){ __VA_ARGS__ }, \
+                       sizeof((CMUnitTestFunction[]){ __VA_ARGS__ }) / sizeof(CMUnitTestFunction))
+
+/* names: of the n functions, with ", " between them. */
+static inline int test_run_functions(const char *group, const char *names,
+                                     const CMUnitTestFunction *functions, size_t n)
+{
+    char *list = strdup(names), *rest = NULL, *name = strtok_r(list, ", ", &rest);
+    struct CMUnitTest *tests = calloc(n, sizeof *tests);
+    for (size_t i = 0; i < n; i++, name = strtok_r(NULL, ", ", &rest))
+        tests[i] = (struct CMUnitTest){ name, functions[i], NULL, NULL, NULL };
+    test_filter();
+    const int verdict = test_verdict(_cmocka_run_group_tests(group, tests, n, NULL, NULL));
+    free(tests);
+    free(list);
+    return verdict;
+}
+
 /* Whether `name` is one of the names in `only`, which spaces separate; NULL or "": all are. */
 static inline bool test_is_chosen(const char *only, const char *name)
 {
@@ -219,13 +238,12 @@ static inline void test_fill_b64(struct rng *r, uint64_t *codes, size_t n, size_
     ((struct attribute_filter){ &(struct attribute_condition){ 0, INDEX_ATTRIBUTE_RANGE, 0, 2 }, \
                                 1, (const int64_t[]){ low, high } })
 
-/* Options from text such as "a=1,b=x", with that between them; the others have their defaults. */
-static inline void test_set_options(const struct param *table, const char *text,
-                                    const char *between, void *out)
+/* Changes the options in the text, such as "a=1,b=x", with that between them. */
+static inline void test_change_options(const struct param *table, const char *text,
+                                       const char *between, void *out)
 {
     struct error err = { 0 };
     char copy[256], *rest = NULL;
-    param_defaults(table, out);
     assert_true(snprintf(copy, sizeof copy, "%s", text) < (int)sizeof copy);
     for (char *pair = strtok_r(copy, between, &rest); pair; pair = strtok_r(NULL, between, &rest)) {
         char *value = strchr(pair, '=');
@@ -234,6 +252,14 @@ static inline void test_set_options(const struct param *table, const char *text,
         const struct param_value given = { .kind = VALUE_TEXT, .text = value };
         assert_ok(param_set(table, out, pair, given, "the test", &err), &err);
     }
+}
+
+/* The same of options that have their defaults. */
+static inline void test_set_options(const struct param *table, const char *text,
+                                    const char *between, void *out)
+{
+    param_defaults(table, out);
+    test_change_options(table, text, between, out);
 }
 
 /* An env with an account, a pool and an error of its own. */

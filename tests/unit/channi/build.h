@@ -9,13 +9,10 @@ enum { ROWS = 1200, DIM = 8 };
 
 static inline struct channi_params build_params(void)
 {
-    struct channi_params params = book_defaults();
+    struct channi_params params =
+        book_defaults("maintenance=explicit,target_cluster=50,flat_below=20,defer_fraction=.8");
 
-    params.maintenance = CHANNI_EXPLICIT;
-    params.target_cluster = 50;
-    params.flat_below = 20;
     params.expected_n = ROWS;
-    params.defer_fraction = .8;
     return params;
 }
 

@@ -54,19 +54,16 @@ static inline int by_rows(const void *a, const void *b)
 /* cold: codes, with the rows read one by one; else clusters are scanned. */
 static inline void shelf_begin(struct shelf *s, bool cold, struct channi_cache_options options)
 {
-    struct channi_params p = book_defaults();
+    struct channi_params p = book_defaults(
+        "target_cluster=100,split_max=0,merge_min=0,defer_fraction=1,maintenance=explicit");
     struct channi_cluster *clusters[FILES];
     struct index_env *env = &s->b.bench.env;
     struct error *err = &s->b.bench.error;
 
     memset(s, 0, sizeof *s);
-    p.target_cluster = 100;
-    p.split_max = p.merge_min = 0;
     p.expected_n = SHELF_ROWS;
-    p.defer_fraction = 1;
     p.cluster_index = cold ? INSIDE_CODES : INSIDE_SCAN;
     p.cold_rows = cold;
-    p.maintenance = CHANNI_EXPLICIT;
     book_open(&s->b, p, INDEX_F32, SHELF_DIM, SHELF_ROWS, 1);
     book_fill(&s->b, 0, SHELF_ROWS, 8, .5);
     assert_ok(book_insert(&s->b, 0, SHELF_ROWS), err);

@@ -14,19 +14,11 @@ struct ledger {
     int64_t *attributes; /* by id: two fields */
 };
 
+/* More clusters than one step of a search. */
 static inline struct channi_params ledger_params(void)
 {
-    struct channi_params params;
-
-    memset(&params, 0, sizeof params);
-    param_defaults(channi_ops.params, &params);
-    params.cluster_index = INSIDE_GRAPH;
-    params.target_cluster = 12; /* more clusters than one step of a search */
-    params.flat_below = 0;
-    params.degree = 6;
-    params.in_ef_construction = 40;
-    params.wal = CHANNI_NO_WAL;
-    return params;
+    return book_options("cluster_index=graph,target_cluster=12,flat_below=0,degree=6,"
+                        "in_ef_construction=40,wal=none");
 }
 
 static inline void ledger_open(struct ledger *l, struct channi_params params, enum element element,
@@ -82,6 +74,14 @@ static inline void ledger_insert(struct ledger *l, size_t n)
     assert_true(l->n_given + n <= l->b.capacity);
     ledger_put(l, l->n_given, n);
     l->n_given += n;
+}
+
+/* Opens it with n vectors. */
+static inline void ledger_start(struct ledger *l, struct channi_params params, enum element element,
+                                size_t dim, size_t capacity, size_t threads, size_t n)
+{
+    ledger_open(l, params, element, dim, capacity, threads);
+    ledger_insert(l, n);
 }
 
 static inline void ledger_remove(struct ledger *l, uint64_t id)

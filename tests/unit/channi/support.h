@@ -27,22 +27,31 @@
 typedef struct channi_params book_params;
 #include "tests/support/book.h"
 
-/* Small clusters, so that a few hundred rows are split and merged. */
-static inline struct channi_params book_defaults(void)
+/* The parameters with these options: "maintenance=explicit,parts=3". */
+static inline struct channi_params book_with(struct channi_params params, const char *text)
+{
+    test_change_options(channi_ops.params, text, ",", &params);
+    return params;
+}
+
+/* The method's defaults but for these. */
+static inline struct channi_params book_options(const char *text)
 {
     struct channi_params params;
 
     memset(&params, 0, sizeof params);
-    param_defaults(channi_ops.params, &params);
-    params.cluster_index = INSIDE_GRAPH;
-    params.target_cluster = 8;
-    params.flat_below = 4;
-    params.split_max = 20;
-    params.merge_min = 2;
-    params.maintenance = CHANNI_INLINE; /* auto: depends on the test's threads */
-    params.background_nice = 0;         /* tests run beside others */
-    params.wal = CHANNI_NO_WAL;
+    test_set_options(channi_ops.params, text, ",", &params);
     return params;
+}
+
+/* Small clusters, so that a few hundred rows are split and merged. Maintenance that does not depend
+   on the test's threads, and is no nicer than tests beside it. */
+static inline struct channi_params book_defaults(const char *text)
+{
+    return book_with(
+        book_options("cluster_index=graph,target_cluster=8,flat_below=4,split_max=20,merge_min=2,"
+                     "maintenance=inline,background_nice=0,wal=none"),
+        text);
 }
 
 static inline struct channi_knobs book_knobs(void)
@@ -184,9 +193,8 @@ static inline void book_expect(struct book *b, size_t queries, size_t k)
 /* Checks the index and closes it. */
 static inline void book_end(struct book *b, size_t queries)
 {
-    book_check(b);
     book_expect(b, queries, 10);
-    book_close(b);
+    book_check_and_close(b);
 }
 
 /* Mean recall@k of searches for `queries` random rows. */

@@ -1,6 +1,6 @@
 /* test_batch.c - searches of many queries, grouped by cluster, and of one whose clusters are
  * shared among threads: the answers of single searches by one thread, bit for bit, and fewer
- * reads. */
+ * reads. Without memory: contract/test_faults. */
 #include "tests/unit/channi/search.h"
 
 enum { K = 10, MANY = 150, ROWS = 4000, DIM = 96 };
@@ -48,11 +48,8 @@ static uint64_t reads(const struct ledger *l)
 /* An index with files, deltas and deleted rows. */
 static void open_mixed(struct ledger *l, struct channi_params p, enum element element)
 {
-    p.maintenance = CHANNI_EXPLICIT;
-    p.cache_mb = 1;
-    p.expected_n = 3000;
-    ledger_open(l, p, element, DIM, ROWS, 3);
-    ledger_insert(l, 3000);
+    p = book_with(p, "maintenance=explicit,cache_mb=1,expected_n=3000");
+    ledger_start(l, p, element, DIM, ROWS, 3, 3000);
     bool more;
     assert_ok(channi_ops.maintain(l->b.index, 0, &more), &l->b.bench.error);
     ledger_insert(l, 900);
@@ -78,13 +75,12 @@ static void test_same(void **state)
 {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct batch_case *t = &cases[i];
-        struct channi_params p = ledger_params();
+        struct channi_params p = book_with(ledger_params(), "target_cluster=40");
         struct replies single, batch;
         struct ledger l;
 
         p.cluster_index = t->inside;
         p.cold_rows = t->cold;
-        p.target_cluster = 40;
         open_mixed(&l, p, t->element);
         l.knobs.nprobe = t->nprobe;
         l.knobs.early_stop_steps = t->early_stop_steps;
@@ -108,12 +104,10 @@ static void test_same(void **state)
    are five rounds. */
 static void test_reads(void **state)
 {
-    struct channi_params p = ledger_params();
     struct replies a;
     struct ledger l;
 
-    p.target_cluster = 150;
-    open_mixed(&l, p, INDEX_F32);
+    open_mixed(&l, book_with(ledger_params(), "target_cluster=150"), INDEX_F32);
     assert_ok(search_by(&l, 1, 1, &a), &l.b.bench.error);
     const uint64_t before = reads(&l);
     assert_ok(search_by(&l, 1, 1, &a), &l.b.bench.error);
@@ -123,30 +117,6 @@ static void test_reads(void **state)
     assert_true(singly > 100);
     assert_true(grouped * 2 < singly);
     assert_true(grouped <= 5 * (uint64_t)atomic_load(&book_channi(&l.b)->now)->layout->n_clusters);
-    ledger_close(&l);
-}
-
-/* Out of memory at any point: the code, no leak, and the next search succeeds. */
-static void test_out_of_memory(void **state)
-{
-    struct channi_params p = ledger_params();
-    struct replies single, batch;
-    struct ledger l;
-    bool done = false;
-
-    p.target_cluster = 40;
-    open_mixed(&l, p, INDEX_F32);
-    assert_ok(search_by(&l, 1, 1, &single), &l.b.bench.error);
-    for (size_t at = 1; !done; at += 1 + at / 4) {
-        test_fail_allocation(&l.b.bench.mem, at, false);
-        const int rc = search_by(&l, MANY, 1, &batch);
-        done = !test_allocations_succeed(&l.b.bench.mem);
-        if (rc != OK)
-            assert_code(rc, ERR_NO_MEMORY, &l.b.bench.error);
-        assert_ok(search_by(&l, MANY, 1, &batch), &l.b.bench.error);
-        expect_same(&single, &batch);
-    }
-    assert_ok(channi_cache_check(book_channi(&l.b)->cache), &l.b.bench.error);
     ledger_close(&l);
 }
 
@@ -173,14 +143,12 @@ static uint64_t scratch_after(struct ledger *l, const void *query, size_t share_
 static void test_little_is_not_shared(void **state)
 {
     for (size_t which = 0; which < INSIDES; which++) {
-        struct channi_params p = inside_params(which);
+        struct channi_params p =
+            book_with(inside_params(which), "target_cluster=100,maintenance=explicit");
         struct ledger l;
         bool more;
 
-        p.target_cluster = 100;
-        p.maintenance = CHANNI_EXPLICIT;
-        ledger_open(&l, p, INDEX_F32, 32, 2000, 4);
-        ledger_insert(&l, 2000);
+        ledger_start(&l, p, INDEX_F32, 32, 2000, 4, 2000);
         assert_ok(channi_ops.maintain(l.b.index, 0, &more), &l.b.bench.error);
         drop_idle(&book_channi(&l.b)->scratch);
         l.knobs.nprobe = 12;
@@ -198,11 +166,5 @@ static void test_little_is_not_shared(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same),
-        cmocka_unit_test(test_reads),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_little_is_not_shared),
-    };
-    return test_run("channi_batch", tests);
+    return test_run_all("channi_batch", test_same, test_reads, test_little_is_not_shared);
 }

@@ -14,8 +14,7 @@ static void test_build(void **state)
 
     params.assign_ef = ROWS;
     book_open(&b, params, INDEX_F32, DIM, ROWS, 2);
-    book_fill(&b, 0, ROWS, 30, .4);
-    assert_ok(book_insert(&b, 0, 959), &b.bench.error);
+    book_start(&b, 30, .4, 959);
     assert_null(layout_of(&b)->routes);
     book_expect(&b, 10, 10);
     assert_ok(book_insert(&b, 959, 1), &b.bench.error);
@@ -56,14 +55,12 @@ static double size_cv(size_t dim, size_t builds)
     double squares = 0;
 
     for (size_t i = 0; i < builds; i++) {
-        struct channi_params params = build_params();
+        struct channi_params params =
+            book_with(build_params(), "defer_fraction=1,sampling=uniform,cluster_index=scan");
         struct book b;
 
         params.target_cluster = OF_EACH;
         params.expected_n = SITES * OF_EACH;
-        params.defer_fraction = 1;
-        params.sampling = SAMPLE_UNIFORM;
-        params.cluster_index = INSIDE_SCAN;
         params.assign_ef = SITES;
         book_open(&b, params, INDEX_F32, dim, SITES * OF_EACH, 2);
         for (size_t j = 0; j < SITES * OF_EACH * dim; j++)
@@ -149,12 +146,10 @@ static void test_same_at_any_threads(void **state)
                 params.cluster_index = inside;
                 params.sampling = sampling;
                 book_open(&b, params, INDEX_U8, DIM, ROWS, i + 1);
-                book_fill(&b, 0, ROWS, 30, .4);
-                assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
+                book_start(&b, 30, .4, ROWS);
                 assert_int_equal(layout_of(&b)->n_clusters, 24);
                 hash[i] = hash_of(&b);
-                book_check(&b);
-                book_close(&b);
+                book_check_and_close(&b);
             }
             assert_true(hash[0] == hash[1]);
         }
@@ -188,18 +183,14 @@ static int watch_write(void *to, const char *call)
 static void test_list_goes_before_splits(void **state)
 {
     enum { MANY = 12000, MORE = 100, WIDE = 128 };
-    struct channi_params params = build_params();
+    struct channi_params params =
+        book_with(build_params(), "cluster_index=scan,maintenance=inline,target_cluster=100,"
+                                  "split_max=150,defer_fraction=1,cache_mb=1");
     struct watch w = { 0 };
     const struct file_fault fault = { watch_write, &w };
     struct book b;
 
-    params.cluster_index = INSIDE_SCAN;
-    params.maintenance = CHANNI_INLINE;
-    params.target_cluster = 100;
-    params.split_max = 150;
     params.expected_n = MANY;
-    params.defer_fraction = 1;
-    params.cache_mb = 1;
     book_begin(&b, params, INDEX_F32, WIDE, MANY + MORE, 1);
     assert_ok(channi_create_with(&b.index, &b.bench.env, &b.params, &fault), &b.bench.error);
     w.c = book_channi(&b);
@@ -215,8 +206,7 @@ static void test_list_goes_before_splits(void **state)
     assert_ok(book_insert(&b, MANY, MORE), &b.bench.error);
     assert_true(book_counter(&b, bytes_written) > written);
     assert_int_equal(atomic_load(&w.c->trimmed_at), trimmed_at);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 /* --------------------------------------------------------------------------------- codes */
@@ -227,21 +217,16 @@ static void test_list_goes_before_splits(void **state)
 static void test_coded_deltas(void **state)
 {
     enum { N = 600, WIDE = 64, QUERIES = 40, LEFT = 5 };
-    struct channi_params p = book_defaults();
+    struct channi_params p =
+        book_defaults("cluster_index=codes,target_cluster=50,split_max=0,merge_min=0,"
+                      "compact_share=16,maintenance=explicit,defer_fraction=.5");
     struct channi_knobs knobs = book_knobs();
     struct book b;
     char saved[PATH_MAX];
 
-    p.cluster_index = INSIDE_CODES;
-    p.target_cluster = 50;
-    p.split_max = p.merge_min = 0;
-    p.compact_share = 16;
-    p.maintenance = CHANNI_EXPLICIT;
     p.expected_n = N;
-    p.defer_fraction = .5;
     book_open(&b, p, INDEX_F32, WIDE, N, 1);
-    book_fill(&b, 0, N, 8, .3);
-    assert_ok(book_insert(&b, 0, N / 2), &b.bench.error);
+    book_start(&b, 8, .3, N / 2);
     for (size_t i = N / 2; i < 3 * N / 4; i++)
         assert_ok(book_insert(&b, i, 1), &b.bench.error);
     assert_ok(book_insert(&b, 3 * N / 4, N / 4), &b.bench.error);
@@ -273,13 +258,6 @@ static void test_coded_deltas(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_build),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_build_of_equal_rows),
-        cmocka_unit_test(test_same_at_any_threads),
-        cmocka_unit_test(test_list_goes_before_splits),
-        cmocka_unit_test(test_coded_deltas),
-    };
-    return test_run("channi_build", tests);
+    return test_run_all("channi_build", test_build, test_sizes, test_build_of_equal_rows,
+                        test_same_at_any_threads, test_list_goes_before_splits, test_coded_deltas);
 }

@@ -4,41 +4,26 @@
 static void test_options(void **state)
 {
     static const struct {
-        const char *name, *first, *second, *third;
+        const char *name, *options;
         int code;
     } cases[] = {
-        { "defaults", NULL, NULL, NULL, OK },
-        { "a top layer wider than the lowest", "top_M=16", "top_M0=8", NULL, ERR_ARGUMENT },
-        { "merged would be split", "split_max=32", "merge_min=4", NULL, ERR_ARGUMENT },
-        { "merged just not", "split_max=33", "merge_min=4", NULL, OK },
-        { "found merge_min fits a small split_max", "split_max=10", "target_cluster=1000", NULL,
-          OK },
-        { "outliers past the limit", "split_max=20", "ood_cap=21", NULL, ERR_ARGUMENT },
-        { "one part", "parts=1", NULL, NULL, ERR_ARGUMENT },
-        { "clusters of one row", "target_cluster=1", NULL, NULL, ERR_ARGUMENT },
-        { "cold rows of graphs", "cold_rows=true", "cluster_index=graph", NULL, ERR_ARGUMENT },
-        { "cold rows of codes", "cold_rows=true", "cluster_index=codes", NULL, OK },
+        { "defaults", "", OK },
+        { "a top layer wider than the lowest", "top_M=16,top_M0=8", ERR_ARGUMENT },
+        { "merged would be split", "split_max=32,merge_min=4", ERR_ARGUMENT },
+        { "merged just not", "split_max=33,merge_min=4", OK },
+        { "found merge_min fits a small split_max", "split_max=10,target_cluster=1000", OK },
+        { "outliers past the limit", "split_max=20,ood_cap=21", ERR_ARGUMENT },
+        { "one part", "parts=1", ERR_ARGUMENT },
+        { "clusters of one row", "target_cluster=1", ERR_ARGUMENT },
+        { "cold rows of graphs", "cold_rows=true,cluster_index=graph", ERR_ARGUMENT },
+        { "cold rows of codes", "cold_rows=true,cluster_index=codes", OK },
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const char *const given[] = { cases[i].first, cases[i].second, cases[i].third };
-        struct channi_params params;
         struct book b;
-        char text[64];
 
-        memset(&params, 0, sizeof params);
-        param_defaults(channi_ops.params, &params);
-        params.wal = CHANNI_NO_WAL;
-        book_begin(&b, params, INDEX_U8, 4, 1, 1);
-        for (size_t j = 0; j < 3 && given[j]; j++) {
-            (void)snprintf(text, sizeof text, "%s", given[j]);
-            char *value = strchr(text, '=');
-            *value++ = '\0';
-            assert_ok(param_set(channi_ops.params, &b.params, text,
-                                (struct param_value){ .kind = VALUE_TEXT, .text = value }, "channi",
-                                &b.bench.error),
-                      &b.bench.error);
-        }
+        print_message("%s\n", cases[i].name);
+        book_begin(&b, book_with(book_options("wal=none"), cases[i].options), INDEX_U8, 4, 1, 1);
         assert_code(channi_ops.create(&b.index, &b.bench.env, &b.params), cases[i].code,
                     &b.bench.error);
         book_close(&b);
@@ -58,7 +43,7 @@ static void test_sizes(void **state)
                   { 0, 0, 0, 1 } };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct channi_params params = book_defaults();
+        struct channi_params params = book_defaults("");
         struct book b;
 
         params.expected_n = cases[i].expected;
@@ -93,7 +78,7 @@ static void test_derived(void **state)
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct channi_params params = book_defaults();
+        struct channi_params params = book_defaults("");
         struct book b;
 
         params.maintenance = cases[i].maintenance;
@@ -110,10 +95,5 @@ static void test_derived(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_derived),
-        cmocka_unit_test(test_sizes),
-    };
-    return test_run("channi", tests);
+    return test_run_all("channi", test_options, test_derived, test_sizes);
 }

@@ -46,14 +46,11 @@ static void test_recall(void **state)
     static const char *const by[] = { "id", "attribute", "two attributes" };
 
     for (size_t which = 0; which < INSIDES; which++) {
-        struct channi_params p = inside_params(which);
+        struct channi_params p = book_with(inside_params(which), "eps0=1.9,bits=4");
         struct ledger l;
         double plain = 0;
 
-        p.eps0 = 1.9;
-        p.bits = 4;
-        ledger_open(&l, p, INDEX_F32, 24, 6000, 1);
-        ledger_insert(&l, 6000);
+        ledger_start(&l, p, INDEX_F32, 24, 6000, 1, 6000);
         l.knobs.nprobe = 16;
         l.knobs.in_ef = 24;
         unsigned char *queries = ledger_queries(&l);
@@ -216,11 +213,5 @@ static void test_summaries(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recall),
-        cmocka_unit_test(test_elsewhere),
-        cmocka_unit_test(test_summaries),
-    };
-
-    return test_run("channi_filter", tests);
+    return test_run_all("channi_filter", test_recall, test_elsewhere, test_summaries);
 }

@@ -12,8 +12,8 @@ static void try_one(struct channi_params params)
     const bool uring = params.io != CACHE_IO_PREAD && read_queue_uring_usable(&why);
 
     book_open(&b, params, INDEX_F32, WIDE, ROWS, 1);
-    book_fill(&b, 0, ROWS, 10, .4);
-    assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
+
+    book_start(&b, 10, .4, ROWS);
     for (size_t i = 0; i < ROWS; i += 37)
         book_expect_at(&b, BOOK_NEWEST, b.stored, book_row(&b, i), 1);
     assert_true(test_stat(b.index, "cache_reads") + test_stat(b.index, "cache_row_reads") > 0);
@@ -27,11 +27,9 @@ static void try_one(struct channi_params params)
 
 static void every_combination(void **state)
 {
-    struct channi_params p = build_params();
+    struct channi_params p = book_with(build_params(), "cache_mb=1,eps0=12");
     const char *why;
 
-    p.cache_mb = 1;
-    p.eps0 = 12;
     for (p.io = CACHE_IO_AUTO; p.io <= CACHE_IO_PREAD; p.io++)
         for (int direct = 0; direct < 2; direct++)
             for (int cold = 0; cold < 2; cold++)
@@ -46,7 +44,5 @@ static void every_combination(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_combination) };
-
-    return test_run("channi_io", tests);
+    return test_run_all("channi_io", every_combination);
 }

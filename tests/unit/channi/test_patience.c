@@ -7,15 +7,13 @@
    many deletions, and with an attribute range. The paper's beams do not stop. */
 static void test_patience(void **state)
 {
-    struct channi_params p = inside_params(0);
+    struct channi_params p = book_with(inside_params(0), "target_cluster=400");
     struct ledger l;
     const struct attribute_filter range = ONE_RANGE(0, 700);
     double full, cut, in_full, in_cut;
 
-    p.target_cluster = 400;
     p.compact_share = 16; /* dead rows stay in their files */
-    ledger_open(&l, p, INDEX_F32, 16, 6000, 1);
-    ledger_insert(&l, 6000);
+    ledger_start(&l, p, INDEX_F32, 16, 6000, 1, 6000);
     l.knobs.nprobe = 8;
     l.knobs.in_ef = 16;
     for (int round = 0; round < 3; round++) {
@@ -59,15 +57,12 @@ static void test_new_rows(void **state)
 {
     for (int many = 0; many < 2; many++) {
         const size_t first = many ? 3000 : 5400;
-        struct channi_params p = inside_params(0);
+        struct channi_params p = book_with(inside_params(0), "target_cluster=400");
         struct ledger l;
 
-        p.target_cluster = 400;
         p.compact_share = 16; /* rows stay in the deltas */
-        p.split_max = 6000;
-        p.defer_fraction = .5;
-        ledger_open(&l, p, INDEX_F32, 16, 6000, 1);
-        ledger_insert(&l, first);
+        p = book_with(p, "split_max=6000,defer_fraction=.5");
+        ledger_start(&l, p, INDEX_F32, 16, 6000, 1, first);
         ledger_insert(&l, 6000 - first);
         l.knobs.nprobe = 8;
         l.knobs.in_ef = 16;
@@ -92,16 +87,12 @@ static struct answers asked_at(struct ledger *l, uint64_t version, const unsigne
 /* Rows that a reader's version does not see do not make a small delta large. */
 static void test_new_rows_pinned(void **state)
 {
-    struct channi_params p = inside_params(0);
+    struct channi_params p = book_with(
+        inside_params(0), "target_cluster=200,compact_share=16,split_max=6000,defer_fraction=.5");
     struct ledger l;
     uint64_t version;
 
-    p.target_cluster = 200;
-    p.compact_share = 16;
-    p.split_max = 6000;
-    p.defer_fraction = .5;
-    ledger_open(&l, p, INDEX_F32, 16, 6000, 1);
-    ledger_insert(&l, 3000);
+    ledger_start(&l, p, INDEX_F32, 16, 6000, 1, 3000);
     ledger_insert(&l, 400);
     assert_ok(channi_ops.txn->snapshot(l.b.index, &version), &l.b.bench.error);
     l.knobs.nprobe = 8;
@@ -125,13 +116,11 @@ static void test_prefetch(void **state)
     struct answers a[3];
 
     for (int i = 0; i < 3; i++) {
-        struct channi_params p = ledger_params();
+        struct channi_params p = book_with(ledger_params(), "cache_mb=1");
         struct ledger l;
 
-        p.cache_mb = 1;
         p.prefetch = prefetch[i];
-        ledger_open(&l, p, INDEX_F32, 64, 8000, 1);
-        ledger_insert(&l, 8000);
+        ledger_start(&l, p, INDEX_F32, 64, 8000, 1, 8000);
         l.knobs.nprobe = 200;
         l.knobs.early_stop_clusters = 3;
         unsigned char *queries = ledger_queries(&l);
@@ -151,11 +140,6 @@ static void test_prefetch(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_patience),
-        cmocka_unit_test(test_new_rows),
-        cmocka_unit_test(test_new_rows_pinned),
-        cmocka_unit_test(test_prefetch),
-    };
-    return test_run("channi_patience", tests);
+    return test_run_all("channi_patience", test_patience, test_new_rows, test_new_rows_pinned,
+                        test_prefetch);
 }

@@ -16,15 +16,12 @@ struct stage {
 
 static void stage_open(struct stage *t, enum element element, uint32_t n)
 {
-    struct channi_params p = book_defaults();
+    struct channi_params p =
+        book_defaults("defer_fraction=1,target_cluster=2,maintenance=explicit");
 
     p.expected_n = 2 * n;
-    p.defer_fraction = 1;
-    p.target_cluster = 2;
-    p.maintenance = CHANNI_EXPLICIT;
     book_open(&t->b, p, element, DIM, 2 * n, 1);
-    book_fill(&t->b, 0, 2 * n, 5, .5);
-    assert_ok(book_insert(&t->b, 0, 2 * n), &t->b.bench.error);
+    book_start(&t->b, 5, .5, 2 * n);
     t->l = layout_of(&t->b);
     assert_int_equal(t->l->routes->n, n);
     t->x = scratch_pool_take(&book_channi(&t->b)->scratch);
@@ -89,26 +86,33 @@ static size_t exact_clusters(const struct stage *t, const void *query, size_t n,
     return found;
 }
 
+/* Returns how many clusters were found; adds up what was compared. */
+static size_t nearest(struct stage *t, const void *query, size_t n, size_t width, uint32_t *cids,
+                      float *distances, double *checked)
+{
+    size_t found;
+
+    assert_ok(channi_nearest_clusters(book_channi(&t->b), t->x, t->l, query, n, width, cids,
+                                      distances, &found, checked),
+              &t->b.bench.error);
+    return found;
+}
+
 /* A beam over all routes is exact, and so are the clusters; a narrow beam finds as many. */
 static void expect_clusters(struct stage *t, const void *query, size_t n)
 {
     uint32_t cids[2][600];
     float distances[2][600];
     double checked = 0;
-    size_t found;
     const size_t wanted = exact_clusters(t, query, n, cids[0], distances[0]);
+    size_t found = nearest(t, query, n, t->l->routes->n, cids[1], distances[1], &checked);
 
-    assert_ok(channi_nearest_clusters(book_channi(&t->b), t->x, t->l, query, n, t->l->routes->n,
-                                      cids[1], distances[1], &found, &checked),
-              &t->b.bench.error);
     assert_int_equal(found, wanted);
     assert_memory_equal(distances[0], distances[1], found * sizeof(float));
     for (size_t i = 0; i < found; i++)
         assert_true(cids[0][i] == cids[1][i] || (i > 0 && distances[0][i] == distances[0][i - 1]) ||
                     (i + 1 < found && distances[0][i] == distances[0][i + 1]));
-    assert_ok(channi_nearest_clusters(book_channi(&t->b), t->x, t->l, query, n, 1, cids[1],
-                                      distances[1], &found, &checked),
-              &t->b.bench.error);
+    found = nearest(t, query, n, 1, cids[1], distances[1], &checked);
     assert_int_equal(found, wanted);
     for (size_t i = 0; i < found; i++) {
         assert_true(cids[1][i] < t->l->n_clusters && t->l->clusters[cids[1][i]]);
@@ -191,7 +195,6 @@ static void test_roots_are_measured_where_they_must(void **state)
 {
     uint32_t own[40], cids[ASSIGN_CLUSTERS], cid;
     float distances[ASSIGN_CLUSTERS];
-    size_t found;
     struct stage t;
 
     stage_open(&t, INDEX_F32, 40);
@@ -201,9 +204,7 @@ static void test_roots_are_measured_where_they_must(void **state)
         double routes = 0, route = 0;
 
         stage_lead(&t, own, moved);
-        assert_ok(channi_nearest_clusters(book_channi(&t.b), t.x, t.l, book_row(&t.b, 0),
-                                          ASSIGN_CLUSTERS, 8, cids, distances, &found, &routes),
-                  &t.b.bench.error);
+        (void)nearest(&t, book_row(&t.b, 0), ASSIGN_CLUSTERS, 8, cids, distances, &routes);
         assert_ok(channi_route(book_channi(&t.b), t.x, t.l, book_row(&t.b, 0), &cid, &route),
                   &t.b.bench.error);
         assert_true(route == routes + (moved ? ASSIGN_CLUSTERS : 0));
@@ -218,7 +219,6 @@ static void test_dropped_routes_are_not_measured_again(void **state)
     static const size_t widths[] = { 8, 64 }; /* the narrow one begins with a beam */
     uint32_t cids[500], found_cids[ASSIGN_CLUSTERS];
     float distances[ASSIGN_CLUSTERS];
-    size_t found;
     struct stage t;
 
     stage_open(&t, INDEX_F32, 500);
@@ -228,11 +228,9 @@ static void test_dropped_routes_are_not_measured_again(void **state)
     for (size_t w = 0; w < 40; w++) {
         double checked = 0;
 
-        assert_ok(channi_nearest_clusters(book_channi(&t.b), t.x, t.l, book_row(&t.b, w / 2),
-                                          ASSIGN_CLUSTERS, widths[w % 2], found_cids, distances,
-                                          &found, &checked),
-                  &t.b.bench.error);
-        assert_int_equal(found, ASSIGN_CLUSTERS);
+        assert_int_equal(nearest(&t, book_row(&t.b, w / 2), ASSIGN_CLUSTERS, widths[w % 2],
+                                 found_cids, distances, &checked),
+                         ASSIGN_CLUSTERS);
         assert_in_range(checked, 1, 500 * (w % 2 == 0 ? 3 : 2));
     }
     stage_close(&t);
@@ -264,11 +262,6 @@ static void test_without_routes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layouts),
-        cmocka_unit_test(test_roots_are_measured_where_they_must),
-        cmocka_unit_test(test_dropped_routes_are_not_measured_again),
-        cmocka_unit_test(test_without_routes),
-    };
-    return test_run("channi's routes", tests);
+    return test_run_all("channi's routes", test_layouts, test_roots_are_measured_where_they_must,
+                        test_dropped_routes_are_not_measured_again, test_without_routes);
 }

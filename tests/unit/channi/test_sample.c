@@ -212,11 +212,6 @@ static void test_out_of_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds_spread),
-        cmocka_unit_test(test_farthest_is_farthest),
-        cmocka_unit_test(test_equal_rows),
-        cmocka_unit_test(test_out_of_memory),
-    };
-    return test_run("channi_sample", tests);
+    return test_run_all("channi_sample", test_kinds_spread, test_farthest_is_farthest,
+                        test_equal_rows, test_out_of_memory);
 }

@@ -25,14 +25,11 @@ static void assert_exact(struct ledger *l, size_t threads)
 static void test_exact_large(void **state)
 {
     for (size_t cold = 0; cold < 2; cold++) {
-        struct channi_params p = inside_params(2);
+        struct channi_params p = book_with(inside_params(2), "eps0=5,target_cluster=250");
         struct ledger l;
 
-        p.eps0 = 5;
         p.cold_rows = cold;
-        p.target_cluster = 250;
-        ledger_open(&l, p, INDEX_F32, 24, 2500, 3);
-        ledger_insert(&l, 2300);
+        ledger_start(&l, p, INDEX_F32, 24, 2500, 3, 2300);
         assert_exact(&l, 1);
         ledger_churn(&l, 60);
         assert_exact(&l, 1 + cold);
@@ -46,13 +43,10 @@ static void test_cached(void **state)
 {
     for (size_t which = 0; which < INSIDES; which++) {
         static const size_t budgets[] = { SIZE_MAX / 2, 100000, 300000, 1000000, 1, 100000 };
-        struct channi_params p = inside_params(which);
+        struct channi_params p = book_with(inside_params(which), "eps0=1.9,target_cluster=50");
         struct ledger l;
 
-        p.eps0 = 1.9;
-        p.target_cluster = 50;
-        ledger_open(&l, p, INDEX_F32, 96, 3000, 1);
-        ledger_insert(&l, 2800);
+        ledger_start(&l, p, INDEX_F32, 96, 3000, 1, 2800);
         ledger_churn(&l, 50);
         l.knobs.nprobe = 12;
         l.knobs.in_ef = 16;
@@ -80,13 +74,9 @@ static void test_cached(void **state)
 /* Each knob has its effect: recall rises with nprobe, eps saves clusters. */
 static void test_knobs(void **state)
 {
-    struct channi_params p = inside_params(2);
     struct ledger l;
 
-    p.eps0 = 1.9;
-    p.bits = 1;
-    ledger_open(&l, p, INDEX_F32, 24, 3000, 1);
-    ledger_insert(&l, 3000);
+    ledger_start(&l, book_with(inside_params(2), "eps0=1.9,bits=1"), INDEX_F32, 24, 3000, 1, 3000);
     struct channi *c = book_channi(&l.b);
     unsigned char *queries = ledger_queries(&l);
     struct answers truth = ledger_truth(&l, queries, QUERIES, 10, NULL);
@@ -121,8 +111,7 @@ static void test_idle(void **state)
         struct ledger l;
         double all, some, recall, idle;
 
-        ledger_open(&l, inside_params(which), INDEX_F32, 16, 3000, 1);
-        ledger_insert(&l, 3000);
+        ledger_start(&l, inside_params(which), INDEX_F32, 16, 3000, 1, 3000);
         unsigned char *queries = ledger_queries(&l);
         struct channi *c = book_channi(&l.b);
         l.knobs.nprobe = 100;
@@ -145,13 +134,10 @@ static void test_idle(void **state)
 static void test_damaged(void **state)
 {
     for (size_t queries = 1; queries <= QUERIES; queries += QUERIES - 1) {
-        struct channi_params p = inside_params(1);
         struct ledger l;
         char path[PATH_MAX];
 
-        p.cache_mb = 1;
-        ledger_open(&l, p, INDEX_F32, 200, 3000, 1);
-        ledger_insert(&l, 3000);
+        ledger_start(&l, book_with(inside_params(1), "cache_mb=1"), INDEX_F32, 200, 3000, 1, 3000);
         const struct channi_base *base = layout_of(&l.b)->clusters[0]->base;
         assert_int_equal(channi_cluster_file_path(&l.b.bench.env, base->phash, base->version, path),
                          OK);
@@ -174,11 +160,6 @@ static void test_damaged(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact_large), cmocka_unit_test(test_cached),
-        cmocka_unit_test(test_knobs),       cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_damaged),
-    };
-
-    return test_run("channi_search", tests);
+    return test_run_all("channi_search", test_exact_large, test_cached, test_knobs, test_idle,
+                        test_damaged);
 }

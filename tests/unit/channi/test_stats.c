@@ -100,8 +100,8 @@ static void test_stats(void **state)
     struct book b;
 
     book_open(&b, build_params(), INDEX_F32, DIM, ROWS, 1);
-    book_fill(&b, 0, ROWS, 30, .2);
-    assert_ok(book_insert(&b, 0, 500), &b.bench.error);
+
+    book_start(&b, 30, .2, 500);
     expect_told(&b, 1, 500);
     assert_true(test_stat(b.index, "deferred") == 1 && test_stat(b.index, "routes") == 0);
     assert_ok(book_insert(&b, 500, 600), &b.bench.error);
@@ -138,10 +138,5 @@ static void test_attributes_are_no_vectors(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_stats),
-        cmocka_unit_test(test_attributes_are_no_vectors),
-    };
-    return test_run("channi_stats", tests);
+    return test_run_all("channi_stats", test_sizes, test_stats, test_attributes_are_no_vectors);
 }

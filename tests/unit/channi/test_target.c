@@ -1,5 +1,5 @@
 /* test_target.c - target_recall: the recall reached over several synthetic sets, and the clusters
- * searched for it. */
+ * searched for it. Without memory: contract/test_faults. */
 #include "tests/unit/channi/search.h"
 
 enum { K = 10, ASKED = 200, STORED = 6000, NPROBE = 60, ROWS = 2 * (STORED + ASKED) };
@@ -51,8 +51,7 @@ static void open_set(struct ledger *l, const struct target_set *t, size_t rows, 
 
     p.cluster_index = t->inside;
     p.target_cluster = (int64_t)(100 * first / STORED); /* 60 clusters */
-    p.in_ef_construction = 100;
-    p.degree = 12;
+    p = book_with(p, "in_ef_construction=100,degree=12");
     p.expected_n = (int64_t)first;
     ledger_open(l, p, t->element, t->dim, rows, 1);
     book_fill(&l->b, 0, STORED + ASKED, t->clusters, t->spread);
@@ -139,13 +138,11 @@ static void test_changed(void **state)
 /* Before the build, and with fewer rows than k, nothing can be learnt: searches are complete. */
 static void test_nothing_to_learn(void **state)
 {
-    struct channi_params p = ledger_params();
     struct book_answer a;
     struct ledger l;
     double clusters;
 
-    ledger_open(&l, p, INDEX_F32, 8, STORED + ASKED, 1);
-    ledger_insert(&l, 5);
+    ledger_start(&l, ledger_params(), INDEX_F32, 8, STORED + ASKED, 1, 5);
     l.knobs.target_recall = .5;
     assert_ok(book_search_at(&l.b, BOOK_NEWEST, book_row(&l.b, 9), K, &l.knobs, &a),
               &l.b.bench.error);
@@ -155,32 +152,7 @@ static void test_nothing_to_learn(void **state)
     ledger_close(&l);
 }
 
-static void test_out_of_memory(void **state)
-{
-    struct ledger l;
-    struct book_answer a;
-    bool done = false;
-
-    open_set(&l, &sets[0], STORED + ASKED, STORED);
-    l.knobs.target_recall = .9;
-    for (size_t at = 1; !done; at += 1 + at / 2) {
-        book_channi(&l.b)->stop.learnt = false;
-        test_fail_allocation(&l.b.bench.mem, at, false);
-        const int rc = book_search_at(&l.b, BOOK_NEWEST, book_row(&l.b, STORED), K, &l.knobs, &a);
-        done = !test_allocations_succeed(&l.b.bench.mem);
-        if (rc != OK)
-            assert_code(rc, ERR_NO_MEMORY, &l.b.bench.error);
-    }
-    ledger_close(&l);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reached),
-        cmocka_unit_test(test_changed),
-        cmocka_unit_test(test_nothing_to_learn),
-        cmocka_unit_test(test_out_of_memory),
-    };
-    return test_run("channi_target", tests);
+    return test_run_all("channi_target", test_reached, test_changed, test_nothing_to_learn);
 }

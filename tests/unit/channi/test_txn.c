@@ -22,7 +22,7 @@ static const struct world worlds[] = {
 
 static void open_world(struct book *b, const struct world *w, size_t threads)
 {
-    struct channi_params params = book_defaults();
+    struct channi_params params = book_defaults("");
 
     params.expected_n = w->built ? 40 : 1 << 20;
     params.history = w->history;
@@ -189,17 +189,11 @@ static void test_readers(void **state)
         atomic_store(&t.stop, true);
         for (size_t i = 0; i < 3; i++)
             assert_int_equal(pthread_join(readers[i], NULL), 0);
-        book_expect(&b, 10, 10);
-        book_check(&b);
-        book_close(&b);
+        book_end(&b, 10);
     }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_readers),
-    };
-    return test_run("channi_txn", tests);
+    return test_run_all("channi_txn", test_misuse, test_readers);
 }

@@ -6,10 +6,18 @@
 #include "src/core/param.h"
 #include "tests/support/stored_rows.h"
 
-static inline struct divf_params divf_defaults(void)
+/* The defaults but for these: "clusters=8,quantizer=pq". */
+static inline struct divf_params divf_defaults(const char *text)
 {
     struct divf_params params;
-    param_defaults(divf_ops.params, &params);
+    test_set_options(divf_ops.params, text, ",", &params);
+    return params;
+}
+
+/* The parameters with these options: "clusters=8,quantizer=pq". */
+static inline struct divf_params divf_with(struct divf_params params, const char *text)
+{
+    test_change_options(divf_ops.params, text, ",", &params);
     return params;
 }
 
@@ -17,6 +25,22 @@ static inline void world_open(struct stored_rows *w, struct divf_params params, 
                               size_t capacity, size_t threads)
 {
     stored_open(w, &divf_ops, &params, dim, capacity, threads, 7);
+}
+
+/* Opens it and fills all rows, around `centres`; none is stored. */
+static inline void world_open_filled(struct stored_rows *w, struct divf_params params, size_t dim,
+                                     size_t capacity, size_t threads, size_t centres, double spread)
+{
+    world_open(w, params, dim, capacity, threads);
+    test_fill_f32(&w->rng, w->rows, capacity, dim, centres, spread);
+}
+
+/* Goes on with the index that was saved in the folder. */
+static inline void world_reload(struct stored_rows *w, const char *dir)
+{
+    divf_ops.destroy(w->index);
+    w->index = NULL;
+    assert_ok(divf_ops.load(&w->index, &w->bench.env, dir), &w->bench.error);
 }
 
 static inline struct work world_search(struct stored_rows *w, const float *queries, size_t n,

@@ -17,29 +17,23 @@ struct pair {
     uint64_t ids[N];
 };
 
-static const struct kind {
-    int64_t quantizer, sketch, soft_k, maintenance;
-} kinds[] = {
-    { DIVF_SKETCH, 0, 1, DIVF_COPENHAGEN }, { DIVF_SKETCH, 9, 2, DIVF_LIRE },
-    { DIVF_SQ8, 5, 1, DIVF_LIRE },          { DIVF_PQ, 0, 2, DIVF_DEDRIFT },
-    { DIVF_RABITQ, 0, 1, DIVF_COST_MODEL }, { DIVF_RABITQ, 0, 2, DIVF_COPENHAGEN },
+static const char *const kinds[] = {
+    "sketch=0,soft_k=1,maintenance=copenhagen",
+    "sketch=9,soft_k=2,maintenance=lire",
+    "quantizer=sq8,sketch=5,soft_k=1,maintenance=lire",
+    "quantizer=pq,sketch=0,soft_k=2,maintenance=dedrift",
+    "quantizer=rabitq,sketch=0,soft_k=1,maintenance=cost-model",
+    "quantizer=rabitq,sketch=0,soft_k=2,maintenance=copenhagen",
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-static struct divf_params params_of(const struct kind *kind, int64_t storage)
+static struct divf_params params_of(const char *kind, int64_t storage)
 {
-    struct divf_params params = divf_defaults();
-    params.clusters = 140;
-    params.soft_k = kind->soft_k;
-    params.quantizer = kind->quantizer;
-    params.sketch = kind->sketch;
-    params.maintenance = kind->maintenance;
-    params.split_threshold = 1.5;
+    struct divf_params params = divf_with(
+        divf_defaults("clusters=140,split_threshold=1.5,cost_probe=1,cost_tau=0,train_sample=1000"),
+        kind);
     params.storage = storage;
-    params.cost_probe = 1;
-    params.cost_tau = 0;
-    params.train_sample = 1000;
     return params;
 }
 
@@ -160,7 +154,7 @@ static void test_as_floats(void **state)
     char dir[PATH_MAX];
     test_dir_make(dir);
     for (size_t kind = 0; kind < KINDS; kind++) {
-        const struct divf_params params = params_of(&kinds[kind], kind % 2 ? DIVF_MMAP : DIVF_RAM);
+        const struct divf_params params = params_of(kinds[kind], kind % 2 ? DIVF_MMAP : DIVF_RAM);
         fill(p, &p->floats, INDEX_F32, dir, params);
         fill(p, &p->bytes, INDEX_U8, dir, params);
         expect_same(p, &p->bytes, p->bytes.index, &p->floats, p->floats.index);
@@ -181,8 +175,8 @@ static double bytes_of(const struct twin *t, bool disk)
 static void test_memory(void **state)
 {
     struct pair *p = pair_of_rows();
-    fill(p, &p->floats, INDEX_F32, NULL, params_of(&kinds[0], DIVF_RAM));
-    fill(p, &p->bytes, INDEX_U8, NULL, params_of(&kinds[0], DIVF_RAM));
+    fill(p, &p->floats, INDEX_F32, NULL, params_of(kinds[0], DIVF_RAM));
+    fill(p, &p->bytes, INDEX_U8, NULL, params_of(kinds[0], DIVF_RAM));
     assert_true(4 * bytes_of(&p->bytes, false) == bytes_of(&p->floats, false));
     twin_close(&p->bytes);
     twin_close(&p->floats);
@@ -205,7 +199,7 @@ static void test_wide_rows(void **state)
         struct index *index;
         size_t done;
         test_bench_begin(&bench, INDEX_U8, INDEX_L2SQ, WIDE, 1);
-        struct divf_params params = params_of(&kinds[kind], DIVF_RAM);
+        struct divf_params params = params_of(kinds[kind], DIVF_RAM);
         assert_ok(divf_ops.create(&index, &bench.env, &params), &bench.error);
         const struct vectors all = { rows, ROWS, WIDE, INDEX_U8 };
         assert_ok(divf_ops.train(index, all), &bench.error);
@@ -236,8 +230,5 @@ static void test_wide_rows(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_as_floats),
-                                        cmocka_unit_test(test_memory),
-                                        cmocka_unit_test(test_wide_rows) };
-    return test_run("divf, bytes", tests);
+    return test_run_all("divf, bytes", test_as_floats, test_memory, test_wide_rows);
 }

@@ -4,39 +4,32 @@
 
 enum { DIM = 24, N = 3000, QUERIES = 120, K = 10 };
 
-static const struct kind {
-    const char *name;
-    int64_t quantizer, sketch;
-    double eps0; /* rabitq: so large that its bound does not fail */
-    int64_t pq_bits;
-} kinds[] = {
-    { "sketch of 1", DIVF_SKETCH, 1, 1.9, 4 },     { "sketch of 9", DIVF_SKETCH, 9, 1.9, 4 },
-    { "sketch of all", DIVF_SKETCH, DIM, 1.9, 4 }, { "sq8", DIVF_SQ8, 0, 1.9, 4 },
-    { "sq8 and sketch", DIVF_SQ8, 8, 1.9, 4 },     { "pq", DIVF_PQ, 0, 1.9, 4 },
-    { "rabitq", DIVF_RABITQ, 0, 12, 4 },           { "pq of 8 bits", DIVF_PQ, 0, 1.9, 8 },
+/* rabitq: eps0 so large that its bound does not fail. */
+static const char *const kinds[] = {
+    "sketch=1",
+    "sketch=9",
+    "sketch=24",
+    "quantizer=sq8,sketch=0",
+    "quantizer=sq8,sketch=8",
+    "quantizer=pq,sketch=0",
+    "quantizer=rabitq,sketch=0,eps0=12",
+    "quantizer=pq,sketch=0,pq_bits=8",
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-static struct divf_params params_of(const struct kind *kind, int64_t clusters, int64_t soft_k)
+static struct divf_params params_of(const char *kind, int64_t clusters, int64_t soft_k)
 {
-    struct divf_params params = divf_defaults();
+    struct divf_params params = divf_with(divf_defaults("split_threshold=0,bits=5"), kind);
     params.clusters = clusters;
     params.soft_k = soft_k;
-    params.split_threshold = 0;
-    params.quantizer = kind->quantizer;
-    params.sketch = kind->sketch;
-    params.eps0 = kind->eps0;
-    params.bits = 5;
-    params.pq_bits = kind->pq_bits;
     return params;
 }
 
 /* Trains on the first rows and stores all rows, then deletes a few. */
 static void open_filled(struct stored_rows *w, struct divf_params params, size_t threads)
 {
-    world_open(w, params, DIM, N, threads);
-    test_fill_f32(&w->rng, w->rows, N, DIM, 40, 0.5);
+    world_open_filled(w, params, DIM, N, threads, 40, 0.5);
     assert_ok(divf_ops.train(w->index, stored_vectors(w, 0, 1500)), &w->bench.error);
     for (size_t first = 0; first < N; first += 1000)
         assert_ok(stored_insert(w, first, 1000), &w->bench.error);
@@ -61,7 +54,6 @@ static float truth_distances[4][QUERIES * K], distances[QUERIES * K];
    which computes every distance. */
 static void test_answers_of_a_full_scan(void **state)
 {
-    static const struct kind none = { "none", DIVF_SKETCH, 0, 1.9, 4 };
     static uint64_t bits[N / 64 + 1];
     struct rng rng = rng_at(test_seed(), 3);
     for (size_t i = 0; i <= N / 64; i++)
@@ -70,7 +62,7 @@ static void test_answers_of_a_full_scan(void **state)
     for (int64_t soft_k = 1; soft_k <= 2; soft_k++) {
         for (size_t kind = 0; kind <= KINDS; kind++) {
             struct stored_rows w;
-            open_filled(&w, params_of(kind ? &kinds[kind - 1] : &none, 150, soft_k), 1);
+            open_filled(&w, params_of(kind ? kinds[kind - 1] : "sketch=0", 150, soft_k), 1);
             stored_check(&w);
             for (size_t i = 0; i < 4; i++) {
                 struct divf_knobs knobs = { .nprobe = i < 2 ? 6 : 1000 };
@@ -98,10 +90,10 @@ static void test_codes_save_distances(void **state)
 {
     for (size_t kind = 1; kind < KINDS; kind++) {
         struct stored_rows w;
-        open_filled(&w, params_of(&kinds[kind], 40, 1), 1);
+        open_filled(&w, params_of(kinds[kind], 40, 1), 1);
         struct divf_knobs knobs = { .nprobe = 1000 };
         struct work work = search_at(&w, knobs, NULL, 0, QUERIES, ids, distances);
-        print_message("%s: %.0f of %zu vectors looked at\n", kinds[kind].name,
+        print_message("%s: %.0f of %zu vectors looked at\n", kinds[kind],
                       work.distances / QUERIES - 40, w.n);
         assert_true(work.scanned >= (double)(QUERIES * w.n));
         assert_true(work.distances < 0.6 * (double)(QUERIES * w.n));
@@ -125,7 +117,7 @@ static void test_rerank(void **state)
     for (size_t kind = 0; kind < KINDS; kind++) {
         for (int64_t soft_k = 1; soft_k <= 2; soft_k++) {
             struct stored_rows w;
-            open_filled(&w, params_of(&kinds[kind], 40, soft_k), 1);
+            open_filled(&w, params_of(kinds[kind], 40, soft_k), 1);
             struct divf_knobs all = { .nprobe = 40 }, few = { .nprobe = 40, .rerank = 60 };
             search_at(&w, all, NULL, 0, QUERIES, truth_ids[0], truth_distances[0]);
             struct work work = search_at(&w, few, NULL, 0, QUERIES, ids, distances);
@@ -148,7 +140,7 @@ static void test_rerank(void **state)
 static void test_scan_budget(void **state)
 {
     struct stored_rows w;
-    open_filled(&w, params_of(&kinds[1], 40, 1), 1);
+    open_filled(&w, params_of(kinds[1], 40, 1), 1);
     uint32_t longest = 0;
     for (size_t i = 0; i < divf_of(w.index)->lists.n; i++)
         longest = divf_of(w.index)->lists.list[i]->rows > longest
@@ -171,10 +163,9 @@ static void test_scan_budget(void **state)
 /* The usual bound of RabitQ rarely fails. */
 static void test_rabitq_recall(void **state)
 {
-    struct kind usual = { "rabitq", DIVF_RABITQ, 0, 1.9, 4 };
     for (int64_t bits = 1; bits <= 9; bits += 4) {
         struct stored_rows w;
-        struct divf_params params = params_of(&usual, 40, 1);
+        struct divf_params params = params_of("quantizer=rabitq,sketch=0", 40, 1);
         params.bits = bits;
         open_filled(&w, params, 1);
         size_t hits = 0;
@@ -198,7 +189,7 @@ static void test_check_finds_damage(void **state)
 {
     for (size_t kind = 1; kind < KINDS; kind++) {
         struct stored_rows w;
-        open_filled(&w, params_of(&kinds[kind], 12, 1), 1);
+        open_filled(&w, params_of(kinds[kind], 12, 1), 1);
         struct divf_lists *lists = &divf_of(w.index)->lists;
         struct divf_chunk *chunk = divf_chunk_at(lists->chunks, lists->list[3]->chunks[0]);
         unsigned char *kept = malloc(lists->chunks->block_bytes);
@@ -227,8 +218,7 @@ static void test_training_later(void **state)
 {
     for (size_t kind = 0; kind < KINDS; kind++) {
         struct stored_rows w;
-        world_open(&w, params_of(&kinds[kind], 20, 2), DIM, N, 1);
-        test_fill_f32(&w.rng, w.rows, N, DIM, 40, 0.5);
+        world_open_filled(&w, params_of(kinds[kind], 20, 2), DIM, N, 1, 40, 0.5);
         assert_ok(stored_insert(&w, 0, 50), &w.bench.error);
         assert_true(test_stat(w.index, "code_bytes") == 0);
         world_expect_exact(&w, w.rows, 12, NULL);
@@ -247,14 +237,7 @@ static void test_training_later(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers_of_a_full_scan),
-        cmocka_unit_test(test_codes_save_distances),
-        cmocka_unit_test(test_rerank),
-        cmocka_unit_test(test_scan_budget),
-        cmocka_unit_test(test_rabitq_recall),
-        cmocka_unit_test(test_check_finds_damage),
-        cmocka_unit_test(test_training_later),
-    };
-    return test_run("divf_codes", tests);
+    return test_run_all("divf_codes", test_answers_of_a_full_scan, test_codes_save_distances,
+                        test_rerank, test_scan_budget, test_rabitq_recall, test_check_finds_damage,
+                        test_training_later);
 }

@@ -5,12 +5,8 @@
 
 static struct divf_params on_device(void)
 {
-    struct divf_params params = divf_defaults();
-    params.clusters = 12;
-    params.soft_k = 2;
-    params.split_threshold = 2;
-    params.train_iters = 2;
-    params.device = CUDA_CUDA;
+    struct divf_params params =
+        divf_defaults("clusters=12,soft_k=2,split_threshold=2,train_iters=2,device=cuda");
     return params;
 }
 
@@ -180,8 +176,7 @@ static void test_failures(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct stored_rows w;
         size_t failed = 0;
-        world_open(&w, on_device(), 5, 600, 1);
-        test_fill_f32(&w.rng, w.rows, 600, 5, 12, 0.3);
+        world_open_filled(&w, on_device(), 5, 600, 1, 12, 0.3);
         assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 300)), &w.bench.error);
         for (size_t at = 1;; at++) {
             device->calls = 0;
@@ -206,10 +201,6 @@ static void test_failures(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_insertion),       cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_searches),        cmocka_unit_test(test_searches_by_codes),
-        cmocka_unit_test(test_failed_searches),
-    };
-    return test_run("divf_device", tests);
+    return test_run_all("divf_device", test_insertion, test_failures, test_searches,
+                        test_searches_by_codes, test_failed_searches);
 }

@@ -9,8 +9,7 @@ static void test_delete_twice_after_compaction(void **state)
     uint64_t id = 17;
     bool more;
     size_t done = 9;
-    world_open(&w, divf_defaults(), 8, 2000, 1);
-    test_fill_f32(&w.rng, w.rows, 2000, 8, 10, 0.3);
+    world_open_filled(&w, divf_defaults(""), 8, 2000, 1, 10, 0.3);
     assert_ok(stored_insert(&w, 0, 2000), &w.bench.error);
     assert_ok(stored_remove(&w, &id, 1), &w.bench.error);
     assert_true(test_stat(w.index, "deleted_count") == 1);
@@ -30,12 +29,8 @@ static void test_delete_twice_after_compaction(void **state)
    random centroids for ever. */
 static void test_first_batch_of_one(void **state)
 {
-    struct divf_params params = divf_defaults();
-    params.clusters = 16;
-    params.split_threshold = 0;
     struct stored_rows w;
-    world_open(&w, params, 12, 3000, 1);
-    test_fill_f32(&w.rng, w.rows, 3000, 12, 16, 0.05);
+    world_open_filled(&w, divf_defaults("clusters=16,split_threshold=0"), 12, 3000, 1, 16, 0.05);
     assert_ok(stored_insert(&w, 0, 1), &w.bench.error);
     assert_true(test_stat(w.index, "n_clusters") == 1);
     world_expect_exact(&w, w.rows + 12, 3, NULL);
@@ -51,11 +46,8 @@ static void test_first_batch_of_one(void **state)
 
 static void test_training_on_too_little(void **state)
 {
-    struct divf_params params = divf_defaults();
-    params.clusters = 32;
     struct stored_rows w;
-    world_open(&w, params, 6, 2000, 1);
-    test_fill_f32(&w.rng, w.rows, 2000, 6, 40, 0.1);
+    world_open_filled(&w, divf_defaults("clusters=32"), 6, 2000, 1, 40, 0.1);
     assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 1)), &w.bench.error);
     assert_true(test_stat(w.index, "n_clusters") == 1);
     assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 20)), &w.bench.error);
@@ -72,12 +64,8 @@ static void test_training_on_too_little(void **state)
 /* Centroids stay as trained; splits only add new ones. */
 static void test_codebook_is_frozen(void **state)
 {
-    struct divf_params params = divf_defaults();
-    params.clusters = 8;
-    params.split_threshold = 0;
     struct stored_rows w;
-    world_open(&w, params, 5, 2000, 1);
-    test_fill_f32(&w.rng, w.rows, 2000, 5, 8, 0.2);
+    world_open_filled(&w, divf_defaults("clusters=8,split_threshold=0"), 5, 2000, 1, 8, 0.2);
     assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 100)), &w.bench.error);
     float before[40];
     memcpy(before, divf_of(w.index)->lists.centroids, sizeof before);
@@ -91,8 +79,7 @@ static void test_codebook_is_frozen(void **state)
 /* The original implementation makes 194 empty lists here. */
 static void test_identical_vectors_are_not_split(void **state)
 {
-    struct divf_params params = divf_defaults();
-    params.clusters = 8;
+    struct divf_params params = divf_defaults("clusters=8");
     struct stored_rows w;
     world_open(&w, params, 4, 6000, 1);
     test_fill_f32(&w.rng, w.rows, 500, 4, 8, 0.3);
@@ -148,9 +135,7 @@ static void skip_value(void *to, const char *name, double value) {}
 /* The original implementation documents these rows but does not return them. */
 static void test_splits_and_cluster_rows(void **state)
 {
-    struct divf_params params = divf_defaults();
-    params.clusters = 10;
-    params.soft_k = 2;
+    struct divf_params params = divf_defaults("clusters=10,soft_k=2");
     params.split_threshold = 1.2; /* halves are too long as well, and wait for the next batch */
     struct stored_rows w;
     world_open(&w, params, 8, 4000, 1);
@@ -178,13 +163,10 @@ static void test_splits_and_cluster_rows(void **state)
 
 static void test_forced_and_lazy_compaction(void **state)
 {
-    struct divf_params params = divf_defaults();
-    params.clusters = 10;
     struct stored_rows w;
     uint64_t ids[600], found[10];
     float distances[10];
-    world_open(&w, params, 8, 2001, 1);
-    test_fill_f32(&w.rng, w.rows, 2001, 8, 10, 0.2);
+    world_open_filled(&w, divf_defaults("clusters=10"), 8, 2001, 1, 10, 0.2);
     assert_ok(stored_insert(&w, 0, 2000), &w.bench.error);
     for (size_t i = 0; i < 600; i++)
         ids[i] = 3 * i;
@@ -211,10 +193,9 @@ static void test_bad_parameters(void **state)
     struct test_bench b;
     struct index *index = NULL;
     test_bench_begin(&b, INDEX_F32, INDEX_L2SQ, 4, 1);
-    struct divf_params params = divf_defaults();
-    params.split_threshold = 0.5;
+    struct divf_params params = divf_defaults("split_threshold=0.5");
     assert_code(divf_ops.create(&index, &b.env, &params), ERR_ARGUMENT, &b.error);
-    params = divf_defaults();
+    params = divf_defaults("");
     params.device = CUDA_CUDA;
     if (divf_ops.create(&index, &b.env, &params) == OK) { /* a machine with a device */
         divf_ops.destroy(index);
@@ -224,7 +205,7 @@ static void test_bad_parameters(void **state)
         assert_non_null(strstr(b.error.text, "device = cpu"));
         error_clear(&b.error);
     }
-    params = divf_defaults();
+    params = divf_defaults("");
     params.storage = DIVF_MMAP;
     assert_code(divf_ops.create(&index, &b.env, &params), ERR_ARGUMENT, &b.error);
     b.env.dir = "/nonexistent/folder";
@@ -237,12 +218,9 @@ static void test_bad_parameters(void **state)
 /* Memory besides the vectors is at most 15 % at soft_k = 1. */
 static void test_memory(void **state)
 {
-    struct divf_params params = divf_defaults();
-    params.clusters = 64;
     struct stored_rows w;
     enum { N = 40000, DIM = 128 };
-    world_open(&w, params, DIM, N, 1);
-    test_fill_f32(&w.rng, w.rows, N, DIM, 100, 0.5);
+    world_open_filled(&w, divf_defaults("clusters=64"), DIM, N, 1, 100, 0.5);
     for (size_t first = 0; first < N; first += 1000)
         assert_ok(stored_insert(&w, first, 1000), &w.bench.error);
     struct memory_use use;
@@ -256,16 +234,8 @@ static void test_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_delete_twice_after_compaction),
-        cmocka_unit_test(test_first_batch_of_one),
-        cmocka_unit_test(test_training_on_too_little),
-        cmocka_unit_test(test_codebook_is_frozen),
-        cmocka_unit_test(test_identical_vectors_are_not_split),
-        cmocka_unit_test(test_splits_and_cluster_rows),
-        cmocka_unit_test(test_forced_and_lazy_compaction),
-        cmocka_unit_test(test_bad_parameters),
-        cmocka_unit_test(test_memory),
-    };
-    return test_run("divf", tests);
+    return test_run_all("divf", test_delete_twice_after_compaction, test_first_batch_of_one,
+                        test_training_on_too_little, test_codebook_is_frozen,
+                        test_identical_vectors_are_not_split, test_splits_and_cluster_rows,
+                        test_forced_and_lazy_compaction, test_bad_parameters, test_memory);
 }

@@ -22,128 +22,68 @@ static const struct kind {
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-struct products {
-    struct test_bench bench;
-    struct index *index;
-    float rows[N * DIM], queries[QUERIES * DIM]; /* queries: some of the rows */
-    uint64_t ids[N];
-    bool stored[N];
-};
+static float queries[QUERIES * DIM]; /* some of the rows */
 
-static struct vectors rows_of(const struct products *p, size_t first, size_t n)
+static void insert(struct stored_rows *w, size_t first, size_t n)
 {
-    return (struct vectors){ p->rows + first * DIM, n, DIM, INDEX_F32 };
-}
-
-static struct vectors queries_of(const struct products *p, size_t first, size_t n)
-{
-    return (struct vectors){ p->queries + first * DIM, n, DIM, INDEX_F32 };
-}
-
-static void insert(struct products *p, size_t first, size_t n)
-{
-    size_t done = 0;
-    assert_ok(divf_ops.insert(p->index, rows_of(p, first, n), p->ids + first, &done),
-              &p->bench.error);
-    assert_int_equal(done, n);
-    for (size_t i = first; i < first + n; i++)
-        p->stored[i] = true;
-    assert_ok(divf_ops.check(p->index, NULL), &p->bench.error);
+    assert_ok(stored_insert(w, first, n), &w->bench.error);
+    stored_check(w);
 }
 
 /* Norms differ by a factor of 10^spread. Those of the second half, which is not trained on, are up to
    `longer` times those of the first. */
-static struct products *open_filled(const struct kind *kind, double spread, double longer,
-                                    size_t threads)
+static void open_filled(struct stored_rows *w, const struct kind *kind, double spread,
+                        double longer, size_t threads)
 {
-    struct products *p = calloc(1, sizeof *p);
-    struct rng rng = rng_at(test_seed(), 21);
-    struct divf_params params = divf_defaults();
-    assert_non_null(p);
-    test_bench_begin(&p->bench, INDEX_F32, INDEX_IP, DIM, threads);
-    test_fill_f32(&rng, p->rows, N, DIM, 30, 0.4);
-    for (size_t i = 0; i < N; i++) {
-        const double times = pow(10, spread * rng_unit(&rng)) * (i < HALF ? 1 : longer);
-        p->ids[i] = i;
-        for (size_t j = 0; j < DIM; j++)
-            p->rows[i * DIM + j] *= (float)times;
-    }
-    for (size_t q = 0; q < QUERIES; q++)
-        memcpy(p->queries + q * DIM, p->rows + q * (N / QUERIES) * DIM, DIM * sizeof(float));
-    params.clusters = 140;
+    struct divf_params params = divf_defaults("clusters=140,split_threshold=1.5,bits=5,eps0=12");
     params.quantizer = kind->quantizer;
     params.sketch = kind->sketch;
     params.soft_k = kind->soft_k;
     params.maintenance = kind->maintenance;
-    params.split_threshold = 1.5;
-    params.bits = 5;
-    params.eps0 = 12;
-    assert_ok(divf_ops.create(&p->index, &p->bench.env, &params), &p->bench.error);
-    assert_ok(divf_ops.train(p->index, rows_of(p, 0, HALF)), &p->bench.error);
-    insert(p, 0, HALF);
-    for (size_t i = 0; i < HALF; i += 7) {
-        size_t done = 0;
-        assert_ok(divf_ops.remove(p->index, p->ids + i, 1, &done), &p->bench.error);
-        p->stored[i] = false;
+    stored_open_under(w, INDEX_IP, &divf_ops, &params, DIM, N, threads, 21);
+    test_fill_f32(&w->rng, w->rows, N, DIM, 30, 0.4);
+    for (size_t i = 0; i < N; i++) {
+        const double times = pow(10, spread * rng_unit(&w->rng)) * (i < HALF ? 1 : longer);
+        for (size_t j = 0; j < DIM; j++)
+            w->rows[i * DIM + j] *= (float)times;
     }
+    for (size_t q = 0; q < QUERIES; q++)
+        memcpy(queries + q * DIM, w->rows + q * (N / QUERIES) * DIM, DIM * sizeof(float));
+    assert_ok(divf_ops.train(w->index, stored_vectors(w, 0, HALF)), &w->bench.error);
+    insert(w, 0, HALF);
+    for (uint64_t id = 0; id < HALF; id += 7)
+        assert_ok(stored_remove(w, &id, 1), &w->bench.error);
     for (size_t i = 0; i < 20; i++)
-        insert(p, HALF + i, 1);
-    insert(p, HALF + 20, HALF - 20);
-    return p;
+        insert(w, HALF + i, 1);
+    insert(w, HALF + 20, HALF - 20);
 }
 
-static void close_products(struct products *p)
-{
-    divf_ops.destroy(p->index);
-    assert_int_equal(mem_live(&p->bench.mem), 0);
-    test_bench_end(&p->bench);
-    free(p);
-}
+static uint64_t ids[QUERIES * K];
+static float distances[QUERIES * K];
 
-struct answers {
-    uint64_t ids[QUERIES * K];
-    float distances[QUERIES * K];
-};
-
-static void ask(struct products *p, struct index *index, struct divf_knobs knobs, size_t at_once,
-                struct answers *a)
+/* Returns the distances that were computed. */
+static double ask(struct stored_rows *w, struct divf_knobs knobs, size_t at_once)
 {
+    double work = 0;
     for (size_t q = 0; q < QUERIES; q += at_once) {
-        struct search_request request = { queries_of(p, q, at_once), K, &knobs, NULL, 1 };
-        struct search_result result = { .ids = a->ids + q * K, .distances = a->distances + q * K };
-        assert_ok(divf_ops.search(index, &request, &result), &p->bench.error);
+        struct search_request request = {
+            { queries + q * DIM, at_once, DIM, INDEX_F32 }, K, &knobs, NULL, 1
+        };
+        struct search_result result = { .ids = ids + q * K, .distances = distances + q * K };
+        assert_ok(divf_ops.search(w->index, &request, &result), &w->bench.error);
+        work += result.work.distances;
     }
+    return work;
 }
 
-/* All stored rows, nearest first. */
-static size_t truth_of(const struct products *p, size_t q, struct test_truth truth[N])
-{
-    const float *query = p->queries + q * DIM;
-    size_t n = 0;
-    for (size_t i = 0; i < N; i++)
-        if (p->stored[i])
-            truth[n++] =
-                (struct test_truth){ -p->bench.env.kernels->ip_f32(query, p->rows + i * DIM, DIM),
-                                     i };
-    qsort(truth, n, sizeof *truth, test_truth_order);
-    return n;
-}
+static const struct divf_knobs everything = { .nprobe = 1 << 22 };
 
-static struct test_truth truth[N];
-static struct answers answers;
-
-static void expect_exact(struct products *p, struct index *index)
+static void expect_exact(struct stored_rows *w)
 {
-    const struct divf_knobs all = { .nprobe = 1 << 22 };
     for (size_t at_once = 1; at_once <= QUERIES; at_once *= QUERIES) {
-        ask(p, index, all, at_once, &answers);
-        for (size_t q = 0; q < QUERIES; q++) {
-            (void)truth_of(p, q, truth);
-            for (size_t i = 0; i < K; i++) {
-                assert_int_equal(answers.ids[q * K + i], truth[i].id);
-                assert_true(answers.distances[q * K + i] == truth[i].distance);
-            }
-        }
+        (void)ask(w, everything, at_once);
+        for (size_t q = 0; q < QUERIES; q++)
+            stored_expect(w, queries + q * DIM, K, NULL, ids + q * K, distances + q * K);
     }
 }
 
@@ -152,18 +92,19 @@ static void test_exact(void **state)
     static const double longer[] = { 0.5, 1, 10, 1e12 };
     for (size_t kind = 0; kind < KINDS; kind++)
         for (size_t i = 0; i < sizeof longer / sizeof *longer; i++) {
-            struct products *p = open_filled(&kinds[kind], 2, longer[i], 1 + i);
-            expect_exact(p, p->index);
-            assert_ok(divf_ops.train(p->index, rows_of(p, 0, N)), &p->bench.error);
-            expect_exact(p, p->index);
-            close_products(p);
+            struct stored_rows w;
+            open_filled(&w, &kinds[kind], 2, longer[i], 1 + i);
+            expect_exact(&w);
+            assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, N)), &w.bench.error);
+            expect_exact(&w);
+            stored_close(&w);
         }
 }
 
 /* The greatest |x|^2 - M^2, as a share of M^2. */
-static double excess_of(const struct products *p)
+static double excess_of(const struct stored_rows *w)
 {
-    const struct divf_lists *lists = &divf_of(p->index)->lists;
+    const struct divf_lists *lists = &divf_of(w->index)->lists;
     double most = 0;
     for (size_t i = 0; i < lists->n; i++)
         most = fmax(most, (double)lists->list[i]->excess);
@@ -173,28 +114,30 @@ static double excess_of(const struct products *p)
 static void test_longer_rows(void **state)
 {
     for (size_t kind = 0; kind < KINDS; kind++) {
-        struct products *p = open_filled(&kinds[kind], 0, 10, 1);
-        const uint64_t trainings = divf_of(p->index)->counters.trainings;
+        struct stored_rows w;
+        open_filled(&w, &kinds[kind], 0, 10, 1);
+        const uint64_t trainings = divf_of(w.index)->counters.trainings;
         bool more = true;
         while (more)
-            assert_ok(divf_ops.maintain(p->index, 0, &more), &p->bench.error);
-        assert_ok(divf_ops.check(p->index, NULL), &p->bench.error);
+            assert_ok(divf_ops.maintain(w.index, 0, &more), &w.bench.error);
+        stored_check(&w);
         if (kinds[kind].maintenance == DIVF_NONE)
-            assert_true(trainings == 1 && excess_of(p) > 10);
+            assert_true(trainings == 1 && excess_of(&w) > 10);
         else
-            assert_true(trainings > 1 && excess_of(p) <= .25);
-        expect_exact(p, p->index);
-        close_products(p);
+            assert_true(trainings > 1 && excess_of(&w) <= .25);
+        expect_exact(&w);
+        stored_close(&w);
     }
 }
 
-static double recall_of(const struct products *p, const struct answers *a)
+static double recall_of(const struct stored_rows *w)
 {
-    size_t hits = 0;
+    size_t hits = 0, n;
     for (size_t q = 0; q < QUERIES; q++) {
-        (void)truth_of(p, q, truth);
+        struct test_truth *truth = stored_truth(w, queries + q * DIM, NULL, &n);
         for (size_t i = 0; i < K; i++)
-            hits += a->distances[q * K + i] <= truth[K - 1].distance;
+            hits += distances[q * K + i] <= truth[K - 1].distance;
+        free(truth);
     }
     return (double)hits / (QUERIES * K);
 }
@@ -206,22 +149,19 @@ static void test_recall(void **state)
                                                { .nprobe = 1 << 22, .rerank = 200 },
                                                { .nprobe = 1 << 22, .target_recall = 0.9 } };
     for (size_t kind = 1; kind < KINDS; kind++) {
-        struct products *p = open_filled(&kinds[kind], 0.5, 1, 1);
+        struct stored_rows w;
+        open_filled(&w, &kinds[kind], 0.5, 1, 1);
         for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
-            ask(p, p->index, asked[i], QUERIES, &answers);
-            print_message("kind %zu, search %zu: recall %.3f\n", kind, i, recall_of(p, &answers));
-            assert_true(recall_of(p, &answers) > 0.8);
+            (void)ask(&w, asked[i], QUERIES);
+            print_message("kind %zu, search %zu: recall %.3f\n", kind, i, recall_of(&w));
+            assert_true(recall_of(&w) > 0.8);
         }
-        const struct divf_knobs all = { .nprobe = 1 << 22 };
-        struct search_request request = { queries_of(p, 0, QUERIES), K, &all, NULL, 1 };
-        struct search_result result = { .ids = answers.ids, .distances = answers.distances };
-        assert_ok(divf_ops.search(p->index, &request, &result), &p->bench.error);
-        print_message("kind %zu: %.0f distances per query\n", kind,
-                      result.work.distances / QUERIES);
+        const double work = ask(&w, everything, QUERIES);
+        print_message("kind %zu: %.0f distances per query\n", kind, work / QUERIES);
         if (kinds[kind].sketch != 9 &&
             kinds[kind].quantizer != DIVF_PQ) /* their bounds are loose */
-            assert_true(result.work.distances < 0.5 * QUERIES * N);
-        close_products(p);
+            assert_true(work < 0.5 * QUERIES * N);
+        stored_close(&w);
     }
 }
 
@@ -230,28 +170,22 @@ static void test_shorter_rows(void **state)
 {
     (void)state;
     for (size_t kind = 0; kind < KINDS; kind++) {
-        struct products *p = open_filled(&kinds[kind], 0, .1, 1);
-        const struct divf *d = divf_of(p->index);
+        struct stored_rows w;
+        open_filled(&w, &kinds[kind], 0, .1, 1);
+        const struct divf *d = divf_of(w.index);
         assert_true(d->counters.trainings == 1);
-        for (size_t i = 0; i < N; i++)
-            if (p->stored[i]) {
-                size_t done = 0;
-                assert_ok(divf_ops.remove(p->index, p->ids + i, 1, &done), &p->bench.error);
-                p->stored[i] = false;
-            }
-        insert(p, HALF, HALF);
-        assert_ok(divf_ops.check(p->index, NULL), &p->bench.error);
+        for (uint64_t id = 0; id < N; id++)
+            if (w.stored[id])
+                assert_ok(stored_remove(&w, &id, 1), &w.bench.error);
+        insert(&w, HALF, HALF);
         assert_true(d->counters.trainings == (kinds[kind].maintenance == DIVF_NONE ? 1 : 2));
-        expect_exact(p, p->index);
-        close_products(p);
+        expect_exact(&w);
+        stored_close(&w);
     }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_exact),
-                                        cmocka_unit_test(test_longer_rows),
-                                        cmocka_unit_test(test_shorter_rows),
-                                        cmocka_unit_test(test_recall) };
-    return test_run("divf, inner product", tests);
+    return test_run_all("divf, inner product", test_exact, test_longer_rows, test_shorter_rows,
+                        test_recall);
 }

@@ -1,5 +1,6 @@
 /* test_maintenance.c - maintenance policies: which vectors they move, which they must not, and that
- * they end. Random histories are contract/test_contract. */
+ * they end. Random histories are contract/test_contract, and memory that
+ * fails contract/test_faults. */
 #include "algorithms/divf/maintenance/members.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
@@ -70,12 +71,11 @@ static void drifted(struct stored_rows *w, struct divf_params params, size_t dim
     assert_int_equal(stored_insert(w, HALF, 2 * HALF), OK);
 }
 
-static struct divf_params policy_params(int64_t maintenance)
+static struct divf_params policy_params(int64_t maintenance, const char *text)
 {
-    struct divf_params params = divf_defaults();
+    struct divf_params params = divf_defaults("clusters=12");
     params.maintenance = maintenance;
-    params.clusters = 12;
-    return params;
+    return divf_with(params, text);
 }
 
 /* LIRE: after a full maintain() few vectors are misassigned, without refinement none, for any
@@ -84,7 +84,7 @@ static void test_lire_property(void **state)
 {
     struct stored_rows w;
     for (int64_t soft_k = 1; soft_k <= 2; soft_k++) {
-        struct divf_params params = policy_params(DIVF_LIRE);
+        struct divf_params params = policy_params(DIVF_LIRE, "");
         params.soft_k = soft_k;
         drifted(&w, params, 8);
         maintain_all(&w, 0);
@@ -98,8 +98,7 @@ static void test_lire_property(void **state)
                 assert_true(divf_of(w.index)->lists.list[l]->live <= limit);
         stored_close(&w);
     }
-    struct divf_params params = policy_params(DIVF_LIRE);
-    params.reassign_lists = 0;
+    struct divf_params params = policy_params(DIVF_LIRE, "reassign_lists=0");
     drifted(&w, params, 8);
     maintain_all(&w, 0);
     double without = misfiled(&w);
@@ -113,10 +112,8 @@ static void test_lire_property(void **state)
 static void test_conditions(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = policy_params(DIVF_LIRE);
-    params.maintenance_budget = 0;
-    params.refine_passes = 0;
-    params.clusters = 2;
+    struct divf_params params =
+        policy_params(DIVF_LIRE, "maintenance_budget=0,refine_passes=0,clusters=2");
     world_open(&w, params, 2, 100, 1);
     /* List 0 at (0, 0): 20 vectors at (-4, y) and 20 at (4, y); list 1 at (10, 0): 20
        at (11, y). */
@@ -167,9 +164,7 @@ static void test_conditions(void **state)
 static void test_merges(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = policy_params(DIVF_LIRE);
-    params.list_limit = 10;
-    world_open(&w, params, 4, 1200, 1);
+    world_open(&w, policy_params(DIVF_LIRE, "list_limit=10"), 4, 1200, 1);
     for (size_t i = 0; i < 1200; i++)
         fill_row(&w, i, 0);
     assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 1200)), &w.bench.error);
@@ -204,8 +199,7 @@ static void test_merges(void **state)
 static void test_state_follows(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = policy_params(DIVF_LIRE);
-    params.maintenance_budget = 0;
+    struct divf_params params = policy_params(DIVF_LIRE, "maintenance_budget=0");
     drifted(&w, params, 4);
     struct divf *d = divf_of(w.index);
     assert_ok(divf_maintenance_ready(d), &w.bench.error);
@@ -227,9 +221,7 @@ static void test_budget(void **state)
 {
     for (size_t p = 0; p < POLICIES; p++) {
         struct stored_rows w;
-        struct divf_params params = policy_params(policies[p]);
-        params.maintenance_budget = 0;
-        params.cost_probe = 1;
+        struct divf_params params = policy_params(policies[p], "maintenance_budget=0,cost_probe=1");
         drifted(&w, params, 8);
         assert_int_equal(counters(&w).steps, 0);
         bool more = true;
@@ -255,47 +247,11 @@ static void test_budget(void **state)
     }
 }
 
-/* Every allocation of a maintenance call fails once: no vector is lost, and
-   the next call completes. */
-static void test_no_memory(void **state)
-{
-    for (size_t p = 0; p < POLICIES; p++) {
-        bool failed = true;
-        for (size_t at = 1; failed; at += 1 + at / 16) {
-            struct stored_rows w;
-            bool more;
-            struct divf_params params = policy_params(policies[p]);
-            params.maintenance_budget = 0;
-            params.cost_probe = 1;
-            params.soft_k = 1 + (int64_t)(at % 2);
-            drifted(&w, params, 4);
-            uint64_t ids[200];
-            for (size_t i = 0; i < 200; i++)
-                ids[i] = i;
-            assert_int_equal(stored_remove(&w, ids, 200), OK);
-            w.bench.mem.calls = 0;
-            test_fail_allocation(&w.bench.mem, at, false);
-            int rc = divf_ops.maintain(w.index, 0, &more);
-            failed = test_allocations_succeed(&w.bench.mem);
-            assert_true(rc == OK || (failed && rc == ERR_NO_MEMORY));
-            error_clear(&w.bench.error);
-            stored_check(&w);
-            world_expect_exact(&w, w.rows + 4 * 300, 5, NULL);
-            maintain_all(&w, 0);
-            world_expect_exact(&w, w.rows + 4 * 300, 5, NULL);
-            stored_close(&w);
-        }
-    }
-}
-
 /* The cost model splits lists that queries read, and no others. */
 static void test_cost_follows_queries(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = policy_params(DIVF_COST_MODEL);
-    params.maintenance_budget = 0;
-    params.clusters = 8;
-    world_open(&w, params, 2, 8000, 1);
+    world_open(&w, policy_params(DIVF_COST_MODEL, "maintenance_budget=0,clusters=8"), 2, 8000, 1);
     for (size_t i = 0; i < 8000; i++)
         for (size_t j = 0; j < 2; j++)
             w.rows[2 * i + j] = (float)(rng_normal(&w.rng) + (j == 0 ? (i % 2 ? 50 : -50) : 0));
@@ -319,7 +275,7 @@ static void test_cost_follows_queries(void **state)
 static void test_dedrift(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = policy_params(DIVF_DEDRIFT);
+    struct divf_params params = policy_params(DIVF_DEDRIFT, "");
     drifted(&w, params, 8);
     maintain_all(&w, 0);
     assert_int_equal(divf_of(w.index)->lists.n, 12);
@@ -335,8 +291,7 @@ static void test_dedrift(void **state)
     stored_close(&w);
 
     /* A cluster between two small ones: which of these is in its list changes with every trade. */
-    params.dedrift_lists = 1 << 22;
-    params.clusters = 2;
+    params = divf_with(params, "dedrift_lists=4194304,clusters=2");
     world_open(&w, params, 2, 3000, 1);
     for (size_t i = 0; i < 3000; i++) {
         w.rows[2 * i] = (float)(i % 5 == 0 ? -1 : i % 5 == 1 ? 1 : 0) * 10;
@@ -355,10 +310,8 @@ static void ada_at(double threshold, bool *left, bool *right)
 {
     enum { BEFORE = 8000, AFTER = 2000 };
     struct stored_rows w;
-    struct divf_params params = policy_params(DIVF_ADA_IVF);
-    params.maintenance_budget = 0;
-    params.clusters = 8;
-    params.ada_size = 0;
+    struct divf_params params =
+        policy_params(DIVF_ADA_IVF, "maintenance_budget=0,clusters=8,ada_size=0");
     params.ada_threshold = threshold;
     params.reassign_lists = 3; /* those of its side */
     world_open(&w, params, 2, BEFORE + AFTER, 1);
@@ -397,8 +350,7 @@ static void test_ada_follows_queries(void **state)
 static void test_ada_sizes(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = policy_params(DIVF_ADA_IVF);
-    params.ada_size = 1;
+    struct divf_params params = policy_params(DIVF_ADA_IVF, "ada_size=1");
     drifted(&w, params, 8);
     for (uint64_t id = 0; id < 390; id++)
         assert_int_equal(stored_remove(&w, &id, 1), OK);
@@ -413,17 +365,7 @@ static void test_ada_sizes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lire_property),
-        cmocka_unit_test(test_conditions),
-        cmocka_unit_test(test_merges),
-        cmocka_unit_test(test_state_follows),
-        cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_cost_follows_queries),
-        cmocka_unit_test(test_dedrift),
-        cmocka_unit_test(test_ada_follows_queries),
-        cmocka_unit_test(test_ada_sizes),
-    };
-    return test_run("divf_upkeep", tests);
+    return test_run_all("divf_upkeep", test_lire_property, test_conditions, test_merges,
+                        test_state_follows, test_budget, test_cost_follows_queries, test_dedrift,
+                        test_ada_follows_queries, test_ada_sizes);
 }

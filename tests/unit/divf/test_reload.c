@@ -1,39 +1,32 @@
 /* test_reload.c - divf loaded without encoding again: codes are copied, vectors stay in the saved
- * file, which never changes. Allocations that fail in insertions of more rows than contract/test_faults
- * has; damaged files are there. */
+ * file, which never changes. Memory that fails and damaged files are contract/test_faults. */
 #include "algorithms/common/durable/store_file.h"
 #include "tests/support/index_folder.h"
 #include "tests/unit/divf/support.h"
 
 enum { DIM = 24, N = 3000, QUERIES = 60, K = 10 };
 
-static const struct kind {
-    int64_t quantizer, sketch, pq_bits;
-} kinds[] = {
-    { DIVF_SKETCH, 9, 4 }, { DIVF_SQ8, 0, 4 },    { DIVF_PQ, 0, 4 },
-    { DIVF_PQ, 0, 8 },     { DIVF_RABITQ, 0, 4 }, { DIVF_SKETCH, 0, 4 },
+static const char *const kinds[] = {
+    "sketch=9",
+    "quantizer=sq8,sketch=0",
+    "quantizer=pq,sketch=0",
+    "quantizer=pq,sketch=0,pq_bits=8",
+    "quantizer=rabitq,sketch=0",
+    "sketch=0",
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-static struct divf_params params_of(const struct kind *kind)
+static struct divf_params params_of(const char *kind)
 {
-    struct divf_params params = divf_defaults();
-    params.clusters = 30;
-    params.soft_k = 2;
-    params.split_threshold = 1.5;
-    params.quantizer = kind->quantizer;
-    params.sketch = kind->sketch;
-    params.pq_bits = kind->pq_bits;
-    params.eps0 = 12;
-    return params;
+    return divf_with(divf_defaults("clusters=30,soft_k=2,split_threshold=1.5,eps0=12"), kind);
 }
 
 /* An index after splits and deletions. */
 static void open_used(struct stored_rows *w, struct divf_params params, const char *dir, size_t dim,
                       size_t n)
 {
-    world_open(w, divf_defaults(), dim, n, 1);
+    world_open(w, divf_defaults(""), dim, n, 1);
     divf_ops.destroy(w->index);
     w->bench.env.dir = dir;
     assert_ok(divf_ops.create(&w->index, &w->bench.env, &params), &w->bench.error);
@@ -107,7 +100,7 @@ static void test_codes_are_copied(void **state)
     for (size_t kind = 0; kind < KINDS; kind++) {
         struct stored_rows w;
         struct index *loaded = NULL;
-        open_used(&w, params_of(&kinds[kind]), NULL, DIM, N);
+        open_used(&w, params_of(kinds[kind]), NULL, DIM, N);
         assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
         assert_ok(divf_ops.load(&loaded, &w.bench.env, dir), &w.bench.error);
         expect_same_codes(w.index, loaded);
@@ -129,7 +122,7 @@ static void test_other_codes_are_made_again(void **state)
     test_dir_make(dir);
     for (size_t kind = 0; kind + 1 < KINDS; kind++) {
         struct stored_rows w;
-        open_used(&w, params_of(&kinds[kind]), NULL, DIM, N);
+        open_used(&w, params_of(kinds[kind]), NULL, DIM, N);
         bool more;
         assert_ok(divf_ops.maintain(w.index, 0, &more), &w.bench.error);
         const struct divf_lists *lists = &divf_of(w.index)->lists;
@@ -138,9 +131,7 @@ static void test_other_codes_are_made_again(void **state)
             quantizer_copy(lists->quantizer, chunk->block, i + 1, chunk->block, i);
         assert_code(divf_ops.check(w.index, NULL), ERR_INVARIANT, &w.bench.error);
         assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
-        divf_ops.destroy(w.index);
-        w.index = NULL;
-        assert_ok(divf_ops.load(&w.index, &w.bench.env, dir), &w.bench.error);
+        world_reload(&w, dir);
         stored_check(&w);
         world_expect_exact(&w, w.rows, 20, NULL);
         stored_close(&w);
@@ -156,7 +147,7 @@ static void test_other_kernels(void **state)
     for (size_t kind = 0; kind < KINDS; kind++) {
         struct stored_rows w;
         const struct kernels *best = NULL;
-        open_used(&w, params_of(&kinds[kind]), NULL, DIM, N);
+        open_used(&w, params_of(kinds[kind]), NULL, DIM, N);
         best = w.bench.env.kernels;
         assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
         divf_ops.destroy(w.index);
@@ -178,7 +169,7 @@ static void test_earlier_version_is_refused(void **state)
     struct index *loaded = NULL;
     struct store_writer *writer = malloc(sizeof *writer);
     test_dir_make(dir);
-    world_open(&w, divf_defaults(), DIM, N, 1);
+    world_open(&w, divf_defaults(""), DIM, N, 1);
     const struct store_identity earlier = store_identity_of(&w.bench.env, "divf", 4);
     assert_ok(store_begin(writer, dir, "divf.index", &earlier, NULL, &w.bench.error),
               &w.bench.error);
@@ -196,17 +187,11 @@ enum { WIDE = 1024, MANY = 5120 };
 
 static void open_mapped(struct stored_rows *w, const char *dir, const char *saved)
 {
-    struct divf_params params = params_of(&kinds[4]);
-    params.clusters = 8;
-    params.soft_k = 1;
-    params.train_iters = 3;
-    params.bits = 1;
-    params.storage = DIVF_MMAP;
+    struct divf_params params =
+        divf_with(params_of(kinds[4]), "clusters=8,soft_k=1,train_iters=3,bits=1,storage=mmap");
     open_used(w, params, dir, WIDE, MANY);
     assert_ok(divf_ops.save(w->index, saved), &w->bench.error);
-    divf_ops.destroy(w->index);
-    w->index = NULL;
-    assert_ok(divf_ops.load(&w->index, &w->bench.env, saved), &w->bench.error);
+    world_reload(w, saved);
 }
 
 /* Whether the vector of a slot is in the mapping of the saved file. */
@@ -306,20 +291,13 @@ static void test_saved_over_its_own_file(void **state)
 
 /* -------------------------------------------------------------------- what else is saved */
 
-static void reload(struct stored_rows *w, const char *dir)
-{
-    divf_ops.destroy(w->index);
-    w->index = NULL;
-    assert_ok(divf_ops.load(&w->index, &w->bench.env, dir), &w->bench.error);
-}
-
 /* The original implementation's file is eleven times the size of the raw data. */
 static void test_saved_size(void **state)
 {
     char dir[PATH_MAX];
     struct stored_rows w;
     test_dir_make(dir);
-    open_used(&w, params_of(&kinds[0]), NULL, DIM, N);
+    open_used(&w, params_of(kinds[0]), NULL, DIM, N);
     assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
     const struct bytes file = contents(dir);
     const double raw = (double)w.n * DIM * sizeof(float), lists = test_stat(w.index, "n_clusters");
@@ -338,17 +316,14 @@ static void test_empty_and_provisional(void **state)
 {
     char dir[PATH_MAX];
     struct stored_rows w;
-    struct divf_params params = divf_defaults();
-    params.clusters = 16;
     test_dir_make(dir);
-    world_open(&w, params, DIM, N, 1);
-    test_fill_f32(&w.rng, w.rows, N, DIM, 16, 0.2);
+    world_open_filled(&w, divf_defaults("clusters=16"), DIM, N, 1, 16, 0.2);
     assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
-    reload(&w, dir);
+    world_reload(&w, dir);
     stored_check(&w);
     assert_ok(stored_insert(&w, 0, 1), &w.bench.error);
     assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
-    reload(&w, dir);
+    world_reload(&w, dir);
     assert_ok(stored_insert(&w, 1, N - 1), &w.bench.error);
     assert_true(test_stat(w.index, "n_clusters") >= 16);
     stored_check(&w);
@@ -363,7 +338,7 @@ static void test_mapped_equals_memory(void **state)
     struct memory_use use;
     test_dir_make(dir);
     test_dir_make(saved);
-    struct divf_params params = params_of(&kinds[0]);
+    struct divf_params params = params_of(kinds[0]);
     open_used(&ram, params, NULL, DIM, N);
     params.storage = DIVF_MMAP;
     open_used(&mapped, params, dir, DIM, N);
@@ -373,7 +348,7 @@ static void test_mapped_equals_memory(void **state)
     assert_int_equal(use.vectors, 0);
     assert_true(use.disk >= mapped.n * DIM * sizeof(float)); /* copies share one vector */
     assert_ok(divf_ops.save(mapped.index, saved), &mapped.bench.error);
-    reload(&mapped, saved);
+    world_reload(&mapped, saved);
     stored_check(&mapped);
     expect_same_answers(&ram, ram.index, mapped.index);
     divf_ops.destroy(mapped.index);
@@ -389,93 +364,10 @@ static void test_mapped_equals_memory(void **state)
     test_dir_remove(saved);
 }
 
-/* Every allocation of a script fails in turn, alone or together with all later ones. A refused call
-   leaves a sound index, and succeeds once memory is available. */
-static int script(struct stored_rows *w, const char *dir, size_t *at)
-{
-    uint64_t ids[200], found[30];
-    float distances[30];
-    struct divf_knobs knobs = { .nprobe = 4 };
-    struct search_request request = { stored_vectors(w, 0, 3), 10, &knobs, NULL, 2 };
-    struct search_result result = { .ids = found, .distances = distances };
-    int rc = OK;
-    if (*at == 0 && (rc = stored_insert(w, w->n, 40 - w->n)) == OK)
-        ++*at;
-    while (!rc && *at >= 1 && *at <= 4)
-        if ((rc = stored_insert(w, w->n, 40 + 340 * *at - w->n)) == OK)
-            ++*at;
-    if (!rc && *at == 5 && (rc = divf_ops.search(w->index, &request, &result)) == OK)
-        ++*at;
-    for (size_t i = 0; i < 200; i++)
-        ids[i] = i * 3;
-    if (!rc && *at == 6 && (rc = stored_remove(w, ids, 200)) == OK)
-        ++*at;
-    if (!rc && *at == 7 && (rc = divf_ops.train(w->index, stored_vectors(w, 0, 700))) == OK)
-        ++*at;
-    if (!rc && *at == 8 && (rc = divf_ops.save(w->index, dir)) == OK)
-        ++*at;
-    struct index *loaded = NULL;
-    if (!rc && *at == 9 && (rc = divf_ops.load(&loaded, &w->bench.env, dir)) == OK) {
-        divf_ops.destroy(w->index);
-        w->index = loaded;
-        ++*at;
-    }
-    return rc;
-}
-
-static void test_out_of_memory(void **state)
-{
-    char dir[PATH_MAX];
-    struct divf_params params = divf_defaults();
-    params.soft_k = 2;
-    params.split_threshold = 1.5;
-    params.clusters = 10;
-    test_dir_make(dir);
-    bool done = false;
-    size_t failures = 0;
-    for (size_t fault = 1; !done; fault = test_next_fault(fault)) {
-        for (int after = 0; after < 2; after++) {
-            struct stored_rows w;
-            size_t at = 0;
-            world_open(&w, params, 6, 1500, 2);
-            test_fill_f32(&w.rng, w.rows, 1500, 6, 10, 0.3);
-            w.bench.mem.fail_at =
-                mem_live(&w.bench.mem) ? atomic_load(&w.bench.mem.calls) + fault : fault;
-            w.bench.mem.fail_after = after;
-            int rc = script(&w, dir, &at);
-            if (rc) {
-                failures++;
-                assert_code(rc, ERR_NO_MEMORY, &w.bench.error);
-            }
-            done = !test_allocations_succeed(&w.bench.mem);
-            stored_check(&w);
-            while (rc) {
-                rc = script(&w, dir, &at);
-                assert_ok(rc, &w.bench.error);
-            }
-            assert_int_equal(at, 10);
-            stored_check(&w);
-            world_expect_exact(&w, w.rows, 20, NULL);
-            stored_close(&w);
-        }
-    }
-    assert_true(failures > 50 / test_scale());
-    test_dir_remove(dir);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codes_are_copied),
-        cmocka_unit_test(test_other_codes_are_made_again),
-        cmocka_unit_test(test_other_kernels),
-        cmocka_unit_test(test_earlier_version_is_refused),
-        cmocka_unit_test(test_saved_file_never_changes),
-        cmocka_unit_test(test_saved_over_its_own_file),
-        cmocka_unit_test(test_saved_size),
-        cmocka_unit_test(test_empty_and_provisional),
-        cmocka_unit_test(test_mapped_equals_memory),
-        cmocka_unit_test(test_out_of_memory),
-    };
-    return test_run("divf_reload", tests);
+    return test_run_all("divf_reload", test_codes_are_copied, test_other_codes_are_made_again,
+                        test_other_kernels, test_earlier_version_is_refused,
+                        test_saved_file_never_changes, test_saved_over_its_own_file,
+                        test_saved_size, test_empty_and_provisional, test_mapped_equals_memory);
 }

@@ -6,14 +6,10 @@ static void test_same_answers(void **state)
 {
     uint64_t ids[3][200 * 10];
     float distances[200 * 10];
-    struct divf_params params = divf_defaults();
-    params.clusters = 40;
-    params.soft_k = 2;
-    params.split_threshold = 0;
+    struct divf_params params = divf_defaults("clusters=40,soft_k=2,split_threshold=0");
     for (size_t run = 0; run < 3; run++) {
         struct stored_rows w;
-        world_open(&w, params, 24, 3000, run == 1 ? 4 : 1);
-        test_fill_f32(&w.rng, w.rows, 3000, 24, 60, 0.5);
+        world_open_filled(&w, params, 24, 3000, run == 1 ? 4 : 1, 60, 0.5);
         assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 1500)), &w.bench.error);
         size_t batch = run == 2 ? 1 : 3000;
         for (size_t first = 0; first < 3000; first += batch)
@@ -34,12 +30,10 @@ static void test_many_are_as_few(void **state)
     static uint64_t ids[2][QUERIES * K], bits[64];
     static float distances[2][QUERIES * K];
     for (int64_t soft_k = 1; soft_k <= 2; soft_k++) {
-        struct divf_params params = divf_defaults();
-        params.clusters = 80;
+        struct divf_params params = divf_defaults("clusters=80");
         params.soft_k = soft_k;
         struct stored_rows w;
-        world_open(&w, params, 30, 4000, 1);
-        test_fill_f32(&w.rng, w.rows, 4000, 30, 50, 0.6);
+        world_open_filled(&w, params, 30, 4000, 1, 50, 0.6);
         assert_ok(stored_insert(&w, 0, 4000), &w.bench.error);
         for (uint64_t id = 0; id < 300; id += 2)
             assert_ok(stored_remove(&w, &id, 1), &w.bench.error);
@@ -75,13 +69,9 @@ static void test_threads_do_the_same_work(void **state)
     enum { QUERIES = 300, K = 10 };
     static uint64_t ids[2][QUERIES * K];
     static float distances[2][QUERIES * K];
-    struct divf_params params = divf_defaults();
-    params.clusters = 160;
-    params.split_threshold = 0;
-    params.sketch = 16;
+    struct divf_params params = divf_defaults("clusters=160,split_threshold=0,sketch=16");
     struct stored_rows w;
-    world_open(&w, params, 30, 4000, 3);
-    test_fill_f32(&w.rng, w.rows, 4000, 30, 50, 0.6);
+    world_open_filled(&w, params, 30, 4000, 3, 50, 0.6);
     assert_ok(stored_insert(&w, 0, 4000), &w.bench.error);
     for (int64_t nprobe = 1; nprobe <= 8; nprobe *= 2) {
         struct work one =
@@ -100,14 +90,10 @@ static void test_threads_do_the_same_work(void **state)
 
 static void test_work(void **state)
 {
-    struct divf_params params = divf_defaults();
-    params.clusters = 9;
-    params.split_threshold = 0;
     struct stored_rows w;
     uint64_t ids[20];
     float distances[20];
-    world_open(&w, params, 10, 900, 1);
-    test_fill_f32(&w.rng, w.rows, 900, 10, 9, 0.2);
+    world_open_filled(&w, divf_defaults("clusters=9,split_threshold=0"), 10, 900, 1, 9, 0.2);
     assert_ok(stored_insert(&w, 0, 900), &w.bench.error);
     struct work work = world_search(&w, w.rows, 2, 10, 9, NULL, 1, ids, distances);
     assert_true(work.distances == 2 * (9 + 900));
@@ -119,11 +105,6 @@ static void test_work(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_answers),
-        cmocka_unit_test(test_many_are_as_few),
-        cmocka_unit_test(test_threads_do_the_same_work),
-        cmocka_unit_test(test_work),
-    };
-    return test_run("divf_search", tests);
+    return test_run_all("divf_search", test_same_answers, test_many_are_as_few,
+                        test_threads_do_the_same_work, test_work);
 }

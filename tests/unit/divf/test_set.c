@@ -6,8 +6,7 @@ enum { DIM = 16, N = 4000 };
 
 static void open_filled(struct stored_rows *w, struct divf_params params)
 {
-    world_open(w, params, DIM, N, 1);
-    test_fill_f32(&w->rng, w->rows, N, DIM, 25, 0.4);
+    world_open_filled(w, params, DIM, N, 1, 25, 0.4);
 }
 
 static int set(struct stored_rows *w, struct divf_params params)
@@ -29,10 +28,8 @@ static void test_copies_follow_soft_k(void **state)
 {
     static const int64_t soft_k[] = { 1, 3, 2, 8, 1, 5 };
     struct stored_rows w;
-    struct divf_params params = divf_defaults();
+    struct divf_params params = divf_defaults("clusters=40,split_threshold=0");
     double copies = 0;
-    params.clusters = 40;
-    params.split_threshold = 0;
     open_filled(&w, params);
     for (size_t i = 0; i < sizeof soft_k / sizeof *soft_k; i++) {
         params.soft_k = soft_k[i];
@@ -60,9 +57,7 @@ static void test_copies_follow_soft_k(void **state)
 static void test_splits_follow_the_threshold(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = divf_defaults();
-    params.clusters = 40;
-    params.split_threshold = 0;
+    struct divf_params params = divf_defaults("clusters=40,split_threshold=0");
     open_filled(&w, params);
     insert(&w, 0, 2000);
     insert(&w, 2000, 500);
@@ -87,9 +82,7 @@ static void test_splits_follow_the_threshold(void **state)
 static void test_compaction_follows_its_share(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = divf_defaults();
-    params.clusters = 40;
-    params.compact_at = 1;
+    struct divf_params params = divf_defaults("clusters=40,compact_at=1");
     open_filled(&w, params);
     insert(&w, 0, 1000);
     for (uint64_t id = 0; id < 600; id++)
@@ -108,22 +101,17 @@ static void test_compaction_follows_its_share(void **state)
 static void test_saved(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = divf_defaults();
+    struct divf_params params = divf_defaults("clusters=40,soft_k=4");
     char dir[PATH_MAX];
     test_dir_make(dir);
-    params.clusters = 40;
-    params.soft_k = 4;
     open_filled(&w, params);
     insert(&w, 0, 1000);
-    params.soft_k = 2;
-    params.split_threshold = 1.5;
+    params = divf_with(params, "soft_k=2,split_threshold=1.5");
     assert_ok(set(&w, params), &w.bench.error);
     insert(&w, 1000, 1000);
     const double copies = test_stat(w.index, "stored_copies");
     assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
-    divf_ops.destroy(w.index);
-    w.index = NULL;
-    assert_ok(divf_ops.load(&w.index, &w.bench.env, dir), &w.bench.error);
+    world_reload(&w, dir);
     stored_check(&w);
     assert_true(copies == 6000 && test_stat(w.index, "stored_copies") == copies);
     assert_true(divf_of(w.index)->params.soft_k == 2);
@@ -136,11 +124,6 @@ static void test_saved(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_copies_follow_soft_k),
-        cmocka_unit_test(test_splits_follow_the_threshold),
-        cmocka_unit_test(test_compaction_follows_its_share),
-        cmocka_unit_test(test_saved),
-    };
-    return test_run("divf_set", tests);
+    return test_run_all("divf_set", test_copies_follow_soft_k, test_splits_follow_the_threshold,
+                        test_compaction_follows_its_share, test_saved);
 }

@@ -257,7 +257,7 @@ static void search_beside(struct divf_params params, uint64_t stream, const char
     static struct reader readers[READERS];
     memset(&x, 0, sizeof x);
     memset(readers, 0, sizeof readers);
-    const struct divf_params in_memory = divf_defaults(); /* until there is a folder */
+    const struct divf_params in_memory = divf_defaults(""); /* until there is a folder */
     stored_open(&x.w, &divf_ops, &in_memory, DIM, IDS, 2, stream);
     divf_ops.destroy(x.w.index);
     x.w.bench.env.dir = x.dir = dir;
@@ -293,18 +293,14 @@ static void test_searches_beside_changes(void **state)
     char dir[PATH_MAX];
     test_dir_make(dir);
     for (uint64_t run = 0; run < 5 * QUANTIZERS; run++) {
-        struct divf_params params = divf_defaults();
+        struct divf_params params = divf_defaults(
+            "eps0=12,split_threshold=1.5,maintenance_budget=1000,cost_tau=0,cost_probe=1");
         params.maintenance = (int64_t)(run / QUANTIZERS);
         params.quantizer = quantizers[run % QUANTIZERS];
         params.sketch = run % QUANTIZERS == 0 ? 0 : run % QUANTIZERS == 1 ? 4 : -1;
-        params.eps0 = 12;
         params.clusters = 4 + (int64_t)(run % 3) * 6;
         params.soft_k = 1 + (int64_t)(run % 2) * 2;
         params.storage = run % 3 == 2 ? DIVF_MMAP : DIVF_RAM;
-        params.split_threshold = 1.5;
-        params.maintenance_budget = 1000;
-        params.cost_tau = 0;
-        params.cost_probe = 1;
         search_beside(params, run, dir);
     }
     test_dir_remove(dir);
@@ -315,8 +311,7 @@ static void test_searches_beside_changes(void **state)
 static void open_lists(struct stored_rows *w, struct divf_params params)
 {
     params.clusters = 4;
-    world_open(w, params, DIM, IDS, 1);
-    test_fill_f32(&w->rng, w->rows, IDS, DIM, 12, 0.4);
+    world_open_filled(w, params, DIM, IDS, 1, 12, 0.4);
     assert_ok(divf_ops.train(w->index, stored_vectors(w, 0, 200)), &w->bench.error);
     assert_int_equal(stored_insert(w, 0, 200), OK);
 }
@@ -334,7 +329,7 @@ static void test_slots_wait(void **state)
 {
     struct stored_rows w;
     const uint64_t deleted[] = { 7, 8 };
-    open_lists(&w, divf_defaults());
+    open_lists(&w, divf_defaults(""));
     struct divf *d = divf_of(w.index);
     const unsigned ticket = epoch_enter(d->epoch);
     assert_int_equal(stored_remove(&w, deleted, 2), OK);
@@ -377,12 +372,8 @@ static size_t live_copies(const struct divf_view *v)
 static void test_moves_wait(void **state)
 {
     struct stored_rows w;
-    struct divf_params params = divf_defaults();
     pthread_t thread;
-    params.maintenance = DIVF_LIRE;
-    params.maintenance_budget = 0;
-    params.list_limit = 0.5;
-    open_lists(&w, params);
+    open_lists(&w, divf_defaults("maintenance=lire,maintenance_budget=0,list_limit=0.5"));
     struct divf *d = divf_of(w.index);
     const unsigned ticket = epoch_enter(d->epoch);
     const struct divf_view *view = atomic_load(&d->view);
@@ -402,10 +393,6 @@ static void test_moves_wait(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_searches_beside_changes),
-        cmocka_unit_test(test_slots_wait),
-        cmocka_unit_test(test_moves_wait),
-    };
-    return test_run("divf_threads", tests);
+    return test_run_all("divf_threads", test_searches_beside_changes, test_slots_wait,
+                        test_moves_wait);
 }

@@ -22,10 +22,9 @@ static void test_empty_lists(void **state)
     enum { LEFT = 20, ROWS = 900 };
     for (size_t p = 0; p < sizeof all / sizeof *all; p++) {
         struct stored_rows w;
-        struct divf_params params = divf_defaults(); /* as many lists as the root of the rows */
+        struct divf_params params = divf_defaults(""); /* as many lists as the root of the rows */
         params.maintenance = all[p];
-        world_open(&w, params, 4, ROWS, 1);
-        test_fill_f32(&w.rng, w.rows, ROWS, 4, 6, 1);
+        world_open_filled(&w, params, 4, ROWS, 1, 6, 1);
         assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, ROWS)), &w.bench.error);
         assert_int_equal(stored_insert(&w, 0, ROWS), OK);
         struct divf *d = divf_of(w.index);
@@ -76,11 +75,10 @@ static void test_trains_again(void **state)
     enum { HELD = 900, ROWS = 3 * HELD };
     for (size_t p = 0; p < sizeof all / sizeof *all; p++) {
         struct stored_rows w;
-        struct divf_params params = divf_defaults();
+        struct divf_params params = divf_defaults("");
         const bool keeps = all[p] == DIVF_NONE || all[p] == DIVF_DEDRIFT;
         params.maintenance = all[p];
-        world_open(&w, params, 4, ROWS, 1);
-        test_fill_f32(&w.rng, w.rows, ROWS, 4, 6, 1);
+        world_open_filled(&w, params, 4, ROWS, 1, 6, 1);
         assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, HELD)), &w.bench.error);
         assert_int_equal(stored_insert(&w, 0, HELD), OK);
         const struct divf *d = divf_of(w.index);
@@ -102,7 +100,5 @@ static void test_trains_again(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_empty_lists),
-                                        cmocka_unit_test(test_trains_again) };
-    return test_run("turnover", tests);
+    return test_run_all("turnover", test_empty_lists, test_trains_again);
 }

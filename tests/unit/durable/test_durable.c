@@ -313,14 +313,8 @@ static void test_which_index_is_loaded(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_index_to_a_folder),
-        cmocka_unit_test(test_without_a_log_nothing_happens),
-        cmocka_unit_test(test_a_checkpoint_shortens_the_log),
-        cmocka_unit_test(test_when_a_checkpoint_is_due),
-        cmocka_unit_test(test_every_call_fails),
-        cmocka_unit_test(test_a_copy_leaves_the_log_alone),
-        cmocka_unit_test(test_which_index_is_loaded),
-    };
-    return test_run("durable", tests);
+    return test_run_all("durable", test_one_index_to_a_folder, test_without_a_log_nothing_happens,
+                        test_a_checkpoint_shortens_the_log, test_when_a_checkpoint_is_due,
+                        test_every_call_fails, test_a_copy_leaves_the_log_alone,
+                        test_which_index_is_loaded);
 }

@@ -487,12 +487,6 @@ static void test_many_records(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_done_in_part), cmocka_unit_test(test_training),
-        cmocka_unit_test(test_another_index),        cmocka_unit_test(test_long_log),
-        cmocka_unit_test(test_records_of_others),    cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_many_records),
-    };
-
-    return test_run("logged", tests);
+    return test_run_all("logged", test_what_is_done_in_part, test_training, test_another_index,
+                        test_long_log, test_records_of_others, test_refusals, test_many_records);
 }

@@ -436,14 +436,7 @@ static void test_abort_and_bad_folders(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_round_trip),
-                                        cmocka_unit_test(test_identity),
-                                        cmocka_unit_test(test_params),
-                                        cmocka_unit_test(test_fields),
-                                        cmocka_unit_test(test_own_arrays),
-                                        cmocka_unit_test(test_ids),
-                                        cmocka_unit_test(test_damage),
-                                        cmocka_unit_test(test_failing_calls),
-                                        cmocka_unit_test(test_abort_and_bad_folders) };
-    return test_run("store_file", tests);
+    return test_run_all("store_file", test_round_trip, test_identity, test_params, test_fields,
+                        test_own_arrays, test_ids, test_damage, test_failing_calls,
+                        test_abort_and_bad_folders);
 }

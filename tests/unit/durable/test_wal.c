@@ -339,13 +339,6 @@ static void test_claims(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_commit_and_replay),
-        cmocka_unit_test(test_rotation),
-        cmocka_unit_test(test_torn),
-        cmocka_unit_test(test_flipped),
-        cmocka_unit_test(test_older_format),
-        cmocka_unit_test(test_claims),
-    };
-    return test_run("wal", tests);
+    return test_run_all("wal", test_commit_and_replay, test_rotation, test_torn, test_flipped,
+                        test_older_format, test_claims);
 }

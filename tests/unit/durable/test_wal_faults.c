@@ -229,11 +229,6 @@ static void test_group_commit_failing(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_failing_calls),
-        cmocka_unit_test(test_uncut),
-        cmocka_unit_test(test_group_commit),
-        cmocka_unit_test(test_group_commit_failing),
-    };
-    return test_run("wal_faults", tests);
+    return test_run_all("wal_faults", test_failing_calls, test_uncut, test_group_commit,
+                        test_group_commit_failing);
 }

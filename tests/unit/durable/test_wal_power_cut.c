@@ -207,10 +207,6 @@ static void test_power_cut_in_two_files(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_power_cut_in_a_batch),
-        cmocka_unit_test(test_stale_batch),
-        cmocka_unit_test(test_power_cut_in_two_files),
-    };
-    return test_run("wal_power_cut", tests);
+    return test_run_all("wal_power_cut", test_power_cut_in_a_batch, test_stale_batch,
+                        test_power_cut_in_two_files);
 }

@@ -8,10 +8,8 @@
 
 static inline struct op_list *cell_list(void)
 {
-    struct rng r = rng_at(test_seed(), 7);
-    struct workload w;
+    struct workload w = stage_workload(7, 300, 20, 12, 0);
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 300, 20, 12);
     workload_train(&w, 0, 100);
     workload_insert(&w, 0, 300, 0, 20, "load");
     workload_search(&w, 10, 1, "q");

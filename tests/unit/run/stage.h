@@ -127,11 +127,31 @@ static inline double number_at(const json_t *json, const char *outer, const char
     return json_is_number(at) ? json_number_value(at) : NAN;
 }
 
+/* Every answer of the search is right. */
+static inline void expect_right(const json_t *step)
+{
+    assert_true(number_at(step, "recall", "mean") == 1);
+    assert_true(number_at(step, "wrong_ids", NULL) == 0);
+}
+
 static inline const char *text_at(const json_t *json, const char *name)
 {
     const char *text = json_string_value(json_object_get(json, name));
 
     return text ? text : "";
+}
+
+/* Of n f32 rows under L2, of which the first `loaded` are inserted. */
+static inline struct workload stage_workload(uint64_t stream, size_t n, size_t queries, size_t dim,
+                                             size_t loaded)
+{
+    struct rng r = rng_at(test_seed(), stream);
+    struct workload w;
+
+    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, n, queries, dim);
+    if (loaded > 0)
+        workload_insert(&w, 0, loaded, 0, 0, NULL);
+    return w;
 }
 
 static inline struct op_list *small_list(enum metric metric)

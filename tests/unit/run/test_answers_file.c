@@ -129,11 +129,6 @@ static void a_file_that_cannot_be_written_is_no_failure(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_comes_back),
-        cmocka_unit_test(a_cut_file_is_an_error),
-        cmocka_unit_test(too_much_is_left_out),
-        cmocka_unit_test(a_file_that_cannot_be_written_is_no_failure),
-    };
-    return test_run("answers_file", tests);
+    return test_run_all("answers_file", what_is_written_comes_back, a_cut_file_is_an_error,
+                        too_much_is_left_out, a_file_that_cannot_be_written_is_no_failure);
 }

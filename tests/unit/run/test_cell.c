@@ -246,12 +246,10 @@ static void test_calls_that_are_no_operation(void **state)
    is not taken for a forged one. */
 static void test_calibrated_by_one_query(void **state)
 {
-    struct rng r = rng_at(test_seed(), 8);
-    struct workload w;
+    struct workload w = stage_workload(8, 300, 1, 12, 0);
     struct stage s;
     json_t *cells = NULL;
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 300, 1, 12);
     workload_insert(&w, 0, 300, 0, 0, "load");
     workload_search(&w, 10, 1, "one");
     workload_search(&w, 10, 1, "again");
@@ -323,12 +321,10 @@ static void test_what_destroy_leaves(void **state)
 static void test_many_operations(void **state)
 {
     enum { OPERATIONS = 400 };
-    struct rng r = rng_at(test_seed(), 9);
-    struct workload w;
+    struct workload w = stage_workload(9, OPERATIONS, 20, 12, 0);
     struct stage s;
     json_t *cells = NULL;
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, OPERATIONS, 20, 12);
     for (size_t i = 0; i < OPERATIONS; i++)
         workload_insert(&w, i, 1, 0, 0, "load");
     workload_search(&w, 10, 1, "q");
@@ -343,18 +339,9 @@ static void test_many_operations(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_cell_that_ends_well),
-        cmocka_unit_test(test_cells_that_fail),
-        cmocka_unit_test(test_a_suspended_harness),
-        cmocka_unit_test(test_a_method_that_cannot_run),
-        cmocka_unit_test(test_an_interruption),
-        cmocka_unit_test(test_openblas_after_a_fork),
-        cmocka_unit_test(test_calls_that_are_no_operation),
-        cmocka_unit_test(test_a_fault_of_answers_is_named_once),
-        cmocka_unit_test(test_what_destroy_leaves),
-        cmocka_unit_test(test_calibrated_by_one_query),
-        cmocka_unit_test(test_many_operations),
-    };
-    return test_run("cell", tests);
+    return test_run_all(
+        "cell", test_a_cell_that_ends_well, test_cells_that_fail, test_a_suspended_harness,
+        test_a_method_that_cannot_run, test_an_interruption, test_openblas_after_a_fork,
+        test_calls_that_are_no_operation, test_a_fault_of_answers_is_named_once,
+        test_what_destroy_leaves, test_calibrated_by_one_query, test_many_operations);
 }

@@ -127,10 +127,6 @@ static void test_tails_need_values(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_quantiles),         cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_tails_need_values), cmocka_unit_test(test_merging_and_walking),
-        cmocka_unit_test(test_the_clock),
-    };
-    return test_run("histogram", tests);
+    return test_run_all("histogram", test_quantiles, test_edges, test_tails_need_values,
+                        test_merging_and_walking, test_the_clock);
 }

@@ -136,11 +136,7 @@ static void test_what_needs_a_process_of_its_own_is_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_result_is_that_of_a_process_of_its_own),
-        cmocka_unit_test(test_a_failure_is_a_status),
-        cmocka_unit_test(test_an_interruption_is_seen_after_the_step),
-        cmocka_unit_test(test_what_needs_a_process_of_its_own_is_refused),
-    };
-    return test_run("in_process", tests);
+    return test_run_all("in_process", test_the_result_is_that_of_a_process_of_its_own,
+                        test_a_failure_is_a_status, test_an_interruption_is_seen_after_the_step,
+                        test_what_needs_a_process_of_its_own_is_refused);
 }

@@ -69,11 +69,8 @@ typedef int insert_rows(struct index *, struct vectors, const uint64_t *, size_t
 
 static void run_mix_with(struct timed_mix *t, struct op_options m, insert_rows *insert)
 {
-    struct rng r = rng_at(test_seed(), 11);
-    struct workload w;
+    struct workload w = stage_workload(11, 400, WARM, 12, 300);
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, WARM, 12);
-    workload_insert(&w, 0, 300, 0, 0, NULL);
     m.k = 5;
     m.threads = 1;
     m.repeated = true;
@@ -353,11 +350,9 @@ static int timed_insert(struct index *index, struct vectors v, const uint64_t *i
 
 static void test_arriving_rows(void **state)
 {
-    struct rng r = rng_at(test_seed(), 13);
-    struct workload w;
+    struct workload w = stage_workload(13, 400, WARM, 12, 0);
     struct stage s;
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, WARM, 12);
     struct view *rows = workload_rows(&w, 0, 100);
     const struct op_options note = { .batch = 10, .rate = 1000 };
     assert_ok(record_insert(w.recorder, &note, rows, &w.err), &w.err);
@@ -383,12 +378,7 @@ static void test_arriving_rows(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_skipped),       cmocka_unit_test(test_late),
-        cmocka_unit_test(test_missed),        cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_alone),         cmocka_unit_test(test_burst),
-        cmocka_unit_test(test_recorded),      cmocka_unit_test(test_find_rate),
-        cmocka_unit_test(test_share_of_rate), cmocka_unit_test(test_arriving_rows),
-    };
-    return test_run("load_clock", tests);
+    return test_run_all("load_clock", test_skipped, test_late, test_missed, test_kinds, test_alone,
+                        test_burst, test_recorded, test_find_rate, test_share_of_rate,
+                        test_arriving_rows);
 }

@@ -136,13 +136,8 @@ static void test_removed_files_are_forgotten(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_removed_files_are_forgotten),
-        cmocka_unit_test(test_resident_memory_follows_what_is_touched),
-        cmocka_unit_test(test_prefaulting_is_not_charged_to_this_process),
-        cmocka_unit_test(test_shared_memory_of_children_counts_once),
-        cmocka_unit_test(test_folders_are_summed_and_removed),
-        cmocka_unit_test(test_mapped_files_are_forgotten),
-    };
-    return test_run("memory", tests);
+    return test_run_all(
+        "memory", test_removed_files_are_forgotten, test_resident_memory_follows_what_is_touched,
+        test_prefaulting_is_not_charged_to_this_process, test_shared_memory_of_children_counts_once,
+        test_folders_are_summed_and_removed, test_mapped_files_are_forgotten);
 }

@@ -43,11 +43,8 @@ enum { ROUNDS = 6, EACH = 3 };
 /* After the load and a search: six rounds of a deletion of a tenth, maintenance, and a search. */
 static struct op_list *rounds_list(void)
 {
-    struct rng r = rng_at(test_seed(), 31);
-    struct workload w;
+    struct workload w = stage_workload(31, 200, 20, 12, 200);
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 200, 20, 12);
-    workload_insert(&w, 0, 200, 0, 0, NULL);
     workload_search(&w, 10, 1, "probe");
     for (size_t i = 0; i < ROUNDS; i++) {
         workload_delete(&w, 20, 0);
@@ -178,12 +175,9 @@ static void test_a_sampled_scan(void **state)
     } cases[] = { { 1, 1e-9 }, { .3, .06 } };
 
     for (size_t i = 0; i < 2; i++) {
-        struct rng r = rng_at(test_seed(), 33);
-        struct workload w;
+        struct workload w = stage_workload(33, 2000, 300, 8, 2000);
         struct stage s;
 
-        workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 2000, 300, 8);
-        workload_insert(&w, 0, 2000, 0, 0, NULL);
         workload_search(&w, 10, 1, "probe");
         workload_mark(&w, OP_MAINTAIN, "policy");
         struct op_list *list = workload_finish(&w);
@@ -207,12 +201,9 @@ static void test_a_sampled_scan(void **state)
 static void test_changes_that_are_left_out(void **state)
 {
     for (int reads = 0; reads < 3; reads++) { /* nothing, by a search, by a checkpoint */
-        struct rng r = rng_at(test_seed(), 32);
-        struct workload w;
+        struct workload w = stage_workload(32, 200, 20, 12, 150);
         struct stage s;
 
-        workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 200, 20, 12);
-        workload_insert(&w, 0, 150, 0, 0, NULL);  /* 0 */
         workload_delete(&w, 20, 0);               /* 1 */
         workload_insert(&w, 150, 50, 0, 0, NULL); /* 2 */
         if (reads == 1)
@@ -242,11 +233,6 @@ static void test_changes_that_are_left_out(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_when_it_is_due),
-        cmocka_unit_test(test_the_probe_measures),
-        cmocka_unit_test(test_a_sampled_scan),
-        cmocka_unit_test(test_changes_that_are_left_out),
-    };
-    return test_run("policy", tests);
+    return test_run_all("policy", test_when_it_is_due, test_the_probe_measures, test_a_sampled_scan,
+                        test_changes_that_are_left_out);
 }

@@ -23,8 +23,7 @@ static void test_an_exact_method_is_exact(void **state)
             assert_string_equal(text_at(step, "status"), "ok");
             if (!search)
                 continue;
-            assert_true(number_at(step, "recall", "mean") == 1);
-            assert_true(number_at(step, "wrong_ids", NULL) == 0);
+            expect_right(step);
             assert_true(number_at(step, "latency_ns", "p50") > 0);
             assert_true(number_at(step, "per_second", NULL) > 0);
             assert_true(number_at(step, "distances", NULL) == number_at(step, "live", NULL));
@@ -217,11 +216,8 @@ static int written_remove(struct index *index, const uint64_t *ids, size_t n, si
 
 static struct op_list *disk_list(void)
 {
-    struct rng r = rng_at(test_seed(), 14);
-    struct workload w;
+    struct workload w = stage_workload(14, 400, 20, 12, 400);
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 400, 20, 12);
-    workload_insert(&w, 0, 400, 0, 0, NULL);
     workload_delete(&w, 100, 0);
     workload_mark(&w, OP_RECOVER, "back");
     workload_search(&w, 10, 1, "warm");
@@ -324,11 +320,9 @@ static int null_search(struct index *index, const struct search_request *q,
 static void test_overhead(void **state)
 {
     enum { ROWS = 20000, QUERIES = 20000 };
-    struct rng r = rng_at(test_seed(), 12);
-    struct workload w;
+    struct workload w = stage_workload(12, ROWS, QUERIES, 4, 0);
     struct stage s;
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, ROWS, QUERIES, 4);
     workload_insert(&w, 0, ROWS, 1, 0, NULL);
     workload_search(&w, 1, 1, NULL);
     workload_delete(&w, ROWS - 1, 1);
@@ -352,16 +346,9 @@ static void test_overhead(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_an_exact_method_is_exact),
-        cmocka_unit_test(test_long_steps_tick),
-        cmocka_unit_test(test_checks_tell_at_named_moments),
-        cmocka_unit_test(test_memory_that_no_machine_has_is_refused),
-        cmocka_unit_test(test_points_are_swept_and_calibrated),
-        cmocka_unit_test(test_missing_operations_are_recorded),
-        cmocka_unit_test(test_recovering_and_cold_searches),
-        cmocka_unit_test(test_a_failure_is_handed_on),
-        cmocka_unit_test(test_overhead),
-    };
-    return test_run("replay", tests);
+    return test_run_all(
+        "replay", test_an_exact_method_is_exact, test_long_steps_tick,
+        test_checks_tell_at_named_moments, test_memory_that_no_machine_has_is_refused,
+        test_points_are_swept_and_calibrated, test_missing_operations_are_recorded,
+        test_recovering_and_cold_searches, test_a_failure_is_handed_on, test_overhead);
 }

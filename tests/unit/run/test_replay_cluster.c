@@ -43,11 +43,8 @@ static int cluster(struct index *index, const struct cluster_request *q, struct 
 
 static struct op_list *list_of(void)
 {
-    struct rng r = rng_at(test_seed(), 9);
-    struct workload w;
+    struct workload w = stage_workload(9, 300, 30, 12, 300);
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 300, 30, 12);
-    workload_insert(&w, 0, 300, 0, 0, NULL);
     workload_delete(&w, 300 - LIVE, 0);
     struct view *queries = view_range(w.queries, INDEX_L2SQ, 0, w.queries->n);
     assert_ok(record_operation(w.recorder, OP_CLUSTER,
@@ -109,12 +106,9 @@ static int cluster_of_answers(struct index *index, const struct cluster_request 
 /* Of each query's 240 answers, all rows, a third is in cluster 0, and all three have some. */
 static void test_clusters_of_answers(void **state)
 {
-    struct rng r = rng_at(test_seed(), 10);
-    struct workload w;
+    struct workload w = stage_workload(10, LIVE, 30, 12, LIVE);
     struct stage s;
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, LIVE, 30, 12);
-    workload_insert(&w, 0, LIVE, 0, 0, NULL);
     workload_search_with(&w, (struct op_options){ .clusters = true, .k = LIVE });
     struct op_list *list = workload_finish(&w);
     for (int kind = 0; kind < 3; kind++) {
@@ -186,11 +180,6 @@ static void test_refusals_are_unsupported(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_clusters_of_live_rows),
-        cmocka_unit_test(test_clusters_of_answers),
-        cmocka_unit_test(test_faults_fail_the_cell),
-        cmocka_unit_test(test_refusals_are_unsupported),
-    };
-    return test_run("replay of clusters", tests);
+    return test_run_all("replay of clusters", test_clusters_of_live_rows, test_clusters_of_answers,
+                        test_faults_fail_the_cell, test_refusals_are_unsupported);
 }

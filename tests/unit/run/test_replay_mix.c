@@ -7,11 +7,8 @@
 
 static struct op_list *mixed_list(size_t threads, size_t operations, double rate, double seconds)
 {
-    struct rng r = rng_at(test_seed(), 19);
-    struct workload w;
+    struct workload w = stage_workload(19, 600, 20, 12, 300);
 
-    workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 600, 20, 12);
-    workload_insert(&w, 0, 300, 0, 0, NULL);
     const struct op_options m = { .tag = "mix",
                                   .shares = (double[MIX_KINDS]){ .5, .2, .15, .15 },
                                   .threads = threads,
@@ -49,8 +46,7 @@ static void test_all_kinds(void **state)
         assert_true(number_at(step, "recall", "mean") == 1);
         assert_true(number_at(step, "throughput_recall", "mean") == 1);
         assert_true(number_at(step, "throughput_wrong_ids", NULL) == 0);
-        assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
-        assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
+        expect_right(step_at(&s, 2));
         assert_true(number_at(step_at(&s, 2), "distances", NULL) ==
                     (double)list->ops[1].live_after);
         stage_close(&s);
@@ -70,8 +66,7 @@ static void test_mix_is_finished(void **state)
     const json_t *step = step_at(&s, 1);
     assert_string_equal(text_at(step, "status"), "ok");
     assert_true(number_at(step, "stats", "changes_after") > 200);
-    assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
-    assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
+    expect_right(step_at(&s, 2));
     stage_close(&s);
 }
 
@@ -213,13 +208,10 @@ static int lying_search(struct index *index, const struct search_request *q,
 static void test_lies(void **state)
 {
     for (int deleted = 0; deleted < 2; deleted++) {
-        struct rng r = rng_at(test_seed(), 23);
-        struct workload w;
+        struct workload w = stage_workload(23, 600, 20, 12, 300);
         struct stage s;
 
         lies_with_deleted = deleted;
-        workload_begin(&w, &r, INDEX_F32, INDEX_L2SQ, 600, 20, 12);
-        workload_insert(&w, 0, 300, 0, 0, NULL);
         const uint64_t first[] = { 0, 1, 2, 3, 4 };
         workload_delete_ids(&w, first, 5);
         const struct op_options m = {
@@ -235,8 +227,7 @@ static void test_lies(void **state)
         assert_true(sampled >= 64);
         assert_true(number_at(step, "throughput_recall", "mean") == 0);
         assert_true(number_at(step, "throughput_wrong_ids", NULL) == (deleted ? 5 * sampled : 0));
-        assert_true(number_at(step, "recall", "mean") == 1);
-        assert_true(number_at(step, "wrong_ids", NULL) == 0);
+        expect_right(step);
         stage_close(&s);
     }
 }
@@ -578,18 +569,7 @@ static void test_maintenance_without(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_kinds),
-        cmocka_unit_test(test_mix_is_finished),
-        cmocka_unit_test(test_mix_without),
-        cmocka_unit_test(test_lock),
-        cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_until_found),
-        cmocka_unit_test(test_replay),
-        cmocka_unit_test(test_order_of_file),
-        cmocka_unit_test(test_maintenance),
-        cmocka_unit_test(test_maintenance_without),
-        cmocka_unit_test(test_searches_pass_changes),
-    };
-    return test_run("replay_mix", tests);
+    return test_run_all("replay_mix", test_all_kinds, test_mix_is_finished, test_mix_without,
+                        test_lock, test_lies, test_until_found, test_replay, test_order_of_file,
+                        test_maintenance, test_maintenance_without, test_searches_pass_changes);
 }

@@ -274,17 +274,10 @@ static void pairs_that_cannot_be_measured_say_why(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(intervals_hold_although_looked_at),
-        cmocka_unit_test(processes_that_differ_are_no_difference),
-        cmocka_unit_test(a_true_difference_is_seen),
-        cmocka_unit_test(quiet_replays_end_early_and_noisy_ones_late),
-        cmocka_unit_test(one_of_many_is_measured_longer),
-        cmocka_unit_test(verdicts_say_what_was_seen),
-        cmocka_unit_test(several_comparisons_are_corrected),
-        cmocka_unit_test(a_spent_budget_ends_after_the_least_replays),
-        cmocka_unit_test(rounds_without_a_time_do_not_count),
-        cmocka_unit_test(pairs_that_cannot_be_measured_say_why),
-    };
-    return test_run("rounds", tests);
+    return test_run_all("rounds", intervals_hold_although_looked_at,
+                        processes_that_differ_are_no_difference, a_true_difference_is_seen,
+                        quiet_replays_end_early_and_noisy_ones_late, one_of_many_is_measured_longer,
+                        verdicts_say_what_was_seen, several_comparisons_are_corrected,
+                        a_spent_budget_ends_after_the_least_replays,
+                        rounds_without_a_time_do_not_count, pairs_that_cannot_be_measured_say_why);
 }

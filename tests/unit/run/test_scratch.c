@@ -176,11 +176,7 @@ static void test_processes_with_odd_names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_links_are_not_followed),
-        cmocka_unit_test(test_an_owner_that_nobody_waited_for),
-        cmocka_unit_test(test_a_lock_is_not_inherited),
-        cmocka_unit_test(test_processes_with_odd_names),
-    };
-    return test_run("scratch", tests);
+    return test_run_all("scratch", test_links_are_not_followed,
+                        test_an_owner_that_nobody_waited_for, test_a_lock_is_not_inherited,
+                        test_processes_with_odd_names);
 }

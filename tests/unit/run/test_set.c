@@ -139,10 +139,5 @@ static void test_lacking(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rebuilds),
-        cmocka_unit_test(test_reopening),
-        cmocka_unit_test(test_lacking),
-    };
-    return test_run("set", tests);
+    return test_run_all("set", test_rebuilds, test_reopening, test_lacking);
 }

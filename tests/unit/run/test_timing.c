@@ -120,11 +120,6 @@ static void a_query_has_its_median(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(passes_last_the_time),
-        cmocka_unit_test(one_pass_may_be_all),
-        cmocka_unit_test(intervals_are_of_the_median),
-        cmocka_unit_test(a_query_has_its_median),
-    };
-    return test_run("timing", tests);
+    return test_run_all("timing", passes_last_the_time, one_pass_may_be_all,
+                        intervals_are_of_the_median, a_query_has_its_median);
 }

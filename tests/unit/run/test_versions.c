@@ -443,9 +443,5 @@ static void test_replays(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_truths),
-        cmocka_unit_test(test_replays),
-    };
-    return test_run("versions", tests);
+    return test_run_all("versions", test_truths, test_replays);
 }

@@ -29,14 +29,12 @@ struct crash {
 static inline struct spfresh_params crash_params(bool live, int64_t store, int64_t postings,
                                                  int64_t wal)
 {
-    struct spfresh_params p = book_defaults(live ? &spfresh_ops : &spann_ops);
+    struct spfresh_params p = book_defaults(live ? &spfresh_ops : &spann_ops,
+                                            "posting_entries=20,replicas=2,assign_heads=16");
 
     p.store = store;
     p.postings = postings;
     p.wal = wal;
-    p.posting_entries = 20;
-    p.replicas = 2;
-    p.assign_heads = 16;
     p.reassign_heads = live ? 8 : 0;
     return p;
 }
@@ -49,14 +47,6 @@ static inline void crash_begin(struct crash *c, struct spfresh_params p)
     test_dir_make_in_memory(c->b.dir);
     book_fill(&c->b, 0, CRASH_IDS, 8, .4);
     c->seed = test_seed();
-}
-
-static inline void crash_end(struct crash *c)
-{
-    test_bench_end(&c->b.bench);
-    free(c->b.rows);
-    free(c->b.stored);
-    test_dir_remove(c->b.dir);
 }
 
 static inline struct spfresh_opening crash_opening(bool live, const struct file_fault *fault)
@@ -97,6 +87,15 @@ static inline void crash_close(struct crash *c)
         spfresh_destroy(c->b.index);
     (void)crash_opened(c, OK, NULL);
     assert_int_equal(mem_live(&c->b.bench.mem), 0);
+}
+
+static inline void crash_end(struct crash *c)
+{
+    crash_close(c);
+    test_bench_end(&c->b.bench);
+    free(c->b.rows);
+    free(c->b.stored);
+    test_dir_remove(c->b.dir);
 }
 
 static inline void crash_open(struct crash *c)

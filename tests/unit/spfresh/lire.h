@@ -6,20 +6,23 @@
 
 #define COUNT(b, what) ((double)atomic_load(&book_index(b)->counters.what))
 
-/* Makes heads at these points instead of a build. */
-static inline void lire_heads(struct book *b, const float *points, size_t n)
+/* Makes the head of this number, of no vector. */
+static inline void lire_head(struct book *b, const float *point, uint32_t number)
 {
-    struct spfresh *s = book_index(b);
     struct spfresh_members none;
+    uint32_t head;
 
-    spfresh_members_init(&none, s);
-    for (size_t i = 0; i < n; i++) {
-        uint32_t head;
+    spfresh_members_init(&none, book_index(b));
+    assert_ok(spfresh_add_head(book_index(b), point, &none, &head), &b->bench.error);
+    assert_int_equal(head, number);
+}
 
-        assert_ok(spfresh_add_head(s, points + i * b->dim, &none, &head), &b->bench.error);
-        assert_int_equal(head, i);
-    }
-    atomic_store(&s->built, true);
+/* Makes heads at these points instead of a build. */
+static inline void lire_heads(struct book *b, const float *points, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        lire_head(b, points + i * b->dim, i);
+    atomic_store(&book_index(b)->built, true);
 }
 
 static inline uint32_t lire_slot(const struct book *b, uint64_t id)

@@ -11,14 +11,21 @@
 typedef struct spfresh_params book_params;
 #include "tests/support/book.h"
 
-static inline struct spfresh_params book_defaults(const struct index_ops *ops)
+/* The parameters with these options, of spann too: "maintenance=explicit,replicas=3". */
+static inline struct spfresh_params book_with(struct spfresh_params params, const char *text)
+{
+    test_change_options(spfresh_ops.params, text, ",", &params);
+    return params;
+}
+
+/* The method's defaults, in memory, but for these. */
+static inline struct spfresh_params book_defaults(const struct index_ops *ops, const char *text)
 {
     struct spfresh_params params;
 
     memset(&params, 0, sizeof params);
-    param_defaults(ops->params, &params);
-    params.store = POSTING_MEMORY;
-    return params;
+    test_set_options(ops->params, "store=memory", ",", &params);
+    return book_with(params, text);
 }
 
 static inline struct spfresh *book_index(const struct book *b)
@@ -105,6 +112,12 @@ static inline void book_all_found(struct book *b)
         assert_int_equal(book_search(b, book_row(b, i), 1, &knobs, &id, NULL), 1);
         assert_true(book_distance(b, book_row(b, i), book_row(b, id)) == 0);
     }
+}
+
+static inline void book_end(struct book *b)
+{
+    book_all_found(b);
+    book_check_and_close(b);
 }
 
 /* With all postings probed, the ten nearest of a stored vector are exact. */

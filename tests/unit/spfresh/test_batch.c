@@ -66,12 +66,10 @@ static void test_equal(void **state)
     const struct id_filter filter = { bits, ROWS };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct book b;
-        struct spfresh_params params = book_defaults(&spann_ops);
+        struct spfresh_params params = book_defaults(&spann_ops, "posting_entries=64,wal=none");
         params.postings = cases[c].postings;
         params.bits = cases[c].bits;
         params.store = cases[c].store;
-        params.posting_entries = 64;
-        params.wal = SPFRESH_NO_WAL;
         book_open(&b, &spann_ops, params, c % 2 ? INDEX_F32 : INDEX_U8, 40, ROWS, 2);
         book_fill(&b, 0, ROWS, 30, 0.4);
         struct spfresh_knobs knobs = book_knobs(&b, 16);
@@ -94,8 +92,7 @@ static void test_equal(void **state)
         knobs.page_budget = 1;
         knobs.rerank = 12;
         compare(&b, &knobs, QUERIES, NULL, 2);
-        book_check(&b);
-        book_close(&b);
+        book_check_and_close(&b);
     }
 }
 
@@ -103,26 +100,18 @@ static void test_equal(void **state)
 static void test_identical(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spfresh_ops);
-    params.postings = CODEC_RABITQ;
-    params.bits = 3;
-    params.store = POSTING_FILE;
-    params.wal = SPFRESH_NO_WAL;
+    struct spfresh_params params =
+        book_defaults(&spfresh_ops, "postings=rabitq,bits=3,store=file,wal=none");
     book_open(&b, &spfresh_ops, params, INDEX_U8, 16, ROWS, 2);
     memset(b.rows, 7, ROWS * b.row_bytes);
     assert_ok(b.ops->train(b.index, book_vectors(&b, 0, ROWS)), &b.bench.error);
     assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
     const struct spfresh_knobs knobs = book_knobs(&b, 8);
     compare(&b, &knobs, 8, NULL, 2);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_equal),
-        cmocka_unit_test(test_identical),
-    };
-    return test_run("spfresh batch", tests);
+    return test_run_all("spfresh batch", test_equal, test_identical);
 }

@@ -126,10 +126,5 @@ static void test_damage(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_damage),
-
-    };
-    return test_run("spfresh codec", tests);
+    return test_run_all("spfresh codec", test_round_trip, test_damage);
 }

@@ -219,10 +219,5 @@ static void test_bounds_cost_no_recall(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scan_is_complete),
-        cmocka_unit_test(test_bounds_cost_no_recall),
-
-    };
-    return test_run("spfresh codec scans", tests);
+    return test_run_all("spfresh codec scans", test_scan_is_complete, test_bounds_cost_no_recall);
 }

@@ -83,7 +83,6 @@ static void one_of_two(int64_t store, int64_t postings)
         assert_ok(spfresh_checkpoint(c.s), &c.b.bench.error);
         crash_reopen(&c);
         crash_expect(&c, "opened again");
-        crash_close(&c);
         crash_end(&c);
     }
 }
@@ -120,7 +119,6 @@ static void ends_with_the_next(void **state)
     assert_int_equal(counts.pages_pinned, 0);
     assert_int_not_equal(access(d.path, F_OK), 0);
     crash_expect(&c, "after the next");
-    crash_close(&c);
     crash_end(&c);
 }
 
@@ -152,18 +150,11 @@ static void first_rows(void **state)
         assert_ok(crash_update(&c, &r, 10), &c.b.bench.error);
         reopen(&c, &d, true);
         crash_expect(&c, "opened again");
-        crash_close(&c);
         crash_end(&c);
     }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(either_is_whole),
-        cmocka_unit_test(ends_with_the_next),
-        cmocka_unit_test(first_rows),
-    };
-
-    return test_run("spfresh_doubt", tests);
+    return test_run_all("spfresh_doubt", either_is_whole, ends_with_the_next, first_rows);
 }

@@ -40,7 +40,6 @@ static void test_failing_checkpoint(void **state)
         assert_ok(crash_update(&c, &r, 12), &c.b.bench.error);
         crash_reopen(&c);
         crash_expect(&c, "after a failed checkpoint");
-        crash_close(&c);
         crash_end(&c);
     }
 }
@@ -101,10 +100,10 @@ static uint64_t bytes_the_system_read(void)
 static void test_reads_are_counted(void **state)
 {
     static struct crash c;
-    struct spfresh_params p = crash_params(true, POSTING_FILE, CODEC_RAW, SPFRESH_WRITTEN);
+    struct spfresh_params p =
+        book_with(crash_params(true, POSTING_FILE, CODEC_RAW, SPFRESH_WRITTEN), "io=pread");
     struct posting_counts before, after;
 
-    p.io = POSTING_IO_PREAD;
     crash_begin(&c, p);
     assert_ok(crash_stream(&c, 6), &c.b.bench.error);
     const uint64_t first = bytes_the_system_read();
@@ -121,16 +120,11 @@ static void test_reads_are_counted(void **state)
     assert_true(after.pages_read > before.pages_read);
     /* A posting's last page is read only up to its used part. */
     assert_true(read <= (after.pages_read - before.pages_read) * POSTING_PAGE);
-    crash_close(&c);
     crash_end(&c);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_folders),
-        cmocka_unit_test(test_reads_are_counted),
-        cmocka_unit_test(test_failing_checkpoint),
-    };
-    return test_run("spfresh_faults", tests);
+    return test_run_all("spfresh_faults", test_folders, test_reads_are_counted,
+                        test_failing_checkpoint);
 }

@@ -8,16 +8,14 @@
 static void little_by_little(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct spfresh_params params =
+        book_defaults(&spfresh_ops, "maintenance=explicit,posting_entries=16,buffer_pages=4096");
     bool more = true;
     size_t calls = 0;
 
-    params.maintenance = SPFRESH_EXPLICIT;
-    params.posting_entries = 16;
-    params.buffer_pages = 4096;
     book_open(&b, &spfresh_ops, params, INDEX_F32, 8, 2000, 1);
-    book_fill(&b, 0, 2000, 10, .5);
-    assert_ok(book_insert(&b, 0, 500), &b.bench.error);
+
+    book_start(&b, 10, .5, 500);
     assert_ok(book_insert(&b, 500, 1500), &b.bench.error);
     assert_true(spfresh_queued(book_index(&b)) > 10);
     assert_true(COUNT(&b, splits) == 0 && COUNT(&b, inline_splits) == 0);
@@ -31,22 +29,19 @@ static void little_by_little(void **state)
     }
     assert_true(calls > 50);
     assert_true(lire_npa_violations(&b) <= .02);
-    book_all_found(&b);
-    book_close(&b);
+    book_end(&b);
 }
 
 /* An update itself splits a posting past the hard limit. */
 static void not_past_the_hard_limit(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct spfresh_params params =
+        book_defaults(&spfresh_ops, "maintenance=explicit,posting_entries=16,buffer_pages=0");
 
-    params.maintenance = SPFRESH_EXPLICIT;
-    params.posting_entries = 16;
-    params.buffer_pages = 0;
     book_open(&b, &spfresh_ops, params, INDEX_F32, 128, 1500, 1);
-    book_fill(&b, 0, 1500, 3, .5);
-    assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+
+    book_start(&b, 3, .5, 100);
     for (size_t i = 100; i < 1500; i++)
         assert_ok(book_insert(&b, i, 1), &b.bench.error);
     assert_true(COUNT(&b, inline_splits) > 0);
@@ -54,8 +49,7 @@ static void not_past_the_hard_limit(void **state)
         assert_true(!spfresh_is_open(book_index(&b), h) ||
                     atomic_load(&spfresh_head(book_index(&b), h)->size) <=
                         book_index(&b)->hard_limit + 8);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 /* ------------------------------------------------------------------------- all vectors are one */
@@ -86,10 +80,9 @@ static void identical_vectors(void **state)
 
     for (int64_t replicas = 1; replicas <= 8; replicas += 7) {
         struct book b;
-        struct spfresh_params params = book_defaults(&spfresh_ops);
+        struct spfresh_params params = book_defaults(&spfresh_ops, "posting_entries=30");
 
         params.replicas = replicas;
-        params.posting_entries = 30;
         book_open(&b, &spfresh_ops, params, INDEX_U8, 16, ONE, 1);
         memset(b.rows, 7, ONE * b.row_bytes);
         /* The first heads are elsewhere. */
@@ -127,29 +120,26 @@ static void built_postings_stay(void **state)
 {
     struct book b;
 
-    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops), INDEX_F32, 2, 3000, 1);
-    book_fill(&b, 0, 3000, 100, .1);
-    assert_ok(book_insert(&b, 0, 3000), &b.bench.error);
+    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops, ""), INDEX_F32, 2, 3000, 1);
+
+    book_start(&b, 100, .1, 3000);
     const size_t heads = graph_live(book_index(&b)->graph);
     for (size_t i = 0; i < 3000; i += 5)
         assert_ok(book_remove(&b, i), &b.bench.error);
     lire_maintain(&b, 0);
     assert_true(graph_live(book_index(&b)->graph) > heads / 2);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 static void starved_postings_merge(void **state)
 {
     for (int64_t mode = SPFRESH_INLINE; mode <= SPFRESH_BACKGROUND; mode++) {
         struct book b;
-        struct spfresh_params params = book_defaults(&spfresh_ops);
+        struct spfresh_params params = book_defaults(&spfresh_ops, "posting_entries=40");
 
         params.maintenance = mode;
-        params.posting_entries = 40;
         book_open(&b, &spfresh_ops, params, INDEX_F32, 8, 3000, 1);
-        book_fill(&b, 0, 3000, 10, .5);
-        assert_ok(book_insert(&b, 0, 3000), &b.bench.error);
+        book_start(&b, 10, .5, 3000);
         lire_maintain(&b, 0);
         const size_t heads = graph_live(book_index(&b)->graph);
         const uint64_t bytes = posting_bytes(&b);
@@ -168,9 +158,7 @@ static void starved_postings_merge(void **state)
         assert_int_equal(graph_live(book_index(&b)->graph), 1);
         book_check(&b);
         assert_ok(book_insert(&b, 0, 200), &b.bench.error);
-        book_check(&b);
-        book_all_found(&b);
-        book_close(&b);
+        book_end(&b);
     }
 }
 
@@ -180,10 +168,8 @@ static void each_part_is_optional(void **state)
 {
     for (int off = 0; off < 4; off++) {
         struct book b;
-        struct spfresh_params params = book_defaults(&spfresh_ops);
+        struct spfresh_params params = book_defaults(&spfresh_ops, "posting_entries=20,replicas=2");
 
-        params.posting_entries = 20;
-        params.replicas = 2;
         params.split = off != 1;
         params.merge = off != 2;
         params.condition1 = params.condition2 = off != 3;
@@ -199,19 +185,13 @@ static void each_part_is_optional(void **state)
         assert_true((COUNT(&b, merges) > 0) == (off != 2));
         assert_true((moved > 0) == (off != 1 && off != 3));
         assert_true((COUNT(&b, reassign_scanned) > 0) == (off != 1 && off != 3));
-        book_check(&b);
-        book_all_found(&b);
-        book_close(&b);
+        book_end(&b);
     }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(little_by_little),       cmocka_unit_test(not_past_the_hard_limit),
-        cmocka_unit_test(identical_vectors),      cmocka_unit_test(built_postings_stay),
-        cmocka_unit_test(starved_postings_merge), cmocka_unit_test(each_part_is_optional),
-    };
-
-    return test_run("spfresh_histories", tests);
+    return test_run_all("spfresh_histories", little_by_little, not_past_the_hard_limit,
+                        identical_vectors, built_postings_stay, starved_postings_merge,
+                        each_part_is_optional);
 }

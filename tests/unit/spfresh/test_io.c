@@ -55,15 +55,14 @@ static void try_one(struct spfresh_params params)
     if (refused) {
         struct index *index = NULL;
 
-        book_open(&b, &spann_ops, book_defaults(&spann_ops), INDEX_F32, 4, 1, 1);
+        book_open(&b, &spann_ops, book_defaults(&spann_ops, ""), INDEX_F32, 4, 1, 1);
         assert_int_equal(spann_ops.create(&index, &b.bench.env, &params), ERR_ARGUMENT);
         assert_int_equal(strncmp(b.bench.error.text, refused, strlen(refused)), 0);
         assert_non_null(strstr(b.bench.error.text, stores[params.store]));
         assert_null(index);
     } else {
         book_open(&b, &spann_ops, params, INDEX_F32, 4, ROWS, 1);
-        book_fill(&b, 0, ROWS, 5, .4);
-        assert_ok(book_insert(&b, 0, FIRST), &b.bench.error);
+        book_start(&b, 5, .4, FIRST);
         assert_ok(book_insert(&b, FIRST, ROWS - FIRST), &b.bench.error);
         book_exact(&b);
         expect_in_use(&b);
@@ -73,7 +72,7 @@ static void try_one(struct spfresh_params params)
 
 static void every_combination(void **state)
 {
-    struct spfresh_params p = book_defaults(&spann_ops);
+    struct spfresh_params p = book_defaults(&spann_ops, "");
     const char *why;
 
     for (p.store = 0; p.store < stores_known(); p.store++)
@@ -90,7 +89,5 @@ static void every_combination(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_combination) };
-
-    return test_run("spfresh_io", tests);
+    return test_run_all("spfresh_io", every_combination);
 }

@@ -4,11 +4,9 @@
 
 static struct spfresh_params one_copy(size_t limit)
 {
-    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct spfresh_params params = book_defaults(&spfresh_ops, "replicas=1,merge=false");
 
-    params.replicas = 1;
     params.posting_entries = (int64_t)limit;
-    params.merge = false;
     return params;
 }
 
@@ -104,8 +102,7 @@ static void nobody_is_forgotten(void **state)
 
         params.reassign_heads = params.assign_heads = 4096;
         book_open(&b, &spfresh_ops, params, i / 2 ? INDEX_U8 : INDEX_F32, 6, 1200, 1);
-        book_fill(&b, 0, 1200, i == 3 ? 0 : 12, .4);
-        assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+        book_start(&b, i == 3 ? 0 : 12, .4, 100);
         for (size_t at = 100; at < 1200; at += 20) {
             assert_ok(book_insert(&b, at, 20), &b.bench.error);
             assert_true(lire_npa_violations(&b) == 0);
@@ -160,12 +157,6 @@ static void drift(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(first_condition),
-        cmocka_unit_test(second_condition),
-        cmocka_unit_test(nobody_is_forgotten),
-        cmocka_unit_test(drift),
-    };
-
-    return test_run("spfresh_lire", tests);
+    return test_run_all("spfresh_lire", first_condition, second_condition, nobody_is_forgotten,
+                        drift);
 }

@@ -44,11 +44,10 @@ static void lost(int64_t store, int64_t postings, size_t trial)
 {
     static struct crash c;
     /* With SPFRESH_WRITTEN only a checkpoint syncs. */
-    const struct spfresh_params p = crash_params(true, store, postings, SPFRESH_WRITTEN);
     int status = -1;
 
     for (size_t fail_at = 1; status != 0; fail_at++) {
-        crash_begin(&c, p);
+        crash_begin(&c, crash_params(true, store, postings, SPFRESH_WRITTEN));
         c.seed += trial;
         const pid_t child = fork();
         assert_true(child >= 0);
@@ -62,7 +61,6 @@ static void lost(int64_t store, int64_t postings, size_t trial)
         ten_updates(&c);
         crash_open(&c);
         crash_expect(&c, "recovered");
-        crash_close(&c);
         crash_end(&c);
     }
 }
@@ -81,8 +79,5 @@ static void rows_too(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(written_again),
-                                        cmocka_unit_test(rows_too) };
-
-    return test_run("spfresh_lost", tests);
+    return test_run_all("spfresh_lost", written_again, rows_too);
 }

@@ -56,15 +56,14 @@ static void ask(struct book *b, size_t n)
 static void searched(enum spfresh_codec_kind postings)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spann_ops);
+    struct spfresh_params params = book_defaults(&spann_ops, "");
     const bool codes = postings != CODEC_RAW;
 
     params.store = POSTING_FILE; /* with files, a batch reads each posting once */
     params.postings = postings;
     params.posting_entries = 32;
     book_open(&b, &spann_ops, params, INDEX_F32, 16, ROWS, 2);
-    book_fill(&b, 0, ROWS, 20, .4);
-    assert_ok(book_insert(&b, 0, FIRST), &b.bench.error);
+    book_start(&b, 20, .4, FIRST);
     (void)phases(&b);
     for (size_t n = 1; n <= QUERIES; n += QUERIES - 1) {
         ask(&b, n);
@@ -88,15 +87,13 @@ static void searches(void **state)
 static void updates(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct spfresh_params params =
+        book_defaults(&spfresh_ops, "maintenance=explicit,posting_entries=24");
     bool more;
 
-    params.maintenance = SPFRESH_EXPLICIT;
-    params.posting_entries = 24;
     params.buffer_pages = 4096; /* no update splits a posting itself */
     book_open(&b, &spfresh_ops, params, INDEX_F32, 8, ROWS, 1);
-    book_fill(&b, 0, ROWS, 20, .4);
-    assert_ok(book_insert(&b, 0, FIRST), &b.bench.error);
+    book_start(&b, 20, .4, FIRST);
     assert_ok(b.ops->maintain(b.index, 0, &more), &b.bench.error);
     (void)phases(&b);
 
@@ -119,16 +116,10 @@ static void updates(void **state)
     c = phases(&b);
     assert_true(c.of[SPFRESH_PHASE_MERGE] == test_stat(b.index, "merges") - merges);
     assert_true(c.of[SPFRESH_PHASE_MERGE] > 0 && c.of[SPFRESH_PHASE_COLLECT] > 0);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(searches),
-        cmocka_unit_test(updates),
-    };
-
-    return test_run("spfresh_phases", tests);
+    return test_run_all("spfresh_phases", searches, updates);
 }

@@ -89,7 +89,6 @@ static void race(struct crash *c, size_t n, void (*const work[])(struct worker *
     crash_expect(c, "after the threads");
     crash_reopen(c);
     crash_expect(c, "recovered");
-    crash_close(c);
     crash_end(c);
 }
 
@@ -249,10 +248,10 @@ static void shut_beside_updates(void **state)
     void (*const work[])(struct worker *) = { shut_often, shut_often, update_any, update_and_end };
 
     for (size_t trial = 0; trial < 6; trial++) {
-        struct spfresh_params p = crash_params(true, POSTING_MMAP, CODEC_RAW, SPFRESH_AUTO);
+        struct spfresh_params p = book_with(
+            crash_params(true, POSTING_MMAP, CODEC_RAW, SPFRESH_AUTO), "background_threads=2");
 
         p.maintenance = (int64_t)trial % 3;
-        p.background_threads = 2;
         begin(&c, trial, p, BASE);
         atomic_store(&updating, true);
         race(&c, THREADS, work);
@@ -261,11 +260,6 @@ static void shut_beside_updates(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_first_inserts),   cmocka_unit_test(removed_while_inserted),
-        cmocka_unit_test(one_after_another),   cmocka_unit_test(checkpoints_go_first),
-        cmocka_unit_test(shut_beside_updates),
-    };
-
-    return test_run("spfresh_races", tests);
+    return test_run_all("spfresh_races", two_first_inserts, removed_while_inserted,
+                        one_after_another, checkpoints_go_first, shut_beside_updates);
 }

@@ -20,7 +20,6 @@ static void test_no_wal(void **state)
             assert_ok(spfresh_save(c.b.index, c.b.dir), &c.b.bench.error);
             crash_reopen(&c);
             crash_expect(&c, "loaded");
-            crash_close(&c);
             crash_end(&c);
         }
 }
@@ -53,10 +52,10 @@ static void test_log_lost(void **state)
     static const int64_t stores[] = { POSTING_MMAP, POSTING_FILE };
 
     for (size_t i = 0; i < 4; i++) {
-        struct spfresh_params p = crash_params(true, stores[i % 2], CODEC_SQ8, SPFRESH_WRITTEN);
+        struct spfresh_params p = book_with(
+            crash_params(true, stores[i % 2], CODEC_SQ8, SPFRESH_WRITTEN), "maintenance=inline");
         size_t done;
 
-        p.maintenance = SPFRESH_INLINE;
         crash_begin(&c, p);
         crash_new(&c);
         assert_ok(crash_step(&c, (struct crash_op){ CRASH_INSERT, 0, 100 }), &c.b.bench.error);
@@ -80,17 +79,11 @@ static void test_log_lost(void **state)
             assert_true(round == 0 || c.s->slots.n == slots);
         }
         crash_expect(&c, "slots are used again");
-        crash_close(&c);
         crash_end(&c);
     }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-
-        cmocka_unit_test(test_no_wal),
-        cmocka_unit_test(test_log_lost),
-    };
-    return test_run("spfresh_recovery", tests);
+    return test_run_all("spfresh_recovery", test_no_wal, test_log_lost);
 }

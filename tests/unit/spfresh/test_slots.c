@@ -41,14 +41,12 @@ enum { LEFT = 40, GONE = 6, NEW = 12 };
 static void at_the_last_versions(int64_t version_bits, int64_t postings, bool loaded)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct spfresh_params params = book_defaults(&spfresh_ops, "maintenance=explicit");
 
     params.version_bits = version_bits;
     params.postings = postings;
-    params.maintenance = SPFRESH_EXPLICIT;
     book_open(&b, &spfresh_ops, params, INDEX_F32, 8, LEFT + GONE + NEW, 1);
-    book_fill(&b, 0, b.capacity, 4, .5);
-    assert_ok(book_insert(&b, 0, LEFT + GONE), &b.bench.error);
+    book_start(&b, 4, .5, LEFT + GONE);
     for (uint64_t id = LEFT; id < LEFT + GONE; id++) {
         const uint32_t slot = lire_slot(&b, id);
 
@@ -84,12 +82,9 @@ enum { STAY = 200, PART = 100, ROUNDS = 60, SAVED_FROM = 30 };
 static void saved_after_churn(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct spfresh_params params = book_defaults(
+        &spfresh_ops, "maintenance=explicit,posting_entries=24,buffer_pages=0,replicas=2");
 
-    params.maintenance = SPFRESH_EXPLICIT;
-    params.posting_entries = 24;
-    params.buffer_pages = 0;
-    params.replicas = 2;
     book_open(&b, &spfresh_ops, params, INDEX_F32, 6, STAY + (1 + ROUNDS) * PART, 1);
     book_fill(&b, 0, b.capacity, 10, .6);
     for (size_t i = STAY; i < STAY + PART; i++)
@@ -134,16 +129,15 @@ static void *leave_later(void *arg)
 static void removed_without_memory(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct spfresh_params params = book_defaults(&spfresh_ops, "maintenance=explicit");
     struct reader reader = { .inside = false };
     pthread_t thread;
     uint64_t ids[PART];
     size_t done = 0;
 
-    params.maintenance = SPFRESH_EXPLICIT;
     book_open(&b, &spfresh_ops, params, INDEX_F32, 6, 3 * PART, 1);
-    book_fill(&b, 0, b.capacity, 10, .6);
-    assert_ok(book_insert(&b, 0, 2 * PART), &b.bench.error);
+
+    book_start(&b, 10, .6, 2 * PART);
     for (size_t i = 0; i < PART; i++)
         ids[i] = 2 * i;
     reader.epoch = book_index(&b)->epoch;
@@ -171,11 +165,5 @@ static void removed_without_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(last_versions),
-        cmocka_unit_test(saved_after_churn),
-        cmocka_unit_test(removed_without_memory),
-    };
-
-    return test_run("spfresh_slots", tests);
+    return test_run_all("spfresh_slots", last_versions, saved_after_churn, removed_without_memory);
 }

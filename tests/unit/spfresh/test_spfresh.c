@@ -7,13 +7,12 @@ static void built_and_searched(void **state)
 {
     for (int i = 0; i < 4; i++) {
         struct book b;
-        struct spfresh_params params = book_defaults(&spann_ops);
+        struct spfresh_params params = book_defaults(&spann_ops, "");
         double recall = 0;
 
         params.head_index = i % 2 ? GRAPH_BKT : GRAPH_HNSW;
         book_open(&b, &spann_ops, params, i / 2 ? INDEX_U8 : INDEX_F32, 24, 4000, 2);
-        book_fill(&b, 0, 4000, 40, .4);
-        assert_ok(book_insert(&b, 0, 4000), &b.bench.error);
+        book_start(&b, 40, .4, 4000);
         book_check(&b);
         for (size_t q = 0; q < 40; q++) {
             const void *row = book_row(&b, rng_below(&b.rng, 4000));
@@ -32,22 +31,19 @@ static void built_and_searched(void **state)
 static void the_last_copy_stays(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spann_ops);
+    struct spfresh_params params = book_defaults(&spann_ops, "posting_entries=4");
 
-    params.posting_entries = 4;
     book_open(&b, &spann_ops, params, INDEX_F32, 5, 3000, 1);
-    book_fill(&b, 0, 3000, 3, .2);
-    assert_ok(book_insert(&b, 0, 3000), &b.bench.error);
-    book_check(&b); /* invariant (a): in some posting */
-    book_all_found(&b);
-    book_close(&b);
+
+    book_start(&b, 3, .2, 3000);
+    book_end(&b);
 }
 
 static void trained_on_others(void **state)
 {
     struct book b;
 
-    book_open(&b, &spann_ops, book_defaults(&spann_ops), INDEX_F32, 8, 2000, 1);
+    book_open(&b, &spann_ops, book_defaults(&spann_ops, ""), INDEX_F32, 8, 2000, 1);
     book_fill(&b, 0, 2000, 10, .5);
     assert_ok(spann_ops.train(b.index, book_vectors(&b, 0, 500)), &b.bench.error);
     assert_ok(spann_ops.train(b.index, book_vectors(&b, 500, 800)), &b.bench.error); /* anew */
@@ -63,7 +59,7 @@ static void trained_on_a_few(void **state)
     enum { N = 4000 };
     struct book b;
 
-    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops), INDEX_F32, 32, N, 1);
+    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops, ""), INDEX_F32, 32, N, 1);
     book_fill(&b, 0, N, 100, .5);
     assert_ok(spfresh_ops.train(b.index, book_vectors(&b, 0, N / 5)), &b.bench.error);
     const double few = test_stat(b.index, "heads");
@@ -71,9 +67,7 @@ static void trained_on_a_few(void **state)
     const double heads = test_stat(b.index, "heads"), splits = test_stat(b.index, "splits");
     if (heads < 3 * few || splits > heads / 20)
         fail_msg("%g heads after %g, %g splits", heads, few, splits);
-    book_check(&b);
-    book_all_found(&b);
-    book_close(&b);
+    book_end(&b);
 }
 
 /* ---------------------------------------------------------------------------- knobs prune */
@@ -83,12 +77,10 @@ static void knobs_do_what_they_say(void **state)
     struct book b;
     uint64_t ids[10];
     struct work all, fewer;
-    struct spfresh_params params = book_defaults(&spann_ops);
 
-    params.page_limit = 12;
-    book_open(&b, &spann_ops, params, INDEX_F32, 128, 3000, 1);
-    book_fill(&b, 0, 3000, 10, .5);
-    assert_ok(book_insert(&b, 0, 3000), &b.bench.error);
+    book_open(&b, &spann_ops, book_defaults(&spann_ops, "page_limit=12"), INDEX_F32, 128, 3000, 1);
+
+    book_start(&b, 10, .5, 3000);
     struct spfresh_knobs knobs = book_knobs(&b, 50);
     const void *row = book_row(&b, 17);
 
@@ -118,12 +110,11 @@ static void used_slots(void **state)
     struct book b;
 
     for (int64_t bits = 0; bits < 2; bits++) {
-        struct spfresh_params params = book_defaults(&spann_ops);
+        struct spfresh_params params = book_defaults(&spann_ops, "");
 
         params.version_bits = bits;
         book_open(&b, &spann_ops, params, INDEX_F32, 6, 20000, 1);
-        book_fill(&b, 0, 20000, 8, .5);
-        assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+        book_start(&b, 8, .5, 100);
         for (size_t i = 100; i < 20000; i += 10) {
             for (size_t j = 0; j < 10; j++)
                 assert_ok(book_remove(&b, i - 100 + j), &b.bench.error);
@@ -141,11 +132,6 @@ static void used_slots(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(built_and_searched),     cmocka_unit_test(the_last_copy_stays),
-        cmocka_unit_test(trained_on_others),      cmocka_unit_test(trained_on_a_few),
-        cmocka_unit_test(knobs_do_what_they_say), cmocka_unit_test(used_slots),
-    };
-
-    return test_run("spfresh", tests);
+    return test_run_all("spfresh", built_and_searched, the_last_copy_stays, trained_on_others,
+                        trained_on_a_few, knobs_do_what_they_say, used_slots);
 }

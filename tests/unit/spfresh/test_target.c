@@ -1,4 +1,5 @@
-/* test_target.c - target_recall: the recall reached, and the entries scanned for it. */
+/* test_target.c - target_recall: the recall reached, and the entries scanned for it. Without memory:
+ * contract/test_faults. */
 #include "algorithms/spfresh/search/internal.h"
 #include "tests/unit/spfresh/support.h"
 
@@ -31,11 +32,10 @@ static double recall_at(struct book *b, const struct spfresh_knobs *knobs, doubl
 
 static void open_filled(struct book *b, enum spfresh_codec_kind postings, int64_t store)
 {
-    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct spfresh_params params = book_defaults(&spfresh_ops, "wal=none");
 
     params.postings = postings;
     params.store = store;
-    params.wal = SPFRESH_NO_WAL;
     book_open(b, &spfresh_ops, params, INDEX_F32, 24, ROWS, 1);
     book_fill(b, 0, ROWS, 60, .6);
     assert_ok(b->ops->train(b->index, book_vectors(b, 0, STORED / 2)), &b->bench.error);
@@ -89,10 +89,9 @@ static void test_reached(void **state)
 static void test_changed(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spfresh_ops);
     uint64_t ids[K];
 
-    book_open(&b, &spfresh_ops, params, INDEX_F32, 24, ROWS, 1);
+    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops, ""), INDEX_F32, 24, ROWS, 1);
     book_fill(&b, 0, ROWS, 60, .6);
     struct spfresh_knobs knobs = book_knobs(&b, 64);
     knobs.target_recall = .5;
@@ -108,38 +107,7 @@ static void test_changed(void **state)
     book_close(&b);
 }
 
-static void test_out_of_memory(void **state)
-{
-    struct book b;
-    bool done = false;
-
-    open_filled(&b, CODEC_RABITQ, POSTING_MEMORY);
-    struct spfresh_knobs knobs = book_knobs(&b, 64);
-    knobs.target_recall = .9;
-    for (size_t at = 1; !done; at += 1 + at / 2) {
-        uint64_t ids[K];
-        float distances[K];
-        const struct search_request request = {
-            { book_row(&b, STORED), 1, b.dim, INDEX_F32 }, K, &knobs, NULL, 1
-        };
-        struct search_result result = { .ids = ids, .distances = distances };
-
-        book_index(&b)->stop.rows = 0;
-        test_fail_allocation(&b.bench.mem, at, false);
-        const int rc = b.ops->search(b.index, &request, &result);
-        done = !test_allocations_succeed(&b.bench.mem);
-        if (rc != OK)
-            assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
-    }
-    book_close(&b);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reached),
-        cmocka_unit_test(test_changed),
-        cmocka_unit_test(test_out_of_memory),
-    };
-    return test_run("spfresh_target", tests);
+    return test_run_all("spfresh_target", test_reached, test_changed);
 }

@@ -65,12 +65,8 @@ static void expect_wait(struct job_beside *job, unsigned ticket)
 static struct spfresh_job nearer_head(struct book *b, uint32_t n)
 {
     const float nearer[] = { 100 - (float)n, 0 };
-    struct spfresh_members none;
-    uint32_t head;
 
-    spfresh_members_init(&none, book_index(b));
-    assert_ok(spfresh_add_head(book_index(b), nearer, &none, &head), &b->bench.error);
-    assert_int_equal(head, n);
+    lire_head(b, nearer, n);
     return (struct spfresh_job){ .kind = SPFRESH_JOB_REASSIGN,
                                  .what = lire_slot(b, 0),
                                  .version = lire_version(b, 0),
@@ -80,10 +76,8 @@ static struct spfresh_job nearer_head(struct book *b, uint32_t n)
 static void open_far(struct book *b)
 {
     const float far[] = { 100, 0 };
-    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct spfresh_params params = book_defaults(&spfresh_ops, "replicas=1,merge=false");
 
-    params.replicas = 1;
-    params.merge = false;
     book_open(b, &spfresh_ops, params, INDEX_F32, 2, 4, 1);
     lire_heads(b, far, 1);
     assert_ok(book_insert(b, 0, 1), &b->bench.error);
@@ -105,8 +99,7 @@ static void one_move_a_search(void **state)
     atomic_store(&move.ended, false);
     expect_wait(&move, ticket);
     assert_true(lire_is_in(&b, 2, 0));
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 /* Stale entries of a move are not removed while a search that read the new posting before the move
@@ -126,17 +119,10 @@ static void collection_waits(void **state)
     assert_int_equal(atomic_load(&spfresh_head(book_index(&b), 0)->size), 1);
     expect_wait(&merge, ticket);
     assert_int_equal(atomic_load(&spfresh_head(book_index(&b), 0)->size), 0);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(beside_one_another),
-        cmocka_unit_test(one_move_a_search),
-        cmocka_unit_test(collection_waits),
-    };
-
-    return test_run("spfresh_threads", tests);
+    return test_run_all("spfresh_threads", beside_one_another, one_move_a_search, collection_waits);
 }

@@ -5,23 +5,18 @@
 
 enum { PATIENCE_S = 600, DIM = 128, ROWS = 3000, FIRST = 2000 };
 
-static double now(void)
+/* Seconds since the moment. */
+static double since(uint64_t began_ns)
 {
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+    return (double)(clock_ns() - began_ns) * 1e-9;
 }
 
 /* Small postings in a file; updates leave all splits to the background. */
 static struct spfresh_params small_postings(void)
 {
-    struct spfresh_params p = book_defaults(&spfresh_ops);
+    struct spfresh_params p = book_defaults(
+        &spfresh_ops, "store=mmap,maintenance=background,posting_entries=20,buffer_pages=4096");
 
-    p.store = POSTING_MMAP;
-    p.maintenance = SPFRESH_BACKGROUND;
-    p.posting_entries = 20;
-    p.buffer_pages = 4096;
     return p;
 }
 
@@ -30,17 +25,16 @@ static struct spfresh_params small_postings(void)
 static void open_and_fill(struct book *b, struct spfresh_params p)
 {
     book_open(b, &spfresh_ops, p, INDEX_F32, DIM, ROWS, 1);
-    book_fill(b, 0, ROWS, 16, .3);
-    assert_ok(book_insert(b, 0, FIRST), &b->bench.error);
+    book_start(b, 16, .3, FIRST);
     assert_ok(book_insert(b, FIRST, ROWS - FIRST), &b->bench.error);
 }
 
 static void wait_until_done(const struct book *b)
 {
-    const double began = now();
+    const uint64_t began = clock_ns();
 
     while (spfresh_queued(book_index(b)) > 0) {
-        assert_true(now() - began < PATIENCE_S);
+        assert_true(since(began) < PATIENCE_S);
         nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
     }
 }
@@ -70,25 +64,23 @@ static void maintain(struct book *b)
    50 KB each, are not waited for. */
 static void test_bytes(void **state)
 {
-    struct spfresh_params p = small_postings();
+    struct spfresh_params p = book_with(small_postings(), "background_mb_s=4");
     struct book b;
 
-    p.background_mb_s = 4;
     p.reassign_heads = 0; /* these splits write more than they read */
     open_and_fill(&b, p);
-    const double began = now(); /* what is counted was written in a part of this time */
+    const uint64_t began = clock_ns(); /* what is counted was written in a part of this time */
     const uint64_t before = bytes_given(&b);
     while (bytes_given(&b) - before < 1 << 19 && spfresh_queued(book_index(&b)) > 0)
         nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
     const double mb = (double)(bytes_given(&b) - before) / (1 << 20);
-    const double took = now() - began;
+    const double took = since(began);
     assert_true(mb > .4);
     assert_true(took > mb / 4 - .05);
     p.background_mb_s = 0; /* ends the wait of the thread */
     set(&b, &p);
     wait_until_done(&b);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 /* maintain() and closing do not wait for the limits: at a share of 1 in 100 000 they would take
@@ -96,29 +88,27 @@ static void test_bytes(void **state)
 static void test_lifted(void **state)
 {
     for (int closes = 0; closes < 2; closes++) {
-        struct spfresh_params p = small_postings();
+        struct spfresh_params p = book_with(small_postings(), "background_mb_s=1");
         struct book b;
 
-        p.background_cpu_share = 1e-5;
-        p.background_mb_s = 1;
-        const double began = now();
+        p.background_cpu_share = 1e-5; /* less than the option takes */
+        const uint64_t began = clock_ns();
         open_and_fill(&b, p);
         if (!closes) {
             maintain(&b);
             book_check(&b);
         }
         book_close(&b);
-        assert_true(now() - began < PATIENCE_S);
+        assert_true(since(began) < PATIENCE_S);
     }
 }
 
 /* Options change while the thread works, and hold for later jobs. */
 static void test_set(void **state)
 {
-    struct spfresh_params p = small_postings();
+    struct spfresh_params p = book_with(small_postings(), "reassign_heads=0");
     struct book b;
 
-    p.reassign_heads = 0;
     open_and_fill(&b, p);
     struct spfresh *s = book_index(&b);
     assert_int_equal(atomic_load(&s->counters.reassign_scanned), 0);
@@ -130,11 +120,8 @@ static void test_set(void **state)
         set(&b, &p);
         assert_ok(book_remove(&b, (uint64_t)i), &b.bench.error);
     }
-    p.reassign_heads = 8;
-    p.buffer_pages = 0;
-    p.background_mb_s = 0;
-    p.background_cpu_share = 1;
-    p.merge_entries = 6;
+    p = book_with(p, "reassign_heads=8,buffer_pages=0,background_mb_s=0,background_cpu_share=1,"
+                     "merge_entries=6");
     set(&b, &p);
     assert_int_equal(s->merge_limit, 6);
     assert_true(s->hard_limit < s->limit + 20);
@@ -149,16 +136,10 @@ static void test_set(void **state)
     assert_ok(b.ops->load(&b.index, &b.bench.env, b.dir), &b.bench.error);
     assert_int_equal(book_index(&b)->params.background_mb_s, 7);
     assert_int_equal(book_index(&b)->params.merge_entries, 6);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_lifted),
-        cmocka_unit_test(test_set),
-    };
-    return test_run("spfresh_throttle", tests);
+    return test_run_all("spfresh_throttle", test_bytes, test_lifted, test_set);
 }

@@ -7,13 +7,9 @@ static void move_nearer(struct book *b, uint32_t i)
 {
     const float nearer[] = { (float)(100 - .3 * i), 0 };
     const uint32_t slot = lire_slot(b, 0);
-    struct spfresh_members none;
-    uint32_t head;
     bool more;
 
-    spfresh_members_init(&none, book_index(b));
-    assert_ok(spfresh_add_head(book_index(b), nearer, &none, &head), &b->bench.error);
-    assert_int_equal(head, i);
+    lire_head(b, nearer, i);
     spfresh_queue(book_index(b),
                   (struct spfresh_job){ .kind = SPFRESH_JOB_REASSIGN,
                                         .what = slot,
@@ -32,12 +28,10 @@ static void moved_again_and_again(void **state)
 
     for (int64_t bits = 0; bits < 2; bits++) {
         const float far[] = { 100, 0 };
-        struct spfresh_params params = book_defaults(&spfresh_ops);
+        struct spfresh_params params = book_defaults(&spfresh_ops, "replicas=1,merge=false");
         struct book b;
 
-        params.replicas = 1;
         params.version_bits = bits;
-        params.merge = false;
         book_open(&b, &spfresh_ops, params, INDEX_F32, 2, 4, 1);
         lire_heads(&b, far, 1);
         assert_ok(book_insert(&b, 0, 1), &b.bench.error);
@@ -65,11 +59,9 @@ static void moved_again_and_again(void **state)
 static void half_a_move(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spfresh_ops);
     const float heads[] = { 0, 0, 9, 0 };
 
-    params.replicas = 1;
-    book_open(&b, &spfresh_ops, params, INDEX_F32, 2, 2, 1);
+    book_open(&b, &spfresh_ops, book_defaults(&spfresh_ops, "replicas=1"), INDEX_F32, 2, 2, 1);
     lire_heads(&b, heads, 2);
     ((float *)(void *)book_row(&b, 0))[0] = 1;
     ((float *)(void *)book_row(&b, 1))[0] = 8;
@@ -84,20 +76,18 @@ static void half_a_move(void **state)
     assert_ok(book_insert(&b, 1, 1), &b.bench.error);
     assert_int_equal(lire_slot(&b, 1), slot);
     assert_true(book_recall(&b, book_row(&b, 0), 1, 2) == 1);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 /* Maintenance vacuums when deletions have exhausted many slots. */
 static void vacuums(void **state)
 {
     struct book b;
-    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct spfresh_params params = book_defaults(&spfresh_ops, "");
 
     params.version_bits = 0;
     book_open(&b, &spfresh_ops, params, INDEX_F32, 4, 20000, 1);
-    book_fill(&b, 0, 20000, 5, .5);
-    assert_ok(book_insert(&b, 0, 40), &b.bench.error);
+    book_start(&b, 5, .5, 40);
     for (size_t i = 40; i < 20000; i += 40) {
         for (size_t j = 0; j < 40; j++)
             assert_ok(book_remove(&b, i - 40 + j), &b.bench.error);
@@ -114,11 +104,5 @@ static void vacuums(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(moved_again_and_again),
-        cmocka_unit_test(half_a_move),
-        cmocka_unit_test(vacuums),
-    };
-
-    return test_run("spfresh_versions", tests);
+    return test_run_all("spfresh_versions", moved_again_and_again, half_a_move, vacuums);
 }

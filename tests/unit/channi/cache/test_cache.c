@@ -215,12 +215,6 @@ static void test_rows(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads),    cmocka_unit_test(test_memory_first),
-        cmocka_unit_test(test_budget),   cmocka_unit_test(test_clock),
-        cmocka_unit_test(test_pins),     cmocka_unit_test(test_smaller_than_a_cluster),
-        cmocka_unit_test(test_given_up), cmocka_unit_test(test_rows),
-    };
-
-    return test_run("channi_cache", tests);
+    return test_run_all("channi_cache", test_reads, test_memory_first, test_budget, test_clock,
+                        test_pins, test_smaller_than_a_cluster, test_given_up, test_rows);
 }

@@ -228,11 +228,6 @@ static void test_descriptor_limit(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_damage),           cmocka_unit_test(test_damaged_row),
-        cmocka_unit_test(test_faults),           cmocka_unit_test(test_rows_refused),
-        cmocka_unit_test(test_descriptor_limit),
-    };
-
-    return test_run("channi_cache_faults", tests);
+    return test_run_all("channi_cache_faults", test_damage, test_damaged_row, test_faults,
+                        test_rows_refused, test_descriptor_limit);
 }

@@ -90,9 +90,5 @@ static void test_threads(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_threads),
-    };
-
-    return test_run("channi_cache_threads", tests);
+    return test_run_all("channi_cache_threads", test_threads);
 }

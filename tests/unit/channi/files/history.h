@@ -11,18 +11,8 @@ enum { IDS = 500, DIM = 8 };
 /* Small clusters: a few hundred rows are enough for a build, splits, merges and compactions. */
 static inline struct channi_params history_params(void)
 {
-    struct channi_params p;
-
-    memset(&p, 0, sizeof p);
-    param_defaults(channi_ops.params, &p);
-    p.cluster_index = INSIDE_GRAPH;
-    p.expected_n = 150;
-    p.target_cluster = 6;
-    p.split_max = 17;
-    p.merge_min = 2;
-    p.flat_below = 5;
-    p.eps0 = 12;
-    return p;
+    return book_options("cluster_index=graph,expected_n=150,target_cluster=6,split_max=17,"
+                        "merge_min=2,flat_below=5,eps0=12");
 }
 
 /* fault: of the index's system calls; NULL: none. */

@@ -9,15 +9,11 @@ static struct book b;
 
 static struct channi *build(int64_t inside)
 {
-    struct channi_params p = book_defaults();
+    struct channi_params p = book_defaults("target_cluster=40,defer_fraction=0,wal=written");
 
-    p.target_cluster = 40;
-    p.defer_fraction = 0;
     p.cluster_index = inside;
-    p.wal = CHANNI_WRITTEN;
     book_open(&b, p, INDEX_U8, DIM, ROWS, 1);
-    book_fill(&b, 0, ROWS, 12, .4);
-    assert_ok(book_insert(&b, 0, 400), &b.bench.error);
+    book_start(&b, 12, .4, 400);
     for (size_t i = 0; i < 20; i++)
         assert_ok(book_insert(&b, 400 + 5 * i, 5), &b.bench.error);
     for (size_t i = 0; i < 60; i++)
@@ -28,8 +24,7 @@ static struct channi *build(int64_t inside)
 
 static void end(void)
 {
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 /* check() must fail with `what` in its message. */
@@ -215,10 +210,8 @@ static void test_files_of_old_views(void **state)
 
 static void test_deferred(void **state)
 {
-    struct channi_params p = book_defaults();
 
-    p.expected_n = 1000;
-    book_open(&b, p, INDEX_F32, DIM, ROWS, 1);
+    book_open(&b, book_defaults("expected_n=1000"), INDEX_F32, DIM, ROWS, 1);
     book_fill(&b, 0, ROWS, 12, .4);
     book_check(&b);
     assert_ok(book_insert(&b, 0, 300), &b.bench.error);
@@ -242,11 +235,6 @@ static void test_routability(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_places),   cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_routes),   cmocka_unit_test(test_graph),
-        cmocka_unit_test(test_files),    cmocka_unit_test(test_files_of_old_views),
-        cmocka_unit_test(test_deferred), cmocka_unit_test(test_routability),
-    };
-    return test_run("channi_check", tests);
+    return test_run_all("channi_check", test_places, test_fields, test_routes, test_graph,
+                        test_files, test_files_of_old_views, test_deferred, test_routability);
 }

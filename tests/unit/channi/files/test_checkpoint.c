@@ -43,13 +43,12 @@ static void beside(int64_t maintenance, int64_t inside)
 {
     static struct book b;
     struct beside x = { .b = &b };
-    struct channi_params p = history_params();
+    struct channi_params p = book_with(history_params(), "background_threads=2");
     struct rng r = rng_at(test_seed(), 21);
     pthread_t threads[2];
     bool more;
 
     p.maintenance = maintenance;
-    p.background_threads = 2;
     p.cluster_index = inside;
     p.history = inside == INSIDE_SCAN ? 9 : 0;
     history_begin(&b, p, NULL);
@@ -173,8 +172,7 @@ static void test_failing_checkpoint(void **state)
         history_expect(&b);
         assert_ok(channi_checkpoint(book_channi(&b)),
                   &b.bench.error); /* removes what is left over */
-        book_check(&b);
-        book_close(&b);
+        book_check_and_close(&b);
     }
     assert_true(call > 12);
 }
@@ -217,11 +215,6 @@ static void test_failing_save(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_beside),
-        cmocka_unit_test(test_due),
-        cmocka_unit_test(test_failing_checkpoint),
-        cmocka_unit_test(test_failing_save),
-    };
-    return test_run("channi_checkpoint", tests);
+    return test_run_all("channi_checkpoint", test_beside, test_due, test_failing_checkpoint,
+                        test_failing_save);
 }

@@ -48,7 +48,8 @@ struct target {
 
 static void target_begin(struct target *t, enum kind kind)
 {
-    struct channi_params p = book_defaults();
+    struct channi_params p =
+        book_defaults("target_cluster=100,split_max=0,merge_min=0,defer_fraction=1");
     int64_t attributes[ROWS];
     uint64_t ids[ROWS];
     size_t done;
@@ -56,10 +57,7 @@ static void target_begin(struct target *t, enum kind kind)
     p.cluster_index = kind == GRAPH ? INSIDE_GRAPH : INSIDE_CODES;
     p.cold_rows = kind == COLD;
     p.history = kind == GRAPH ? 5 : 0;
-    p.target_cluster = 100;
-    p.split_max = p.merge_min = 0;
     p.expected_n = ROWS;
-    p.defer_fraction = 1;
     book_open(&t->b, p, INDEX_F32, 12, ROWS, 1);
     book_fill(&t->b, 0, ROWS, 3, .5);
     for (size_t i = 0; i < ROWS; i++) {
@@ -291,11 +289,6 @@ static void test_cut(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),        cmocka_unit_test(test_flips),
-        cmocka_unit_test(test_random_heads), cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_cut),          cmocka_unit_test(test_wrong_numbers),
-    };
-
-    return test_run("channi_files", tests);
+    return test_run_all("channi_files", test_names, test_flips, test_random_heads, test_lies,
+                        test_cut, test_wrong_numbers);
 }

@@ -172,11 +172,9 @@ static void test_saved_at_home(void **state)
     static struct book b;
     static struct answers a;
     const char *names[] = { "0123456789abcdef.0000000000000001.clu", "channi.manifest.new" };
-    struct channi_params p = history_params();
     bool saved[IDS];
 
-    p.wal = CHANNI_NO_WAL;
-    history_begin(&b, p, NULL);
+    history_begin(&b, book_with(history_params(), "wal=none"), NULL);
     channi_destroy(b.index);
     for (size_t i = 0; i < 2; i++) {
         char path[PATH_MAX];
@@ -246,10 +244,6 @@ static void test_folders(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reopened),         cmocka_unit_test(test_history),
-        cmocka_unit_test(test_saved_by_copying), cmocka_unit_test(test_saved_at_home),
-        cmocka_unit_test(test_folders),
-    };
-    return test_run("channi_recovery", tests);
+    return test_run_all("channi_recovery", test_reopened, test_history, test_saved_by_copying,
+                        test_saved_at_home, test_folders);
 }

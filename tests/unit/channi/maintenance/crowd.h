@@ -54,11 +54,7 @@ static inline void crowd_kill(struct crowd *c, size_t i)
 
 static inline struct channi_params hundred(void)
 {
-    struct channi_params p = book_defaults();
-
-    p.target_cluster = 100;
-    p.split_max = p.merge_min = 0;
-    return p;
+    return book_defaults("target_cluster=100,split_max=0,merge_min=0");
 }
 
 /* --------------------------------------------------------------------------------- validity */

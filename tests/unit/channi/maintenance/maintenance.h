@@ -5,25 +5,16 @@
 
 #include "tests/unit/channi/support.h"
 
+/* Split past 200, merged below 6. */
 static inline struct channi_params fifty(void)
 {
-    struct channi_params p = book_defaults();
-
-    p.target_cluster = 50; /* split past 200, merged below 6 */
-    p.split_max = p.merge_min = 0;
-    p.expected_n = 500;
-    return p;
+    return book_defaults("target_cluster=50,split_max=0,merge_min=0,expected_n=500");
 }
 
 /* Split past 80, merged below 9: many jobs with few rows. */
 static inline struct channi_params twenty(void)
 {
-    struct channi_params p = fifty();
-
-    p.target_cluster = 20;
-    p.expected_n = 100;
-    p.merge_min = 9;
-    return p;
+    return book_with(fifty(), "target_cluster=20,expected_n=100,merge_min=9");
 }
 
 static inline const struct channi_cluster *cluster_of(const struct book *b, uint32_t cid)

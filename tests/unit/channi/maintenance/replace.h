@@ -15,13 +15,10 @@ enum { DIM = 6, ROWS = 600 };
 static inline void open_built(struct book *b, struct channi_params params, enum element element,
                               size_t n)
 {
-    params.maintenance = CHANNI_EXPLICIT;
-    params.target_cluster = 40;
-    params.flat_below = 16;
+    params = book_with(params, "maintenance=explicit,target_cluster=40,flat_below=16");
     params.expected_n = (int64_t)n;
     book_open(b, params, element, DIM, ROWS, 2);
-    book_fill(b, 0, ROWS, 12, .3);
-    assert_ok(book_insert(b, 0, n), &b->bench.error);
+    book_start(b, 12, .3, n);
     assert_non_null(atomic_load(&book_channi(b)->now)->layout->routes);
     book_check(b);
 }

@@ -25,13 +25,12 @@ static void traffic(struct book *b)
 
 static void carry_over(int64_t history, enum channi_inside inside)
 {
-    struct channi_params params = book_defaults();
+    struct channi_params params = book_defaults("eps0=12");
     struct book b;
     struct plan plan = { .between = traffic };
 
     params.history = history;
     params.cluster_index = inside;
-    params.eps0 = 12;
     open_built(&b, params, INDEX_U8, 400);
     between_from = 400;
     for (size_t round = 0; round < 7; round++) {
@@ -67,7 +66,7 @@ static void test_carried_to_the_nearest(void **state)
     struct book b;
     size_t tried = 0;
 
-    open_built(&b, book_defaults(), INDEX_F32, 400);
+    open_built(&b, book_defaults(""), INDEX_F32, 400);
     for (between_from = 400; between_from < 440; between_from++) {
         struct plan plan = { .n_parts = 3,
                              .seed = test_seed() + between_from,
@@ -90,15 +89,10 @@ static void test_carried_to_the_nearest(void **state)
         tried++;
     }
     assert_true(tried > 5);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_carry_over),
-        cmocka_unit_test(test_carried_to_the_nearest),
-    };
-    return test_run("channi_carry", tests);
+    return test_run_all("channi_carry", test_carry_over, test_carried_to_the_nearest);
 }

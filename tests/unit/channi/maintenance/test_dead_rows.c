@@ -8,12 +8,8 @@
 static void slide(struct book *b, size_t first, size_t end)
 {
     for (size_t i = first; i < end; i++) {
-        uint64_t ids[50];
-
-        for (size_t j = 0; j < 50; j++)
-            ids[j] = 50 * i + j;
         assert_ok(book_insert(b, 100 + 50 * i, 50), &b->bench.error);
-        assert_ok(book_remove_some(b, ids, 50), &b->bench.error);
+        book_remove_run(b, 50 * i, 50);
         assert_true(test_stat(b->index, "dead_rows") <= 1000);
     }
 }
@@ -22,14 +18,12 @@ static void slide(struct book *b, size_t first, size_t end)
 static void test_turnover_before_the_build(void **state)
 {
     for (int64_t history = 0; history < 8; history += 4) {
-        struct channi_params p = fifty();
+        struct channi_params p = book_with(fifty(), "expected_n=1000");
         struct book b;
 
-        p.expected_n = 1000;
         p.history = history;
         book_open(&b, p, INDEX_F32, 8, 6000, 1);
-        book_fill(&b, 0, 6000, 8, 0.3);
-        assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+        book_start(&b, 8, 0.3, 100);
         slide(&b, 0, 10);
         assert_null(layout_of(&b)->routes);
         slide(&b, 10, 100);
@@ -41,23 +35,17 @@ static void test_turnover_before_the_build(void **state)
    they are fewer. */
 static void test_few_deletions_before_the_build(void **state)
 {
-    struct channi_params p = fifty();
     struct book b;
-    uint64_t ids[300];
 
-    p.expected_n = 1000;
-    book_open(&b, p, INDEX_F32, 8, 1200, 1);
-    book_fill(&b, 0, 1200, 8, 0.3);
-    assert_ok(book_insert(&b, 0, 700), &b.bench.error);
-    for (size_t i = 0; i < 300; i++)
-        ids[i] = i;
-    assert_ok(book_remove_some(&b, ids, 300), &b.bench.error);
+    book_open(&b, book_with(fifty(), "expected_n=1000"), INDEX_F32, 8, 1200, 1);
+
+    book_start(&b, 8, 0.3, 700);
+    book_remove_run(&b, 0, 300);
     assert_ok(book_insert(&b, 700, 300), &b.bench.error);
     assert_null(layout_of(&b)->routes);
     assert_ok(book_insert(&b, 1000, 100), &b.bench.error);
     assert_non_null(layout_of(&b)->routes);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 /* ------------------------------------------------------------------------------ past versions */
@@ -97,15 +85,13 @@ static void test_past_versions(void **state)
     const enum channi_inside kinds[] = { INSIDE_GRAPH, INSIDE_SCAN };
 
     for (size_t kind = 0; kind < 2; kind++) {
-        struct channi_params p = fifty();
+        struct channi_params p = book_with(fifty(), "history=5");
         bool before[840];
         struct book b;
 
         p.cluster_index = kinds[kind];
-        p.history = 5;
         book_open(&b, p, INDEX_F32, 8, 840, 1);
-        book_fill(&b, 0, 840, 8, 0.3);
-        assert_ok(book_insert(&b, 0, 800), &b.bench.error);
+        book_start(&b, 8, 0.3, 800);
         halve(&b, before);
         work_off(&b, 0);
         assert_true(test_stat(b.index, "dead_rows") == 400);
@@ -123,10 +109,6 @@ static void test_past_versions(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_turnover_before_the_build),
-        cmocka_unit_test(test_few_deletions_before_the_build),
-        cmocka_unit_test(test_past_versions),
-    };
-    return test_run("channi_dead_rows", tests);
+    return test_run_all("channi_dead_rows", test_turnover_before_the_build,
+                        test_few_deletions_before_the_build, test_past_versions);
 }

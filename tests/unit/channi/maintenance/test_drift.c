@@ -7,12 +7,10 @@
 static void test_slow_drift(void **state)
 {
     enum { GENERATIONS = 50, ROWS = 250, ALIVE = 4 };
-    struct channi_params p = twenty();
     struct book b;
     float centres[8][8], way[8][8];
-    uint64_t ids[ROWS];
 
-    book_open(&b, p, INDEX_F32, 8, GENERATIONS * ROWS, 1);
+    book_open(&b, twenty(), INDEX_F32, 8, GENERATIONS * ROWS, 1);
     for (size_t i = 0; i < 64; i++) {
         centres[i / 8][i % 8] = (float)(2 * rng_normal(&b.rng));
         way[i / 8][i % 8] = (float)(0.06 * rng_normal(&b.rng));
@@ -23,10 +21,8 @@ static void test_slow_drift(void **state)
                 ((float *)book_row(&b, i))[j] = centres[i % 8][j] + (float)g * way[i % 8][j] +
                                                 (float)(0.3 * rng_normal(&b.rng));
         assert_ok(book_insert(&b, g * ROWS, ROWS), &b.bench.error);
-        for (size_t i = 0; i < ROWS; i++)
-            ids[i] = (g - ALIVE) * ROWS + i;
         if (g >= ALIVE)
-            assert_ok(book_remove_some(&b, ids, ROWS), &b.bench.error);
+            book_remove_run(&b, (g - ALIVE) * ROWS, ROWS);
         if (g % 5 == 4)
             book_check(&b);
     }
@@ -49,14 +45,11 @@ static void test_slow_drift(void **state)
 static void expect_new_place(size_t stay)
 {
     enum { N = 60, DIM = 16 };
-    struct channi_params p = fifty();
+    struct channi_params p = book_with(fifty(), "target_cluster=60,defer_fraction=1");
     struct channi_knobs knobs = book_knobs();
     struct book b;
-    uint64_t ids[N];
 
-    p.target_cluster = 60;
     p.expected_n = N;
-    p.defer_fraction = 1;
     book_open(&b, p, INDEX_F32, DIM, 2 * N, 1);
     for (size_t i = 0; i < 2 * N; i++)
         for (size_t j = 0; j < DIM; j++)
@@ -64,9 +57,7 @@ static void expect_new_place(size_t stay)
     assert_ok(book_insert(&b, 0, N), &b.bench.error);
     assert_int_equal(clusters_of(&b), 1);
     assert_ok(book_insert(&b, N, N - stay), &b.bench.error);
-    for (size_t i = 0; i < N - stay; i++)
-        ids[i] = i;
-    assert_ok(book_remove_some(&b, ids, N - stay), &b.bench.error);
+    book_remove_run(&b, 0, N - stay);
     work_off(&b, 0);
     book_check(&b);
     for (uint32_t i = 0; i < layout_of(&b)->n_clusters; i++)
@@ -81,27 +72,21 @@ static void expect_new_place(size_t stay)
 /* A cluster whose rows lay apart and were all deleted has nothing to split, also with merge_min 0. */
 static void test_empty_is_not_split(void **state)
 {
-    struct channi_params p = fifty();
+    struct channi_params p =
+        book_with(fifty(), "target_cluster=7,expected_n=60,maintenance=explicit");
     struct book b;
-    uint64_t ids[60];
 
-    p.target_cluster = 7;
-    p.expected_n = 60;
-    p.maintenance = CHANNI_EXPLICIT;
     book_open(&b, p, INDEX_F32, 4, 60, 1);
-    book_fill(&b, 0, 60, 4, .1);
-    assert_ok(book_insert(&b, 0, 60), &b.bench.error);
+
+    book_start(&b, 4, .1, 60);
     assert_int_equal(book_channi(&b)->merge_min, 0);
     struct channi_cluster *cl = (struct channi_cluster *)(uintptr_t)cluster_of(&b, 0);
-    for (size_t i = 0; i < 60; i++)
-        ids[i] = i;
     atomic_store(&cl->shape, SHAPE_APART);
     assert_int_equal(channi_needs(book_channi(&b), cl), JOB_SPLIT);
-    assert_ok(book_remove_some(&b, ids, 60), &b.bench.error);
+    book_remove_run(&b, 0, 60);
     assert_true(channi_needs(book_channi(&b), cl) != JOB_SPLIT);
     work_off(&b, 0);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 static void test_new_place(void **state)
@@ -121,7 +106,6 @@ static void test_other_model(void **state)
     struct channi_knobs knobs = book_knobs();
     struct book b;
     float direction[2][DIM];
-    uint64_t ids[N];
     size_t right = 0;
     (void)state;
 
@@ -135,9 +119,7 @@ static void test_other_model(void **state)
     test_normalise_f32((float *)book_row(&b, 0), b.capacity, DIM);
     assert_ok(book_insert(&b, 0, N), &b.bench.error);
     const size_t before = clusters_of(&b);
-    for (size_t i = 0; i < N; i++)
-        ids[i] = i;
-    assert_ok(book_remove_some(&b, ids, MOVED), &b.bench.error);
+    book_remove_run(&b, 0, MOVED);
     assert_ok(book_insert(&b, N, MOVED), &b.bench.error);
     work_off(&b, 0);
     book_check(&b);
@@ -152,7 +134,7 @@ static void test_other_model(void **state)
     print_message("recall of the other model %.4f\n", (double)right / (10 * QUERIES));
     assert_true(right >= 10 * QUERIES * 98 / 100);
     assert_true(clusters_of(&b) <= before + 3);
-    assert_ok(book_remove_some(&b, ids + MOVED, N * 6 / 10), &b.bench.error);
+    book_remove_run(&b, MOVED, N * 6 / 10);
     work_off(&b, 0);
     book_check(&b);
     print_message("%zu clusters, %zu before\n", clusters_of(&b), before);
@@ -162,11 +144,6 @@ static void test_other_model(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_slow_drift),
-        cmocka_unit_test(test_new_place),
-        cmocka_unit_test(test_other_model),
-        cmocka_unit_test(test_empty_is_not_split),
-    };
-    return test_run("channi_drift", tests);
+    return test_run_all("channi_drift", test_slow_drift, test_new_place, test_other_model,
+                        test_empty_is_not_split);
 }

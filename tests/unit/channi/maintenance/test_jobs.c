@@ -24,13 +24,10 @@ static void test_in_vain(void **state)
 {
     struct book b;
     bool more;
-    struct channi_params p = book_defaults();
 
-    p.maintenance = CHANNI_EXPLICIT;
-    p.expected_n = 100;
-    book_open(&b, p, INDEX_F32, 8, 400, 1);
-    book_fill(&b, 0, 400, 8, 0.2);
-    assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+    book_open(&b, book_defaults("maintenance=explicit,expected_n=100"), INDEX_F32, 8, 400, 1);
+
+    book_start(&b, 8, 0.2, 100);
     assert_ok(book_insert(&b, 100, 300), &b.bench.error);
     struct channi *c = book_channi(&b);
     const uint32_t n_clusters = layout_of(&b)->n_clusters;
@@ -52,15 +49,13 @@ static void test_in_vain(void **state)
 
 static void test_budget(void **state)
 {
-    struct channi_params p = fifty();
     struct book b;
     size_t calls = 0;
     bool more = true;
 
-    p.maintenance = CHANNI_EXPLICIT;
-    book_open(&b, p, INDEX_F32, 8, 3000, 1);
-    book_fill(&b, 0, 3000, 16, 0.3);
-    assert_ok(book_insert(&b, 0, 500), &b.bench.error);
+    book_open(&b, book_with(fifty(), "maintenance=explicit"), INDEX_F32, 8, 3000, 1);
+
+    book_start(&b, 16, 0.3, 500);
     assert_ok(book_insert(&b, 500, 2500), &b.bench.error);
     assert_int_equal(book_counter(&b, splits), 0);
     assert_true(channi_queued(book_channi(&b)) > 3);
@@ -101,11 +96,10 @@ static void test_full_disk(void **state)
 {
     struct full_disk disk = { false, 0 };
     const struct file_fault fault = { no_room, &disk };
-    struct channi_params p = fifty();
+    struct channi_params p = book_with(fifty(), "expected_n=100");
     struct book b;
     bool more;
 
-    p.expected_n = 100;
     book_begin(&b, p, INDEX_F32, 8, 2000, 1);
     assert_ok(channi_create_with(&b.index, &b.bench.env, &p, &fault), &b.bench.error);
     struct channi *c = book_channi(&b);
@@ -154,14 +148,12 @@ static void test_health(void **state)
     const struct structure_sink structure = {
         .enter = enter_node, .leave = leave_node, .number = ignore_number, .to = &shown
     };
-    struct channi_params p = book_defaults();
+    struct channi_params p = book_defaults("maintenance=explicit,expected_n=100");
     struct book b;
 
-    p.maintenance = CHANNI_EXPLICIT;
-    p.expected_n = 100;
     book_open(&b, p, INDEX_F32, 8, 400, 1);
-    book_fill(&b, 0, 400, 8, 0.2);
-    assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+
+    book_start(&b, 8, 0.2, 100);
     work_off(&b, 0);
     assert_ok(channi_ops.inspect(b.index, &structure), &b.bench.error);
     assert_true(shown);
@@ -198,16 +190,13 @@ static size_t bytes_of(const struct channi_cluster *cl)
 static void test_memory(void **state)
 {
     struct channi_taken first, second;
-    struct channi_params p = twenty();
     uint32_t cids[2];
     size_t n = 0;
     struct book b;
 
-    p.maintenance = CHANNI_EXPLICIT;
-    p.cache_mb = 8;
-    book_open(&b, p, INDEX_F32, 8, 4000, 4);
-    book_fill(&b, 0, 4000, 16, 0.3);
-    assert_ok(book_insert(&b, 0, 1000), &b.bench.error);
+    book_open(&b, book_with(twenty(), "maintenance=explicit,cache_mb=8"), INDEX_F32, 8, 4000, 4);
+
+    book_start(&b, 16, 0.3, 1000);
     work_off(&b, 0);
     struct channi *c = book_channi(&b);
     assert_int_equal(c->taken_bytes_most, 2 << 20);
@@ -229,10 +218,6 @@ static void test_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_in_vain),   cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_full_disk), cmocka_unit_test(test_health),
-        cmocka_unit_test(test_memory),
-    };
-    return test_run("channi_jobs", tests);
+    return test_run_all("channi_jobs", test_in_vain, test_budget, test_full_disk, test_health,
+                        test_memory);
 }

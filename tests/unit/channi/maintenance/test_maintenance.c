@@ -81,14 +81,12 @@ static void test_a_split(void **state)
 
 static void test_a_split_without_reuse(void **state)
 {
-    struct channi_params p = fifty();
     struct book b;
     struct before was;
     double cost = 0;
     bool busy;
 
-    p.reuse = false;
-    open_explicit(&b, p);
+    open_explicit(&b, book_with(fifty(), "reuse=false"));
     const uint32_t cid = overfill(&b, 400);
     before_take(&was, &b);
     assert_ok(channi_split(book_channi(&b), cid, &cost, &busy), &b.bench.error);
@@ -107,11 +105,9 @@ static void test_a_split_without_reuse(void **state)
 
 static void test_equal_rows(void **state)
 {
-    struct channi_params p = fifty();
     struct book b;
 
-    p.expected_n = 100;
-    book_open(&b, p, INDEX_F32, 6, 1600, 1);
+    book_open(&b, book_with(fifty(), "expected_n=100"), INDEX_F32, 6, 1600, 1);
     for (size_t first = 0; first < 1600; first += 20) {
         assert_ok(book_insert(&b, first, 20), &b.bench.error);
         book_check(&b);
@@ -131,19 +127,16 @@ static void test_equal_rows(void **state)
 static void crowd(struct book *b, size_t first, size_t n, bool near, size_t replaced)
 {
     for (size_t i = first; i < first + n; i += 50) {
-        uint64_t ids[50];
-
         for (size_t j = 0; j < 50; j++) {
             float *row = book_row(b, i + j);
 
             memcpy(row, book_row(b, 0), b->row_bytes);
             for (size_t d = 0; near && d < b->dim; d++)
                 row[d] += (float)(0.05 * rng_normal(&b->rng));
-            ids[j] = replaced + (i - first) + j;
         }
         assert_ok(book_insert(b, i, 50), &b->bench.error);
         if (replaced)
-            assert_ok(book_remove_some(b, ids, 50), &b->bench.error);
+            book_remove_run(b, replaced + i - first, 50);
     }
 }
 
@@ -190,8 +183,7 @@ static void test_roots_die(void **state)
         p.history = history;
         p.alias_max = 1024; /* so that every route stays */
         book_open(&b, p, INDEX_F32, 8, 2000, 1);
-        book_fill(&b, 0, 2000, 8, 0.2);
-        assert_ok(book_insert(&b, 0, 1500), &b.bench.error);
+        book_start(&b, 8, 0.2, 1500);
         before_take(&was, &b);
         for (size_t round = 0; round < 6; round++) {
             for (uint32_t cid = 0; cid < layout_of(&b)->n_clusters; cid++) {
@@ -216,10 +208,6 @@ static void test_roots_die(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_split),    cmocka_unit_test(test_a_split_without_reuse),
-        cmocka_unit_test(test_equal_rows), cmocka_unit_test(test_equal_rows_are_replaced),
-        cmocka_unit_test(test_roots_die),
-    };
-    return test_run("channi_upkeep", tests);
+    return test_run_all("channi_upkeep", test_a_split, test_a_split_without_reuse, test_equal_rows,
+                        test_equal_rows_are_replaced, test_roots_die);
 }

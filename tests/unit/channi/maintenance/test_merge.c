@@ -4,17 +4,13 @@
 
 static struct channi_params small_clusters(void)
 {
-    struct channi_params p = twenty();
-
-    p.expected_n = 400;
-    return p;
+    return book_with(twenty(), "expected_n=400");
 }
 
 static void open_built(struct book *b, struct channi_params p, size_t n)
 {
     book_open(b, p, INDEX_F32, 8, 2 * n, 1);
-    book_fill(b, 0, 2 * n, 12, 0.4);
-    assert_ok(book_insert(b, 0, n), &b->bench.error);
+    book_start(b, 12, 0.4, n);
     assert_non_null(layout_of(b)->routes);
 }
 
@@ -55,13 +51,12 @@ static void expect_central_root(struct book *b, const struct channi_cluster *one
 
 static void test_a_merge(void **state)
 {
-    struct channi_params p = small_clusters();
+    struct channi_params p = book_with(small_clusters(), "maintenance=explicit");
     struct book b;
     struct before was;
     double cost = 0;
     bool busy;
 
-    p.maintenance = CHANNI_EXPLICIT;
     p.alias_max = 1024; /* no route is dropped */
     open_built(&b, p, 400);
     work_off(&b, 0);
@@ -137,8 +132,7 @@ static void shrink(struct channi_params p)
     else
         assert_true(nowhere > 0);
     before_free(&was);
-    book_expect(&b, 20, 10);
-    book_close(&b);
+    book_end(&b, 20);
 }
 
 static void test_aliases(void **state)
@@ -167,13 +161,10 @@ static void expect_farther(struct book *b, uint32_t route, const struct channi_c
 /* Of too many routes the one farthest from the root is dropped. */
 static void test_farthest_alias_is_dropped(void **state)
 {
-    struct channi_params p = small_clusters();
     struct book b;
     struct before was;
 
-    p.maintenance = CHANNI_EXPLICIT;
-    p.alias_max = 2;
-    open_built(&b, p, 800);
+    open_built(&b, book_with(small_clusters(), "maintenance=explicit,alias_max=2"), 800);
     work_off(&b, 0);
     for (size_t round = 0; round < 12; round++) {
         double cost = 0;
@@ -209,12 +200,9 @@ static void test_farthest_alias_is_dropped(void **state)
 /* Two tight groups, and some rows far away around each: OOD clusters of a few rows. */
 static void open_outliers(struct book *b)
 {
-    struct channi_params p = small_clusters();
+    struct channi_params p = book_with(
+        small_clusters(), "expected_n=60,merge_min=30,target_cluster=80,maintenance=explicit");
 
-    p.expected_n = 60;
-    p.merge_min = 30;
-    p.target_cluster = 80;
-    p.maintenance = CHANNI_EXPLICIT;
     book_open(b, p, INDEX_F32, 12, 2000, 1);
     for (size_t i = 0; i < 2000; i++) {
         float *row = book_row(b, i);
@@ -271,8 +259,7 @@ static void test_outliers_come_of_age(void **state)
     book_check(&b);
     assert_true(book_counter(&b, merges) > merges);
     assert_true(young_and_small(&b) < small);
-    book_expect(&b, 20, 10);
-    book_close(&b);
+    book_end(&b, 20);
 }
 
 /* Young OOD clusters merge only with OOD clusters. */
@@ -305,8 +292,7 @@ static void test_outliers_merge_with_their_like(void **state)
         if (b.stored[i] && cluster_of(&b, cid_of(&b, i))->kind == CLUSTER_OOD)
             *(i % 20 == 0 ? &out : &in) += 1;
     assert_true(out > 0);
-    book_expect(&b, 20, 10);
-    book_close(&b);
+    book_end(&b, 20);
 }
 
 /* OOD clusters scanned by searches of one cluster besides it, for rows that are not stored. */
@@ -351,19 +337,16 @@ static void test_reach(void **state)
 static void test_all_at_once(void **state)
 {
     struct book b;
-    uint64_t ids[1600];
 
     open_built(&b, small_clusters(), 1600);
     assert_true(clusters_of(&b) > 40);
     const uint32_t cids = layout_of(&b)->n_clusters;
-    for (size_t i = 0; i < 1600; i++)
-        ids[i] = i;
-    assert_ok(book_remove_some(&b, ids + 1, 1599), &b.bench.error);
+    book_remove_run(&b, 1, 1599);
     work_off(&b, 0);
     book_check(&b);
     assert_int_equal(clusters_of(&b), 1);
     book_expect(&b, 3, 10);
-    assert_ok(book_remove_some(&b, ids, 1), &b.bench.error);
+    book_remove_run(&b, 0, 1);
     work_off(&b, 0);
     book_check(&b);
     assert_int_equal(clusters_of(&b), 1);
@@ -377,14 +360,7 @@ static void test_all_at_once(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_merge),
-        cmocka_unit_test(test_aliases),
-        cmocka_unit_test(test_farthest_alias_is_dropped),
-        cmocka_unit_test(test_outliers_come_of_age),
-        cmocka_unit_test(test_outliers_merge_with_their_like),
-        cmocka_unit_test(test_reach),
-        cmocka_unit_test(test_all_at_once),
-    };
-    return test_run("channi_merge", tests);
+    return test_run_all("channi_merge", test_a_merge, test_aliases, test_farthest_alias_is_dropped,
+                        test_outliers_come_of_age, test_outliers_merge_with_their_like, test_reach,
+                        test_all_at_once);
 }

@@ -12,13 +12,12 @@ struct planted {
 static struct planted planted(uint64_t seed, size_t out, double deviations, double excess)
 {
     enum { DIM = 24, CENTRES = 4 };
-    struct channi_params p = hundred();
+    struct channi_params p = book_with(hundred(), "target_cluster=1000");
     struct crowd c;
     struct rng r = rng_at(test_seed(), seed);
     float centres[CENTRES][DIM];
     size_t found = 0, wrong = 0;
 
-    p.target_cluster = 1000;
     p.ood_excess = excess;
     crowd_open(&c, p, INDEX_F32, DIM, PLANTED_ROWS);
     for (size_t i = 0; i < CENTRES * DIM; i++)
@@ -63,7 +62,7 @@ static struct planted planted_often(size_t out, double excess)
 
 static void test_planted_outliers(void **state)
 {
-    const double excess = book_defaults().ood_excess;
+    const double excess = book_defaults("").ood_excess;
 
     assert_true(excess > 0);
     for (size_t parts = 20; parts <= 50; parts += 30) {
@@ -77,7 +76,7 @@ static void test_planted_outliers(void **state)
 /* The rows that any cluster has above mu + 2 sigma make no OOD cluster, unless ood_excess is 0. */
 static void test_an_ordinary_tail(void **state)
 {
-    assert_true(planted_often(0, book_defaults().ood_excess).others == 0);
+    assert_true(planted_often(0, book_defaults("").ood_excess).others == 0);
     assert_true(planted_often(0, 0).others > 0.01);
 }
 
@@ -103,13 +102,12 @@ static void test_share_of_outliers(void **state)
     double most = 0;
 
     for (uint64_t turn = 0; turn < 60; turn++) {
-        struct channi_params p = hundred();
+        struct channi_params p = book_with(hundred(), "ood_excess=0");
         struct rng r = rng_at(test_seed(), turn);
         struct crowd c;
         const size_t n = 50 + (size_t)rng_below(&r, 1500);
 
         p.ood_sigma = turn % 2 ? 2 : 0.5 + 2.5 * rng_unit(&r);
-        p.ood_excess = 0;
         crowd_open(&c, p, INDEX_F32, 1 + (size_t)rng_below(&r, 6), n);
         for (size_t i = 0; i < n * c.b.dim; i++) { /* tails up to those without a mean */
             const double tail = 0.5 + 3 * (double)(turn % 7) / 6;
@@ -158,10 +156,6 @@ static void test_bounds_of_outliers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_planted_outliers),   cmocka_unit_test(test_an_ordinary_tail),
-        cmocka_unit_test(test_excess_of_outliers), cmocka_unit_test(test_share_of_outliers),
-        cmocka_unit_test(test_bounds_of_outliers),
-    };
-    return test_run("channi outliers", tests);
+    return test_run_all("channi outliers", test_planted_outliers, test_an_ordinary_tail,
+                        test_excess_of_outliers, test_share_of_outliers, test_bounds_of_outliers);
 }

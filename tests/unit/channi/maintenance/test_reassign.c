@@ -10,14 +10,11 @@ enum { FIRST = 200, ROWS = 1600, STEP = 100 };
 
 static struct channi_params settling(int64_t neighbours)
 {
-    struct channi_params p = book_defaults();
+    struct channi_params p =
+        book_defaults("target_cluster=20,split_max=60,merge_min=3,cache_mb=64");
 
-    p.target_cluster = 20;
-    p.split_max = 60;
-    p.merge_min = 3;
     p.expected_n = FIRST;
     p.reassign_clusters = neighbours;
-    p.cache_mb = 64;
     return p;
 }
 
@@ -37,11 +34,9 @@ static void test_fewer_are_astray(void **state)
         double share[2];
 
         for (int on = 0; on < 2; on++) {
-            struct channi_params p = settling(on ? 6 : 0);
             struct book b;
 
-            p.ood = false;
-            open_book(&b, p, u8 ? INDEX_U8 : INDEX_F32);
+            open_book(&b, book_with(settling(on ? 6 : 0), "ood=false"), u8 ? INDEX_U8 : INDEX_F32);
             for (size_t at = FIRST; at < ROWS; at += STEP) {
                 assert_ok(book_insert(&b, at, STEP), &b.bench.error);
                 book_check(&b);
@@ -118,8 +113,7 @@ static void test_as_an_insertion(void **state)
     if (moved <= 100 || left > moved / 10) /* those left are roots */
         print_error("%zu rows moved, %zu are left\n", moved, left);
     assert_true(moved > 100 && left <= moved / 10);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 /* Taken latches are not waited for. */
@@ -142,16 +136,11 @@ static void test_latches_that_are_taken(void **state)
     channi_give(book_channi(&b), &w);
     assert_ok(channi_reassign(book_channi(&b), &cid, 1, &cost), &b.bench.error);
     assert_true(book_counter(&b, reassigned) > 0);
-    book_check(&b);
-    book_close(&b);
+    book_check_and_close(&b);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fewer_are_astray),
-        cmocka_unit_test(test_as_an_insertion),
-        cmocka_unit_test(test_latches_that_are_taken),
-    };
-    return test_run("channi's settling", tests);
+    return test_run_all("channi's settling", test_fewer_are_astray, test_as_an_insertion,
+                        test_latches_that_are_taken);
 }

@@ -12,7 +12,7 @@ static void test_measures(void **state)
     struct book b;
     struct plan plan = { .n = 1, .n_parts = 1, .successor = true, .seed = test_seed() + 1 };
 
-    open_built(&b, book_defaults(), INDEX_F32, 400);
+    open_built(&b, book_defaults(""), INDEX_F32, 400);
     largest(&b, plan.cids, 1);
     const unsigned char *route =
         segmented_at(&book_channi(&b)->route_rows, cluster_of(&b, plan.cids[0])->routes[0]);
@@ -65,7 +65,7 @@ static void fold_one(bool go_on, struct bytes files[3])
     };
     struct channi_place before[ROWS], after;
 
-    open_built(&b, book_defaults(), INDEX_U8, 400);
+    open_built(&b, book_defaults(""), INDEX_U8, 400);
     largest(&b, plan.cids, 1);
     const uint32_t base_n = cluster_of(&b, plan.cids[0])->base_n;
     for (size_t i = 0; i < 400; i++)
@@ -126,7 +126,7 @@ static void test_gather_committed(void **state)
     struct channi_taken w;
     uint32_t cid;
 
-    open_built(&b, book_defaults(), INDEX_U8, 400);
+    open_built(&b, book_defaults(""), INDEX_U8, 400);
     assert_ok(book_insert(&b, 400, 100), &b.bench.error);
     struct channi *c = book_channi(&b);
     largest(&b, &cid, 1);
@@ -158,7 +158,8 @@ static void test_gather_committed(void **state)
 /* Fails each system call of writing the files in turn: nothing has changed, and no file is left. */
 static void test_files_fail(void **state)
 {
-    struct channi_params params = book_defaults();
+    struct channi_params params =
+        book_defaults("maintenance=explicit,target_cluster=40,expected_n=400");
     struct injected_faults faults;
     atomic_size_t calls = 0;
     struct plan plan = { .n = 1, .n_parts = 3, .seed = test_seed() };
@@ -166,9 +167,6 @@ static void test_files_fail(void **state)
     size_t opens = 0, writes = 0, syncs = 0;
 
     faults_begin(&faults, &calls);
-    params.maintenance = CHANNI_EXPLICIT;
-    params.target_cluster = 40;
-    params.expected_n = 400;
     book_begin(&b, params, INDEX_U8, DIM, ROWS, 1);
     assert_ok(channi_create_with(&b.index, &b.bench.env, &params, &faults.fault), &b.bench.error);
     struct channi *c = book_channi(&b);
@@ -196,17 +194,11 @@ static void test_files_fail(void **state)
         book_check(&b);
     }
     assert_true(opens >= 3 && writes >= 3 && syncs >= 3);
-    book_expect(&b, 10, 10);
-    book_close(&b);
+    book_end(&b, 10);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_measures),
-        cmocka_unit_test(test_go_on),
-        cmocka_unit_test(test_gather_committed),
-        cmocka_unit_test(test_files_fail),
-    };
-    return test_run("channi_replace", tests);
+    return test_run_all("channi_replace", test_measures, test_go_on, test_gather_committed,
+                        test_files_fail);
 }

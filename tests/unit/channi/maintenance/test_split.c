@@ -48,12 +48,9 @@ static void test_sound(void **state)
 static void test_near_groups_are_merged(void **state)
 {
     for (uint64_t seed = 0; seed < 10; seed++) {
-        struct channi_params p = hundred();
         struct crowd c;
 
-        p.ood = false;
-        p.parts = 2;
-        crowd_open(&c, p, INDEX_F32, 2, 400);
+        crowd_open(&c, book_with(hundred(), "ood=false,parts=2"), INDEX_F32, 2, 400);
         for (size_t i = 0; i < 400; i++) {
             float *row = book_row(&c.b, i);
             row[0] = (float)(i % 4 / 2 * 100 + 0.1 * rng_normal(&c.b.rng));
@@ -84,12 +81,11 @@ static void test_parts_wanted(void **state)
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct channi_params p = hundred();
+        struct channi_params p = book_with(hundred(), "ood=false");
         struct crowd c;
 
         p.parts = cases[i].parts;
         p.split_count = cases[i].split_count;
-        p.ood = false;
         crowd_open(&c, p, INDEX_F32, 6, cases[i].n);
         book_fill(&c.b, 0, cases[i].n, 0, 1);
         expect_plan(&c, i);
@@ -130,10 +126,9 @@ static void test_equal_rows(void **state)
 /* Two points with many copies each: neither is divided. */
 static void test_two_points(void **state)
 {
-    struct channi_params p = hundred();
     struct crowd c;
 
-    crowd_open(&c, p, INDEX_F32, 3, 450);
+    crowd_open(&c, hundred(), INDEX_F32, 3, 450);
     for (size_t i = 0; i < 450; i++)
         ((float *)book_row(&c.b, i))[1] = i % 3 == 0;
     expect_plan(&c, 1);
@@ -147,10 +142,6 @@ static void test_two_points(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sound),        cmocka_unit_test(test_near_groups_are_merged),
-        cmocka_unit_test(test_parts_wanted), cmocka_unit_test(test_equal_rows),
-        cmocka_unit_test(test_two_points),
-    };
-    return test_run("channi_split", tests);
+    return test_run_all("channi_split", test_sound, test_near_groups_are_merged, test_parts_wanted,
+                        test_equal_rows, test_two_points);
 }

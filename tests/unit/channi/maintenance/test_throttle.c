@@ -8,20 +8,18 @@
 
 enum { PATIENCE_S = 600 };
 
-static double now(void)
+/* Seconds since the moment. */
+static double since(uint64_t began_ns)
 {
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+    return (double)(clock_ns() - began_ns) * 1e-9;
 }
 
 static void wait_until_done(const struct book *b)
 {
-    const double began = now();
+    const uint64_t began = clock_ns();
 
     while (channi_queued(book_channi(b)) > 0) {
-        assert_true(now() - began < PATIENCE_S);
+        assert_true(since(began) < PATIENCE_S);
         nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
     }
 }
@@ -30,8 +28,7 @@ static void open_and_fill(struct book *b, struct channi_params p)
 {
     p.maintenance = CHANNI_BACKGROUND;
     book_open(b, p, INDEX_F32, 128, 4000, 1);
-    book_fill(b, 0, 4000, 16, 0.3);
-    assert_ok(book_insert(b, 0, 100), &b->bench.error);
+    book_start(b, 16, 0.3, 100);
     wait_until_done(b);
 }
 
@@ -39,19 +36,16 @@ static void open_and_fill(struct book *b, struct channi_params p)
    written, and neither is the last. */
 static void test_bytes(void **state)
 {
-    struct channi_params p = twenty();
     struct book b;
 
-    p.background_mb_s = 1;
-    p.expected_n = 1500;
-    open_and_fill(&b, p);
+    open_and_fill(&b, book_with(twenty(), "background_mb_s=1,expected_n=1500"));
     assert_ok(book_insert(&b, 100, 1400), &b.bench.error);
     work_off(&b, 0);
     const uint64_t before = book_counter(&b, bytes_written);
-    const double began = now();
+    const uint64_t began = clock_ns();
     assert_ok(book_insert(&b, 1500, 1000), &b.bench.error);
     wait_until_done(&b);
-    const double took = now() - began;
+    const double took = since(began);
     const double mb = (double)(book_counter(&b, bytes_written) - before) / (1 << 20);
     assert_int_equal(book_counter(&b, delayed_commits), 0); /* none was overdue */
     assert_true(mb > .5);
@@ -82,11 +76,9 @@ static void expect_bounded(const struct book *b, uint32_t commit)
 static void test_back_pressure(void **state)
 {
     enum { COMMIT = 25 };
-    struct channi_params p = twenty();
     struct book b;
 
-    p.background_cpu_share = .01;
-    open_and_fill(&b, p);
+    open_and_fill(&b, book_with(twenty(), "background_cpu_share=.01"));
     for (size_t at = 100; at < 2000; at += COMMIT) {
         assert_ok(book_insert(&b, at, COMMIT), &b.bench.error);
         expect_bounded(&b, COMMIT);
@@ -102,19 +94,14 @@ static void test_back_pressure(void **state)
 /* A lower share makes compactions due. A smaller cache evicts at once. */
 static void test_effects(void **state)
 {
-    struct channi_params p = book_defaults();
+    struct channi_params p = book_defaults("maintenance=explicit,compact_share=16,cache_mb=64,"
+                                           "target_cluster=400,split_max=8000,merge_min=1");
     struct channi_cache_counts n;
     struct book b;
 
-    p.maintenance = CHANNI_EXPLICIT;
-    p.compact_share = 16;
-    p.cache_mb = 64;
-    p.target_cluster = 400;
-    p.split_max = 8000;
-    p.merge_min = 1;
     book_open(&b, p, INDEX_F32, 128, 8000, 1);
-    book_fill(&b, 0, 8000, 16, 0.3);
-    assert_ok(book_insert(&b, 0, 6000), &b.bench.error);
+
+    book_start(&b, 16, 0.3, 6000);
     work_off(&b, 0);
     assert_ok(book_insert(&b, 6000, 2000), &b.bench.error);
     struct channi *c = book_channi(&b);
@@ -141,10 +128,5 @@ static void test_effects(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_back_pressure),
-        cmocka_unit_test(test_effects),
-    };
-    return test_run("channi_throttle", tests);
+    return test_run_all("channi_throttle", test_bytes, test_back_pressure, test_effects);
 }

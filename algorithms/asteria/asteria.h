@@ -55,10 +55,10 @@ struct asteria_place {
     uint32_t position : 31, generation : 1;
 };
 
-/* Counted by searches since creation. */
+/* Counted by searches since creation. estimates, exact: of rows; those of centres are apart. */
 struct asteria_counts {
     double queries, probes, buckets_skipped, rows_skipped_b1, rows_skipped_b2, skipped_b3, scanned,
-        estimates, exact, hops, beam_rows;
+        estimates, exact, hops, beam_rows, centre_distances, centre_estimates, bytes_read;
 };
 
 struct asteria_audit; /* search/bounds_audit.c */
@@ -106,6 +106,11 @@ static inline struct asteria *asteria_of(const struct index *index)
 }
 
 extern const struct index_ops asteria_ops;
+
+static inline void asteria_emit(struct stat_sink *sink, const char *name, double value)
+{
+    sink->value(sink->to, name, value);
+}
 
 /* The operations (src/core/index.h). */
 int asteria_train(struct index *, struct vectors sample);

@@ -69,9 +69,7 @@ static void measure(const struct asteria_job *job, struct asteria_scratch *s,
         for (size_t i = 0; i < now; i++)
             if (distances[i] <= topk_limit(&s->nearest))
                 topk_push(&s->nearest, distances[i], a->ids[candidates[first + i].position]);
-        s->work.distances += (double)now;
-        s->work.bytes_read += (double)(now * job->query_bytes);
-        s->counts.exact += (double)now;
+        count_distances(job, s, now);
     }
 }
 
@@ -94,8 +92,6 @@ static int answer_queries(void *arg, size_t first, size_t end, size_t worker)
         s->nearest = topk_begin(job->k, job->distances + query * job->k, job->ids + query * job->k);
         measure(job, s, b->candidates + q * b->capacity, b->found[q]);
         topk_sort(&s->nearest);
-        s->work.estimates += live;
-        s->work.scanned += live;
         s->counts.estimates += live;
         s->counts.scanned += live;
         s->counts.queries += 1;

@@ -180,6 +180,70 @@ void asteria_query_begin(const struct asteria_job *job, struct asteria_scratch *
     }
 }
 
+/* -------------------------------------------------------------------------------- the beam search */
+
+/* From the best rows of the scanned buckets to rows of others: each new row is scored by LRSQ's
+   estimate, and offered once, like scanned rows. */
+struct beam_scorer {
+    const struct asteria_job *job;
+    struct asteria_scratch *s;
+};
+
+static void beam_begin(const struct asteria_job *job, struct asteria_scratch *s)
+{
+    s->uses_beam =
+        job->knobs->beam > 0 && job->a->graph && !job->range && job->knobs->mode == MODE_HEURISTIC;
+    s->n_seeds = 0;
+    if (s->uses_beam)
+        s->failure = asteria_caprg_begin(job->a->graph, &s->walk, (size_t)job->knobs->beam);
+}
+
+/* NULL: its generation is gone. */
+static const struct asteria_view *view_of_slot(const struct asteria *a,
+                                               const struct asteria_scratch *s, uint32_t slot)
+{
+    const struct asteria_generation *g = a->generations[a->places[slot].generation];
+    for (size_t i = 0; i < s->n_views; i++)
+        if (s->views[i].g == g)
+            return slot < g->codes.capacity ? &s->views[i] : NULL;
+    return NULL;
+}
+
+static void score(void *to, const uint32_t *slots, size_t n, float *scores)
+{
+    const struct beam_scorer *w = to;
+    const struct asteria *a = w->job->a;
+    struct asteria_scratch *s = w->s;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t slot = slots[i];
+        const struct asteria_view *v = view_of_slot(a, s, slot);
+        if (v)
+            prefetch_lines(segmented_at(&v->g->codes, slot), v->g->model->lrsq->code_bytes);
+        __builtin_prefetch(&a->ids[slot]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t slot = slots[i];
+        const struct asteria_view *v = view_of_slot(a, s, slot);
+        scores[i] = INFINITY;
+        if (!v)
+            continue;
+        const bool answer = a->ids[slot] != INDEX_NO_ID && allowed(w->job, slot);
+        scores[i] = asteria_rerank_estimate(w->job, s, v, slot, answer && first_seen(s, slot));
+    }
+}
+
+static void beam_query(const struct asteria_job *job, struct asteria_scratch *s)
+{
+    struct beam_scorer scorer = { job, s };
+    struct asteria_caprg_beam walk = { .score = score, .to = &scorer };
+    score(&scorer, s->seeds, s->n_seeds, s->seed_scores);
+    asteria_caprg_search(job->a->graph, &s->walk, s->seeds, s->seed_scores, s->n_seeds, &walk);
+    s->counts.hops += (double)walk.hops;
+    s->counts.beam_rows += (double)walk.scored;
+}
+
+/* ------------------------------------------------------------------------------ a heuristic search */
+
 static double score_after(const struct asteria_job *job, struct asteria_scratch *s,
                           struct stop_state *stop)
 {
@@ -233,7 +297,7 @@ static void heuristic_query(const struct asteria_job *job, struct asteria_scratc
     }
     s->counts.probes += probes;
     if (s->uses_beam && !s->failure)
-        asteria_beam_query(job, s);
+        beam_query(job, s);
     asteria_rerank_flush(job, s);
     asteria_scan_add_first(job, s);
 }
@@ -262,7 +326,7 @@ int asteria_query_search(const struct asteria_job *job, struct asteria_scratch *
         asteria_scratch_prepare(job->a, s, rerank > 0 && rerank < job->k ? job->k : rerank);
     if (rc)
         return rc;
-    asteria_beam_begin(job, s);
+    beam_begin(job, s);
     s->hits.n = 0;
     if (!job->range)
         s->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);

@@ -124,7 +124,7 @@ void asteria_caprg_search(const struct asteria_caprg *, struct asteria_caprg_scr
 uint64_t asteria_caprg_bytes(const struct asteria_caprg *);
 struct asteria_caprg_counts {
     uint64_t edges, nodes, removed_waiting, deferred;
-    uint64_t queued; /* of nodes */
+    uint64_t queued, leaving; /* of nodes; of removed_waiting, by the current sweep */
 };
 struct asteria_caprg_counts asteria_caprg_count(const struct asteria_caprg *);
 /* Checks the degree limit, and that edges are distinct, not loops, and lead to nodes.

@@ -189,7 +189,7 @@ static void make_all_kinds(struct bed *b)
         bed_remove(b, x);
     }
     assert_ok(asteria_caprg_forget(b->graph, 100, &more), &b->bench.error);
-    assert_true(more && b->graph->n_leaving > 0 && b->graph->cursor > 0);
+    assert_true(more && b->graph->counts.leaving > 0 && b->graph->cursor > 0);
     for (uint32_t x = 1; x < b->n; x += 16) {
         bed_remove(b, x);
     }

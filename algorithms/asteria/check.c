@@ -171,8 +171,7 @@ static int check_row(const struct check_pass *c, const struct checked_row *r)
     if (rc != OK)
         return rc;
     const float *unit = asteria_unit(env, row, c->unit);
-    asteria_rotation_apply(r->g->model->rotation, env->kernels, unit, c->z);
-    asteria_model_hash(r->g->model, env->kernels, c->z, p);
+    asteria_model_project(r->g->model, env->kernels, unit, c->z, p);
     rc = check_code(c, r, p);
     return rc == OK ? check_bounds(c, r, unit, p) : rc;
 }

@@ -443,8 +443,7 @@ static void copy_row(struct rewrite *w, uint32_t position, const float *unit)
     const uint64_t word = w->old->words[position];
 
     if (w->tight) {
-        asteria_rotation_apply(m->rotation, env->kernels, unit, w->z);
-        asteria_model_hash(m, env->kernels, w->z, w->p);
+        asteria_model_project(m, env->kernels, unit, w->z, w->p);
         widen_box(b, m->m, w->p);
         widen_angles(w->g, b, w->p);
     }

@@ -101,9 +101,8 @@ static int link_row(struct linking *l, uint32_t x)
 
     if (rc != OK)
         return rc;
-    asteria_rotation_apply(g->model->rotation, a->base.env.kernels,
-                           asteria_unit(&a->base.env, row, l->unit), l->z);
-    asteria_model_hash(g->model, a->base.env.kernels, l->z, p);
+    asteria_model_project(g->model, a->base.env.kernels, asteria_unit(&a->base.env, row, l->unit),
+                          l->z, p);
     n = asteria_ecc_flips(&g->model->ecc, p, FLIPPED_BITS, l->n_addresses, l->addresses);
     l->n = 0;
     for (size_t i = 0; i < n && l->n < l->considered; i++)
@@ -112,36 +111,25 @@ static int link_row(struct linking *l, uint32_t x)
     return asteria_caprg_add(a->graph, x, l->found, l->n);
 }
 
-static int link_next(struct asteria_maintenance *u, struct linking *l, bool *done)
-{
-    struct asteria *a = u->a;
-    const uint32_t x = asteria_caprg_pending(a->graph);
-
-    *done = x == CAPRG_NONE;
-    if (*done)
-        return OK;
-    if (!asteria_maintenance_goes_on(u)) {
-        u->more = *done = true;
-        return OK;
-    }
-    const int rc = link_row(l, x);
-    u->spent += l->n + 1;
-    return rc;
-}
-
 /* locks: each row is a change of its own. */
 static int link_rows(struct asteria_maintenance *u, bool locks)
 {
+    struct asteria *a = u->a;
     struct linking l;
-    bool done = false;
-    int rc = linking_begin(&l, u->a);
+    int rc = linking_begin(&l, a);
 
-    while (rc == OK && !done) {
+    for (bool done = false; rc == OK && !done;) {
         if (locks)
-            pthread_rwlock_wrlock(&u->a->lock);
-        rc = link_next(u, &l, &done);
+            pthread_rwlock_wrlock(&a->lock);
+        const uint32_t x = asteria_caprg_pending(a->graph);
+        done = x == CAPRG_NONE || !asteria_maintenance_goes_on(u);
+        u->more |= done && x != CAPRG_NONE;
+        if (!done) {
+            rc = link_row(&l, x);
+            u->spent += l.n + 1;
+        }
         if (locks)
-            pthread_rwlock_unlock(&u->a->lock);
+            pthread_rwlock_unlock(&a->lock);
     }
     mem_group_free(&l.memory);
     return rc;
@@ -259,20 +247,16 @@ int asteria_maintain(struct index *index, uint64_t budget, bool *more)
 {
     struct asteria *a = asteria_of(index);
     struct asteria_maintenance u = { .a = a, .budget = budget };
+    int (*const steps[])(
+        struct asteria_maintenance *) = { asteria_maintenance_refit, asteria_maintenance_reencode,
+                                          compact, link_and_forget, keep_tree_and_hot_rows };
     int rc = OK;
 
     *more = false;
     if (!a->generations[a->now])
         return OK;
-    rc = asteria_maintenance_refit(&u);
-    if (rc == OK)
-        rc = asteria_maintenance_reencode(&u);
-    if (rc == OK)
-        rc = compact(&u);
-    if (rc == OK)
-        rc = link_and_forget(&u);
-    if (rc == OK)
-        rc = keep_tree_and_hot_rows(&u);
+    for (size_t i = 0; rc == OK && i < sizeof steps / sizeof *steps; i++)
+        rc = steps[i](&u);
     *more = u.more;
     return rc;
 }

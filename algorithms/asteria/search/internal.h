@@ -58,7 +58,8 @@ struct asteria_view {
     float rest;                   /* length of what the query's PCA code leaves out */
     float size;                   /* sum |p_i| */
     void *residual_query;         /* LRSQ's prepared query */
-    unsigned char *memory;        /* memory of all of the above */
+    struct mem_group memory;      /* of all of the above, for the model of this version */
+    uint32_t version;
     size_t memory_bytes;
 };
 

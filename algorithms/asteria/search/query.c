@@ -13,7 +13,7 @@ static void close_scratch(struct mem *mem, void *scratch)
 {
     struct asteria_scratch *s = scratch;
     for (size_t v = 0; v < VIEWS; v++)
-        mem_free(mem, s->views[v].memory);
+        mem_group_free(&s->views[v].memory);
     mem_free(mem, s->unit);
     mem_group_free(&s->of_buckets);
     mem_free(mem, s->best_distances);
@@ -23,35 +23,29 @@ static void close_scratch(struct mem *mem, void *scratch)
     mem_free(mem, s->hits.hits);
 }
 
-static size_t padded(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
-
-/* Divides one allocation into the view's buffers. */
+/* Makes the view's buffers, unless they are those of this model. */
 static bool fit_view(struct mem *mem, struct asteria_view *v)
 {
     const struct asteria_model *m = v->g->model;
-    const size_t sizes[] = { padded(m->quantizer->work_dim * sizeof *v->rotated),
-                             padded(m->quantizer->query_bytes),
-                             padded(m->rotation->out_dim * sizeof *v->z),
-                             padded(m->m * sizeof *v->p),
-                             padded(asteria_lrsq_query_bytes(m->lrsq)) };
-    size_t bytes = 0;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        bytes += sizes[i];
-    if (bytes > v->memory_bytes) {
-        v->memory_bytes = 0;
-        if (!mem_fit(mem, &v->memory, bytes, 1))
-            return false;
-        v->memory_bytes = bytes;
-    }
-    unsigned char *at = v->memory;
-    v->rotated = (float *)(void *)at;
-    v->prepared = at += sizes[0];
-    v->z = (float *)(void *)(at += sizes[1]);
-    v->p = (float *)(void *)(at += sizes[2]);
-    v->residual_query = at + sizes[3];
+    const size_t query_bytes = asteria_lrsq_query_bytes(m->lrsq);
+    struct mem_group *g = &v->memory;
+
+    if (v->version == m->fitted.version)
+        return true;
+    mem_group_free(g);
+    *g = (struct mem_group){ .mem = mem };
+    v->version = 0;
+    v->memory_bytes = 0;
+    v->rotated = mem_group_array(g, m->quantizer->work_dim, sizeof *v->rotated);
+    v->prepared = mem_group_array(g, 1, m->quantizer->query_bytes);
+    v->z = mem_group_array(g, m->rotation->out_dim, sizeof *v->z);
+    v->p = mem_group_array(g, m->m, sizeof *v->p);
+    v->residual_query = mem_group_array(g, 1, query_bytes);
+    if (g->failed)
+        return false;
+    v->version = m->fitted.version;
+    v->memory_bytes = (m->quantizer->work_dim + m->rotation->out_dim + m->m) * sizeof(float) +
+                      m->quantizer->query_bytes + query_bytes;
     return true;
 }
 
@@ -147,8 +141,7 @@ void asteria_query_hash(const struct index_env *env, const struct asteria_scratc
                         struct asteria_view *v, bool all)
 {
     const struct asteria_model *m = v->g->model;
-    asteria_rotation_apply(m->rotation, env->kernels, s->unit, v->z);
-    asteria_model_hash(m, env->kernels, v->z, v->p);
+    asteria_model_project(m, env->kernels, s->unit, v->z, v->p);
     if (!all)
         return;
     asteria_lrsq_query(m->lrsq, v->z, v->residual_query);

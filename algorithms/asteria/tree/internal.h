@@ -107,9 +107,15 @@ static inline double *bec_sum(const struct asteria_bec *b, uint32_t node)
     return b->sums + (size_t)node * b->state.rank;
 }
 
+/* Floats of a node's medoid and prototypes. */
+static inline size_t bec_medoid_floats(const struct asteria_bec *b)
+{
+    return (1 + b->options.prototypes) * b->state.rank;
+}
+
 static inline float *bec_medoid_of(const struct asteria_bec *b, uint32_t node)
 {
-    return b->medoids + (size_t)node * (1 + b->options.prototypes) * b->state.rank;
+    return b->medoids + node * bec_medoid_floats(b);
 }
 
 static inline const int8_t *bec_q(const struct asteria_bec *b, uint32_t slot)

@@ -170,7 +170,7 @@ static bool is_likely_hidden(const struct asteria_caprg *g, float distance, uint
                              const uint64_t *kept, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (g->rows.estimate(g->rows.to, y, (uint32_t)kept[i]) < distance)
+        if (g->rows.between(g->rows.to, y, (uint32_t)kept[i]).estimate < distance)
             return true;
     return false;
 }
@@ -189,7 +189,7 @@ size_t asteria_caprg_select(const struct asteria_caprg *g, uint32_t x, uint64_t 
         const bool is_equal = caprg_key_distance(key) == 0;
 
         if (is_equal ? equal >= (most + 3) / 4
-                     : is_likely_hidden(g, g->rows.estimate(g->rows.to, x, y), y, kept, n_kept)) {
+                     : is_likely_hidden(g, g->rows.between(g->rows.to, x, y).estimate, y, kept, n_kept)) {
             keys[--postponed] = key;
         } else {
             kept[n_kept++] = key;
@@ -201,8 +201,9 @@ size_t asteria_caprg_select(const struct asteria_caprg *g, uint32_t x, uint64_t 
         const float distance = caprg_key_distance(key);
         size_t by = 0;
 
-        while (by < n_kept && !(kept[by] < key && g->rows.upper(g->rows.to, (uint32_t)key,
-                                                                (uint32_t)kept[by]) < distance))
+        while (by < n_kept &&
+               !(kept[by] < key &&
+                 g->rows.between(g->rows.to, (uint32_t)key, (uint32_t)kept[by]).upper < distance))
             by++;
         if (by == n_kept)
             kept[n_kept++] = key;
@@ -265,7 +266,7 @@ static size_t mend(struct asteria_caprg *g, uint32_t x, size_t n, uint64_t kept[
             kept[n_kept++] = links[i];
     for (size_t i = 0; i < n; i++)
         if (!caprg_has(links, g->degree, g->slots[i]))
-            g->keys[n_new++] = caprg_key(g->rows.estimate(g->rows.to, x, g->slots[i]), g->slots[i]);
+            g->keys[n_new++] = caprg_key(g->rows.between(g->rows.to, x, g->slots[i]).estimate, g->slots[i]);
     postponed = n = n_new;
     key_heap_make(g->keys, n);
     while (n > 0 && n_kept < g->degree) {

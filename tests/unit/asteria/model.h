@@ -36,6 +36,28 @@ static inline float *unit_rows(struct rng *r, size_t n, size_t dim)
     return rows_around(r, n, dim, 8, .4);
 }
 
+/* A bench with n random rows. */
+struct trial {
+    struct test_bench b;
+    struct rng r;
+    float *rows;
+};
+
+static inline void trial_begin(struct trial *t, size_t n, size_t dim, size_t threads,
+                               uint64_t stream)
+{
+    test_bench_begin(&t->b, INDEX_F32, INDEX_COS, dim, threads);
+    t->r = rng_at(test_seed(), stream);
+    t->rows = unit_rows(&t->r, n, dim);
+}
+
+static inline void trial_end(struct trial *t)
+{
+    assert_int_equal(mem_live(&t->b.mem), 0);
+    test_bench_end(&t->b);
+    free(t->rows);
+}
+
 static inline struct asteria_model *fitted(struct test_bench *b, const struct asteria_params *p,
                                            unsigned bits, const float *rows, size_t n,
                                            const struct asteria_model *from)

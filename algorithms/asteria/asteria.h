@@ -172,9 +172,8 @@ struct asteria_bec_options asteria_bec_options(struct asteria *, const struct as
 
    Links all queued rows, within a change. On failure the remaining rows stay queued. */
 int asteria_link(struct asteria *);
-/* Whether dead nodes are due to be taken out of the graph; takes some out, in
-   proportion to `removed` removals, as a change of its own. */
-bool asteria_graph_is_due(const struct asteria *);
+/* Takes dead nodes out of the graph, if that is due, in proportion to `removed` removals, as a change of
+   its own. */
 void asteria_compact_graph(struct asteria *, size_t removed);
 
 struct asteria_maintenance {

@@ -83,7 +83,7 @@ static int check_known(const struct asteria *a, uint32_t slot)
         return BROKEN(a, "slot %u, %s, is %s node of the graph", slot, live ? "live" : "dead",
                       standing == CAPRG_ALIVE ? "a" : "no");
     const bool belongs = live && a->places[slot].generation == a->now;
-    if (asteria_bec_has(a->generations[a->now]->bec, slot) != belongs)
+    if ((asteria_bec_leaf(a->generations[a->now]->bec, slot) != UINT32_MAX) != belongs)
         return BROKEN(a, "slot %u is %s the cluster tree", slot,
                       belongs ? "missing from" : "dead or of an older model, but still in");
     return OK;

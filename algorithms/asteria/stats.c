@@ -114,31 +114,6 @@ static void emit_graph(const struct asteria *a, struct stat_sink *sink)
     asteria_emit(sink, "graph_debts", (double)n.deferred);
 }
 
-static void emit_tree(const struct asteria_bec *b, struct stat_sink *sink)
-{
-    const struct asteria_bec_counts n = asteria_bec_count_events(b);
-    const struct asteria_bec_event *e;
-
-    asteria_emit(sink, "tree_leaves", (double)n.leaves);
-    asteria_emit(sink, "tree_nodes", (double)n.nodes);
-    asteria_emit(sink, "tree_depth", (double)n.depth);
-    asteria_emit(sink, "tree_splits", (double)n.splits);
-    asteria_emit(sink, "tree_merges", (double)n.merges);
-    asteria_emit(sink, "tree_moved", (double)n.moved);
-    asteria_emit(sink, "tree_medoids", (double)n.medoids);
-    asteria_emit(sink, "tree_largest", n.largest);
-    asteria_emit(sink, "tree_entropy", n.entropy);
-    /* The last splits and merges of clusters, oldest first. */
-    for (size_t i = 0; (e = asteria_bec_event(b, i)); i++) {
-        sink->cell(sink->to, "tree_events", i, "split", e->split);
-        sink->cell(sink->to, "tree_events", i, "depth", e->depth);
-        sink->cell(sink->to, "tree_events", i, "parent", e->parent);
-        sink->cell(sink->to, "tree_events", i, "child", e->child);
-        sink->cell(sink->to, "tree_events", i, "rows_0", e->rows[0]);
-        sink->cell(sink->to, "tree_events", i, "rows_1", e->rows[1]);
-    }
-}
-
 static void emit_now(const struct asteria *a, struct stat_sink *sink)
 {
     const struct asteria_generation *now = a->generations[a->now], *older = a->generations[!a->now];
@@ -151,7 +126,7 @@ static void emit_now(const struct asteria *a, struct stat_sink *sink)
     asteria_emit(sink, "free_slots", (double)a->n_free);
     if (a->graph)
         emit_graph(a, sink);
-    emit_tree(now->bec, sink);
+    asteria_bec_stats(now->bec, sink);
     asteria_emit(sink, "rows_read_from_disk", (double)asteria_rows_reads(a->rows));
 }
 

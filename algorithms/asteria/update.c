@@ -169,9 +169,8 @@ int asteria_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
             rc = fail(index->env.error, ERR_UNKNOWN_ID,
                       "asteria: remove: id %" PRIu64 " is not stored", ids[*done]);
     }
-    const bool swept = asteria_graph_is_due(a);
     pthread_rwlock_unlock(&a->lock);
-    if (swept)
+    if (a->params.caprg)
         asteria_compact_graph(a, *done);
     return rc;
 }

@@ -189,7 +189,8 @@ size_t asteria_caprg_select(const struct asteria_caprg *g, uint32_t x, uint64_t 
         const bool is_equal = caprg_key_distance(key) == 0;
 
         if (is_equal ? equal >= (most + 3) / 4
-                     : is_likely_hidden(g, g->rows.between(g->rows.to, x, y).estimate, y, kept, n_kept)) {
+                     : is_likely_hidden(g, g->rows.between(g->rows.to, x, y).estimate, y, kept,
+                                        n_kept)) {
             keys[--postponed] = key;
         } else {
             kept[n_kept++] = key;
@@ -266,7 +267,8 @@ static size_t mend(struct asteria_caprg *g, uint32_t x, size_t n, uint64_t kept[
             kept[n_kept++] = links[i];
     for (size_t i = 0; i < n; i++)
         if (!caprg_has(links, g->degree, g->slots[i]))
-            g->keys[n_new++] = caprg_key(g->rows.between(g->rows.to, x, g->slots[i]).estimate, g->slots[i]);
+            g->keys[n_new++] =
+                caprg_key(g->rows.between(g->rows.to, x, g->slots[i]).estimate, g->slots[i]);
     postponed = n = n_new;
     key_heap_make(g->keys, n);
     while (n > 0 && n_kept < g->degree) {
@@ -400,7 +402,7 @@ void asteria_caprg_remove(struct asteria_caprg *g, uint32_t x)
     set_state(g, x, CAPRG_REMOVED);
 }
 
-bool asteria_caprg_sweep_is_due(const struct asteria_caprg *g, size_t share)
+static bool sweep_is_due(const struct asteria_caprg *g, size_t share)
 {
     const uint64_t waiting = g->counts.removed_waiting;
 
@@ -462,7 +464,7 @@ static void release_leaving(struct asteria_caprg *g)
 
 bool asteria_caprg_sweep(struct asteria_caprg *g, size_t share, uint64_t budget, uint64_t *spent)
 {
-    while (asteria_caprg_sweep_is_due(g, share)) {
+    while (sweep_is_due(g, share)) {
         if (g->counts.leaving == 0) {
             for (uint32_t x = 0; x < g->n_slots; x++)
                 if (g->states[x] & CAPRG_REMOVED)

@@ -80,9 +80,8 @@ void asteria_caprg_remove(struct asteria_caprg *, uint32_t x);
    of rows.exact() what was done remains, and the next call continues. */
 int asteria_caprg_forget(struct asteria_caprg *, uint64_t budget, bool *more);
 /* The first part of it, which reads no row: takes removed nodes out and leaves deferred
-   back-links. It begins once 1/share of the nodes wait; _is_due(): that is so, or a sweep has
-   begun. Adds to *spent. Returns whether there is more to do. */
-bool asteria_caprg_sweep_is_due(const struct asteria_caprg *, size_t share);
+   back-links. It begins once 1/share of the nodes wait. Adds to *spent. Returns whether there is more
+   to do. */
 bool asteria_caprg_sweep(struct asteria_caprg *, size_t share, uint64_t budget, uint64_t *spent);
 
 /* The state of any x. ALIVE: linked or queued. DEAD: removed, and passed through until it is

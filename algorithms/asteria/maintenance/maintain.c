@@ -30,7 +30,7 @@ struct linking {
     uint64_t *keys;      /* estimate, then slot */
     uint32_t *addresses; /* n_addresses */
     size_t n_addresses;
-    void *read, *query; /* a row's bytes; the row as a query */
+    void *query; /* a row's, as LRSQ prepares it */
     float *unit, *z;
 };
 
@@ -51,7 +51,6 @@ static int linking_begin(struct linking *l, struct asteria *a)
     l->estimates = mem_group_array(g, l->considered, sizeof *l->estimates);
     l->keys = mem_group_array(g, l->considered, sizeof *l->keys);
     l->addresses = mem_group_array(g, l->n_addresses, sizeof *l->addresses);
-    l->read = mem_group_array(g, 1, index_row_bytes(env->element, env->dim));
     l->query = mem_group_array(g, 1, asteria_lrsq_query_bytes_most(out_dim));
     l->unit = mem_group_array(g, env->dim, sizeof *l->unit);
     l->z = mem_group_array(g, out_dim, sizeof *l->z);
@@ -97,7 +96,7 @@ static int link_row(struct linking *l, uint32_t x)
     const void *row;
     float p[ECC_WORD_MAX];
     size_t n = 0;
-    int rc = asteria_rows_get(a->rows, x, l->read, &row);
+    int rc = asteria_rows_get_many(a->rows, &x, 1, &row);
 
     if (rc != OK)
         return rc;
@@ -167,11 +166,6 @@ enum {
     BUDGET_AN_EDGE = 40,
     BUDGET_AT_ONCE = 4096, /* while the lock is held */
 };
-
-bool asteria_graph_is_due(const struct asteria *a)
-{
-    return a->graph && asteria_caprg_sweep_is_due(a->graph, WAITING_SHARE);
-}
 
 void asteria_compact_graph(struct asteria *a, size_t removed)
 {

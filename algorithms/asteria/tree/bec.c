@@ -592,15 +592,16 @@ void asteria_bec_assign(struct asteria_bec *b, size_t most, uint64_t *spent)
     const double lambda = asteria_bec_lambda(b);
 
     for (; most > 0 && b->state.cursor < b->state.n_slots; b->state.cursor++) {
+        const struct asteria_bec_row *row = &b->rows[b->state.cursor];
+
         /* Medoids stay, because the other rows of the leaf are compared with them. */
-        if (!asteria_bec_has(b, b->state.cursor) ||
-            b->nodes[asteria_bec_leaf(b, b->state.cursor)].medoid == b->state.cursor)
+        if (row->leaf == BEC_NONE || b->nodes[row->leaf].medoid == b->state.cursor)
             continue;
         bec_vector(b, b->state.cursor, b->y);
         const float square = b->env.kernels->ip_f32(b->y, b->y, b->state.rank);
         const struct assigned r = { .slot = b->state.cursor,
-                                    .address = b->rows[b->state.cursor].address,
-                                    .leaf = asteria_bec_leaf(b, b->state.cursor),
+                                    .address = row->address,
+                                    .leaf = row->leaf,
                                     .y = b->y,
                                     .length = sqrt((double)square),
                                     .lambda = lambda };
@@ -681,14 +682,9 @@ int asteria_bec_maintain(struct asteria_bec *b, uint64_t budget, bool *more)
 
 /* ------------------------------------------------------------------------------- statistics */
 
-bool asteria_bec_has(const struct asteria_bec *b, uint32_t slot)
-{
-    return slot < b->state.n_slots && b->rows[slot].leaf != BEC_NONE;
-}
-
 uint32_t asteria_bec_leaf(const struct asteria_bec *b, uint32_t slot)
 {
-    return b->rows[slot].leaf;
+    return slot < b->state.n_slots ? b->rows[slot].leaf : BEC_NONE;
 }
 
 uint32_t asteria_bec_leaf_of(const struct asteria_bec *b, uint32_t address)
@@ -706,27 +702,38 @@ unsigned asteria_bec_depth(const struct asteria_bec *b)
     return depth;
 }
 
-struct asteria_bec_counts asteria_bec_count_events(const struct asteria_bec *b)
+void asteria_bec_stats(const struct asteria_bec *b, struct stat_sink *sink)
 {
-    struct asteria_bec_counts c = { .depth = asteria_bec_depth(b),
-                                    .splits = b->state.splits,
-                                    .merges = b->state.merges,
-                                    .moved = b->state.moved,
-                                    .medoids = b->state.medoids_found };
+    const struct asteria_bec_event *e;
+    double nodes = 0, leaves = 0, largest = 0, entropy = 0;
 
     for (uint32_t i = 0; i < b->state.n_nodes; i++) {
         const struct asteria_bec_node *node = &b->nodes[i];
-        if (!node->used)
-            continue;
-        c.nodes++;
-        if (!bec_is_leaf(b, i))
+        nodes += node->used;
+        if (!node->used || !bec_is_leaf(b, i))
             continue;
         const double share = b->state.n > 0 ? node->n / (double)b->state.n : 0;
-        c.leaves++;
-        c.largest = node->n > c.largest ? node->n : c.largest;
-        c.entropy -= share > 0 ? share * log2(share) : 0;
+        leaves++;
+        largest = node->n > largest ? node->n : largest;
+        entropy -= share > 0 ? share * log2(share) : 0; /* in bits */
     }
-    return c;
+    sink->value(sink->to, "tree_leaves", leaves);
+    sink->value(sink->to, "tree_nodes", nodes);
+    sink->value(sink->to, "tree_depth", asteria_bec_depth(b));
+    sink->value(sink->to, "tree_splits", (double)b->state.splits);
+    sink->value(sink->to, "tree_merges", (double)b->state.merges);
+    sink->value(sink->to, "tree_moved", (double)b->state.moved);
+    sink->value(sink->to, "tree_medoids", (double)b->state.medoids_found);
+    sink->value(sink->to, "tree_largest", largest);
+    sink->value(sink->to, "tree_entropy", entropy);
+    for (size_t i = 0; (e = asteria_bec_event(b, i)); i++) {
+        sink->cell(sink->to, "tree_events", i, "split", e->split);
+        sink->cell(sink->to, "tree_events", i, "depth", e->depth);
+        sink->cell(sink->to, "tree_events", i, "parent", e->parent);
+        sink->cell(sink->to, "tree_events", i, "child", e->child);
+        sink->cell(sink->to, "tree_events", i, "rows_0", e->rows[0]);
+        sink->cell(sink->to, "tree_events", i, "rows_1", e->rows[1]);
+    }
 }
 
 uint64_t asteria_bec_bytes(const struct asteria_bec *b)

@@ -117,7 +117,7 @@ int asteria_bec_check_shape(const struct asteria_bec *b, struct error *error)
     for (uint32_t i = 0; i < b->state.n_nodes; i++)
         used += b->nodes[i].used;
     for (size_t i = 0; i < b->state.n_slots; i++)
-        in_tree += asteria_bec_has(b, (uint32_t)i);
+        in_tree += b->rows[i].leaf != BEC_NONE;
     if (b->nodes[0].parent != BEC_NONE || b->nodes[0].depth != 0 || b->nodes[0].mask ||
         b->nodes[0].n != b->state.n || in_tree != b->state.n)
         return broken(error, 0, "the root lacks rows, or is not a root");

@@ -52,6 +52,15 @@ struct asteria_bec_row {
     uint32_t next, prev; /* of its leaf */
 };
 
+/* A leaf that was split into two, or two that were merged into one; rows: of the two. */
+struct asteria_bec_event {
+    bool split;
+    uint8_t depth;          /* of the parent */
+    uint32_t parent, child; /* numbers of nodes; the other child is child + 1 */
+    uint32_t rows[2];
+};
+enum { ASTERIA_BEC_EVENTS = 256 }; /* the last ones are kept; files do not have them */
+
 /* As it is in a file. */
 struct asteria_bec_state {
     uint64_t n; /* rows */
@@ -91,6 +100,9 @@ struct asteria_bec {
     struct asteria_bec_event events[ASTERIA_BEC_EVENTS];
     uint64_t n_events;
 };
+
+/* Event i of those kept, oldest first; NULL: there are not so many. */
+const struct asteria_bec_event *asteria_bec_event(const struct asteria_bec *, size_t i);
 
 static inline bool bec_is_leaf(const struct asteria_bec *b, uint32_t node)
 {

@@ -39,9 +39,7 @@ static void test_rows_come_and_go(void **state)
             forest_check(&f);
         }
         forest_maintain_all(&f);
-        for (uint32_t slot = 0; slot < SLOTS; slot++)
-            if (f.alive[slot])
-                forest_take(&f, slot);
+        forest_take_all(&f, 0, SLOTS);
         forest_maintain_all(&f);
         assert_int_equal(asteria_bec_count(f.bec, 0), 1);
         forest_close(&f);
@@ -148,8 +146,7 @@ static void test_a_split_is_by_the_next_bit(void **state)
     for (uint32_t slot = 0; slot < SLOTS; slot++)
         f.z[slot][5] = slot % 10 ? 0.9F : -0.9F;
     forest_learn_bits(&f);
-    asteria_bec_destroy(f.bec);
-    assert_ok(asteria_bec_create(&f.bec, &f.bench.env, &f.model, &f.options), &f.bench.error);
+    forest_create(&f);
     assert_int_equal(f.bec->order[0], 5);
     forest_add_all(&f, 0, 51);
     const struct asteria_bec *b = f.bec;
@@ -172,7 +169,6 @@ static void test_a_split_is_by_the_next_bit(void **state)
 static void expect_events(const struct forest *f)
 {
     const struct asteria_bec *b = f->bec;
-    const struct asteria_bec_counts counts = asteria_bec_count_events(b);
     const struct asteria_bec_event *e;
     size_t n = 0;
     bool *leaf = calloc(b->state.n_nodes, sizeof *leaf);
@@ -188,8 +184,8 @@ static void expect_events(const struct forest *f)
         leaf[e->child] = leaf[e->child + 1] = e->split;
         splits += e->split;
     }
-    assert_true(n == counts.splits + counts.merges && n < ASTERIA_BEC_EVENTS);
-    assert_int_equal(splits, counts.splits);
+    assert_true(n == b->state.splits + b->state.merges && n < ASTERIA_BEC_EVENTS);
+    assert_int_equal(splits, b->state.splits);
     for (uint32_t i = 0; i < b->state.n_nodes; i++)
         assert_true(leaf[i] == (b->nodes[i].used && bec_is_leaf(b, i)));
     free(leaf);
@@ -208,7 +204,7 @@ static void test_emptied_siblings_merge(void **state)
             forest_take(&f, slot);
     forest_maintain_all(&f);
     assert_true(asteria_bec_count(f.bec, 0) < leaves / 4);
-    assert_true(asteria_bec_count_events(f.bec).merges > 0);
+    assert_true(f.bec->state.merges > 0);
     expect_events(&f);
     for (uint32_t i = 0; i < f.bec->state.n_nodes; i++)
         assert_false(f.bec->nodes[i].used && asteria_bec_merge_is_due(f.bec, i));
@@ -227,8 +223,7 @@ static void test_siblings_of_no_margin_merge(void **state)
     for (uint32_t slot = 1000; slot < SLOTS; slot++)
         f.z[slot][0] *= 1e-4F;
     forest_add_all(&f, 1000, SLOTS);
-    for (uint32_t slot = 0; slot < 300; slot++)
-        forest_take(&f, slot);
+    forest_take_all(&f, 0, 300);
     forest_maintain_all(&f);
     assert_true(bec_is_leaf(f.bec, 0));
     forest_close(&f);
@@ -244,8 +239,7 @@ static void test_siblings_merge_by_both(void **state)
     forest_add_all(&f, 0, SLOTS);
     forest_maintain_all(&f);
     const size_t leaves = asteria_bec_count(f.bec, 0);
-    for (uint32_t slot = 200; slot < SLOTS; slot++)
-        forest_take(&f, slot);
+    forest_take_all(&f, 200, SLOTS);
     forest_maintain_all(&f);
     assert_true(leaves > 4 && asteria_bec_count(f.bec, 0) == leaves);
     for (uint32_t slot = 200; slot < 240; slot++) {
@@ -253,8 +247,7 @@ static void test_siblings_merge_by_both(void **state)
             f.z[slot][i] *= 1e-4F;
         forest_add(&f, slot);
     }
-    for (uint32_t slot = 0; slot < 200; slot++)
-        forest_take(&f, slot);
+    forest_take_all(&f, 0, 200);
     forest_maintain_all(&f);
     assert_true(asteria_bec_count(f.bec, 0) < leaves);
     forest_close(&f);
@@ -307,17 +300,16 @@ static void test_medoids_are_found_anew(void **state)
     forest_open(&f, ECC_NONE, 4, 1000, 0, 1, 0, 35);
     forest_add_all(&f, 0, 800);
     forest_maintain_all(&f);
-    const uint64_t found = asteria_bec_count_events(f.bec).medoids;
+    const uint64_t found = f.bec->state.medoids_found;
     asteria_bec_medoids(f.bec, 0, &medoid);
     for (uint32_t slot = 800; slot < 900; slot++) {
         forest_maintain_all(&f);
-        assert_int_equal(asteria_bec_count_events(f.bec).medoids, found);
+        assert_int_equal(f.bec->state.medoids_found, found);
         forest_add_all(&f, slot, slot + 1);
     }
-    for (uint32_t slot = 900; slot < 920; slot++)
-        forest_add_all(&f, slot, slot + 1);
+    forest_add_all(&f, 900, 920);
     forest_maintain_all(&f);
-    assert_true(asteria_bec_count_events(f.bec).medoids > found);
+    assert_true(f.bec->state.medoids_found > found);
     asteria_bec_medoids(f.bec, 0, &medoid);
     forest_take(&f, medoid);
     forest_check(&f);
@@ -365,9 +357,9 @@ static double objective(const struct forest *f, double lambda)
         if (b->nodes[i].used && bec_is_leaf(b, i) && b->nodes[i].n > 0)
             sum += lambda * b->nodes[i].n * log(b->nodes[i].n);
     for (uint32_t slot = 0; slot < b->state.n_slots; slot++) {
-        if (!asteria_bec_has(b, slot))
-            continue;
         const uint32_t leaf = asteria_bec_leaf(b, slot);
+        if (leaf == BEC_NONE)
+            continue;
         const struct asteria_bec_node *node = &b->nodes[leaf];
         const uint32_t flipped = (b->rows[slot].address ^ node->value) & node->mask;
         const float *y = f->z[slot] + DIM - RANK;
@@ -408,14 +400,14 @@ static void test_assignment_lessens_the_objective(void **state)
         for (unsigned round = 0; round < BEC_ROUNDS; round++) {
             uint64_t spent = 0;
             const double lambda = asteria_bec_lambda(f.bec), before = objective(&f, lambda);
-            const uint64_t moved = asteria_bec_count_events(f.bec).moved;
+            const uint64_t moved = f.bec->state.moved;
             assert_int_equal(f.bec->state.round, round);
             assert_true(fabs(lambda - penalties[c] / (1 << round)) < 1e-12);
             while (f.bec->state.round == round)
                 asteria_bec_assign(f.bec, 500, &spent);
             forest_check(&f);
             const double after = objective(&f, lambda);
-            if (asteria_bec_count_events(f.bec).moved > moved)
+            if (f.bec->state.moved > moved)
                 assert_true(after < before);
             else
                 assert_true(after <= before + 1e-6);

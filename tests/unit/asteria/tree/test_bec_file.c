@@ -6,21 +6,6 @@
 
 static struct part_file file;
 
-static void write_tree(const struct asteria_bec *b)
-{
-    asteria_bec_write(b, part_file_write(&file));
-    part_file_written(&file);
-}
-
-static int read_tree(struct forest *f, struct asteria_bec **b)
-{
-    const int rc =
-        asteria_bec_read(b, &f->bench.env, &f->model, &f->options, part_file_read(&file));
-
-    store_close(&file.reader);
-    return rc;
-}
-
 /* Bytes of the tree's arrays are changed before writing: the file is refused, or gives a
    valid tree. */
 static void test_damage_is_refused(void **state)
@@ -33,8 +18,7 @@ static void test_damage_is_refused(void **state)
     part_file_begin(&file, &f.bench);
     forest_add_all(&f, 0, 400);
     forest_maintain_all(&f);
-    for (uint32_t slot = 0; slot < 200; slot++)
-        forest_take(&f, slot);
+    forest_take_all(&f, 0, 200);
     forest_maintain_all(&f);
     for (unsigned i = 0; i < TRIES; i++) {
         struct asteria_bec *b = f.bec, *again = NULL;
@@ -47,9 +31,12 @@ static void test_damage_is_refused(void **state)
         unsigned char *at = arrays[which] + rng_below(&f.rng, bytes[which]);
         const unsigned char was = *at;
         *at ^= (unsigned char)(1U << rng_below(&f.rng, 8));
-        write_tree(b);
+        asteria_bec_write(b, part_file_write(&file));
+        part_file_written(&file);
         *at = was;
-        const int rc = read_tree(&f, &again);
+        const int rc =
+            asteria_bec_read(&again, &f.bench.env, &f.model, &f.options, part_file_read(&file));
+        store_close(&file.reader);
         if (rc == OK) {
             assert_ok(asteria_bec_check_shape(again, &f.bench.error), &f.bench.error);
             asteria_bec_destroy(again);

@@ -22,20 +22,6 @@ static inline struct asteria_params params_of(enum asteria_rotation_kind rotatio
     return p;
 }
 
-static inline float *rows_around(struct rng *r, size_t n, size_t dim, size_t clusters,
-                                 double spread)
-{
-    float *rows = malloc(n * dim * sizeof *rows);
-    test_fill_f32(r, rows, n, dim, clusters, spread);
-    test_normalise_f32(rows, n, dim);
-    return rows;
-}
-
-static inline float *unit_rows(struct rng *r, size_t n, size_t dim)
-{
-    return rows_around(r, n, dim, 8, .4);
-}
-
 /* A bench with n random rows. */
 struct trial {
     struct test_bench b;
@@ -43,12 +29,21 @@ struct trial {
     float *rows;
 };
 
-static inline void trial_begin(struct trial *t, size_t n, size_t dim, size_t threads,
-                               uint64_t stream)
+static inline void trial_begin_of(struct trial *t, size_t n, size_t dim, size_t threads,
+                                  uint64_t stream, size_t clusters, double spread)
 {
     test_bench_begin(&t->b, INDEX_F32, INDEX_COS, dim, threads);
     t->r = rng_at(test_seed(), stream);
-    t->rows = unit_rows(&t->r, n, dim);
+    t->rows = malloc(n * dim * sizeof *t->rows);
+    assert_non_null(t->rows);
+    test_fill_f32(&t->r, t->rows, n, dim, clusters, spread);
+    test_normalise_f32(t->rows, n, dim);
+}
+
+static inline void trial_begin(struct trial *t, size_t n, size_t dim, size_t threads,
+                               uint64_t stream)
+{
+    trial_begin_of(t, n, dim, threads, stream, 8, .4);
 }
 
 static inline void trial_end(struct trial *t)
@@ -83,8 +78,7 @@ static inline void say(const struct asteria_model *model, const struct kernels *
                        const float *row, struct said *s)
 {
     memset(s, 0, sizeof *s);
-    asteria_rotation_apply(model->rotation, kernels, row, s->z);
-    asteria_model_hash(model, kernels, s->z, s->p);
+    asteria_model_project(model, kernels, row, s->z, s->p);
     s->word = asteria_ecc_word(&model->ecc, s->p);
     s->address = asteria_ecc_decode(&model->ecc, s->p);
     asteria_lrsq_put(model->lrsq, s->z, s->code);

@@ -13,6 +13,12 @@ static inline struct asteria *state_of(const struct book *w)
     return asteria_of(w->index);
 }
 
+/* The generation that receives inserts. */
+static inline struct asteria_generation *now_of(const struct book *w)
+{
+    return state_of(w)->generations[state_of(w)->now];
+}
+
 /* The learned rotation, the graph and few training steps, changed by settings such as
    "code=none,caprg=false". */
 static inline struct asteria_params params_with(const char *settings)

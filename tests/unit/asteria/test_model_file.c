@@ -96,39 +96,36 @@ static void test_damage(void **state)
 {
     enum { N = 300, DIM = 20 };
     for (int butterfly = 0; butterfly < 2; butterfly++) {
-        struct rng r = rng_at(test_seed(), 9);
         struct asteria_params p = params_of(butterfly ? ROTATION_BOR : ROTATION_PCA, ECC_HAMMING);
         const struct section_change *changes = butterfly ? butterfly_damages : damages;
         const size_t n = butterfly ? sizeof butterfly_damages / sizeof *butterfly_damages
                                    : sizeof damages / sizeof *damages;
-        struct test_bench b;
-        float *rows = unit_rows(&r, N, DIM);
-        test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
-        part_file_begin(&file, &b);
+        struct trial t;
+        trial_begin(&t, N, DIM, 1, 9);
+        part_file_begin(&file, &t.b);
         p.vantages = butterfly ? 0 : VANTAGE_LEARNED;
         p.lrsq_pca = !butterfly;
         p.passes = 1;
         p.scan_dims = 4;
-        struct asteria_model *model = fitted(&b, &p, 8, rows, N, NULL);
+        struct asteria_model *model = fitted(&t.b, &p, 8, t.rows, N, NULL);
         struct store_fields f = { .w = part_file_write(&file) };
-        (void)asteria_model_field(&f, &b.env, '1', &model);
+        (void)asteria_model_field(&f, &t.b.env, '1', &model);
         part_file_written(&file);
         part_file_keep(&file);
-        const size_t live = mem_live(&b.mem);
+        const size_t live = mem_live(&t.b.mem);
         for (size_t i = 0; i < n; i++)
-            refuse(&b, changes + i);
-        damage_lrsq(&b, model->lrsq);
+            refuse(&t.b, changes + i);
+        damage_lrsq(&t.b, model->lrsq);
         assert_true(file.sound.n_entries >= 5);
         for (size_t i = 0; i < file.sound.n_entries; i++)
             for (int gone = 0; gone < 2; gone++)
-                refuse(&b, &(struct section_change){ .tag = file.sound.entries[i].tag,
-                                                     .more = gone ? 0 : -4,
-                                                     .gone = gone });
-        assert_int_equal(mem_live(&b.mem), live);
-        asteria_model_destroy(&b.env, model);
+                refuse(&t.b, &(struct section_change){ .tag = file.sound.entries[i].tag,
+                                                       .more = gone ? 0 : -4,
+                                                       .gone = gone });
+        assert_int_equal(mem_live(&t.b.mem), live);
+        asteria_model_destroy(&t.b.env, model);
         part_file_end(&file);
-        test_bench_end(&b);
-        free(rows);
+        trial_end(&t);
     }
 }
 

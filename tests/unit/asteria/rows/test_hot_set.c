@@ -21,7 +21,7 @@ static void test_a_bucket_is_few_reads(void **state)
     book_add(&w, 0, 300);
     struct asteria *a = state_of(&w);
     for (size_t round = 0; round < 2; round++) {
-        struct asteria_generation *g = a->generations[a->now];
+        struct asteria_generation *g = now_of(&w);
         const uint64_t before = asteria_rows_reads(a->rows);
         size_t most = 0;
         for (uint32_t i = 0; i < g->n; i++) {
@@ -73,13 +73,11 @@ static uint64_t search_reads(struct book *w)
     uint64_t ids[FEW * 3];
     float distances[FEW * 3];
     struct asteria_knobs knobs;
-    const struct search_request request = { book_vectors(w, CROWD - FEW, FEW), 3, &knobs, NULL, 1 };
-    struct search_result result = { .ids = ids, .distances = distances };
     const uint64_t before = asteria_rows_reads(state_of(w)->rows);
 
     param_defaults(asteria_ops.knobs, &knobs);
     knobs.nprobe = 1;
-    assert_ok(asteria_search(w->index, &request, &result), &w->bench.error);
+    (void)book_search(w, book_row(w, CROWD - FEW), FEW, 3, &knobs, NULL, 1, ids, distances);
     for (size_t q = 0; q < FEW; q++)
         assert_int_not_equal(ids[3 * q], INDEX_NO_ID);
     return asteria_rows_reads(state_of(w)->rows) - before;

@@ -1,9 +1,10 @@
 /* test_lrsq_codes.c - LRSQ apart from its bounds (test_lrsq.c): allocation of bits, quality of
  * estimates, check(), and whether rounding errors are independent, as
- * Proposition 1 assumes.
+ * Proposition 1 assumes. PCA codes: the distances they keep, and the rest they leave out.
  */
 #include "tests/unit/asteria/residual/lrsq.h"
 
+#include "algorithms/asteria/residual/pca_code.h"
 #include "algorithms/asteria/rotation/rotation.h"
 
 /* Reverse water-filling without steps: b = log2(sigma^2 / level) / 2 in 0 .. 8, with the level that
@@ -354,6 +355,60 @@ static void test_rounding(void **state)
     }
 }
 
+/* -------------------------------------------------------------------------------- PCA codes */
+
+/* |q - x|^2 is the PCA codes' distance + e_q^2, with an error of at most 2 e_q e_x and a mean
+   error near zero. The axes are the strongest ones: they keep most of the variance. A centre has the
+   mean rest. */
+static void test_pca_code(void **state)
+{
+    enum { DIM = 60, RANK = 12, N = 500, QUERIES = 50 };
+    struct rng r = rng_at(test_seed(), 41);
+    struct test_bench b;
+    struct asteria_pca_code *o = NULL;
+    float *rows = floats((N + QUERIES) * DIM), q[RANK + 1], x[RANK + 1];
+    double off = 0, size = 0, rests = 0, kept = 0;
+
+    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
+    for (size_t i = 0; i < (N + QUERIES) * DIM; i++) /* of falling variance, not centred at zero */
+        rows[i] = (float)(rng_normal(&r) / (double)(i % DIM + 1) + (i % DIM == 3 ? .7 : 0));
+    test_normalise_f32(rows, N + QUERIES, DIM);
+    const struct kernels *kernels = b.env.kernels;
+    assert_ok(asteria_pca_code_fit(&o, &b.env, RANK, rows, N), &b.error);
+    assert_int_equal(pca_code_floats(o, DIM), RANK + 1);
+    assert_int_equal(pca_code_floats(NULL, DIM), DIM);
+    for (const float *query = rows + N * DIM; query < rows + (N + QUERIES) * DIM; query += DIM) {
+        const float rest_q = asteria_pca_code_make(o, kernels, query, PCA_CODE_QUERY, q);
+
+        assert_true(q[RANK] == 0);
+        for (size_t j = 0; j < N; j++) {
+            const float *row = rows + j * DIM;
+            const float rest = asteria_pca_code_make(o, kernels, row, PCA_CODE_ROW, x);
+            const double exact = distance_of(query, row, DIM);
+            const double estimate = distance_of(q, x, RANK + 1) + (double)(rest_q * rest_q);
+
+            assert_true(rest == x[RANK]);
+            assert_true(fabs(exact - estimate) <= 2 * (double)(rest_q * rest) + 1e-5);
+            off += exact - estimate;
+            size += 2 * (double)(rest_q * rest);
+        }
+    }
+    assert_true(fabs(off) < .1 * size);
+    for (size_t j = 0; j < N; j++) {
+        rests += (double)asteria_pca_code_make(o, kernels, rows + j * DIM, PCA_CODE_ROW, x) / N;
+        for (size_t i = 0; i < RANK; i++)
+            kept += (double)(x[i] * x[i]) / N;
+    }
+    assert_true(fabs(rests - (double)*o->rest) < 1e-4);
+    assert_true(kept > 10 * rests * rests);
+    (void)asteria_pca_code_make(o, kernels, rows, PCA_CODE_CENTRE, x);
+    assert_true(x[RANK] == *o->rest);
+    asteria_pca_code_destroy(&b.env, o);
+    assert_int_equal(mem_live(&b.mem), 0);
+    test_bench_end(&b);
+    free(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +417,7 @@ int main(void)
         cmocka_unit_test(test_recall),      cmocka_unit_test(test_blur),
         cmocka_unit_test(test_ways),        cmocka_unit_test(test_halves),
         cmocka_unit_test(test_check),       cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_pca_code),
     };
     return test_run("asteria_lrsq_codes", tests);
 }

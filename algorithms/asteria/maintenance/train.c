@@ -145,15 +145,13 @@ enum { FOUNDING_ROWS = 65536, FOUNDED_ROWS = 4 };
 
 /* --------------------------------------------------------------------------- a new model */
 
+/* A model has at most those of its code. */
 static unsigned address_bits(const struct asteria *a, size_t rows)
 {
     const struct asteria_params *p = &a->params;
-    const unsigned most = asteria_ecc_bits_most((enum asteria_code)p->code);
-
-    if (p->address_bits > 0)
-        return (unsigned)p->address_bits;
     const double bits = round(log2((double)rows / ROWS_PER_BUCKET));
-    return bits < 1 ? 1 : bits > most ? most : (unsigned)bits;
+
+    return p->address_bits > 0 ? (unsigned)p->address_bits : bits < 1 ? 1 : (unsigned)bits;
 }
 
 /* Creates buckets for the addresses of at least FOUNDED_ROWS rows of the sample, with the means of

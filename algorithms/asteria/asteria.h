@@ -172,8 +172,8 @@ struct asteria_bec_options asteria_bec_options(struct asteria *, const struct as
 
    Links all queued rows, within a change. On failure the remaining rows stay queued. */
 int asteria_link(struct asteria *);
-/* Takes dead nodes out of the graph, if that is due, in proportion to `removed` removals, as a change of
-   its own. */
+/* Takes dead nodes out of the graph, if that is due, in proportion to `removed` removals: a change
+   of its own. */
 void asteria_compact_graph(struct asteria *, size_t removed);
 
 struct asteria_maintenance {

@@ -1,10 +1,5 @@
 /* bucket.c - buckets: memory, bounds, adding and removing rows; all buckets of a model, by address;
  * compaction in place, by removals, and by rewriting, in maintain().
- *
- * Removals compact a bucket at once when a third of it is dead (two codes are moved per removal),
- * so that an index without maintenance stays as large as its rows. This reads no row and leaves
- * bounds and centre as they are. Rewriting makes the mean of the live rows the centre, and bounds
- * tight.
  */
 #include "algorithms/asteria/buckets/bucket.h"
 

@@ -1,6 +1,6 @@
-/* device.h - device = cuda: a GPU rotates batches of rows, and hashes them where words are the signs of
-   the rotated row, bit for bit as the processor; training has its gradients from it; batches of queries
-   get candidates by the certain bounds of LRSQ codes, of which it has a copy (search/device.c). */
+/* device.h - device = cuda: a GPU rotates batches of rows, and hashes them where words are the
+   signs of the rotated row, bit for bit as the processor; training has its gradients from it;
+   batches of queries get candidates by the certain bounds of LRSQ codes (search/device.c). */
 #ifndef DRIFTLINE_ASTERIA_BUCKETS_DEVICE_H
 #define DRIFTLINE_ASTERIA_BUCKETS_DEVICE_H
 

@@ -1,11 +1,10 @@
 /* caprg.c - the graph's arrays; selection of a node's edges; adding and removing nodes; invariants; the
  * graph in a snapshot.
  *
- * The gate uses the bound: in the order of distance from x, then of slots, candidate y is kept
- * unless an earlier kept z has UB(y, z) < |x y|. The order uses the exact |x z| where the paper has
- * UB(x, z), so fewer are kept. Still every edge of the exact relative neighbourhood graph is kept,
- * because y is hidden only if |x z| <= |x y| and |y z| <= UB(y, z) < |x y|. (Rows at equal distance
- * are ordered by slot, so that one of them is kept.)
+ * The gate's order (caprg.h) uses the exact |x z| where the paper has UB(x, z), so fewer are kept.
+ * Still every edge of the exact relative neighbourhood graph is, because y is hidden only if |x z|
+ * <= |x y| and |y z| <= UB(y, z) < |x y|. (Of rows at equal distance, ordered by slot, one is
+ * kept.)
  *
  * The degree limits the edges. A loose bound hides no row, and the nearest candidates alone would
  * take all places. A search in such a graph needs twice the beam. So the first places go to

@@ -14,12 +14,8 @@
  * searches must not run meanwhile (the owner's lock).
  *
  * Linking a node takes tens of microseconds, too long for an insert. So an insert only queues its
- * rows, which cannot fail once slots are reserved, and maintain() links them:
- *
- *     insert     asteria_caprg_reserve(g, n_slots); ...  asteria_caprg_queue(g, x)
- *     maintain   while ((x = asteria_caprg_pending(g)) != CAPRG_NONE && budget is left)
- *                    asteria_caprg_add(g, x, pool, n);   the pool may have queued rows
- *                asteria_caprg_forget(g, budget, &more)
+ * rows, which cannot fail once slots are reserved, and maintain() links those pending, to pools
+ * that may have queued rows, and forgets the removed.
  */
 #ifndef DRIFTLINE_ASTERIA_GRAPH_CAPRG_H
 #define DRIFTLINE_ASTERIA_GRAPH_CAPRG_H
@@ -80,8 +76,8 @@ void asteria_caprg_remove(struct asteria_caprg *, uint32_t x);
    of rows.exact() what was done remains, and the next call continues. */
 int asteria_caprg_forget(struct asteria_caprg *, uint64_t budget, bool *more);
 /* The first part of it, which reads no row: takes removed nodes out and leaves deferred
-   back-links. It begins once 1/share of the nodes wait. Adds to *spent. Returns whether there is more
-   to do. */
+   back-links. It begins once 1/share of the nodes wait. Adds to *spent. Returns whether there is
+   more to do. */
 bool asteria_caprg_sweep(struct asteria_caprg *, size_t share, uint64_t budget, uint64_t *spent);
 
 /* The state of any x. ALIVE: linked or queued. DEAD: removed, and passed through until it is

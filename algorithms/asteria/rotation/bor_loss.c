@@ -1,8 +1,8 @@
 /* bor_loss.c - what learned rotations and learned vantages share in training: the loss; exact near
  * neighbours, which a rotation's cost asks for, too; batches of them, their negatives, schedules.
  *
- * By the loss near rows should agree in their bits and others should not; bits should be balanced and
- * independent; few coordinates should hold most of the length.
+ * By the loss near rows should agree in their bits and others should not; bits should be balanced
+ * and independent; few coordinates should hold most of the length.
  */
 #include "algorithms/asteria/rotation/bor.h"
 

@@ -1,9 +1,5 @@
-/* probe.c - the order in which buckets are scanned; buckets that certainly have no answer.
- *
- *   centre  |q - c|^2, one kernel call for all centres
- *   score   correlation of p with the codeword
- *   bound   certified bound; those of bound 0 by score
- *   hybrid  centre and score together
+/* probe.c - the order in which buckets are scanned (enum asteria_order); buckets that certainly
+ * have no answer.
  *
  * Buckets of two generations are in one order: distances and bounds are comparable.
  *

@@ -173,7 +173,7 @@ void asteria_query_begin(const struct asteria_job *job, struct asteria_scratch *
     }
 }
 
-/* -------------------------------------------------------------------------------- the beam search */
+/* ------------------------------------------------------------------------------ beam search */
 
 /* From the best rows of the scanned buckets to rows of others: each new row is scored by LRSQ's
    estimate, and offered once, like scanned rows. */
@@ -235,7 +235,7 @@ static void beam_query(const struct asteria_job *job, struct asteria_scratch *s)
     s->counts.beam_rows += (double)walk.scored;
 }
 
-/* ------------------------------------------------------------------------------ a heuristic search */
+/* --------------------------------------------------------------------------------- heuristic */
 
 static double score_after(const struct asteria_job *job, struct asteria_scratch *s,
                           struct stop_state *stop)

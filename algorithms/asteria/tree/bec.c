@@ -1,8 +1,4 @@
-/* bec.c - the tree: creation, rows, splits, merges, medoids, assignment, statistics.
- *
- * Rows are assigned to leaves by the angle to the medoid plus penalties for a flipped bit and for the
- * leaf's size.
- */
+/* bec.c - the tree: creation, rows, splits, merges, medoids, assignment, statistics. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -515,8 +511,8 @@ static double angle(const struct asteria_bec *b, uint32_t leaf, const float *y, 
     return acos(cosine > 1 ? 1 : cosine < -1 ? -1 : cosine);
 }
 
-/* The margin of the address bit that differs from the leaf's prefix, at most one: |p|, divided by its mean
-   over the sample. */
+/* The margin of the address bit that differs from the leaf's prefix, at most one: |p|, divided by
+   its mean over the sample. */
 static double flip_cost(const struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32_t address)
 {
     const struct asteria_bec_node *node = &b->nodes[leaf];

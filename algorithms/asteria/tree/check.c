@@ -1,5 +1,5 @@
-/* check.c - invariants of the tree; the tree in a snapshot: its arrays as they are, so that the tree read
-   behaves as the one written. */
+/* check.c - invariants of the tree; the tree in a snapshot: its arrays as they are, so that the
+ * tree read behaves as the one written. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>

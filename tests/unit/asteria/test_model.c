@@ -1,6 +1,6 @@
-/* test_model.c - models of every rotation and code, and for samples that are small, flat or constant; as
- * sections of a file: damaged ones are refused, although their checksums are right. That a model read
- * equals the one written is test_store.c's.
+/* test_model.c - models of every rotation and code, and for samples that are small, flat or
+ * constant; as sections of a file: damaged ones are refused, although their checksums are right.
+ * That a model read equals the one written is test_store.c's.
  */
 #include "algorithms/asteria/residual/internal.h"
 #include "tests/unit/asteria/model.h"

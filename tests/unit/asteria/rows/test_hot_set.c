@@ -1,5 +1,6 @@
-/* test_hot_set.c - an index whose rows are on disk: maintenance reads many rows at a time, and the rows
- * that queries read most are soon in memory; rows are compared with their checksums; the folder is locked.
+/* test_hot_set.c - an index whose rows are on disk: maintenance reads many rows at a time, and the
+ * rows that queries read most are soon in memory; rows are compared with their checksums; the
+ * folder is locked.
  */
 #include "algorithms/asteria/buckets/bucket.h"
 #include "algorithms/asteria/graph/internal.h"

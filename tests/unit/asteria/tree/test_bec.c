@@ -1,6 +1,6 @@
-/* test_bec.c - the tree of clusters, with asteria_bec_check() after each step, which finds errors; a damaged
- * file of a tree is refused; clusters by cluster(). What its levels and medoids promise is
- * contract/test_clusters, that a tree read behaves as the one written test_store.c's.
+/* test_bec.c - the tree of clusters, with asteria_bec_check() after each step, which finds errors;
+ * a damaged file of a tree is refused; clusters by cluster(). What its levels and medoids promise
+ * is contract/test_clusters, that a tree read behaves as the one written test_store.c's.
  */
 #include "tests/unit/asteria/sections.h"
 #include "tests/unit/asteria/support.h"

@@ -69,17 +69,16 @@ static int graph_exact(void *to, uint32_t x, const uint32_t *others, size_t n, f
 }
 
 /* Codes of two models are not comparable. */
-static struct asteria_caprg_distance graph_between(void *to, uint32_t x, uint32_t y)
+static struct asteria_lrsq_distance graph_between(void *to, uint32_t x, uint32_t y)
 {
     const struct asteria *a = to;
     const unsigned of = a->places[x].generation;
     const struct asteria_generation *g = a->generations[of];
 
     if (a->places[y].generation != of || !g)
-        return (struct asteria_caprg_distance){ INFINITY, INFINITY };
-    const struct asteria_lrsq_distance d = asteria_lrsq_between(
-        g->model->lrsq, segmented_at(&g->codes, x), segmented_at(&g->codes, y));
-    return (struct asteria_caprg_distance){ d.estimate, d.upper };
+        return (struct asteria_lrsq_distance){ INFINITY, 0, INFINITY };
+    return asteria_lrsq_between(g->model->lrsq, segmented_at(&g->codes, x),
+                                segmented_at(&g->codes, y));
 }
 
 void asteria_slot_left(void *asteria, uint32_t slot)

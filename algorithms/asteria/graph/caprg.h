@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "algorithms/asteria/residual/lrsq.h"
 #include "algorithms/common/graph/candidate_list.h"
 #include "src/core/index.h"
 
@@ -33,17 +34,13 @@ struct store_writer;
 enum { CAPRG_DEGREE_MAX = 64 };
 #define CAPRG_NONE UINT32_MAX
 
-/* What the codes of two rows say of their distance. */
-struct asteria_caprg_distance {
-    float estimate, upper; /* upper: a certain bound */
-};
-
 /* What the graph needs of its owner. Distances are squared. */
 struct asteria_caprg_rows {
     void *to;
     /* exact distances of x to n others; OK or an error (rows may be on disk) */
     int (*exact)(void *to, uint32_t x, const uint32_t *others, size_t n, float *distances);
-    struct asteria_caprg_distance (*between)(void *to, uint32_t x, uint32_t y);
+    /* from the codes of two rows alone: an estimate, and an upper bound */
+    struct asteria_lrsq_distance (*between)(void *to, uint32_t x, uint32_t y);
     /* called for each removed slot that can be reused; must not call the graph */
     void (*gone)(void *to, uint32_t slot);
 };

@@ -2,7 +2,7 @@
  * row, for rotations, codes and data of all kinds, queries unlike any row, and rows inserted long
  * after training. And a demonstration that words alone bound no angle.
  */
-#include "tests/unit/asteria/search.h"
+#include "tests/unit/asteria/support.h"
 
 enum { ROWS = 2000, LATE = 500, QUERIES = 500 };
 

@@ -1,7 +1,7 @@
 /* test_search.c - both modes compared with a scan of all rows; probe orders; the effect
    of each knob. */
 #include "tests/support/paper.h"
-#include "tests/unit/asteria/search.h"
+#include "tests/unit/asteria/support.h"
 
 enum { EVERY = 1 << 22 };
 

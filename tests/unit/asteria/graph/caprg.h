@@ -66,16 +66,16 @@ static inline int bed_exact(void *to, uint32_t x, const uint32_t *others, size_t
 }
 
 /* The estimate errs to both sides, by up to half of the noise. */
-static inline struct asteria_caprg_distance bed_between(void *to, uint32_t x, uint32_t y)
+static inline struct asteria_lrsq_distance bed_between(void *to, uint32_t x, uint32_t y)
 {
     const struct bed *b = to;
     const double exact = (double)bed_true(b, bed_row(b, x), bed_row(b, y));
     const double over = (double)(rng_mix(x < y ? x : y, x < y ? y : x) >> 11) * 0x1p-53;
     const double off = (double)(rng_mix(x ^ y, x * UINT64_C(1) * y) >> 11) * 0x1p-53 - .5;
 
-    return (struct asteria_caprg_distance){ (float)(exact * (1 + b->noise * off)),
-                                            (float)(exact * (1 + b->noise * over) +
-                                                    b->noise * over / 10) };
+    return (struct asteria_lrsq_distance){ .estimate = (float)(exact * (1 + b->noise * off)),
+                                           .upper = (float)(exact * (1 + b->noise * over) +
+                                                            b->noise * over / 10) };
 }
 
 static inline void bed_gone(void *to, uint32_t slot)

@@ -358,8 +358,8 @@ static void test_rounding(void **state)
 /* -------------------------------------------------------------------------------- PCA codes */
 
 /* |q - x|^2 is the PCA codes' distance + e_q^2, with an error of at most 2 e_q e_x and a mean
-   error near zero. The axes are the strongest ones: they keep most of the variance. A centre has the
-   mean rest. */
+   error near zero. The axes are the strongest ones: they keep most of the variance. A centre has
+   the mean rest. */
 static void test_pca_code(void **state)
 {
     enum { DIM = 60, RANK = 12, N = 500, QUERIES = 50 };

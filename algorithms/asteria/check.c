@@ -1,13 +1,4 @@
 /* check.c - checks the invariants of asteria.h and bucket.h over slots, buckets and rows.
- *
- * (a) Each live id has one slot, and `slots` leads to it. Other slots are tombstones of their
- *     bucket or of the graph, or free and listed once. Graph and tree have exactly the rows that
- *     they should have.
- * (b) Models: isometry, orthonormal vantages, codewords.
- * (c) Buckets: found by their addresses; counts equal the bits.
- * (d) Rows: each live row is encoded again, and compared with what is stored.
- * (e) Counts of buckets, generations and the index agree.
- * (f) The checks of the graph and of the tree.
  */
 #include <inttypes.h>
 #include <math.h>

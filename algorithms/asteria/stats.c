@@ -103,17 +103,6 @@ static void emit_model(const struct asteria *a, const struct asteria_model *m,
     asteria_emit(sink, "inserted_since", (double)a->inserted_since);
 }
 
-static void emit_graph(const struct asteria *a, struct stat_sink *sink)
-{
-    const struct asteria_caprg_counts n = asteria_caprg_count(a->graph);
-
-    asteria_emit(sink, "graph_nodes", (double)n.nodes);
-    asteria_emit(sink, "graph_edges", (double)n.edges);
-    asteria_emit(sink, "graph_queued", (double)n.queued);
-    asteria_emit(sink, "graph_removed_waiting", (double)n.removed_waiting);
-    asteria_emit(sink, "graph_debts", (double)n.deferred);
-}
-
 static void emit_now(const struct asteria *a, struct stat_sink *sink)
 {
     const struct asteria_generation *now = a->generations[a->now], *older = a->generations[!a->now];
@@ -124,8 +113,15 @@ static void emit_now(const struct asteria *a, struct stat_sink *sink)
     emit_model(a, now->model, sink);
     asteria_emit(sink, "rows_to_take_over", older ? (double)older->live : 0);
     asteria_emit(sink, "free_slots", (double)a->n_free);
-    if (a->graph)
-        emit_graph(a, sink);
+    if (a->graph) {
+        const struct asteria_caprg_counts n = asteria_caprg_count(a->graph);
+
+        asteria_emit(sink, "graph_nodes", (double)n.nodes);
+        asteria_emit(sink, "graph_edges", (double)n.edges);
+        asteria_emit(sink, "graph_queued", (double)n.queued);
+        asteria_emit(sink, "graph_removed_waiting", (double)n.removed_waiting);
+        asteria_emit(sink, "graph_debts", (double)n.deferred);
+    }
     asteria_bec_stats(now->bec, sink);
     asteria_emit(sink, "rows_read_from_disk", (double)asteria_rows_reads(a->rows));
 }

@@ -106,19 +106,15 @@ float asteria_bucket_cosine(const struct asteria_generation *g, const struct ast
            sqrtf((float)g->model->m);
 }
 
-static void widen_box(struct asteria_bucket *b, size_t m, const float *p)
-{
-    for (size_t i = 0; i < m; i++) {
-        b->low[i] = fminf(b->low[i], p[i]);
-        b->high[i] = fmaxf(b->high[i], p[i]);
-    }
-}
-
-static void widen_angles(const struct asteria_generation *g, struct asteria_bucket *b,
-                         const float *p)
+/* The box and the angles. */
+static void widen(const struct asteria_generation *g, struct asteria_bucket *b, const float *p)
 {
     const struct asteria_angles angles = asteria_bucket_angles(asteria_bucket_cosine(g, b, p));
 
+    for (size_t i = 0; i < g->model->m; i++) {
+        b->low[i] = fminf(b->low[i], p[i]);
+        b->high[i] = fmaxf(b->high[i], p[i]);
+    }
     b->angle_min = fminf(b->angle_min, angles.min);
     b->angle_max = fmaxf(b->angle_max, angles.max);
 }
@@ -188,8 +184,7 @@ uint32_t asteria_bucket_put(struct asteria_generation *g, const struct index_env
         unbound(b, m->m); /* dead rows need no bounds */
     if (b->centred_n == 0)
         asteria_bucket_centre(g, env, bucket, row->unit, (const uint64_t[]){ 0 }, 1);
-    widen_box(b, m->m, row->p);
-    widen_angles(g, b, row->p);
+    widen(g, b, row->p);
     put_code(m, env, b, row->unit, position);
     put_place(b, position, slot, row->word);
     asteria_lrsq_put(m->lrsq, row->z, segmented_at(&g->codes, slot));
@@ -439,8 +434,7 @@ static void copy_row(struct rewrite *w, uint32_t position, const float *unit)
 
     if (w->tight) {
         asteria_model_project(m, env->kernels, unit, w->z, w->p);
-        widen_box(b, m->m, w->p);
-        widen_angles(w->g, b, w->p);
+        widen(w->g, b, w->p);
     }
     put_code(m, env, b, unit, b->n);
     put_place(b, b->n, w->old->slots[position], word);

@@ -199,27 +199,23 @@ static bool free_pairs_are_sound(const struct asteria_bec *b)
     return pair == BEC_NONE && listed == unused;
 }
 
-static int read_into(struct asteria_bec *b, const struct store_reader *r)
-{
-    struct error why = { 0 };
-    const int rc = fields(&(struct store_fields){ .r = r, .mem = b->env.mem }, b);
-
-    if (rc != OK)
-        return rc;
-    if (b->state.round > BEC_ROUNDS || b->state.cursor > b->state.n_slots ||
-        !free_pairs_are_sound(b))
-        return store_corrupt(r, "the clusters' lists lead nowhere");
-    return asteria_bec_check_shape(b, &why) == OK ? OK : store_corrupt(r, why.text);
-}
-
 int asteria_bec_read(struct asteria_bec **out, const struct index_env *env,
                      const struct asteria_model *model, const struct asteria_bec_options *options,
                      const struct store_reader *r)
 {
+    struct error why = { 0 };
     int rc = asteria_bec_create(out, env, model, options);
+    struct asteria_bec *b = *out;
 
-    if (rc == OK && (rc = read_into(*out, r)) != OK) {
-        asteria_bec_destroy(*out);
+    if (rc == OK)
+        rc = fields(&(struct store_fields){ .r = r, .mem = env->mem }, b);
+    if (rc == OK && (b->state.round > BEC_ROUNDS || b->state.cursor > b->state.n_slots ||
+                     !free_pairs_are_sound(b)))
+        rc = store_corrupt(r, "the clusters' lists lead nowhere");
+    if (rc == OK && asteria_bec_check_shape(b, &why) != OK)
+        rc = store_corrupt(r, why.text);
+    if (rc != OK) {
+        asteria_bec_destroy(b);
         *out = NULL;
     }
     return rc;

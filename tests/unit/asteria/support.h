@@ -150,11 +150,12 @@ static inline void book_expect_exact(struct book *w, const void *query, size_t k
     free(t);
 }
 
-/* Certified searches for rows, stored or not. */
+/* The index is sound, and so are certified searches for rows, stored or not. */
 static inline void book_expect_answers(struct book *w, size_t queries)
 {
     struct asteria_knobs knobs;
 
+    book_expect_sound(w);
     test_set_options(asteria_ops.knobs, "mode=certified", ",", &knobs);
     for (size_t q = 0; q < queries; q++)
         book_expect_exact(w, book_row(w, rng_below(&w->rng, w->capacity)), 5, &knobs, NULL);

@@ -219,13 +219,6 @@ static void test_check_finds_a_wrong_codeword(void **state)
 
 /* ----------------------------------------------------------------------------------- flips */
 
-static int by_size(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* The least sum of flipped |p| that leads to the address, over sets of the t least certain bits. */
 static double cheapest(const struct asteria_ecc *e, const float *p, unsigned t, uint32_t address)
 {
@@ -234,7 +227,7 @@ static double cheapest(const struct asteria_ecc *e, const float *p, unsigned t, 
 
     for (unsigned i = 0; i < e->n; i++)
         sizes[i] = fabsf(p[i]);
-    qsort(sizes, e->n, sizeof *sizes, by_size);
+    qsort(sizes, e->n, sizeof *sizes, test_by_float);
     t = t < e->n ? t : e->n;
     for (uint32_t set = 0; set < 1U << t; set++) {
         double sum = 0;

@@ -55,10 +55,10 @@ struct asteria_place {
     uint32_t position : 31, generation : 1;
 };
 
-/* Counted by searches since creation. */
+/* Counted by searches since creation. estimates, exact: of rows; those of centres are apart. */
 struct asteria_counts {
     double queries, probes, buckets_skipped, rows_skipped_b1, rows_skipped_b2, skipped_b3, scanned,
-        estimates, exact, hops, beam_rows;
+        estimates, exact, hops, beam_rows, centre_distances, centre_estimates, bytes_read;
 };
 
 struct asteria_audit; /* search/bounds_audit.c */
@@ -106,6 +106,11 @@ static inline struct asteria *asteria_of(const struct index *index)
 }
 
 extern const struct index_ops asteria_ops;
+
+static inline void asteria_emit(struct stat_sink *sink, const char *name, double value)
+{
+    sink->value(sink->to, name, value);
+}
 
 /* The operations (src/core/index.h). */
 int asteria_train(struct index *, struct vectors sample);
@@ -167,9 +172,8 @@ struct asteria_bec_options asteria_bec_options(struct asteria *, const struct as
 
    Links all queued rows, within a change. On failure the remaining rows stay queued. */
 int asteria_link(struct asteria *);
-/* Whether dead nodes are due to be taken out of the graph; takes some out, in
-   proportion to `removed` removals, as a change of its own. */
-bool asteria_graph_is_due(const struct asteria *);
+/* Takes dead nodes out of the graph, if that is due, in proportion to `removed` removals: a change
+   of its own. */
 void asteria_compact_graph(struct asteria *, size_t removed);
 
 struct asteria_maintenance {

@@ -1,13 +1,4 @@
 /* check.c - checks the invariants of asteria.h and bucket.h over slots, buckets and rows.
- *
- * (a) Each live id has one slot, and `slots` leads to it. Other slots are tombstones of their
- *     bucket or of the graph, or free and listed once. Graph and tree have exactly the rows that
- *     they should have.
- * (b) Models: isometry, orthonormal vantages, codewords.
- * (c) Buckets: found by their addresses; counts equal the bits.
- * (d) Rows: each live row is encoded again, and compared with what is stored.
- * (e) Counts of buckets, generations and the index agree.
- * (f) The checks of the graph and of the tree.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -25,6 +16,10 @@ struct check_pass {
     struct asteria *a;
     void *read;      /* a row's bytes */
     float *unit, *z; /* dim; out_dim of any generation */
+    /* The row that is checked: */
+    uint32_t slot;
+    const struct asteria_generation *g;
+    const struct asteria_bucket *b;
 };
 
 /* Reports a broken invariant; the format must be a literal. ERR_INVARIANT. */
@@ -83,7 +78,7 @@ static int check_known(const struct asteria *a, uint32_t slot)
         return BROKEN(a, "slot %u, %s, is %s node of the graph", slot, live ? "live" : "dead",
                       standing == CAPRG_ALIVE ? "a" : "no");
     const bool belongs = live && a->places[slot].generation == a->now;
-    if (asteria_bec_has(a->generations[a->now]->bec, slot) != belongs)
+    if ((asteria_bec_leaf(a->generations[a->now]->bec, slot) != UINT32_MAX) != belongs)
         return BROKEN(a, "slot %u is %s the cluster tree", slot,
                       belongs ? "missing from" : "dead or of an older model, but still in");
     return OK;
@@ -116,65 +111,61 @@ static int check_slots(const struct asteria *a)
 
 /* ---------------------------------------------------------------------------------- rows */
 
-struct checked_row {
-    unsigned generation;
-    const struct asteria_generation *g;
-    const struct asteria_bucket *b;
-    uint32_t bucket, position, slot;
-};
-
-static int broken(const struct check_pass *c, const struct checked_row *r, const char *what)
+static int broken(const struct check_pass *c, const char *what)
 {
-    return BROKEN(c->a, "bucket %u of generation %u, position %u, slot %u: %s", r->bucket,
-                  r->generation, r->position, r->slot, what);
+    const struct asteria_place *at = &c->a->places[c->slot];
+
+    return BROKEN(c->a, "bucket %u of generation %u, position %u, slot %u: %s", at->bucket,
+                  (unsigned)at->generation, (unsigned)at->position, c->slot, what);
 }
 
-static int check_code(const struct check_pass *c, const struct checked_row *r, const float *p)
+static int check_code(const struct check_pass *c, const float *p)
 {
-    const struct asteria_ecc *ecc = &r->g->model->ecc;
-    const uint64_t unlike = asteria_ecc_word(ecc, p) ^ r->b->words[r->position];
+    const struct asteria_ecc *ecc = &c->g->model->ecc;
+    const uint64_t unlike = asteria_ecc_word(ecc, p) ^ c->b->words[c->a->places[c->slot].position];
 
-    for (size_t i = 0; i < r->g->model->m; i++) /* unless the component is almost zero */
+    for (size_t i = 0; i < c->g->model->m; i++) /* unless the component is almost zero */
         if ((unlike >> i & 1) && fabsf(p[i]) > SLACK)
-            return broken(c, r, "its word is not that of its row");
-    if (asteria_ecc_decode(ecc, p) != r->b->address)
-        return broken(c, r, "its row decodes to another address");
-    return asteria_lrsq_check(r->g->model->lrsq, c->z, segmented_at(&r->g->codes, r->slot),
+            return broken(c, "its word is not that of its row");
+    if (asteria_ecc_decode(ecc, p) != c->b->address)
+        return broken(c, "its row decodes to another address");
+    return asteria_lrsq_check(c->g->model->lrsq, c->z, segmented_at(&c->g->codes, c->slot),
                               c->a->base.env.error);
 }
 
-static int check_bounds(const struct check_pass *c, const struct checked_row *r, const float *unit,
-                        const float *p)
+static int check_bounds(const struct check_pass *c, const float *unit, const float *p)
 {
     const struct index_env *env = &c->a->base.env;
-    const struct asteria_bucket *b = r->b;
+    const struct asteria_bucket *b = c->b;
     const float root = sqrtf(env->kernels->l2sq_f32(unit, b->centre, env->dim));
-    const float cosine = asteria_bucket_cosine(r->g, b, p);
+    const float cosine = asteria_bucket_cosine(c->g, b, p);
 
-    for (size_t i = 0; i < r->g->model->m; i++)
+    for (size_t i = 0; i < c->g->model->m; i++)
         if (!(p[i] >= b->low[i] - SLACK && p[i] <= b->high[i] + SLACK))
-            return broken(c, r, "outside of the box");
+            return broken(c, "outside of the box");
     if (!(cosine <= cosf(b->angle_min) + SLACK && cosine >= cosf(b->angle_max) - SLACK))
-        return broken(c, r, "its angle to the codeword is not between the bucket's");
+        return broken(c, "its angle to the codeword is not between the bucket's");
     if (!(root >= b->near - SLACK && root <= b->far + SLACK))
-        return broken(c, r, "its distance from the centre is not between the bucket's");
+        return broken(c, "its distance from the centre is not between the bucket's");
     return OK;
 }
 
-static int check_row(const struct check_pass *c, const struct checked_row *r)
+static int check_row(struct check_pass *c, uint32_t slot)
 {
     const struct index_env *env = &c->a->base.env;
     float p[ECC_WORD_MAX];
     const void *row;
-    int rc = asteria_rows_get(c->a->rows, r->slot, c->read, &row);
+    int rc = asteria_rows_get(c->a->rows, slot, c->read, &row);
 
     if (rc != OK)
         return rc;
+    c->slot = slot;
+    c->g = c->a->generations[c->a->places[slot].generation];
+    c->b = &c->g->buckets[c->a->places[slot].bucket];
     const float *unit = asteria_unit(env, row, c->unit);
-    asteria_rotation_apply(r->g->model->rotation, env->kernels, unit, c->z);
-    asteria_model_hash(r->g->model, env->kernels, c->z, p);
-    rc = check_code(c, r, p);
-    return rc == OK ? check_bounds(c, r, unit, p) : rc;
+    asteria_model_project(c->g->model, env->kernels, unit, c->z, p);
+    rc = check_code(c, p);
+    return rc == OK ? check_bounds(c, unit, p) : rc;
 }
 
 /* ------------------------------------------------------------------------------- buckets */
@@ -245,30 +236,17 @@ int asteria_check_places(const struct asteria *a)
     return rc;
 }
 
-static int check_rows(const struct check_pass *c, unsigned generation)
-{
-    const struct asteria_generation *g = c->a->generations[generation];
-    int rc = asteria_model_check(g->model, &c->a->base.env);
-
-    for (uint32_t i = 0; rc == OK && i < g->n; i++)
-        for (uint32_t j = 0; rc == OK && j < g->buckets[i].n; j++) {
-            const struct asteria_bucket *b = &g->buckets[i];
-            const struct checked_row row = { generation, g, b, i, j, b->slots[j] };
-
-            if (bucket_is_alive(b, j))
-                rc = check_row(c, &row);
-        }
-    return rc;
-}
-
-static int walk(const struct check_pass *c)
+static int walk(struct check_pass *c)
 {
     const struct asteria *a = c->a;
     int rc = asteria_check_places(a);
 
     for (unsigned i = 0; rc == OK && i < 2; i++)
         if (a->generations[i])
-            rc = check_rows(c, i);
+            rc = asteria_model_check(a->generations[i]->model, &a->base.env);
+    for (uint32_t slot = 0; rc == OK && slot < a->n_slots; slot++)
+        if (asteria_is_live(a, slot))
+            rc = check_row(c, slot);
     if (rc == OK && a->graph)
         rc = asteria_caprg_check(a->graph, a->base.env.error);
     if (rc == OK && a->generations[a->now])

@@ -38,10 +38,9 @@ static int leaf_of_id(struct asteria *a, uint64_t id, struct asteria_batch *b, v
     if (!slot_table_get(&a->slots, a->ids, id, &slot))
         return fail(a->base.env.error, ERR_UNKNOWN_ID,
                     "asteria: clusters: id %" PRIu64 " is not stored", id);
-    if (asteria_bec_has(tree_of(a), slot)) {
-        *leaf = asteria_bec_leaf(tree_of(a), slot);
+    *leaf = asteria_bec_leaf(tree_of(a), slot);
+    if (*leaf != UINT32_MAX)
         return OK;
-    }
     const int rc = asteria_rows_get(a->rows, slot, read, &row);
     return rc == OK ? leaf_of_row(a, row, b, leaf) : rc;
 }

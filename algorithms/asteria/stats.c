@@ -16,11 +16,6 @@ struct sums {
     double ones[ECC_WORD_MAX]; /* ones[j]: live rows whose word has bit j set */
 };
 
-static void emit(struct stat_sink *sink, const char *name, double value)
-{
-    sink->value(sink->to, name, value);
-}
-
 static struct sums sum_up(const struct asteria_generation *g, struct stat_sink *sink)
 {
     struct sums s = { 0 };
@@ -52,16 +47,16 @@ static void emit_buckets(const struct sums *s, struct stat_sink *sink)
 {
     const double mean = s->used > 0 ? s->live / (double)s->used : 0;
 
-    emit(sink, "buckets", (double)s->buckets);
-    emit(sink, "buckets_used", (double)s->used);
-    emit(sink, "bucket_mean", mean);
-    emit(sink, "bucket_largest", s->largest);
-    emit(sink, "largest_over_mean", mean > 0 ? s->largest / mean : 0);
+    asteria_emit(sink, "buckets", (double)s->buckets);
+    asteria_emit(sink, "buckets_used", (double)s->used);
+    asteria_emit(sink, "bucket_mean", mean);
+    asteria_emit(sink, "bucket_largest", s->largest);
+    asteria_emit(sink, "largest_over_mean", mean > 0 ? s->largest / mean : 0);
     /* Entropy in bits: log2 of the number of equally large buckets that are as
        balanced as these. */
-    emit(sink, "occupancy_entropy", s->live > 0 ? log2(s->live) - s->nlogn / s->live : 0);
-    emit(sink, "dead_rows", s->dead);
-    emit(sink, "flips_of_decoding", s->live > 0 ? s->flips / s->live : 0);
+    asteria_emit(sink, "occupancy_entropy", s->live > 0 ? log2(s->live) - s->nlogn / s->live : 0);
+    asteria_emit(sink, "dead_rows", s->dead);
+    asteria_emit(sink, "flips_of_decoding", s->live > 0 ? s->flips / s->live : 0);
 }
 
 /* Drift: how far each bit's share of ones is from its share in the model's sample. */
@@ -75,8 +70,8 @@ static void emit_drift(const struct sums *s, const struct asteria_model *m, stru
         sum += drift;
         most = fmax(most, drift);
     }
-    emit(sink, "bit_drift", sum / (double)m->m);
-    emit(sink, "bit_drift_most", most);
+    asteria_emit(sink, "bit_drift", sum / (double)m->m);
+    asteria_emit(sink, "bit_drift_most", most);
 }
 
 static void emit_model(const struct asteria *a, const struct asteria_model *m,
@@ -86,62 +81,26 @@ static void emit_model(const struct asteria *a, const struct asteria_model *m,
 
     for (size_t i = 0; i < m->m; i++)
         margin += m->fitted.bit_margin[i] / (double)m->m;
-    emit(sink, "model_version", m->fitted.version);
-    emit(sink, "word_bits", (double)m->m);
-    emit(sink, "address_bits", m->ecc.k);
-    emit(sink, "rotation", m->rotation->kind);
+    asteria_emit(sink, "model_version", m->fitted.version);
+    asteria_emit(sink, "word_bits", (double)m->m);
+    asteria_emit(sink, "address_bits", m->ecc.k);
+    asteria_emit(sink, "rotation", m->rotation->kind);
     if (m->fitted.costs[0] > 0) {
-        emit(sink, "rotation_cost_bor", m->fitted.costs[0]);
-        emit(sink, "rotation_cost_pca", m->fitted.costs[1]);
+        asteria_emit(sink, "rotation_cost_bor", m->fitted.costs[0]);
+        asteria_emit(sink, "rotation_cost_pca", m->fitted.costs[1]);
     }
-    emit(sink, "rotated_dim", (double)m->rotation->out_dim);
-    emit(sink, "residual_code_bytes", (double)m->lrsq->code_bytes);
-    emit(sink, "scan_code_bytes", m->quantizer->code_bytes);
-    emit(sink, "bit_margin", margin);
-    emit(sink, "train_rows", (double)m->fitted.sample_rows);
-    emit(sink, "train_steps", (double)m->fitted.report.steps);
-    emit(sink, "train_loss_first", m->fitted.report.first_loss);
-    emit(sink, "train_loss_last", m->fitted.report.last_loss);
-    emit(sink, "train_margin_before", m->fitted.report.margin_before);
-    emit(sink, "train_margin_after", m->fitted.report.margin_after);
-    emit(sink, "fitted_rows", (double)a->fitted_rows);
-    emit(sink, "inserted_since", (double)a->inserted_since);
-}
-
-static void emit_graph(const struct asteria *a, struct stat_sink *sink)
-{
-    const struct asteria_caprg_counts n = asteria_caprg_count(a->graph);
-
-    emit(sink, "graph_nodes", (double)n.nodes);
-    emit(sink, "graph_edges", (double)n.edges);
-    emit(sink, "graph_queued", (double)n.queued);
-    emit(sink, "graph_removed_waiting", (double)n.removed_waiting);
-    emit(sink, "graph_debts", (double)n.deferred);
-}
-
-static void emit_tree(const struct asteria_bec *b, struct stat_sink *sink)
-{
-    const struct asteria_bec_counts n = asteria_bec_count_events(b);
-    const struct asteria_bec_event *e;
-
-    emit(sink, "tree_leaves", (double)n.leaves);
-    emit(sink, "tree_nodes", (double)n.nodes);
-    emit(sink, "tree_depth", (double)n.depth);
-    emit(sink, "tree_splits", (double)n.splits);
-    emit(sink, "tree_merges", (double)n.merges);
-    emit(sink, "tree_moved", (double)n.moved);
-    emit(sink, "tree_medoids", (double)n.medoids);
-    emit(sink, "tree_largest", n.largest);
-    emit(sink, "tree_entropy", n.entropy);
-    /* The last splits and merges of clusters, oldest first. */
-    for (size_t i = 0; (e = asteria_bec_event(b, i)); i++) {
-        sink->cell(sink->to, "tree_events", i, "split", e->split);
-        sink->cell(sink->to, "tree_events", i, "depth", e->depth);
-        sink->cell(sink->to, "tree_events", i, "parent", e->parent);
-        sink->cell(sink->to, "tree_events", i, "child", e->child);
-        sink->cell(sink->to, "tree_events", i, "rows_0", e->rows[0]);
-        sink->cell(sink->to, "tree_events", i, "rows_1", e->rows[1]);
-    }
+    asteria_emit(sink, "rotated_dim", (double)m->rotation->out_dim);
+    asteria_emit(sink, "residual_code_bytes", (double)m->lrsq->code_bytes);
+    asteria_emit(sink, "scan_code_bytes", m->quantizer->code_bytes);
+    asteria_emit(sink, "bit_margin", margin);
+    asteria_emit(sink, "train_rows", (double)m->fitted.sample_rows);
+    asteria_emit(sink, "train_steps", (double)m->fitted.report.steps);
+    asteria_emit(sink, "train_loss_first", m->fitted.report.first_loss);
+    asteria_emit(sink, "train_loss_last", m->fitted.report.last_loss);
+    asteria_emit(sink, "train_margin_before", m->fitted.report.margin_before);
+    asteria_emit(sink, "train_margin_after", m->fitted.report.margin_after);
+    asteria_emit(sink, "fitted_rows", (double)a->fitted_rows);
+    asteria_emit(sink, "inserted_since", (double)a->inserted_since);
 }
 
 static void emit_now(const struct asteria *a, struct stat_sink *sink)
@@ -152,12 +111,19 @@ static void emit_now(const struct asteria *a, struct stat_sink *sink)
     emit_buckets(&s, sink);
     emit_drift(&s, now->model, sink);
     emit_model(a, now->model, sink);
-    emit(sink, "rows_to_take_over", older ? (double)older->live : 0);
-    emit(sink, "free_slots", (double)a->n_free);
-    if (a->graph)
-        emit_graph(a, sink);
-    emit_tree(now->bec, sink);
-    emit(sink, "rows_read_from_disk", (double)asteria_rows_reads(a->rows));
+    asteria_emit(sink, "rows_to_take_over", older ? (double)older->live : 0);
+    asteria_emit(sink, "free_slots", (double)a->n_free);
+    if (a->graph) {
+        const struct asteria_caprg_counts n = asteria_caprg_count(a->graph);
+
+        asteria_emit(sink, "graph_nodes", (double)n.nodes);
+        asteria_emit(sink, "graph_edges", (double)n.edges);
+        asteria_emit(sink, "graph_queued", (double)n.queued);
+        asteria_emit(sink, "graph_removed_waiting", (double)n.removed_waiting);
+        asteria_emit(sink, "graph_debts", (double)n.deferred);
+    }
+    asteria_bec_stats(now->bec, sink);
+    asteria_emit(sink, "rows_read_from_disk", (double)asteria_rows_reads(a->rows));
 }
 
 int asteria_stats(const struct index *index, struct stat_sink *sink)
@@ -166,15 +132,15 @@ int asteria_stats(const struct index *index, struct stat_sink *sink)
     struct memory_use use = { 0 };
 
     pthread_rwlock_rdlock(&a->lock);
-    emit(sink, "n_vectors", (double)a->live);
+    asteria_emit(sink, "n_vectors", (double)a->live);
     if (a->generations[a->now])
         emit_now(a, sink);
     pthread_rwlock_unlock(&a->lock);
     (void)asteria_memory(index, &use);
     const double rest = (double)(use.codes + use.graph + use.ids + use.other);
     if (a->live > 0) {
-        emit(sink, "bytes_per_row", ((double)use.vectors + rest) / (double)a->live);
-        emit(sink, "bytes_per_row_without_vectors", rest / (double)a->live);
+        asteria_emit(sink, "bytes_per_row", ((double)use.vectors + rest) / (double)a->live);
+        asteria_emit(sink, "bytes_per_row_without_vectors", rest / (double)a->live);
     }
     if (a->device)
         cuda_stats(&a->device->cuda, sink);

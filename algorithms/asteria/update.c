@@ -98,19 +98,6 @@ static int insert_encoded(struct asteria_batch *b, const uint64_t *ids)
     return OK;
 }
 
-static int insert_batch(struct asteria_batch *b, const uint64_t *ids)
-{
-    struct asteria *a = b->a;
-    int rc = asteria_batch_encode(b); /* searches run */
-
-    if (rc != OK)
-        return rc;
-    pthread_rwlock_wrlock(&a->lock);
-    rc = insert_encoded(b, ids);
-    pthread_rwlock_unlock(&a->lock);
-    return rc;
-}
-
 int asteria_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
 {
     struct asteria *a = asteria_of(index);
@@ -127,7 +114,11 @@ int asteria_insert(struct index *index, struct vectors v, const uint64_t *ids, s
     while (rc == OK && *done < v.n) {
         b.n = v.n - *done < most ? v.n - *done : most;
         b.rows = (const unsigned char *)v.rows + *done * b.row_bytes;
-        rc = insert_batch(&b, ids + *done);
+        rc = asteria_batch_encode(&b); /* searches run */
+        pthread_rwlock_wrlock(&a->lock);
+        if (rc == OK)
+            rc = insert_encoded(&b, ids + *done);
+        pthread_rwlock_unlock(&a->lock);
         *done += rc == OK ? b.n : 0;
     }
     mem_group_free(&b.memory);
@@ -169,9 +160,8 @@ int asteria_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
             rc = fail(index->env.error, ERR_UNKNOWN_ID,
                       "asteria: remove: id %" PRIu64 " is not stored", ids[*done]);
     }
-    const bool swept = asteria_graph_is_due(a);
     pthread_rwlock_unlock(&a->lock);
-    if (swept)
+    if (a->params.caprg)
         asteria_compact_graph(a, *done);
     return rc;
 }

@@ -69,25 +69,16 @@ static int graph_exact(void *to, uint32_t x, const uint32_t *others, size_t n, f
 }
 
 /* Codes of two models are not comparable. */
-static struct asteria_lrsq_distance graph_between(const struct asteria *a, uint32_t x, uint32_t y)
+static struct asteria_lrsq_distance graph_between(void *to, uint32_t x, uint32_t y)
 {
+    const struct asteria *a = to;
     const unsigned of = a->places[x].generation;
     const struct asteria_generation *g = a->generations[of];
 
-    if (!g || a->places[y].generation != of)
+    if (a->places[y].generation != of || !g)
         return (struct asteria_lrsq_distance){ INFINITY, 0, INFINITY };
     return asteria_lrsq_between(g->model->lrsq, segmented_at(&g->codes, x),
                                 segmented_at(&g->codes, y));
-}
-
-static float graph_upper(void *to, uint32_t x, uint32_t y)
-{
-    return graph_between(to, x, y).upper;
-}
-
-static float graph_estimate(void *to, uint32_t x, uint32_t y)
-{
-    return graph_between(to, x, y).estimate;
 }
 
 void asteria_slot_left(void *asteria, uint32_t slot)
@@ -100,8 +91,7 @@ void asteria_slot_left(void *asteria, uint32_t slot)
 
 struct asteria_caprg_rows asteria_graph_rows(struct asteria *a)
 {
-    return (struct asteria_caprg_rows){ a, graph_exact, graph_upper, graph_estimate,
-                                        asteria_slot_left };
+    return (struct asteria_caprg_rows){ a, graph_exact, graph_between, asteria_slot_left };
 }
 
 /* ------------------------------------------------------------------------- the clusters' */

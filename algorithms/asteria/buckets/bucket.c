@@ -1,10 +1,5 @@
 /* bucket.c - buckets: memory, bounds, adding and removing rows; all buckets of a model, by address;
  * compaction in place, by removals, and by rewriting, in maintain().
- *
- * Removals compact a bucket at once when a third of it is dead (two codes are moved per removal),
- * so that an index without maintenance stays as large as its rows. This reads no row and leaves
- * bounds and centre as they are. Rewriting makes the mean of the live rows the centre, and bounds
- * tight.
  */
 #include "algorithms/asteria/buckets/bucket.h"
 
@@ -111,19 +106,15 @@ float asteria_bucket_cosine(const struct asteria_generation *g, const struct ast
            sqrtf((float)g->model->m);
 }
 
-static void widen_box(struct asteria_bucket *b, size_t m, const float *p)
-{
-    for (size_t i = 0; i < m; i++) {
-        b->low[i] = fminf(b->low[i], p[i]);
-        b->high[i] = fmaxf(b->high[i], p[i]);
-    }
-}
-
-static void widen_angles(const struct asteria_generation *g, struct asteria_bucket *b,
-                         const float *p)
+/* The box and the angles. */
+static void widen(const struct asteria_generation *g, struct asteria_bucket *b, const float *p)
 {
     const struct asteria_angles angles = asteria_bucket_angles(asteria_bucket_cosine(g, b, p));
 
+    for (size_t i = 0; i < g->model->m; i++) {
+        b->low[i] = fminf(b->low[i], p[i]);
+        b->high[i] = fmaxf(b->high[i], p[i]);
+    }
     b->angle_min = fminf(b->angle_min, angles.min);
     b->angle_max = fmaxf(b->angle_max, angles.max);
 }
@@ -193,8 +184,7 @@ uint32_t asteria_bucket_put(struct asteria_generation *g, const struct index_env
         unbound(b, m->m); /* dead rows need no bounds */
     if (b->centred_n == 0)
         asteria_bucket_centre(g, env, bucket, row->unit, (const uint64_t[]){ 0 }, 1);
-    widen_box(b, m->m, row->p);
-    widen_angles(g, b, row->p);
+    widen(g, b, row->p);
     put_code(m, env, b, row->unit, position);
     put_place(b, position, slot, row->word);
     asteria_lrsq_put(m->lrsq, row->z, segmented_at(&g->codes, slot));
@@ -443,10 +433,8 @@ static void copy_row(struct rewrite *w, uint32_t position, const float *unit)
     const uint64_t word = w->old->words[position];
 
     if (w->tight) {
-        asteria_rotation_apply(m->rotation, env->kernels, unit, w->z);
-        asteria_model_hash(m, env->kernels, w->z, w->p);
-        widen_box(b, m->m, w->p);
-        widen_angles(w->g, b, w->p);
+        asteria_model_project(m, env->kernels, unit, w->z, w->p);
+        widen(w->g, b, w->p);
     }
     put_code(m, env, b, unit, b->n);
     put_place(b, b->n, w->old->slots[position], word);

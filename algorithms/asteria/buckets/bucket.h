@@ -1,11 +1,12 @@
 /* bucket.h - the rows of one address, and certain bounds for all of them.
  *
  * Positions 0 .. n-1 have rows in the order of insertion. Dead ones stay until the bucket is
- * compacted: a removal does that when a third of the positions is dead; it moves codes and reads no
- * row. The codes that scans read are in blocks of 64 positions (common/quantizer/quantizer.h),
- * relative to the bucket's centre. The centre is the mean of the rows at the last rewrite, by
- * maintain(), which is due when the bucket has doubled or many of its rows were removed; before the
- * first rewrite it is the mean of the first rows, or of the model's sample.
+ * compacted: a removal does that when a third of the positions is dead. It moves two codes per
+ * removal and reads no row, so an index without maintenance stays as large as its rows. The codes
+ * that scans read are in blocks of 64 positions (common/quantizer/quantizer.h), relative to the
+ * bucket's centre. The centre is the mean of the rows at the last rewrite, by maintain(), which is
+ * due when the bucket has doubled or many of its rows were removed; before the first rewrite it is
+ * the mean of the first rows, or of the model's sample.
  *
  * Bounds of the distance to any live row, for a query with vantage products p and unit length:
  *   box     p of live rows is in [low, high]
@@ -158,11 +159,8 @@ int asteria_bucket_rewrite(struct asteria *, struct asteria_generation *, uint32
 /* --------------------------------------------------------------------------------- batches
  *
  * Many rows are added to buckets, for insertion and for re-encoding to a newer model, in the order
- * of their addresses:
- *
- *     asteria_batch_begin(&b, a, most); b.rows = ..; b.n = ..; asteria_batch_encode(&b);
- *     b.slots[i] = ..; asteria_batch_reserve(&b, n_slots); asteria_batch_put(&b);
- *     mem_group_free(&b.memory);
+ * of their addresses: begin, then for the rows and n set by the caller encode, for the slots set by
+ * the caller reserve and put.
  */
 
 /* Rows of one bucket: places first .. first + n - 1 of the order. */

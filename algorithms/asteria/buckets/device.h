@@ -1,6 +1,6 @@
-/* device.h - device = cuda: batches of rows are rotated, and hashed where words are the signs of the
-   rotated row, on a GPU, bit for bit as by the processor; training has its gradients from it; and batches of queries get candidates by
-   the certain bounds of LRSQ codes, of which the device has a copy. */
+/* device.h - device = cuda: a GPU rotates batches of rows, and hashes them where words are the
+   signs of the rotated row, bit for bit as the processor; training has its gradients from it;
+   batches of queries get candidates by the certain bounds of LRSQ codes (search/device.c). */
 #ifndef DRIFTLINE_ASTERIA_BUCKETS_DEVICE_H
 #define DRIFTLINE_ASTERIA_BUCKETS_DEVICE_H
 
@@ -28,10 +28,6 @@ bool asteria_device_rotates(const struct asteria_device *, const struct asteria_
 int asteria_device_rotate(struct asteria_device *, const struct index_env *,
                           const struct asteria_model *, const void *rows, size_t n, float *z,
                           uint64_t *words);
-/* Candidates for the k nearest rows (device_bound_ops.candidates()). There must be one generation,
-   and the index's lock must be held. ERR_NO_MEMORY, ERR_BASELINE. */
-int asteria_device_candidates(struct asteria *, const struct device_bound_queries *, size_t k,
-                              float slack, size_t capacity, uint32_t *found,
-                              struct device_candidate *out);
+void asteria_device_drop_bounds(struct asteria_device *);
 
 #endif

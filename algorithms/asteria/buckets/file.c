@@ -6,17 +6,9 @@
 #include "src/core/idmap.h"
 #include "src/core/mem.h"
 
-/* The first members of a bucket. */
-struct stored_bucket {
-    uint32_t address, n, live, centred_n;
-    float error, rest, angle_min, angle_max, near, far;
-    uint32_t probed, gone;
-};
-enum { LIKE_A_BUCKET = offsetof(struct stored_bucket, probed) };
-_Static_assert(offsetof(struct asteria_bucket, probed) == LIKE_A_BUCKET &&
-                   offsetof(struct asteria_bucket, far) == offsetof(struct stored_bucket, far) &&
-                   offsetof(struct asteria_bucket, error) == offsetof(struct stored_bucket, error),
-               "a file has a bucket's first members");
+/* Bytes of a bucket that are in the file as they are: its first members. */
+enum { HEAD_BYTES = offsetof(struct asteria_bucket, capacity) };
+_Static_assert(HEAD_BYTES == 48, "the file's layout");
 
 /* Of kept slots whose row is in this generation. */
 static bool has_code(const struct asteria *a, uint32_t slot, unsigned which)
@@ -32,45 +24,50 @@ static int no_memory(const struct asteria *a)
 static void write_heads(const struct asteria_generation *g, struct store_writer *w)
 {
     for (size_t i = 0; i < g->n; i++) {
-        struct asteria_bucket *b = &g->buckets[i];
-        struct stored_bucket stored = { .probed =
-                                            atomic_load_explicit(&b->probed, memory_order_relaxed),
-                                        .gone = b->gone };
-        memcpy(&stored, b, LIKE_A_BUCKET);
-        store_write(w, &stored, sizeof stored);
+        const struct asteria_bucket *b = &g->buckets[i];
+        const uint32_t probed = atomic_load_explicit(&b->probed, memory_order_relaxed);
+
+        store_write(w, b, offsetof(struct asteria_bucket, probed));
+        store_write(w, &probed, sizeof probed);
+        store_write(w, &b->gone, sizeof b->gone);
     }
 }
 
-/* Makes n buckets without rows. */
-static int read_heads(struct asteria *a, struct asteria_generation *g,
-                      const struct stored_bucket *stored, size_t n, const struct store_reader *r)
+/* Makes n buckets without rows, then space for as many as section "slots" has. */
+static int read_heads(struct asteria *a, struct asteria_generation *g, const unsigned char *heads,
+                      size_t n, const struct store_reader *r, char last)
 {
     struct mem *mem = a->base.env.mem;
+    const uint32_t *slots;
+    uint64_t positions = 0;
 
     if (!mem_grow(mem, &g->buckets, &g->capacity, n, sizeof *g->buckets) ||
         !mem_grow(mem, &g->centres, &g->centres_capacity, n, g->model->dim * sizeof *g->centres) ||
         !segmented_grow(&g->codes, a->n_slots))
         return no_memory(a);
-    for (const struct stored_bucket *s = stored; s < stored + n; s++) {
-        struct asteria_bucket *b = &g->buckets[g->n];
+    for (size_t i = 0; i < n; i++) {
+        struct asteria_bucket *b = &g->buckets[i];
 
-        if (s->address >> g->model->ecc.k != 0 ||
-            asteria_generation_find(g, s->address) != UINT32_MAX)
-            return store_corrupt(r, "a bucket's address is invalid, or used twice");
-        *b =
-            (struct asteria_bucket){ .codeword = asteria_ecc_codeword(&g->model->ecc, s->address) };
+        *b = (struct asteria_bucket){ 0 };
         if (!asteria_bucket_begin(b, g->model, mem))
             return no_memory(a);
         g->n++; /* from here on it is freed with the generation */
-        if (!asteria_bucket_grow(b, g->model, mem, s->n) ||
-            !idmap_put(&g->of_address, s->address, g->n - 1))
+        memcpy(b, heads + i * HEAD_BYTES, HEAD_BYTES);
+        if (b->address >> g->model->ecc.k != 0 ||
+            asteria_generation_find(g, b->address) != UINT32_MAX)
+            return store_corrupt(r, "a bucket's address is invalid, or used twice");
+        b->codeword = asteria_ecc_codeword(&g->model->ecc, b->address);
+        if (!idmap_put(&g->of_address, b->address, i))
             return no_memory(a);
-        memcpy(b, s, LIKE_A_BUCKET);
-        atomic_store_explicit(&b->probed, s->probed, memory_order_relaxed);
-        b->gone = s->gone;
-        g->live += s->live;
+        positions += b->n;
+        g->live += b->live;
     }
-    return OK;
+    const int rc =
+        store_need_array(r, store_tag("slots", last).text, positions, sizeof *slots, &slots);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        if (!asteria_bucket_grow(&g->buckets[i], g->model, mem, g->buckets[i].n))
+            return no_memory(a);
+    return rc;
 }
 
 /* The sections that have a piece of each bucket, and the piece. */
@@ -114,21 +111,16 @@ static int fields(struct store_fields *f, struct asteria *a, unsigned which)
     struct asteria_generation *g = a->generations[which];
     const size_t code_bytes = g->model->lrsq->code_bytes, dim = g->model->dim;
     const char last = (char)('0' + which);
-    const struct stored_bucket *heads = NULL;
-    const unsigned char *codes = NULL;
+    const unsigned char *heads = NULL, *codes = NULL;
     size_t n = 0;
-    uint64_t n_codes = 0, positions = 0;
+    uint64_t n_codes = 0;
 
     if (f->w) {
         store_section(f->w, store_tag("buckets", last).text);
         write_heads(g, f->w);
-    } else if (store_field_whole(f, store_tag("buckets", last).text, &heads, &n, sizeof *heads) ==
+    } else if (store_field_whole(f, store_tag("buckets", last).text, &heads, &n, HEAD_BYTES) ==
                OK) {
-        const uint32_t *slots; /* there must be as many as the heads say */
-        for (size_t i = 0; i < n; i++)
-            positions += heads[i].n;
-        if (store_field(f, store_tag("slots", last).text, &slots, positions, sizeof *slots) == OK)
-            f->code = read_heads(a, g, heads, n, f->r);
+        f->code = read_heads(a, g, heads, n, f->r, last);
     }
     for (size_t part = 0; f->code == OK && part < PARTS; part++)
         pieces(f, g, part, last);

@@ -1,11 +1,10 @@
 /* caprg.c - the graph's arrays; selection of a node's edges; adding and removing nodes; invariants; the
  * graph in a snapshot.
  *
- * The gate uses the bound: in the order of distance from x, then of slots, candidate y is kept
- * unless an earlier kept z has UB(y, z) < |x y|. The order uses the exact |x z| where the paper has
- * UB(x, z), so fewer are kept. Still every edge of the exact relative neighbourhood graph is kept,
- * because y is hidden only if |x z| <= |x y| and |y z| <= UB(y, z) < |x y|. (Rows at equal distance
- * are ordered by slot, so that one of them is kept.)
+ * The gate's order (caprg.h) uses the exact |x z| where the paper has UB(x, z), so fewer are kept.
+ * Still every edge of the exact relative neighbourhood graph is, because y is hidden only if |x z|
+ * <= |x y| and |y z| <= UB(y, z) < |x y|. (Of rows at equal distance, ordered by slot, one is
+ * kept.)
  *
  * The degree limits the edges. A loose bound hides no row, and the nearest candidates alone would
  * take all places. A search in such a graph needs twice the beam. So the first places go to
@@ -109,13 +108,31 @@ static size_t count_links(const struct asteria_caprg *g, const uint32_t *links)
     return n;
 }
 
-static void set_edges(struct asteria_caprg *g, uint32_t x, const uint32_t *to, size_t n)
+/* to: n keys (caprg_key()). */
+static void set_edges(struct asteria_caprg *g, uint32_t x, const uint64_t *to, size_t n)
 {
     uint32_t *links = caprg_links(g, x);
 
-    if (n > 0)
-        memmove(links, to, n * sizeof *links);
-    memset(links + n, 0xff, (g->degree - n) * sizeof *links);
+    for (size_t i = 0; i < g->degree; i++)
+        links[i] = i < n ? (uint32_t)to[i] : CAPRG_NONE;
+}
+
+/* Adds a slot of the state to the counts, or takes it out. */
+static void count_state(struct asteria_caprg_counts *counts, uint8_t state, bool in)
+{
+    const uint64_t one = in ? 1 : UINT64_MAX; /* -1 */
+
+    counts->nodes += state & (CAPRG_NODE | CAPRG_QUEUED) ? one : 0;
+    counts->queued += state & CAPRG_QUEUED ? one : 0;
+    counts->removed_waiting += state & (CAPRG_REMOVED | CAPRG_LEAVING) ? one : 0;
+    counts->leaving += state & CAPRG_LEAVING ? one : 0;
+}
+
+static void set_state(struct asteria_caprg *g, uint32_t x, uint8_t state)
+{
+    count_state(&g->counts, g->states[x], false);
+    g->states[x] = state;
+    count_state(&g->counts, state, true);
 }
 
 /* Memory is reserved. */
@@ -152,7 +169,7 @@ static bool is_likely_hidden(const struct asteria_caprg *g, float distance, uint
                              const uint64_t *kept, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (g->rows.estimate(g->rows.to, y, (uint32_t)kept[i]) < distance)
+        if (g->rows.between(g->rows.to, y, (uint32_t)kept[i]).estimate < distance)
             return true;
     return false;
 }
@@ -171,7 +188,8 @@ size_t asteria_caprg_select(const struct asteria_caprg *g, uint32_t x, uint64_t 
         const bool is_equal = caprg_key_distance(key) == 0;
 
         if (is_equal ? equal >= (most + 3) / 4
-                     : is_likely_hidden(g, g->rows.estimate(g->rows.to, x, y), y, kept, n_kept)) {
+                     : is_likely_hidden(g, g->rows.between(g->rows.to, x, y).estimate, y, kept,
+                                        n_kept)) {
             keys[--postponed] = key;
         } else {
             kept[n_kept++] = key;
@@ -183,8 +201,9 @@ size_t asteria_caprg_select(const struct asteria_caprg *g, uint32_t x, uint64_t 
         const float distance = caprg_key_distance(key);
         size_t by = 0;
 
-        while (by < n_kept && !(kept[by] < key && g->rows.upper(g->rows.to, (uint32_t)key,
-                                                                (uint32_t)kept[by]) < distance))
+        while (by < n_kept &&
+               !(kept[by] < key &&
+                 g->rows.between(g->rows.to, (uint32_t)key, (uint32_t)kept[by]).upper < distance))
             by++;
         if (by == n_kept)
             kept[n_kept++] = key;
@@ -221,28 +240,25 @@ static size_t gather(const struct asteria_caprg *g, uint32_t x, const uint32_t *
     return n;
 }
 
-static int choose(struct asteria_caprg *g, uint32_t x, size_t n, uint32_t *out, size_t *n_out)
+/* Of the n candidates gathered, those that become x's edges. */
+static int choose(struct asteria_caprg *g, uint32_t x, size_t n, uint64_t kept[CAPRG_DEGREE_MAX],
+                  size_t *n_kept)
 {
-    uint64_t kept[CAPRG_DEGREE_MAX];
-    int rc = n > 0 ? g->rows.exact(g->rows.to, x, g->slots, n, g->distances) : OK;
+    const int rc = n > 0 ? g->rows.exact(g->rows.to, x, g->slots, n, g->distances) : OK;
 
-    *n_out = 0;
     if (rc != OK)
         return rc;
     for (size_t i = 0; i < n; i++)
         g->keys[i] = caprg_key(g->distances[i], g->slots[i]);
-    *n_out = asteria_caprg_select(g, x, g->keys, n, g->degree, kept);
-    for (size_t i = 0; i < *n_out; i++)
-        out[i] = (uint32_t)kept[i];
+    *n_kept = asteria_caprg_select(g, x, g->keys, n, g->degree, kept);
     return OK;
 }
 
 /* Uses estimates only: many nodes may have an edge to a removed one, and their rows may
    be on disk. */
-static size_t mend(struct asteria_caprg *g, uint32_t x, size_t n, uint32_t *out)
+static size_t mend(struct asteria_caprg *g, uint32_t x, size_t n, uint64_t kept[CAPRG_DEGREE_MAX])
 {
     const uint32_t *links = caprg_links(g, x);
-    uint64_t kept[CAPRG_DEGREE_MAX];
     size_t n_kept = 0, n_new = 0, postponed;
 
     for (size_t i = 0; i < g->degree && links[i] != CAPRG_NONE; i++)
@@ -250,7 +266,8 @@ static size_t mend(struct asteria_caprg *g, uint32_t x, size_t n, uint32_t *out)
             kept[n_kept++] = links[i];
     for (size_t i = 0; i < n; i++)
         if (!caprg_has(links, g->degree, g->slots[i]))
-            g->keys[n_new++] = caprg_key(g->rows.estimate(g->rows.to, x, g->slots[i]), g->slots[i]);
+            g->keys[n_new++] =
+                caprg_key(g->rows.between(g->rows.to, x, g->slots[i]).estimate, g->slots[i]);
     postponed = n = n_new;
     key_heap_make(g->keys, n);
     while (n > 0 && n_kept < g->degree) {
@@ -263,9 +280,24 @@ static size_t mend(struct asteria_caprg *g, uint32_t x, size_t n, uint32_t *out)
     }
     for (size_t i = n_new; i-- > postponed && n_kept < g->degree * 3 / 4;)
         kept[n_kept++] = g->keys[i];
-    for (size_t i = 0; i < n_kept; i++)
-        out[i] = (uint32_t)kept[i];
     return n_kept;
+}
+
+/* Chooses x's edges again, with its deferred back-links and n more slots among the candidates. */
+static int prune(struct asteria_caprg *g, uint32_t x, const uint32_t *more, size_t n,
+                 uint64_t *spent)
+{
+    const size_t candidates = gather(g, x, more, n);
+    uint64_t to[CAPRG_DEGREE_MAX];
+    size_t n_to;
+    const int rc = choose(g, x, candidates, to, &n_to);
+
+    if (rc != OK)
+        return rc;
+    set_edges(g, x, to, n_to);
+    clear_deferred(g, x);
+    *spent += candidates;
+    return OK;
 }
 
 /* ----------------------------------------------------------------------------------- adding */
@@ -273,8 +305,9 @@ static size_t mend(struct asteria_caprg *g, uint32_t x, size_t n, uint32_t *out)
 /* x has an edge to y: offers y one to x. Memory for a deferred one is reserved. */
 static int link_back(struct asteria_caprg *g, uint32_t x, uint32_t y)
 {
-    uint32_t *links = caprg_links(g, y), to[CAPRG_DEGREE_MAX];
-    size_t n_deferred = 0, n_to;
+    uint32_t *links = caprg_links(g, y);
+    uint64_t spent = 0;
+    size_t n_deferred = 0;
 
     if (caprg_has(links, g->degree, x))
         return OK;
@@ -291,17 +324,12 @@ static int link_back(struct asteria_caprg *g, uint32_t x, uint32_t y)
         defer(g, y, x);
         return OK;
     }
-    const int rc = choose(g, y, gather(g, y, &x, 1), to, &n_to);
-    if (rc != OK)
-        return rc;
-    set_edges(g, y, to, n_to);
-    clear_deferred(g, y);
-    return OK;
+    return prune(g, y, &x, 1, &spent);
 }
 
 int asteria_caprg_add(struct asteria_caprg *g, uint32_t x, const uint32_t *pool, size_t n)
 {
-    uint32_t to[CAPRG_DEGREE_MAX];
+    uint64_t to[CAPRG_DEGREE_MAX];
     size_t n_to = 0;
     int rc = fit_scratch(g, n);
 
@@ -314,22 +342,19 @@ int asteria_caprg_add(struct asteria_caprg *g, uint32_t x, const uint32_t *pool,
     if (rc == OK && !caprg_is_node(g, x))
         asteria_caprg_queue(g, x);
     for (size_t i = 0; rc == OK && i < n_to; i++)
-        rc = link_back(g, x, to[i]);
+        rc = link_back(g, x, (uint32_t)to[i]);
     if (rc != OK)
         return rc;
-    g->counts.queued -= (g->states[x] & CAPRG_QUEUED) != 0;
     clear_deferred(g, x);
-    g->states[x] = CAPRG_NODE;
+    set_state(g, x, CAPRG_NODE);
     set_edges(g, x, to, n_to);
     return OK;
 }
 
 void asteria_caprg_queue(struct asteria_caprg *g, uint32_t x)
 {
-    g->states[x] = CAPRG_QUEUED;
+    set_state(g, x, CAPRG_QUEUED);
     g->queued_from = x < g->queued_from ? x : g->queued_from;
-    g->counts.nodes++;
-    g->counts.queued++;
 }
 
 uint32_t asteria_caprg_pending(struct asteria_caprg *g)
@@ -372,18 +397,15 @@ enum { VISITS_PER_DISTANCE = 8 };
 
 void asteria_caprg_remove(struct asteria_caprg *g, uint32_t x)
 {
-    g->counts.nodes -= caprg_is_node(g, x);
-    g->counts.queued -= (g->states[x] & CAPRG_QUEUED) != 0;
     clear_deferred(g, x);
-    g->states[x] = CAPRG_REMOVED;
-    g->counts.removed_waiting++;
+    set_state(g, x, CAPRG_REMOVED);
 }
 
-bool asteria_caprg_sweep_is_due(const struct asteria_caprg *g, size_t share)
+static bool sweep_is_due(const struct asteria_caprg *g, size_t share)
 {
     const uint64_t waiting = g->counts.removed_waiting;
 
-    return g->n_leaving > 0 || (waiting > 0 && waiting * share >= g->counts.nodes);
+    return g->counts.leaving > 0 || (waiting > 0 && waiting * share >= g->counts.nodes);
 }
 
 static bool leads_to_leaving(const struct asteria_caprg *g, uint32_t x)
@@ -396,27 +418,11 @@ static bool leads_to_leaving(const struct asteria_caprg *g, uint32_t x)
     return states & CAPRG_LEAVING;
 }
 
-/* Chooses x's edges again, with its deferred back-links among the candidates. */
-static int prune(struct asteria_caprg *g, uint32_t x, uint64_t *spent)
-{
-    const size_t n = gather(g, x, NULL, 0);
-    uint32_t to[CAPRG_DEGREE_MAX];
-    size_t n_to;
-    const int rc = choose(g, x, n, to, &n_to);
-
-    if (rc != OK)
-        return rc;
-    set_edges(g, x, to, n_to);
-    clear_deferred(g, x);
-    *spent += n;
-    return OK;
-}
-
 /* Takes x's edges to leaving nodes away; a node gets the neighbours of these instead. */
 static void replace_leaving(struct asteria_caprg *g, uint32_t x, uint64_t *spent)
 {
-    uint32_t to[CAPRG_DEGREE_MAX];
     const uint32_t *links = caprg_links(g, x);
+    uint64_t to[CAPRG_DEGREE_MAX];
     size_t n = 0;
 
     if (caprg_is_node(g, x)) {
@@ -450,21 +456,18 @@ static void release_leaving(struct asteria_caprg *g)
             set_edges(g, x, NULL, 0);
     for (uint32_t x = 0; x < g->n_slots; x++)
         if (g->states[x] & CAPRG_LEAVING) {
-            g->states[x] = 0;
+            set_state(g, x, 0);
             g->rows.gone(g->rows.to, x);
         }
-    g->counts.removed_waiting -= g->n_leaving;
-    g->n_leaving = 0;
 }
 
 bool asteria_caprg_sweep(struct asteria_caprg *g, size_t share, uint64_t budget, uint64_t *spent)
 {
-    while (asteria_caprg_sweep_is_due(g, share)) {
-        if (g->n_leaving == 0) {
-            for (size_t x = 0; x < g->n_slots; x++)
+    while (sweep_is_due(g, share)) {
+        if (g->counts.leaving == 0) {
+            for (uint32_t x = 0; x < g->n_slots; x++)
                 if (g->states[x] & CAPRG_REMOVED)
-                    g->states[x] = CAPRG_LEAVING;
-            g->n_leaving = g->counts.removed_waiting;
+                    set_state(g, x, CAPRG_LEAVING);
             g->cursor = 0;
         }
         sweep(g, budget, spent);
@@ -485,7 +488,7 @@ int asteria_caprg_forget(struct asteria_caprg *g, uint64_t budget, bool *more)
         if (rc != OK || (budget > 0 && spent >= budget))
             break;
         if (g->first_deferred[x] != CAPRG_NONE)
-            rc = prune(g, x, &spent);
+            rc = prune(g, x, NULL, 0, &spent);
     }
     *more |= g->counts.deferred > 0;
     return rc;
@@ -554,26 +557,23 @@ static int check_deferred(const struct asteria_caprg *g, uint32_t x, struct erro
 
 int asteria_caprg_check(const struct asteria_caprg *g, struct error *error)
 {
-    uint64_t deferred = 0, nodes = 0, queued = 0, dead = 0, leaving = 0;
+    struct asteria_caprg_counts seen = { 0 };
     int rc = OK;
 
     for (uint32_t x = 0; x < g->n_slots && rc == OK; x++) {
         rc = check_state(g, x, error);
         rc = rc == OK ? check_edges(g, x, error) : rc;
-        rc = rc == OK ? check_deferred(g, x, error, &deferred) : rc;
-        nodes += caprg_is_node(g, x);
-        queued += (g->states[x] & CAPRG_QUEUED) != 0;
-        dead += caprg_is_dead(g, x);
-        leaving += (g->states[x] & CAPRG_LEAVING) != 0;
+        rc = rc == OK ? check_deferred(g, x, error, &seen.deferred) : rc;
+        count_state(&seen, g->states[x], true);
     }
     if (rc != OK)
         return rc;
-    if (nodes != g->counts.nodes || queued != g->counts.queued)
-        return wrong(error, 0, "nodes or queued ones are not as many as counted", nodes);
-    if (deferred != g->counts.deferred)
-        return wrong(error, 0, "deferred back-links are not as many as counted", deferred);
-    if (dead != g->counts.removed_waiting || leaving != g->n_leaving)
-        return wrong(error, 0, "removed ones are not as many as counted", dead);
+    if (seen.nodes != g->counts.nodes || seen.queued != g->counts.queued)
+        return wrong(error, 0, "nodes or queued ones are not as many as counted", seen.nodes);
+    if (seen.deferred != g->counts.deferred)
+        return wrong(error, 0, "deferred back-links are not as many as counted", seen.deferred);
+    if (seen.removed_waiting != g->counts.removed_waiting || seen.leaving != g->counts.leaving)
+        return wrong(error, 0, "removed ones are not as many as counted", seen.removed_waiting);
     return OK;
 }
 
@@ -628,12 +628,9 @@ void asteria_caprg_write(const struct asteria_caprg *g, struct store_writer *w)
 static bool fill(struct asteria_caprg *g, const struct head *h, const uint32_t *deferred)
 {
     g->cursor = h->cursor;
+    for (uint32_t x = 0; x < g->n_slots; x++)
+        count_state(&g->counts, g->states[x], true);
     g->counts.removed_waiting = h->removed;
-    for (uint32_t x = 0; x < g->n_slots; x++) {
-        g->counts.nodes += caprg_is_node(g, x);
-        g->counts.queued += (g->states[x] & CAPRG_QUEUED) != 0;
-        g->n_leaving += (g->states[x] & CAPRG_LEAVING) != 0;
-    }
     for (size_t i = h->deferred; i-- > 0;) { /* backwards, because each is put first in its list */
         const uint32_t y = deferred[2 * i], x = deferred[2 * i + 1];
 

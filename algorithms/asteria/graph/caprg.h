@@ -14,12 +14,8 @@
  * searches must not run meanwhile (the owner's lock).
  *
  * Linking a node takes tens of microseconds, too long for an insert. So an insert only queues its
- * rows, which cannot fail once slots are reserved, and maintain() links them:
- *
- *     insert     asteria_caprg_reserve(g, n_slots); ...  asteria_caprg_queue(g, x)
- *     maintain   while ((x = asteria_caprg_pending(g)) != CAPRG_NONE && budget is left)
- *                    asteria_caprg_add(g, x, pool, n);   the pool may have queued rows
- *                asteria_caprg_forget(g, budget, &more)
+ * rows, which cannot fail once slots are reserved, and maintain() links those pending, to pools
+ * that may have queued rows, and forgets the removed.
  */
 #ifndef DRIFTLINE_ASTERIA_GRAPH_CAPRG_H
 #define DRIFTLINE_ASTERIA_GRAPH_CAPRG_H
@@ -28,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "algorithms/asteria/residual/lrsq.h"
 #include "algorithms/common/graph/candidate_list.h"
 #include "src/core/index.h"
 
@@ -42,9 +39,8 @@ struct asteria_caprg_rows {
     void *to;
     /* exact distances of x to n others; OK or an error (rows may be on disk) */
     int (*exact)(void *to, uint32_t x, const uint32_t *others, size_t n, float *distances);
-    /* upper bound of the distance of two rows, and an estimate, from their codes alone */
-    float (*upper)(void *to, uint32_t x, uint32_t y);
-    float (*estimate)(void *to, uint32_t x, uint32_t y);
+    /* from the codes of two rows alone: an estimate, and an upper bound */
+    struct asteria_lrsq_distance (*between)(void *to, uint32_t x, uint32_t y);
     /* called for each removed slot that can be reused; must not call the graph */
     void (*gone)(void *to, uint32_t slot);
 };
@@ -77,9 +73,8 @@ void asteria_caprg_remove(struct asteria_caprg *, uint32_t x);
    of rows.exact() what was done remains, and the next call continues. */
 int asteria_caprg_forget(struct asteria_caprg *, uint64_t budget, bool *more);
 /* The first part of it, which reads no row: takes removed nodes out and leaves deferred
-   back-links. It begins once 1/share of the nodes wait; _is_due(): that is so, or a sweep has
-   begun. Adds to *spent. Returns whether there is more to do. */
-bool asteria_caprg_sweep_is_due(const struct asteria_caprg *, size_t share);
+   back-links. It begins once 1/share of the nodes wait. Adds to *spent. Returns whether there is
+   more to do. */
 bool asteria_caprg_sweep(struct asteria_caprg *, size_t share, uint64_t budget, uint64_t *spent);
 
 /* The state of any x. ALIVE: linked or queued. DEAD: removed, and passed through until it is
@@ -124,7 +119,7 @@ void asteria_caprg_search(const struct asteria_caprg *, struct asteria_caprg_scr
 uint64_t asteria_caprg_bytes(const struct asteria_caprg *);
 struct asteria_caprg_counts {
     uint64_t edges, nodes, removed_waiting, deferred;
-    uint64_t queued; /* of nodes */
+    uint64_t queued, leaving; /* of nodes; of removed_waiting, by the current sweep */
 };
 struct asteria_caprg_counts asteria_caprg_count(const struct asteria_caprg *);
 /* Checks the degree limit, and that edges are distinct, not loops, and lead to nodes.

@@ -49,7 +49,6 @@ struct asteria_caprg {
     struct asteria_caprg_deferred *deferred;
     size_t n_deferred, deferred_capacity; /* ever used */
     uint32_t free_deferred;
-    size_t n_leaving;                   /* of the removed nodes */
     size_t cursor;                      /* of the sweep: the next slot to visit */
     size_t queued_from;                 /* no queued slot is lower */
     struct asteria_caprg_counts counts; /* without edges */

@@ -30,7 +30,7 @@ struct linking {
     uint64_t *keys;      /* estimate, then slot */
     uint32_t *addresses; /* n_addresses */
     size_t n_addresses;
-    void *read, *query; /* a row's bytes; the row as a query */
+    void *query; /* a row's, as LRSQ prepares it */
     float *unit, *z;
 };
 
@@ -51,7 +51,6 @@ static int linking_begin(struct linking *l, struct asteria *a)
     l->estimates = mem_group_array(g, l->considered, sizeof *l->estimates);
     l->keys = mem_group_array(g, l->considered, sizeof *l->keys);
     l->addresses = mem_group_array(g, l->n_addresses, sizeof *l->addresses);
-    l->read = mem_group_array(g, 1, index_row_bytes(env->element, env->dim));
     l->query = mem_group_array(g, 1, asteria_lrsq_query_bytes_most(out_dim));
     l->unit = mem_group_array(g, env->dim, sizeof *l->unit);
     l->z = mem_group_array(g, out_dim, sizeof *l->z);
@@ -97,13 +96,12 @@ static int link_row(struct linking *l, uint32_t x)
     const void *row;
     float p[ECC_WORD_MAX];
     size_t n = 0;
-    int rc = asteria_rows_get(a->rows, x, l->read, &row);
+    int rc = asteria_rows_get_many(a->rows, &x, 1, &row);
 
     if (rc != OK)
         return rc;
-    asteria_rotation_apply(g->model->rotation, a->base.env.kernels,
-                           asteria_unit(&a->base.env, row, l->unit), l->z);
-    asteria_model_hash(g->model, a->base.env.kernels, l->z, p);
+    asteria_model_project(g->model, a->base.env.kernels, asteria_unit(&a->base.env, row, l->unit),
+                          l->z, p);
     n = asteria_ecc_flips(&g->model->ecc, p, FLIPPED_BITS, l->n_addresses, l->addresses);
     l->n = 0;
     for (size_t i = 0; i < n && l->n < l->considered; i++)
@@ -112,36 +110,25 @@ static int link_row(struct linking *l, uint32_t x)
     return asteria_caprg_add(a->graph, x, l->found, l->n);
 }
 
-static int link_next(struct asteria_maintenance *u, struct linking *l, bool *done)
-{
-    struct asteria *a = u->a;
-    const uint32_t x = asteria_caprg_pending(a->graph);
-
-    *done = x == CAPRG_NONE;
-    if (*done)
-        return OK;
-    if (!asteria_maintenance_goes_on(u)) {
-        u->more = *done = true;
-        return OK;
-    }
-    const int rc = link_row(l, x);
-    u->spent += l->n + 1;
-    return rc;
-}
-
 /* locks: each row is a change of its own. */
 static int link_rows(struct asteria_maintenance *u, bool locks)
 {
+    struct asteria *a = u->a;
     struct linking l;
-    bool done = false;
-    int rc = linking_begin(&l, u->a);
+    int rc = linking_begin(&l, a);
 
-    while (rc == OK && !done) {
+    for (bool done = false; rc == OK && !done;) {
         if (locks)
-            pthread_rwlock_wrlock(&u->a->lock);
-        rc = link_next(u, &l, &done);
+            pthread_rwlock_wrlock(&a->lock);
+        const uint32_t x = asteria_caprg_pending(a->graph);
+        done = x == CAPRG_NONE || !asteria_maintenance_goes_on(u);
+        u->more |= done && x != CAPRG_NONE;
+        if (!done) {
+            rc = link_row(&l, x);
+            u->spent += l.n + 1;
+        }
         if (locks)
-            pthread_rwlock_unlock(&u->a->lock);
+            pthread_rwlock_unlock(&a->lock);
     }
     mem_group_free(&l.memory);
     return rc;
@@ -179,11 +166,6 @@ enum {
     BUDGET_AN_EDGE = 40,
     BUDGET_AT_ONCE = 4096, /* while the lock is held */
 };
-
-bool asteria_graph_is_due(const struct asteria *a)
-{
-    return a->graph && asteria_caprg_sweep_is_due(a->graph, WAITING_SHARE);
-}
 
 void asteria_compact_graph(struct asteria *a, size_t removed)
 {
@@ -259,20 +241,16 @@ int asteria_maintain(struct index *index, uint64_t budget, bool *more)
 {
     struct asteria *a = asteria_of(index);
     struct asteria_maintenance u = { .a = a, .budget = budget };
+    int (*const steps[])(
+        struct asteria_maintenance *) = { asteria_maintenance_refit, asteria_maintenance_reencode,
+                                          compact, link_and_forget, keep_tree_and_hot_rows };
     int rc = OK;
 
     *more = false;
     if (!a->generations[a->now])
         return OK;
-    rc = asteria_maintenance_refit(&u);
-    if (rc == OK)
-        rc = asteria_maintenance_reencode(&u);
-    if (rc == OK)
-        rc = compact(&u);
-    if (rc == OK)
-        rc = link_and_forget(&u);
-    if (rc == OK)
-        rc = keep_tree_and_hot_rows(&u);
+    for (size_t i = 0; rc == OK && i < sizeof steps / sizeof *steps; i++)
+        rc = steps[i](&u);
     *more = u.more;
     return rc;
 }

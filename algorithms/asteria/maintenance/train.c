@@ -145,15 +145,13 @@ enum { FOUNDING_ROWS = 65536, FOUNDED_ROWS = 4 };
 
 /* --------------------------------------------------------------------------- a new model */
 
+/* A model has at most those of its code. */
 static unsigned address_bits(const struct asteria *a, size_t rows)
 {
     const struct asteria_params *p = &a->params;
-    const unsigned most = asteria_ecc_bits_most((enum asteria_code)p->code);
-
-    if (p->address_bits > 0)
-        return (unsigned)p->address_bits;
     const double bits = round(log2((double)rows / ROWS_PER_BUCKET));
-    return bits < 1 ? 1 : bits > most ? most : (unsigned)bits;
+
+    return p->address_bits > 0 ? (unsigned)p->address_bits : bits < 1 ? 1 : (unsigned)bits;
 }
 
 /* Creates buckets for the addresses of at least FOUNDED_ROWS rows of the sample, with the means of
@@ -299,22 +297,20 @@ int asteria_train(struct index *index, struct vectors sample)
 static int live_rows(struct asteria *a, float *units, size_t n)
 {
     const struct index_env *env = &a->base.env;
-    void *read = mem_alloc(env->mem, index_row_bytes(env->element, env->dim));
     struct rng rng = rng_at(env->seed, 0x11fe + a->generations[a->now]->model->fitted.version);
     size_t left = n, there = a->live;
-    int rc = read ? OK : fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory");
+    int rc = OK;
 
     /* Draws n of the live rows with equal probability (Knuth's algorithm S). */
-    for (size_t slot = 0; rc == OK && left > 0; slot++) {
+    for (uint32_t slot = 0; rc == OK && left > 0; slot++) {
         const void *row;
 
         if (a->ids[slot] == INDEX_NO_ID || rng_below(&rng, there--) >= left)
             continue;
-        rc = asteria_rows_get(a->rows, (uint32_t)slot, read, &row);
+        rc = asteria_rows_get_many(a->rows, &slot, 1, &row);
         if (rc == OK)
             asteria_unit_copy(env, row, units + (n - left--) * env->dim);
     }
-    mem_free(env->mem, read);
     return rc;
 }
 

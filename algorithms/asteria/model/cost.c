@@ -31,7 +31,7 @@ static const double PRODUCTS_PER_ROW = 48;
 
 /* A bucket, as one query sees it. */
 struct ranked {
-    float correlation;
+    float negative; /* of the correlation: the best is the least */
     uint32_t size;
 };
 
@@ -50,12 +50,6 @@ struct costing {
     uint32_t *ranks;      /* n_queries x near: buckets of a neighbour's and better ones */
     uint32_t *rows_until; /* n_queries x n_buckets: rows of a query's first 1, 2, ... buckets */
 };
-
-static int falling(const void *a, const void *b)
-{
-    return order_f32(&((const struct ranked *)b)->correlation,
-                     &((const struct ranked *)a)->correlation);
-}
 
 static void count_buckets(struct costing *c)
 {
@@ -81,9 +75,9 @@ static void rank(const struct costing *c, size_t query, struct ranked *order)
     asteria_rotation_apply(c->model.rotation, c->env->kernels, c->s->queries + query * c->env->dim,
                            z);
     for (size_t b = 0; b < c->n_buckets; b++)
-        order[b] = (struct ranked){ asteria_ecc_correlation(&c->model.ecc, c->buckets[b], z),
+        order[b] = (struct ranked){ -asteria_ecc_correlation(&c->model.ecc, c->buckets[b], z),
                                     c->sizes[b] };
-    qsort(order, c->n_buckets, sizeof *order, falling);
+    qsort(order, c->n_buckets, sizeof *order, order_f32);
     for (size_t b = 0; b < c->n_buckets; b++)
         c->rows_until[query * c->n_buckets + b] = rows += order[b].size;
     for (size_t i = 0; i < c->near; i++) {
@@ -91,7 +85,7 @@ static void rank(const struct costing *c, size_t query, struct ranked *order)
         const float own = asteria_ecc_correlation(&c->model.ecc, c->codewords[row], z);
         uint32_t better = 0;
 
-        while (better < c->n_buckets && order[better].correlation >= own)
+        while (better < c->n_buckets && order[better].negative <= -own)
             better++;
         c->ranks[query * c->near + i] = better;
     }

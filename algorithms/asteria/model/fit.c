@@ -51,11 +51,6 @@ static int no_memory(const struct fit *f, const char *what)
 
 /* --------------------------------------------------------------------------- rows of the sample */
 
-static bool is_butterfly(int64_t rotation)
-{
-    return rotation == ROTATION_BOR || rotation == ROTATION_HADAMARD;
-}
-
 /* Draws the rows to fit to and those for calibration. If there are too few for both, the same rows
    are used twice, and the calibration's guarantee does not hold. */
 static int draw_sample(struct fit *f, const float *rows, size_t n, uint32_t version)
@@ -111,8 +106,9 @@ static int fit_code(struct fit *f, unsigned address_bits)
     enum asteria_code kind = (enum asteria_code)f->params->code;
     /* Outputs of the rotation that are not zero for every row; words can use only these. auto: of
        either candidate. */
-    const size_t outputs =
-        is_butterfly(f->params->rotation) ? asteria_bor_size(f->env->dim) : f->env->dim;
+    const size_t outputs = rotation_is_network((enum asteria_rotation_kind)f->params->rotation)
+                               ? asteria_bor_size(f->env->dim)
+                               : f->env->dim;
     const unsigned most = asteria_ecc_bits_most(kind);
     const unsigned k = address_bits < most ? address_bits : most;
 
@@ -144,8 +140,7 @@ static int train_rotation(struct fit *f, enum asteria_rotation_kind kind,
 {
     const struct asteria_params *params = f->params;
     const size_t dim = f->env->dim;
-    const size_t rank =
-        rank_of(params, is_butterfly(kind) ? asteria_bor_size(dim) : (dim + 15) / 16 * 16);
+    const size_t rank = rank_of(params, asteria_rotation_outputs(kind, dim));
     const bool same =
         from && from->rotation->kind == kind && from->rotation->dim == dim &&
         (!from->rotation->bor || from->rotation->bor->passes == (size_t)params->passes);

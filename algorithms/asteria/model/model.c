@@ -20,6 +20,13 @@ void asteria_model_hash(const struct asteria_model *model, const struct kernels 
         memcpy(p, z, model->m * sizeof *p);
 }
 
+void asteria_model_project(const struct asteria_model *model, const struct kernels *kernels,
+                           const float *unit, float *z, float *p)
+{
+    asteria_rotation_apply(model->rotation, kernels, unit, z);
+    asteria_model_hash(model, kernels, z, p);
+}
+
 struct encoding_rows {
     const struct asteria_model *model;
     const struct index_env *env;
@@ -36,8 +43,7 @@ static int encode_rows(void *arg, size_t first, size_t end, size_t worker)
 
     (void)worker;
     for (size_t i = first; i < end; i++) {
-        asteria_rotation_apply(e->model->rotation, e->env->kernels, e->rows + i * e->env->dim, z);
-        asteria_model_hash(e->model, e->env->kernels, z, p);
+        asteria_model_project(e->model, e->env->kernels, e->rows + i * e->env->dim, z, p);
         if (e->words)
             e->words[i] = asteria_ecc_word(&e->model->ecc, p);
         if (e->addresses)

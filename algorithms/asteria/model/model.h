@@ -66,6 +66,9 @@ float asteria_model_scanned(const struct asteria_model *, const struct kernels *
 /* z: a rotated row; p: m floats, the vantages' products with z. */
 void asteria_model_hash(const struct asteria_model *, const struct kernels *, const float *z,
                         float *p);
+/* Both, of a unit row. */
+void asteria_model_project(const struct asteria_model *, const struct kernels *, const float *unit,
+                           float *z, float *p);
 
 /* Words and addresses of n unit rows, on env's pool; either may be NULL. */
 int asteria_model_encode(const struct asteria_model *, const struct index_env *, const float *rows,

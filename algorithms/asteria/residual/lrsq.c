@@ -45,9 +45,9 @@ static int no_memory(const struct index_env *env, size_t in_dim)
                 in_dim);
 }
 
-/* Allocates all arrays for the shape's in_dim, n_bytes and n_nibbles. ERR_NO_MEMORY. */
+/* Allocates all arrays for the shape's in_dim, n_bytes, n_nibbles and pca. ERR_NO_MEMORY. */
 static int allocate(struct asteria_lrsq **to, const struct index_env *env,
-                    const struct asteria_lrsq *shape, bool pca)
+                    const struct asteria_lrsq *shape)
 {
     struct asteria_lrsq *l = mem_zalloc(env->mem, sizeof *l);
     if (!l)
@@ -58,9 +58,9 @@ static int allocate(struct asteria_lrsq **to, const struct index_env *env,
     const size_t width = lrsq_width(l);
     l->code_bytes = sizeof(struct asteria_lrsq_head) + l->n_bytes + l->n_nibbles / 2;
     l->kernels = env->kernels;
-    l->axis = pca ? NULL : mem_group_zalloc(g, width, sizeof *l->axis);
-    l->rows = pca ? mem_group_zalloc(g, width * l->in_dim, sizeof *l->rows) : NULL;
-    l->panels = pca ? mem_group_zalloc(g, width * lrsq_padded(l), sizeof *l->panels) : NULL;
+    l->axis = l->pca ? NULL : mem_group_zalloc(g, width, sizeof *l->axis);
+    l->rows = l->pca ? mem_group_zalloc(g, width * l->in_dim, sizeof *l->rows) : NULL;
+    l->panels = l->pca ? mem_group_zalloc(g, width * lrsq_padded(l), sizeof *l->panels) : NULL;
     l->centre = mem_group_zalloc(g, l->in_dim, sizeof *l->centre);
     l->scale = mem_group_zalloc(g, width, sizeof *l->scale);
     l->zero = mem_group_zalloc(g, width, sizeof *l->zero);
@@ -292,8 +292,9 @@ static int build(const struct training *t, uint8_t *widths, struct asteria_lrsq 
                                         .rank = bytes + nibbles,
                                         .n_bytes = (bytes + 7) / 8 * 8,
                                         .n_nibbles = (nibbles + 15) / 16 * 16,
+                                        .pca = t->options->pca,
                                         .alpha = 1 };
-    const int rc = allocate(to, t->env, &shape, t->options->pca);
+    const int rc = allocate(to, t->env, &shape);
     if (rc != OK)
         return rc;
     struct asteria_lrsq *l = *to;
@@ -427,15 +428,16 @@ int asteria_lrsq_train(struct asteria_lrsq **to, const struct index_env *env,
 
 /* ----------------------------------------------------------------------------------- snapshots */
 
-struct lrsq_head {
-    uint64_t rank, n_bytes, n_nibbles, pca;
-    float alpha, beta;
+enum {
+    HEAD_BYTES =
+        offsetof(struct asteria_lrsq, beta) + sizeof(float) - offsetof(struct asteria_lrsq, rank)
 };
+_Static_assert(HEAD_BYTES == 40, "the file's layout");
 
-static bool is_shape(const struct lrsq_head *s, size_t in_dim)
+static bool is_shape(const struct asteria_lrsq *s)
 {
-    return s->n_bytes <= in_dim + 7 && s->n_nibbles <= in_dim + 15 && s->n_bytes % 8 == 0 &&
-           s->n_nibbles % 16 == 0 && s->rank <= in_dim && s->rank <= s->n_bytes + s->n_nibbles &&
+    return s->n_bytes <= s->in_dim + 7 && s->n_nibbles <= s->in_dim + 15 && s->n_bytes % 8 == 0 &&
+           s->n_nibbles % 16 == 0 && s->rank <= s->in_dim && s->rank <= s->n_bytes + s->n_nibbles &&
            s->pca <= 1 && isfinite(s->alpha) && isfinite(s->beta);
 }
 
@@ -481,28 +483,13 @@ static int finish_reading(struct asteria_lrsq *l, const struct index_env *env,
 int asteria_lrsq_field(struct store_fields *f, const struct index_env *env, size_t in_dim,
                        char suffix, struct asteria_lrsq **to)
 {
-    struct lrsq_head head = { 0 };
-    if (f->w)
-        head = (struct lrsq_head){ .rank = (*to)->rank,
-                                   .n_bytes = (*to)->n_bytes,
-                                   .n_nibbles = (*to)->n_nibbles,
-                                   .pca = !(*to)->axis,
-                                   .alpha = (*to)->alpha,
-                                   .beta = (*to)->beta };
-    if (store_copy(f, store_tag("lrsq", suffix).text, &head, 1, sizeof head) != OK)
+    struct asteria_lrsq shape = { .in_dim = in_dim };
+    char *const head = (char *)(f->w ? *to : &shape) + offsetof(struct asteria_lrsq, rank);
+    if (store_copy(f, store_tag("lrsq", suffix).text, head, 1, HEAD_BYTES) != OK)
         return f->code;
-    if (f->r && !is_shape(&head, in_dim))
+    if (f->r && !is_shape(&shape))
         return f->code = store_corrupt(f->r, "LRSQ's shape is invalid");
-    if (f->r) {
-        const struct asteria_lrsq shape = { .in_dim = in_dim,
-                                            .rank = head.rank,
-                                            .n_bytes = head.n_bytes,
-                                            .n_nibbles = head.n_nibbles,
-                                            .alpha = head.alpha,
-                                            .beta = head.beta };
-        f->code = allocate(to, env, &shape, head.pca);
-    }
-    if (f->code != OK)
+    if (f->r && (f->code = allocate(to, env, &shape)) != OK)
         return f->code;
     struct asteria_lrsq *l = *to;
     const size_t width = lrsq_width(l);

@@ -35,18 +35,20 @@ struct store_fields;
 struct asteria_lrsq {
     struct mem_group memory;
     size_t in_dim; /* dimensions of z */
-    size_t rank;   /* coordinates that have bits */
+    /* From here to `beta` as in a file: */
+    uint64_t rank; /* coordinates that have bits */
     /* Coordinates of 8 bits, which come first, padded to a multiple of 8, and of 4 bits, padded to
        a multiple of 16. Padding has scale 0, zero 0 and code 0. */
-    size_t n_bytes, n_nibbles;
+    uint64_t n_bytes, n_nibbles;
+    uint64_t pca; /* 1: `rows` is used, 0: `axis` */
+    float alpha, beta;
     size_t code_bytes;   /* bytes of a row's code with its head; a multiple of 8 */
-    uint32_t *axis;      /* coordinates of z; NULL: `rows` is used */
-    float *rows;         /* principal axes, (n_bytes + n_nibbles) x in_dim; or NULL */
+    uint32_t *axis;      /* coordinates of z, or NULL */
+    float *rows;         /* principal axes, (n_bytes + n_nibbles) x in_dim, or NULL */
     float *panels;       /* rows as read: sixteen floats of each of eight, side by side */
     float *centre;       /* in_dim */
     float *scale, *zero; /* n_bytes + n_nibbles */
-    float alpha, beta;
-    float defect; /* upper bound of the norm of P P' - 1, P = `rows` */
+    float defect;        /* upper bound of the norm of P P' - 1, P = `rows` */
     const struct kernels *kernels;
 };
 

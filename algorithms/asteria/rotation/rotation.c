@@ -28,9 +28,15 @@ void asteria_rotation_destroy(const struct index_env *env, struct asteria_rotati
     mem_free(env->mem, t);
 }
 
+size_t asteria_rotation_outputs(enum asteria_rotation_kind kind, size_t dim)
+{
+    return rotation_is_network(kind) ? asteria_bor_size(dim) : (dim + 15) / 16 * 16;
+}
+
 size_t asteria_rotation_outputs_most(size_t dim)
 {
-    const size_t network = asteria_bor_size(dim), dense = (dim + 15) / 16 * 16;
+    const size_t network = asteria_rotation_outputs(ROTATION_BOR, dim);
+    const size_t dense = asteria_rotation_outputs(ROTATION_PCA, dim);
 
     return network > dense ? network : dense;
 }
@@ -89,11 +95,6 @@ static int median_margin(const struct asteria_rotation *t, const struct index_en
     return rc;
 }
 
-static bool is_network(enum asteria_rotation_kind kind)
-{
-    return kind == ROTATION_BOR || kind == ROTATION_HADAMARD;
-}
-
 /* A rotation that is not trained: a network with its first angles, or a matrix of zeros. On failure
    the caller destroys it. */
 static int create(struct asteria_rotation **out, const struct index_env *env,
@@ -106,14 +107,15 @@ static int create(struct asteria_rotation **out, const struct index_env *env,
     if (t) {
         t->kind = kind;
         t->dim = dim;
-        t->out_dim = is_network(kind) ? asteria_bor_size(dim) : (dim + 15) / 16 * 16;
+        t->out_dim = asteria_rotation_outputs(kind, dim);
         t->shift = mem_zalloc(env->mem, t->out_dim * sizeof *t->shift);
-        if (!is_network(kind) && kind != ROTATION_IDENTITY)
+        if (!rotation_is_network(kind) && kind != ROTATION_IDENTITY)
             t->matrix = mem_zalloc(env->mem, t->out_dim * dim * sizeof *t->matrix);
     }
-    if (!t || !t->shift || (!is_network(kind) && kind != ROTATION_IDENTITY && !t->matrix))
+    if (!t || !t->shift || (!rotation_is_network(kind) && kind != ROTATION_IDENTITY && !t->matrix))
         return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for a rotation of %zu", dim);
-    return is_network(kind) ? asteria_bor_create(&t->bor, env, dim, passes, init, seed) : OK;
+    return rotation_is_network(kind) ? asteria_bor_create(&t->bor, env, dim, passes, init, seed)
+                                     : OK;
 }
 
 /* The shift is computed before and after training. */
@@ -205,7 +207,7 @@ static bool head_possible(const struct rotation_head *head, const struct index_e
 {
     return head->kind <= ROTATION_OPQ && env->dim <= ASTERIA_ROTATION_DIM_MAX &&
            head->passes <= BOR_PASSES_MAX &&
-           (head->passes > 0) == is_network((enum asteria_rotation_kind)head->kind);
+           (head->passes > 0) == rotation_is_network((enum asteria_rotation_kind)head->kind);
 }
 
 int asteria_rotation_field(struct store_fields *f, const struct index_env *env, char suffix,

@@ -87,7 +87,12 @@ int asteria_dense_train(struct asteria_rotation *, const struct index_env *,
 void asteria_dense_orthogonal(struct rng *, size_t n, float *q);
 /* NULL is allowed. */
 void asteria_rotation_destroy(const struct index_env *, struct asteria_rotation *);
-/* The most outputs that a rotation of rows of dim floats has, of any kind. */
+static inline bool rotation_is_network(enum asteria_rotation_kind kind)
+{
+    return kind == ROTATION_BOR || kind == ROTATION_HADAMARD;
+}
+/* out_dim of a kind; the most of any. */
+size_t asteria_rotation_outputs(enum asteria_rotation_kind, size_t dim);
 size_t asteria_rotation_outputs_most(size_t dim);
 size_t asteria_rotation_bytes(const struct asteria_rotation *);
 

@@ -174,25 +174,19 @@ int asteria_bounds_audit_query(const struct asteria_job *job, struct asteria_scr
 
 static void radius_row(struct stat_sink *sink, size_t h, const struct asteria_audit *x)
 {
-    const struct {
-        const char *column;
-        double value;
-    } cells[] = {
-        { "candidates", x->candidates[h] },
-        { "neighbours", x->neighbours[h] },
-        { "quantile", x->quantile[h] },
-        { "covered", x->candidates[h] > 0 ? x->covered_at[h] / x->candidates[h] : 1 },
-        { "code_candidates", x->code_candidates[h] },
-        { "code_neighbours", x->code_neighbours[h] },
-    };
-    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
-        sink->cell(sink->to, "radius", h, cells[i].column, cells[i].value);
+    sink->cell(sink->to, "radius", h, "candidates", x->candidates[h]);
+    sink->cell(sink->to, "radius", h, "neighbours", x->neighbours[h]);
+    sink->cell(sink->to, "radius", h, "quantile", x->quantile[h]);
+    sink->cell(sink->to, "radius", h, "covered",
+               x->candidates[h] > 0 ? x->covered_at[h] / x->candidates[h] : 1);
+    sink->cell(sink->to, "radius", h, "code_candidates", x->code_candidates[h]);
+    sink->cell(sink->to, "radius", h, "code_neighbours", x->code_neighbours[h]);
     /* Scalar statistics, because claims can only name these. */
     char name[32];
     (void)snprintf(name, sizeof name, "candidates_h%zu", h);
-    sink->value(sink->to, name, x->candidates[h]);
+    asteria_emit(sink, name, x->candidates[h]);
     (void)snprintf(name, sizeof name, "neighbours_h%zu", h);
-    sink->value(sink->to, name, x->neighbours[h]);
+    asteria_emit(sink, name, x->neighbours[h]);
 }
 
 void asteria_bounds_audit_stats(const struct asteria *a, struct stat_sink *sink)
@@ -202,25 +196,18 @@ void asteria_bounds_audit_stats(const struct asteria *a, struct stat_sink *sink)
     const struct asteria_audit x = a->audit ? *a->audit : (struct asteria_audit){ 0 };
     pthread_mutex_unlock(lock);
     const double pairs = x.pairs > 0 ? x.pairs : 1;
-    const struct {
-        const char *name;
-        double value;
-    } values[] = {
-        { "audited_pairs", x.pairs },
-        { "b1_violations", x.violations[0] },
-        { "b2_violations", x.violations[1] },
-        { "b3_violations", x.violations[2] },
-        { "b1_pruned", x.pruned[0] / pairs },
-        { "b2_pruned", x.pruned[1] / pairs },
-        { "b3_pruned", x.pruned[2] / pairs },
-        { "bounds_pruned", x.pruned_by_any / pairs },
-        { "calibrated_pairs", x.calibrated },
-        { "calibrated_coverage", x.calibrated > 0 ? x.covered / x.calibrated : 1 },
-    };
     if (x.queries == 0)
         return;
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
-        sink->value(sink->to, values[i].name, values[i].value);
+    asteria_emit(sink, "audited_pairs", x.pairs);
+    asteria_emit(sink, "b1_violations", x.violations[0]);
+    asteria_emit(sink, "b2_violations", x.violations[1]);
+    asteria_emit(sink, "b3_violations", x.violations[2]);
+    asteria_emit(sink, "b1_pruned", x.pruned[0] / pairs);
+    asteria_emit(sink, "b2_pruned", x.pruned[1] / pairs);
+    asteria_emit(sink, "b3_pruned", x.pruned[2] / pairs);
+    asteria_emit(sink, "bounds_pruned", x.pruned_by_any / pairs);
+    asteria_emit(sink, "calibrated_pairs", x.calibrated);
+    asteria_emit(sink, "calibrated_coverage", x.calibrated > 0 ? x.covered / x.calibrated : 1);
     for (size_t h = 0; h < RADII; h++)
         if (x.candidates[h] > 0 || x.code_candidates[h] > 0)
             radius_row(sink, h, &x);

@@ -8,7 +8,7 @@
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
-enum { QUERIES_MIN = 32, QUERIES_A_CALL = 1024, CHUNK = 8 };
+enum { QUERIES_MIN = 32, QUERIES_A_CALL = 1024, CHUNK = 8, CODES_A_COPY = 4096 };
 
 struct device_batch {
     const struct asteria_job *job;
@@ -45,6 +45,81 @@ static int prepare_queries(void *arg, size_t first, size_t end, size_t worker)
     return rc;
 }
 
+/* What put_codes() copies from. */
+struct coded {
+    struct asteria *a;
+    size_t dim;
+    uint8_t *bytes; /* CODES_A_COPY x dim */
+    struct device_bound_row *rows;
+};
+
+static int put_codes(void *to, size_t first, size_t n)
+{
+    struct coded *c = to;
+    struct asteria *a = c->a;
+    const struct asteria_device *d = a->device;
+    const struct asteria_generation *g = a->generations[a->now];
+    int rc = 0;
+    for (size_t end = first + n, now; rc == 0 && first < end; first += now) {
+        now = end - first < CODES_A_COPY ? end - first : CODES_A_COPY;
+        for (size_t i = 0; i < now; i++) {
+            c->rows[i].norm = INFINITY; /* no row */
+            if (a->ids[first + i] != INDEX_NO_ID)
+                asteria_lrsq_device_code(g->model->lrsq, segmented_at(&g->codes, first + i),
+                                         c->bytes + i * c->dim, &c->rows[i]);
+        }
+        rc = d->cuda.library.ops->bounds->put(d->bounds, first, c->bytes, c->rows, now);
+    }
+    return rc;
+}
+
+/* Brings the copy of the codes up to date. */
+static int bring_bounds(struct asteria *a)
+{
+    struct asteria_device *d = a->device;
+    const struct index_env *env = &a->base.env;
+    const struct asteria_model *model = a->generations[a->now]->model;
+    struct coded c = { .a = a, .dim = asteria_lrsq_device_dim(model->lrsq) };
+    int failed = 0;
+    if (!d->bounds || d->bounds_version != model->fitted.version) {
+        asteria_device_drop_bounds(d);
+        a->on_device = (struct cuda_copy){ 0 };
+        d->bounds_version = model->fitted.version;
+        failed = d->cuda.library.ops->bounds->create(d->cuda.session, c.dim, &d->bounds);
+    }
+    c.bytes = mem_zalloc(env->mem, CODES_A_COPY * c.dim);
+    c.rows = mem_zalloc(env->mem, CODES_A_COPY * sizeof *c.rows);
+    if (failed == 0 && c.bytes && c.rows)
+        failed = cuda_copy_bring(&a->on_device, a->n_slots, put_codes, &c);
+    const int rc = failed == 0 && (!c.bytes || !c.rows)
+                       ? fail(env->error, ERR_NO_MEMORY, "asteria: out of memory to copy codes")
+                       : cuda_check(&d->cuda, failed, "asteria", env->error);
+    mem_free(env->mem, c.bytes);
+    mem_free(env->mem, c.rows);
+    return rc;
+}
+
+/* Candidates of the queries (device_bound_ops.candidates()). There must be one generation, and the
+   index's lock must be held. ERR_NO_MEMORY, ERR_BASELINE. */
+static int find_candidates(struct device_batch *b)
+{
+    struct asteria *a = b->job->a;
+    struct asteria_device *d = a->device;
+    const struct device_bound_queries queries = { b->n, b->high, b->low, b->terms };
+    pthread_mutex_lock(&d->lock);
+    int rc = bring_bounds(a);
+    if (rc == OK) { /* slack twice: of a row's lower bound, and of the k-th upper one */
+        const int failed = d->cuda.library.ops->bounds->candidates(
+            d->bounds, a->n_slots, &queries, b->job->k, 2 * BOUND_SLACK, b->capacity, b->found,
+            b->candidates);
+        rc = cuda_check(&d->cuda, failed, "asteria", a->base.env.error);
+    }
+    if (rc != OK)
+        asteria_device_drop_bounds(d); /* they may be lost with the device */
+    pthread_mutex_unlock(&d->lock);
+    return rc;
+}
+
 static int by_bound(const void *x, const void *y)
 {
     const struct device_candidate *a = x, *b = y;
@@ -69,9 +144,7 @@ static void measure(const struct asteria_job *job, struct asteria_scratch *s,
         for (size_t i = 0; i < now; i++)
             if (distances[i] <= topk_limit(&s->nearest))
                 topk_push(&s->nearest, distances[i], a->ids[candidates[first + i].position]);
-        s->work.distances += (double)now;
-        s->work.bytes_read += (double)(now * job->query_bytes);
-        s->counts.exact += (double)now;
+        count_distances(job, s, now);
     }
 }
 
@@ -94,8 +167,6 @@ static int answer_queries(void *arg, size_t first, size_t end, size_t worker)
         s->nearest = topk_begin(job->k, job->distances + query * job->k, job->ids + query * job->k);
         measure(job, s, b->candidates + q * b->capacity, b->found[q]);
         topk_sort(&s->nearest);
-        s->work.estimates += live;
-        s->work.scanned += live;
         s->counts.estimates += live;
         s->counts.scanned += live;
         s->counts.queries += 1;
@@ -107,11 +178,9 @@ static int search_call(struct device_batch *b, size_t threads)
 {
     const struct asteria_job *job = b->job;
     struct pool *pool = job->a->base.env.pool;
-    const struct device_bound_queries queries = { b->n, b->high, b->low, b->terms };
     int rc = parallel_for(pool, threads, b->n, CHUNK, prepare_queries, b);
-    if (rc == OK) /* twice: of a row's lower bound, and of the k-th upper one */
-        rc = asteria_device_candidates(job->a, &queries, job->k, 2 * BOUND_SLACK, b->capacity,
-                                       b->found, b->candidates);
+    if (rc == OK)
+        rc = find_candidates(b);
     return rc == OK ? parallel_for(pool, threads, b->n, CHUNK, answer_queries, b) : rc;
 }
 

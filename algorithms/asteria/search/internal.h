@@ -58,7 +58,8 @@ struct asteria_view {
     float rest;                   /* length of what the query's PCA code leaves out */
     float size;                   /* sum |p_i| */
     void *residual_query;         /* LRSQ's prepared query */
-    unsigned char *memory;        /* memory of all of the above */
+    struct mem_group memory;      /* of all of the above, for the model of this version */
+    uint32_t version;
     size_t memory_bytes;
 };
 
@@ -118,7 +119,6 @@ struct asteria_scratch {
     bool uses_beam;
     struct range_hits hits;
     int failure; /* first error of the query */
-    struct work work;
     struct asteria_counts counts;
 };
 
@@ -165,6 +165,19 @@ static inline struct asteria_bucket *bucket_of(struct asteria_scratch *s, size_t
 {
     *view = &s->views[s->n_views > 1 && number >= s->views[1].first];
     return &(*view)->g->buckets[number - (*view)->first];
+}
+
+static inline void count_distances(const struct asteria_job *job, struct asteria_scratch *s,
+                                   size_t n)
+{
+    s->counts.exact += (double)n;
+    s->counts.bytes_read += (double)(n * job->query_bytes);
+}
+
+static inline void count_estimates(struct asteria_scratch *s, size_t n, double code_bytes)
+{
+    s->counts.estimates += (double)n;
+    s->counts.bytes_read += (double)n * code_bytes;
 }
 
 /* A row of a greater distance cannot be an answer. */
@@ -270,12 +283,8 @@ bool asteria_bounds_skip(const struct asteria_job *, struct asteria_scratch *,
 bool asteria_device_searches(const struct asteria_job *, size_t n);
 int asteria_device_search(const struct asteria_job *, size_t n, size_t threads);
 
-/* --------------------------------------------------------------------- beam.c, bounds_audit.c */
+/* --------------------------------------------------------------------- bounds_audit.c */
 
-/* Before the scan: decides whether there will be a beam search. Failure: in the scratch. */
-void asteria_beam_begin(const struct asteria_job *, struct asteria_scratch *);
-/* Searches the graph from the seeds and offers the rows met. */
-void asteria_beam_query(const struct asteria_job *, struct asteria_scratch *);
 int asteria_bounds_audit_query(const struct asteria_job *, struct asteria_scratch *);
 void asteria_bounds_audit_stats(const struct asteria *, struct stat_sink *);
 

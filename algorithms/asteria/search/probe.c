@@ -1,9 +1,5 @@
-/* probe.c - the order in which buckets are scanned; buckets that certainly have no answer.
- *
- *   centre  |q - c|^2, one kernel call for all centres
- *   score   correlation of p with the codeword
- *   bound   certified bound; those of bound 0 by score
- *   hybrid  centre and score together
+/* probe.c - the order in which buckets are scanned (enum asteria_order); buckets that certainly
+ * have no answer.
  *
  * Buckets of two generations are in one order: distances and bounds are comparable.
  *
@@ -128,8 +124,8 @@ static void centre_distances(const struct asteria_job *job, struct asteria_scrat
 {
     const struct index_env *env = &job->a->base.env;
     env->kernels->l2sq_f32_1n(s->unit, v->g->centres, v->g->n, env->dim, s->centre_sq + v->first);
-    s->work.distances += (double)v->g->n;
-    s->work.bytes_read += (double)(v->g->n * env->dim * sizeof(float));
+    s->counts.centre_distances += (double)v->g->n;
+    s->counts.bytes_read += (double)(v->g->n * env->dim * sizeof(float));
 }
 
 /* By the centre alone, or by the score alone. */
@@ -205,8 +201,8 @@ static void centre_estimates(const struct asteria_job *job, struct asteria_scrat
                             to, (c->n + 15) / 16 * 16);
     for (size_t i = 0; i < v->g->n; i++)
         to[i] += square;
-    s->work.estimates += (double)v->g->n;
-    s->work.bytes_read += (double)(v->g->n * c->code_dim);
+    s->counts.centre_estimates += (double)v->g->n;
+    s->counts.bytes_read += (double)(v->g->n * c->code_dim);
 }
 
 /* A bucket's rows are on the query's side of the hash's planes, and around their mean. Where one

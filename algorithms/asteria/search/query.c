@@ -13,7 +13,7 @@ static void close_scratch(struct mem *mem, void *scratch)
 {
     struct asteria_scratch *s = scratch;
     for (size_t v = 0; v < VIEWS; v++)
-        mem_free(mem, s->views[v].memory);
+        mem_group_free(&s->views[v].memory);
     mem_free(mem, s->unit);
     mem_group_free(&s->of_buckets);
     mem_free(mem, s->best_distances);
@@ -23,35 +23,29 @@ static void close_scratch(struct mem *mem, void *scratch)
     mem_free(mem, s->hits.hits);
 }
 
-static size_t padded(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
-
-/* Divides one allocation into the view's buffers. */
+/* Makes the view's buffers, unless they are those of this model. */
 static bool fit_view(struct mem *mem, struct asteria_view *v)
 {
     const struct asteria_model *m = v->g->model;
-    const size_t sizes[] = { padded(m->quantizer->work_dim * sizeof *v->rotated),
-                             padded(m->quantizer->query_bytes),
-                             padded(m->rotation->out_dim * sizeof *v->z),
-                             padded(m->m * sizeof *v->p),
-                             padded(asteria_lrsq_query_bytes(m->lrsq)) };
-    size_t bytes = 0;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        bytes += sizes[i];
-    if (bytes > v->memory_bytes) {
-        v->memory_bytes = 0;
-        if (!mem_fit(mem, &v->memory, bytes, 1))
-            return false;
-        v->memory_bytes = bytes;
-    }
-    unsigned char *at = v->memory;
-    v->rotated = (float *)(void *)at;
-    v->prepared = at += sizes[0];
-    v->z = (float *)(void *)(at += sizes[1]);
-    v->p = (float *)(void *)(at += sizes[2]);
-    v->residual_query = at + sizes[3];
+    const size_t query_bytes = asteria_lrsq_query_bytes(m->lrsq);
+    struct mem_group *g = &v->memory;
+
+    if (v->version == m->fitted.version)
+        return true;
+    mem_group_free(g);
+    *g = (struct mem_group){ .mem = mem };
+    v->version = 0;
+    v->memory_bytes = 0;
+    v->rotated = mem_group_array(g, m->quantizer->work_dim, sizeof *v->rotated);
+    v->prepared = mem_group_array(g, 1, m->quantizer->query_bytes);
+    v->z = mem_group_array(g, m->rotation->out_dim, sizeof *v->z);
+    v->p = mem_group_array(g, m->m, sizeof *v->p);
+    v->residual_query = mem_group_array(g, 1, query_bytes);
+    if (g->failed)
+        return false;
+    v->version = m->fitted.version;
+    v->memory_bytes = (m->quantizer->work_dim + m->rotation->out_dim + m->m) * sizeof(float) +
+                      m->quantizer->query_bytes + query_bytes;
     return true;
 }
 
@@ -147,8 +141,7 @@ void asteria_query_hash(const struct index_env *env, const struct asteria_scratc
                         struct asteria_view *v, bool all)
 {
     const struct asteria_model *m = v->g->model;
-    asteria_rotation_apply(m->rotation, env->kernels, s->unit, v->z);
-    asteria_model_hash(m, env->kernels, v->z, v->p);
+    asteria_model_project(m, env->kernels, s->unit, v->z, v->p);
     if (!all)
         return;
     asteria_lrsq_query(m->lrsq, v->z, v->residual_query);
@@ -179,6 +172,70 @@ void asteria_query_begin(const struct asteria_job *job, struct asteria_scratch *
             asteria_query_hash(env, s, v, needs & NEEDS_BOUNDS);
     }
 }
+
+/* ------------------------------------------------------------------------------ beam search */
+
+/* From the best rows of the scanned buckets to rows of others: each new row is scored by LRSQ's
+   estimate, and offered once, like scanned rows. */
+struct beam_scorer {
+    const struct asteria_job *job;
+    struct asteria_scratch *s;
+};
+
+static void beam_begin(const struct asteria_job *job, struct asteria_scratch *s)
+{
+    s->uses_beam =
+        job->knobs->beam > 0 && job->a->graph && !job->range && job->knobs->mode == MODE_HEURISTIC;
+    s->n_seeds = 0;
+    if (s->uses_beam)
+        s->failure = asteria_caprg_begin(job->a->graph, &s->walk, (size_t)job->knobs->beam);
+}
+
+/* NULL: its generation is gone. */
+static const struct asteria_view *view_of_slot(const struct asteria *a,
+                                               const struct asteria_scratch *s, uint32_t slot)
+{
+    const struct asteria_generation *g = a->generations[a->places[slot].generation];
+    for (size_t i = 0; i < s->n_views; i++)
+        if (s->views[i].g == g)
+            return slot < g->codes.capacity ? &s->views[i] : NULL;
+    return NULL;
+}
+
+static void score(void *to, const uint32_t *slots, size_t n, float *scores)
+{
+    const struct beam_scorer *w = to;
+    const struct asteria *a = w->job->a;
+    struct asteria_scratch *s = w->s;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t slot = slots[i];
+        const struct asteria_view *v = view_of_slot(a, s, slot);
+        if (v)
+            prefetch_lines(segmented_at(&v->g->codes, slot), v->g->model->lrsq->code_bytes);
+        __builtin_prefetch(&a->ids[slot]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t slot = slots[i];
+        const struct asteria_view *v = view_of_slot(a, s, slot);
+        scores[i] = INFINITY;
+        if (!v)
+            continue;
+        const bool answer = a->ids[slot] != INDEX_NO_ID && allowed(w->job, slot);
+        scores[i] = asteria_rerank_estimate(w->job, s, v, slot, answer && first_seen(s, slot));
+    }
+}
+
+static void beam_query(const struct asteria_job *job, struct asteria_scratch *s)
+{
+    struct beam_scorer scorer = { job, s };
+    struct asteria_caprg_beam walk = { .score = score, .to = &scorer };
+    score(&scorer, s->seeds, s->n_seeds, s->seed_scores);
+    asteria_caprg_search(job->a->graph, &s->walk, s->seeds, s->seed_scores, s->n_seeds, &walk);
+    s->counts.hops += (double)walk.hops;
+    s->counts.beam_rows += (double)walk.scored;
+}
+
+/* --------------------------------------------------------------------------------- heuristic */
 
 static double score_after(const struct asteria_job *job, struct asteria_scratch *s,
                           struct stop_state *stop)
@@ -233,7 +290,7 @@ static void heuristic_query(const struct asteria_job *job, struct asteria_scratc
     }
     s->counts.probes += probes;
     if (s->uses_beam && !s->failure)
-        asteria_beam_query(job, s);
+        beam_query(job, s);
     asteria_rerank_flush(job, s);
     asteria_scan_add_first(job, s);
 }
@@ -262,7 +319,7 @@ int asteria_query_search(const struct asteria_job *job, struct asteria_scratch *
         asteria_scratch_prepare(job->a, s, rerank > 0 && rerank < job->k ? job->k : rerank);
     if (rc)
         return rc;
-    asteria_beam_begin(job, s);
+    beam_begin(job, s);
     s->hits.n = 0;
     if (!job->range)
         s->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);

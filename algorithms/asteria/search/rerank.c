@@ -19,17 +19,10 @@ static void ring_put(struct asteria_ring *r, struct asteria_candidate w)
     r->at[(r->first + r->n++) & (CODES_AHEAD - 1)] = w;
 }
 
-static void count_rows(const struct asteria_job *job, struct asteria_scratch *s, size_t n)
-{
-    s->work.distances += (double)n;
-    s->work.bytes_read += (double)(n * job->query_bytes);
-    s->counts.exact += (double)n;
-}
-
 float asteria_rerank_distance(const struct asteria_job *job, struct asteria_scratch *s,
                               const void *row)
 {
-    count_rows(job, s, 1);
+    count_distances(job, s, 1);
     return asteria_distance(&job->a->base.env, s->query, row);
 }
 
@@ -92,7 +85,7 @@ static void measure(const struct asteria_job *job, struct asteria_scratch *s, si
             keep_cold(job, s, w);
     }
     asteria_distances(&job->a->base.env, s->query, rows, here, distances);
-    count_rows(job, s, here);
+    count_distances(job, s, here);
     for (size_t i = 0; i < here; i++)
         keep_answer(job, s, slots[i], distances[i]);
 }
@@ -123,9 +116,7 @@ float asteria_rerank_estimate(const struct asteria_job *job, struct asteria_scra
 {
     const struct asteria_lrsq *lrsq = v->g->model->lrsq;
     const void *code = segmented_at(&v->g->codes, slot);
-    s->work.estimates += 1;
-    s->work.bytes_read += (double)lrsq->code_bytes;
-    s->counts.estimates += 1;
+    count_estimates(s, 1, (double)lrsq->code_bytes);
     if (!job->knobs->use_b3) {
         const float estimate = asteria_lrsq_estimate(lrsq, v->residual_query, code);
         if (offer)

@@ -199,11 +199,8 @@ void asteria_scan_bucket(const struct asteria_job *job, struct asteria_scratch *
     }
     for (size_t i = 0; i < best.n; i++)
         s->seeds[s->n_seeds++] = (uint32_t)best_slots[i];
-    s->work.scanned += b->n;
-    s->work.estimates += b->n;
-    s->work.bytes_read += b->n * z->code_bytes;
     s->counts.scanned += b->n;
-    s->counts.estimates += b->n;
+    count_estimates(s, b->n, z->code_bytes);
 }
 
 /* ----------------------------------------------------------------------------------- certified */
@@ -230,9 +227,7 @@ static uint64_t bound_rows(const struct asteria_job *job, struct asteria_scratch
             prefetch_lines(codes[i], lrsq->code_bytes);
     }
     const uint64_t within = asteria_lrsq_within(lrsq, v->residual_query, codes, n, limit);
-    s->work.estimates += (double)n;
-    s->work.bytes_read += (double)(n * lrsq->code_bytes);
-    s->counts.estimates += (double)n;
+    count_estimates(s, n, (double)lrsq->code_bytes);
     s->counts.skipped_b3 += (double)n - __builtin_popcountll(within);
     return within;
 }
@@ -241,7 +236,6 @@ static void count_bucket(const struct asteria_job *job, struct asteria_scratch *
                          struct asteria_bucket *b)
 {
     note_probe(job, b);
-    s->work.scanned += b->n;
     s->counts.scanned += b->n;
     s->counts.probes += 1;
 }

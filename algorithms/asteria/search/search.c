@@ -5,7 +5,6 @@
  * lock.
  */
 #include "algorithms/asteria/search/internal.h"
-#include "algorithms/common/rows/work.h"
 #include "src/core/parallel.h"
 
 /* Queries [first, end) of a search, or of a range search from job->first_query on, whose answers
@@ -37,7 +36,6 @@ static int job_open(struct asteria_job *job, struct vectors queries, size_t *thr
         scratch[*threads] = scratch_pool_take(&job->a->scratch);
         if (!scratch[*threads])
             break;
-        scratch[*threads]->work = (struct work){ 0 };
     }
     return *threads > 0 ? OK : search_no_memory(job->a);
 }
@@ -45,7 +43,12 @@ static int job_open(struct asteria_job *job, struct vectors queries, size_t *thr
 static void job_close(struct asteria_job *job, size_t threads, struct work *work)
 {
     while (threads-- > 0) {
-        work_add(work, &job->scratch[threads]->work);
+        const struct asteria_counts *c = &job->scratch[threads]->counts;
+
+        work->distances += c->exact + c->centre_distances;
+        work->estimates += c->estimates + c->centre_estimates;
+        work->bytes_read += c->bytes_read;
+        work->scanned += c->scanned;
         asteria_scratch_give(job->a, job->scratch[threads]);
     }
 }
@@ -127,23 +130,16 @@ void asteria_search_stats(const struct asteria *a, struct stat_sink *sink)
     pthread_mutex_lock(lock); /* searches may be adding to the counts */
     const struct asteria_counts c = a->counts;
     pthread_mutex_unlock(lock);
-    const struct {
-        const char *name;
-        double value;
-    } values[] = {
-        { "queries", c.queries },
-        { "probes", c.probes },
-        { "buckets_skipped", c.buckets_skipped },
-        { "rows_skipped_b1", c.rows_skipped_b1 },
-        { "rows_skipped_b2", c.rows_skipped_b2 },
-        { "skipped_b3", c.skipped_b3 },
-        { "scanned_rows", c.scanned },
-        { "estimates", c.estimates },
-        { "exact_distances", c.exact },
-        { "hops", c.hops },
-        { "walked_rows", c.beam_rows },
-    };
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
-        sink->value(sink->to, values[i].name, values[i].value);
+    asteria_emit(sink, "queries", c.queries);
+    asteria_emit(sink, "probes", c.probes);
+    asteria_emit(sink, "buckets_skipped", c.buckets_skipped);
+    asteria_emit(sink, "rows_skipped_b1", c.rows_skipped_b1);
+    asteria_emit(sink, "rows_skipped_b2", c.rows_skipped_b2);
+    asteria_emit(sink, "skipped_b3", c.skipped_b3);
+    asteria_emit(sink, "scanned_rows", c.scanned);
+    asteria_emit(sink, "estimates", c.estimates);
+    asteria_emit(sink, "exact_distances", c.exact);
+    asteria_emit(sink, "hops", c.hops);
+    asteria_emit(sink, "walked_rows", c.beam_rows);
     asteria_bounds_audit_stats(a, sink);
 }

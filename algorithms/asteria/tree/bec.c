@@ -1,8 +1,4 @@
-/* bec.c - the tree: creation, rows, splits, merges, medoids, assignment, statistics.
- *
- * Rows are assigned to leaves by the angle to the medoid plus penalties for a flipped bit and for the
- * leaf's size.
- */
+/* bec.c - the tree: creation, rows, splits, merges, medoids, assignment, statistics. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,17 +28,11 @@ static void learn(struct asteria_bec *b, const struct asteria_model *model)
     }
 }
 
-/* Floats of a node's medoid and prototypes. */
-static size_t medoid_floats(const struct asteria_bec *b)
-{
-    return (1 + b->options.prototypes) * b->state.rank;
-}
-
 static void clear(struct asteria_bec *b, uint32_t node)
 {
     memset(bec_tallies(b, node), 0, b->state.bits * sizeof(struct asteria_bec_bit));
     memset(bec_sum(b, node), 0, b->state.rank * sizeof(double));
-    memset(bec_medoid_of(b, node), 0, medoid_floats(b) * sizeof(float));
+    memset(bec_medoid_of(b, node), 0, bec_medoid_floats(b) * sizeof(float));
     b->nodes[node].n = 0;
     b->nodes[node].medoid = BEC_NONE;
     b->nodes[node].medoid_length = 0;
@@ -56,7 +46,8 @@ static int reserve_nodes(struct asteria_bec *b, size_t n)
     if (!mem_grow(mem, &b->nodes, &b->nodes_capacity, n, sizeof *b->nodes) ||
         !mem_grow(mem, &b->tallies, &b->tallies_capacity, n * b->state.bits, sizeof *b->tallies) ||
         !mem_grow(mem, &b->sums, &b->sums_capacity, n * b->state.rank, sizeof *b->sums) ||
-        !mem_grow(mem, &b->medoids, &b->medoids_capacity, n * medoid_floats(b), sizeof *b->medoids))
+        !mem_grow(mem, &b->medoids, &b->medoids_capacity, n * bec_medoid_floats(b),
+                  sizeof *b->medoids))
         return fail(b->env.error, ERR_NO_MEMORY, "asteria: clusters: out of memory for %zu nodes",
                     n);
     return OK;
@@ -520,19 +511,15 @@ static double angle(const struct asteria_bec *b, uint32_t leaf, const float *y, 
     return acos(cosine > 1 ? 1 : cosine < -1 ? -1 : cosine);
 }
 
-/* |p| of a bit divided by its mean over the sample. */
-static double margin(const struct asteria_bec *b, uint32_t slot, unsigned bit)
-{
-    return abs(2 * bec_q(b, slot)[bit] + 1) / (2 * BEC_Q_MOST / 4.);
-}
-
-/* The margin of the address bit that differs from the leaf's prefix; at most one does. */
+/* The margin of the address bit that differs from the leaf's prefix, at most one: |p|, divided by
+   its mean over the sample. */
 static double flip_cost(const struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32_t address)
 {
     const struct asteria_bec_node *node = &b->nodes[leaf];
     const uint32_t flipped = (address ^ node->value) & node->mask;
 
-    return flipped ? margin(b, slot, (unsigned)__builtin_ctz(flipped)) : 0;
+    return flipped ? abs(2 * bec_q(b, slot)[__builtin_ctz(flipped)] + 1) / (2 * BEC_Q_MOST / 4.)
+                   : 0;
 }
 
 struct assigned {
@@ -601,15 +588,16 @@ void asteria_bec_assign(struct asteria_bec *b, size_t most, uint64_t *spent)
     const double lambda = asteria_bec_lambda(b);
 
     for (; most > 0 && b->state.cursor < b->state.n_slots; b->state.cursor++) {
+        const struct asteria_bec_row *row = &b->rows[b->state.cursor];
+
         /* Medoids stay, because the other rows of the leaf are compared with them. */
-        if (!asteria_bec_has(b, b->state.cursor) ||
-            b->nodes[asteria_bec_leaf(b, b->state.cursor)].medoid == b->state.cursor)
+        if (row->leaf == BEC_NONE || b->nodes[row->leaf].medoid == b->state.cursor)
             continue;
         bec_vector(b, b->state.cursor, b->y);
         const float square = b->env.kernels->ip_f32(b->y, b->y, b->state.rank);
         const struct assigned r = { .slot = b->state.cursor,
-                                    .address = b->rows[b->state.cursor].address,
-                                    .leaf = asteria_bec_leaf(b, b->state.cursor),
+                                    .address = row->address,
+                                    .leaf = row->leaf,
                                     .y = b->y,
                                     .length = sqrt((double)square),
                                     .lambda = lambda };
@@ -632,11 +620,6 @@ void asteria_bec_assign(struct asteria_bec *b, size_t most, uint64_t *spent)
 
 enum { ROWS_A_STEP = 4096 };
 
-struct tree_maintenance {
-    struct asteria_bec *b;
-    uint64_t budget, spent; /* budget UINT64_MAX: no limit */
-};
-
 static bool split_is_due(const struct asteria_bec *b, uint32_t node)
 {
     return b->nodes[node].used && bec_is_leaf(b, node) &&
@@ -645,26 +628,25 @@ static bool split_is_due(const struct asteria_bec *b, uint32_t node)
 
 /* Sets *did if anything was done. Children have higher numbers than their parents, so the children
    of a split leaf are visited, too. */
-static int tend_nodes(struct tree_maintenance *u, bool *did)
+static int tend_nodes(struct asteria_bec *b, uint64_t budget, uint64_t *spent, bool *did)
 {
-    struct asteria_bec *b = u->b;
     int rc = OK;
 
-    for (uint32_t i = 0; rc == OK && i < b->state.n_nodes && u->spent < u->budget; i++)
+    for (uint32_t i = 0; rc == OK && i < b->state.n_nodes && *spent < budget; i++)
         if (split_is_due(b, i)) {
-            rc = asteria_bec_split(b, i, asteria_bec_split_place(b, i), &u->spent);
+            rc = asteria_bec_split(b, i, asteria_bec_split_place(b, i), spent);
             *did = true;
         }
-    for (uint32_t i = (uint32_t)b->state.n_nodes; rc == OK && i-- > 0 && u->spent < u->budget;)
+    for (uint32_t i = (uint32_t)b->state.n_nodes; rc == OK && i-- > 0 && *spent < budget;)
         if (b->nodes[i].used && asteria_bec_merge_is_due(b, i)) {
             merge(b, i);
             *did = true;
         }
     /* Not during a round: a round minimises the objective for fixed medoids. */
     for (uint32_t i = 0;
-         rc == OK && b->state.cursor == 0 && i < b->state.n_nodes && u->spent < u->budget; i++)
+         rc == OK && b->state.cursor == 0 && i < b->state.n_nodes && *spent < budget; i++)
         if (medoid_is_due(b, i)) {
-            rc = asteria_bec_medoid_find(b, i, &u->spent);
+            rc = asteria_bec_medoid_find(b, i, spent);
             *did = true;
         }
     return rc;
@@ -672,16 +654,17 @@ static int tend_nodes(struct tree_maintenance *u, bool *did)
 
 int asteria_bec_maintain(struct asteria_bec *b, uint64_t budget, bool *more)
 {
-    struct tree_maintenance u = { b, budget > 0 ? budget : UINT64_MAX, 0 };
+    uint64_t spent = 0;
     bool did = true;
     int rc = OK;
 
-    while (rc == OK && did && u.spent < u.budget) {
+    budget = budget > 0 ? budget : UINT64_MAX;
+    while (rc == OK && did && spent < budget) {
         did = false;
-        rc = tend_nodes(&u, &did);
-        if (rc == OK && u.spent < u.budget && asteria_bec_rounds_are_due(b)) {
-            const uint64_t left = u.budget - u.spent;
-            asteria_bec_assign(b, left < ROWS_A_STEP ? (size_t)left : ROWS_A_STEP, &u.spent);
+        rc = tend_nodes(b, budget, &spent, &did);
+        if (rc == OK && spent < budget && asteria_bec_rounds_are_due(b)) {
+            const uint64_t left = budget - spent;
+            asteria_bec_assign(b, left < ROWS_A_STEP ? (size_t)left : ROWS_A_STEP, &spent);
             did = true;
         }
     }
@@ -695,14 +678,9 @@ int asteria_bec_maintain(struct asteria_bec *b, uint64_t budget, bool *more)
 
 /* ------------------------------------------------------------------------------- statistics */
 
-bool asteria_bec_has(const struct asteria_bec *b, uint32_t slot)
-{
-    return slot < b->state.n_slots && b->rows[slot].leaf != BEC_NONE;
-}
-
 uint32_t asteria_bec_leaf(const struct asteria_bec *b, uint32_t slot)
 {
-    return b->rows[slot].leaf;
+    return slot < b->state.n_slots ? b->rows[slot].leaf : BEC_NONE;
 }
 
 uint32_t asteria_bec_leaf_of(const struct asteria_bec *b, uint32_t address)
@@ -720,27 +698,38 @@ unsigned asteria_bec_depth(const struct asteria_bec *b)
     return depth;
 }
 
-struct asteria_bec_counts asteria_bec_count_events(const struct asteria_bec *b)
+void asteria_bec_stats(const struct asteria_bec *b, struct stat_sink *sink)
 {
-    struct asteria_bec_counts c = { .depth = asteria_bec_depth(b),
-                                    .splits = b->state.splits,
-                                    .merges = b->state.merges,
-                                    .moved = b->state.moved,
-                                    .medoids = b->state.medoids_found };
+    const struct asteria_bec_event *e;
+    double nodes = 0, leaves = 0, largest = 0, entropy = 0;
 
     for (uint32_t i = 0; i < b->state.n_nodes; i++) {
         const struct asteria_bec_node *node = &b->nodes[i];
-        if (!node->used)
-            continue;
-        c.nodes++;
-        if (!bec_is_leaf(b, i))
+        nodes += node->used;
+        if (!node->used || !bec_is_leaf(b, i))
             continue;
         const double share = b->state.n > 0 ? node->n / (double)b->state.n : 0;
-        c.leaves++;
-        c.largest = node->n > c.largest ? node->n : c.largest;
-        c.entropy -= share > 0 ? share * log2(share) : 0;
+        leaves++;
+        largest = node->n > largest ? node->n : largest;
+        entropy -= share > 0 ? share * log2(share) : 0; /* in bits */
     }
-    return c;
+    sink->value(sink->to, "tree_leaves", leaves);
+    sink->value(sink->to, "tree_nodes", nodes);
+    sink->value(sink->to, "tree_depth", asteria_bec_depth(b));
+    sink->value(sink->to, "tree_splits", (double)b->state.splits);
+    sink->value(sink->to, "tree_merges", (double)b->state.merges);
+    sink->value(sink->to, "tree_moved", (double)b->state.moved);
+    sink->value(sink->to, "tree_medoids", (double)b->state.medoids_found);
+    sink->value(sink->to, "tree_largest", largest);
+    sink->value(sink->to, "tree_entropy", entropy);
+    for (size_t i = 0; (e = asteria_bec_event(b, i)); i++) {
+        sink->cell(sink->to, "tree_events", i, "split", e->split);
+        sink->cell(sink->to, "tree_events", i, "depth", e->depth);
+        sink->cell(sink->to, "tree_events", i, "parent", e->parent);
+        sink->cell(sink->to, "tree_events", i, "child", e->child);
+        sink->cell(sink->to, "tree_events", i, "rows_0", e->rows[0]);
+        sink->cell(sink->to, "tree_events", i, "rows_1", e->rows[1]);
+    }
 }
 
 uint64_t asteria_bec_bytes(const struct asteria_bec *b)

@@ -74,12 +74,11 @@ int asteria_bec_maintain(struct asteria_bec *, uint64_t budget, bool *more);
    may be empty. */
 size_t asteria_bec_levels(const struct asteria_bec *);
 size_t asteria_bec_count(const struct asteria_bec *, size_t level);
-bool asteria_bec_has(const struct asteria_bec *, uint32_t slot);
 void asteria_bec_medoids(
     const struct asteria_bec *, size_t level,
     uint32_t *slots); /* asteria_bec_count() entries; UINT32_MAX: empty cluster */
 /* For many rows: fills numbers[leaf], the cluster of each leaf. numbers has
-   asteria_bec_leaves_end() entries. The leaf of a row, of an address: */
+   asteria_bec_leaves_end() entries. The leaf of a row, of an address; UINT32_MAX: no such row. */
 size_t asteria_bec_leaves_end(const struct asteria_bec *);
 void asteria_bec_numbers(const struct asteria_bec *, size_t level, uint32_t *numbers);
 uint32_t asteria_bec_leaf(const struct asteria_bec *, uint32_t slot);
@@ -89,23 +88,8 @@ uint32_t asteria_bec_leaf_of(const struct asteria_bec *, uint32_t address);
 void asteria_bec_inspect(const struct asteria_bec *, const uint64_t *ids,
                          const struct structure_sink *);
 
-struct asteria_bec_counts {
-    uint64_t leaves, nodes, depth, splits, merges, moved, medoids;
-    double largest, entropy; /* rows of the largest leaf; entropy of leaf sizes in bits */
-};
-struct asteria_bec_counts asteria_bec_count_events(const struct asteria_bec *);
-
-/* A leaf that was split into two, or two that were merged into one; rows: of the two. */
-struct asteria_bec_event {
-    bool split;
-    uint8_t depth;          /* of the parent */
-    uint32_t parent, child; /* numbers of nodes; the other child is child + 1 */
-    uint32_t rows[2];
-};
-/* Event i of the last ASTERIA_BEC_EVENTS, oldest first; NULL: there are not so many. Files do not
-   have them. */
-enum { ASTERIA_BEC_EVENTS = 256 };
-const struct asteria_bec_event *asteria_bec_event(const struct asteria_bec *, size_t i);
+/* Values "tree_*" and the table "tree_events". */
+void asteria_bec_stats(const struct asteria_bec *, struct stat_sink *);
 uint64_t asteria_bec_bytes(const struct asteria_bec *);
 /* Checks that counts and sums match the rows, and that each row is in one leaf that its address, or
    a flip of it, allows. ERR_INVARIANT, ERR_NO_MEMORY. */

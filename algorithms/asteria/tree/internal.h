@@ -52,6 +52,15 @@ struct asteria_bec_row {
     uint32_t next, prev; /* of its leaf */
 };
 
+/* A leaf that was split into two, or two that were merged into one; rows: of the two. */
+struct asteria_bec_event {
+    bool split;
+    uint8_t depth;          /* of the parent */
+    uint32_t parent, child; /* numbers of nodes; the other child is child + 1 */
+    uint32_t rows[2];
+};
+enum { ASTERIA_BEC_EVENTS = 256 }; /* the last ones are kept; files do not have them */
+
 /* As it is in a file. */
 struct asteria_bec_state {
     uint64_t n; /* rows */
@@ -92,6 +101,9 @@ struct asteria_bec {
     uint64_t n_events;
 };
 
+/* Event i of those kept, oldest first; NULL: there are not so many. */
+const struct asteria_bec_event *asteria_bec_event(const struct asteria_bec *, size_t i);
+
 static inline bool bec_is_leaf(const struct asteria_bec *b, uint32_t node)
 {
     return b->nodes[node].child == BEC_NONE;
@@ -107,9 +119,15 @@ static inline double *bec_sum(const struct asteria_bec *b, uint32_t node)
     return b->sums + (size_t)node * b->state.rank;
 }
 
+/* Floats of a node's medoid and prototypes. */
+static inline size_t bec_medoid_floats(const struct asteria_bec *b)
+{
+    return (1 + b->options.prototypes) * b->state.rank;
+}
+
 static inline float *bec_medoid_of(const struct asteria_bec *b, uint32_t node)
 {
-    return b->medoids + (size_t)node * (1 + b->options.prototypes) * b->state.rank;
+    return b->medoids + node * bec_medoid_floats(b);
 }
 
 static inline const int8_t *bec_q(const struct asteria_bec *b, uint32_t slot)

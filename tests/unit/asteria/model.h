@@ -22,18 +22,35 @@ static inline struct asteria_params params_of(enum asteria_rotation_kind rotatio
     return p;
 }
 
-static inline float *rows_around(struct rng *r, size_t n, size_t dim, size_t clusters,
-                                 double spread)
+/* A bench with n random rows. */
+struct trial {
+    struct test_bench b;
+    struct rng r;
+    float *rows;
+};
+
+static inline void trial_begin_of(struct trial *t, size_t n, size_t dim, size_t threads,
+                                  uint64_t stream, size_t clusters, double spread)
 {
-    float *rows = malloc(n * dim * sizeof *rows);
-    test_fill_f32(r, rows, n, dim, clusters, spread);
-    test_normalise_f32(rows, n, dim);
-    return rows;
+    test_bench_begin(&t->b, INDEX_F32, INDEX_COS, dim, threads);
+    t->r = rng_at(test_seed(), stream);
+    t->rows = malloc(n * dim * sizeof *t->rows);
+    assert_non_null(t->rows);
+    test_fill_f32(&t->r, t->rows, n, dim, clusters, spread);
+    test_normalise_f32(t->rows, n, dim);
 }
 
-static inline float *unit_rows(struct rng *r, size_t n, size_t dim)
+static inline void trial_begin(struct trial *t, size_t n, size_t dim, size_t threads,
+                               uint64_t stream)
 {
-    return rows_around(r, n, dim, 8, .4);
+    trial_begin_of(t, n, dim, threads, stream, 8, .4);
+}
+
+static inline void trial_end(struct trial *t)
+{
+    assert_int_equal(mem_live(&t->b.mem), 0);
+    test_bench_end(&t->b);
+    free(t->rows);
 }
 
 static inline struct asteria_model *fitted(struct test_bench *b, const struct asteria_params *p,
@@ -61,8 +78,7 @@ static inline void say(const struct asteria_model *model, const struct kernels *
                        const float *row, struct said *s)
 {
     memset(s, 0, sizeof *s);
-    asteria_rotation_apply(model->rotation, kernels, row, s->z);
-    asteria_model_hash(model, kernels, s->z, s->p);
+    asteria_model_project(model, kernels, row, s->z, s->p);
     s->word = asteria_ecc_word(&model->ecc, s->p);
     s->address = asteria_ecc_decode(&model->ecc, s->p);
     asteria_lrsq_put(model->lrsq, s->z, s->code);

@@ -2,7 +2,7 @@
  * row, for rotations, codes and data of all kinds, queries unlike any row, and rows inserted long
  * after training. And a demonstration that words alone bound no angle.
  */
-#include "tests/unit/asteria/search.h"
+#include "tests/unit/asteria/support.h"
 
 enum { ROWS = 2000, LATE = 500, QUERIES = 500 };
 
@@ -72,6 +72,13 @@ static void hold(struct tally *t, int which, double lower, double distance)
     t->worst = fmax(t->worst, lower - distance);
 }
 
+static void expect_unbroken(const struct tally *t, const char *name, size_t dim)
+{
+    if (t->broken[0] + t->broken[1] + t->broken[2] > 0)
+        fail_msg("%s, %zu dimensions: of %.0f pairs %.0f break B1, %.0f B2, %.0f B3, by up to %g",
+                 name, dim, t->pairs, t->broken[0], t->broken[1], t->broken[2], t->worst);
+}
+
 static void hold_bucket(struct book *w, const struct asteria_job *job, const struct asteria_view *v,
                         const struct asteria_bucket *b, const float *query, struct tally *t)
 {
@@ -103,7 +110,7 @@ static void hold_bucket(struct book *w, const struct asteria_job *job, const str
 static void hold_query(struct book *w, struct asteria_scratch *s, const float *query,
                        struct tally *t)
 {
-    struct asteria *a = asteria_of(w->index);
+    struct asteria *a = state_of(w);
     const struct asteria_knobs knobs = search_knobs();
     const struct asteria_job job = { .a = a, .knobs = &knobs };
     assert_ok(asteria_scratch_prepare(a, s, 0), &w->bench.error);
@@ -148,15 +155,12 @@ static void open_case(struct book *w, size_t c)
 
 static void fill_products(struct book *w)
 {
-    const struct asteria *a = asteria_of(w->index);
-    const struct asteria_model *m = a->generations[a->now]->model;
+    const struct asteria_model *m = now_of(w)->model;
     const struct index_env *env = &w->bench.env;
-    _Alignas(64) float unit[128], z[256], p[ECC_WORD_MAX];
+    _Alignas(64) float unit[128], z[256];
     for (size_t i = 0; i < w->capacity; i++) {
-        asteria_rotation_apply(m->rotation, env->kernels, asteria_unit(env, book_row(w, i), unit),
-                               z);
-        asteria_model_hash(m, env->kernels, z, p);
-        memcpy(products + i * ECC_WORD_MAX, p, m->m * sizeof *p);
+        asteria_model_project(m, env->kernels, asteria_unit(env, book_row(w, i), unit), z,
+                              products + i * ECC_WORD_MAX);
     }
 }
 
@@ -169,15 +173,13 @@ static void test_bounds(void **state)
         float query[128];
         open_case(&w, c);
         fill_products(&w);
-        struct asteria_scratch *s = scratch_pool_take(&asteria_of(w.index)->scratch);
+        struct asteria_scratch *s = scratch_pool_take(&state_of(&w)->scratch);
         for (size_t q = 0; q < QUERIES; q++) {
             fill_query(&w, q, query);
             hold_query(&w, s, query, &t);
         }
-        asteria_scratch_give(asteria_of(w.index), s);
-        if (t.broken[0] + t.broken[1] + t.broken[2] > 0)
-            fail_msg("%s: of %.0f pairs %.0f break B1, %.0f B2, %.0f B3, by up to %g",
-                     cases[c].name, t.pairs, t.broken[0], t.broken[1], t.broken[2], t.worst);
+        asteria_scratch_give(state_of(&w), s);
+        expect_unbroken(&t, cases[c].name, cases[c].dim);
         if (!(t.useful[0] > 0 && t.useful[1] > 0 && t.useful[2] > 0))
             fail_msg("%s: a bound says nothing: %.0f, %.0f, %.0f", cases[c].name, t.useful[0],
                      t.useful[1], t.useful[2]);
@@ -239,17 +241,15 @@ static void test_queries_near_a_codeword(void **state)
         for (size_t j = 0; j < w.dim; j++)
             axis[j] = 1 / sqrtf((float)w.dim);
         knobs.mode = MODE_CERTIFIED;
-        struct asteria_scratch *s = scratch_pool_take(&asteria_of(w.index)->scratch);
+        struct asteria_scratch *s = scratch_pool_take(&state_of(&w)->scratch);
         for (size_t i = 0; i < 64; i++) {
             turn(axis, book_row(&w, 0), 1e-5 * (double)i, query, w.dim);
             hold_query(&w, s, query, &t);
             book_expect_exact(&w, query, 1, &knobs, NULL);
         }
-        asteria_scratch_give(asteria_of(w.index), s);
+        asteria_scratch_give(state_of(&w), s);
         book_close(&w);
-        if (t.broken[0] + t.broken[1] + t.broken[2] > 0)
-            fail_msg("%zu dimensions: of %.0f pairs %.0f break B1, %.0f B2, %.0f B3, by up to %g",
-                     dims[d], t.pairs, t.broken[0], t.broken[1], t.broken[2], t.worst);
+        expect_unbroken(&t, "near a codeword", dims[d]);
     }
 }
 
@@ -264,12 +264,10 @@ static void vantages_of(struct book *w, const struct asteria_model *m, double (*
 {
     const struct kernels *kernels = w->bench.env.kernels;
     _Alignas(64) float x[DIM_MOST] = { 0 }, z[OUT_MOST], p[ECC_WORD_MAX];
-    asteria_rotation_apply(m->rotation, kernels, x, z);
-    asteria_model_hash(m, kernels, z, zero);
+    asteria_model_project(m, kernels, x, z, zero);
     for (size_t j = 0; j < w->dim; j++) {
         x[j] = 1;
-        asteria_rotation_apply(m->rotation, kernels, x, z);
-        asteria_model_hash(m, kernels, z, p);
+        asteria_model_project(m, kernels, x, z, p);
         for (size_t i = 0; i < m->m; i++)
             rows[i][j] = (double)p[i] - (double)zero[i];
         x[j] = 0;
@@ -349,7 +347,7 @@ static void expect_one_word(struct book *w, const struct asteria_model *m,
         x[w->dim + j] = (float)(eps * o->g[j] - sqrt(1 - eps * eps) * o->n[j]);
         cosine += (double)x[j] * (double)x[w->dim + j];
     }
-    assert_ok(asteria_batch_begin(&b, asteria_of(w->index), 2), &w->bench.error);
+    assert_ok(asteria_batch_begin(&b, state_of(w), 2), &w->bench.error);
     b.rows = (const unsigned char *)x;
     b.n = 2;
     assert_ok(asteria_batch_encode(&b), &w->bench.error);
@@ -377,8 +375,7 @@ static void test_no_angle_from_words(void **state)
             !square) /* rows of R are orthonormal if it is square */
             continue;
         open_trained(&w, c);
-        const struct asteria *a = asteria_of(w.index);
-        const struct asteria_model *m = a->generations[a->now]->model;
+        const struct asteria_model *m = now_of(&w)->model;
         assert_true(m->m < w.dim && m->rotation->out_dim <= OUT_MOST);
         vantages_of(&w, m, rows, zero);
         const uint64_t word = split_space(&w, rows, zero, &m->ecc, g, n);
@@ -418,7 +415,7 @@ static struct seen audited(struct book *w)
     float distances[20 * 10];
     knobs.audit = true;
     book_search(w, book_row(w, ROWS), 20, 10, &knobs, NULL, 2, ids, distances);
-    asteria_search_stats(asteria_of(w->index), &sink);
+    asteria_search_stats(state_of(w), &sink);
     return s;
 }
 
@@ -452,7 +449,7 @@ static void test_audit_finds_a_wrong_bound(void **state)
 {
     struct book w;
     open_case(&w, 0);
-    struct asteria_generation *g = asteria_of(w.index)->generations[asteria_of(w.index)->now];
+    struct asteria_generation *g = now_of(&w);
     for (size_t b = 0; b < g->n; b++)
         for (size_t i = 0; i < g->model->m; i++)
             g->buckets[b].low[i] = g->buckets[b].high[i] = .5f;

@@ -27,8 +27,7 @@ static struct bounds tightest(const struct book *w, const struct asteria_generat
         if (!bucket_is_alive(b, i))
             continue;
         const float *unit = asteria_rows_resident(state_of(w)->rows, b->slots[i]);
-        asteria_rotation_apply(g->model->rotation, env->kernels, unit, z);
-        asteria_model_hash(g->model, env->kernels, z, p);
+        asteria_model_project(g->model, env->kernels, unit, z, p);
         for (size_t j = 0; j < g->model->m; j++) {
             t.low[j] = fminf(t.low[j], p[j]);
             t.high[j] = fmaxf(t.high[j], p[j]);
@@ -45,7 +44,7 @@ static struct bounds tightest(const struct book *w, const struct asteria_generat
 /* Bounds hold, and if tight, leave only rounding error. */
 static void expect_bounds(const struct book *w, const struct asteria_bucket *b, bool tight)
 {
-    const struct asteria_generation *g = state_of(w)->generations[state_of(w)->now];
+    const struct asteria_generation *g = now_of(w);
     const struct bounds t = tightest(w, g, b);
 
     for (size_t i = 0; i < g->model->m; i++) {
@@ -63,7 +62,7 @@ static void expect_bounds(const struct book *w, const struct asteria_bucket *b, 
 
 static void expect_all(const struct book *w, bool tight)
 {
-    const struct asteria_generation *g = state_of(w)->generations[state_of(w)->now];
+    const struct asteria_generation *g = now_of(w);
 
     for (size_t i = 0; i < g->n; i++)
         if (g->buckets[i].live > 0)
@@ -75,7 +74,6 @@ static void bounds_of(const char *settings, size_t dim)
     struct book w;
 
     book_open(&w, settings, INDEX_F32, dim, 1000, 1);
-    struct asteria *a = state_of(&w);
     book_train(&w, 0, 400);
     for (size_t i = 0; i < 500; i += 50)
         book_add(&w, i, 50);
@@ -84,11 +82,11 @@ static void bounds_of(const char *settings, size_t dim)
     expect_all(&w, false);
     book_add(&w, 500, 500);
     expect_all(&w, false);
-    const struct asteria_generation *g = a->generations[a->now];
+    struct asteria_generation *g = now_of(&w);
     for (uint32_t i = 0; i < g->n; i++) {
         const uint32_t live = g->buckets[i].live;
 
-        assert_ok(asteria_bucket_rewrite(a, a->generations[a->now], i), &w.bench.error);
+        assert_ok(asteria_bucket_rewrite(state_of(&w), g, i), &w.bench.error);
         assert_int_equal(g->buckets[i].n, live);
         assert_true(live == 0 || g->buckets[i].centred_n == live);
     }
@@ -133,9 +131,8 @@ static void test_centres(void **state)
     size_t due = 0;
 
     book_open(&w, "address_bits=2,caprg=false", INDEX_F32, 24, 2000, 1);
-    struct asteria *a = state_of(&w);
     book_train(&w, 0, 200);
-    const struct asteria_generation *g = a->generations[a->now];
+    const struct asteria_generation *g = now_of(&w);
     assert_true(g->n >= 2 && g->n <= 4);
     for (size_t i = 0; i < g->n; i++) {
         assert_int_equal(g->buckets[i].n, 0);
@@ -168,7 +165,7 @@ static void addresses_of(const char *settings)
 
     book_open(&w, settings, INDEX_F32, 32, 800, 1);
     book_train(&w, 0, 400);
-    const struct asteria_generation *g = state_of(&w)->generations[state_of(&w)->now];
+    const struct asteria_generation *g = now_of(&w);
     book_add(&w, 0, 400);
     for (uint32_t i = 0; i < g->n; i++)
         assert_int_equal(asteria_generation_find(g, g->buckets[i].address), i);
@@ -193,8 +190,7 @@ static void test_addresses(void **state)
 
 static struct asteria_bucket *fullest(const struct book *w)
 {
-    const struct asteria *a = state_of(w);
-    const struct asteria_generation *g = a->generations[a->now];
+    const struct asteria_generation *g = now_of(w);
     struct asteria_bucket *most = &g->buckets[0];
 
     for (size_t i = 0; i < g->n; i++)
@@ -216,8 +212,7 @@ static void test_check_finds(void **state)
     book_expect_sound(&w);
     assert_true(a->n_free > 0);
     struct asteria_bucket *b = fullest(&w);
-    const struct asteria_generation *g = a->generations[a->now];
-    unsigned char *code = segmented_at(&g->codes, b->slots[0]);
+    unsigned char *code = segmented_at(&now_of(&w)->codes, b->slots[0]);
 #define BREAK(thing, value)                                                       \
     do {                                                                          \
         const __typeof__(thing) was = (thing);                                    \
@@ -268,7 +263,7 @@ static void test_options_that_change(void **state)
         assert_ok(asteria_ops.set_params(w.index, &w.params), &w.bench.error);
         book_maintain_all(&w);
         book_expect_sound(&w);
-        const struct asteria_generation *g = a->generations[a->now];
+        const struct asteria_generation *g = now_of(&w);
         size_t dead = 0;
         for (uint32_t j = 0; j < g->n; j++)
             dead += g->buckets[j].n - g->buckets[j].live;

@@ -8,8 +8,7 @@ static uint64_t word_of(const struct test_bench *b, const struct asteria_model *
 {
     _Alignas(64) float z[256];
     float p[ECC_WORD_MAX];
-    asteria_rotation_apply(model->rotation, b->env.kernels, row, z);
-    asteria_model_hash(model, b->env.kernels, z, p);
+    asteria_model_project(model, b->env.kernels, row, z, p);
     return asteria_ecc_word(&model->ecc, p);
 }
 
@@ -85,76 +84,61 @@ static void hold_to_account(struct test_bench *b, const struct asteria_model *mo
     free(words);
 }
 
+static uint64_t pairs_of(const struct asteria_calibration *c)
+{
+    uint64_t sum = 0;
+    for (size_t h = 0; h < CALIBRATION_LEVELS; h++)
+        sum += c->pairs[h];
+    return sum;
+}
+
 static void test_coverage(void **state)
 {
     static const double alphas[] = { .2, .1, .03 };
-    struct rng r = rng_at(test_seed(), 1);
-    struct test_bench b;
-    struct asteria_params p;
-    float *rows = rows_around(&r, 3 * POOL, DIM, 20, .5); /* of the same clusters */
-    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
-    param_defaults(asteria_ops.params, &p);
-    p.rotation = ROTATION_PCA;
-    struct asteria_model *model = fitted(&b, &p, 12, rows, POOL, NULL);
+    const struct asteria_params p = params_of(ROTATION_PCA, ECC_GOLAY);
+    struct trial t;
+    trial_begin_of(&t, 3 * POOL, DIM, 1, 1, 20, .5);
+    struct asteria_model *model = fitted(&t.b, &p, 12, t.rows, POOL, NULL);
     for (size_t i = 0; i < 3; i++) {
         struct asteria_calibration c = { .alpha = alphas[i] };
-        assert_ok(asteria_calibrate(&c, &b.env, model, rows + POOL * DIM, POOL, test_seed() + i),
-                  &b.error);
-        uint64_t pairs = 0;
-        for (size_t h = 0; h < CALIBRATION_LEVELS; h++) {
-            pairs += c.pairs[h];
-            /* too few pairs for a guarantee */
-            if (c.pairs[h] + 1 < 1 / c.alpha)
+        const float *rows = t.rows + POOL * DIM; /* of the same clusters */
+        assert_ok(asteria_calibrate(&c, &t.b.env, model, rows, POOL, test_seed() + i), &t.b.error);
+        for (size_t h = 0; h < CALIBRATION_LEVELS; h++)
+            if (c.pairs[h] + 1 < 1 / c.alpha) /* too few for a guarantee */
                 assert_true(c.quantile[h] > 3.14159);
             else
                 assert_true(c.quantile[h] < 3.14);
-        }
-        assert_int_equal(pairs, 2 * POOL);
-        hold_to_account(&b, model, &c, &r, rows + 2 * POOL * DIM);
+        assert_int_equal(pairs_of(&c), 2 * POOL);
+        hold_to_account(&t.b, model, &c, &t.r, rows + POOL * DIM);
     }
     /* asteria_model_fit()'s own: 400 rows apart, alpha .01 */
-    const struct asteria_calibration *c = &model->fitted.calibration;
-    uint64_t pairs = 0;
-    for (size_t h = 0; h < CALIBRATION_LEVELS; h++)
-        pairs += c->pairs[h];
-    assert_true(c->alpha == .01);
-    assert_int_equal(pairs, 2 * (POOL / 5));
-    asteria_model_destroy(&b.env, model);
-    assert_int_equal(mem_live(&b.mem), 0);
-    test_bench_end(&b);
-    free(rows);
+    assert_true(model->fitted.calibration.alpha == .01);
+    assert_int_equal(pairs_of(&model->fitted.calibration), 2 * (POOL / 5));
+    asteria_model_destroy(&t.b.env, model);
+    trial_end(&t);
 }
 
 /* One row has no pairs; between equal rows all angles are 0. */
 static void test_few_pairs(void **state)
 {
-    struct rng r = rng_at(test_seed(), 2);
-    struct test_bench b;
-    struct asteria_params p;
-    float *rows = rows_around(&r, 300, DIM, 0, 1);
-    test_bench_begin(&b, INDEX_F32, INDEX_COS, DIM, 1);
-    param_defaults(asteria_ops.params, &p);
-    p.rotation = ROTATION_HADAMARD;
-    struct asteria_model *model = fitted(&b, &p, 4, rows, 300, NULL);
+    const struct asteria_params p = params_of(ROTATION_HADAMARD, ECC_GOLAY);
+    struct asteria_calibration c = { .alpha = .01 };
+    struct trial t;
+    trial_begin_of(&t, 300, DIM, 1, 2, 0, 1);
+    struct asteria_model *model = fitted(&t.b, &p, 4, t.rows, 300, NULL);
     for (size_t n = 0; n < 3; n++) {
-        struct asteria_calibration c = { .alpha = .01 };
-        uint64_t pairs = 0;
-        assert_ok(asteria_calibrate(&c, &b.env, model, rows, n, 1), &b.error);
-        for (size_t h = 0; h < CALIBRATION_LEVELS; h++) {
+        assert_ok(asteria_calibrate(&c, &t.b.env, model, t.rows, n, 1), &t.b.error);
+        for (size_t h = 0; h < CALIBRATION_LEVELS; h++)
             assert_true(c.quantile[h] > 3.14159 && c.quantile[h] < 3.1416);
-            pairs += c.pairs[h];
-        }
-        assert_int_equal(pairs, n < 2 ? 0 : 2 * n);
+        assert_int_equal(pairs_of(&c), n < 2 ? 0 : 2 * n);
     }
     for (size_t i = 1; i < 300; i++)
-        memcpy(rows + i * DIM, rows, DIM * sizeof *rows);
-    struct asteria_calibration c = { .alpha = .01 };
-    assert_ok(asteria_calibrate(&c, &b.env, model, rows, 300, 1), &b.error);
+        memcpy(t.rows + i * DIM, t.rows, DIM * sizeof *t.rows);
+    assert_ok(asteria_calibrate(&c, &t.b.env, model, t.rows, 300, 1), &t.b.error);
     assert_int_equal(c.pairs[0], 600);
     assert_true(c.quantile[0] == 0);
-    asteria_model_destroy(&b.env, model);
-    test_bench_end(&b);
-    free(rows);
+    asteria_model_destroy(&t.b.env, model);
+    trial_end(&t);
 }
 
 /* ---------------------------------------------------------------------------------- vantages */
@@ -248,26 +232,24 @@ static void test_vantages(void **state)
 static void test_vantages_of_anything(void **state)
 {
     enum { D = 16 };
-    struct rng r = rng_at(test_seed(), 4);
-    struct test_bench b;
-    float *rows = rows_around(&r, 40, D, 3, .2);
-    test_bench_begin(&b, INDEX_F32, INDEX_COS, D, 1);
+    struct trial t;
+    trial_begin_of(&t, 40, D, 1, 4, 3, .2);
     for (int data = 0; data < 3; data++)
         for (size_t m = 1; m <= D; m += 5) {
             float *v = NULL;
             double losses[2] = { 0 };
             float *z = malloc(40 * D * sizeof *z);
             for (size_t i = 0; i < 40 * D; i++)
-                z[i] = data == 0 ? rows[i] : data == 1 ? rows[i % D] : 0;
+                z[i] = data == 0 ? t.rows[i] : data == 1 ? t.rows[i % D] : 0;
             const size_t n = m == 1 ? 1 : m == 6 ? 2 : 40;
-            assert_ok(asteria_vantage_learn(&v, &b.env, m, D, rows, z, n, 1, losses), &b.error);
+            assert_ok(asteria_vantage_learn(&v, &t.b.env, m, D, t.rows, z, n, 1, losses),
+                      &t.b.error);
             assert_true(orthonormality(v, m, D) < 1e-5);
             assert_false(losses[1] > losses[0]);
-            mem_free(&b.mem, v);
+            mem_free(&t.b.mem, v);
             free(z);
         }
-    test_bench_end(&b);
-    free(rows);
+    trial_end(&t);
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 /* test_search.c - both modes compared with a scan of all rows; probe orders; the effect
    of each knob. */
 #include "tests/support/paper.h"
-#include "tests/unit/asteria/search.h"
+#include "tests/unit/asteria/support.h"
 
 enum { EVERY = 1 << 22 };
 
@@ -124,14 +124,13 @@ static void test_every_bucket_in_order(void **state)
     book_open_with(&w, params, INDEX_F32, 32, 4000, 2);
     book_train(&w, 0, 4000);
     book_add(&w, 0, 4000);
-    const struct asteria *a = asteria_of(w.index);
-    const size_t n = a->generations[a->now]->n;
+    const size_t n = now_of(&w)->n;
     bool *met = calloc(n, sizeof *met);
     assert_true(met && n > 300);
     for (enum asteria_order order = ORDER_CENTRE; order <= ORDER_HYBRID; order++) {
         struct asteria_knobs knobs = search_knobs();
         knobs.probe_order = order;
-        const struct asteria_job job = { .a = asteria_of(w.index), .knobs = &knobs, .k = 1 };
+        const struct asteria_job job = { .a = state_of(&w), .knobs = &knobs, .k = 1 };
         struct asteria_scratch *s = scratch_pool_take(&job.a->scratch);
         assert_non_null(s);
         assert_int_equal(asteria_scratch_prepare(job.a, s, 0), OK);

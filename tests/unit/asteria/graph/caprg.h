@@ -29,6 +29,12 @@ static inline const uint32_t *bed_edges(const struct bed *b, uint32_t x, size_t 
     return links;
 }
 
+static inline void bed_queue(struct bed *b, uint32_t x)
+{
+    b->alive[x] = true;
+    asteria_caprg_queue(b->graph, x);
+}
+
 static inline void bed_remove(struct bed *b, uint32_t x)
 {
     asteria_caprg_remove(b->graph, x);
@@ -59,23 +65,17 @@ static inline int bed_exact(void *to, uint32_t x, const uint32_t *others, size_t
     return OK;
 }
 
-static inline float bed_upper(void *to, uint32_t x, uint32_t y)
+/* The estimate errs to both sides, by up to half of the noise. */
+static inline struct asteria_lrsq_distance bed_between(void *to, uint32_t x, uint32_t y)
 {
     const struct bed *b = to;
-    const float exact = bed_true(b, bed_row(b, x), bed_row(b, y));
-    const uint64_t mixed = rng_mix(x < y ? x : y, x < y ? y : x);
-    const double share = (double)(mixed >> 11) * 0x1p-53;
+    const double exact = (double)bed_true(b, bed_row(b, x), bed_row(b, y));
+    const double over = (double)(rng_mix(x < y ? x : y, x < y ? y : x) >> 11) * 0x1p-53;
+    const double off = (double)(rng_mix(x ^ y, x * UINT64_C(1) * y) >> 11) * 0x1p-53 - .5;
 
-    return b->noise > 0 ? (float)(exact * (1 + b->noise * share) + b->noise * share / 10) : exact;
-}
-
-/* Errs to both sides, by up to half of the noise. */
-static inline float bed_estimate(void *to, uint32_t x, uint32_t y)
-{
-    const struct bed *b = to;
-    const double share = (double)(rng_mix(x ^ y, x * UINT64_C(1) * y) >> 11) * 0x1p-53;
-
-    return (float)(bed_true(b, bed_row(b, x), bed_row(b, y)) * (1 + b->noise * (share - .5)));
+    return (struct asteria_lrsq_distance){ .estimate = (float)(exact * (1 + b->noise * off)),
+                                           .upper = (float)(exact * (1 + b->noise * over) +
+                                                            b->noise * over / 10) };
 }
 
 static inline void bed_gone(void *to, uint32_t slot)
@@ -108,7 +108,7 @@ static inline void bed_open(struct bed *b, size_t n, size_t dim, size_t degree, 
     assert_true(b->x && b->alive);
     test_fill_f32(&b->rng, b->x, n, dim, clusters, .5);
     test_normalise_f32(b->x, n, dim);
-    b->rows = (struct asteria_caprg_rows){ b, bed_exact, bed_upper, bed_estimate, bed_gone };
+    b->rows = (struct asteria_caprg_rows){ b, bed_exact, bed_between, bed_gone };
     assert_ok(asteria_caprg_create(&b->graph, &b->bench.env, degree, &b->rows), &b->bench.error);
     assert_ok(asteria_caprg_reserve(b->graph, n), &b->bench.error);
 }
@@ -146,19 +146,29 @@ static inline size_t bed_pool(struct bed *b, uint32_t x, double share, uint32_t 
     return n;
 }
 
-/* Makes every row a node, with all rows as its pool. */
-static inline void bed_build(struct bed *b)
+/* Makes every row that is not alive a node, with a share of all rows as its pool. */
+static inline void bed_build(struct bed *b, double share)
 {
     uint32_t *pool = calloc(b->n, sizeof *pool);
 
     assert_non_null(pool);
-    for (uint32_t x = 0; x < b->n; x++) {
-        b->alive[x] = true;
-        asteria_caprg_queue(b->graph, x);
-    }
+    for (uint32_t x = 0; x < b->n; x++)
+        if (!b->alive[x])
+            bed_queue(b, x);
     for (uint32_t x; (x = asteria_caprg_pending(b->graph)) != CAPRG_NONE;)
-        assert_ok(asteria_caprg_add(b->graph, x, pool, bed_pool(b, x, 1, pool)), &b->bench.error);
+        assert_ok(asteria_caprg_add(b->graph, x, pool, bed_pool(b, x, share, pool)),
+                  &b->bench.error);
     free(pool);
+}
+
+/* Takes removed nodes out, within the budget. Returns whether there is more to do. */
+static inline bool bed_forget(struct bed *b, uint64_t budget)
+{
+    bool more = true;
+
+    assert_ok(asteria_caprg_forget(b->graph, budget, &more), &b->bench.error);
+    bed_check(b);
+    return more;
 }
 
 /* The nearest live rows among those scored for a query. */

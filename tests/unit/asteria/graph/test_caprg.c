@@ -17,13 +17,6 @@ static bool is_relative(const struct bed *b, uint32_t x, uint32_t y, const uint3
     return true;
 }
 
-static int by_key(const void *x, const void *y)
-{
-    const uint64_t a = *(const uint64_t *)x, b = *(const uint64_t *)y;
-
-    return (a > b) - (a < b);
-}
-
 /* The rows kept of a pool, ascending. */
 static size_t keep(struct bed *b, uint32_t x, const uint32_t *pool, size_t n, size_t most,
                    uint64_t *kept)
@@ -37,7 +30,7 @@ static size_t keep(struct bed *b, uint32_t x, const uint32_t *pool, size_t n, si
     n_kept = asteria_caprg_select(b->graph, x, keys, n, most, kept);
     assert_true(n_kept <= most);
     free(keys);
-    qsort(kept, n_kept, sizeof *kept, by_key);
+    qsort(kept, n_kept, sizeof *kept, test_by_u64);
     for (size_t i = 1; i < n_kept; i++)
         assert_true(kept[i - 1] != kept[i]);
     return n_kept;
@@ -119,12 +112,11 @@ static void test_equal_rows(void **state)
     for (size_t kinds = 1; kinds <= 8; kinds *= 2) {
         struct bed b;
         struct nearest s;
-        bool more = true;
 
         bed_open(&b, 160, 5, 8, 0);
         for (size_t i = kinds; i < b.n; i++)
             memcpy(b.x + i * b.dim, bed_row(&b, i % kinds), b.dim * sizeof *b.x);
-        bed_build(&b);
+        bed_build(&b, 1);
         bed_check(&b);
         for (uint32_t x = 0; x < b.n; x++) {
             size_t n, others = 0;
@@ -135,13 +127,10 @@ static void test_equal_rows(void **state)
                 others += edges[i] % kinds != x % kinds;
             assert_true(others > 0 || kinds == 1);
         }
-        for (uint32_t x = 0; x < b.n; x += 2) {
+        for (uint32_t x = 0; x < b.n; x += 2)
             bed_remove(&b, x);
-        }
-        assert_ok(asteria_caprg_forget(b.graph, 0, &more), &b.bench.error);
-        assert_false(more);
+        assert_false(bed_forget(&b, 0));
         assert_int_equal(b.n_gone, b.n / 2);
-        bed_check(&b);
         (void)bed_walk(&b, &s, bed_row(&b, 1), 4, 20, (const uint32_t[]){ 1 }, 1);
         assert_int_equal(s.n, 4);
         bed_close(&b);
@@ -182,11 +171,9 @@ static void step(struct bed *b, uint32_t *pool)
 {
     const uint32_t x = (uint32_t)rng_below(&b->rng, b->n);
     const double choice = rng_unit(&b->rng);
-    bool more;
 
     if (choice < .15) {
-        assert_ok(asteria_caprg_forget(b->graph, 1 + rng_below(&b->rng, 60), &more),
-                  &b->bench.error);
+        (void)bed_forget(b, 1 + rng_below(&b->rng, 60));
     } else if (choice < .4) {
         const uint32_t pending = asteria_caprg_pending(b->graph);
 
@@ -215,7 +202,6 @@ static void test_histories(void **state)
         struct bed b;
         uint32_t pool[300];
         size_t live = 0, removed;
-        bool more = true;
 
         bed_open(&b, 20 + 25 * round, 3 + round, 2 + round % 7, 5);
         b.rng = rng_at(test_seed(), 200 + round);
@@ -227,9 +213,8 @@ static void test_histories(void **state)
             bed_check(&b);
             pruned += asteria_caprg_count(b.graph).deferred < deferred;
         }
-        while (more)
-            assert_ok(asteria_caprg_forget(b.graph, 50, &more), &b.bench.error);
-        bed_check(&b);
+        while (bed_forget(&b, 50))
+            ;
         for (uint32_t x = 0; x < b.n; x++)
             live += b.alive[x];
         removed = asteria_caprg_count(b.graph).removed_waiting;
@@ -245,7 +230,6 @@ static void test_histories(void **state)
 static void test_in_neighbours_are_joined(void **state)
 {
     struct bed b;
-    bool more;
 
     /* A line: each node has edges to the next ones on both sides only. */
     bed_open(&b, 60, 2, 4, 0);
@@ -253,10 +237,9 @@ static void test_in_neighbours_are_joined(void **state)
         b.x[2 * i] = (float)cos(.02 * (double)i);
         b.x[2 * i + 1] = (float)sin(.02 * (double)i);
     }
-    bed_build(&b);
-    for (uint32_t x = 20; x < 34; x++) { /* a gap wider than the edges of one node */
+    bed_build(&b, 1);
+    for (uint32_t x = 20; x < 34; x++) /* a gap wider than the edges of one node */
         bed_remove(&b, x);
-    }
     for (size_t i = 0; i < 2; i++) {
         struct nearest s; /* removed nodes are passed through, then bridged */
         const uint32_t seed = 0;
@@ -264,11 +247,10 @@ static void test_in_neighbours_are_joined(void **state)
         (void)bed_walk(&b, &s, bed_row(&b, 59), 1, 4, &seed, 1);
         assert_int_equal((uint32_t)s.best[0], 59);
         if (i == 0)
-            assert_ok(asteria_caprg_forget(b.graph, 0, &more), &b.bench.error);
+            (void)bed_forget(&b, 0);
     }
     assert_int_equal(b.n_gone, 14);
     assert_int_equal(asteria_caprg_count(b.graph).removed_waiting, 0);
-    bed_check(&b);
     bed_close(&b);
 }
 
@@ -276,21 +258,17 @@ static void test_in_neighbours_are_joined(void **state)
 static void test_sweeps_are_of_many(void **state)
 {
     struct bed b;
-    bool more = true;
 
     bed_open(&b, 700, 8, 12, 9);
-    bed_build(&b);
-    assert_ok(asteria_caprg_forget(b.graph, 0, &more), &b.bench.error);
-    assert_false(more);
+    bed_build(&b, 1);
+    assert_false(bed_forget(&b, 0));
     assert_int_equal(asteria_caprg_count(b.graph).deferred, 0);
     const uint64_t edges = asteria_caprg_count(b.graph).edges;
     for (uint32_t x = 0; x < 11; x++) {
         assert_int_equal(b.n_gone, 0);
         assert_int_equal(asteria_caprg_count(b.graph).edges, edges);
         bed_remove(&b, 60 * x);
-        assert_ok(asteria_caprg_forget(b.graph, 0, &more), &b.bench.error);
-        assert_false(more);
-        bed_check(&b);
+        assert_false(bed_forget(&b, 0));
     }
     assert_int_equal(b.n_gone, 11);
     assert_true(asteria_caprg_count(b.graph).edges != edges);
@@ -352,10 +330,8 @@ static void test_queue(void **state)
 
     bed_open(&b, 10, 4, 4, 0);
     assert_int_equal(asteria_caprg_pending(b.graph), CAPRG_NONE);
-    for (uint32_t x = 0; x < 4; x++) {
-        b.alive[x] = true;
-        asteria_caprg_queue(b.graph, x);
-    }
+    for (uint32_t x = 0; x < 4; x++)
+        bed_queue(&b, x);
     assert_int_equal(asteria_caprg_pending(b.graph), 0);
     assert_ok(asteria_caprg_add(b.graph, 0, pool, 7), &b.bench.error);
     assert_int_equal(asteria_caprg_pending(b.graph), 1);

@@ -36,15 +36,6 @@ static double recall(struct bed *b, size_t beam, size_t queries, size_t n_seeds,
     return (double)found / (double)all;
 }
 
-static void forget_all(struct bed *b)
-{
-    bool more;
-
-    assert_ok(asteria_caprg_forget(b->graph, 0, &more), &b->bench.error);
-    assert_false(more);
-    bed_check(b);
-}
-
 static void test_recall(void **state)
 {
     for (size_t noisy = 0; noisy < 2; noisy++) {
@@ -53,8 +44,8 @@ static void test_recall(void **state)
 
         bed_open(&b, 1500, 24, 16, 20);
         b.noise = noisy ? .1 : 0;
-        bed_build(&b);
-        forget_all(&b);
+        bed_build(&b, 1);
+        assert_false(bed_forget(&b, 0));
         const double wide = recall(&b, 64, 100, 4, &scored);
         assert_true(wide >= .95);
         assert_true(scored < 900); /* far fewer than a scan */
@@ -72,8 +63,8 @@ static void test_wide_beam_finds_all(void **state)
     double scored;
 
     bed_open(&b, 800, 5, 48, 10);
-    bed_build(&b);
-    forget_all(&b);
+    bed_build(&b, 1);
+    assert_false(bed_forget(&b, 0));
     assert_true(recall(&b, b.n, 50, 1, &scored) == 1);
     assert_true(fabs(scored - (double)(b.n - 1)) < .01); /* all but the seed */
     bed_close(&b);
@@ -84,36 +75,24 @@ static void test_wide_beam_finds_all(void **state)
 static void test_recall_under_churn(void **state)
 {
     struct bed b;
-    uint32_t *pool;
     double scored;
 
     bed_open(&b, 1200, 24, 16, 12);
-    pool = calloc(b.n, sizeof *pool);
-    assert_non_null(pool);
     b.noise = .05;
-    bed_build(&b);
+    bed_build(&b, 1);
     for (size_t round = 0; round < 4; round++) {
         for (uint32_t x = 0; x < b.n; x++)
-            if (rng_unit(&b.rng) < .6) {
+            if (rng_unit(&b.rng) < .6)
                 bed_remove(&b, x);
-            }
         bed_check(&b);
         assert_true(recall(&b, 160, 60, 4, &scored) >= .95);
-        forget_all(&b);
+        assert_false(bed_forget(&b, 0));
         assert_int_equal(asteria_caprg_count(b.graph).removed_waiting, 0);
         assert_true(recall(&b, 64, 60, 8, &scored) >= .95);
-        for (uint32_t x = 0; x < b.n; x++)
-            if (!b.alive[x]) {
-                b.alive[x] = true;
-                asteria_caprg_queue(b.graph, x);
-            }
-        for (uint32_t x; (x = asteria_caprg_pending(b.graph)) != CAPRG_NONE;)
-            assert_ok(asteria_caprg_add(b.graph, x, pool, bed_pool(&b, x, .5, pool)),
-                      &b.bench.error);
-        forget_all(&b);
+        bed_build(&b, .5);
+        assert_false(bed_forget(&b, 0));
         assert_true(recall(&b, 64, 60, 4, &scored) >= .95);
     }
-    free(pool);
     bed_close(&b);
 }
 
@@ -139,7 +118,7 @@ static void test_walks_end(void **state)
     const float scores[] = { 2, -1, 2 };
 
     bed_open(&b, 100, 3, 12, 4);
-    bed_build(&b);
+    bed_build(&b, 1);
     assert_ok(asteria_caprg_begin(b.graph, &b.scratch, 8), &b.bench.error);
     asteria_caprg_search(b.graph, &b.scratch, seeds, scores, 3, &walk);
     assert_int_equal(walk.hops, 3 + 2);
@@ -181,23 +160,16 @@ static int write_and_read(struct bed *b)
 /* Nodes, tombstones, an unfinished sweep, deferred back-links and queued rows. */
 static void make_all_kinds(struct bed *b)
 {
-    bool more;
-
     b->n -= 10; /* to be queued */
-    bed_build(b);
-    for (uint32_t x = 0; x < b->n; x += 4) {
+    bed_build(b, 1);
+    for (uint32_t x = 0; x < b->n; x += 4)
         bed_remove(b, x);
-    }
-    assert_ok(asteria_caprg_forget(b->graph, 100, &more), &b->bench.error);
-    assert_true(more && b->graph->n_leaving > 0 && b->graph->cursor > 0);
-    for (uint32_t x = 1; x < b->n; x += 16) {
+    assert_true(bed_forget(b, 100) && b->graph->counts.leaving > 0 && b->graph->cursor > 0);
+    for (uint32_t x = 1; x < b->n; x += 16)
         bed_remove(b, x);
-    }
     assert_ok(asteria_caprg_reserve(b->graph, b->n + 40), &b->bench.error);
-    for (size_t i = 0; i < 10; i++, b->n++) {
-        b->alive[b->n] = true;
-        asteria_caprg_queue(b->graph, (uint32_t)b->n);
-    }
+    for (size_t i = 0; i < 10; i++)
+        bed_queue(b, (uint32_t)b->n++);
     assert_true(asteria_caprg_count(b->graph).deferred > 0);
 }
 

@@ -60,6 +60,13 @@ trained(struct test_bench *b, const struct asteria_rotation_options *o, const fl
     return t;
 }
 
+static void finish(struct test_bench *b, struct asteria_rotation *t)
+{
+    asteria_rotation_destroy(&b->env, t);
+    assert_int_equal(mem_live(&b->mem), 0);
+    test_bench_end(b);
+}
+
 static void test_isometry(void **state)
 {
     const size_t dims[] = { 1, 2, 7, 32, 100, 324, 512, 784 };
@@ -91,9 +98,7 @@ static void test_isometry(void **state)
                         assert_true(t->shift[j] == 0);
                 assert_true(isfinite(zero));
                 free(z);
-                asteria_rotation_destroy(&b.env, t);
-                assert_int_equal(mem_live(&b.mem), 0);
-                test_bench_end(&b);
+                finish(&b, t);
                 free(rows);
             }
 }
@@ -118,8 +123,7 @@ static void test_centred(void **state)
         }
         for (size_t j = 0; j < t->out_dim; j++)
             assert_float_equal(mean[j], 0, 1e-6);
-        asteria_rotation_destroy(&b.env, t);
-        test_bench_end(&b);
+        finish(&b, t);
     }
     free(rows);
 }
@@ -192,9 +196,7 @@ static void test_training(void **state)
         assert_true(again.first_loss < report.last_loss + 0.1);
         asteria_rotation_destroy(&b.env, before);
         asteria_rotation_destroy(&b.env, after);
-        asteria_rotation_destroy(&b.env, more);
-        assert_int_equal(mem_live(&b.mem), 0);
-        test_bench_end(&b);
+        finish(&b, more);
     }
     free(rows);
 }
@@ -210,9 +212,7 @@ static void test_refusals(void **state)
     b.env.dim = ASTERIA_ROTATION_DIM_MAX + 1;
     assert_code(asteria_rotation_train(&t, &b.env, &o, rows, N, NULL), ERR_ARGUMENT, &b.error);
     assert_null(t);
-    asteria_rotation_destroy(&b.env, NULL);
-    assert_int_equal(mem_live(&b.mem), 0);
-    test_bench_end(&b);
+    finish(&b, NULL);
     free(rows);
 }
 
@@ -280,8 +280,7 @@ static void test_pca(void **state)
         }
     free(z);
     free(rows);
-    asteria_rotation_destroy(&b.env, t);
-    test_bench_end(&b);
+    finish(&b, t);
 }
 
 /* log det of the covariance of `size` coordinates from `first` on. */

@@ -1,8 +1,10 @@
-/* test_hot_set.c - an index whose rows are on disk: maintenance reads many rows at a time, and the rows
- * that queries read most are soon in memory.
+/* test_hot_set.c - an index whose rows are on disk: maintenance reads many rows at a time, and the
+ * rows that queries read most are soon in memory; rows are compared with their checksums; the
+ * folder is locked.
  */
 #include "algorithms/asteria/buckets/bucket.h"
 #include "algorithms/asteria/graph/internal.h"
+#include "tests/support/index_folder.h"
 #include "tests/unit/asteria/support.h"
 
 enum { ROWS = 2000 };
@@ -21,7 +23,7 @@ static void test_a_bucket_is_few_reads(void **state)
     book_add(&w, 0, 300);
     struct asteria *a = state_of(&w);
     for (size_t round = 0; round < 2; round++) {
-        struct asteria_generation *g = a->generations[a->now];
+        struct asteria_generation *g = now_of(&w);
         const uint64_t before = asteria_rows_reads(a->rows);
         size_t most = 0;
         for (uint32_t i = 0; i < g->n; i++) {
@@ -73,13 +75,11 @@ static uint64_t search_reads(struct book *w)
     uint64_t ids[FEW * 3];
     float distances[FEW * 3];
     struct asteria_knobs knobs;
-    const struct search_request request = { book_vectors(w, CROWD - FEW, FEW), 3, &knobs, NULL, 1 };
-    struct search_result result = { .ids = ids, .distances = distances };
     const uint64_t before = asteria_rows_reads(state_of(w)->rows);
 
     param_defaults(asteria_ops.knobs, &knobs);
     knobs.nprobe = 1;
-    assert_ok(asteria_search(w->index, &request, &result), &w->bench.error);
+    (void)book_search(w, book_row(w, CROWD - FEW), FEW, 3, &knobs, NULL, 1, ids, distances);
     for (size_t q = 0; q < FEW; q++)
         assert_int_not_equal(ids[3 * q], INDEX_NO_ID);
     return asteria_rows_reads(state_of(w)->rows) - before;
@@ -107,12 +107,68 @@ static void test_popular(void **state)
     book_close(&w);
 }
 
+/* ---------------------------------------------------------------------------------- the file */
+
+enum { FILED = 200, K = 5 };
+
+static void open_filed(struct book *w, const char *settings)
+{
+    book_open(w, settings, INDEX_F32, 12, FILED, 1);
+    book_train(w, 0, FILED);
+    book_add(w, 0, FILED);
+}
+
+/* A changed byte is reported by a search, and by a save, which leaves the old snapshot. */
+static void test_damaged_rows(void **state)
+{
+    struct book w;
+    char path[PATH_MAX];
+    uint64_t ids[FILED * K];
+    float distances[FILED * K];
+    struct asteria_knobs knobs;
+
+    open_filed(&w, "storage=tiered,cache_mb=0,wal=written,address_bits=4");
+    assert_true(snprintf(path, sizeof path, "%.4000s/rows", w.dir) > 0);
+    struct bytes whole = bytes_read(path);
+    whole.at[100] ^= 4;
+    bytes_write(path, whole.at, whole.n);
+    free(whole.at);
+    test_set_options(asteria_ops.knobs, "mode=certified", ",", &knobs);
+    const struct search_request request = { book_vectors(&w, 0, FILED), K, &knobs, NULL, 1 };
+    struct search_result result = { .ids = ids, .distances = distances };
+    assert_code(asteria_ops.search(w.index, &request, &result), ERR_CORRUPT, &w.bench.error);
+    const int rc = asteria_ops.save(w.index, w.dir);
+    assert_non_null(strstr(w.bench.error.text, "/rows"));
+    assert_code(rc, ERR_CORRUPT, &w.bench.error);
+    assert_ok(book_reload(&w, w.dir), &w.bench.error); /* the rows of the snapshot and the log */
+    book_expect_answers(&w, FILED);
+    book_close(&w);
+}
+
+/* Also without a log: the file would be another index's. */
+static void test_locked_folder(void **state)
+{
+    static const char *const settings[] = { "storage=tiered,wal=none",
+                                            "storage=tiered,wal=written" };
+
+    for (size_t i = 0; i < 2; i++) {
+        struct book w;
+        struct index *other;
+        open_filed(&w, settings[i]);
+        assert_code(asteria_ops.create(&other, &w.bench.env, &w.params), ERR_IO, &w.bench.error);
+        book_expect_answers(&w, 5);
+        book_close(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_bucket_is_few_reads),
         cmocka_unit_test(test_distances_of_a_pool),
         cmocka_unit_test(test_popular),
+        cmocka_unit_test(test_damaged_rows),
+        cmocka_unit_test(test_locked_folder),
     };
     return test_run("asteria_tier_upkeep", tests);
 }

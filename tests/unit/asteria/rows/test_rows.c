@@ -1,6 +1,6 @@
 /* test_rows.c - rows by slot, in memory or in a file with some of them hot, beside a copy of what was
  * written: reads return it, hot or not, also after calls that failed; budgets hold. The file alone is
- * unit/rows/test_row_store's, a folder that is missing or locked test_updates' and test_rows_file's.
+ * unit/rows/test_row_store's, a folder that is missing or locked test_updates' and test_hot_set's.
  */
 #include <errno.h>
 

@@ -51,6 +51,13 @@ static inline void forest_learn_bits(struct forest *f)
     }
 }
 
+/* Makes the tree, empty. */
+static inline void forest_create(struct forest *f)
+{
+    asteria_bec_destroy(f->bec);
+    assert_ok(asteria_bec_create(&f->bec, &f->bench.env, &f->model, &f->options), &f->bench.error);
+}
+
 static inline void forest_open(struct forest *f, enum asteria_code code, unsigned bits,
                                size_t leaf_cap, size_t clusters, double spread, unsigned constant,
                                uint64_t stream)
@@ -68,16 +75,15 @@ static inline void forest_open(struct forest *f, enum asteria_code code, unsigne
     f->options = (struct asteria_bec_options){
         .rows = { forest_vector, f }, .rank = RANK, .leaf_cap = leaf_cap, .penalty = 0.1
     };
-    assert_ok(asteria_bec_create(&f->bec, &f->bench.env, &f->model, &f->options), &f->bench.error);
+    forest_create(f);
 }
 
-/* Makes the empty tree again, by the paper's rules and with prototypes. */
+/* By the paper's rules and with prototypes. */
 static inline void forest_by_paper(struct forest *f, size_t prototypes)
 {
-    asteria_bec_destroy(f->bec);
     f->options.by_entropy = true;
     f->options.prototypes = prototypes;
-    assert_ok(asteria_bec_create(&f->bec, &f->bench.env, &f->model, &f->options), &f->bench.error);
+    forest_create(f);
 }
 
 static inline void forest_close(struct forest *f)
@@ -112,6 +118,13 @@ static inline void forest_take(struct forest *f, uint32_t slot)
     asteria_bec_remove(f->bec, slot);
     f->alive[slot] = false;
     f->n_alive--;
+}
+
+static inline void forest_take_all(struct forest *f, uint32_t first, uint32_t end)
+{
+    for (uint32_t slot = first; slot < end; slot++)
+        if (f->alive[slot])
+            forest_take(f, slot);
 }
 
 static inline void forest_check(const struct forest *f)

@@ -1,5 +1,9 @@
-/* test_bec.c - the tree of clusters, with asteria_bec_check() after each step. What its levels and medoids
-   promise is contract/test_clusters. */
+/* test_bec.c - the tree of clusters, with asteria_bec_check() after each step, which finds errors;
+ * a damaged file of a tree is refused; clusters by cluster(). What its levels and medoids promise
+ * is contract/test_clusters, that a tree read behaves as the one written test_store.c's.
+ */
+#include "tests/unit/asteria/sections.h"
+#include "tests/unit/asteria/support.h"
 #include "tests/unit/asteria/tree/bec.h"
 
 static void test_rows_come_and_go(void **state)
@@ -39,9 +43,7 @@ static void test_rows_come_and_go(void **state)
             forest_check(&f);
         }
         forest_maintain_all(&f);
-        for (uint32_t slot = 0; slot < SLOTS; slot++)
-            if (f.alive[slot])
-                forest_take(&f, slot);
+        forest_take_all(&f, 0, SLOTS);
         forest_maintain_all(&f);
         assert_int_equal(asteria_bec_count(f.bec, 0), 1);
         forest_close(&f);
@@ -148,8 +150,7 @@ static void test_a_split_is_by_the_next_bit(void **state)
     for (uint32_t slot = 0; slot < SLOTS; slot++)
         f.z[slot][5] = slot % 10 ? 0.9F : -0.9F;
     forest_learn_bits(&f);
-    asteria_bec_destroy(f.bec);
-    assert_ok(asteria_bec_create(&f.bec, &f.bench.env, &f.model, &f.options), &f.bench.error);
+    forest_create(&f);
     assert_int_equal(f.bec->order[0], 5);
     forest_add_all(&f, 0, 51);
     const struct asteria_bec *b = f.bec;
@@ -172,7 +173,6 @@ static void test_a_split_is_by_the_next_bit(void **state)
 static void expect_events(const struct forest *f)
 {
     const struct asteria_bec *b = f->bec;
-    const struct asteria_bec_counts counts = asteria_bec_count_events(b);
     const struct asteria_bec_event *e;
     size_t n = 0;
     bool *leaf = calloc(b->state.n_nodes, sizeof *leaf);
@@ -188,8 +188,8 @@ static void expect_events(const struct forest *f)
         leaf[e->child] = leaf[e->child + 1] = e->split;
         splits += e->split;
     }
-    assert_true(n == counts.splits + counts.merges && n < ASTERIA_BEC_EVENTS);
-    assert_int_equal(splits, counts.splits);
+    assert_true(n == b->state.splits + b->state.merges && n < ASTERIA_BEC_EVENTS);
+    assert_int_equal(splits, b->state.splits);
     for (uint32_t i = 0; i < b->state.n_nodes; i++)
         assert_true(leaf[i] == (b->nodes[i].used && bec_is_leaf(b, i)));
     free(leaf);
@@ -208,7 +208,7 @@ static void test_emptied_siblings_merge(void **state)
             forest_take(&f, slot);
     forest_maintain_all(&f);
     assert_true(asteria_bec_count(f.bec, 0) < leaves / 4);
-    assert_true(asteria_bec_count_events(f.bec).merges > 0);
+    assert_true(f.bec->state.merges > 0);
     expect_events(&f);
     for (uint32_t i = 0; i < f.bec->state.n_nodes; i++)
         assert_false(f.bec->nodes[i].used && asteria_bec_merge_is_due(f.bec, i));
@@ -227,8 +227,7 @@ static void test_siblings_of_no_margin_merge(void **state)
     for (uint32_t slot = 1000; slot < SLOTS; slot++)
         f.z[slot][0] *= 1e-4F;
     forest_add_all(&f, 1000, SLOTS);
-    for (uint32_t slot = 0; slot < 300; slot++)
-        forest_take(&f, slot);
+    forest_take_all(&f, 0, 300);
     forest_maintain_all(&f);
     assert_true(bec_is_leaf(f.bec, 0));
     forest_close(&f);
@@ -244,8 +243,7 @@ static void test_siblings_merge_by_both(void **state)
     forest_add_all(&f, 0, SLOTS);
     forest_maintain_all(&f);
     const size_t leaves = asteria_bec_count(f.bec, 0);
-    for (uint32_t slot = 200; slot < SLOTS; slot++)
-        forest_take(&f, slot);
+    forest_take_all(&f, 200, SLOTS);
     forest_maintain_all(&f);
     assert_true(leaves > 4 && asteria_bec_count(f.bec, 0) == leaves);
     for (uint32_t slot = 200; slot < 240; slot++) {
@@ -253,8 +251,7 @@ static void test_siblings_merge_by_both(void **state)
             f.z[slot][i] *= 1e-4F;
         forest_add(&f, slot);
     }
-    for (uint32_t slot = 0; slot < 200; slot++)
-        forest_take(&f, slot);
+    forest_take_all(&f, 0, 200);
     forest_maintain_all(&f);
     assert_true(asteria_bec_count(f.bec, 0) < leaves);
     forest_close(&f);
@@ -307,17 +304,16 @@ static void test_medoids_are_found_anew(void **state)
     forest_open(&f, ECC_NONE, 4, 1000, 0, 1, 0, 35);
     forest_add_all(&f, 0, 800);
     forest_maintain_all(&f);
-    const uint64_t found = asteria_bec_count_events(f.bec).medoids;
+    const uint64_t found = f.bec->state.medoids_found;
     asteria_bec_medoids(f.bec, 0, &medoid);
     for (uint32_t slot = 800; slot < 900; slot++) {
         forest_maintain_all(&f);
-        assert_int_equal(asteria_bec_count_events(f.bec).medoids, found);
+        assert_int_equal(f.bec->state.medoids_found, found);
         forest_add_all(&f, slot, slot + 1);
     }
-    for (uint32_t slot = 900; slot < 920; slot++)
-        forest_add_all(&f, slot, slot + 1);
+    forest_add_all(&f, 900, 920);
     forest_maintain_all(&f);
-    assert_true(asteria_bec_count_events(f.bec).medoids > found);
+    assert_true(f.bec->state.medoids_found > found);
     asteria_bec_medoids(f.bec, 0, &medoid);
     forest_take(&f, medoid);
     forest_check(&f);
@@ -365,9 +361,9 @@ static double objective(const struct forest *f, double lambda)
         if (b->nodes[i].used && bec_is_leaf(b, i) && b->nodes[i].n > 0)
             sum += lambda * b->nodes[i].n * log(b->nodes[i].n);
     for (uint32_t slot = 0; slot < b->state.n_slots; slot++) {
-        if (!asteria_bec_has(b, slot))
-            continue;
         const uint32_t leaf = asteria_bec_leaf(b, slot);
+        if (leaf == BEC_NONE)
+            continue;
         const struct asteria_bec_node *node = &b->nodes[leaf];
         const uint32_t flipped = (b->rows[slot].address ^ node->value) & node->mask;
         const float *y = f->z[slot] + DIM - RANK;
@@ -408,14 +404,14 @@ static void test_assignment_lessens_the_objective(void **state)
         for (unsigned round = 0; round < BEC_ROUNDS; round++) {
             uint64_t spent = 0;
             const double lambda = asteria_bec_lambda(f.bec), before = objective(&f, lambda);
-            const uint64_t moved = asteria_bec_count_events(f.bec).moved;
+            const uint64_t moved = f.bec->state.moved;
             assert_int_equal(f.bec->state.round, round);
             assert_true(fabs(lambda - penalties[c] / (1 << round)) < 1e-12);
             while (f.bec->state.round == round)
                 asteria_bec_assign(f.bec, 500, &spent);
             forest_check(&f);
             const double after = objective(&f, lambda);
-            if (asteria_bec_count_events(f.bec).moved > moved)
+            if (f.bec->state.moved > moved)
                 assert_true(after < before);
             else
                 assert_true(after <= before + 1e-6);
@@ -424,6 +420,129 @@ static void test_assignment_lessens_the_objective(void **state)
         assert_true(first > 1);
         forest_close(&f);
     }
+}
+
+/* ------------------------------------------------------------------------------------- damage */
+
+static struct part_file file;
+
+/* Bytes of the tree's arrays are changed before writing: the file is refused, or gives a
+   valid tree. */
+static void test_damage_is_refused(void **state)
+{
+    struct forest f;
+    unsigned refused = 0;
+    enum { TRIES = 600 };
+
+    forest_open(&f, ECC_GOLAY, 7, 30, 9, 0.5, 0, 71);
+    part_file_begin(&file, &f.bench);
+    forest_add_all(&f, 0, 400);
+    forest_maintain_all(&f);
+    forest_take_all(&f, 0, 200);
+    forest_maintain_all(&f);
+    for (unsigned i = 0; i < TRIES; i++) {
+        struct asteria_bec *b = f.bec, *again = NULL;
+        unsigned char *const arrays[] = { (unsigned char *)b->nodes, (unsigned char *)b->rows,
+                                          (unsigned char *)b->tallies };
+        const size_t bytes[] = { b->state.n_nodes * sizeof *b->nodes,
+                                 b->state.n_slots * sizeof *b->rows,
+                                 b->state.n_nodes * b->state.bits * sizeof *b->tallies };
+        const unsigned which = i % 3;
+        unsigned char *at = arrays[which] + rng_below(&f.rng, bytes[which]);
+        const unsigned char was = *at;
+        *at ^= (unsigned char)(1U << rng_below(&f.rng, 8));
+        asteria_bec_write(b, part_file_write(&file));
+        part_file_written(&file);
+        *at = was;
+        const int rc =
+            asteria_bec_read(&again, &f.bench.env, &f.model, &f.options, part_file_read(&file));
+        store_close(&file.reader);
+        if (rc == OK) {
+            assert_ok(asteria_bec_check_shape(again, &f.bench.error), &f.bench.error);
+            asteria_bec_destroy(again);
+        } else {
+            assert_code(rc, ERR_CORRUPT, &f.bench.error);
+            refused++;
+        }
+    }
+    assert_true(refused > TRIES / 4);
+    part_file_end(&file);
+    forest_close(&f);
+}
+
+static void test_check_finds_what_is_wrong(void **state)
+{
+    struct forest f;
+
+    forest_open(&f, ECC_GOLAY, 8, 100, 9, 0.5, 0, 74);
+    forest_add_all(&f, 0, 1500);
+    forest_maintain_all(&f);
+    struct asteria_bec *b = f.bec;
+    const uint32_t leaf = asteria_bec_leaf(b, 7);
+    uint32_t *const numbers[] = { &b->nodes[leaf].n,     &b->nodes[leaf].mask,
+                                  &b->nodes[0].n,        &b->nodes[leaf].medoid,
+                                  &b->nodes[leaf].first, &b->rows[7].address,
+                                  &b->rows[7].leaf,      &b->rows[7].next,
+                                  &b->rows[7].prev,      &bec_tallies(b, leaf)[3].ones };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        const uint32_t was = *numbers[i];
+        *numbers[i] = was == 0 ? 1 : was - 1;
+        assert_code(asteria_bec_check(b, &f.bench.error), ERR_INVARIANT, &f.bench.error);
+        *numbers[i] = was;
+        forest_check(&f);
+    }
+    bec_sum(b, leaf)[2] += 0.01;
+    assert_code(asteria_bec_check(b, &f.bench.error), ERR_INVARIANT, &f.bench.error);
+    forest_close(&f);
+}
+
+/* --------------------------------------------------------------------------------- cluster() */
+
+static int ignore_medoid(void *to, uint64_t cluster, uint64_t id)
+{
+    return OK;
+}
+
+static struct cluster_result ask(struct book *w, struct cluster_request request, uint64_t *of_ids,
+                                 uint64_t *of_vectors)
+{
+    struct cluster_result result = { .of_ids = of_ids,
+                                     .of_vectors = of_vectors,
+                                     .medoid = ignore_medoid };
+
+    request.vectors.dim = w->dim;
+    request.vectors.element = INDEX_F32;
+    assert_ok(asteria_ops.cluster(w->index, &request, &result), &w->bench.error);
+    return result;
+}
+
+static void test_clusters(void **state)
+{
+    enum { ROWS = 1500, LAST = 100 };
+    const struct cluster_request none = { .level = 0 };
+    struct cluster_result result = { .medoid = ignore_medoid };
+    uint64_t ids[LAST], before[LAST], after[LAST];
+    struct book w;
+
+    book_open(&w, "leaf_cap=50,code=none,address_bits=8", INDEX_F32, 32, ROWS, 1);
+    assert_code(asteria_ops.cluster(w.index, &none, &result), ERR_UNTRAINED, &w.bench.error);
+    book_train(&w, 0, ROWS);
+    book_add(&w, 0, ROWS - LAST);
+    book_maintain_all(&w);
+    const struct cluster_result fine = ask(&w, none, NULL, NULL);
+    const struct cluster_result beyond =
+        ask(&w, (struct cluster_request){ .level = 64 }, NULL, NULL);
+    assert_true(fine.clusters >= 8 && fine.levels >= 4);
+    assert_true(beyond.clusters == 1 && beyond.level == fine.levels - 1);
+    /* A vector is in the cluster that it is in once it is inserted. */
+    const struct vectors last = book_vectors(&w, ROWS - LAST, LAST);
+    (void)ask(&w, (struct cluster_request){ .level = 1, .vectors = last }, NULL, before);
+    book_add(&w, ROWS - LAST, LAST);
+    for (size_t i = 0; i < LAST; i++)
+        ids[i] = ROWS - LAST + i;
+    (void)ask(&w, (struct cluster_request){ .level = 1, .ids = ids, .n = LAST }, after, NULL);
+    assert_memory_equal(before, after, sizeof before);
+    book_close(&w);
 }
 
 int main(void)
@@ -440,6 +559,9 @@ int main(void)
         cmocka_unit_test(test_medoids_are_found_anew),
         cmocka_unit_test(test_prototypes_find_groups),
         cmocka_unit_test(test_assignment_lessens_the_objective),
+        cmocka_unit_test(test_damage_is_refused),
+        cmocka_unit_test(test_check_finds_what_is_wrong),
+        cmocka_unit_test(test_clusters),
     };
     return test_run("asteria bec", tests);
 }

@@ -3,14 +3,6 @@
 #define _GNU_SOURCE
 #include "tests/unit/data/file_server.h"
 
-static bool has_download(const struct world *w, const char *name)
-{
-    char path[PATH_MAX + 128];
-    struct stat st;
-    in_downloads(w, name, path);
-    return lstat(path, &st) == 0;
-}
-
 struct lines {
     char text[2000];
 };
@@ -72,9 +64,8 @@ static void a_server_cannot_send_without_end(void **state)
     stop_server(&s);
 }
 
-static bool make_certificate(struct world *w, char path[PATH_MAX + 64])
+static bool make_certificate(const char *path)
 {
-    snprintf(path, PATH_MAX + 64, "%s/both.pem", w->data);
     const char *make[] = { "openssl",  "req",
                            "-x509",    "-newkey",
                            "rsa:2048", "-nodes",
@@ -100,17 +91,15 @@ static bool make_certificate(struct world *w, char path[PATH_MAX + 64])
 static void https_does_not_lead_to_http(void **state)
 {
     struct world *w = *state;
-    char certificate[PATH_MAX + 64];
-    if (!make_certificate(w, certificate))
+    const char *certificate = scratch_path(&w->scratch, "both.pem");
+    if (!make_certificate(certificate))
         skip(); /* no openssl */
     const struct server s = start_server(w, false, certificate);
     setenv("CURL_CA_BUNDLE", certificate, 1);
     only_from(w, "https", &s, "/file");
     w->origin.insecure = false;
     assert_ok(fetch(w), &w->err);
-    char path[PATH_MAX + 128];
-    in_downloads(w, "base.u8bin", path);
-    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlink(in_downloads(w, "base.u8bin")), 0);
     for (int insecure = 0; insecure < 2; insecure++) {
         only_from(w, "https", &s, "/away");
         w->origin.insecure = insecure;
@@ -123,8 +112,7 @@ static void https_does_not_lead_to_http(void **state)
 /* Packs tiny/base.u8bin, as this name, into an archive that the server sends. */
 static void pack(struct world *w, const char *name)
 {
-    char archive[PATH_MAX + 64];
-    snprintf(archive, sizeof archive, "%s/t.tar.gz", w->data);
+    const char *archive = scratch_path(&w->scratch, "t.tar.gz");
     const char *argv[] = { "tar", "-czf", archive, "-C", w->data, name, NULL };
     struct process p = { .argv = argv };
     assert_ok(process_run(&p, &w->err), &w->err);
@@ -157,11 +145,8 @@ static void an_archive_of_a_folder(void **state)
         w->origin.member = "tiny/base.u8bin";
         assert_ok(fetch(w), &w->err);
         assert_true(has_download(w, "base.u8bin"));
-        char path[PATH_MAX + 128];
-        in_downloads(w, "base.u8bin", path);
-        assert_int_equal(unlink(path), 0);
-        in_downloads(w, "file", path);
-        unlink(path);
+        assert_int_equal(unlink(in_downloads(w, "base.u8bin")), 0);
+        unlink(in_downloads(w, "file"));
         stop_server(&s);
         w->env.data_path = NULL;
     }

@@ -21,7 +21,6 @@ static void what_is_not_checked_must_be_said(void **state)
     struct lines said = { "" };
     char log[1000];
     const struct server s = start_server(w, false, NULL);
-    only_from(w, "http", &s, "/file");
     w->origin.insecure = false;
     expect_no_fetch(w, ERR_CONFIG, "fetch tiny/base|127.0.0.1|plain http|insecure = true");
     w->origin.address = "ftp://127.0.0.1:1/base";
@@ -48,13 +47,13 @@ static void a_server_cannot_send_without_end(void **state)
     struct world *w = *state;
     char log[1000];
     const struct server s = start_server(w, false, NULL);
-    only_from(w, "http", &s, "/endless");
+    only_from(w, &s, "/endless");
     expect_no_fetch(w, ERR_FETCH, "longer than the 14 bytes expected");
     take_log(&s, log);
     assert_string_equal(log, "/endless None\n"); /* and not to its end */
-    only_from(w, "http", &s, "/long");
+    only_from(w, &s, "/long");
     assert_int_equal(fetch(w), ERR_FETCH);
-    only_from(w, "http", &s, "/file");
+    only_from(w, &s, "/file");
     w->part.bytes = sizeof two_rows - 1;
     assert_int_equal(fetch(w), ERR_FETCH);
     assert_false(has_download(w, "base.u8bin"));
@@ -96,12 +95,11 @@ static void https_does_not_lead_to_http(void **state)
         skip(); /* no openssl */
     const struct server s = start_server(w, false, certificate);
     setenv("CURL_CA_BUNDLE", certificate, 1);
-    only_from(w, "https", &s, "/file");
     w->origin.insecure = false;
     assert_ok(fetch(w), &w->err);
     assert_int_equal(unlink(in_downloads(w, "base.u8bin")), 0);
     for (int insecure = 0; insecure < 2; insecure++) {
-        only_from(w, "https", &s, "/away");
+        only_from(w, &s, "/away");
         w->origin.insecure = insecure;
         expect_no_fetch(w, ERR_FETCH, "http|disabled");
     }
@@ -124,7 +122,6 @@ static void expect_no_member(struct world *w, const char *expected)
 {
     pack(w, "tiny");
     const struct server s = start_server(w, false, NULL);
-    only_from(w, "http", &s, "/file");
     w->origin.member = "tiny/base.u8bin";
     w->part.sha256 = NULL;
     w->part.unpinned = true;
@@ -141,7 +138,6 @@ static void an_archive_of_a_folder(void **state)
     for (int i = 0; i < 2; i++) {
         pack(w, names[i]);
         const struct server s = start_server(w, false, NULL);
-        only_from(w, "http", &s, "/file");
         w->origin.member = "tiny/base.u8bin";
         assert_ok(fetch(w), &w->err);
         assert_true(has_download(w, "base.u8bin"));

@@ -133,23 +133,19 @@ int image_hash_open(enum image_hash kind, size_t n, size_t dim, read_images *rea
     struct hasher h = { 0 };
     struct source *s = source_new(name, err);
     int rc = s ? hasher_init(&h, dim, name, err) : err->code;
-    uint64_t *codes = rc == OK ? calloc(n ? n : 1, sizeof *codes) : NULL;
-    if (rc == OK && !codes)
-        rc = fail(err, ERR_NO_MEMORY, "%s: out of memory for %zu codes", name, n);
-    if (rc == OK)
-        rc = hash_all(&h, kind, n, read, from, codes, err);
-    free(h.cosines);
-    if (rc != OK) {
-        free(codes);
-        source_close(s);
-        return rc;
+    if (rc == OK) {
+        uint64_t *codes = calloc(n ? n : 1, sizeof *codes);
+        s->n = n;
+        s->dim = 64;
+        s->element = INDEX_B64;
+        s->rows = s->state = codes;
+        s->close = close_codes;
+        rc = codes ? hash_all(&h, kind, n, read, from, codes, err)
+                   : fail(err, ERR_NO_MEMORY, "%s: out of memory for %zu codes", name, n);
     }
-    s->n = n;
-    s->dim = 64;
-    s->element = INDEX_B64;
-    s->rows = s->state = codes;
-    s->close = close_codes;
-    rc = source_scan(s, err);
+    free(h.cosines);
+    if (rc == OK)
+        rc = source_scan(s, err);
     if (rc == OK)
         *out = s;
     else

@@ -28,6 +28,7 @@ struct parser {
     const yaml_node_t *value;
     size_t line;                /* of the key, from 1 */
     char where[KEY_BYTES + 32]; /* "dataset: step 3", "dataset" or "" */
+    char datasets[400];         /* names of those in the file, for messages */
     struct error *err;
 };
 
@@ -122,44 +123,39 @@ static const char *const step_keys[] = {
 };
 enum { STEP_KEYS = sizeof step_keys / sizeof step_keys[0] };
 
-static const char *const operation_names[RUNBOOK_OPERATIONS] = { "insert",
-                                                                 "delete",
-                                                                 "search",
-                                                                 "replace",
-                                                                 "initial",
-                                                                 "batch_insert",
-                                                                 "batch_insert_delete",
-                                                                 "waitPending",
-                                                                 "startHPC",
-                                                                 "endHPC" };
 enum { HAS_RANGE = HAS_OPERATION | HAS_START | HAS_END, MAY_HAVE = HAS_RATE | HAS_QUERIES };
 static const struct {
-    unsigned needed, optional;
-} operation_keys[RUNBOOK_OPERATIONS] = {
-    [RUNBOOK_INSERT] = { HAS_RANGE, 0 },
-    [RUNBOOK_DELETE] = { HAS_RANGE, 0 },
-    [RUNBOOK_SEARCH] = { HAS_OPERATION, 0 }, /* and a range, which may be missing */
-    [RUNBOOK_REPLACE] = { HAS_OPERATION | HAS_TAGS_START | HAS_TAGS_END | HAS_IDS_START |
+    const char *name;
+    unsigned needed, optional; /* keys */
+} operations[RUNBOOK_OPERATIONS] = {
+    [RUNBOOK_INSERT] = { "insert", HAS_RANGE, 0 },
+    [RUNBOOK_DELETE] = { "delete", HAS_RANGE, 0 },
+    [RUNBOOK_SEARCH] = { "search", HAS_OPERATION, 0 }, /* and a range, which may be missing */
+    [RUNBOOK_REPLACE] = { "replace",
+                          HAS_OPERATION | HAS_TAGS_START | HAS_TAGS_END | HAS_IDS_START |
                               HAS_IDS_END,
                           0 },
-    [RUNBOOK_INITIAL] = { HAS_RANGE, 0 },
-    [RUNBOOK_BATCH_INSERT] = { HAS_RANGE | HAS_BATCH, MAY_HAVE },
-    [RUNBOOK_BATCH_INSERT_DELETE] = { HAS_RANGE | HAS_BATCH | HAS_DELETED, MAY_HAVE },
-    [RUNBOOK_WAIT] = { HAS_OPERATION, 0 },
-    [RUNBOOK_START] = { HAS_OPERATION, 0 },
-    [RUNBOOK_END] = { HAS_OPERATION, 0 },
+    [RUNBOOK_INITIAL] = { "initial", HAS_RANGE, 0 },
+    [RUNBOOK_BATCH_INSERT] = { "batch_insert", HAS_RANGE | HAS_BATCH, MAY_HAVE },
+    [RUNBOOK_BATCH_INSERT_DELETE] = { "batch_insert_delete", HAS_RANGE | HAS_BATCH | HAS_DELETED,
+                                      MAY_HAVE },
+    [RUNBOOK_WAIT] = { "waitPending", HAS_OPERATION, 0 },
+    [RUNBOOK_START] = { "startHPC", HAS_OPERATION, 0 },
+    [RUNBOOK_END] = { "endHPC", HAS_OPERATION, 0 },
 };
 
 static int step_operation(struct parser *p, struct runbook_step *step)
 {
-    const char *text = text_of(p->value);
-    for (int o = 0; text && o < RUNBOOK_OPERATIONS; o++)
-        if (!strcmp(text, operation_names[o])) {
+    const char *text = text_of(p->value), *names[RUNBOOK_OPERATIONS];
+    for (int o = 0; o < RUNBOOK_OPERATIONS; o++) {
+        names[o] = operations[o].name;
+        if (text && !strcmp(text, names[o])) {
             step->operation = (enum runbook_operation)o;
             return OK;
         }
+    }
     return refuse(p, "unknown operation \"%.40s\"%s", text ? text : "...",
-                  error_hint(text ? text : "", operation_names, RUNBOOK_OPERATIONS).text);
+                  error_hint(text ? text : "", names, RUNBOOK_OPERATIONS).text);
 }
 
 static int real_value(struct parser *p, double most, double *out)
@@ -212,14 +208,14 @@ static int check_step(struct parser *p, const struct runbook_step *s, unsigned s
     p->line = s->line;
     if (!(seen & HAS_OPERATION))
         return refuse(p, "\"operation\" is missing");
-    unsigned wanted = operation_keys[s->operation].needed;
-    const unsigned optional = operation_keys[s->operation].optional;
+    unsigned wanted = operations[s->operation].needed;
+    const unsigned optional = operations[s->operation].optional;
     const bool search = s->operation == RUNBOOK_SEARCH;
     if (search && seen & (HAS_START | HAS_END))
         wanted |= HAS_START | HAS_END;
     for (size_t key = 0; key < STEP_KEYS; key++)
         if ((seen ^ wanted) & ~optional & 1U << key)
-            return refuse(p, "%s %s \"%s\"", operation_names[s->operation],
+            return refuse(p, "%s %s \"%s\"", operations[s->operation].name,
                           wanted & 1U << key ? "lacks" : "has no key", step_keys[key]);
     if (!(seen & (HAS_START | HAS_TAGS_START)))
         return OK;
@@ -389,12 +385,8 @@ static void sum_up(const char *name, struct runbook *r)
 
 /* 5. Files */
 
-struct names {
-    char text[400];
-};
-
 static int read_blocks(struct parser *p, const yaml_node_t *root, const char *dataset,
-                       struct runbook *out, struct names *names)
+                       struct runbook *out)
 {
     int rc = OK;
     for (size_t at = 0; next_pair(p, root, &at, &rc);) {
@@ -405,7 +397,7 @@ static int read_blocks(struct parser *p, const yaml_node_t *root, const char *da
         const bool wanted = !rc && !out->n && !other;
         if (!rc && out->n && !strcmp(out->dataset, block.dataset))
             rc = refuse(p, "%s: has two blocks", block.dataset);
-        append_text(names->text, sizeof names->text, ", ", "%s", block.dataset);
+        append_text(p->datasets, sizeof p->datasets, ", ", "%s", block.dataset);
         if (!rc && wanted) {
             sum_up(p->name, &block);
             *out = block;
@@ -430,7 +422,7 @@ static int load(struct parser *p, yaml_parser_t *y, yaml_document_t *document)
 
 /* A file is one document, which is a mapping. */
 static int read_document(struct parser *p, yaml_parser_t *yaml, const char *dataset,
-                         struct runbook *out, struct names *names)
+                         struct runbook *out)
 {
     yaml_document_t second;
     int rc = load(p, yaml, &p->document);
@@ -438,7 +430,7 @@ static int read_document(struct parser *p, yaml_parser_t *yaml, const char *data
     if (!rc && (!root || root->type != YAML_MAPPING_NODE))
         rc = refuse(p, "holds no runbook");
     if (!rc)
-        rc = read_blocks(p, root, dataset, out, names);
+        rc = read_blocks(p, root, dataset, out);
     if (rc || (rc = load(p, yaml, &second)))
         return rc;
     if (yaml_document_get_root_node(&second))
@@ -451,19 +443,18 @@ int runbook_parse(const char *name, const char *text, size_t bytes, const char *
                   struct runbook *out, struct error *err)
 {
     struct parser p = { .name = name, .line = 1, .err = err };
-    struct names names = { "" };
     yaml_parser_t yaml;
     *out = (struct runbook){ .n = 0 };
     if (!yaml_parser_initialize(&yaml))
         return fail(err, ERR_NO_MEMORY, "%s: out of memory", name);
     yaml_parser_set_encoding(&yaml, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&yaml, (const unsigned char *)text, bytes);
-    int rc = read_document(&p, &yaml, dataset, out, &names);
+    int rc = read_document(&p, &yaml, dataset, out);
     yaml_document_delete(&p.document);
     yaml_parser_delete(&yaml);
     if (!rc && !out->n)
         rc = fail(err, ERR_NOT_FOUND, "%s: has no runbook for \"%s\"; it has %s", name, dataset,
-                  names.text);
+                  p.datasets);
     if (rc)
         runbook_close(out);
     return rc;

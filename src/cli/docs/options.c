@@ -174,12 +174,12 @@ enum docs_result docs_synthetic(const struct docs_program *program, FILE *out,
     (void)arguments;
     (void)error;
     for (int i = 0; i < SYNTHETIC_KINDS; i++) {
-        const enum synthetic_kind kind = (enum synthetic_kind)i;
-        fprintf(out, "\nKind `%s`: ", synthetic_name(kind));
-        docs_cell(out, synthetic_summary(kind));
+        const struct synthetic_type *type = &synthetic_types[i];
+        fprintf(out, "\nKind `%s`: ", type->name);
+        docs_cell(out, type->summary);
         fputs("\n\n", out);
         option_head(out);
-        for (const struct param *row = synthetic_table(kind); row->name; row++)
+        for (const struct param *row = type->table; row->name; row++)
             option_row(out, row, NULL);
     }
     fputc('\n', out);

@@ -11,11 +11,11 @@ static void set_synthetic(const struct fields *f, enum synthetic_kind kind,
                           struct synthetic_params *params)
 {
     lua_State *L = f->L;
-    const struct param *table = synthetic_table(kind);
+    const struct param *table = synthetic_types[kind].table;
     size_t n;
     const char **names = fields_names(f, &n);
     char owner[80];
-    (void)snprintf(owner, sizeof owner, "kind \"%s\"", synthetic_name(kind));
+    (void)snprintf(owner, sizeof owner, "kind \"%s\"", synthetic_types[kind].name);
     for (size_t i = 0; i < n; i++) {
         if (lua_has_key(CALL_SYNTHETIC, names[i]))
             continue;
@@ -37,8 +37,8 @@ static void set_synthetic(const struct fields *f, enum synthetic_kind kind,
 static void synthetic_title(enum synthetic_kind kind, const struct synthetic_params *params,
                             uint64_t seed, char *text, size_t bytes)
 {
-    (void)snprintf(text, bytes, "synthetic %s", synthetic_name(kind));
-    for (const struct param *p = synthetic_table(kind); p->name; p++) {
+    (void)snprintf(text, bytes, "synthetic %s", synthetic_types[kind].name);
+    for (const struct param *p = synthetic_types[kind].table; p->name; p++) {
         char scratch[PARAM_TEXT_BYTES];
         const struct param_value v = param_get(p, params, scratch);
         if (v.number != p->def || !strcmp(p->name, "rows") || !strcmp(p->name, "dim"))
@@ -52,14 +52,14 @@ int lua_synthetic(lua_State *L)
     const struct fields f = fields_open(L, 1, "synthetic");
     const char *names[SYNTHETIC_KINDS + 1] = { NULL };
     for (int i = 0; i < SYNTHETIC_KINDS; i++)
-        names[i] = synthetic_name((enum synthetic_kind)i);
+        names[i] = synthetic_types[i].name;
     const int chosen = fields_choice(&f, "kind", -1, names);
     if (chosen < 0)
         fields_fail(&f, NULL, "kind = ... is missing%s",
                     script_hint(L, "", names, SYNTHETIC_KINDS));
     const enum synthetic_kind kind = (enum synthetic_kind)chosen;
     struct synthetic_params params = { 0 };
-    param_defaults(synthetic_table(kind), &params);
+    param_defaults(synthetic_types[kind].table, &params);
     set_synthetic(&f, kind, &params);
     if (!fields_has(&f, "latent") && params.latent > params.dim)
         params.latent = params.dim; /* the default may exceed a small dim */

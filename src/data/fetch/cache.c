@@ -162,6 +162,7 @@ int cache_lock(const char *path, int *lock, struct error *err)
             continue;
         int rc = fail_errno(err, ERR_IO, "%s: cannot lock", path);
         cache_unlock(*lock);
+        *lock = -1;
         return rc;
     }
     return OK;

@@ -91,10 +91,7 @@ static int run_curl(const struct delivery *d, const struct dataset_origin *o, co
     char most[32];
     snprintf(most, sizeof most, "%zu", limit);
     const char *argv[] = { "curl",
-                           "--fail",
-                           "--location",
-                           "--silent",
-                           "--show-error",
+                           "-fsSL",
                            "--proto",
                            protocols,
                            "--proto-redir",

@@ -54,47 +54,41 @@ int fetch_check_trust(const struct dataset_part *part, struct error *err)
     return OK;
 }
 
-static int no_such_part(const struct dataset_entry *entry, const char *part, struct error *err)
+/* Fills what is known of a delivery before it begins. rows: the part must have some. ERR_NOT_FOUND,
+   ERR_ARGUMENT, and errors of cache_prepare(). */
+static int find_delivery(struct delivery *d, const struct dataset_entry *entry, const char *part,
+                         bool rows, const struct fetch_env *env, struct error *err)
 {
-    char names[300] = "";
-    for (size_t i = 0; i < entry->n_parts; i++)
-        append_text(names, sizeof names, ", ", "%s", entry->parts[i].part);
-    return fail(err, ERR_NOT_FOUND, "dataset \"%s\" has no part \"%s\"; it has %s", entry->name,
-                part, names);
+    *d = (struct delivery){
+        .entry = entry, .part = fetch_find_part(entry, part), .env = env, .lock = -1
+    };
+    if (!d->part) {
+        char names[300] = "";
+        for (size_t i = 0; i < entry->n_parts; i++)
+            append_text(names, sizeof names, ", ", "%s", entry->parts[i].part);
+        return fail(err, ERR_NOT_FOUND, "dataset \"%s\" has no part \"%s\"; it has %s", entry->name,
+                    part, names);
+    }
+    if (rows && d->part->plain)
+        return fail(err, ERR_ARGUMENT, "%s/%s holds no rows; it is a file to be read as it is",
+                    entry->name, part);
+    snprintf(d->what, sizeof d->what, "fetch %s/%s", entry->name, part);
+    return cache_prepare(env->cache_dir, err);
 }
 
-static void end_delivery(struct delivery *d)
-{
-    if (d)
-        cache_unlock(d->lock);
-    free(d);
-}
-
-/* Waits for the lock of the data set; NULL with err set. The caller calls end_delivery(). */
-static struct delivery *begin_delivery(const struct dataset_entry *entry,
-                                       const struct dataset_part *part, const struct fetch_env *env,
-                                       struct error *err)
+/* Waits for the lock of the data set; the caller ends it by cache_unlock(d->lock), also after an
+   error. */
+static int begin_delivery(struct delivery *d, struct error *err)
 {
     char lock[PATH_MAX + 8];
-    struct delivery *d = malloc(sizeof *d);
-    if (!d) {
-        fail(err, ERR_NO_MEMORY, "fetch: out of memory");
-        return NULL;
-    }
-    *d = (struct delivery){ .entry = entry, .part = part, .env = env, .lock = -1 };
-    snprintf(d->what, sizeof d->what, "fetch %s/%s", entry->name, part->part);
-    int folder =
-        snprintf(d->folder, sizeof d->folder, "%s/downloads/%s", env->cache_dir, entry->name);
-    int rc = folder < PATH_MAX && fetch_target(entry, part, env, d->target)
-                 ? path_make_folders(d->folder, 0755, err)
-                 : fail(err, ERR_ARGUMENT, "%.80s...: the path of the cache is too long",
-                        env->cache_dir);
+    const int folder =
+        snprintf(d->folder, sizeof d->folder, "%s/downloads/%s", d->env->cache_dir, d->entry->name);
+    const int rc = folder < PATH_MAX && fetch_target(d->entry, d->part, d->env, d->target)
+                       ? path_make_folders(d->folder, 0755, err)
+                       : fail(err, ERR_ARGUMENT, "%.80s...: the path of the cache is too long",
+                              d->env->cache_dir);
     snprintf(lock, sizeof lock, "%s/lock", d->folder);
-    if (rc || cache_lock(lock, &d->lock, err)) {
-        end_delivery(d);
-        return NULL;
-    }
-    return d;
+    return rc ? rc : cache_lock(lock, &d->lock, err);
 }
 
 static bool exists(const char *path)
@@ -103,16 +97,7 @@ static bool exists(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* 2. Checking */
-
-static void set_aside(const char *path)
-{
-    char bad[PATH_MAX + 8];
-    snprintf(bad, sizeof bad, "%s.bad", path);
-    rename(path, bad);
-}
-
-/* 3. Local folders */
+/* 2. Local folders */
 
 static bool try_local(const char *folder, const char *name, const char *suffix, char out[PATH_MAX])
 {
@@ -190,7 +175,7 @@ static int look_locally(struct delivery *d, struct attempts *tried, struct error
     return OK;
 }
 
-/* 4. Origins */
+/* 3. Origins */
 
 static int check_delivered(struct delivery *d, struct error *err)
 {
@@ -203,27 +188,29 @@ static int check_delivered(struct delivery *d, struct error *err)
                   "%s: sha256 %s is not the one recorded when it was first downloaded (%s.sha256)",
                   d->found, hex, d->target);
     bool ours = !strcmp(d->found, d->target);
-    if (rc == ERR_CORRUPT && ours)
-        set_aside(d->found);
+    if (rc == ERR_CORRUPT && ours) {
+        char bad[PATH_MAX + 8];
+        snprintf(bad, sizeof bad, "%s.bad", d->found);
+        rename(d->found, bad);
+    }
     if (!rc && !pinned && ours)
         rc = fetch_record(d, hex, err);
     return rc;
 }
 
 /* Warns that a recipe's file is not the one that the catalog knows. */
-static int say_other(const struct dataset_entry *entry, const struct dataset_part *part,
-                     const struct fetch_env *env)
+static int say_other(const struct delivery *d)
 {
+    const struct data_progress *progress = &d->env->progress;
     char line[400], hex[SHA256_HEX_BYTES];
-    if (!env->progress.step || !part->sha256 || !fetch_made_here(part) ||
-        !fetch_read_record(entry, part, env, hex) || !strcmp(hex, part->sha256))
+    if (!progress->step || !d->part->sha256 || !fetch_made_here(d->part) ||
+        !fetch_read_record(d->entry, d->part, d->env, hex) || !strcmp(hex, d->part->sha256))
         return 0;
-    snprintf(
-        line, sizeof line,
-        "fetch %s/%s: other bytes than the catalog's, as from other versions of what the recipe "
-        "uses: sha256 %.16s..., expected %.16s...; results name it",
-        entry->name, part->part, hex, part->sha256);
-    return env->progress.step(env->progress.context, line, 0, 0);
+    snprintf(line, sizeof line,
+             "%s: other bytes than the catalog's, as from other versions of what the recipe uses: "
+             "sha256 %.16s..., expected %.16s...; results name it",
+             d->what, hex, d->part->sha256);
+    return progress->step(progress->context, line, 0, 0);
 }
 
 /* Warns before a download that has no sha256 to check it against. */
@@ -285,24 +272,22 @@ static int deliver(struct delivery *d, struct error *err)
     return try_origins(d, &tried, err);
 }
 
-int fetch_file(const struct dataset_entry *entry, const char *part_name,
-               const struct fetch_env *env, char path[PATH_MAX], struct error *err)
+int fetch_file(const struct dataset_entry *entry, const char *part, const struct fetch_env *env,
+               char path[PATH_MAX], struct error *err)
 {
-    const struct dataset_part *part = fetch_find_part(entry, part_name);
-    if (!part)
-        return no_such_part(entry, part_name, err);
-    int rc = cache_prepare(env->cache_dir, err);
-    if (rc)
-        return rc;
-    struct delivery *d = begin_delivery(entry, part, env, err);
-    rc = d ? deliver(d, err) : err->code;
+    struct delivery d;
+    int rc = find_delivery(&d, entry, part, false, env, err);
     if (!rc)
-        memcpy(path, d->found, PATH_MAX);
-    end_delivery(d);
+        rc = begin_delivery(&d, err);
+    if (!rc)
+        rc = deliver(&d, err);
+    cache_unlock(d.lock);
+    if (!rc)
+        memcpy(path, d.found, PATH_MAX);
     return rc;
 }
 
-/* 5. Rows */
+/* 4. Rows */
 
 struct cached {
     char npy[PATH_MAX], name[SOURCE_NAME_BYTES], key[600];
@@ -320,16 +305,16 @@ static bool holds_numbers(const struct dataset_part *part)
            strcmp(part->part, "query") != 0;
 }
 
-static void name_cached(const struct dataset_entry *entry, const struct dataset_part *part,
-                        const struct fetch_env *env, struct cached *c)
+static void name_cached(const struct delivery *d, struct cached *c)
 {
+    const struct dataset_part *part = d->part;
     char recorded[SHA256_HEX_BYTES];
     const char *sha256 = part->sha256;
-    if (fetch_made_here(part) && fetch_read_record(entry, part, env, recorded))
+    if (fetch_made_here(part) && fetch_read_record(d->entry, part, d->env, recorded))
         sha256 = recorded;
-    snprintf(c->npy, sizeof c->npy, "%s/datasets/%s/%s.npy", env->cache_dir, entry->name,
+    snprintf(c->npy, sizeof c->npy, "%s/datasets/%s/%s.npy", d->env->cache_dir, d->entry->name,
              part->part);
-    snprintf(c->name, sizeof c->name, "%s/%s", entry->name, part->part);
+    snprintf(c->name, sizeof c->name, "%s/%s", d->entry->name, part->part);
     snprintf(c->key, sizeof c->key,
              "file=%s sha256=%s format=%s dataset=%s element=%s rows=%zu dim=%zu", part->file,
              or_dash(sha256), or_dash(part->format), or_dash(part->dataset), or_dash(part->element),
@@ -372,54 +357,55 @@ static int convert(struct delivery *d, const struct cached *c, struct error *err
     return rc;
 }
 
-static int fetch_and_convert(const struct dataset_entry *entry, const struct dataset_part *part,
-                             const struct fetch_env *env, struct cached *c, struct source **out,
+static int open_cached(const struct delivery *d, const struct cached *c, struct source **out,
+                       struct error *err)
+{
+    return cache_open(c->npy, c->key, c->name, holds_numbers(d->part), out, err);
+}
+
+static int fetch_and_convert(struct delivery *d, struct cached *c, struct source **out,
                              struct error *err)
 {
-    struct delivery *d = begin_delivery(entry, part, env, err);
+    int rc = begin_delivery(d, err);
     /* Another process may have stored it before this one got the lock. */
-    int rc = d ? cache_open(c->npy, c->key, c->name, holds_numbers(part), out, err) : err->code;
+    if (!rc)
+        rc = open_cached(d, c, out, err);
     if (!rc && !*out)
         rc = deliver(d, err);
     if (!rc && !*out) {
-        name_cached(entry, part, env, c); /* with the hash of what has come */
+        name_cached(d, c); /* with the hash of what has come */
         rc = convert(d, c, err);
         if (!rc)
-            rc = cache_open(c->npy, c->key, c->name, holds_numbers(part), out, err);
+            rc = open_cached(d, c, out, err);
         if (!rc && !*out)
             rc = fail(err, ERR_IO, "%s: was written but cannot be read back", c->npy);
     }
-    end_delivery(d);
+    cache_unlock(d->lock);
     return rc;
 }
 
-int fetch_part(const struct dataset_entry *entry, const char *part_name,
-               const struct fetch_env *env, struct source **out, struct error *err)
+int fetch_part(const struct dataset_entry *entry, const char *part, const struct fetch_env *env,
+               struct source **out, struct error *err)
 {
-    const struct dataset_part *part = fetch_find_part(entry, part_name);
+    struct delivery d;
     struct cached c;
     *out = NULL;
-    if (!part)
-        return no_such_part(entry, part_name, err);
-    if (part->plain)
-        return fail(err, ERR_ARGUMENT, "%s/%s holds no rows; it is a file to be read as it is",
-                    entry->name, part_name);
-    int rc = cache_prepare(env->cache_dir, err);
+    int rc = find_delivery(&d, entry, part, true, env, err);
     if (rc)
         return rc;
-    name_cached(entry, part, env, &c);
-    rc = cache_open(c.npy, c.key, c.name, holds_numbers(part), out, err);
+    name_cached(&d, &c);
+    rc = open_cached(&d, &c, out, err);
     if (!rc && !*out)
-        rc = fetch_and_convert(entry, part, env, &c, out, err);
-    if (!rc && say_other(entry, part, env)) {
+        rc = fetch_and_convert(&d, &c, out, err);
+    if (!rc && say_other(&d)) {
         source_close(*out);
         *out = NULL;
-        rc = fail(err, ERR_INTERRUPTED, "fetch %s/%s: interrupted", entry->name, part->part);
+        rc = fail(err, ERR_INTERRUPTED, "%s: interrupted", d.what);
     }
     return rc;
 }
 
-/* 6. What is known without fetching */
+/* 5. What is known without fetching */
 
 bool fetch_at_hand(const struct dataset_entry *entry, const struct dataset_part *part,
                    const struct fetch_env *env)

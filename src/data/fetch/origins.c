@@ -74,8 +74,6 @@ static int take_member(struct delivery *d, const char *folder, const char *membe
 
 static int get_url(struct delivery *d, const struct dataset_origin *o, struct error *err)
 {
-    if (d->env->offline)
-        return fail(err, ERR_FETCH, "offline (DRIFTLINE_OFFLINE)");
     if (!o->member) {
         memcpy(d->found, d->target, sizeof d->found);
         return download_file(d, o, d->target, err);
@@ -118,27 +116,23 @@ static bool match(const char *folder, const char *pattern, char out[PATH_MAX])
  * in the cache. */
 static int apt_with_own_lists(const struct delivery *d, const char *package, struct error *err)
 {
+    static const char *const below[] = { "lists/partial", "cache/archives/partial" };
     char apt[PATH_MAX], lists[PATH_MAX + 32], cache[PATH_MAX + 32], folder[PATH_MAX + 32];
     int rc = path_print(apt, err, "%s/apt", d->env->cache_dir);
+    for (int i = 0; !rc && i < 2; i++) {
+        snprintf(folder, sizeof folder, "%s/%s", apt, below[i]);
+        rc = path_make_folders(folder, 0755, err);
+    }
     if (rc)
         return rc;
-    snprintf(folder, sizeof folder, "%s/lists/partial", apt);
-    if (!rc)
-        rc = path_make_folders(folder, 0755, err);
-    snprintf(folder, sizeof folder, "%s/cache/archives/partial", apt);
-    if (!rc)
-        rc = path_make_folders(folder, 0755, err);
     snprintf(lists, sizeof lists, "Dir::State::lists=%s/lists", apt);
     snprintf(cache, sizeof cache, "Dir::Cache=%s/cache", apt);
     const char *own = "APT::Sandbox::User=";
     const char *update[] = { "apt-get", "-q", "-o", lists, "-o", cache, "-o", own, "update", NULL };
     const char *download[] = { "apt-get", "-q", "-o",       lists, "-o",    cache,
                                "-o",      own,  "download", "--",  package, NULL };
-    if (!rc)
-        rc = run_or_fail(d, update, NULL, err);
-    if (!rc)
-        rc = run_or_fail(d, download, NULL, err);
-    return rc;
+    rc = run_or_fail(d, update, NULL, err);
+    return rc ? rc : run_or_fail(d, download, NULL, err);
 }
 
 static int get_debian(struct delivery *d, const struct dataset_origin *o, struct error *err)
@@ -271,8 +265,6 @@ static int recipe_tick(void *context)
 static int get_recipe(struct delivery *d, const struct dataset_origin *o, struct error *err)
 {
     char program[PATH_MAX], packages[PATH_MAX];
-    if (d->env->offline)
-        return fail(err, ERR_FETCH, "offline (DRIFTLINE_OFFLINE)");
     if (!d->env->recipe_dir)
         return fail(err, ERR_FETCH, "no folder of recipes was given");
     int rc = path_print(program, err, "%s/%s", d->env->recipe_dir, o->address);
@@ -302,6 +294,9 @@ static int get_recipe(struct delivery *d, const struct dataset_origin *o, struct
 
 int origin_get(struct delivery *d, const struct dataset_origin *o, struct error *err)
 {
+    /* A package may be installed, or downloaded before. */
+    if (d->env->offline && (o->kind == ORIGIN_URL || o->kind == ORIGIN_RECIPE))
+        return fail(err, ERR_FETCH, "offline (DRIFTLINE_OFFLINE)");
     switch (o->kind) {
         case ORIGIN_URL: return get_url(d, o, err);
         case ORIGIN_DEBIAN: return get_debian(d, o, err);

@@ -41,8 +41,7 @@ int fetch_check_sha256(const struct delivery *d, const char *path, char hex[SHA2
     int rc = sha256_file(path, hex, &d->env->progress, err);
     if (rc || !d->part->sha256 || !strcmp(hex, d->part->sha256) || fetch_made_here(d->part))
         return rc;
-    struct error ignored = { 0 };
-    if (!sha256_inflated(path, inflated, &ignored) && !strcmp(inflated, d->part->sha256))
+    if (!sha256_inflated(path, inflated, NULL) && !strcmp(inflated, d->part->sha256))
         return OK;
     struct stat st;
     return fail(

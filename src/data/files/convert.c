@@ -245,24 +245,17 @@ static int write_source(const struct source *s, const char *path,
     if (!rc)
         rc = atomic_file_commit(&w.file, err);
     atomic_file_abandon(&w.file);
-    *written = (struct data_written){ .n = w.n, .dim = w.dim, .element = w.element };
-    memcpy(written->note, s->note, sizeof written->note);
+    if (written) {
+        *written = (struct data_written){ .n = w.n, .dim = w.dim, .element = w.element };
+        memcpy(written->note, s->note, sizeof written->note);
+    }
     return rc;
 }
 
 int data_write(const struct source *s, const char *path, const struct data_progress *progress,
                struct error *err)
 {
-    struct data_written written;
-    return write_source(s, path, progress, &written, err);
-}
-
-/* Whether the output's name states an element that a float is too small for. */
-static bool writes_wide(const char *out)
-{
-    struct error ignored = { 0 };
-    const struct format *format = format_named(out, NULL, &ignored);
-    return layout_is_wide(&(struct file_options){ .element = format ? format->element : NULL });
+    return write_source(s, path, progress, NULL, err);
 }
 
 int data_convert(const char *in, const struct file_options *in_options, const char *out,
@@ -270,13 +263,15 @@ int data_convert(const char *in, const struct file_options *in_options, const ch
                  struct error *err)
 {
     struct source *s;
-    struct data_written ignored;
     struct file_options how = in_options ? *in_options : (struct file_options){ 0 };
-    how.numbers |= writes_wide(out);
+    const struct format *format = format_named(out, NULL, NULL);
+    /* Where the output's name states an element that a float is too small for. */
+    how.numbers |=
+        layout_is_wide(&(struct file_options){ .element = format ? format->element : NULL });
     int rc = file_open(in, &how, &s, err);
     if (rc)
         return rc;
-    rc = write_source(s, out, progress, written ? written : &ignored, err);
+    rc = write_source(s, out, progress, written, err);
     source_close(s);
     return rc;
 }

@@ -271,14 +271,12 @@ int file_open(const char *path, const struct file_options *options, struct sourc
 
 bool file_name_states_format(const char *path)
 {
-    struct error ignored = { 0 };
-    return format_named(path, NULL, &ignored) != NULL;
+    return format_named(path, NULL, NULL) != NULL;
 }
 
 bool file_holds_sets(const char *path, const struct file_options *options)
 {
-    struct error ignored = { 0 };
-    const struct format *format = format_named(path, options, &ignored);
+    const struct format *format = format_named(path, options, NULL);
     return format && format->unpack == reader_hdf5;
 }
 

@@ -110,8 +110,7 @@ int reader_bin(const struct bytes *b, const struct file_options *options, struct
     if (options->first_rows > l->n)
         return fail(err, ERR_CORRUPT, "%s: the header says %zu rows, at least %zu were expected",
                     b->name, l->n, options->first_rows);
-    struct error ignored = { 0 };
-    const bool whole = !layout_check_size(b, l, l->stride_bytes, &ignored);
+    const bool whole = !layout_check_size(b, l, l->stride_bytes, NULL);
     if (options->first_rows)
         l->n = options->first_rows;
     /* A file that is there as a whole serves as its own beginning. */

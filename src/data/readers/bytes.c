@@ -135,10 +135,7 @@ static int inflate_whole(struct bytes *b, const char *scratch_dir, size_t limit,
     }
     if (!rc && !f->done)
         rc = fail(err, ERR_CORRUPT, "%s: the gzip data are empty", b->name);
-    if (!rc)
-        rc = bytes_replace(b, f->fd, err);
-    if (rc)
-        close(f->fd);
+    rc = bytes_replace(b, f->fd, rc, err);
     b->was_gzip |= !rc;
     return rc;
 }
@@ -201,15 +198,18 @@ int bytes_borrow(struct bytes *b, const char *name, const void *block, size_t si
     return is_gzip(b) ? inflate_whole(b, NULL, limit_bytes, err) : OK;
 }
 
-int bytes_replace(struct bytes *b, int fd, struct error *err)
+int bytes_replace(struct bytes *b, int fd, int rc, struct error *err)
 {
     struct bytes other = { .name = b->name, .was_gzip = b->was_gzip, .fd = -1 };
     struct stat st;
-    if (fstat(fd, &st) || !st.st_size)
-        return fail(err, ERR_CORRUPT, "%s: it inflates to no data", b->name);
-    int rc = map(&other, fd, (size_t)st.st_size, err);
-    if (rc)
+    if (!rc && (fstat(fd, &st) || !st.st_size))
+        rc = fail(err, ERR_CORRUPT, "%s: it inflates to no data", b->name);
+    if (!rc)
+        rc = map(&other, fd, (size_t)st.st_size, err);
+    if (rc) {
+        close(fd);
         return rc;
+    }
     bytes_close(b);
     *b = other;
     return OK;

@@ -42,9 +42,9 @@ int bytes_open_file(const char *path, size_t *size, struct error *);
 int bytes_scratch(const char *scratch_dir);
 /* Writes all n bytes; -1 with errno set. */
 int bytes_put(int fd, const void *block, size_t n);
-/* Replaces the block by the content of the file and takes over fd; after an error fd still belongs
-   to the caller. */
-int bytes_replace(struct bytes *, int fd_take, struct error *);
+/* Replaces the block by the content of the file, unless rc, of what wrote it, is an error, which is
+   returned. The file is closed with the block, or here after an error. */
+int bytes_replace(struct bytes *, int fd_take, int rc, struct error *);
 
 void bytes_close(struct bytes *);
 

@@ -180,25 +180,6 @@ static int shape_of(hid_t dataset, hsize_t extent[2])
     return rank;
 }
 
-/* Reads rows first .. first + n - 1 of a dataset of 1 or 2 dimensions, which has them, into out. */
-static int read_rows(hid_t dataset, hid_t memory_type, size_t first, size_t n, void *out,
-                     const char *name, struct error *err)
-{
-    char text[REASON_BYTES];
-    hsize_t extent[2];
-    const int rank = shape_of(dataset, extent);
-    const hsize_t start[2] = { first, 0 }, count[2] = { n, extent[1] };
-    const hid_t space = H5Dget_space(dataset), memory = H5Screate_simple(rank, count, NULL);
-    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
-    int rc = OK;
-    if (H5Dread(dataset, memory_type, memory, space, H5P_DEFAULT, out) < 0)
-        rc = fail(err, ERR_CORRUPT, "%s: rows %zu to %zu cannot be read: %s", name, first + 1,
-                  first + n, reason(text));
-    H5Sclose(memory);
-    H5Sclose(space);
-    return rc;
-}
-
 /* 2. The child */
 
 /* The datasets of numbers in a group and the groups below it, with one number of dimensions. */
@@ -424,17 +405,23 @@ static void read_metric(hid_t file, char metric[16])
     H5Aclose(attribute);
 }
 
-static int copy_block(const struct hdf5_job *job, size_t first, size_t n, void *block,
-                      struct error *err)
+/* Reads rows first .. first + n - 1 of the dataset, which has 1 or 2 dimensions and these rows. */
+static int read_rows(const struct hdf5_job *job, size_t first, size_t n, void *out,
+                     struct error *err)
 {
-    const struct found *f = &job->found;
-    const size_t bytes = n * data_row_bytes(f->element, f->dim);
-    const int rc = read_rows(job->dataset, job->memory_type, first, n, block, job->name, err);
-    if (rc)
-        return rc;
-    if (bytes_put(job->rows, block, bytes))
-        return fail_errno(err, ERR_IO, "%s: cannot store its rows", job->name);
-    return OK;
+    char text[REASON_BYTES];
+    hsize_t extent[2];
+    const int rank = shape_of(job->dataset, extent);
+    const hsize_t start[2] = { first, 0 }, count[2] = { n, extent[1] };
+    const hid_t space = H5Dget_space(job->dataset), memory = H5Screate_simple(rank, count, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+    int rc = OK;
+    if (H5Dread(job->dataset, job->memory_type, memory, space, H5P_DEFAULT, out) < 0)
+        rc = fail(err, ERR_CORRUPT, "%s: rows %zu to %zu cannot be read: %s", job->name, first + 1,
+                  first + n, reason(text));
+    H5Sclose(memory);
+    H5Sclose(space);
+    return rc;
 }
 
 static int copy_rows(const struct hdf5_job *job, struct error *err)
@@ -445,8 +432,12 @@ static int copy_rows(const struct hdf5_job *job, struct error *err)
     const size_t block = most < f->n ? most : f->n;
     void *rows = calloc(block, row_bytes);
     int rc = rows ? OK : fail(err, ERR_NO_MEMORY, "%s: out of memory", job->name);
-    for (size_t first = 0; !rc && first < f->n; first += block)
-        rc = copy_block(job, first, f->n - first < block ? f->n - first : block, rows, err);
+    for (size_t first = 0; !rc && first < f->n; first += block) {
+        const size_t n = f->n - first < block ? f->n - first : block;
+        rc = read_rows(job, first, n, rows, err);
+        if (!rc && bytes_put(job->rows, rows, n * row_bytes))
+            rc = fail_errno(err, ERR_IO, "%s: cannot store its rows", job->name);
+    }
     free(rows);
     return rc;
 }
@@ -530,9 +521,7 @@ int reader_hdf5(struct bytes *b, const struct file_options *options, struct row_
     snprintf(job->name, sizeof job->name, "%.*s", SOURCE_NAME_BYTES - 1,
              slash ? slash + 1 : b->name);
     int rc = job->rows < 0 ? fail_errno(err, ERR_IO, "%s: cannot make a temporary file", b->name)
-                           : run_child(job, err);
-    if (!rc)
-        rc = bytes_replace(b, job->rows, err);
+                           : bytes_replace(b, job->rows, run_child(job, err), err);
     if (!rc) {
         const size_t row_bytes = data_row_bytes(job->found.element, job->found.dim);
         *layout = (struct row_layout){ .stored = job->found.element,
@@ -541,8 +530,6 @@ int reader_hdf5(struct bytes *b, const struct file_options *options, struct row_
                                        .stride_bytes = row_bytes };
         *names = job->found.names;
         rc = layout_check_size(b, layout, row_bytes, err);
-    } else if (job->rows >= 0) {
-        close(job->rows);
     }
     free(job);
     return rc;

@@ -109,13 +109,9 @@ int layout_rows_from_columns(struct bytes *b, struct row_layout *l, const char *
     if (fd < 0)
         return fail_errno(err, ERR_IO, "%s: cannot make a temporary file in %s", b->name,
                           scratch_dir ? scratch_dir : "memory");
-    int rc = put_rows(b, l, fd, err);
-    if (!rc)
-        rc = bytes_replace(b, fd, err);
-    if (rc) {
-        close(fd);
+    const int rc = bytes_replace(b, fd, put_rows(b, l, fd, err), err);
+    if (rc)
         return rc;
-    }
     l->offset = 0;
     l->by_columns = false;
     return OK;

@@ -82,9 +82,7 @@ int reader_multivec(struct bytes *b, const struct file_options *options, struct 
     if (fd < 0)
         return fail_errno(err, ERR_IO, "%s: cannot make a temporary file", b->name);
     rc = put_single(b, documents, b->at + vectors, l->stride_bytes, fd, err);
-    rc = rc ? rc : bytes_replace(b, fd, err);
-    if (rc)
-        close(fd);
+    rc = bytes_replace(b, fd, rc, err);
     snprintf(names->dataset, sizeof names->dataset, "%s", single);
     snprintf(l->note, sizeof l->note,
              "%zu of %zu documents have one vector, the others are left out", l->n, documents);

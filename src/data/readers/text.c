@@ -200,17 +200,6 @@ static int check_whole(const struct text *t, struct error *err)
     return OK;
 }
 
-static int read_all(struct text *t, struct row_layout *l, struct error *err)
-{
-    int rc = skip_byte_order_mark(t, err);
-    if (!rc)
-        rc = text_shape_find(t->name, t->options, &t->lines, &t->shape, l, err);
-    t->dim = l->dim;
-    if (!rc)
-        rc = parse_rows(t, err);
-    return rc ? rc : check_whole(t, err);
-}
-
 int reader_text(const struct bytes *b, const struct file_options *options, struct row_layout *l,
                 struct error *err)
 {
@@ -219,7 +208,14 @@ int reader_text(const struct bytes *b, const struct file_options *options, struc
                       .options = options,
                       .wide = layout_is_wide(options),
                       .lines = { at, at + b->size, 0 } };
-    const int rc = read_all(&t, l, err);
+    int rc = skip_byte_order_mark(&t, err);
+    if (!rc)
+        rc = text_shape_find(t.name, options, &t.lines, &t.shape, l, err);
+    t.dim = l->dim;
+    if (!rc)
+        rc = parse_rows(&t, err);
+    if (!rc)
+        rc = check_whole(&t, err);
     if (rc) {
         mem_free(NULL, t.values);
         return rc;

@@ -99,26 +99,20 @@ static size_t header_column(const struct search *s, char separator, const char *
     return 0;
 }
 
-/* The column that may hold words: set by id, named "id", else the first; 0: none. */
-static size_t free_column(const struct search *s, char separator)
+/* The column of ids by the options, else by the header; 0: neither states one. */
+static size_t stated_id(const struct search *s, char separator)
 {
     if (s->options->id_column)
         return s->options->id_column > 0 ? (size_t)s->options->id_column : 0;
-    const size_t named = header_column(s, separator, "id");
-    return named ? named : 1;
-}
-
-static bool was_given(const struct search *s, char separator)
-{
-    return s->options->id_column > 0 || header_column(s, separator, "id") > 0;
+    return header_column(s, separator, "id");
 }
 
 static struct shape_reading read_under(const struct search *s, struct text_line line,
                                        char separator)
 {
     const struct text_shape under = { .separator = separator };
-    const size_t may_be_text = free_column(s, separator);
-    const bool given = was_given(s, separator);
+    const size_t given = stated_id(s, separator);
+    const size_t may_be_text = given || s->options->id_column ? given : 1;
     struct shape_reading r = { .cells = 0 };
     struct text_cell cell, only = { .at = NULL };
     bool counts = true;
@@ -358,13 +352,11 @@ static int find_id(struct search *s, const struct shape_reading *r)
     struct text_shape *shape = s->shape;
     /* A lone column of ids or labels is what the file is read for. */
     const bool lone = s->options->numbers && r->cells == 1;
-    const size_t named = lone ? 0 : header_column(s, shape->separator, "id");
+    const bool asked = s->options->id_column != 0;
+    const size_t stated = lone && !asked ? 0 : stated_id(s, shape->separator);
     shape->columns = r->cells;
-    if (s->options->id_column)
-        shape->id = s->options->id_column > 0 ? (size_t)s->options->id_column : 0;
-    else
-        shape->id = named ? named : r->first_is_number ? 0 : 1;
-    shape->id_is_word = shape->id && !s->options->id_column && !named;
+    shape->id = stated || asked ? stated : r->first_is_number ? 0 : 1;
+    shape->id_is_word = shape->id && !asked && !stated;
     if (shape->id && (shape->id > r->cells || r->cells < 2))
         return fail(
             s->err, ERR_ARGUMENT,

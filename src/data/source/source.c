@@ -32,38 +32,30 @@ static int note_zeros(struct source *s, size_t number, struct error *err)
     return OK;
 }
 
-/* The error of a row that does not fit; one of zeros is noted. */
-static int note_or_refuse(struct source *s, size_t number, const float *row, enum row_range range,
-                          struct error *err)
+static enum row_range range_of_bytes(const uint8_t *row, size_t dim)
 {
-    char where[sizeof err->text];
-    if (range == INDEX_ROW_ZERO)
-        return note_zeros(s, number, err);
-    (void)snprintf(where, sizeof where, "%s: row %zu, column", s->name, number + 1);
-    return index_row_refuse(err, where, row, s->dim, 1);
+    uint8_t any = 0;
+    for (size_t j = 0; j < dim; j++)
+        any |= row[j];
+    return any ? INDEX_ROW_FITS : INDEX_ROW_ZERO;
 }
 
-static int admit_bytes(struct source *s, size_t first, size_t n, const uint8_t *rows,
-                       struct error *err)
+/* Rows of bytes or floats. */
+static int admit_vectors(struct source *s, size_t first, size_t n, const void *rows,
+                         struct error *err)
 {
+    const size_t row_bytes = source_row_bytes(s);
+    const bool bytes = s->element == INDEX_U8;
     for (size_t i = 0; i < n; i++) {
-        uint8_t any = 0;
-        for (size_t j = 0; j < s->dim; j++)
-            any |= rows[i * s->dim + j];
-        const int rc = any ? OK : note_zeros(s, first + i, err);
-        if (rc)
-            return rc;
-    }
-    return OK;
-}
-
-static int admit_floats(struct source *s, size_t first, size_t n, const float *rows,
-                        struct error *err)
-{
-    for (size_t i = 0; i < n; i++) {
-        const float *row = rows + i * s->dim;
-        const enum row_range range = index_row_range(row, s->dim);
-        const int rc = range == INDEX_ROW_FITS ? OK : note_or_refuse(s, first + i, row, range, err);
+        const void *row = (const char *)rows + i * row_bytes;
+        const enum row_range range =
+            bytes ? range_of_bytes(row, s->dim) : index_row_range(row, s->dim);
+        if (range != INDEX_ROW_FITS && range != INDEX_ROW_ZERO) {
+            char where[sizeof err->text];
+            (void)snprintf(where, sizeof where, "%s: row %zu, column", s->name, first + i + 1);
+            return index_row_refuse(err, where, row, s->dim, 1);
+        }
+        const int rc = range == INDEX_ROW_ZERO ? note_zeros(s, first + i, err) : OK;
         if (rc)
             return rc;
     }
@@ -93,9 +85,8 @@ static int admit(struct source *s, size_t first, size_t n, const void *rows, str
 {
     if (s->numbers && (s->element == INDEX_F32 || s->element == ELEMENT_F64))
         return admit_numbers(s, first, n, rows, err);
-    if (s->element == INDEX_U8 && !s->numbers)
-        return admit_bytes(s, first, n, rows, err);
-    return s->element == INDEX_F32 ? admit_floats(s, first, n, rows, err) : OK;
+    const bool vectors = s->element == INDEX_F32 || (s->element == INDEX_U8 && !s->numbers);
+    return vectors ? admit_vectors(s, first, n, rows, err) : OK;
 }
 
 void source_close(struct source *s)
@@ -113,19 +104,13 @@ size_t source_row_bytes(const struct source *s)
     return s ? data_row_bytes(s->element, s->dim) : 0;
 }
 
-static int check_bounds(const struct source *s, size_t first, size_t n, struct error *err)
-{
-    if (first <= s->n && n <= s->n - first)
-        return OK;
-    return fail(err, ERR_ARGUMENT, "%s: rows %zu to %zu were asked for, it has %zu", s->name,
-                first + 1, first + n, s->n);
-}
-
 int source_read(const struct source *s, size_t first, size_t n, void *out, struct error *err)
 {
-    int rc = check_bounds(s, first, n, err);
-    if (rc || !n)
-        return rc;
+    if (first > s->n || n > s->n - first)
+        return fail(err, ERR_ARGUMENT, "%s: rows %zu to %zu were asked for, it has %zu", s->name,
+                    first + 1, first + n, s->n);
+    if (!n)
+        return OK;
     if (!s->rows)
         return s->read(s, first, n, out, err);
     size_t row_bytes = source_row_bytes(s);

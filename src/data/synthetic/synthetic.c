@@ -75,10 +75,7 @@ static const struct param sphere_table[] = {
     PARAM_END
 };
 
-static const struct {
-    const char *name, *summary;
-    const struct param *table;
-} kinds[SYNTHETIC_KINDS] = {
+const struct synthetic_type synthetic_types[SYNTHETIC_KINDS] = {
     [SYNTHETIC_UNIFORM] = { "uniform",
                             "uniform codes with planted clusters, whose centres are the "
                             "queries",
@@ -97,21 +94,6 @@ static const struct {
                            sphere_table },
 };
 
-const char *synthetic_name(enum synthetic_kind kind)
-{
-    return kinds[kind].name;
-}
-
-const char *synthetic_summary(enum synthetic_kind kind)
-{
-    return kinds[kind].summary;
-}
-
-const struct param *synthetic_table(enum synthetic_kind kind)
-{
-    return kinds[kind].table;
-}
-
 static bool is_of_codes(enum synthetic_kind kind)
 {
     return kind == SYNTHETIC_UNIFORM || kind == SYNTHETIC_CODES;
@@ -122,16 +104,16 @@ static int check_ranges(enum synthetic_kind kind, const struct synthetic_params 
                         struct error *err)
 {
     char scratch[PARAM_TEXT_BYTES];
-    for (const struct param *p = kinds[kind].table; p->name; p++) {
+    for (const struct param *p = synthetic_types[kind].table; p->name; p++) {
         double v = param_get(p, params, scratch).number;
         if (!(v >= p->min && v <= p->max))
             return fail(err, ERR_ARGUMENT, "synthetic %s: %s = %g, expected %g to %g",
-                        kinds[kind].name, p->name, v, p->min, p->max);
+                        synthetic_types[kind].name, p->name, v, p->min, p->max);
     }
     if (is_of_codes(kind) && params->bits % 64 != 0)
         return fail(err, ERR_ARGUMENT,
-                    "synthetic %s: bits = %" PRId64 ", expected a multiple of 64", kinds[kind].name,
-                    params->bits);
+                    "synthetic %s: bits = %" PRId64 ", expected a multiple of 64",
+                    synthetic_types[kind].name, params->bits);
     if (kind == SYNTHETIC_UNIFORM && params->radius > params->bits)
         return fail(err, ERR_ARGUMENT,
                     "synthetic uniform: radius = %" PRId64 " passes bits = %" PRId64,
@@ -149,7 +131,7 @@ static uint64_t hash_of(const struct synthetic *y)
     uint64_t numbers[32] = { (uint64_t)y->kind, y->seed, y->is_query, y->query_seed, y->n };
     size_t used = 5;
     memcpy(&numbers[used++], &y->at, sizeof y->at);
-    for (const struct param *p = kinds[y->kind].table; p->name; p++) {
+    for (const struct param *p = synthetic_types[y->kind].table; p->name; p++) {
         double v = param_get(p, &y->params, scratch).number;
         /* They came later: floats and codes of 64 bits keep the hash that they had. */
         if ((v == 0 && strcmp(p->name, "byte_scale") == 0) ||
@@ -167,20 +149,16 @@ static void synthetic_close(struct source *s)
     free(y);
 }
 
-bool synthetic_is(const struct source *s)
-{
-    return s && s->close == synthetic_close;
-}
-
 static int open_one(const struct synthetic *like, struct source **out, struct error *err)
 {
-    struct source *s = source_new(kinds[like->kind].name, err);
+    struct source *s = source_new(synthetic_types[like->kind].name, err);
     struct synthetic *y = malloc(sizeof *y);
     *out = NULL;
     if (!s || !y) {
         free(s);
         free(y);
-        return fail(err, ERR_NO_MEMORY, "synthetic %s: out of memory", kinds[like->kind].name);
+        return fail(err, ERR_NO_MEMORY, "synthetic %s: out of memory",
+                    synthetic_types[like->kind].name);
     }
     *y = *like;
     s->state = y;
@@ -194,7 +172,7 @@ static int open_one(const struct synthetic *like, struct source **out, struct er
     s->hash = hash_of(y);
     int rc = synthetic_make_tables(y, err);
     if (rc) {
-        fail_within(err, "synthetic %s", kinds[y->kind].name);
+        fail_within(err, "synthetic %s", synthetic_types[y->kind].name);
         source_close(s);
     } else {
         *out = s;
@@ -221,7 +199,7 @@ int synthetic_queries(const struct source *s, size_t n, uint64_t seed, double at
                       struct source **out, struct error *err)
 {
     *out = NULL;
-    if (!synthetic_is(s))
+    if (s->close != synthetic_close)
         return fail(err, ERR_ARGUMENT, "%s: is not synthetic, it has no fresh points", s->name);
     struct synthetic y = *(const struct synthetic *)s->state;
     size_t centres = (size_t)y.params.clusters;

@@ -62,9 +62,12 @@ struct synthetic_params {
     double exponent, mean_cosine;
 };
 
-const char *synthetic_name(enum synthetic_kind);          /* "uniform" */
-const char *synthetic_summary(enum synthetic_kind);       /* one line of text */
-const struct param *synthetic_table(enum synthetic_kind); /* of struct synthetic_params */
+struct synthetic_type {
+    const char *name;          /* "uniform" */
+    const char *summary;       /* one line of text */
+    const struct param *table; /* of struct synthetic_params */
+};
+extern const struct synthetic_type synthetic_types[SYNTHETIC_KINDS];
 
 /* Opens a source; the caller closes it with source_close(). params: set by param_defaults() and
    param_set() with the kind's table. ERR_ARGUMENT; ERR_NO_MEMORY if the centres do not fit:
@@ -77,8 +80,5 @@ int synthetic_open(enum synthetic_kind, const struct synthetic_params *, uint64_
    gives another set. ERR_ARGUMENT, ERR_NO_MEMORY. */
 int synthetic_queries(const struct source *s, size_t n, uint64_t seed, double at,
                       struct source **out, struct error *);
-
-/* Whether s is a synthetic source; s may be NULL. */
-bool synthetic_is(const struct source *s);
 
 #endif

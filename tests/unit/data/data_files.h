@@ -11,34 +11,48 @@
 
 struct scratch {
     char dir[PATH_MAX];
-    char path[PATH_MAX + 256];
 };
 
-/* The path of name in the folder; valid until the next call. */
+/* The path of name in the folder; valid until the sixteenth call after this one. */
 static inline const char *scratch_path(struct scratch *s, const char *name)
 {
-    snprintf(s->path, sizeof s->path, "%s/%s", s->dir, name);
-    return s->path;
+    static char paths[16][PATH_MAX + 256];
+    static size_t calls;
+    char *path = paths[calls++ % 16];
+    snprintf(path, sizeof *paths, "%s/%s", s->dir, name);
+    return path;
+}
+
+static inline void write_file(const char *path, const void *bytes, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+}
+
+static inline void write_gzip(const char *path, const void *bytes, size_t n)
+{
+    gzFile f = gzopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(gzwrite(f, bytes, (unsigned)n), n);
+    assert_int_equal(gzclose(f), Z_OK);
 }
 
 static inline const char *scratch_write(struct scratch *s, const char *name, const void *bytes,
                                         size_t n)
 {
-    FILE *f = fopen(scratch_path(s, name), "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-    return s->path;
+    const char *path = scratch_path(s, name);
+    write_file(path, bytes, n);
+    return path;
 }
 
 static inline const char *scratch_write_gzip(struct scratch *s, const char *name, const void *bytes,
                                              size_t n)
 {
-    gzFile f = gzopen(scratch_path(s, name), "wb");
-    assert_non_null(f);
-    assert_int_equal(gzwrite(f, bytes, (unsigned)n), n);
-    assert_int_equal(gzclose(f), Z_OK);
-    return s->path;
+    const char *path = scratch_path(s, name);
+    write_gzip(path, bytes, n);
+    return path;
 }
 
 /* Bytes appended piece by piece. */
@@ -46,6 +60,11 @@ struct blob {
     uint8_t at[4096];
     size_t n;
 };
+
+static inline const char *scratch_write_blob(struct scratch *s, const char *name, struct blob b)
+{
+    return scratch_write(s, name, b.at, b.n);
+}
 
 static inline void blob_add(struct blob *b, const void *bytes, size_t n)
 {
@@ -123,6 +142,34 @@ static inline struct source *open_good(const char *path, const struct file_optio
         fail_msg("%s: %s", path, err.text);
     assert_true(s->hash != 0);
     return s;
+}
+
+/* The source must have these rows, and no others. */
+static inline void expect_source(const struct source *s, size_t n, size_t dim, enum element element,
+                                 const void *rows)
+{
+    struct error err = { 0 };
+    char got[1024];
+    assert_int_equal(s->n, n);
+    assert_int_equal(s->dim, dim);
+    assert_int_equal(s->element, element);
+    assert_int_equal(source_read(s, 0, n, got, &err), OK);
+    assert_memory_equal(got, rows, n * source_row_bytes(s));
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(source_read(s, i, 1, got, &err), OK);
+        assert_memory_equal(got, (const char *)rows + i * source_row_bytes(s), source_row_bytes(s));
+    }
+    assert_int_equal(source_read(s, n, 1, got, &err), ERR_ARGUMENT);
+    assert_int_equal(source_read(s, 1, SIZE_MAX, got, &err), ERR_ARGUMENT);
+}
+
+/* The file must open and have these rows. */
+static inline void expect_good(const char *path, const struct file_options *options, size_t n,
+                               size_t dim, enum element element, const void *rows)
+{
+    struct source *s = open_good(path, options);
+    expect_source(s, n, dim, element, rows);
+    source_close(s);
 }
 
 /* The file must be refused with this code, and an error that has its name and every piece. */

@@ -23,14 +23,6 @@ struct world {
 
 static const uint8_t two_rows[] = { 2, 0, 0, 0, 3, 0, 0, 0, 1, 2, 3, 4, 5, 6 };
 
-static inline void write_file(const char *path, const void *bytes, size_t n)
-{
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
-
 static inline int make_world(void **state)
 {
     struct world *w = calloc(1, sizeof *w);
@@ -39,10 +31,8 @@ static inline int make_world(void **state)
     snprintf(w->data, sizeof w->data, "%s/data", w->scratch.dir);
     snprintf(w->cache, sizeof w->cache, "%s/cache", w->scratch.dir);
     snprintf(w->file, sizeof w->file, "%s/tiny/base.u8bin", w->data);
-    char folder[PATH_MAX + 128];
-    snprintf(folder, sizeof folder, "%s/tiny", w->data);
     assert_int_equal(mkdir(w->data, 0755), 0);
-    assert_int_equal(mkdir(folder, 0755), 0);
+    assert_int_equal(mkdir(scratch_path(&w->scratch, "data/tiny"), 0755), 0);
     write_file(w->file, two_rows, sizeof two_rows);
     assert_ok(sha256_file(w->file, w->sha, NULL, &w->err), &w->err);
     w->part = (struct dataset_part){
@@ -68,9 +58,7 @@ static inline void move_to_recipe(struct world *w)
     static const char script[] = "#!/bin/sh\nprintf "
                                  "'\\002\\000\\000\\000\\003\\000\\000\\000\\001\\002\\003\\004\\00"
                                  "5\\006' >\"$1/base.u8bin\"\n";
-    char path[PATH_MAX + 128];
-    snprintf(path, sizeof path, "%s/make-tiny", w->data);
-    write_file(path, script, sizeof script - 1);
+    const char *path = scratch_write(&w->scratch, "data/make-tiny", script, sizeof script - 1);
     assert_int_equal(chmod(path, 0755), 0);
     assert_int_equal(unlink(w->file), 0);
     w->env.recipe_dir = w->data;
@@ -106,10 +94,18 @@ static inline void expect_unfetched(struct world *w, int code, const char *piece
     expect_text("fetch", &w->err, pieces);
 }
 
-/* The path of a file in the folder of downloads. */
-static inline void in_downloads(const struct world *w, const char *name, char path[PATH_MAX + 128])
+/* The path of a file in the folder of downloads, as from scratch_path(). */
+static inline const char *in_downloads(struct world *w, const char *name)
 {
-    snprintf(path, PATH_MAX + 128, "%s/downloads/tiny/%s", w->cache, name);
+    char below[128];
+    snprintf(below, sizeof below, "cache/downloads/tiny/%s", name);
+    return scratch_path(&w->scratch, below);
+}
+
+static inline bool has_download(struct world *w, const char *name)
+{
+    struct stat st;
+    return lstat(in_downloads(w, name), &st) == 0;
 }
 
 #define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, make_world, end_world)

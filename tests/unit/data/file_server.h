@@ -57,6 +57,7 @@ static const char file_server[] =
 struct server {
     pid_t pid;
     int port;
+    const char *scheme;
     char port_file[PATH_MAX + 160];
 };
 
@@ -74,10 +75,23 @@ static inline void take_log(const struct server *s, char text[1000])
     unlink(log);
 }
 
-/* The test is skipped if Python is missing or cannot serve. certificate: of https, or NULL. */
+/* The entry's only source is this path of the server; the local folders have nothing. */
+static inline void only_from(struct world *w, const struct server *s, const char *path)
+{
+    snprintf(w->address, sizeof w->address, "%s://127.0.0.1:%d%s", s->scheme, s->port, path);
+    w->origin =
+        (struct dataset_origin){ .kind = ORIGIN_URL, .address = w->address, .insecure = true };
+    w->part.origins = &w->origin;
+    w->part.n_origins = 1;
+    w->part.bytes = sizeof two_rows;
+    w->env.data_path = NULL;
+}
+
+/* A server that is the entry's only source. The test is skipped if Python is missing or cannot serve.
+   certificate: of https, or NULL. */
 static inline struct server start_server(struct world *w, bool ranges, const char *certificate)
 {
-    struct server s = { 0 };
+    struct server s = { .scheme = certificate ? "https" : "http" };
     char log[1000];
     snprintf(s.port_file, sizeof s.port_file, "%s/port", w->data);
     unlink(s.port_file);
@@ -95,8 +109,10 @@ static inline struct server start_server(struct world *w, bool ranges, const cha
         const bool ready = f && fscanf(f, "%d\n", &s.port) == 1;
         if (f)
             fclose(f);
-        if (ready)
+        if (ready) {
+            only_from(w, &s, "/file");
             return s;
+        }
         if (waitpid(s.pid, NULL, WNOHANG) == s.pid)
             break;
         usleep(20000);
@@ -109,19 +125,6 @@ static inline void stop_server(const struct server *s)
 {
     kill(s->pid, SIGKILL);
     waitpid(s->pid, NULL, 0);
-}
-
-/* The entry's only source is this address; the local folders have nothing. */
-static inline void only_from(struct world *w, const char *scheme, const struct server *s,
-                             const char *path)
-{
-    snprintf(w->address, sizeof w->address, "%s://127.0.0.1:%d%s", scheme, s->port, path);
-    w->origin =
-        (struct dataset_origin){ .kind = ORIGIN_URL, .address = w->address, .insecure = true };
-    w->part.origins = &w->origin;
-    w->part.n_origins = 1;
-    w->part.bytes = sizeof two_rows;
-    w->env.data_path = NULL;
 }
 
 static inline int fetch(struct world *w)

@@ -166,20 +166,17 @@ static void names_damaged_gzip(void **state)
         if (cases[i].resize > 0)
             memset(spoilt.at + z.n, 'x', 8);
         spoilt.n = (size_t)((int)z.n + cases[i].resize);
-        expect_refused(scratch_write(*state, cases[i].name, spoilt.at, spoilt.n), NULL, ERR_CORRUPT,
+        expect_refused(scratch_write_blob(*state, cases[i].name, spoilt), NULL, ERR_CORRUPT,
                        cases[i].expected);
     }
     /* Two gzip members in a row are one file; the size limit applies to their sum. */
     struct blob two = z;
     blob_add(&two, z.at, z.n);
-    struct source *s = NULL;
-    struct error err = { 0 };
-    assert_int_equal(file_open(scratch_write(*state, "two.i32.gz", two.at, two.n), NULL, &s, &err),
-                     OK);
+    const char *path = scratch_write_blob(*state, "two.i32.gz", two);
+    struct source *s = open_good(path, NULL);
     assert_int_equal(s->n, 16);
     source_close(s);
-    struct file_options small = { .limit_bytes = 40 };
-    expect_refused(((struct scratch *)*state)->path, &small, ERR_CORRUPT,
+    expect_refused(path, &(struct file_options){ .limit_bytes = 40 }, ERR_CORRUPT,
                    "more than the 40 bytes allowed");
 }
 

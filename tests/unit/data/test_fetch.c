@@ -35,11 +35,7 @@ static void a_local_file_may_be_packed_or_beside(void **state)
 {
     struct world *w = *state;
     assert_int_equal(unlink(w->file), 0);
-    char path[PATH_MAX + 128];
-    snprintf(path, sizeof path, "%s/base.u8bin.gz", w->data);
-    gzFile f = gzopen(path, "wb");
-    assert_int_equal(gzwrite(f, two_rows, sizeof two_rows), sizeof two_rows);
-    gzclose(f);
+    scratch_write_gzip(&w->scratch, "data/base.u8bin.gz", two_rows, sizeof two_rows);
     char list[3 * PATH_MAX];
     snprintf(list, sizeof list, "%s/nowhere::%s:", w->data, w->data);
     w->env.data_path = list;
@@ -107,53 +103,48 @@ static void a_recipe_makes_the_file(void **state)
     w->part.sha256 = NULL;
     w->part.unpinned = true;
     expect_tiny(w);
-    char noted[PATH_MAX + 128], hex[80] = { 0 };
-    in_downloads(w, "base.u8bin.sha256", noted);
-    FILE *f = fopen(noted, "rb");
-    assert_non_null(f);
-    assert_int_equal(fread(hex, 1, 64, f), 64);
-    fclose(f);
+    char hex[SHA256_HEX_BYTES];
+    fetch_sha256(&w->entry, &w->part, &w->env, hex); /* as it was recorded */
     assert_string_equal(hex, w->sha);
     /* The file changed since it was recorded: it is set aside, reported, and made again. */
-    char file[PATH_MAX + 128];
-    in_downloads(w, "base.u8bin", file);
-    write_file(file, "spoilt", 6);
+    write_file(in_downloads(w, "base.u8bin"), "spoilt", 6);
     w->part.format = "u8bin"; /* another key, so that the cache does not match */
     expect_tiny(w);
-    struct stat st;
-    strcat(file, ".bad");
-    assert_int_equal(stat(file, &st), 0);
+    assert_true(has_download(w, "base.u8bin.bad"));
+}
+
+/* What the cache has of x.npy under this key must be a miss, or these rows. */
+static void expect_cached(struct world *w, const char *key, const struct source *rows)
+{
+    struct source *back = NULL;
+    assert_ok(cache_open(scratch_path(&w->scratch, "x.npy"), key, "x", false, &back, &w->err),
+              &w->err);
+    assert_int_equal(back != NULL, rows != NULL);
+    if (rows) {
+        assert_true(back->hash == rows->hash);
+        assert_string_equal(back->metric, rows->metric);
+    }
+    source_close(back);
 }
 
 static void the_cache_tells_a_miss_from_a_hit(void **state)
 {
     struct world *w = *state;
-    char npy[PATH_MAX + 128], meta[PATH_MAX + 192];
-    struct source *s = NULL, *back = NULL;
-    assert_ok(file_open(w->file, NULL, &s, &w->err), &w->err);
-    snprintf(npy, sizeof npy, "%s/x.npy", w->data);
-    snprintf(meta, sizeof meta, "%s.meta", npy);
-    assert_ok(cache_open(npy, "key", "x", false, &back, &w->err), &w->err);
-    assert_null(back);
+    const char *npy = scratch_path(&w->scratch, "x.npy"),
+               *meta = scratch_path(&w->scratch, "x.npy.meta");
+    struct source *s = open_good(w->file, NULL);
+    expect_cached(w, "key", NULL);
     assert_ok(cache_store(s, npy, "key", NULL, &w->err), &w->err);
-    assert_ok(cache_open(npy, "key", "x", false, &back, &w->err), &w->err);
-    assert_non_null(back);
-    assert_true(back->hash == s->hash);
-    source_close(back);
+    expect_cached(w, "key", s);
     snprintf(s->metric, sizeof s->metric, "angular");
     assert_ok(cache_store(s, npy, "key", NULL, &w->err), &w->err);
-    assert_ok(cache_open(npy, "key", "x", false, &back, &w->err), &w->err);
-    assert_string_equal(back->metric, "angular");
-    source_close(back);
-    assert_ok(cache_open(npy, "other key", "x", false, &back, &w->err), &w->err);
-    assert_null(back);
+    expect_cached(w, "key", s);
+    expect_cached(w, "other key", NULL);
     assert_int_equal(truncate(npy, 130), 0); /* a short npy is a cache miss, not a crash */
-    assert_ok(cache_open(npy, "key", "x", false, &back, &w->err), &w->err);
-    assert_null(back);
+    expect_cached(w, "key", NULL);
     assert_ok(cache_store(s, npy, "key", NULL, &w->err), &w->err);
     assert_int_equal(truncate(meta, 40), 0);
-    assert_ok(cache_open(npy, "key", "x", false, &back, &w->err), &w->err);
-    assert_null(back);
+    expect_cached(w, "key", NULL);
     source_close(s);
 }
 
@@ -172,10 +163,9 @@ static void flip_bit(const char *path, long at)
 static void a_flipped_bit_in_converted_data_is_found(void **state)
 {
     struct world *w = *state;
-    char npy[PATH_MAX + 128];
+    const char *npy = scratch_path(&w->scratch, "cache/datasets/tiny/base.npy");
     struct stat st;
     expect_tiny(w);
-    snprintf(npy, sizeof npy, "%s/datasets/tiny/base.npy", w->cache);
     assert_int_equal(stat(npy, &st), 0);
     const struct timespec times[2] = { st.st_atim, st.st_mtim };
     size_t found = 0;
@@ -205,25 +195,22 @@ static void a_flipped_bit_in_converted_data_is_found(void **state)
 static void a_store_cut_in_two_is_a_miss(void **state)
 {
     struct world *w = *state;
-    char npy[PATH_MAX + 128], key[3000];
-    struct source *s = NULL, *back = NULL;
-    snprintf(npy, sizeof npy, "%s/x.npy", w->data);
-    assert_ok(file_open(w->file, NULL, &s, &w->err), &w->err);
+    const char *npy = scratch_path(&w->scratch, "x.npy");
+    char key[3000];
+    struct source *s = open_good(w->file, NULL);
     assert_ok(cache_store(s, npy, "key", NULL, &w->err), &w->err);
     memset(key, 'k', sizeof key - 1);
     key[sizeof key - 1] = 0;
     assert_code(cache_store(s, npy, key, NULL, &w->err), ERR_ARGUMENT, &w->err);
-    assert_ok(cache_open(npy, "key", "x", false, &back, &w->err), &w->err);
-    assert_null(back);
+    expect_cached(w, "key", NULL);
     source_close(s);
 }
 
 static void a_lock_holds_other_processes_off(void **state)
 {
     struct world *w = *state;
-    char path[PATH_MAX + 64];
+    const char *path = scratch_path(&w->scratch, "lock");
     int lock = -1, status = -1;
-    snprintf(path, sizeof path, "%s/lock", w->data);
     assert_ok(cache_lock(path, &lock, &w->err), &w->err);
     pid_t child = fork();
     assert_true(child >= 0);
@@ -257,9 +244,7 @@ static void processes_may_fetch_at_once(void **state)
         waitpid(children[i], &status, 0);
         assert_int_equal(status, 0);
     }
-    char folder[PATH_MAX + 128];
-    snprintf(folder, sizeof folder, "%s/datasets/tiny", w->cache);
-    DIR *dir = opendir(folder);
+    DIR *dir = opendir(scratch_path(&w->scratch, "cache/datasets/tiny"));
     assert_non_null(dir);
     for (struct dirent *e; (e = readdir(dir));)
         if (e->d_name[0] != '.' && strcmp(e->d_name, "base.npy") &&

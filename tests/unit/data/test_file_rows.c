@@ -18,21 +18,18 @@ static struct source *make_file(struct scratch *s, const char *name, enum elemen
     struct rng r = rng_at(test_seed(), dim);
     const size_t bytes = ROWS * data_row_bytes(stored, dim);
     unsigned char *values = malloc(bytes);
-    struct source *source = NULL;
     struct error err = { 0 };
-    char in[PATH_MAX + 256];
     assert_non_null(values);
     for (size_t i = 0; stored == INDEX_U8 && i < bytes; i++)
         values[i] = (uint8_t)rng_below(&r, 256);
     for (size_t i = 0; stored == INDEX_F32 && i < bytes / sizeof(float); i++)
         ((float *)(void *)values)[i] = (float)rng_normal(&r);
-    snprintf(in, sizeof in, "%s",
-             scratch_write(s, stored == INDEX_U8 ? "in.u8" : "in.f32", values, bytes));
+    const char *in = scratch_write(s, stored == INDEX_U8 ? "in.u8" : "in.f32", values, bytes),
+               *out = scratch_path(s, name);
     free(values);
     const struct file_options raw = { .dim = dim };
-    assert_ok(data_convert(in, &raw, scratch_path(s, name), NULL, NULL, &err), &err);
-    assert_ok(file_open(scratch_path(s, name), options, &source, &err), &err);
-    return source;
+    assert_ok(data_convert(in, &raw, out, NULL, NULL, &err), &err);
+    return open_good(out, options);
 }
 
 /* ---- rows by number */
@@ -85,18 +82,13 @@ static void reads_every_format(void **state)
     static const struct {
         const char *name;
         enum element stored;
-        const struct file_options options;
-    } cases[] = {
-        { "o.fbin", INDEX_F32, { 0 } },  { "o.u8bin", INDEX_U8, { 0 } },
-        { "o.fvecs", INDEX_F32, { 0 } }, { "o.bvecs", INDEX_U8, { 0 } },
-        { "o.npy", INDEX_F32, { 0 } },   { "p.npy", INDEX_U8, { 0 } },
-        { "o.idx", INDEX_U8, { 0 } },
-    };
+    } cases[] = { { "o.fbin", INDEX_F32 }, { "o.u8bin", INDEX_U8 }, { "o.fvecs", INDEX_F32 },
+                  { "o.bvecs", INDEX_U8 }, { "o.npy", INDEX_F32 },  { "p.npy", INDEX_U8 },
+                  { "o.idx", INDEX_U8 } };
     static const size_t dims[] = { 1, 7, 13, 64, 129 };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
-            struct source *s =
-                make_file(*state, cases[i].name, cases[i].stored, dims[d], &cases[i].options);
+            struct source *s = make_file(*state, cases[i].name, cases[i].stored, dims[d], NULL);
             if (!s->origin)
                 fail_msg("%s: no origin", cases[i].name);
             assert_int_equal(s->origin->path[0], '/');
@@ -143,8 +135,7 @@ static void has_no_origin_unless_the_bytes_are_the_rows(void **state)
     const float values[6] = { 1, 2, 3, 4, 5, 6 };
     struct blob b = npy_bytes(1, "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }\n",
                               values, sizeof values);
-    assert_ok(file_open(scratch_write(*state, "columns.npy", b.at, b.n), NULL, &s, &err), &err);
-    expect_no_origin(s, "by columns");
+    expect_no_origin(open_good(scratch_write_blob(*state, "columns.npy", b), NULL), "by columns");
     assert_ok(file_open_block("block.f32", values, sizeof values, NULL, &s, &err), &err);
     expect_no_origin(s, "a block in memory");
 }
@@ -187,11 +178,9 @@ static void expect_replaced(struct scratch *s, const char *name, const struct ro
                             const void *row, size_t row_bytes, const void *bytes, size_t n,
                             int expected)
 {
-    char new[PATH_MAX + 256];
     struct error err = { 0 };
     struct file_rows files = { .fd = -1 };
-    snprintf(new, sizeof new, "%s", scratch_write(s, "new", bytes, n));
-    assert_int_equal(rename(new, scratch_path(s, name)), 0);
+    assert_int_equal(rename(scratch_write(s, "new", bytes, n), scratch_path(s, name)), 0);
     const int rc = read_row(&files, from, row, row_bytes, 3, &err);
     if (rc != expected)
         fail_msg("%s, %zu bytes: %d instead of %d: %s", name, n, rc, expected, err.text);
@@ -233,9 +222,9 @@ static void opens_a_file_anew_after_an_error(void **state)
     struct source *s = make_file(*state, "o.fbin", INDEX_F32, 11, NULL);
     struct file_rows files = { .fd = -1 };
     struct error err = { 0 };
-    char row[64], kept[PATH_MAX + 256];
+    char row[64];
     assert_ok(source_read(s, 3, 1, row, &err), &err);
-    snprintf(kept, sizeof kept, "%s", scratch_path(*state, "kept"));
+    const char *kept = scratch_path(*state, "kept");
     assert_int_equal(rename(s->origin->path, kept), 0);
     assert_int_equal(read_row(&files, s->origin, row, 44, 3, &err), ERR_NOT_FOUND);
     assert_int_equal(mkdir(s->origin->path, 0700), 0);

@@ -30,21 +30,21 @@ enum { ROWS = 20, COLUMNS = 3 };
 static const char *make_file(struct scratch *s, const char *name,
                              void (*make)(struct scratch *, hid_t))
 {
-    char path[PATH_MAX + 256];
-    snprintf(path, sizeof path, "%s", scratch_path(s, name));
+    const char *path = scratch_path(s, name);
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     assert_true(file >= 0);
     make(s, file);
     assert_true(H5Fclose(file) >= 0);
-    return scratch_path(s, name);
+    return path;
 }
+
+static float count_up[ROWS * COLUMNS]; /* 0, 1, 2 ..., once there is a file with these rows */
 
 static void put_rows(hid_t at, const char *name, hid_t properties)
 {
-    float rows[ROWS * COLUMNS];
     for (int i = 0; i < ROWS * COLUMNS; i++)
-        rows[i] = (float)i;
-    put_dataset(at, name, H5T_IEEE_F32LE, ROWS, COLUMNS, properties, H5T_NATIVE_FLOAT, rows);
+        count_up[i] = (float)i;
+    put_dataset(at, name, H5T_IEEE_F32LE, ROWS, COLUMNS, properties, H5T_NATIVE_FLOAT, count_up);
 }
 
 /* Rows under "train" and "more/rows", and the metric angular. */
@@ -114,24 +114,16 @@ static void only_linked(struct scratch *s, hid_t file)
 
 static void reads_its_own_rows(void **state)
 {
-    struct source *s = NULL;
-    struct error err = { 0 };
-    float row[COLUMNS];
+    const struct file_options inner = { .dataset = "/more/rows", .element = "f32" },
+                              small = { .limit_bytes = 100 };
     const char *path = make_file(*state, "plain.h5", plain);
-    assert_ok(file_open(path, NULL, &s, &err), &err);
+    struct source *s = open_good(path, NULL);
     assert_string_equal(s->name, "plain.h5[train]");
     assert_string_equal(s->metric, "angular");
-    assert_int_equal(s->n, ROWS);
-    assert_int_equal(s->dim, COLUMNS);
-    assert_ok(source_read(s, ROWS - 1, 1, row, &err), &err);
-    assert_true(row[2] == ROWS * COLUMNS - 1);
+    expect_source(s, ROWS, COLUMNS, INDEX_F32, count_up);
     source_close(s);
-    const struct file_options inner = { .dataset = "/more/rows", .element = "f32" };
-    assert_ok(file_open(scratch_path(*state, "plain.h5"), &inner, &s, &err), &err);
-    assert_int_equal(s->n, ROWS);
-    source_close(s);
-    const struct file_options small = { .limit_bytes = 100 };
-    assert_code(file_open(scratch_path(*state, "plain.h5"), &small, &s, &err), ERR_CORRUPT, &err);
+    expect_good(path, &inner, ROWS, COLUMNS, INDEX_F32, count_up);
+    expect_refused(path, &small, ERR_CORRUPT, "");
 }
 
 static hid_t add_group(hid_t at, const char *name)
@@ -183,16 +175,36 @@ static void columns_only(struct scratch *s, hid_t file)
     put_column(file, "time", H5T_STD_I64LE);
 }
 
+/* A file, and what comes of a data set of it. */
+struct set_case {
+    const char *name;
+    void (*make)(struct scratch *, hid_t);
+    const char *dataset;
+    int code;
+    const char *expected; /* the source's name, or pieces of the error */
+    size_t dim;
+};
+
+static void open_sets(struct scratch *scratch, const struct set_case *cases, size_t n)
+{
+    for (const struct set_case *c = cases; c < cases + n; c++) {
+        const struct file_options options = { .dataset = c->dataset };
+        const char *path = make_file(scratch, c->name, c->make);
+        if (c->code) {
+            expect_refused(path, &options, c->code, c->expected);
+            continue;
+        }
+        struct source *s = open_good(path, &options);
+        assert_string_equal(s->name, c->expected);
+        assert_int_equal(s->n, ROWS);
+        assert_int_equal(s->dim, c->dim);
+        source_close(s);
+    }
+}
+
 static void finds_rows_in_groups(void **state)
 {
-    static const struct {
-        const char *name;
-        void (*make)(struct scratch *, hid_t);
-        const char *dataset;
-        int code;
-        const char *expected;
-        size_t dim;
-    } cases[] = {
+    static const struct set_case cases[] = {
         { "halves.h5", halves, NULL, OK, "halves.h5[train/vectors]", COLUMNS },
         { "halves.h5", halves, "test", OK, "halves.h5[test/vectors]", COLUMNS },
         { "halves.h5", halves, "/test/vectors", OK, "halves.h5[/test/vectors]", COLUMNS },
@@ -205,70 +217,33 @@ static void finds_rows_in_groups(void **state)
         { "deep.h5", deep, "data", OK, "deep.h5[data/embeddings/rows]", COLUMNS },
         { "several.h5", several, NULL, ERR_ARGUMENT,
           "several.h5: \"/\" holds 3 datasets, model/input (20 x 3), model/output (20 x 3), other "
-          "(20 x "
-          "3); name one, as in dataset = \"other\"",
+          "(20 x 3); name one, as in dataset = \"other\"",
           0 },
         { "several.h5", several, "model", ERR_ARGUMENT,
           "\"model\" holds 2 datasets, input|output|name one, as in dataset = \"model/", 0 },
         { "columns.h5", columns_only, NULL, OK, "columns.h5[time]", 1 },
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct error err = { 0 };
-        struct source *s = NULL;
-        const struct file_options options = { .dataset = cases[i].dataset };
-        const char *path = make_file(*state, cases[i].name, cases[i].make);
-        const int rc = file_open(path, &options, &s, &err);
-        if (rc != cases[i].code)
-            fail_msg("%s %s: %d %s", cases[i].name, cases[i].dataset ? cases[i].dataset : "", rc,
-                     err.text);
-        if (rc == OK) {
-            assert_string_equal(s->name, cases[i].expected);
-            assert_int_equal(s->n, ROWS);
-            assert_int_equal(s->dim, cases[i].dim);
-        } else {
-            expect_text(cases[i].name, &err, cases[i].expected);
-        }
-        source_close(s);
-    }
+    open_sets(*state, cases, sizeof cases / sizeof *cases);
 }
 
 static void refuses_to_read_other_files(void **state)
 {
-    static const struct {
-        const char *name;
-        void (*make)(struct scratch *, hid_t);
-        const char *dataset;
-        int code;
-        const char *expected;
-    } cases[] = {
+    static const struct set_case cases[] = {
         { "storage.h5", external_storage, NULL, ERR_UNSUPPORTED,
-          "storage.h5[train]|external raw storage" },
-        { "virtual.h5", virtual_rows, NULL, ERR_UNSUPPORTED,
-          "virtual.h5[train]|a virtual dataset" },
-        { "link.h5", external_link, NULL, ERR_UNSUPPORTED,
-          "link.h5: \"train\" is an external link" },
-        { "link.h5", external_link, "other/rows", ERR_UNSUPPORTED,
-          "\"other\" is an external link" },
-        { "link.h5", external_link, "turn/rows", ERR_UNSUPPORTED, "\"turn\" is a soft link" },
-        { "soft.h5", soft_link, NULL, ERR_UNSUPPORTED, "\"train\" is a soft link" },
-        { "soft.h5", soft_link, "rows", OK, "" },
-        { "only.h5", only_linked, NULL, ERR_NOT_FOUND, "no dataset of rows and columns in" },
+          "storage.h5[train]|external raw storage", 0 },
+        { "virtual.h5", virtual_rows, NULL, ERR_UNSUPPORTED, "virtual.h5[train]|a virtual dataset",
+          0 },
+        { "link.h5", external_link, NULL, ERR_UNSUPPORTED, "link.h5: \"train\" is an external link",
+          0 },
+        { "link.h5", external_link, "other/rows", ERR_UNSUPPORTED, "\"other\" is an external link",
+          0 },
+        { "link.h5", external_link, "turn/rows", ERR_UNSUPPORTED, "\"turn\" is a soft link", 0 },
+        { "soft.h5", soft_link, NULL, ERR_UNSUPPORTED, "\"train\" is a soft link", 0 },
+        { "soft.h5", soft_link, "rows", OK, "soft.h5[rows]", COLUMNS },
+        { "only.h5", only_linked, NULL, ERR_NOT_FOUND, "no dataset of rows and columns in", 0 },
     };
-    struct error err = { 0 };
     make_file(*state, "plain.h5", plain);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct source *s = NULL;
-        const struct file_options options = { .dataset = cases[i].dataset };
-        const char *path = make_file(*state, cases[i].name, cases[i].make);
-        const int rc = file_open(path, &options, &s, &err);
-        if (rc == OK)
-            source_close(s);
-        if (rc != cases[i].code)
-            fail_msg("%s %s: %d %s", cases[i].name, cases[i].dataset ? cases[i].dataset : "", rc,
-                     err.text);
-        expect_text(cases[i].name, &err, cases[i].expected);
-        error_clear(&err);
-    }
+    open_sets(*state, cases, sizeof cases / sizeof *cases);
 }
 
 static size_t pass_on(unsigned flags, size_t n, const unsigned values[], size_t bytes, size_t *size,
@@ -298,8 +273,6 @@ static void filtered(struct scratch *s, hid_t file)
 static void loads_no_plugin(void **state)
 {
     struct scratch *s = *state;
-    struct source *source = NULL;
-    struct error err = { 0 };
     struct stat st;
     char plugin[PATH_MAX + 64], mark[PATH_MAX + 64], program[PATH_MAX];
     const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
@@ -314,7 +287,7 @@ static void loads_no_plugin(void **state)
     setenv("DRIFTLINE_TEST_MARK", mark, 1);
     const char *path = make_file(s, "filtered.h5", filtered);
     assert_true(H5Zunregister(FILTER) >= 0);
-    assert_code(file_open(path, NULL, &source, &err), ERR_CORRUPT, &err);
+    expect_refused(path, NULL, ERR_CORRUPT, "");
     assert_int_equal(stat(mark, &st), -1);
     unsetenv("HDF5_PLUGIN_PATH");
     unsetenv("DRIFTLINE_TEST_MARK");
@@ -410,22 +383,14 @@ static void survives_every_cut(void **state)
 static void reads_gzip(void **state)
 {
     struct scratch *s = *state;
-    char folder[PATH_MAX];
-    float rows[ROWS * COLUMNS];
-    struct error err = { 0 };
     const struct bytes file = bytes_read(make_file(s, "packed.h5", plain));
-    snprintf(folder, sizeof folder, "%s", s->dir);
     for (int i = 0; i < 3; i++) {
-        struct source *source = NULL;
-        const struct file_options options = { .scratch_dir = i ? folder : NULL,
+        const struct file_options options = { .scratch_dir = i ? s->dir : NULL,
                                               .dataset = i == 2 ? "more/rows" : NULL };
-        const char *path = scratch_write_gzip(s, "packed.h5.gz", file.at, file.n);
-        assert_ok(file_open(path, &options, &source, &err), &err);
-        assert_int_equal(source->n, ROWS);
+        struct source *source =
+            open_good(scratch_write_gzip(s, "packed.h5.gz", file.at, file.n), &options);
         assert_string_equal(source->metric, "angular");
-        assert_ok(source_read(source, 0, ROWS, rows, &err), &err);
-        for (int k = 0; k < ROWS * COLUMNS; k++)
-            assert_true(rows[k] == (float)k);
+        expect_source(source, ROWS, COLUMNS, INDEX_F32, count_up);
         source_close(source);
     }
     free(file.at);
@@ -453,11 +418,10 @@ static void reads_unsigned(void **state)
                   { { .dataset = "one", .numbers = true }, ELEMENT_I64, 1 },
                   { { .dataset = "one" }, INDEX_B64, 64 } };
     const char *path = make_file(*state, "ids.h5", put_ids);
-    struct error err = { 0 };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct source *source = NULL;
+        struct source *source = open_good(path, &cases[i].options);
+        struct error err = { 0 };
         int64_t row[2] = { 0, 5 };
-        assert_ok(file_open(path, &cases[i].options, &source, &err), &err);
         assert_int_equal(source->element, cases[i].element);
         assert_int_equal(source->dim, cases[i].dim);
         assert_ok(source_read(source, 1, 1, row, &err), &err);
@@ -478,13 +442,10 @@ static void refuses_sets(void **state)
 {
     const struct file_options sizes = { .dataset = "size_train" }, slash = { .dataset = "/train" };
     const char *path = make_file(*state, "sets.h5", sets);
-    struct error err = { 0 };
-    struct source *s = NULL;
     expect_refused(path, NULL, ERR_UNSUPPORTED,
                    "sets.h5[train]: holds sets of different sizes (\"size_train\"");
     expect_refused(path, &slash, ERR_UNSUPPORTED, "holds sets of different sizes");
-    assert_ok(file_open(path, &sizes, &s, &err), &err);
-    source_close(s);
+    source_close(open_good(path, &sizes));
 }
 
 int main(void)

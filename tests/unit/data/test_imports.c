@@ -2,100 +2,60 @@
  * and the HDF5 files of ann-benchmarks, VIBE and SISAP. */
 #include "tests/unit/data/data_files.h"
 
-static void expect_refusal(struct scratch *s, const char *name, const struct file_options *options,
-                           int code, const char *pieces)
-{
-    expect_refused(scratch_path(s, name), options, code, pieces);
-}
-
 static const int8_t signed_rows[6] = { -128, -1, 0, 1, 127, 5 };
 
 static void i8_rows_become_u8_or_f32(void **state)
 {
     static const uint8_t shifted[6] = { 0, 127, 128, 129, 255, 133 };
-    const struct blob b = bin_bytes(2, 3, signed_rows, sizeof signed_rows);
+    static const float floats[6] = { -128, -1, 0, 1, 127, 5 };
     const struct file_options as_u8 = { .element = "u8", .add = 128 },
-                              as_f32 = { .element = "f32" };
-    struct source *s = NULL;
-    struct error err = { 0 };
-    uint8_t bytes[6];
-    float floats[6];
-    scratch_write(*state, "space.i8bin", b.at, b.n);
-    s = open_good(scratch_path(*state, "space.i8bin"), &as_u8);
-    assert_int_equal(s->element, INDEX_U8);
-    assert_ok(source_read(s, 0, 2, bytes, &err), &err);
-    assert_memory_equal(bytes, shifted, sizeof shifted);
-    source_close(s);
-    s = open_good(scratch_path(*state, "space.i8bin"), &as_f32);
-    assert_ok(source_read(s, 0, 2, floats, &err), &err);
-    for (size_t i = 0; i < 6; i++)
-        assert_true(floats[i] == signed_rows[i]);
-    source_close(s);
-    const struct file_options too_little = { .element = "u8", .add = 100 };
-    expect_refusal(*state, "space.i8bin", &too_little, ERR_DIMENSION,
+                              as_f32 = { .element = "f32" },
+                              too_little = { .element = "u8", .add = 100 },
+                              too_much = { .element = "u8", .add = 129 };
+    const struct blob b = bin_bytes(2, 3, signed_rows, sizeof signed_rows);
+    const char *path = scratch_write_blob(*state, "space.i8bin", b);
+    expect_good(path, &as_u8, 2, 3, INDEX_U8, shifted);
+    expect_good(path, &as_f32, 2, 3, INDEX_F32, floats);
+    expect_refused(path, &too_little, ERR_DIMENSION,
                    "row 1, column 1: with +100 it is negative or does not fit u8");
-    const struct file_options too_much = { .element = "u8", .add = 129 };
-    expect_refusal(*state, "space.i8bin", &too_much, ERR_DIMENSION, "row 2, column 2: with +129");
-    scratch_write(*state, "space.i8bin", b.at, b.n - 1);
-    expect_refusal(*state, "space.i8bin", &as_u8, ERR_CORRUPT, "truncated");
+    expect_refused(path, &too_much, ERR_DIMENSION, "row 2, column 2: with +129");
+    expect_refused(scratch_write(*state, "space.i8bin", b.at, b.n - 1), &as_u8, ERR_CORRUPT,
+                   "truncated");
 }
 
 /* A big-endian i16 file, whose values need swapping before the sum. */
 static void a_sum_of_swapped_values(void **state)
 {
-    struct blob b = { { 0, 0, 0x0b, 1, 0, 0, 0, 2, 0x01, 0x00, 0x00, 0x02 }, 12 };
-    const struct file_options less = { .add = -2 };
-    struct source *s = NULL;
-    struct error err = { 0 };
-    int32_t got[2];
-    scratch_write(*state, "swapped.idx", b.at, b.n);
-    s = open_good(scratch_path(*state, "swapped.idx"), &less);
-    assert_int_equal(s->element, ELEMENT_I32);
-    assert_ok(source_read(s, 0, 2, got, &err), &err);
-    assert_int_equal(got[0], 254);
-    assert_int_equal(got[1], 0);
-    source_close(s);
+    const struct blob b = { { 0, 0, 0x0b, 1, 0, 0, 0, 2, 0x01, 0x00, 0x00, 0x02 }, 12 };
+    expect_good(scratch_write_blob(*state, "swapped.idx", b), &(struct file_options){ .add = -2 },
+                2, 1, ELEMENT_I32, (const int32_t[]){ 254, 0 });
 }
 
 static void ids_counted_from_1(void **state)
 {
-    static const int32_t ids[6] = { 1, 2, 3, 300000, 4, INT32_MAX };
-    struct blob b = bin_bytes(2, 3, ids, sizeof ids);
+    static const int32_t ids[6] = { 1, 2, 3, 300000, 4, INT32_MAX },
+                         from_0[6] = { 0, 1, 2, 299999, 3, INT32_MAX - 1 };
     const struct file_options from_1 = { .add = -1 }, whole = { .add = 0 };
-    struct source *s = NULL, *plain = NULL;
-    struct error err = { 0 };
-    int32_t got[6];
-    scratch_write(*state, "knns.ibin", b.at, b.n);
-    s = open_good(scratch_path(*state, "knns.ibin"), &from_1);
-    plain = open_good(scratch_path(*state, "knns.ibin"), &whole);
-    assert_int_equal(s->element, ELEMENT_I32);
+    struct blob b = bin_bytes(2, 3, ids, sizeof ids);
+    const char *path = scratch_write_blob(*state, "knns.ibin", b);
+    struct source *s = open_good(path, &from_1), *plain = open_good(path, &whole);
     assert_null(s->rows);
     assert_true(s->hash != plain->hash);
-    assert_ok(source_read(s, 0, 2, got, &err), &err);
-    for (size_t i = 0; i < 6; i++)
-        assert_int_equal(got[i], ids[i] - 1);
+    expect_source(s, 2, 3, ELEMENT_I32, from_0);
     source_close(s);
     source_close(plain);
     /* Converting writes the sums. */
-    char in[PATH_MAX + 256];
+    const char *out = scratch_path(*state, "from0.ibin");
     struct data_written written;
-    snprintf(in, sizeof in, "%s", scratch_path(*state, "knns.ibin"));
-    assert_ok(data_convert(in, &from_1, scratch_path(*state, "from0.ibin"), NULL, &written, &err),
-              &err);
-    s = open_good(scratch_path(*state, "from0.ibin"), NULL);
-    assert_ok(source_read(s, 0, 2, got, &err), &err);
-    assert_int_equal(got[3], 299999);
-    source_close(s);
+    struct error err = { 0 };
+    assert_ok(data_convert(path, &from_1, out, NULL, &written, &err), &err);
+    expect_good(out, NULL, 2, 3, ELEMENT_I32, from_0);
     /* A file with an id 0 counts from 0. */
-    const int32_t zero = 0;
-    memcpy(b.at + 8 + 16, &zero, 4);
-    scratch_write(*state, "knns.ibin", b.at, b.n);
-    expect_refusal(*state, "knns.ibin", &from_1, ERR_DIMENSION,
+    memset(b.at + 8 + 16, 0, 4);
+    expect_refused(scratch_write_blob(*state, "knns.ibin", b), &from_1, ERR_DIMENSION,
                    "row 2, column 2: with -1 it is negative or does not fit i32");
-    const float real[2] = { 1, 2 };
-    b = bin_bytes(1, 2, real, sizeof real);
-    scratch_write(*state, "real.fbin", b.at, b.n);
-    expect_refusal(*state, "real.fbin", &from_1, ERR_ARGUMENT,
+    b = bin_bytes(1, 2, (const float[]){ 1, 2 }, 8);
+    expect_refused(scratch_write_blob(*state, "real.fbin", b), &from_1, ERR_ARGUMENT,
                    "add is for integers, these are f32");
 }
 
@@ -105,107 +65,72 @@ static void first_rows_of_a_whole_file(void **state)
     const struct blob b = bin_bytes(3, 2, signed_rows, 6);
     const struct file_options two = { .first_rows = 2 }, all = { .first_rows = 3 },
                               four = { .first_rows = 4 };
-    struct source *s = NULL;
+    const char *path = scratch_path(*state, "slice.i8bin");
     for (int cut = 0; cut < 2; cut++) {
         scratch_write(*state, "slice.i8bin", b.at, b.n - (cut ? 2 : 0));
-        s = open_good(scratch_path(*state, "slice.i8bin"), &two);
-        assert_int_equal(s->n, 2);
-        source_close(s);
+        expect_good(path, &two, 2, 2, ELEMENT_I8, signed_rows);
     }
-    expect_refusal(*state, "slice.i8bin", &all, ERR_CORRUPT, "truncated");
-    expect_refusal(*state, "slice.i8bin", &four, ERR_CORRUPT, "the header says 3 rows, at least 4");
+    expect_refused(path, &all, ERR_CORRUPT, "truncated");
+    expect_refused(path, &four, ERR_CORRUPT, "the header says 3 rows, at least 4");
     scratch_write(*state, "slice.i8bin", b.at, b.n - 1);
-    expect_refusal(*state, "slice.i8bin", &two, ERR_CORRUPT, "extra bytes at the end");
+    expect_refused(path, &two, ERR_CORRUPT, "extra bytes at the end");
 }
 
 /* Five documents of 1, 2, 1, 0 and 1 vectors, whose vectors are (0, 1), (2, 3), ... */
 static struct blob multivec_bytes(void)
 {
-    static const uint32_t counts[5] = { 1, 2, 1, 0, 1 };
+    static const uint32_t header_and_counts[8] = { 5, 2, 5, 1, 2, 1, 0, 1 };
+    static const float vectors[10] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 };
     struct blob b = { .n = 0 };
-    blob_u32(&b, 5);
-    blob_u32(&b, 2);
-    blob_u32(&b, 5);
-    blob_add(&b, counts, sizeof counts);
-    for (int i = 0; i < 10; i++)
-        blob_f32(&b, (float)i);
+    blob_add(&b, header_and_counts, sizeof header_and_counts);
+    blob_add(&b, vectors, sizeof vectors);
     return b;
 }
 
 static void documents_of_one_vector(void **state)
 {
     static const float expected[6] = { 0, 1, 6, 7, 8, 9 };
-    const struct file_options named = { .format = "multivec" };
+    const struct file_options named = { .format = "multivec" },
+                              other = { .format = "multivec", .dataset = "all" },
+                              small = { .format = "multivec", .limit_bytes = 20 };
     struct blob b = multivec_bytes();
-    struct source *s = NULL;
-    struct error err = { 0 };
-    float got[6];
-    scratch_write(*state, "cases.bin", b.at, b.n);
-    s = open_good(scratch_path(*state, "cases.bin"), &named);
-    assert_int_equal(s->n, 3);
-    assert_int_equal(s->dim, 2);
+    const char *path = scratch_write_blob(*state, "cases.bin", b);
+    struct source *s = open_good(path, &named);
+    expect_source(s, 3, 2, INDEX_F32, expected);
     assert_string_equal(s->note, "3 of 5 documents have one vector, the others are left out");
-    assert_ok(source_read(s, 0, 3, got, &err), &err);
-    assert_memory_equal(got, expected, sizeof expected);
     source_close(s);
+    expect_refused(path, &other, ERR_NOT_FOUND, "no dataset \"all\"");
+    expect_refused(path, &small, ERR_CORRUPT, "more than the 20 bytes allowed");
     /* Every prefix is refused, and so are counts that do not fit. */
-    for (size_t n = 1; n < b.n; n++) {
-        scratch_write(*state, "cases.bin", b.at, n);
-        expect_refusal(*state, "cases.bin", &named, ERR_CORRUPT, "truncated");
-    }
+    for (size_t n = 1; n < b.n; n++)
+        expect_refused(scratch_write(*state, "cases.bin", b.at, n), &named, ERR_CORRUPT,
+                       "truncated");
     b.at[12] = 2;
-    scratch_write(*state, "cases.bin", b.at, b.n);
-    expect_refusal(*state, "cases.bin", &named, ERR_CORRUPT,
+    expect_refused(scratch_write_blob(*state, "cases.bin", b), &named, ERR_CORRUPT,
                    "its 5 documents have 6 vectors, the header says 5");
-    b = multivec_bytes();
     b.at[12] = b.at[20] = b.at[28] = 0;
     b.at[16] = 5;
-    scratch_write(*state, "cases.bin", b.at, b.n);
-    expect_refusal(*state, "cases.bin", &named, ERR_CORRUPT,
+    expect_refused(scratch_write_blob(*state, "cases.bin", b), &named, ERR_CORRUPT,
                    "none of its 5 documents has exactly one vector");
-    const struct file_options other = { .format = "multivec", .dataset = "all" };
-    expect_refusal(*state, "cases.bin", &other, ERR_NOT_FOUND, "no dataset \"all\"");
-    b = multivec_bytes();
-    const struct file_options small = { .format = "multivec", .limit_bytes = 20 };
-    scratch_write(*state, "cases.bin", b.at, b.n);
-    expect_refusal(*state, "cases.bin", &small, ERR_CORRUPT, "more than the 20 bytes allowed");
 }
 
 /* Codes of several words, from bytes and from raw words; the length of what is none is named. */
 static void long_codes_are_read(void **state)
 {
     static const uint8_t bits[136] = { 1, [40] = 7 };
-    const struct file_options codes = { .element = "b64" };
-    struct blob b = bin_bytes(2, 32, bits, 64);
-    struct source *s = NULL;
-    struct error err = { 0 };
-    uint64_t rows[8];
-    scratch_write(*state, "long.u8bin", b.at, b.n);
-    s = open_good(scratch_path(*state, "long.u8bin"), &codes);
-    assert_int_equal(s->element, INDEX_B64);
-    assert_int_equal(s->dim, 256);
-    assert_ok(source_read(s, 0, 2, rows, &err), &err);
-    assert_memory_equal(rows, bits, sizeof rows);
-    source_close(s);
-    const struct file_options raw = { .element = "b64", .dim = 128, .format = "raw" };
-    scratch_write(*state, "long.bits", bits, 64);
-    s = open_good(scratch_path(*state, "long.bits"), &raw);
-    assert_int_equal(s->dim, 128);
-    assert_int_equal(s->n, 4);
-    source_close(s);
-
-    b = bin_bytes(1, 12, bits, 12);
-    scratch_write(*state, "odd.u8bin", b.at, b.n);
-    expect_refusal(*state, "odd.u8bin", &codes, ERR_UNSUPPORTED,
+    const struct file_options codes = { .element = "b64" },
+                              raw = { .element = "b64", .dim = 128, .format = "raw" },
+                              sums = { .element = "b64", .add = 1 };
+    expect_good(scratch_write_blob(*state, "long.u8bin", bin_bytes(2, 32, bits, 64)), &codes, 2,
+                256, INDEX_B64, bits);
+    expect_good(scratch_write(*state, "long.bits", bits, 64), &raw, 4, 128, INDEX_B64, bits);
+    expect_refused(scratch_write_blob(*state, "odd.u8bin", bin_bytes(1, 12, bits, 12)), &codes,
+                   ERR_UNSUPPORTED,
                    "12 columns of u8 are codes of 96 bits|expected a multiple of 64, at most 1024");
-    b = bin_bytes(1, 136, bits, 136);
-    scratch_write(*state, "longer.u8bin", b.at, b.n);
-    expect_refusal(*state, "longer.u8bin", &codes, ERR_UNSUPPORTED,
-                   "136 columns of u8 are codes of 1088 bits|at most 1024");
-    b = bin_bytes(4, 8, bits, 32);
-    scratch_write(*state, "sums.u8bin", b.at, b.n);
-    const struct file_options sums = { .element = "b64", .add = 1 };
-    expect_refusal(*state, "sums.u8bin", &sums, ERR_ARGUMENT, "add is for integers, these are b64");
+    expect_refused(scratch_write_blob(*state, "longer.u8bin", bin_bytes(1, 136, bits, 136)), &codes,
+                   ERR_UNSUPPORTED, "136 columns of u8 are codes of 1088 bits|at most 1024");
+    expect_refused(scratch_write_blob(*state, "sums.u8bin", bin_bytes(4, 8, bits, 32)), &sums,
+                   ERR_ARGUMENT, "add is for integers, these are b64");
 }
 
 #ifdef HAVE_HDF5
@@ -259,11 +184,10 @@ static void truth_of_any_width(void **state)
             const struct file_options options = {
                 .dataset = "neighbors", .element = elements[e % 3], .dim = K, .add = from_1 ? -1 : 0
             };
-            struct source *s = NULL;
+            struct source *s = open_good(scratch_path(*state, "vibe.hdf5"), &options);
             struct error err = { 0 };
             int64_t wide[TEST * K] = { 0 };
             int32_t narrow[TEST * K];
-            s = open_good(scratch_path(*state, "vibe.hdf5"), &options);
             assert_int_equal(s->n, TEST);
             const bool is_i32 = s->element == ELEMENT_I32;
             assert_true(is_i32 || s->element == ELEMENT_I64);
@@ -274,7 +198,8 @@ static void truth_of_any_width(void **state)
         }
     }
     const struct file_options whole = { .dataset = "neighbors", .element = "i32", .add = -2 };
-    expect_refusal(*state, "vibe.hdf5", &whole, ERR_DIMENSION, "row 1, column 1: with -2");
+    expect_refused(scratch_path(*state, "vibe.hdf5"), &whole, ERR_DIMENSION,
+                   "row 1, column 1: with -2");
 }
 
 /* SISAP stores rows as f16 and queries as f32, lastfm has f64 queries: all become f32. */
@@ -288,16 +213,11 @@ static void rows_and_queries_of_different_floats(void **state)
     for (size_t f = 0; f < 2; f++)
         for (int queries = 0; queries < 2; queries++) {
             const struct file_options options = { .dataset = queries ? "test" : "train" };
-            const double *expected = queries ? test : train;
-            struct source *s = NULL;
-            struct error err = { 0 };
-            float got[TRAIN * DIM];
-            s = open_good(scratch_path(*state, names[f]), &options);
-            assert_int_equal(s->element, INDEX_F32);
-            assert_ok(source_read(s, 0, s->n, got, &err), &err);
-            for (size_t i = 0; i < s->n * DIM; i++)
-                assert_true(got[i] == (float)expected[i]);
-            source_close(s);
+            float expected[TRAIN * DIM];
+            for (size_t i = 0; i < (queries ? TEST : TRAIN) * DIM; i++)
+                expected[i] = (float)(queries ? test : train)[i];
+            expect_good(scratch_path(*state, names[f]), &options, queries ? TEST : TRAIN, DIM,
+                        INDEX_F32, expected);
         }
 }
 
@@ -310,7 +230,7 @@ static void booleans_are_refused_as_codes(void **state)
     put_dataset(file, "train", type, TRAIN, BITS, H5P_DEFAULT, type, bits);
     H5Tclose(type);
     assert_true(H5Fclose(file) >= 0);
-    expect_refusal(*state, "bits.hdf5", NULL, ERR_UNSUPPORTED,
+    expect_refused(scratch_path(*state, "bits.hdf5"), NULL, ERR_UNSUPPORTED,
                    "holds booleans, codes of 20 bits|only codes of 64 bits|Hamming");
 }
 

@@ -1,8 +1,37 @@
-/* test_runbook.c - runbooks: the grammar, every refusal by name and line, and random ones
- * against a plain model. */
+/* test_runbook.c - runbooks: the grammar, and every refusal by name and line. */
 #include "tests/unit/data/data_files.h"
 
 #include "src/data/runbook.h"
+
+#define STEP(n, rest)           "  " #n ":\n    operation: " rest "\n"
+#define RANGE(from, to)         "\n    start: " #from "\n    end: " #to
+#define INSERT(n, from, to)     STEP(n, "insert" RANGE(from, to))
+#define DELETE(n, from, to)     STEP(n, "delete" RANGE(from, to))
+#define BATCHES(n, batch, more) STEP(n, "batch_insert" RANGE(0, 6) "\n    batchSize: " #batch) more
+#define TOP                     "d:\n  max_pts: 10\n"
+
+/* The runbook of a text, which must be good. The caller closes it. */
+static struct runbook parse(const char *name, const char *text, const char *dataset)
+{
+    struct runbook r;
+    struct error err = { 0 };
+    assert_ok(runbook_parse(name, text, strlen(text), dataset, &r, &err), &err);
+    return r;
+}
+
+/* The text must be refused with this code, and an error that has its name and every piece. */
+static void expect_no_runbook(const char *name, const char *text, const char *dataset, int code,
+                              const char *pieces)
+{
+    struct runbook r;
+    struct error err = { 0 };
+    const int rc = runbook_parse(name, text, strlen(text), dataset, &r, &err);
+    if (rc != code)
+        fail_msg("%s: got %s: %s", name, error_name(rc), err.text);
+    expect_text(name, &err, name);
+    expect_text(name, &err, pieces);
+    assert_null(r.steps);
+}
 
 static const char good[] = "# two blocks\n"
                            "small:\n"
@@ -38,9 +67,7 @@ static const char good[] = "# two blocks\n"
 
 static void reads_the_grammar(void **state)
 {
-    struct runbook r;
-    struct error err = { 0 };
-    assert_ok(runbook_parse("good", good, strlen(good), NULL, &r, &err), &err);
+    struct runbook r = parse("good", good, NULL);
     assert_string_equal(r.dataset, "small");
     assert_int_equal(r.max_pts, 10);
     assert_int_equal(r.rows_needed, 22);
@@ -62,11 +89,11 @@ static void reads_the_grammar(void **state)
         assert_int_equal(r.steps[i].ids_end, expected[i].ids_end);
     }
     runbook_close(&r);
-    assert_ok(runbook_parse("good", good, strlen(good), "other-1M", &r, &err), &err);
+    r = parse("good", good, "other-1M");
     assert_int_equal(r.n, 1);
     runbook_close(&r);
-    assert_int_equal(runbook_parse("good", good, strlen(good), "none", &r, &err), ERR_NOT_FOUND);
-    expect_text("none", &err, "no runbook for \"none\"; it has small, other-1M");
+    expect_no_runbook("good", good, "none", ERR_NOT_FOUND,
+                      "no runbook for \"none\"; it has small, other-1M");
 }
 
 /* The operations of CANDOR-Bench, as its files have them. */
@@ -124,10 +151,7 @@ static void reads_candor_bench(void **state)
                                                          RUNBOOK_DELETE,
                                                          RUNBOOK_SEARCH,
                                                          RUNBOOK_END };
-    struct runbook r;
-    struct error err = { 0 };
-    assert_ok(runbook_parse("candor", candor, strlen(candor), "random-plus(10,1,8)", &r, &err),
-              &err);
+    struct runbook r = parse("candor", candor, "random-plus(10,1,8)");
     assert_int_equal(r.n, 8);
     for (size_t i = 0; i < 8; i++)
         assert_int_equal(r.steps[i].operation, operations[i]);
@@ -145,11 +169,11 @@ static void reads_candor_bench(void **state)
     assert_int_equal(runbook_first_deleted(&tenth, 50000, 52500), 52250);
     runbook_close(&r);
     /* Blocks of other datasets are passed over, whatever they hold. */
-    assert_ok(runbook_parse("candor", candor, strlen(candor), "sun", &r, &err), &err);
+    r = parse("candor", candor, "sun");
     assert_int_equal(r.n, 1);
     runbook_close(&r);
-    assert_int_equal(runbook_parse("candor", candor, strlen(candor), NULL, &r, &err), ERR_CORRUPT);
-    expect_text("all", &err, "candor:35: gamma_sweep: unknown key \"gamma_values\"");
+    expect_no_runbook("candor", candor, NULL, ERR_CORRUPT,
+                      "candor:35: gamma_sweep: unknown key \"gamma_values\"");
 }
 
 /* YAML that a line-based reader would miss: flow style, escapes, a
@@ -160,9 +184,7 @@ static void reads_any_yaml(void **state)
                                "{ \"d\\u0031\": { max_pts: 5, # live\n"
                                "  1: { operation: insert, start: 0, end: 5 },\n"
                                "  ? 2\n  : { operation: search } } }\n...\n";
-    struct runbook r;
-    struct error err = { 0 };
-    assert_ok(runbook_parse("flow", text, strlen(text), NULL, &r, &err), &err);
+    struct runbook r = parse("flow", text, NULL);
     assert_string_equal(r.dataset, "d1");
     assert_int_equal(r.n, 2);
     assert_int_equal(r.steps[0].line, 4);
@@ -171,20 +193,11 @@ static void reads_any_yaml(void **state)
     runbook_close(&r);
 }
 
-#define STEP(n, rest)       "  " #n ":\n    operation: " rest "\n"
-#define INSERT(n, from, to) STEP(n, "insert\n    start: " #from "\n    end: " #to)
-#define DELETE(n, from, to) STEP(n, "delete\n    start: " #from "\n    end: " #to)
-#define BATCHES(n, batch, more) \
-    STEP(n, "batch_insert\n    start: 0\n    end: 6\n    batchSize: " #batch) more
-#define TOP "d:\n  max_pts: 10\n"
-
 /* Keys of YAML have no order; a writer may sort them as text. */
 static void orders_steps_by_number(void **state)
 {
     char text[2000] = TOP;
     static const int as_text[] = { 1, 10, 11, 2, 3, 4, 5, 6, 7, 8, 9 };
-    struct runbook r;
-    struct error err = { 0 };
     for (size_t i = 0; i < 11; i++) {
         const size_t used = strlen(text);
         snprintf(text + used, sizeof text - used,
@@ -192,7 +205,7 @@ static void orders_steps_by_number(void **state)
                                   : "  %d:\n    operation: insert\n    start: %d\n    end: %d\n",
                  as_text[i], as_text[i] - 1, as_text[i]);
     }
-    assert_ok(runbook_parse("sorted", text, strlen(text), NULL, &r, &err), &err);
+    struct runbook r = parse("sorted", text, NULL);
     assert_int_equal(r.n, 11);
     for (uint64_t i = 0; i < 11; i++) {
         assert_int_equal(r.steps[i].number, i + 1);
@@ -201,8 +214,7 @@ static void orders_steps_by_number(void **state)
     }
     assert_int_equal(r.steps[9].line, 7);
     runbook_close(&r);
-    static const char back[] = TOP DELETE(2, 0, 5) INSERT(1, 0, 5);
-    assert_ok(runbook_parse("back", back, strlen(back), NULL, &r, &err), &err);
+    r = parse("back", TOP DELETE(2, 0, 5) INSERT(1, 0, 5), NULL);
     runbook_close(&r);
 }
 
@@ -278,25 +290,15 @@ static const struct {
 
 static void refuses_by_name_and_line(void **state)
 {
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        struct runbook r;
-        struct error err = { 0 };
-        int rc = runbook_parse(bad[i].name, bad[i].text, strlen(bad[i].text), NULL, &r, &err);
-        if (rc != ERR_CORRUPT)
-            fail_msg("%s: got %s: %s", bad[i].name, error_name(rc), err.text);
-        expect_text(bad[i].name, &err, bad[i].name);
-        expect_text(bad[i].name, &err, bad[i].expected);
-        assert_null(r.steps);
-    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        expect_no_runbook(bad[i].name, bad[i].text, NULL, ERR_CORRUPT, bad[i].expected);
 }
 
 static void searches_ask_ranges_of_the_queries(void **state)
 {
     static const char text[] = TOP INSERT(1, 0, 5) STEP(2, "search\n    end: 30\n    start: 20")
         STEP(3, "search") STEP(4, "search\n    start: 0\n    end: 10");
-    struct runbook r;
-    struct error err = { 0 };
-    assert_ok(runbook_parse("ranges", text, strlen(text), NULL, &r, &err), &err);
+    struct runbook r = parse("ranges", text, NULL);
     assert_int_equal(r.rows_needed, 5);
     assert_int_equal(r.queries_needed, 30);
     assert_int_equal(r.steps[1].start, 20);
@@ -312,15 +314,13 @@ static void raises_max_pts_with_a_warning(void **state)
     static const char text[] = TOP INSERT(1, 0, 10) INSERT(2, 10, 13) DELETE(3, 0, 5)
         INSERT(4, 13, 20) "fits:\n"
                           "  max_pts: 10\n" INSERT(1, 0, 10);
-    struct runbook r;
-    struct error err = { 0 };
-    assert_ok(runbook_parse("many", text, strlen(text), NULL, &r, &err), &err);
+    struct runbook r = parse("many", text, NULL);
     assert_int_equal(r.max_pts, 15);
     assert_string_equal(r.warning,
                         "many:15: d: step 4: 15 points are live, but max_pts is 10; it is raised");
     runbook_close(&r);
     /* A block that fits has no warning because of another. */
-    assert_ok(runbook_parse("many", text, strlen(text), "fits", &r, &err), &err);
+    r = parse("many", text, "fits");
     assert_int_equal(r.max_pts, 10);
     assert_string_equal(r.warning, "");
     runbook_close(&r);

@@ -3,14 +3,6 @@
 #define _GNU_SOURCE
 #include "tests/unit/data/file_server.h"
 
-static bool has_download(const struct world *w, const char *name)
-{
-    char path[PATH_MAX + 128];
-    struct stat st;
-    in_downloads(w, name, path);
-    return lstat(path, &st) == 0;
-}
-
 struct lines {
     char text[2000];
 };
@@ -29,7 +21,6 @@ static void what_is_not_checked_must_be_said(void **state)
     struct lines said = { "" };
     char log[1000];
     const struct server s = start_server(w, false, NULL);
-    only_from(w, "http", &s, "/file");
     w->origin.insecure = false;
     expect_no_fetch(w, ERR_CONFIG, "fetch tiny/base|127.0.0.1|plain http|insecure = true");
     w->origin.address = "ftp://127.0.0.1:1/base";
@@ -56,13 +47,13 @@ static void a_server_cannot_send_without_end(void **state)
     struct world *w = *state;
     char log[1000];
     const struct server s = start_server(w, false, NULL);
-    only_from(w, "http", &s, "/endless");
+    only_from(w, &s, "/endless");
     expect_no_fetch(w, ERR_FETCH, "longer than the 14 bytes expected");
     take_log(&s, log);
     assert_string_equal(log, "/endless None\n"); /* and not to its end */
-    only_from(w, "http", &s, "/long");
+    only_from(w, &s, "/long");
     assert_int_equal(fetch(w), ERR_FETCH);
-    only_from(w, "http", &s, "/file");
+    only_from(w, &s, "/file");
     w->part.bytes = sizeof two_rows - 1;
     assert_int_equal(fetch(w), ERR_FETCH);
     assert_false(has_download(w, "base.u8bin"));
@@ -72,9 +63,8 @@ static void a_server_cannot_send_without_end(void **state)
     stop_server(&s);
 }
 
-static bool make_certificate(struct world *w, char path[PATH_MAX + 64])
+static bool make_certificate(const char *path)
 {
-    snprintf(path, PATH_MAX + 64, "%s/both.pem", w->data);
     const char *make[] = { "openssl",  "req",
                            "-x509",    "-newkey",
                            "rsa:2048", "-nodes",
@@ -100,19 +90,16 @@ static bool make_certificate(struct world *w, char path[PATH_MAX + 64])
 static void https_does_not_lead_to_http(void **state)
 {
     struct world *w = *state;
-    char certificate[PATH_MAX + 64];
-    if (!make_certificate(w, certificate))
+    const char *certificate = scratch_path(&w->scratch, "both.pem");
+    if (!make_certificate(certificate))
         skip(); /* no openssl */
     const struct server s = start_server(w, false, certificate);
     setenv("CURL_CA_BUNDLE", certificate, 1);
-    only_from(w, "https", &s, "/file");
     w->origin.insecure = false;
     assert_ok(fetch(w), &w->err);
-    char path[PATH_MAX + 128];
-    in_downloads(w, "base.u8bin", path);
-    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlink(in_downloads(w, "base.u8bin")), 0);
     for (int insecure = 0; insecure < 2; insecure++) {
-        only_from(w, "https", &s, "/away");
+        only_from(w, &s, "/away");
         w->origin.insecure = insecure;
         expect_no_fetch(w, ERR_FETCH, "http|disabled");
     }
@@ -123,8 +110,7 @@ static void https_does_not_lead_to_http(void **state)
 /* Packs tiny/base.u8bin, as this name, into an archive that the server sends. */
 static void pack(struct world *w, const char *name)
 {
-    char archive[PATH_MAX + 64];
-    snprintf(archive, sizeof archive, "%s/t.tar.gz", w->data);
+    const char *archive = scratch_path(&w->scratch, "t.tar.gz");
     const char *argv[] = { "tar", "-czf", archive, "-C", w->data, name, NULL };
     struct process p = { .argv = argv };
     assert_ok(process_run(&p, &w->err), &w->err);
@@ -136,7 +122,6 @@ static void expect_no_member(struct world *w, const char *expected)
 {
     pack(w, "tiny");
     const struct server s = start_server(w, false, NULL);
-    only_from(w, "http", &s, "/file");
     w->origin.member = "tiny/base.u8bin";
     w->part.sha256 = NULL;
     w->part.unpinned = true;
@@ -153,15 +138,11 @@ static void an_archive_of_a_folder(void **state)
     for (int i = 0; i < 2; i++) {
         pack(w, names[i]);
         const struct server s = start_server(w, false, NULL);
-        only_from(w, "http", &s, "/file");
         w->origin.member = "tiny/base.u8bin";
         assert_ok(fetch(w), &w->err);
         assert_true(has_download(w, "base.u8bin"));
-        char path[PATH_MAX + 128];
-        in_downloads(w, "base.u8bin", path);
-        assert_int_equal(unlink(path), 0);
-        in_downloads(w, "file", path);
-        unlink(path);
+        assert_int_equal(unlink(in_downloads(w, "base.u8bin")), 0);
+        unlink(in_downloads(w, "file"));
         stop_server(&s);
         w->env.data_path = NULL;
     }

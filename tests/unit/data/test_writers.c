@@ -60,21 +60,19 @@ static void round_trips(void **state)
     for (size_t i = 0; i < sizeof trips / sizeof trips[0]; i++) {
         const struct trip *t = &trips[i];
         struct error err = { 0 };
-        struct source *in = NULL, *back = NULL;
         struct file_options as = { .element = data_element_name(t->element),
                                    .dim = t->element == ELEMENT_I64 ? 2 : 0 };
-        const char *path = make_source_file(*state, t->element);
-        if (file_open(path, &as, &in, &err))
-            fail_msg("%s: %s", path, err.text);
-        if (data_write(in, scratch_path(*state, t->out), NULL, &err))
+        const char *path = make_source_file(*state, t->element),
+                   *out = scratch_path(*state, t->out);
+        struct source *in = open_good(path, &as);
+        if (data_write(in, out, NULL, &err))
             fail_msg("%s: %s", t->out, err.text);
         as = (struct file_options){ .element = t->back_element };
         if (!strcmp(t->out, "o.i64") || !strcmp(t->out, "o.f64"))
             as.dim = in->dim;
         if (!strcmp(t->out, "o.f64"))
             as.element = "f32";
-        if (file_open(((struct scratch *)*state)->path, &as, &back, &err))
-            fail_msg("%s: %s", t->out, err.text);
+        struct source *back = open_good(out, &as);
         /* The hash covers element, shape and bytes, so it decides; the byte
          * comparison shows the place. */
         char a[64], b[64];
@@ -109,14 +107,14 @@ static void refuses_what_does_not_fit(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct error err = { 0 };
         struct file_options as = { .element = data_element_name(cases[i].element) };
-        char in[PATH_MAX + 256];
-        snprintf(in, sizeof in, "%s", make_source_file(*state, cases[i].element));
-        int rc = data_convert(in, &as, scratch_path(*state, cases[i].out), NULL, NULL, &err);
+        const char *in = make_source_file(*state, cases[i].element),
+                   *out = scratch_path(*state, cases[i].out);
+        int rc = data_convert(in, &as, out, NULL, NULL, &err);
         if (rc != cases[i].code)
             fail_msg("%s: got %s: %s", cases[i].out, error_name(rc), err.text);
         expect_text(cases[i].out, &err, cases[i].expected);
         struct stat st;
-        assert_int_not_equal(stat(scratch_path(*state, cases[i].out), &st), 0);
+        assert_int_not_equal(stat(out, &st), 0);
     }
 }
 
@@ -125,20 +123,18 @@ static void doubles_reach_wide_formats(void **state)
 {
     static const double times[2] = { 1700000003, 1e300 };
     static const char *const outs[] = { "o.f64", "o.i64" };
-    char in[PATH_MAX + 256];
     for (int i = 0; i < 4; i++) {
         struct error err = { 0 };
-        struct source *back = NULL;
         union {
             double real;
             int64_t integer;
         } value;
-        snprintf(in, sizeof in, "%s",
-                 i % 2 ? scratch_write(*state, "in.csv", "1700000003\n", 11)
-                       : scratch_write(*state, "in.f64", times, sizeof times / (i < 2 ? 1 : 2)));
+        const char *in =
+            i % 2 ? scratch_write(*state, "in.csv", "1700000003\n", 11)
+                  : scratch_write(*state, "in.f64", times, sizeof times / (i < 2 ? 1 : 2));
         const char *out = scratch_path(*state, outs[i / 2]);
         assert_ok(data_convert(in, NULL, out, NULL, NULL, &err), &err);
-        assert_ok(file_open(out, &(struct file_options){ .numbers = true }, &back, &err), &err);
+        struct source *back = open_good(out, &(struct file_options){ .numbers = true });
         assert_ok(source_read(back, 0, 1, &value, &err), &err);
         assert_true(i < 2 ? value.real == times[0] : value.integer == 1700000003);
         source_close(back);
@@ -154,9 +150,8 @@ static int stop_at_once(void *context, const char *what, size_t done, size_t tot
 static void a_failed_write_leaves_the_old_file(void **state)
 {
     struct error err = { 0 };
-    char in[PATH_MAX + 256];
     size_t calls = 0;
-    snprintf(in, sizeof in, "%s", make_source_file(*state, INDEX_F32));
+    const char *in = make_source_file(*state, INDEX_F32);
     const char *old = scratch_write(*state, "old.npy", "old", 3);
     struct data_progress stop = { stop_at_once, &calls };
     assert_code(data_convert(in, NULL, old, &stop, NULL, &err), ERR_INTERRUPTED, &err);
@@ -168,20 +163,19 @@ static void a_failed_write_leaves_the_old_file(void **state)
     assert_string_equal(left, "old");
     /* The write fails half way, as on a full disk; here because of a file size limit. */
     float many[5000] = { 0 };
-    snprintf(in, sizeof in, "%s", scratch_write(*state, "many.f32", many, sizeof many));
+    in = scratch_write(*state, "many.f32", many, sizeof many);
     struct rlimit before, small = { 4096, 4096 };
     getrlimit(RLIMIT_FSIZE, &before);
     small.rlim_max = before.rlim_max;
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &small);
-    const char *full = scratch_path(*state, "old.npy");
-    int rc = data_convert(in, NULL, full, NULL, NULL, &err);
+    int rc = data_convert(in, NULL, old, NULL, NULL, &err);
     setrlimit(RLIMIT_FSIZE, &before);
     assert_int_equal(rc, ERR_IO);
     expect_text("full", &err,
                 "old.npy: cannot be written, what was there before is kept: File too large");
     struct stat st;
-    assert_int_equal(stat(full, &st), 0);
+    assert_int_equal(stat(old, &st), 0);
     assert_int_equal(st.st_size, 3);
     DIR *dir = opendir(((struct scratch *)*state)->dir);
     for (struct dirent *e; (e = readdir(dir));)
@@ -200,19 +194,13 @@ static void writes_large_files(void **state)
     assert_non_null(rows);
     for (size_t i = 0; i < N * DIM; i++)
         rows[i] = (float)rng_normal(&r);
-    char in[PATH_MAX + 256];
-    snprintf(in, sizeof in, "%s", scratch_write(*state, "big.f32", rows, N * DIM * sizeof *rows));
-    struct source *s = NULL, *back = NULL;
-    assert_ok(file_open(in, &(struct file_options){ .dim = DIM }, &s, &err), &err);
-    static const char *const outs[] = {
-        "big.npy",
-        "big.fvecs.gz",
-        "big.idx",
-        "big.csv",
-    };
+    struct source *s = open_good(scratch_write(*state, "big.f32", rows, N * DIM * sizeof *rows),
+                                 &(struct file_options){ .dim = DIM });
+    static const char *const outs[] = { "big.npy", "big.fvecs.gz", "big.idx", "big.csv" };
     for (size_t i = 0; i < sizeof outs / sizeof outs[0]; i++) {
-        assert_ok(data_write(s, scratch_path(*state, outs[i]), NULL, &err), &err);
-        assert_ok(file_open(((struct scratch *)*state)->path, NULL, &back, &err), &err);
+        const char *out = scratch_path(*state, outs[i]);
+        assert_ok(data_write(s, out, NULL, &err), &err);
+        struct source *back = open_good(out, NULL);
         assert_true(back->hash == s->hash);
         source_close(back);
     }

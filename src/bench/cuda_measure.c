@@ -13,9 +13,7 @@
 
 int bench_cuda_check(struct bench_cuda *b, int rc)
 {
-    return rc == 0 ? OK
-                   : fail(b->error, rc == DEVICE_MEMORY ? ERR_NO_MEMORY : ERR_BASELINE,
-                          "bench cuda: %s", b->library.ops->session_error(b->session));
+    return cuda_check(&b->cuda, rc, "bench cuda", b->error);
 }
 
 int bench_cuda_no_memory(struct bench_cuda *b)
@@ -52,9 +50,9 @@ static int count_copies(struct bench_cuda *b, const struct bench_cuda_item *item
                         struct device_traffic *copied)
 {
     struct device_traffic before;
-    b->library.ops->session_traffic(b->session, &before);
+    b->ops->session_traffic(b->cuda.session, &before);
     const int rc = bench_cuda_check(b, item->run(b, item->with));
-    b->library.ops->session_traffic(b->session, copied);
+    b->ops->session_traffic(b->cuda.session, copied);
     copied->to_device_bytes -= before.to_device_bytes;
     copied->from_device_bytes -= before.from_device_bytes;
     return rc;

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 
 #include "src/base/clock.h"
+#include "src/base/result_metrics.h"
 #include "src/base/stats.h"
 #include "src/bench/cuda_internal.h"
 
@@ -65,8 +66,7 @@ static void add_line(struct bench_cuda *b, const struct bench_cuda_item *item, c
     char text[32];
     table_add(&b->table, "%s", item->name);
     table_add(&b->table, "%s", shape);
-    table_seconds(seconds, text, sizeof text);
-    table_add(&b->table, "%s", text);
+    result_metric_add(&b->table, UNIT_SECONDS, seconds);
     table_number((work->pairs + work->rows) / seconds, text, sizeof text);
     table_add(&b->table, "%s %s", text, work->rows > 0 ? "rows" : "pairs");
     table_add(&b->table, "%.0f", 100 * limit.seconds / seconds);

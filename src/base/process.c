@@ -160,14 +160,6 @@ static int follow(struct process *p, int in, struct error *err)
     }
 }
 
-static void trim(char *text)
-{
-    size_t n = strlen(text);
-
-    while (n && (text[n - 1] == '\n' || text[n - 1] == ' '))
-        text[--n] = '\0';
-}
-
 int process_run(struct process *p, struct error *err)
 {
     struct launch l = { .output = { -1, -1 }, .failure = { -1, -1 }, .parent = getpid() };
@@ -189,7 +181,8 @@ int process_run(struct process *p, struct error *err)
     while (started && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
     p->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    trim(p->output);
+    for (size_t n = strlen(p->output); n && strchr("\n ", p->output[n - 1]);)
+        p->output[--n] = '\0';
     return rc;
 }
 

@@ -129,17 +129,13 @@ void quote_terminal(FILE *out, const char *text)
 
 json_t *quote_json(const char *text)
 {
-    char *plain = malloc(strlen(text) + 1);
-    size_t used = 0, n;
+    char *plain = NULL;
+    size_t n;
+    FILE *out = open_memstream(&plain, &n);
 
-    if (!plain)
-        return NULL;
-    while (*text) {
-        const char *c = next_plain(&text, "\n\t", &n);
-        memcpy(plain + used, c, n);
-        used += n;
-    }
-    json_t *json = json_stringn(plain, used);
+    if (out)
+        quote_terminal(out, text);
+    json_t *json = out && fclose(out) == 0 ? json_stringn(plain, n) : NULL;
     free(plain);
     return json;
 }

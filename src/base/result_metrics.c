@@ -98,15 +98,13 @@ bool result_metric_is_timed(const char *name)
 
 void result_metric_text(const struct result_metric *metric, double value, char *text, size_t bytes)
 {
-    if (isnan(value))
-        snprintf(text, bytes, "-");
-    else if (metric->unit == UNIT_SECONDS)
+    if (metric->unit == UNIT_SECONDS)
         table_seconds(value, text, bytes);
     else if (metric->unit == UNIT_NS)
         table_seconds(value * 1e-9, text, bytes);
     else if (metric->unit == UNIT_BYTES)
         table_bytes(value, text, bytes);
-    else if (metric->unit == UNIT_SHARE)
+    else if (metric->unit == UNIT_SHARE && !isnan(value))
         snprintf(text, bytes, "%.4f", value);
     else
         table_number(value, text, bytes);

@@ -123,12 +123,13 @@ static int open_device(struct bench_cuda *b)
                     "bench cuda: there is no %s beside the program or above it; run make where "
                     "nvcc is installed, which builds it",
                     DEVICE_LIBRARY);
-    if (device_load(path, &b->library, why, sizeof why) ||
-        b->library.ops->session_create(&b->session, why, sizeof why))
+    if (device_load(path, &b->cuda.library, why, sizeof why) ||
+        b->cuda.library.ops->session_create(&b->cuda.session, why, sizeof why))
         return fail(b->error, ERR_UNSUPPORTED, "bench cuda: %s", why);
-    int rc = bench_cuda_check(b, b->library.ops->describe(b->session, &b->device));
+    b->ops = b->cuda.library.ops;
+    int rc = bench_cuda_check(b, b->ops->describe(b->cuda.session, &b->device));
     if (rc == OK)
-        rc = bench_cuda_check(b, b->library.ops->limits(b->session, &b->limits));
+        rc = bench_cuda_check(b, b->ops->limits(b->cuda.session, &b->limits));
     b->sizes = &sizes[b->device.emulated];
     return rc;
 }
@@ -144,8 +145,6 @@ int bench_cuda(FILE *out, struct error *error)
         rc = print_all(&b);
     }
     mem_group_free(&b.memory);
-    if (b.session)
-        b.library.ops->session_destroy(b.session);
-    device_unload(&b.library);
+    cuda_close(&b.cuda);
     return rc;
 }

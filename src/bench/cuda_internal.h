@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
-#include "kernels/cuda/device.h"
 #include "src/base/table.h"
+#include "src/core/device/cuda.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
@@ -28,8 +28,8 @@ enum { BENCH_CUDA_REPEATS = 5, BENCH_CODE_CAPACITY = 1024 };
 struct bench_cuda {
     FILE *out;
     struct error *error;
-    struct device_library library;
-    struct device_session *session;
+    struct cuda cuda;
+    const struct device_ops *ops; /* its library's */
     struct device_description device;
     struct device_limits limits;
     const struct bench_cuda_sizes *sizes;

@@ -32,9 +32,9 @@ struct lists_load {
 static void load_free(struct bench_cuda *b, struct lists_load *l)
 {
     if (l->lists)
-        b->library.ops->lists->destroy(l->lists);
+        b->ops->lists->destroy(l->lists);
     if (l->rows)
-        b->library.ops->rows->destroy(l->rows);
+        b->ops->rows->destroy(l->rows);
     mem_group_free(&l->arrays);
 }
 
@@ -154,10 +154,9 @@ static int put_rows(struct bench_cuda *b, struct lists_load *l, struct device_ra
     int rc = OK;
     for (size_t first = 0; rc == OK && first < l->n; first += l->distinct) {
         const size_t n = l->n - first < l->distinct ? l->n - first : l->distinct;
-        rc = bench_cuda_check(b, b->library.ops->rows->put_f32(l->rows, first, l->vectors, n));
+        rc = bench_cuda_check(b, b->ops->rows->put_f32(l->rows, first, l->vectors, n));
         if (rc == OK && codes)
-            rc = bench_cuda_check(
-                b, b->library.ops->rabitq->put(codes, first, l->words, l->row_terms, n));
+            rc = bench_cuda_check(b, b->ops->rabitq->put(codes, first, l->words, l->row_terms, n));
     }
     return rc;
 }
@@ -168,9 +167,9 @@ static int run_lists(struct bench_cuda *b, void *with)
 {
     const struct lists_load *l = with;
     const struct bench_cuda_sizes *s = b->sizes;
-    return b->library.ops->lists->candidates(l->lists, l->rows, l->targets, l->queries, l->probes,
-                                             s->nprobe, s->code_k, 8 * s->code_k + 64, b->found,
-                                             b->answers);
+    return b->ops->lists->candidates(l->lists, l->rows, l->targets, l->queries, l->probes,
+                                     s->nprobe, s->code_k, 8 * s->code_k + 64, b->found,
+                                     b->answers);
 }
 
 static int measure_lists(struct bench_cuda *b, struct lists_load *l)
@@ -213,8 +212,8 @@ static int run_rabitq(struct bench_cuda *b, void *with)
                                                    .probes = l->probes,
                                                    .distances = l->distances,
                                                    .nprobe = s->nprobe };
-    return b->library.ops->rabitq->candidates(r->codes, l->lists, l->rows, &queries, s->code_k,
-                                              8 * s->code_k + 64, b->found, b->answers);
+    return b->ops->rabitq->candidates(r->codes, l->lists, l->rows, &queries, s->code_k,
+                                      8 * s->code_k + 64, b->found, b->answers);
 }
 
 static int measure_rabitq(struct bench_cuda *b, struct lists_load *l, unsigned bits)
@@ -231,8 +230,7 @@ static int measure_rabitq(struct bench_cuda *b, struct lists_load *l, unsigned b
         .run = run_rabitq,
         .with = &r
     };
-    int rc =
-        bench_cuda_check(b, b->library.ops->rabitq->create(b->session, l->dim, bits, &r.codes));
+    int rc = bench_cuda_check(b, b->ops->rabitq->create(b->cuda.session, l->dim, bits, &r.codes));
     if (rc != OK)
         return rc;
     draw_rows(l, bits);
@@ -242,19 +240,19 @@ static int measure_rabitq(struct bench_cuda *b, struct lists_load *l, unsigned b
         rc = bench_cuda_measure(
             b, &item, "%zu x %zu of %u bit%s, %zu queries, %zu of %zu lists, k = %zu", l->n, l->dim,
             bits, bits == 1 ? "" : "s", l->queries, s->nprobe, s->lists, s->code_k);
-    b->library.ops->rabitq->destroy(r.codes);
+    b->ops->rabitq->destroy(r.codes);
     return rc;
 }
 
 int bench_cuda_lists(struct bench_cuda *b)
 {
-    const struct device_ops *ops = b->library.ops;
+    const struct device_ops *ops = b->ops;
     struct lists_load l;
     int rc = load_make(b, &l);
     if (rc == OK)
-        rc = bench_cuda_check(b, ops->rows->create(b->session, DEVICE_L2SQ, l.dim, &l.rows));
+        rc = bench_cuda_check(b, ops->rows->create(b->cuda.session, DEVICE_L2SQ, l.dim, &l.rows));
     if (rc == OK)
-        rc = bench_cuda_check(b, ops->lists->create(b->session, &l.lists));
+        rc = bench_cuda_check(b, ops->lists->create(b->cuda.session, &l.lists));
     if (rc == OK)
         rc = bench_cuda_check(
             b, ops->lists->put(l.lists, l.numbers, l.numbers, l.starts, b->sizes->lists));

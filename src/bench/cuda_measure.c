@@ -8,14 +8,13 @@
 #include <stdarg.h>
 
 #include "src/base/clock.h"
+#include "src/base/result_metrics.h"
 #include "src/base/stats.h"
 #include "src/bench/cuda_internal.h"
 
 int bench_cuda_check(struct bench_cuda *b, int rc)
 {
-    return rc == 0 ? OK
-                   : fail(b->error, rc == DEVICE_MEMORY ? ERR_NO_MEMORY : ERR_BASELINE,
-                          "bench cuda: %s", b->library.ops->session_error(b->session));
+    return cuda_check(&b->cuda, rc, "bench cuda", b->error);
 }
 
 int bench_cuda_no_memory(struct bench_cuda *b)
@@ -52,9 +51,9 @@ static int count_copies(struct bench_cuda *b, const struct bench_cuda_item *item
                         struct device_traffic *copied)
 {
     struct device_traffic before;
-    b->library.ops->session_traffic(b->session, &before);
+    b->ops->session_traffic(b->cuda.session, &before);
     const int rc = bench_cuda_check(b, item->run(b, item->with));
-    b->library.ops->session_traffic(b->session, copied);
+    b->ops->session_traffic(b->cuda.session, copied);
     copied->to_device_bytes -= before.to_device_bytes;
     copied->from_device_bytes -= before.from_device_bytes;
     return rc;
@@ -67,8 +66,7 @@ static void add_line(struct bench_cuda *b, const struct bench_cuda_item *item, c
     char text[32];
     table_add(&b->table, "%s", item->name);
     table_add(&b->table, "%s", shape);
-    table_seconds(seconds, text, sizeof text);
-    table_add(&b->table, "%s", text);
+    result_metric_add(&b->table, UNIT_SECONDS, seconds);
     table_number((work->pairs + work->rows) / seconds, text, sizeof text);
     table_add(&b->table, "%s %s", text, work->rows > 0 ? "rows" : "pairs");
     table_add(&b->table, "%.0f", 100 * limit.seconds / seconds);

@@ -62,14 +62,14 @@ struct encoding {
 static int run_encode(struct bench_cuda *b, void *with)
 {
     const struct encoding *e = with;
-    return b->library.ops->encoders->encode_f32(e->encoder, b->floats, e->n, e->z, e->words);
+    return b->ops->encoders->encode_f32(e->encoder, b->floats, e->n, e->z, e->words);
 }
 
 static int run_again(struct bench_cuda *b, void *with)
 {
     const struct encoding *e = with;
     size_t rows;
-    return b->library.ops->encoders->encode_again(e->encoder, b->sizes->again, &rows);
+    return b->ops->encoders->encode_again(e->encoder, b->sizes->again, &rows);
 }
 
 /* Rows are read, outputs and words written. */
@@ -94,7 +94,7 @@ static int measure_encoding(struct bench_cuda *b, const struct device_butterfly 
     int rc = bench_cuda_measure(b, &item, "%zu x %zu rows to %zu outputs, %d bits", e->n, e->dim,
                                 shape->size, BITS);
     if (rc == OK)
-        rc = bench_cuda_check(b, b->library.ops->encoders->encode_again(e->encoder, 0, &rows));
+        rc = bench_cuda_check(b, b->ops->encoders->encode_again(e->encoder, 0, &rows));
     item.work = encoding_work(shape, b->sizes->again * rows);
     item.run = run_again;
     return rc == OK ? bench_cuda_measure(b, &item, "%zu times %zu x %zu rows on the device",
@@ -104,7 +104,7 @@ static int measure_encoding(struct bench_cuda *b, const struct device_butterfly 
 
 static int measure_dim(struct bench_cuda *b, size_t dim)
 {
-    const struct device_encoder_ops *ops = b->library.ops->encoders;
+    const struct device_encoder_ops *ops = b->ops->encoders;
     struct butterfly r;
     int rc = butterfly_make(b, dim, &r);
     struct encoding e = { .dim = dim };
@@ -115,7 +115,7 @@ static int measure_dim(struct bench_cuda *b, size_t dim)
         rc = e.z && e.words ? OK : bench_cuda_no_memory(b);
     }
     if (rc == OK)
-        rc = bench_cuda_check(b, ops->create(b->session, &r.shape, &e.encoder));
+        rc = bench_cuda_check(b, ops->create(b->cuda.session, &r.shape, &e.encoder));
     if (rc == OK)
         rc = measure_encoding(b, &r.shape, &e);
     if (e.encoder)
@@ -149,7 +149,7 @@ struct training {
 static int run_train(struct bench_cuda *b, void *with)
 {
     const struct training *t = with;
-    const struct device_trainer_ops *ops = b->library.ops->trainers;
+    const struct device_trainer_ops *ops = b->ops->trainers;
     const struct butterfly *r = t->butterfly;
     const int rc = ops->forward(t->trainer, r->cosines, r->sines, t->rows, t->heads, t->energies);
     return rc ? rc : ops->backward(t->trainer, b->floats, b->floats, t->d_angles);
@@ -187,7 +187,7 @@ static int training_make(struct bench_cuda *b, const struct butterfly *r, struct
         return bench_cuda_no_memory(b);
     for (size_t i = 0; i < t->batch; i++)
         t->rows[i] = (uint32_t)(b->codes[i] % TRAIN_ROWS);
-    return bench_cuda_check(b, b->library.ops->trainers->create(b->session, &shape, &t->trainer));
+    return bench_cuda_check(b, b->ops->trainers->create(b->cuda.session, &shape, &t->trainer));
 }
 
 int bench_cuda_train(struct bench_cuda *b)
@@ -200,7 +200,7 @@ int bench_cuda_train(struct bench_cuda *b)
     if (rc == OK)
         rc = measure_training(b, &t);
     if (t.trainer)
-        b->library.ops->trainers->destroy(t.trainer);
+        b->ops->trainers->destroy(t.trainer);
     mem_group_free(&t.arrays);
     mem_group_free(&r.arrays);
     return rc;

@@ -18,16 +18,16 @@ static int run_rows(struct bench_cuda *b, void *rows)
 {
     const struct bench_cuda_sizes *s = b->sizes;
     const size_t capacity = 8 * s->k + 64;
-    return b->library.ops->rows->candidates(rows, s->rows, b->floats, s->queries, s->k, NULL,
-                                            capacity, b->found, b->answers);
+    return b->ops->rows->candidates(rows, s->rows, b->floats, s->queries, s->k, NULL, capacity,
+                                    b->found, b->answers);
 }
 
 int bench_cuda_rows(struct bench_cuda *b)
 {
     const struct bench_cuda_sizes *s = b->sizes;
-    const struct device_row_ops *ops = b->library.ops->rows;
+    const struct device_row_ops *ops = b->ops->rows;
     struct device_rows *rows;
-    int rc = bench_cuda_check(b, ops->create(b->session, DEVICE_L2SQ, s->dim, &rows));
+    int rc = bench_cuda_check(b, ops->create(b->cuda.session, DEVICE_L2SQ, s->dim, &rows));
     if (rc != OK)
         return rc;
     /* the same floats again and again, so that the host needs not hold all */
@@ -52,19 +52,19 @@ static int run_assign(struct bench_cuda *b, void *centroids)
     const size_t each = b->n_floats / s->assigned_dim;
     int rc = 0;
     for (size_t first = 0; rc == 0 && first < s->assigned; first += each)
-        rc = b->library.ops->centroids->assign(
-            centroids, b->floats, s->assigned - first < each ? s->assigned - first : each, 1,
-            b->answers, NULL);
+        rc = b->ops->centroids->assign(centroids, b->floats,
+                                       s->assigned - first < each ? s->assigned - first : each, 1,
+                                       b->answers, NULL);
     return rc;
 }
 
 int bench_cuda_assign(struct bench_cuda *b)
 {
     const struct bench_cuda_sizes *s = b->sizes;
-    const struct device_centroid_ops *ops = b->library.ops->centroids;
+    const struct device_centroid_ops *ops = b->ops->centroids;
     struct device_centroids *centroids;
     int rc = bench_cuda_check(
-        b, ops->create(b->session, b->floats, s->centroids, s->assigned_dim, &centroids));
+        b, ops->create(b->cuda.session, b->floats, s->centroids, s->assigned_dim, &centroids));
     if (rc != OK)
         return rc;
     const struct bench_cuda_item item = { .name = "assignment",
@@ -89,7 +89,7 @@ struct code_run {
 static int run_codes(struct bench_cuda *b, void *with)
 {
     const struct code_run *r = with;
-    const struct device_code_ops *ops = b->library.ops->codes;
+    const struct device_code_ops *ops = b->ops->codes;
     return r->k > 0 ? ops->nearest(r->codes, b->sizes->codes, b->codes, r->queries, r->k,
                                    BENCH_CODE_CAPACITY, b->found, b->answers)
                     : ops->range(r->codes, b->sizes->codes, b->codes, r->queries, r->radius,
@@ -115,9 +115,9 @@ static int measure_code_run(struct bench_cuda *b, struct code_run *r)
 int bench_cuda_hamming(struct bench_cuda *b)
 {
     const struct bench_cuda_sizes *s = b->sizes;
-    const struct device_code_ops *ops = b->library.ops->codes;
+    const struct device_code_ops *ops = b->ops->codes;
     struct device_codes *codes;
-    int rc = bench_cuda_check(b, ops->create(b->session, &codes));
+    int rc = bench_cuda_check(b, ops->create(b->cuda.session, &codes));
     if (rc != OK)
         return rc;
     for (size_t first = 0; rc == OK && first < s->codes; first += b->n_codes)
@@ -148,8 +148,8 @@ static int run_bounds(struct bench_cuda *b, void *bounds)
         b->terms[q] = (struct device_bound_query){ .whole = BOUND_WHOLE, .unit = 0x1p-28f };
     const struct device_bound_queries queries = { s->queries, weights,
                                                   weights + s->queries * BOUND_DIM, b->terms };
-    return b->library.ops->bounds->candidates(bounds, s->bounded, &queries, s->code_k, 0,
-                                              8 * s->code_k + 64, b->found, b->answers);
+    return b->ops->bounds->candidates(bounds, s->bounded, &queries, s->code_k, 0,
+                                      8 * s->code_k + 64, b->found, b->answers);
 }
 
 /* The same codes again and again, so that the host needs not hold all, but each row of a norm of
@@ -165,7 +165,7 @@ static int put_bounds(struct bench_cuda *b, struct device_bounds *bounds)
         for (size_t i = 0; i < n; i++)
             terms[i].norm = (float)(rng_u64(&r) >> 40) * 0x1p-24f;
         rc = bench_cuda_check(
-            b, b->library.ops->bounds->put(bounds, first, (const uint8_t *)b->codes, terms, n));
+            b, b->ops->bounds->put(bounds, first, (const uint8_t *)b->codes, terms, n));
     }
     mem_free(NULL, terms);
     return rc;
@@ -174,10 +174,10 @@ static int put_bounds(struct bench_cuda *b, struct device_bounds *bounds)
 int bench_cuda_bounds(struct bench_cuda *b)
 {
     const struct bench_cuda_sizes *s = b->sizes;
-    const struct device_bound_ops *ops = b->library.ops->bounds;
+    const struct device_bound_ops *ops = b->ops->bounds;
     const double pairs = (double)s->bounded * (double)s->queries;
     struct device_bounds *bounds;
-    int rc = bench_cuda_check(b, ops->create(b->session, BOUND_DIM, &bounds));
+    int rc = bench_cuda_check(b, ops->create(b->cuda.session, BOUND_DIM, &bounds));
     if (rc != OK)
         return rc;
     rc = put_bounds(b, bounds);

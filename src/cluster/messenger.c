@@ -18,15 +18,14 @@ struct messenger {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int rank, ranks;
-    struct mpi_link **links; /* to each rank */
-    struct message *first[BOXES], *last[BOXES];
-    struct message *queue; /* in order */
-    uint64_t *heard_ns;    /* of each rank */
+    struct mpi_link **links;              /* to each rank */
+    struct message *boxes[BOXES], *queue; /* lists, in order */
+    uint64_t *heard_ns;                   /* of each rank */
     struct cluster_listening listening;
     bool *forgotten;
     bool started;
-    uint64_t closing_ns; /* 0: open */
-    char why[500];       /* MPI does not start, or "" */
+    uint64_t closing_ns;     /* 0: open */
+    char why[MPI_WHY_BYTES]; /* MPI does not start, or "" */
 };
 
 void message_free(struct message *m)
@@ -50,15 +49,17 @@ static struct message *message_new(int from, enum message_kind kind, size_t n)
     return m;
 }
 
-/* The caller has the lock. */
+/* Puts it at the end of a list; the caller has the lock. */
+static void append(struct message **list, struct message *message)
+{
+    while (*list)
+        list = &(*list)->next;
+    *list = message;
+}
+
 static void put_into_box(struct messenger *m, struct message *message)
 {
-    const enum message_box box = message->kind < MESSAGE_LOAD ? BOX_DISPATCHER : BOX_WORKER;
-    if (m->last[box])
-        m->last[box]->next = message;
-    else
-        m->first[box] = message;
-    m->last[box] = message;
+    append(&m->boxes[message->kind < MESSAGE_LOAD ? BOX_DISPATCHER : BOX_WORKER], message);
     (void)pthread_cond_broadcast(&m->changed);
 }
 
@@ -70,10 +71,10 @@ static void receive(struct messenger *m, int from)
     int tag;
     size_t n;
     while (m->mpi->is_waiting(m->links[from], &tag, &n)) {
-        char why[200];
+        char why[MPI_WHY_BYTES];
         const bool kept = tag >= 0 && tag < MESSAGE_KINDS;
         struct message *message = message_new(from, kept ? (enum message_kind)tag : 0, n);
-        if (!message || m->mpi->take(m->links[from], tag, message->bytes, n, why, sizeof why)) {
+        if (!message || m->mpi->take(m->links[from], tag, message->bytes, n, why)) {
             message_free(message);
             return;
         }
@@ -91,13 +92,12 @@ static void receive(struct messenger *m, int from)
    each rank, so that they arrive in order. */
 static void send_queue(struct messenger *m)
 {
-    char why[200];
+    char why[MPI_WHY_BYTES];
     for (struct message **at = &m->queue, *o = *at; o; o = *at) {
         const int to = o->from;
         bool done = m->forgotten[to];
         if (!done && !o->send)
-            done = m->mpi->send(m->links[to], (int)o->kind, o->bytes, o->n, &o->send, why,
-                                sizeof why) != 0;
+            done = m->mpi->send(m->links[to], (int)o->kind, o->bytes, o->n, &o->send, why) != 0;
         if (!done && m->mpi->is_sent(o->send))
             done = true;
         if (!done) {
@@ -115,14 +115,14 @@ static void send_queue(struct messenger *m)
 static void beat(struct messenger *m, struct mpi_send **beats)
 {
     static const char nothing = 0;
-    char why[200];
+    char why[MPI_WHY_BYTES];
     for (int to = 0; to < m->ranks; to++) {
         if (to == m->rank || (m->rank > 0 && to > 0) || m->forgotten[to])
             continue;
         if (beats[to] && !m->mpi->is_sent(beats[to]))
             continue;
         beats[to] = NULL;
-        (void)m->mpi->send(m->links[to], TAG_BEAT, &nothing, 0, &beats[to], why, sizeof why);
+        (void)m->mpi->send(m->links[to], TAG_BEAT, &nothing, 0, &beats[to], why);
     }
 }
 
@@ -134,7 +134,7 @@ static bool is_over(const struct messenger *m)
 
 static bool start(struct messenger *m)
 {
-    const int rc = m->mpi->begin_world(&m->rank, &m->ranks, m->why, sizeof m->why);
+    const int rc = m->mpi->begin_world(&m->rank, &m->ranks, m->why);
     if (rc == 0) {
         m->heard_ns = mem_zalloc(NULL, (size_t)m->ranks * sizeof *m->heard_ns);
         m->forgotten = mem_zalloc(NULL, (size_t)m->ranks * sizeof *m->forgotten);
@@ -144,7 +144,7 @@ static bool start(struct messenger *m)
     }
     for (int i = 0; !*m->why && i < m->ranks; i++) {
         m->heard_ns[i] = clock_ns();
-        (void)m->mpi->world(i, &m->links[i], m->why, sizeof m->why);
+        (void)m->mpi->world(i, &m->links[i], m->why);
     }
     (void)pthread_mutex_lock(&m->lock);
     m->started = true;
@@ -221,7 +221,7 @@ void messenger_close(struct messenger *m)
     (void)pthread_mutex_unlock(&m->lock);
     (void)pthread_join(m->thread, NULL);
     for (int box = 0; box < BOXES; box++)
-        for (struct message *at = m->first[box], *next; at; at = next) {
+        for (struct message *at = m->boxes[box], *next; at; at = next) {
             next = at->next;
             message_free(at);
         }
@@ -256,14 +256,10 @@ int messenger_send(struct messenger *m, int to, enum message_kind kind, const vo
     if (n > 0)
         memcpy(message->bytes, bytes, n);
     (void)pthread_mutex_lock(&m->lock);
-    if (to == m->rank) {
+    if (to == m->rank)
         put_into_box(m, message);
-    } else {
-        struct message **at = &m->queue;
-        while (*at)
-            at = &(*at)->next;
-        *at = message;
-    }
+    else
+        append(&m->queue, message);
     (void)pthread_mutex_unlock(&m->lock);
     return OK;
 }
@@ -295,13 +291,11 @@ struct message *messenger_take(struct messenger *m, enum message_box box, double
 {
     const struct timespec until = after(wait_s);
     (void)pthread_mutex_lock(&m->lock);
-    while (!m->first[box] && pthread_cond_timedwait(&m->changed, &m->lock, &until) == 0)
+    while (!m->boxes[box] && pthread_cond_timedwait(&m->changed, &m->lock, &until) == 0)
         continue;
-    struct message *message = m->first[box];
+    struct message *message = m->boxes[box];
     if (message) {
-        m->first[box] = message->next;
-        if (!message->next)
-            m->last[box] = NULL;
+        m->boxes[box] = message->next;
         message->next = NULL;
     }
     (void)pthread_mutex_unlock(&m->lock);

@@ -38,7 +38,7 @@ struct group {
     const struct mpi_library *mpi;
     struct member *members; /* by rank; 0 is unused */
     size_t n;
-    struct queued *first, *last;
+    struct queued *arrived; /* in order */
     struct cluster_wait wait;
     struct cluster_listening listening;
     char host[RANK_HOST_BYTES];
@@ -55,19 +55,18 @@ static void enqueue(struct group *g, size_t from, unsigned char *bytes, size_t n
         return;
     }
     q->message = (struct rank_message){ from, bytes, n };
-    if (g->last)
-        g->last->next = q;
-    else
-        g->first = q;
-    g->last = q;
+    struct queued **end = &g->arrived;
+    while (*end)
+        end = &(*end)->next;
+    *end = q;
 }
 
 static void take(struct group *g, size_t rank, int tag, size_t n)
 {
     struct member *m = &g->members[rank];
-    char why[200];
+    char why[MPI_WHY_BYTES];
     unsigned char *bytes = mem_alloc(NULL, n);
-    if (!bytes || g->mpi->take(m->link, tag, bytes, n, why, sizeof why)) {
+    if (!bytes || g->mpi->take(m->link, tag, bytes, n, why)) {
         mem_free(NULL, bytes);
         return;
     }
@@ -139,10 +138,9 @@ static bool group_receive(struct rank_group *base, uint64_t wait_ns, struct rank
     g->wait.since_ns = begin;
     for (;;) {
         (void)poll_ranks(g);
-        struct queued *q = g->first;
+        struct queued *q = g->arrived;
         if (q) {
-            g->first = q->next;
-            g->last = q->next ? g->last : NULL;
+            g->arrived = q->next;
             *out = q->message;
             mem_free(NULL, q);
             return true;
@@ -161,10 +159,10 @@ static int group_send(struct rank_group *base, size_t to, const void *bytes, siz
     struct group *g = (struct group *)base;
     struct member *m = &g->members[to];
     struct mpi_send *send;
-    char why[200];
+    char why[MPI_WHY_BYTES];
     if (m->lost || g->stuck)
         return OK;
-    if (g->mpi->send(m->link, TAG_MESSAGE, bytes, n, &send, why, sizeof why))
+    if (g->mpi->send(m->link, TAG_MESSAGE, bytes, n, &send, why))
         return fail(err, ERR_IO, "rank %zu: %s", to, why);
     for (size_t i = 1; !g->mpi->is_sent(send); i++) {
         const bool any = poll_ranks(g);
@@ -184,7 +182,7 @@ static int instruct(struct group *g, size_t rank, const char *dir, struct error 
 {
     const struct registry *registry = g->of->registry;
     struct rank_orders orders = { .threads = g->of->threads, .crowded = g->wait.crowded };
-    char real[PATH_MAX], why[200], *bytes = NULL;
+    char real[PATH_MAX], why[MPI_WHY_BYTES], *bytes = NULL;
     struct mpi_send *send;
     size_t n = 0;
     (void)snprintf(orders.method, sizeof orders.method, "%s", g->of->ops->name);
@@ -199,7 +197,7 @@ static int instruct(struct group *g, size_t rank, const char *dir, struct error 
         fprintf(out, "%s%c", realpath(path, real) ? real : path, 0);
     }
     int rc = fclose(out) ? fail(err, ERR_NO_MEMORY, "rank %zu: out of memory", rank) : OK;
-    if (!rc && g->mpi->send(g->members[rank].link, TAG_HELLO, bytes, n, &send, why, sizeof why))
+    if (!rc && g->mpi->send(g->members[rank].link, TAG_HELLO, bytes, n, &send, why))
         rc = fail(err, ERR_IO, "rank %zu: %s", rank, why);
     while (!rc && !g->mpi->is_sent(send))
         (void)poll_ranks(g);
@@ -236,7 +234,7 @@ static int await_hello(struct group *g, size_t first, size_t n, struct error *er
 /* Left to the thread that starts the rank if it does not return in time. */
 struct starting {
     const struct mpi_library *mpi;
-    char program[PATH_MAX], why[500];
+    char program[PATH_MAX], why[MPI_WHY_BYTES];
     struct mpi_link *link;
     int rc;
 };
@@ -244,7 +242,7 @@ struct starting {
 static void *start_in_thread(void *of)
 {
     struct starting *s = of;
-    s->rc = s->mpi->start(s->program, CLUSTER_RANK_COMMAND, &s->link, s->why, sizeof s->why);
+    s->rc = s->mpi->start(s->program, CLUSTER_RANK_COMMAND, &s->link, s->why);
     return NULL;
 }
 
@@ -348,7 +346,7 @@ static void group_close(struct rank_group *base)
     }
     for (size_t i = 1; !g->stuck && i < g->n; i++)
         g->mpi->unlink(g->members[i].link);
-    for (struct queued *q = g->first, *next; q; q = next) {
+    for (struct queued *q = g->arrived, *next; q; q = next) {
         next = q->next;
         mem_free(NULL, q->message.bytes);
         mem_free(NULL, q);
@@ -364,7 +362,7 @@ static const struct rank_group_ops group_ops = { group_start, group_send, group_
 static int open_group(struct ranks *base, struct rank_group **out, struct error *err)
 {
     struct cluster_ranks *of = (struct cluster_ranks *)base;
-    char why[500];
+    char why[MPI_WHY_BYTES];
     struct group *g = mem_zalloc(NULL, sizeof *g);
     *out = NULL;
     if (!g)
@@ -372,7 +370,7 @@ static int open_group(struct ranks *base, struct rank_group **out, struct error 
     *g = (struct group){ .base.ops = &group_ops, .of = of };
     g->mpi = cluster_load("ranks", err);
     int rc = g->mpi ? OK : ERR_UNSUPPORTED;
-    if (rc == OK && g->mpi->begin(why, sizeof why))
+    if (rc == OK && g->mpi->begin(why))
         rc = fail(err, ERR_UNSUPPORTED, "ranks: %s", why);
     if (rc != OK) {
         mem_free(NULL, g);

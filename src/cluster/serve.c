@@ -39,10 +39,10 @@ static bool rank_is_lost(struct rank_group *base, size_t other)
 static int send_tag(struct rank *r, int tag, const void *bytes, size_t n, struct error *err)
 {
     struct mpi_send *send = NULL;
-    char why[200];
+    char why[MPI_WHY_BYTES];
     bool sent = false;
     (void)pthread_mutex_lock(&r->lock);
-    const int rc = r->mpi->send(r->parent, tag, bytes, n, &send, why, sizeof why);
+    const int rc = r->mpi->send(r->parent, tag, bytes, n, &send, why);
     sent = rc == 0 && r->mpi->is_sent(send);
     (void)pthread_mutex_unlock(&r->lock);
     if (rc)
@@ -68,12 +68,12 @@ static bool look(struct rank *r, struct rank_message *out)
 {
     int tag;
     size_t n;
-    char why[200];
+    char why[MPI_WHY_BYTES];
     bool got = false;
     (void)pthread_mutex_lock(&r->lock);
     if (r->mpi->is_waiting(r->parent, &tag, &n)) {
         *out = (struct rank_message){ 0, mem_alloc(NULL, n), n };
-        got = out->bytes && r->mpi->take(r->parent, tag, out->bytes, n, why, sizeof why) == 0;
+        got = out->bytes && r->mpi->take(r->parent, tag, out->bytes, n, why) == 0;
         if (!got)
             mem_free(NULL, out->bytes);
     }
@@ -103,12 +103,12 @@ static void *beat(void *of)
     struct rank *r = of;
     struct mpi_send *send = NULL;
     for (bool ending = false; !ending;) {
-        char why[200];
+        char why[MPI_WHY_BYTES];
         (void)usleep(BEAT_US);
         (void)pthread_mutex_lock(&r->lock);
         if (!send || r->mpi->is_sent(send)) {
             send = NULL;
-            (void)r->mpi->send(r->parent, TAG_ALIVE, "", 0, &send, why, sizeof why);
+            (void)r->mpi->send(r->parent, TAG_ALIVE, "", 0, &send, why);
         }
         ending = r->ending;
         (void)pthread_mutex_unlock(&r->lock);
@@ -175,7 +175,7 @@ int cluster_serve(struct registry *registry, const struct kernels *kernels,
                   const struct row_files *files, struct error *err)
 {
     struct rank r = { .base.ops = &rank_ops, .daemon = getppid() };
-    char why[500];
+    char why[MPI_WHY_BYTES];
     /* A rank ends when rank 0 does, not by what is typed there. */
     (void)signal(SIGINT, SIG_IGN);
     (void)prctl(PR_SET_TIMERSLACK, 1000);
@@ -185,7 +185,7 @@ int cluster_serve(struct registry *registry, const struct kernels *kernels,
     if (!getenv("PMIX_RANK"))
         return fail(err, ERR_UNSUPPORTED,
                     "rank: a run starts its ranks itself; this command is not for users");
-    if (r.mpi->begin(why, sizeof why) || r.mpi->parent(&r.parent, why, sizeof why))
+    if (r.mpi->begin(why) || r.mpi->parent(&r.parent, why))
         return fail(err, ERR_UNSUPPORTED, "rank: %s", why);
     (void)pthread_mutex_init(&r.lock, NULL);
     if (pthread_create(&r.beats, NULL, beat, &r))

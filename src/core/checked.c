@@ -409,15 +409,13 @@ int index_admit_done(struct checked *c, int rc, size_t done, size_t n, const cha
 int index_insert(struct checked *c, struct vectors v, const uint64_t *ids, size_t *done)
 {
     size_t did = 0;
-    if (done)
-        *done = 0;
     int rc = index_admit_insert(c, v, ids);
-    if (rc != OK || v.n == 0)
-        return rc;
-    rc = c->ops->insert(c->index, v, ids, &did);
-    rc = index_admit_done(c, rc, did, v.n, "insert");
-    if (did <= v.n)
-        (void)index_note_inserted(c, ids, did); /* cannot fail: reserved */
+    if (rc == OK && v.n > 0) {
+        rc = c->ops->insert(c->index, v, ids, &did);
+        rc = index_admit_done(c, rc, did, v.n, "insert");
+        if (did <= v.n)
+            (void)index_note_inserted(c, ids, did); /* cannot fail: reserved */
+    }
     if (done)
         *done = did;
     return rc;
@@ -426,15 +424,13 @@ int index_insert(struct checked *c, struct vectors v, const uint64_t *ids, size_
 int index_remove(struct checked *c, const uint64_t *ids, size_t n, size_t *done)
 {
     size_t did = 0;
-    if (done)
-        *done = 0;
     int rc = index_admit_remove(c, ids, n);
-    if (rc != OK || n == 0)
-        return rc;
-    rc = c->ops->remove(c->index, ids, n, &did);
-    rc = index_admit_done(c, rc, did, n, "delete");
-    if (did <= n)
-        index_note_removed(c, ids, did);
+    if (rc == OK && n > 0) {
+        rc = c->ops->remove(c->index, ids, n, &did);
+        rc = index_admit_done(c, rc, did, n, "delete");
+        if (did <= n)
+            index_note_removed(c, ids, did);
+    }
     if (done)
         *done = did;
     return rc;

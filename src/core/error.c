@@ -19,38 +19,38 @@ struct error *error_divert(struct error *to)
     return before;
 }
 
-/* If several threads fail at once, the one that changes `code` from OK writes the text. The text is
+/* Returns the error that has the sentence now; NULL: another failure came first, or none is recorded.
+   If several threads fail at once, the one that changes `code` from OK writes the text. The text is
    read only after the threads have joined. */
-static bool claim(struct error *err, int code)
+static struct error *record(struct error *err, int code, const char *format, va_list args)
 {
     int free_code = OK;
-    return err && __atomic_compare_exchange_n(&err->code, &free_code, code, false, __ATOMIC_ACQ_REL,
-                                              __ATOMIC_ACQUIRE);
+    assert(code != OK);
+    err = diverted ? diverted : err;
+    if (!err || !__atomic_compare_exchange_n(&err->code, &free_code, code, false, __ATOMIC_ACQ_REL,
+                                             __ATOMIC_ACQUIRE))
+        return NULL;
+    (void)vsnprintf(err->text, sizeof err->text, format, args);
+    return err;
 }
 
 int fail(struct error *err, int code, const char *format, ...)
 {
-    assert(code != OK);
-    err = diverted ? diverted : err;
-    if (claim(err, code)) {
-        va_list args;
-        va_start(args, format);
-        (void)vsnprintf(err->text, sizeof err->text, format, args);
-        va_end(args);
-    }
+    va_list args;
+    va_start(args, format);
+    (void)record(err, code, format, args);
+    va_end(args);
     return code;
 }
 
 int fail_errno(struct error *err, int code, const char *format, ...)
 {
     const int cause = errno;
-    assert(code != OK);
-    err = diverted ? diverted : err;
-    if (claim(err, code)) {
-        va_list args;
-        va_start(args, format);
-        (void)vsnprintf(err->text, sizeof err->text, format, args);
-        va_end(args);
+    va_list args;
+    va_start(args, format);
+    err = record(err, code, format, args);
+    va_end(args);
+    if (err) {
         const size_t used = strlen(err->text);
         char words[128];
         /* strerror() may share a buffer between threads; strerror_r() does not. */
@@ -95,34 +95,29 @@ void error_clear(struct error *err)
 
 const char *error_name(int code)
 {
-    static const struct {
-        int code;
-        const char *name;
-    } names[] = {
-        { OK, "OK" },
-        { ERR_ARGUMENT, "ERR_ARGUMENT" },
-        { ERR_DIMENSION, "ERR_DIMENSION" },
-        { ERR_NOT_FINITE, "ERR_NOT_FINITE" },
-        { ERR_ZERO_VECTOR, "ERR_ZERO_VECTOR" },
-        { ERR_DUPLICATE_ID, "ERR_DUPLICATE_ID" },
-        { ERR_UNKNOWN_ID, "ERR_UNKNOWN_ID" },
-        { ERR_UNTRAINED, "ERR_UNTRAINED" },
-        { ERR_UNSUPPORTED, "ERR_UNSUPPORTED" },
-        { ERR_CONFIG, "ERR_CONFIG" },
-        { ERR_IO, "ERR_IO" },
-        { ERR_CORRUPT, "ERR_CORRUPT" },
-        { ERR_VERSION, "ERR_VERSION" },
-        { ERR_NOT_FOUND, "ERR_NOT_FOUND" },
-        { ERR_FETCH, "ERR_FETCH" },
-        { ERR_NO_MEMORY, "ERR_NO_MEMORY" },
-        { ERR_BASELINE, "ERR_BASELINE" },
-        { ERR_INTERRUPTED, "ERR_INTERRUPTED" },
-        { ERR_INVARIANT, "ERR_INVARIANT" },
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (names[i].code == code)
-            return names[i].name;
-    return "ERR_?";
+#define NAME(code) [code] = #code
+    static const char *const names[] = { NAME(OK),
+                                         NAME(ERR_ARGUMENT),
+                                         NAME(ERR_DIMENSION),
+                                         NAME(ERR_NOT_FINITE),
+                                         NAME(ERR_ZERO_VECTOR),
+                                         NAME(ERR_DUPLICATE_ID),
+                                         NAME(ERR_UNKNOWN_ID),
+                                         NAME(ERR_UNTRAINED),
+                                         NAME(ERR_UNSUPPORTED),
+                                         NAME(ERR_CONFIG),
+                                         NAME(ERR_IO),
+                                         NAME(ERR_CORRUPT),
+                                         NAME(ERR_VERSION),
+                                         NAME(ERR_NOT_FOUND),
+                                         NAME(ERR_FETCH),
+                                         NAME(ERR_NO_MEMORY),
+                                         NAME(ERR_BASELINE),
+                                         NAME(ERR_INTERRUPTED),
+                                         NAME(ERR_INVARIANT) };
+#undef NAME
+    const bool known = code >= 0 && (size_t)code < sizeof names / sizeof *names && names[code];
+    return known ? names[code] : "ERR_?";
 }
 
 #define NEAR_MAX 63

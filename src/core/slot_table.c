@@ -175,10 +175,15 @@ static bool add_part(struct slot_table *t, const uint64_t *ids)
     return true;
 }
 
-/* Rewrites the entries of a part whose slots need more bits. */
-static void widen(struct slot_part *part, uint32_t slot_bits)
+/* Rewrites the entries of a part if this slot needs more bits than the others. */
+static void widen(struct slot_table *t, struct slot_part *part, uint32_t slot)
 {
-    const struct slot_layout old = layout_of(part->slot_bits), new = layout_of(slot_bits);
+    const uint32_t bits = slot_bits_for(slot);
+    assert(slot != UINT32_MAX);
+    t->slot_bits = bits > t->slot_bits ? bits : t->slot_bits;
+    if (bits <= part->slot_bits)
+        return;
+    const struct slot_layout old = layout_of(part->slot_bits), new = layout_of(t->slot_bits);
     for (uint32_t i = 0; i < part->capacity; i++) {
         const uint32_t e = part->entries[i];
         if (e == EMPTY)
@@ -187,7 +192,7 @@ static void widen(struct slot_part *part, uint32_t slot_bits)
         part->entries[i] =
             entry_of(new, (struct slot_hash){ .tag = e }, distance, e & old.slot_mask);
     }
-    part->slot_bits = slot_bits;
+    part->slot_bits = t->slot_bits;
 }
 
 void slot_table_init(struct slot_table *t, struct mem *mem)
@@ -275,12 +280,8 @@ void slot_table_put(struct slot_table *t, uint64_t id, uint32_t slot)
 {
     const struct slot_hash h = hash_of(t->n_parts, id);
     struct slot_part *part = &t->parts[h.part];
-    const uint32_t bits = slot_bits_for(slot);
-    assert(part->n < slots_allowed(part->capacity) && slot != UINT32_MAX);
-    if (bits > t->slot_bits)
-        t->slot_bits = bits;
-    if (bits > part->slot_bits)
-        widen(part, t->slot_bits);
+    assert(part->n < slots_allowed(part->capacity));
+    widen(t, part, slot);
     place(part, h, slot);
     t->n++;
 }
@@ -367,12 +368,7 @@ void slot_table_move(struct slot_table *t, uint64_t id, uint32_t from, uint32_t 
 {
     const struct slot_hash h = hash_of(t->n_parts, id);
     struct slot_part *part = &t->parts[h.part];
-    const uint32_t bits = slot_bits_for(to);
-    assert(to != UINT32_MAX);
-    if (bits > t->slot_bits)
-        t->slot_bits = bits;
-    if (bits > part->slot_bits)
-        widen(part, t->slot_bits);
+    widen(t, part, to);
     const uint32_t mask = layout_of(part->slot_bits).slot_mask;
     for (uint32_t bucket = home(part, h);; bucket = after(part, bucket)) {
         const uint32_t same = alike(part->entries + bucket, from, mask);

@@ -68,14 +68,11 @@ static void file_name(const char *text, char *to, size_t bytes)
 /* EXPERIMENT, or EXPERIMENT-TAG or EXPERIMENT-TAG-i if there are several searches. */
 static void dataset_name(const struct exporter *x, const struct search *s, char *text, size_t bytes)
 {
-    const char *experiment = x->result->name;
-
-    if (!x->several)
-        (void)snprintf(text, bytes, "%s", experiment);
-    else if (s->step->of > 1)
-        (void)snprintf(text, bytes, "%s-%s-%zu", experiment, s->step->tag, s->step->number);
-    else
-        (void)snprintf(text, bytes, "%s-%s", experiment, s->step->tag);
+    (void)snprintf(text, bytes,
+                   !x->several       ? "%s"
+                   : s->step->of > 1 ? "%s-%s-%zu"
+                                     : "%s-%s",
+                   x->result->name, s->step->tag, s->step->number);
 }
 
 /* Makes the folder and the path of the search's file. */

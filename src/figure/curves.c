@@ -507,14 +507,12 @@ static void name_slopes(struct figure *f)
 int figure_gather_scaling(struct gather *g)
 {
     struct figure *f = g->figure;
-    int rc;
-    if (!strcmp(f->x_name, "live")) {
-        rc = gather_steps(g, &(struct over_steps){ OP_KINDS, f->y_name, "",
-                                                   tag_count(g, f->y_name, OP_KINDS) > 1, false,
-                                                   false, "live" });
-    } else {
-        rc = figure_gather_pareto(g);
-    }
+    const struct over_steps steps = { .op = OP_KINDS,
+                                      .metric = f->y_name,
+                                      .panel = "",
+                                      .all_tags = tag_count(g, f->y_name, OP_KINDS) > 1,
+                                      .x = "live" };
+    const int rc = !strcmp(f->x_name, "live") ? gather_steps(g, &steps) : figure_gather_pareto(g);
     if (!strstr(f->y_name, "recall")) /* a share has no power law */
         name_slopes(f);
     return rc;

@@ -85,7 +85,8 @@ static size_t place_in(const json_t *list, const char *value)
 
 /* gnuplot does not parse quoted CSV fields. So all columns that it reads come before the strings,
    and it selects rows by the numbers of panel and series. */
-static int write_csv(const struct figure *f, const char *dir, struct error *error)
+static int write_csv(const struct figure *f, const json_t *panels, const json_t *series,
+                     const char *dir, struct error *error)
 {
     struct atomic_text t;
     int rc = atomic_text_begin(&t, error);
@@ -93,8 +94,6 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
         return rc;
     const bool values = f->kind->traits & FIGURE_HAS_VALUES,
                beaten = f->kind->traits & FIGURE_MARKS_BEATEN;
-    json_t *panels = distinct(f, offsetof(struct plot_point, panel));
-    json_t *series = distinct(f, offsetof(struct plot_point, series));
     fprintf(t.out,
             "panel_number,series_number,x,y,%s,y_high,x_low,x_high,dominated,mark,panel,series,"
             "x_label,point\n",
@@ -115,8 +114,6 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
         csv_text(t.out, p->point);
         fputc('\n', t.out);
     }
-    json_decref(panels);
-    json_decref(series);
     return write_text(&t, dir, f->file, "csv", error);
 }
 
@@ -124,9 +121,10 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
    the strings of which a letter has no font. */
 struct gp_script {
     FILE *out;
-    json_t *letters;       /* of gnuplot_drawable() */
-    size_t n_printed;      /* entries of PRINTED so far */
-    bool bars, difference; /* as the figure's kind says; y is a difference */
+    const struct figure *f;
+    const json_t *panels, *series; /* their names */
+    json_t *letters;               /* of gnuplot_drawable() */
+    size_t n_printed;              /* entries of PRINTED so far */
     enum figure_style style;
 };
 
@@ -235,9 +233,11 @@ static enum result_unit unit_of(const char *name)
 }
 
 /* "median latency, ms"; bars whose axis does not begin at 0 say so. */
-static void axis_title(const char *name, const struct figure_axis *a, bool bars, bool difference,
-                       char *text, size_t bytes)
+static void axis_title(const struct figure *f, bool is_y, const char *name,
+                       const struct figure_axis *a, char *text, size_t bytes)
 {
+    const bool bars = is_y && f->kind->traits & FIGURE_HAS_BARS,
+               difference = is_y && f->is_difference;
     const struct result_metric *info = result_metric(name);
     const bool by_name =
         !strncmp(name, "recall@", 7) || result_metric_is_at_recall(name) || !*info->title;
@@ -320,47 +320,46 @@ static void gp_axis(struct gp_script *s, char direction, size_t panel, const cha
     }
     fputs(")'\n", s->out);
     (void)snprintf(variable, sizeof variable, "%c_TITLE[%zu]", direction, panel);
-    axis_title(name, a, s->bars && direction == 'Y', s->difference && direction == 'Y', title,
-               sizeof title);
+    axis_title(s->f, direction == 'Y', name, a, title, sizeof title);
     gp_text(s, variable, title);
 }
 
 enum { ENDS = 200 }; /* labels of a figure, at most */
 
 /* Adds the labels at the ends of a panel's curves to the n that the figure has. */
-static size_t gp_ends(struct gp_script *s, const struct figure *f, const json_t *panels, size_t p,
-                      const struct figure_axis *x, const struct figure_axis *y, size_t n)
+static size_t gp_ends(struct gp_script *s, size_t p, const struct figure_axis *x,
+                      const struct figure_axis *y, size_t n)
 {
+    const struct figure *f = s->f;
     struct figure_end ends[ENDS];
-    json_t *series = distinct(f, offsetof(struct plot_point, series));
     bool *on_curve = calloc(f->n + 1, sizeof *on_curve);
     size_t placed = 0;
 
     for (size_t i = 0; on_curve && i < f->n; i++)
         on_curve[i] = standing_of(f, i) != DOMINATED_BY_OWN;
     if (on_curve)
-        placed = figure_ends_place(f, json_string_value(json_array_get(panels, p)), x, y, s->style,
-                                   on_curve, ends, ENDS - n);
+        placed = figure_ends_place(f, json_string_value(json_array_get(s->panels, p)), x, y,
+                                   s->style, on_curve, ends, ENDS - n);
     for (size_t i = 0; i < placed; i++) {
         char variable[32];
         n++;
         fprintf(s->out,
                 "END_PANEL[%zu] = %zu\nEND_SERIES[%zu] = %zu\nEND_X[%zu] = %.4f\nEND_Y[%zu] = "
                 "%.4f\n",
-                n, p + 1, n, place_in(series, ends[i].of->series), n, ends[i].x, n, ends[i].y);
+                n, p + 1, n, place_in(s->series, ends[i].of->series), n, ends[i].x, n, ends[i].y);
         (void)snprintf(variable, sizeof variable, "END_TEXT[%zu]", n);
         gp_text(s, variable, ends[i].text);
     }
     free(on_curve);
-    json_decref(series);
     return n;
 }
 
 /* All panels have the same x axis, so that they compare. */
-static void gp_axes(struct gp_script *s, const struct figure *f, const json_t *panels)
+static void gp_axes(struct gp_script *s)
 {
+    const struct figure *f = s->f;
     const unsigned traits = f->kind->traits;
-    const size_t n = json_array_size(panels);
+    const size_t n = json_array_size(s->panels);
     struct figure_values x, y, ignored;
     struct figure_axis x_axis, y_axis;
     const bool narrow = s->style == FIGURE_PAPER || s->style == FIGURE_PAPER_WIDE,
@@ -381,7 +380,7 @@ static void gp_axes(struct gp_script *s, const struct figure *f, const json_t *p
     figure_axis_fit(&x_axis, log_x ? SCALE_LOG : SCALE_LINEAR, unit_of(f->x_name), &x,
                     narrow ? 6 : 8);
     for (size_t p = 0; p < n; p++) {
-        const char *panel = json_string_value(json_array_get(panels, p)),
+        const char *panel = json_string_value(json_array_get(s->panels, p)),
                    *metric = metric_of(f, panel);
         /* The panels of a heat map have one scale of colours. */
         values_of(f, traits & FIGURE_HAS_VALUES ? NULL : panel, &ignored, &y);
@@ -395,7 +394,7 @@ static void gp_axes(struct gp_script *s, const struct figure *f, const json_t *p
                         narrow && traits & FIGURE_HAS_BARS ? 6 : 8);
         gp_axis(s, 'Y', p + 1, metric, &y_axis);
         if (traits & FIGURE_MARKS_BEATEN && !f->x_is_parameter) /* the axis has the knob */
-            n_ends = gp_ends(s, f, panels, p, &x_axis, &y_axis, n_ends);
+            n_ends = gp_ends(s, p, &x_axis, &y_axis, n_ends);
     }
     fprintf(s->out, "n_ends = %zu\n", n_ends);
 }
@@ -420,47 +419,39 @@ static void gp_values(FILE *out, const char *name, const struct figure *f, size_
 
 const char *const figure_styles[] = { "page", "paper", "paper-wide", "slides" };
 
-static int write_script(const struct figure *f, const json_t *result, const char *dir,
-                        const char *plots, enum figure_style style, json_t *letters,
-                        struct error *error)
+static int write_script(struct gp_script *s, const json_t *result, const char *dir,
+                        const char *plots, struct error *error)
 {
+    const struct figure *f = s->f;
     struct atomic_text t;
     int rc = atomic_text_begin(&t, error);
     if (rc)
         return rc;
-    json_t *panels = distinct(f, offsetof(struct plot_point, panel));
-    json_t *series = distinct(f, offsetof(struct plot_point, series));
     json_t *x_labels = distinct(f, offsetof(struct plot_point, x_label));
-    struct gp_script script = { .out = t.out,
-                                .letters = letters,
-                                .bars = f->kind->traits & FIGURE_HAS_BARS,
-                                .difference = f->is_difference,
-                                .style = style };
+    s->out = t.out;
     fprintf(t.out, "# %s.gp - redraw with: gnuplot %s.gp\n", f->file, f->file);
     fprintf(t.out, "array PRINTED[%zu]\n",
-            5 + ENDS + 3 * json_array_size(panels) + json_array_size(series) +
+            5 + ENDS + 3 * json_array_size(s->panels) + json_array_size(s->series) +
                 json_array_size(x_labels));
-    gp_text(&script, "plots", plots);
-    gp_text(&script, "file", f->file);
-    gp_text(&script, "kind", f->kind->name);
-    gp_text(&script, "style", figure_styles[style]);
-    gp_text(&script, "title_text", f->title);
-    gp_array(&script, "PANEL", panels);
-    gp_axes(&script, f, panels);
-    gp_array(&script, "SERIES", series);
-    gp_array(&script, "XLABEL", x_labels);
-    gp_styles(t.out, result, series);
+    gp_text(s, "plots", plots);
+    gp_text(s, "file", f->file);
+    gp_text(s, "kind", f->kind->name);
+    gp_text(s, "style", figure_styles[s->style]);
+    gp_text(s, "title_text", f->title);
+    gp_array(s, "PANEL", s->panels);
+    gp_axes(s);
+    gp_array(s, "SERIES", s->series);
+    gp_array(s, "XLABEL", x_labels);
+    gp_styles(t.out, result, s->series);
     if (f->kind->traits & FIGURE_HAS_VALUES) {
         gp_values(t.out, "XVALUE", f, offsetof(struct plot_point, x));
         gp_values(t.out, "YVALUE", f, offsetof(struct plot_point, y));
-        gp_text(&script, "row_title", f->y_name);
+        gp_text(s, "row_title", f->y_name);
         /* X_TITLE is of a metric, and `clusters` is one too */
-        gp_text(&script, "column_title", f->x_name);
+        gp_text(s, "column_title", f->x_name);
     }
-    fprintf(t.out, "n_printed = %zu\n", script.n_printed);
+    fprintf(t.out, "n_printed = %zu\n", s->n_printed);
     fputs("load plots.\"/draw.gp\"\n", t.out);
-    json_decref(panels);
-    json_decref(series);
     json_decref(x_labels);
     return write_text(&t, dir, f->file, "gp", error);
 }
@@ -468,6 +459,14 @@ static int write_script(const struct figure *f, const json_t *result, const char
 int figure_write(const struct figure *f, const json_t *result, const char *dir, const char *plots,
                  enum figure_style style, json_t *letters, struct error *error)
 {
-    const int rc = write_csv(f, dir, error);
-    return rc ? rc : write_script(f, result, dir, plots, style, letters, error);
+    json_t *panels = distinct(f, offsetof(struct plot_point, panel)),
+           *series = distinct(f, offsetof(struct plot_point, series));
+    struct gp_script script = {
+        .f = f, .panels = panels, .series = series, .letters = letters, .style = style
+    };
+    int rc = write_csv(f, panels, series, dir, error);
+    rc = rc ? rc : write_script(&script, result, dir, plots, error);
+    json_decref(panels);
+    json_decref(series);
+    return rc;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "src/base/table.h"
+#include "src/core/order.h"
 #include "src/ranking/ranking.h"
 
 enum { COLUMNS = 32, ROWS = 128 };
@@ -14,9 +15,9 @@ struct place {
 };
 
 struct row {
+    double mean; /* of its ranks, without one: one more than the last; rows are sorted by it */
     const struct ranking_build *name; /* any build of the family */
     struct place places[COLUMNS];
-    double mean; /* of its ranks; without a rank: one more than the last */
 };
 
 struct board {
@@ -52,12 +53,6 @@ static void add_column(struct board *b, size_t column)
     }
 }
 
-static int by_mean(const void *a_of, const void *b_of)
-{
-    const struct row *a = a_of, *b = b_of;
-    return a->mean < b->mean ? -1 : a->mean > b->mean;
-}
-
 static void sort_rows(struct board *b)
 {
     for (size_t i = 0; i < b->n_rows; i++) {
@@ -66,7 +61,7 @@ static void sort_rows(struct board *b)
             sum += (double)(b->rows[i].places[c].rank ? b->rows[i].places[c].rank : b->last[c] + 1);
         b->rows[i].mean = sum / (double)b->n;
     }
-    qsort(b->rows, b->n_rows, sizeof *b->rows, by_mean);
+    qsort(b->rows, b->n_rows, sizeof *b->rows, order_f64);
 }
 
 static void add_place(struct table *t, const struct place *place)

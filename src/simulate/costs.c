@@ -76,17 +76,29 @@ struct sums {
     double xx, xz, zz, xy, yz;
 };
 
+/* What a run asked of the machine that measured it. */
+static struct simulate_question question_of(const struct simulate *s, const struct simulate_run *r,
+                                            const struct simulate_costs *costs)
+{
+    return (struct simulate_question){ &s->methods[r->method],
+                                       costs,
+                                       simulate_machine_of(s),
+                                       r->shards,
+                                       r->ranks,
+                                       r->rows,
+                                       r->asked,
+                                       r->batch };
+}
+
 static struct excess excess_of(const struct simulate *s, const struct simulate_run *r,
                                struct simulate_costs costs)
 {
-    const struct simulate_machine m = simulate_machine_of(s);
-    const struct simulate_question q = simulate_question_of(r);
-    const struct simulate_method *method = &s->methods[r->method];
+    const struct simulate_question q = question_of(s, r, &costs);
     const double batch_s = r->batch / r->qps;
     costs.sharing = costs.handoff_s = 0;
-    const double none_s = simulate_batch_time_s(method, &costs, &m, &q);
+    const double none_s = simulate_batch_time_s(&q);
     costs.sharing = 1;
-    const double all_s = simulate_batch_time_s(method, &costs, &m, &q);
+    const double all_s = simulate_batch_time_s(&q);
     return (struct excess){ (all_s - none_s) / batch_s, 1 - none_s / batch_s,
                             (r->ranks - s->cores) / batch_s };
 }
@@ -153,9 +165,7 @@ struct simulate_costs simulate_costs_of(const struct simulate *s, const char *bu
 
 struct simulate_answer simulate_run_answer(const struct simulate *s, const struct simulate_run *r)
 {
-    const struct simulate_machine m = simulate_machine_of(s);
-    const struct simulate_question q = simulate_question_of(r);
-    const struct simulate_method *method = &s->methods[r->method];
-    const struct simulate_costs costs = simulate_costs_of(s, method->of);
-    return simulate_predict(method, &costs, &m, &q);
+    const struct simulate_costs costs = simulate_costs_of(s, s->methods[r->method].of);
+    const struct simulate_question q = question_of(s, r, &costs);
+    return simulate_predict(&q);
 }

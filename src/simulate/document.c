@@ -94,12 +94,12 @@ static json_t *run_json(const struct simulate *s, const struct simulate_run *r)
     return o;
 }
 
-static json_t *wished_json(const struct simulate *s, const struct simulate_wish *w, size_t method,
-                           double shards, double rows)
+static json_t *wished_json(const struct simulate *s, const struct simulate_wish *w,
+                           const struct simulate_costs *costs, size_t method, double shards,
+                           double rows)
 {
-    const struct simulate_costs costs = simulate_costs_of(s, NULL);
-    const struct simulate_question q = simulate_wished(s, w, method, shards, rows);
-    const struct simulate_answer a = simulate_predict(&s->methods[method], &costs, &w->machine, &q);
+    const struct simulate_question q = simulate_wished(s, w, costs, method, shards, rows);
+    const struct simulate_answer a = simulate_predict(&q);
     json_t *o = json_object();
     json_object_set_new(o, "method", json_string(s->methods[method].name));
     set(o, "shards", shards);
@@ -124,8 +124,8 @@ json_t *simulate_document(const struct simulate *s, const struct simulate_wish *
     for (size_t m = 0; m < s->n_methods; m++)
         for (size_t v = 0; v < w->vectors.n; v++)
             for (size_t i = 0; i < w->shards.n; i++)
-                json_array_append_new(predictions,
-                                      wished_json(s, w, m, w->shards.at[i], w->vectors.at[v]));
+                json_array_append_new(
+                    predictions, wished_json(s, w, &costs, m, w->shards.at[i], w->vectors.at[v]));
     json_object_set_new(o, "schema", json_string("driftline-simulate/1"));
     json_object_set(o, "experiment",
                     json_object_get(json_object_get(result, "experiment"), "name"));

@@ -48,12 +48,10 @@ static void add_run(struct drawing *d, const char *panel, const char *name, doub
 static void add_wished(struct drawing *d, const char *panel, const char *name, double x,
                        size_t method, double shards, double rows)
 {
-    const struct simulate_question q = simulate_wished(d->s, d->wish, method, shards, rows);
+    const struct simulate_question q =
+        simulate_wished(d->s, d->wish, &d->costs, method, shards, rows);
     if (d->series == MORE)
-        add_point(d, panel, name, x,
-                  q.batch / simulate_batch_time_s(&d->s->methods[method], &d->costs,
-                                                  &d->wish->machine, &q),
-                  NAN, NAN);
+        add_point(d, panel, name, x, q.batch / simulate_batch_time_s(&q), NAN, NAN);
 }
 
 /* ---- by ranks */

@@ -23,8 +23,9 @@ struct layout {
     bool is_remote;  /* some ranks are on other machines */
 };
 
-static struct layout layout_of(const struct simulate_machine *m, const struct simulate_question *q)
+static struct layout layout_of(const struct simulate_question *q)
 {
+    const struct simulate_machine *m = &q->machine;
     struct layout l = { .per_rank = ceil(q->shards / q->ranks),
                         .here = fmin(q->ranks, m->per_machine),
                         .rows = q->rows / q->shards };
@@ -48,30 +49,27 @@ static double shared_cost(double (*cost)(const struct simulate_curve *, double),
 /* Per query: rank 0's machine has all ranks that fit, so none takes longer. Its processor time
    is that of its shards and of rank 0's merging, and rank 0 alone does not take less than its
    own. */
-static double query_s(const struct simulate_method *method, const struct simulate_costs *costs,
-                      const struct simulate_machine *m, const struct simulate_question *q)
+static double query_s(const struct simulate_question *q, const struct layout *l)
 {
-    const struct layout l = layout_of(m, q);
     const double shard_s =
-        shared_cost(simulate_batch_s, &method->curve, l.rows, l.per_rank * l.per_core);
-    const double rank_s = q->asked * l.per_rank * shard_s;
-    const double merge_s = q->asked * q->shards * costs->merge_s;
-    const double loss = 1 + costs->sharing * fmax(log2(l.per_core), 0);
-    const double work_s = fmax(rank_s + merge_s, (l.here * rank_s + merge_s) / l.cores * loss);
-    const double sent = (q->ranks - l.here) * fmin(q->asked * l.per_rank, 1) * method->asked_bytes;
-    return fmax(work_s, sent / m->bytes_per_s);
+        shared_cost(simulate_batch_s, &q->method->curve, l->rows, l->per_rank * l->per_core);
+    const double rank_s = q->asked * l->per_rank * shard_s;
+    const double merge_s = q->asked * q->shards * q->costs->merge_s;
+    const double loss = 1 + q->costs->sharing * fmax(log2(l->per_core), 0);
+    const double work_s = fmax(rank_s + merge_s, (l->here * rank_s + merge_s) / l->cores * loss);
+    const double sent =
+        (q->ranks - l->here) * fmin(q->asked * l->per_rank, 1) * q->method->asked_bytes;
+    return fmax(work_s, sent / q->machine.bytes_per_s);
 }
 
-double simulate_batch_time_s(const struct simulate_method *method,
-                             const struct simulate_costs *costs, const struct simulate_machine *m,
-                             const struct simulate_question *q)
+double simulate_batch_time_s(const struct simulate_question *q)
 {
-    const struct layout l = layout_of(m, q);
+    const struct layout l = layout_of(q);
     /* Once per batch: a round trip, and handing over cores to the ranks that have none while rank 0
        sends them the queries one after another. */
-    const double fixed_s = costs->message_s + (l.is_remote ? m->latency_s : 0) +
-                           costs->handoff_s * fmax(l.here - m->cores, 0);
-    return q->batch * query_s(method, costs, m, q) + (q->ranks > 1 ? fixed_s : 0);
+    const double fixed_s = q->costs->message_s + (l.is_remote ? q->machine.latency_s : 0) +
+                           q->costs->handoff_s * fmax(l.here - q->machine.cores, 0);
+    return q->batch * query_s(q, &l) + (q->ranks > 1 ? fixed_s : 0);
 }
 
 /* ---- 3. latency */
@@ -92,10 +90,11 @@ struct waits {
 /* A rank that waits looks for messages without pause, and rank 0's session is scheduled apart from
    that of the ranks which it started. So rank 0 keeps a core to itself, and the others share
    what is left. */
-static struct waits waits_of(const struct simulate_method *method, const struct simulate_costs *c,
-                             const struct simulate_machine *m, const struct simulate_question *q)
+static struct waits waits_of(const struct simulate_question *q)
 {
-    const struct layout l = layout_of(m, q);
+    const struct simulate_machine *m = &q->machine;
+    const struct simulate_costs *c = q->costs;
+    const struct layout l = layout_of(q);
     const double others = q->ranks - 1;
     const double left = l.is_crowded ? fmax(m->cores - 1, 1) : fmax(l.here - 1, 1);
     struct waits w = { .asked = q->asked * l.per_rank };
@@ -104,7 +103,7 @@ static struct waits waits_of(const struct simulate_method *method, const struct 
         w.per_core = fmax(w.per_core, ceil(l.here / l.cores));
     w.cores = others > 0 ? ceil(others / fmax(w.per_core, 1)) : 0;
     w.shard_s =
-        shared_cost(simulate_single_s, &method->curve, l.rows, l.per_rank * fmax(w.per_core, 1));
+        shared_cost(simulate_single_s, &q->method->curve, l.rows, l.per_rank * fmax(w.per_core, 1));
     w.rank_s = c->message_s + (w.per_core > 1 ? c->turn_s : 0) + w.asked * c->request_s;
     /* Half of a message's processor time is rank 0's, which handles them one after another. */
     w.first_s = others * c->message_s / 2 + w.asked * c->request_s;
@@ -121,20 +120,19 @@ static double draw(const struct simulate_curve *c, double rows, const struct wai
     return sum;
 }
 
-void simulate_latency(const struct simulate_method *method, const struct simulate_costs *costs,
-                      const struct simulate_machine *m, const struct simulate_question *q,
-                      double *p50_s, double *p99_s)
+void simulate_latency(const struct simulate_question *q, double *p50_s, double *p99_s)
 {
     double drawn[DRAWS_MOST];
-    const struct waits w = waits_of(method, costs, m, q);
+    const struct simulate_curve *curve = &q->method->curve;
+    const struct waits w = waits_of(q);
     const size_t n = (size_t)fmin(fmax(SHARDS_DRAWN / q->shards, DRAWS_LEAST), DRAWS_MOST);
     struct rng rng = rng_at(1, 0);
     const double rows = q->rows / q->shards;
     for (size_t i = 0; i < n; i++) {
-        double slowest = w.first_s + draw(&method->curve, rows, &w, 1, &rng);
+        double slowest = w.first_s + draw(curve, rows, &w, 1, &rng);
         for (double core = 0; core < w.cores; core++)
-            slowest = fmax(slowest, w.per_core * w.rank_s +
-                                        draw(&method->curve, rows, &w, w.per_core, &rng));
+            slowest =
+                fmax(slowest, w.per_core * w.rank_s + draw(curve, rows, &w, w.per_core, &rng));
         drawn[i] = slowest + w.end_s;
     }
     qsort(drawn, n, sizeof *drawn, order_f64);
@@ -144,22 +142,19 @@ void simulate_latency(const struct simulate_method *method, const struct simulat
 
 /* ---- 4. the answer */
 
-struct simulate_answer simulate_predict(const struct simulate_method *method,
-                                        const struct simulate_costs *costs,
-                                        const struct simulate_machine *m,
-                                        const struct simulate_question *q)
+struct simulate_answer simulate_predict(const struct simulate_question *q)
 {
-    const double rows = q->rows / q->shards;
-    const struct layout l = layout_of(m, q);
+    const struct simulate_curve *curve = &q->method->curve;
+    const struct layout l = layout_of(q);
     struct simulate_answer a = {
-        .qps = q->batch / simulate_batch_time_s(method, costs, m, q),
+        .qps = q->batch / simulate_batch_time_s(q),
         /* Of a part of the shards, it depends on where the neighbours are. */
-        .recall = q->asked < 1 ? NAN : simulate_recall(&method->curve, rows),
-        .extrapolated = simulate_is_extrapolated(&method->curve, rows),
+        .recall = q->asked < 1 ? NAN : simulate_recall(curve, l.rows),
+        .extrapolated = simulate_is_extrapolated(curve, l.rows),
     };
-    a.memory_bytes = l.here * l.per_rank * simulate_bytes(&method->curve, rows);
-    a.is_too_large = a.memory_bytes > m->memory_bytes;
-    simulate_latency(method, costs, m, q, &a.p50_s, &a.p99_s);
+    a.memory_bytes = l.here * l.per_rank * simulate_bytes(curve, l.rows);
+    a.is_too_large = a.memory_bytes > q->machine.memory_bytes;
+    simulate_latency(q, &a.p50_s, &a.p99_s);
     return a;
 }
 
@@ -177,9 +172,13 @@ static double median_of_runs(const struct simulate *s, size_t method, bool asked
 }
 
 struct simulate_question simulate_wished(const struct simulate *s, const struct simulate_wish *w,
-                                         size_t method, double shards, double rows)
+                                         const struct simulate_costs *costs, size_t method,
+                                         double shards, double rows)
 {
     return (struct simulate_question){
+        .method = &s->methods[method],
+        .costs = costs,
+        .machine = w->machine,
         .shards = shards,
         .ranks = shards,
         .rows = rows,

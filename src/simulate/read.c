@@ -271,11 +271,6 @@ struct simulate_machine simulate_machine_of(const struct simulate *s)
     return (struct simulate_machine){ s->cores, INFINITY, 0, INFINITY, s->memory_bytes };
 }
 
-struct simulate_question simulate_question_of(const struct simulate_run *r)
-{
-    return (struct simulate_question){ r->shards, r->ranks, r->rows, r->asked, r->batch };
-}
-
 /* ---- all of it */
 
 static int check(const struct simulate *s, const char *name, size_t n_sharded, struct error *err)

@@ -117,14 +117,16 @@ struct simulate_machine {
 };
 
 struct simulate_question {
+    const struct simulate_method *method;
+    const struct simulate_costs *costs;
+    struct simulate_machine machine;
     double shards, ranks, rows;
     double asked; /* share of the shards that a query asks, up to 1 */
     double batch; /* queries in a batch */
 };
 
-/* The machine that measured, and what a run asked of it. */
+/* The machine that measured. */
 struct simulate_machine simulate_machine_of(const struct simulate *);
-struct simulate_question simulate_question_of(const struct simulate_run *);
 
 struct simulate_answer {
     double qps, p50_s, p99_s, recall;
@@ -133,18 +135,11 @@ struct simulate_answer {
     bool extrapolated;   /* a shard has more or fewer rows than any that was measured */
 };
 
-struct simulate_answer simulate_predict(const struct simulate_method *,
-                                        const struct simulate_costs *,
-                                        const struct simulate_machine *,
-                                        const struct simulate_question *);
-
+struct simulate_answer simulate_predict(const struct simulate_question *);
 /* Seconds that a batch takes. */
-double simulate_batch_time_s(const struct simulate_method *, const struct simulate_costs *,
-                             const struct simulate_machine *, const struct simulate_question *);
+double simulate_batch_time_s(const struct simulate_question *);
 /* Quantiles of the latency of a query alone, by 2000 queries that are drawn. */
-void simulate_latency(const struct simulate_method *, const struct simulate_costs *,
-                      const struct simulate_machine *, const struct simulate_question *,
-                      double *p50_s, double *p99_s);
+void simulate_latency(const struct simulate_question *, double *p50_s, double *p99_s);
 
 /* 5. Output (table.c, document.c, figures.c) */
 
@@ -167,7 +162,8 @@ void simulate_complete(struct simulate_wish *, const struct simulate *);
 struct simulate_answer simulate_run_answer(const struct simulate *, const struct simulate_run *);
 /* One rank for each shard. */
 struct simulate_question simulate_wished(const struct simulate *, const struct simulate_wish *,
-                                         size_t method, double shards, double rows);
+                                         const struct simulate_costs *, size_t method,
+                                         double shards, double rows);
 
 void simulate_print(const struct simulate *, const struct simulate_wish *, FILE *);
 /* A new document, as docs/results-format.md describes it. */

@@ -189,9 +189,8 @@ static void print_wished(const struct simulate *s, const struct simulate_wish *w
         for (size_t v = 0; v < w->vectors.n; v++)
             for (size_t i = 0; i < w->shards.n; i++) {
                 const struct simulate_question q =
-                    simulate_wished(s, w, m, w->shards.at[i], w->vectors.at[v]);
-                const struct simulate_answer a =
-                    simulate_predict(&s->methods[m], &costs, &w->machine, &q);
+                    simulate_wished(s, w, &costs, m, w->shards.at[i], w->vectors.at[v]);
+                const struct simulate_answer a = simulate_predict(&q);
                 table_add(&t, "%s", s->methods[m].name);
                 result_metric_add(&t, UNIT_NONE, w->vectors.at[v]);
                 table_add(&t, "%g", w->shards.at[i]);

@@ -19,15 +19,21 @@ struct mpi_send {
     MPI_Request request;
 };
 
+static int refuse(char *why, const char *sentence)
+{
+    (void)snprintf(why, MPI_WHY_BYTES, "%s", sentence);
+    return -1;
+}
+
 /* 0 for MPI_SUCCESS; else another value, with a sentence. */
-static int check(int rc, const char *doing, char *why, size_t why_bytes)
+static int check(int rc, const char *doing, char *why)
 {
     char text[MPI_MAX_ERROR_STRING] = "";
     int n = 0;
     if (rc == MPI_SUCCESS)
         return 0;
     (void)MPI_Error_string(rc, text, &n);
-    (void)snprintf(why, why_bytes, "MPI: %s: %s", doing, text);
+    (void)snprintf(why, MPI_WHY_BYTES, "MPI: %s: %s", doing, text);
     return -1;
 }
 
@@ -41,35 +47,30 @@ static void set_transport(void)
     (void)setenv("OMPI_MCA_btl", "self,tcp", 0);
 }
 
-static int begin_world(int *rank, int *ranks, char *why, size_t why_bytes)
+static int begin_world(int *rank, int *ranks, char *why)
 {
     int provided;
     set_transport();
-    if (check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "starting", why,
-              why_bytes))
+    if (check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "starting", why))
         return -1;
     (void)MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    if (check(MPI_Comm_rank(MPI_COMM_WORLD, rank), "asking for the rank", why, why_bytes))
+    if (check(MPI_Comm_rank(MPI_COMM_WORLD, rank), "asking for the rank", why))
         return -1;
-    return check(MPI_Comm_size(MPI_COMM_WORLD, ranks), "asking for the ranks", why, why_bytes);
+    return check(MPI_Comm_size(MPI_COMM_WORLD, ranks), "asking for the ranks", why);
 }
 
 /* MPI's daemon, and what it starts, must not inherit the core of a thread that is bound to one. */
-static int begin(char *why, size_t why_bytes)
+static int begin(char *why)
 {
     cpu_set_t own, all;
     static bool began;
     int provided, running = 0, ended = 0;
-    if (MPI_Finalized(&ended) == MPI_SUCCESS && ended) {
-        (void)snprintf(why, why_bytes, "MPI: it can be started once in a process (--in-process)");
-        return -1;
-    }
+    if (MPI_Finalized(&ended) == MPI_SUCCESS && ended)
+        return refuse(why, "MPI: it can be started once in a process (--in-process)");
     if (began)
         return 0;
-    if (MPI_Initialized(&running) != MPI_SUCCESS || running) {
-        (void)snprintf(why, why_bytes, "MPI: it was started by mpirun already");
-        return -1;
-    }
+    if (MPI_Initialized(&running) != MPI_SUCCESS || running)
+        return refuse(why, "MPI: it was started by mpirun already");
     set_transport();
     /* What mpirun would be told by options: a process that dies takes no other with it; more processes than
        cores, and none of them bound to a core. */
@@ -79,18 +80,16 @@ static int begin(char *why, size_t why_bytes)
     memset(&all, 0xff, sizeof all);
     const int known = sched_getaffinity(0, sizeof own, &own);
     (void)sched_setaffinity(0, sizeof all, &all);
-    const int rc = check(MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided), "starting",
-                         why, why_bytes);
+    const int rc =
+        check(MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided), "starting", why);
     if (known == 0)
         (void)sched_setaffinity(0, sizeof own, &own);
     if (rc)
         return rc;
     (void)MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     (void)MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN);
-    if (provided < MPI_THREAD_SERIALIZED) {
-        (void)snprintf(why, why_bytes, "MPI: it was built without support for threads");
-        return -1;
-    }
+    if (provided < MPI_THREAD_SERIALIZED)
+        return refuse(why, "MPI: it was built without support for threads");
     began = true;
     return 0;
 }
@@ -102,46 +101,41 @@ static void end(void)
 
 /* ---- links */
 
-static int link_to(MPI_Comm comm, int rank, struct mpi_link **link, char *why, size_t why_bytes)
+static int link_to(MPI_Comm comm, int rank, struct mpi_link **link, char *why)
 {
     *link = malloc(sizeof **link);
-    if (!*link) {
-        (void)snprintf(why, why_bytes, "MPI: out of memory for a link");
-        return -1;
-    }
+    if (!*link)
+        return refuse(why, "MPI: out of memory for a link");
     **link = (struct mpi_link){ comm, rank };
     return 0;
 }
 
-static int world(int rank, struct mpi_link **link, char *why, size_t why_bytes)
+static int world(int rank, struct mpi_link **link, char *why)
 {
-    return link_to(MPI_COMM_WORLD, rank, link, why, why_bytes);
+    return link_to(MPI_COMM_WORLD, rank, link, why);
 }
 
-static int start(const char *program, const char *argument, struct mpi_link **link, char *why,
-                 size_t why_bytes)
+static int start(const char *program, const char *argument, struct mpi_link **link, char *why)
 {
     char *arguments[] = { (char *)(size_t)argument, NULL };
     MPI_Comm comm;
     if (check(MPI_Comm_spawn(program, arguments, 1, MPI_INFO_NULL, 0, MPI_COMM_SELF, &comm,
                              MPI_ERRCODES_IGNORE),
-              "starting processes", why, why_bytes))
+              "starting processes", why))
         return -1;
     (void)MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
-    return link_to(comm, 0, link, why, why_bytes);
+    return link_to(comm, 0, link, why);
 }
 
-static int parent(struct mpi_link **link, char *why, size_t why_bytes)
+static int parent(struct mpi_link **link, char *why)
 {
     MPI_Comm comm = MPI_COMM_NULL;
-    if (check(MPI_Comm_get_parent(&comm), "asking for the parent", why, why_bytes))
+    if (check(MPI_Comm_get_parent(&comm), "asking for the parent", why))
         return -1;
-    if (comm == MPI_COMM_NULL) {
-        (void)snprintf(why, why_bytes, "no other process has started this one");
-        return -1;
-    }
+    if (comm == MPI_COMM_NULL)
+        return refuse(why, "no other process has started this one");
     (void)MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
-    return link_to(comm, 0, link, why, why_bytes);
+    return link_to(comm, 0, link, why);
 }
 
 /* The communicator stays: to disconnect it, all of its processes would have to be alive. */
@@ -153,21 +147,19 @@ static void unlink_process(struct mpi_link *link)
 /* ---- messages */
 
 static int begin_send(struct mpi_link *link, int tag, const void *bytes, size_t n,
-                      struct mpi_send **send, char *why, size_t why_bytes)
+                      struct mpi_send **send, char *why)
 {
     *send = NULL;
     if (n > INT_MAX) {
-        (void)snprintf(why, why_bytes, "MPI: a message of %zu bytes; at most %d are possible", n,
-                       INT_MAX);
+        (void)snprintf(why, MPI_WHY_BYTES, "MPI: a message of %zu bytes; at most %d are possible",
+                       n, INT_MAX);
         return -1;
     }
     struct mpi_send *made = malloc(sizeof *made);
-    if (!made) {
-        (void)snprintf(why, why_bytes, "MPI: out of memory for a message");
-        return -1;
-    }
+    if (!made)
+        return refuse(why, "MPI: out of memory for a message");
     if (check(MPI_Isend(bytes, (int)n, MPI_BYTE, link->rank, tag, link->comm, &made->request),
-              "sending", why, why_bytes)) {
+              "sending", why)) {
         free(made);
         return -1;
     }
@@ -196,10 +188,10 @@ static int is_waiting(struct mpi_link *link, int *tag, size_t *n)
     return 1;
 }
 
-static int take(struct mpi_link *link, int tag, void *bytes, size_t n, char *why, size_t why_bytes)
+static int take(struct mpi_link *link, int tag, void *bytes, size_t n, char *why)
 {
     return check(MPI_Recv(bytes, (int)n, MPI_BYTE, link->rank, tag, link->comm, MPI_STATUS_IGNORE),
-                 "receiving", why, why_bytes);
+                 "receiving", why);
 }
 
 extern const struct mpi_library driftline_mpi_library __attribute__((visibility("default")));

@@ -8,19 +8,29 @@
 #include "src/base/path.h"
 #include "tests/support/testing.h"
 
-static void read_file(const char *path, char *text, size_t bytes)
+static void expect_only_the_file(const char *dir)
 {
+    char command[2 * PATH_MAX];
+
+    snprintf(command, sizeof command, "test \"$(ls -A '%s')\" = file", dir);
+    assert_int_equal(system(command), 0);
+}
+
+static void expect_text(const char *path, const char *expected)
+{
+    char text[64];
     FILE *f = fopen(path, "rb");
 
     assert_non_null(f);
-    text[fread(text, 1, bytes - 1, f)] = '\0';
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
     fclose(f);
+    assert_string_equal(text, expected);
 }
 
 /* A file size limit simulates a full disk: the old content stays, and no temporary file is left. */
 static void expect_kept_when_full(const char *dir)
 {
-    char path[PATH_MAX + 32], text[64], long_text[5000], command[2 * PATH_MAX];
+    char path[PATH_MAX + 32], long_text[5000];
     struct error err = { 0 };
     struct rlimit before, small;
 
@@ -34,23 +44,20 @@ static void expect_kept_when_full(const char *dir)
     const int rc = atomic_file_write(path, long_text, sizeof long_text, &err);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_code(rc, ERR_IO, &err);
-    read_file(path, text, sizeof text);
-    assert_string_equal(text, "two!");
-    snprintf(command, sizeof command, "test \"$(ls -A '%s')\" = file", dir);
-    assert_int_equal(system(command), 0);
+    expect_text(path, "two!");
+    expect_only_the_file(dir);
 }
 
 static void test_writing(void **state)
 {
-    char dir[PATH_MAX], path[PATH_MAX + 32], text[64];
+    char dir[PATH_MAX], path[PATH_MAX + 32];
     struct error err = { 0 };
 
     test_dir_make(dir);
     snprintf(path, sizeof path, "%s/file", dir);
     assert_ok(atomic_file_write(path, "one", 3, &err), &err);
     assert_ok(atomic_file_write(path, "two!", 4, &err), &err);
-    read_file(path, text, sizeof text);
-    assert_string_equal(text, "two!");
+    expect_text(path, "two!");
 
     snprintf(path, sizeof path, "%s/nowhere/file", dir);
     assert_code(atomic_file_write(path, "x", 1, &err), ERR_IO, &err);
@@ -62,15 +69,14 @@ static void test_writing(void **state)
    temporary file is left. */
 static void test_a_write_that_fails(void **state)
 {
-    char dir[PATH_MAX], path[PATH_MAX + 32], command[2 * PATH_MAX];
+    char dir[PATH_MAX], path[PATH_MAX + 32];
     struct error err = { 0 };
 
     test_dir_make(dir);
     snprintf(path, sizeof path, "%s/file", dir);
     assert_int_equal(mkdir(path, 0700), 0);
     assert_code(atomic_file_write(path, "x", 1, &err), ERR_IO, &err);
-    snprintf(command, sizeof command, "test \"$(ls -A '%s')\" = file", dir);
-    assert_int_equal(system(command), 0);
+    expect_only_the_file(dir);
     test_dir_remove(dir);
 }
 
@@ -107,7 +113,7 @@ static void test_reading_a_file_of_a_folder(void **state)
 /* Links under the names of the file and of its temporary file are replaced, not followed. */
 static void test_writing_over_a_link(void **state)
 {
-    char dir[PATH_MAX], path[PATH_MAX + 32], other[PATH_MAX + 32], first[PATH_MAX + 64], text[64];
+    char dir[PATH_MAX], path[PATH_MAX + 32], other[PATH_MAX + 32], first[PATH_MAX + 64];
     struct error err = { 0 };
 
     test_dir_make(dir);
@@ -118,17 +124,15 @@ static void test_writing_over_a_link(void **state)
     assert_int_equal(symlink(other, first), 0);
     assert_int_equal(symlink(other, path), 0);
     assert_ok(atomic_file_write(path, "new", 3, &err), &err);
-    read_file(path, text, sizeof text);
-    assert_string_equal(text, "new");
-    read_file(other, text, sizeof text);
-    assert_string_equal(text, "kept");
+    expect_text(path, "new");
+    expect_text(other, "kept");
     test_dir_remove(dir);
 }
 
 /* A file written in parts and abandoned: the old content stays, and no temporary file is left. */
 static void test_writing_in_parts(void **state)
 {
-    char dir[PATH_MAX], path[PATH_MAX + 32], text[64], command[2 * PATH_MAX];
+    char dir[PATH_MAX], path[PATH_MAX + 32];
     struct error err = { 0 };
     struct atomic_file w;
 
@@ -141,11 +145,9 @@ static void test_writing_in_parts(void **state)
         if (kept)
             assert_ok(atomic_file_commit(&w, &err), &err);
         atomic_file_abandon(&w);
-        read_file(path, text, sizeof text);
-        assert_string_equal(text, "one two");
+        expect_text(path, "one two");
     }
-    snprintf(command, sizeof command, "test \"$(ls -A '%s')\" = file", dir);
-    assert_int_equal(system(command), 0);
+    expect_only_the_file(dir);
     test_dir_remove(dir);
 }
 

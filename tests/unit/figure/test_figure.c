@@ -35,24 +35,21 @@ static json_t *small_result(void)
     json_t *cells = json_array(), *summary = json_array();
     for (int soft = 1; soft <= 2; soft++)
         for (int nprobe = 1; nprobe <= 4; nprobe *= 4) {
-            char point[64], label[80];
+            char point[64], label[80], cell[1000];
             snprintf(point, sizeof point, "nprobe=%d,soft_k=%d", nprobe, soft);
             snprintf(label, sizeof label, "ivf[%s]", point);
-            json_t *steps = json_pack(
-                "[{s:i,s:s,s:s,s:i,s:{s:f,s:{s:f,s:f}}},{s:i,s:s,s:s,s:i,s:{s:{s:[i,i,i]},s:{s:[i,"
-                "i]}}},"
-                "{s:i,s:s,s:s},{s:i,s:s,s:s,s:{s:f}},{s:i,s:s,s:s,s:{s:f}}]",
-                "index", 0, "op", "insert", "tag", "in", "live", 100, "memory", "index_bytes",
-                1048576.0 * soft, "parts", "graph", 1048576.0, "ids", 3145728.0 * soft, "index", 1,
-                "op", "insert", "tag", "in", "live", 10000, "stats", "clusters", "live", 5, 9, 1,
-                "postings", "entries", 30, 40, "index", 2, "op", "search", "tag", "q", "index", 3,
-                "op", "range", "tag", "r", "range", "radius", 1.0, "index", 4, "op", "range", "tag",
-                "r", "range", "radius", 2.0);
-            assert_non_null(steps);
-            json_array_append_new(cells, json_pack("{s:s,s:s,s:s,s:{s:i},s:{s:i},s:s,s:o}", "label",
-                                                   "ivf", "point", point, "method", "ivf", "params",
-                                                   "soft_k", soft, "knobs", "nprobe", nprobe,
-                                                   "status", "ok", "steps", steps));
+            snprintf(cell, sizeof cell,
+                     "{'label':'ivf','point':'%s','method':'ivf','params':{'soft_k':%d},"
+                     "'knobs':{'nprobe':%d},'status':'ok','steps':["
+                     "{'index':0,'op':'insert','tag':'in','live':100,'memory':{'index_bytes':%d,"
+                     "'parts':{'graph':1048576,'ids':%d}}},"
+                     "{'index':1,'op':'insert','tag':'in','live':10000,'stats':{"
+                     "'clusters':{'live':[5,9,1]},'postings':{'entries':[30,40]}}},"
+                     "{'index':2,'op':'search','tag':'q'},"
+                     "{'index':3,'op':'range','tag':'r','range':{'radius':1}},"
+                     "{'index':4,'op':'range','tag':'r','range':{'radius':2}}]}",
+                     point, soft, nprobe, 1048576 * soft, 3145728 * soft);
+            json_array_append_new(cells, json_of(cell));
             append_summary(summary, label, soft, nprobe);
         }
     for (int soft = 1; soft <= 2; soft++) /* of a whole sweep */
@@ -105,21 +102,16 @@ static json_t *radius_result(void)
    4 have no candidates. */
 static json_t *table_result(void)
 {
-    json_t *steps =
-        json_pack("[{s:s,s:s,s:{s:{s:[i,i,i]}}},{s:s,s:s,s:{s:{s:[i,n,i,i,n,i],s:[f]}}},"
-                  "{s:s,s:s}]",
-                  "op", "checkpoint", "tag", "early", "stats", "radius", "candidates", 7, 8, 9,
-                  "op", "checkpoint", "tag", "late", "stats", "radius", "candidates", 1, 30, 20, 2,
-                  "covered", 0.5, "op", "search", "tag", "q");
-    assert_non_null(steps);
-    return json_pack(
-        "{s:{s:i,s:s,s:[s]},s:[{s:s,s:s,s:s,s:{},s:{s:i},s:s,s:O},{s:s,s:s,s:s,s:{},s:{s:"
-        "i},s:s,s:o},{s:s,s:s,s:s,s:{},s:{},s:s,s:[]}],s:[]}",
-        "experiment", "k", 10, "title", "T", "labels", "code", "cells", "label", "code", "point",
-        "nprobe=4", "method", "m", "params", "knobs", "nprobe", 4, "status", "ok", "steps", steps,
-        "label", "code", "point", "nprobe=8", "method", "m", "params", "knobs", "nprobe", 8,
-        "status", "ok", "steps", steps, "label", "other", "point", "", "method", "m", "params",
-        "knobs", "status", "ok", "steps", "summary");
+#define CODE(point)                                                                                \
+    "{'label':'code','point':'nprobe=" point "','method':'m','params':{},'knobs':{'nprobe':" point \
+    "},'status':'ok','steps':["                                                                    \
+    "{'op':'checkpoint','tag':'early','stats':{'radius':{'candidates':[7,8,9]}}},"                 \
+    "{'op':'checkpoint','tag':'late','stats':{'radius':{'candidates':[1,null,30,20,null,2],"       \
+    "'covered':[0.5]}}},{'op':'search','tag':'q'}]},"
+    return json_of("{'experiment':{'k':10,'title':'T','labels':['code']},'cells':[" CODE("4")
+                       CODE("8") "{'label':'other','point':'','method':'m','params':{},'knobs':{},"
+                                 "'status':'ok','steps':[]}],'summary':[]}");
+#undef CODE
 }
 
 /* Of a figure: how many points it has, and the first and the last: panel|series|label x y low. */

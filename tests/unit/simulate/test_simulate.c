@@ -70,8 +70,8 @@ static double query_s(const struct simulate_method *m, const struct simulate_cos
                       const struct simulate_machine *machine, double shards, double ranks,
                       double asked)
 {
-    const struct simulate_question q = { shards, ranks, 80000, asked, 1 };
-    return simulate_batch_time_s(m, c, machine, &q);
+    const struct simulate_question q = { m, c, *machine, shards, ranks, 80000, asked, 1 };
+    return simulate_batch_time_s(&q);
 }
 
 static void test_batches(void **state)
@@ -122,16 +122,16 @@ static void test_memory(void **state)
 {
     struct simulate_method m = linear_method("scan");
     const struct simulate_costs none = { 0 };
-    struct simulate_machine four = { 2, 4, 0, INFINITY, 4 * 8 * 5000 - 1 };
-    const struct simulate_question q = { 8, 8, 40000, 1, 1 };
+    const struct simulate_machine four = { 2, 4, 0, INFINITY, 4 * 8 * 5000 - 1 };
+    struct simulate_question q = { &m, &none, four, 8, 8, 40000, 1, 1 };
     linear[0].bytes = linear[1].bytes = 8 * 100000; /* 1000 rows in an index with space for all */
-    struct simulate_answer a = simulate_predict(&m, &none, &four, &q);
+    struct simulate_answer a = simulate_predict(&q);
     assert_near(a.memory_bytes, 4 * 8 * 5000); /* of four of the eight shards */
     assert_true(a.is_too_large);
-    four.memory_bytes = a.memory_bytes;
-    assert_false(simulate_predict(&m, &none, &four, &q).is_too_large);
+    q.machine.memory_bytes = a.memory_bytes;
+    assert_false(simulate_predict(&q).is_too_large);
     linear[1].bytes = NAN;
-    a = simulate_predict(&m, &none, &four, &q);
+    a = simulate_predict(&q);
     assert_true(isnan(a.memory_bytes) && !a.is_too_large);
 }
 
@@ -140,8 +140,8 @@ static void test_memory(void **state)
 static void latency(const struct simulate_method *m, const struct simulate_costs *c,
                     const struct simulate_machine *machine, double ranks, double *p50, double *p99)
 {
-    const struct simulate_question q = { ranks, ranks, 80000, 1, 1 };
-    simulate_latency(m, c, machine, &q, p50, p99);
+    const struct simulate_question q = { m, c, *machine, ranks, ranks, 80000, 1, 1 };
+    simulate_latency(&q, p50, p99);
 }
 
 static void test_latency_of_equal_times(void **state)
@@ -216,9 +216,9 @@ static struct simulate made_up(const struct simulate_costs costs[2])
             for (double batch = 100; batch <= 10000; batch *= 10) {
                 struct simulate_run *r = &runs[s.n_runs++];
                 *r = run_of(m, ranks, batch);
-                const struct simulate_question q = { ranks, ranks, r->rows, 1, batch };
-                r->qps = r->qps_low = r->qps_high =
-                    batch / simulate_batch_time_s(&methods[m], &costs[m], &two_cores, &q);
+                const struct simulate_question q = { &methods[m], &costs[m], two_cores, ranks,
+                                                     ranks,       r->rows,   1,         batch };
+                r->qps = r->qps_low = r->qps_high = batch / simulate_batch_time_s(&q);
             }
     return s;
 }

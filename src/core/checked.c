@@ -231,13 +231,6 @@ static enum row_range range_u8(const unsigned char *row, size_t dim)
     return any ? INDEX_ROW_FITS : INDEX_ROW_ZERO;
 }
 
-static int refuse_row(struct checked *c, const void *row, size_t i, size_t dim, const char *what)
-{
-    char where[128];
-    (void)snprintf(where, sizeof where, "%.80s: row %zu: component", what, i);
-    return index_row_refuse(c->error, where, row, dim, 0);
-}
-
 int index_admit_vectors(struct checked *c, struct vectors v, const char *what)
 {
     const struct index_env *env = &c->index->env;
@@ -260,8 +253,11 @@ int index_admit_vectors(struct checked *c, struct vectors v, const char *what)
             return fail(c->error, ERR_ZERO_VECTOR,
                         "%s: row %zu is a zero vector, which has no direction under cosine", what,
                         i);
-        if (range != INDEX_ROW_ZERO && range != INDEX_ROW_FITS)
-            return refuse_row(c, row, i, v.dim, what);
+        if (range != INDEX_ROW_ZERO && range != INDEX_ROW_FITS) {
+            char where[128];
+            (void)snprintf(where, sizeof where, "%.80s: row %zu: component", what, i);
+            return index_row_refuse(c->error, where, row, v.dim, 0);
+        }
     }
     return OK;
 }
@@ -409,15 +405,13 @@ int index_admit_done(struct checked *c, int rc, size_t done, size_t n, const cha
 int index_insert(struct checked *c, struct vectors v, const uint64_t *ids, size_t *done)
 {
     size_t did = 0;
-    if (done)
-        *done = 0;
     int rc = index_admit_insert(c, v, ids);
-    if (rc != OK || v.n == 0)
-        return rc;
-    rc = c->ops->insert(c->index, v, ids, &did);
-    rc = index_admit_done(c, rc, did, v.n, "insert");
-    if (did <= v.n)
-        (void)index_note_inserted(c, ids, did); /* cannot fail: reserved */
+    if (rc == OK && v.n > 0) {
+        rc = c->ops->insert(c->index, v, ids, &did);
+        rc = index_admit_done(c, rc, did, v.n, "insert");
+        if (did <= v.n)
+            (void)index_note_inserted(c, ids, did); /* cannot fail: reserved */
+    }
     if (done)
         *done = did;
     return rc;
@@ -426,15 +420,13 @@ int index_insert(struct checked *c, struct vectors v, const uint64_t *ids, size_
 int index_remove(struct checked *c, const uint64_t *ids, size_t n, size_t *done)
 {
     size_t did = 0;
-    if (done)
-        *done = 0;
     int rc = index_admit_remove(c, ids, n);
-    if (rc != OK || n == 0)
-        return rc;
-    rc = c->ops->remove(c->index, ids, n, &did);
-    rc = index_admit_done(c, rc, did, n, "delete");
-    if (did <= n)
-        index_note_removed(c, ids, did);
+    if (rc == OK && n > 0) {
+        rc = c->ops->remove(c->index, ids, n, &did);
+        rc = index_admit_done(c, rc, did, n, "delete");
+        if (did <= n)
+            index_note_removed(c, ids, did);
+    }
     if (done)
         *done = did;
     return rc;

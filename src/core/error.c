@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "src/core/append_text.h"
+
 static _Thread_local struct error *diverted;
 
 struct error *error_divert(struct error *to)
@@ -19,69 +21,60 @@ struct error *error_divert(struct error *to)
     return before;
 }
 
-/* If several threads fail at once, the one that changes `code` from OK writes the text. The text is
-   read only after the threads have joined. */
-static bool claim(struct error *err, int code)
+/* Writes the sentence if this is the first failure, and returns where; else NULL. If several threads fail
+   at once, the one that changes `code` from OK writes the text, which is read only after the threads
+   have joined. */
+static struct error *record(struct error *err, int code, const char *format, va_list args)
 {
     int free_code = OK;
-    return err && __atomic_compare_exchange_n(&err->code, &free_code, code, false, __ATOMIC_ACQ_REL,
-                                              __ATOMIC_ACQUIRE);
+    assert(code != OK);
+    err = diverted ? diverted : err;
+    if (!err || !__atomic_compare_exchange_n(&err->code, &free_code, code, false, __ATOMIC_ACQ_REL,
+                                             __ATOMIC_ACQUIRE))
+        return NULL;
+    (void)vsnprintf(err->text, sizeof err->text, format, args);
+    return err;
 }
 
 int fail(struct error *err, int code, const char *format, ...)
 {
-    assert(code != OK);
-    err = diverted ? diverted : err;
-    if (claim(err, code)) {
-        va_list args;
-        va_start(args, format);
-        (void)vsnprintf(err->text, sizeof err->text, format, args);
-        va_end(args);
-    }
+    va_list args;
+    va_start(args, format);
+    (void)record(err, code, format, args);
+    va_end(args);
     return code;
 }
 
 int fail_errno(struct error *err, int code, const char *format, ...)
 {
     const int cause = errno;
-    assert(code != OK);
-    err = diverted ? diverted : err;
-    if (claim(err, code)) {
-        va_list args;
-        va_start(args, format);
-        (void)vsnprintf(err->text, sizeof err->text, format, args);
-        va_end(args);
-        const size_t used = strlen(err->text);
-        char words[128];
-        /* strerror() may share a buffer between threads; strerror_r() does not. */
-        if (strerror_r(cause, words, sizeof words) != 0)
-            (void)snprintf(words, sizeof words, "errno %d", cause);
-        (void)snprintf(err->text + used, sizeof err->text - used, ": %s%s", words,
-                       cause == ENOSPC || cause == EDQUOT ? " (the disk is full: free some space)"
-                                                          : "");
-    }
+    char words[128];
+    va_list args;
+    va_start(args, format);
+    struct error *written = record(err, code, format, args);
+    va_end(args);
+    if (!written)
+        return code;
+    /* strerror() may share a buffer between threads; strerror_r() does not. */
+    if (strerror_r(cause, words, sizeof words) != 0)
+        (void)snprintf(words, sizeof words, "errno %d", cause);
+    append_text(written->text, sizeof written->text, ": ", "%s%s", words,
+                cause == ENOSPC || cause == EDQUOT ? " (the disk is full: free some space)" : "");
     return code;
 }
 
+/* If the text is too long, its end is cut: the prefix matters more than the end. */
 int fail_within(struct error *err, const char *format, ...)
 {
-    char prefixed[sizeof err->text];
+    char old[sizeof err->text];
     va_list args;
     err = diverted ? diverted : err;
+    memcpy(old, err->text, sizeof old);
     va_start(args, format);
-    const int n = vsnprintf(prefixed, sizeof prefixed, format, args);
+    (void)vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
-    const size_t used = n < 0 ? 0 : (size_t)n < sizeof prefixed ? (size_t)n : sizeof prefixed - 1;
-    const size_t space = sizeof prefixed - used;
-    /* If the text is too long, its end is cut: the prefix matters more than the end. */
-    const size_t old = strnlen(err->text, sizeof err->text - 1);
-    const size_t keep = space > 3 ? (old < space - 3 ? old : space - 3) : 0;
-    if (keep) {
-        memcpy(prefixed + used, ": ", 2);
-        memcpy(prefixed + used + 2, err->text, keep);
-        prefixed[used + 2 + keep] = '\0';
-    }
-    memcpy(err->text, prefixed, sizeof prefixed);
+    if (*old)
+        append_text(err->text, sizeof err->text, ": ", "%s", old);
     return err->code;
 }
 
@@ -95,34 +88,31 @@ void error_clear(struct error *err)
 
 const char *error_name(int code)
 {
-    static const struct {
-        int code;
-        const char *name;
-    } names[] = {
-        { OK, "OK" },
-        { ERR_ARGUMENT, "ERR_ARGUMENT" },
-        { ERR_DIMENSION, "ERR_DIMENSION" },
-        { ERR_NOT_FINITE, "ERR_NOT_FINITE" },
-        { ERR_ZERO_VECTOR, "ERR_ZERO_VECTOR" },
-        { ERR_DUPLICATE_ID, "ERR_DUPLICATE_ID" },
-        { ERR_UNKNOWN_ID, "ERR_UNKNOWN_ID" },
-        { ERR_UNTRAINED, "ERR_UNTRAINED" },
-        { ERR_UNSUPPORTED, "ERR_UNSUPPORTED" },
-        { ERR_CONFIG, "ERR_CONFIG" },
-        { ERR_IO, "ERR_IO" },
-        { ERR_CORRUPT, "ERR_CORRUPT" },
-        { ERR_VERSION, "ERR_VERSION" },
-        { ERR_NOT_FOUND, "ERR_NOT_FOUND" },
-        { ERR_FETCH, "ERR_FETCH" },
-        { ERR_NO_MEMORY, "ERR_NO_MEMORY" },
-        { ERR_BASELINE, "ERR_BASELINE" },
-        { ERR_INTERRUPTED, "ERR_INTERRUPTED" },
-        { ERR_INVARIANT, "ERR_INVARIANT" },
+#define NAMED(code) [code] = #code
+    static const char *const names[] = {
+        NAMED(OK),
+        NAMED(ERR_ARGUMENT),
+        NAMED(ERR_DIMENSION),
+        NAMED(ERR_NOT_FINITE),
+        NAMED(ERR_ZERO_VECTOR),
+        NAMED(ERR_DUPLICATE_ID),
+        NAMED(ERR_UNKNOWN_ID),
+        NAMED(ERR_UNTRAINED),
+        NAMED(ERR_UNSUPPORTED),
+        NAMED(ERR_CONFIG),
+        NAMED(ERR_IO),
+        NAMED(ERR_CORRUPT),
+        NAMED(ERR_VERSION),
+        NAMED(ERR_NOT_FOUND),
+        NAMED(ERR_FETCH),
+        NAMED(ERR_NO_MEMORY),
+        NAMED(ERR_BASELINE),
+        NAMED(ERR_INTERRUPTED),
+        NAMED(ERR_INVARIANT),
     };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (names[i].code == code)
-            return names[i].name;
-    return "ERR_?";
+#undef NAMED
+    const bool known = code >= 0 && code < (int)(sizeof names / sizeof *names) && names[code];
+    return known ? names[code] : "ERR_?";
 }
 
 #define NEAR_MAX 63

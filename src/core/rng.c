@@ -82,25 +82,19 @@ double rng_normal(struct rng *r)
     }
 }
 
-void rng_shuffle_u32(struct rng *r, uint32_t *values, size_t n)
-{
-    for (size_t i = n; i > 1; i--) {
-        const size_t j = (size_t)rng_below(r, i);
-        const uint32_t keep = values[i - 1];
-        values[i - 1] = values[j];
-        values[j] = keep;
+#define SHUFFLE(name, type)                           \
+    void name(struct rng *r, type *values, size_t n)  \
+    {                                                 \
+        for (size_t i = n; i > 1; i--) {              \
+            const size_t j = (size_t)rng_below(r, i); \
+            const type keep = values[i - 1];          \
+            values[i - 1] = values[j];                \
+            values[j] = keep;                         \
+        }                                             \
     }
-}
 
-void rng_shuffle_u64(struct rng *r, uint64_t *values, size_t n)
-{
-    for (size_t i = n; i > 1; i--) {
-        const size_t j = (size_t)rng_below(r, i);
-        const uint64_t keep = values[i - 1];
-        values[i - 1] = values[j];
-        values[j] = keep;
-    }
-}
+SHUFFLE(rng_shuffle_u32, uint32_t)
+SHUFFLE(rng_shuffle_u64, uint64_t)
 
 /* Knuth 3.4.2, algorithm S: takes each number with probability (still needed) / (still left). */
 static void select_in_order(struct rng *r, uint64_t n, size_t m, uint64_t *out)

@@ -129,18 +129,14 @@ void quote_terminal(FILE *out, const char *text)
 
 json_t *quote_json(const char *text)
 {
-    char *plain = malloc(strlen(text) + 1);
-    size_t used = 0, n;
+    struct quoted_output plain;
 
-    if (!plain)
-        return NULL;
-    while (*text) {
-        const char *c = next_plain(&text, "\n\t", &n);
-        memcpy(plain + used, c, n);
-        used += n;
-    }
-    json_t *json = json_stringn(plain, used);
-    free(plain);
+    quote_terminal_begin(&plain);
+    if (plain.out)
+        quote_terminal(plain.out, text);
+    json_t *json =
+        plain.out && fclose(plain.out) == 0 ? json_stringn(plain.text, plain.bytes) : NULL;
+    free(plain.text);
     return json;
 }
 

@@ -123,6 +123,10 @@ void table_end_markdown(struct table *t, FILE *out)
 static void scaled(double value, const char *const *units, double step, char *text, size_t bytes)
 {
     size_t u = 0;
+    if (isnan(value)) {
+        snprintf(text, bytes, "-");
+        return;
+    }
     while (fabs(value) >= step * 0.9995 && units[u + 1]) {
         value /= step;
         u++;
@@ -134,9 +138,7 @@ static void scaled(double value, const char *const *units, double step, char *te
 void table_number(double value, char *text, size_t bytes)
 {
     static const char *const units[] = { "", "k", "M", "G", "T", NULL };
-    if (isnan(value))
-        snprintf(text, bytes, "-");
-    else if (fabs(value) < 1000 && value == floor(value))
+    if (fabs(value) < 1000 && value == floor(value))
         snprintf(text, bytes, "%.0f", value);
     else if (fabs(value) < 1.5)
         snprintf(text, bytes, "%.4f", value);
@@ -147,17 +149,11 @@ void table_number(double value, char *text, size_t bytes)
 void table_bytes(double value, char *text, size_t bytes)
 {
     static const char *const units[] = { " B", " KiB", " MiB", " GiB", " TiB", NULL };
-    if (isnan(value))
-        snprintf(text, bytes, "-");
-    else
-        scaled(value, units, 1024, text, bytes);
+    scaled(value, units, 1024, text, bytes);
 }
 
 void table_seconds(double value, char *text, size_t bytes)
 {
     static const char *const units[] = { " ns", " us", " ms", " s", NULL };
-    if (isnan(value))
-        snprintf(text, bytes, "-");
-    else
-        scaled(value * 1e9, units, 1000, text, bytes);
+    scaled(value * 1e9, units, 1000, text, bytes);
 }

@@ -72,35 +72,21 @@ static void run_hamming_b64_mn(const struct kernels *k, const struct bench_load 
                       BENCH_MANY_B);
 }
 
-/* 64 codes of 128 bits at a time. */
-enum { FASTSCAN_BYTES = 16 };
+/* 64 codes of 128 bits; of 8 bytes, as the paper's product quantizer has; of 128 numbers. */
+enum { FASTSCAN_BYTES = 16, LOOKUP_BYTES = 8, NIBBLES_BYTES = 64 };
 
-static void run_fastscan_64(const struct kernels *k, const struct bench_load *l)
-{
-    const uint8_t *codes = l->rows;
-    for (size_t i = 0; i + 64 <= l->n; i += 64)
-        k->fastscan_64(codes + i * FASTSCAN_BYTES, l->query, FASTSCAN_BYTES, l->out);
-}
+/* 64 codes at a time, of so many bytes each; further arguments follow the query. */
+#define BLOCKS(kernel, bytes, ...)                                                \
+    static void run_##kernel(const struct kernels *k, const struct bench_load *l) \
+    {                                                                             \
+        const uint8_t *codes = l->rows;                                           \
+        for (size_t i = 0; i + 64 <= l->n; i += 64)                               \
+            k->kernel(codes + i * (bytes), l->query, __VA_ARGS__, l->out);        \
+    }
 
-/* 64 codes of 8 bytes at a time, as the paper's product quantizer has. */
-enum { LOOKUP_BYTES = 8 };
-
-static void run_lookup_64(const struct kernels *k, const struct bench_load *l)
-{
-    const uint8_t *codes = l->rows;
-    for (size_t i = 0; i + 64 <= l->n; i += 64)
-        k->lookup_64(codes + i * LOOKUP_BYTES, l->query, LOOKUP_BYTES, l->out);
-}
-
-/* 64 codes of 128 numbers. */
-enum { NIBBLES_BYTES = 64 };
-
-static void run_nibbles_64(const struct kernels *k, const struct bench_load *l)
-{
-    const uint8_t *codes = l->rows;
-    for (size_t i = 0; i + 64 <= l->n; i += 64)
-        k->nibbles_64(codes + i * NIBBLES_BYTES, l->query, NIBBLES_BYTES / 4, 0, l->out);
-}
+BLOCKS(fastscan_64, FASTSCAN_BYTES, FASTSCAN_BYTES)
+BLOCKS(lookup_64, LOOKUP_BYTES, LOOKUP_BYTES)
+BLOCKS(nibbles_64, NIBBLES_BYTES, NIBBLES_BYTES / 4, 0)
 
 static void run_bound_64(const struct kernels *k, const struct bench_load *l)
 {

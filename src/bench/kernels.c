@@ -115,14 +115,19 @@ __attribute__((target("avx512f"))) static double multiply_add_avx512(size_t roun
     return (double)rounds * CHAINS * 16;
 }
 
+#endif
+
 /* Reads `bytes` bytes, a multiple of 256, in order with the set's widest loads. The result depends
    on every byte, so that the compiler cannot skip any. */
 static uint64_t limit_read(enum isa isa, const void *data, size_t bytes)
 {
+#if defined(__x86_64__)
     if (isa == ISA_AVX512)
         return read_avx512(data, bytes);
     if (isa == ISA_AVX2)
         return read_avx2(data, bytes);
+#endif
+    (void)isa;
     return read_words(data, bytes / sizeof(uint64_t));
 }
 
@@ -130,28 +135,15 @@ static uint64_t limit_read(enum isa isa, const void *data, size_t bytes)
    were done, each lane counted. The scalar set uses a multiplication and an addition. */
 static double limit_multiply_add(enum isa isa, size_t rounds)
 {
+#if defined(__x86_64__)
     if (isa == ISA_AVX512)
         return multiply_add_avx512(rounds);
     if (isa == ISA_AVX2)
         return multiply_add_avx2(rounds);
-    return multiply_add_scalar(rounds);
-}
-
-#else
-
-uint64_t limit_read(enum isa isa, const void *data, size_t bytes)
-{
-    (void)isa;
-    return read_words(data, bytes / sizeof(uint64_t));
-}
-
-double limit_multiply_add(enum isa isa, size_t rounds)
-{
-    (void)isa;
-    return multiply_add_scalar(rounds);
-}
-
 #endif
+    (void)isa;
+    return multiply_add_scalar(rounds);
+}
 
 enum { REPEATS = 11, MAX_TABLES = 3, MAX_DIM = 784 };
 enum { SAMPLE_NS = 800000, WINDOW_BYTES = 16 << 20, OUT_BYTES = 4 * WINDOW_BYTES };

@@ -124,9 +124,9 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
    the strings of which a letter has no font. */
 struct gp_script {
     FILE *out;
-    json_t *letters;       /* of gnuplot_drawable() */
-    size_t n_printed;      /* entries of PRINTED so far */
-    bool bars, difference; /* as the figure's kind says; y is a difference */
+    const struct figure *figure;
+    json_t *letters;          /* of gnuplot_drawable() */
+    size_t n_printed, n_ends; /* entries of PRINTED and of END_TEXT so far */
     enum figure_style style;
 };
 
@@ -235,9 +235,10 @@ static enum result_unit unit_of(const char *name)
 }
 
 /* "median latency, ms"; bars whose axis does not begin at 0 say so. */
-static void axis_title(const char *name, const struct figure_axis *a, bool bars, bool difference,
-                       char *text, size_t bytes)
+static void axis_title(const struct figure *f, char direction, const char *name,
+                       const struct figure_axis *a, char *text, size_t bytes)
 {
+    const bool is_y = direction == 'Y';
     const struct result_metric *info = result_metric(name);
     const bool by_name =
         !strncmp(name, "recall@", 7) || result_metric_is_at_recall(name) || !*info->title;
@@ -245,9 +246,9 @@ static void axis_title(const char *name, const struct figure_axis *a, bool bars,
     char begin[64] = "", low[32];
 
     figure_axis_label(a, a->low, low, sizeof low);
-    if (bars && a->low > 0)
+    if (is_y && f->kind->traits & FIGURE_HAS_BARS && a->low > 0)
         (void)snprintf(begin, sizeof begin, " (the axis begins at %s)", low);
-    (void)snprintf(text, bytes, "%s%.*s%s%s%s", difference ? "difference: " : "", n,
+    (void)snprintf(text, bytes, "%s%.*s%s%s%s", is_y && f->is_difference ? "difference: " : "", n,
                    by_name ? name : info->title, *a->unit_name ? ", " : "", a->unit_name, begin);
 }
 
@@ -320,17 +321,17 @@ static void gp_axis(struct gp_script *s, char direction, size_t panel, const cha
     }
     fputs(")'\n", s->out);
     (void)snprintf(variable, sizeof variable, "%c_TITLE[%zu]", direction, panel);
-    axis_title(name, a, s->bars && direction == 'Y', s->difference && direction == 'Y', title,
-               sizeof title);
+    axis_title(s->figure, direction, name, a, title, sizeof title);
     gp_text(s, variable, title);
 }
 
 enum { ENDS = 200 }; /* labels of a figure, at most */
 
-/* Adds the labels at the ends of a panel's curves to the n that the figure has. */
-static size_t gp_ends(struct gp_script *s, const struct figure *f, const json_t *panels, size_t p,
-                      const struct figure_axis *x, const struct figure_axis *y, size_t n)
+/* Adds the labels at the ends of the curves of a panel, the p-th, to those that the figure has. */
+static void gp_ends(struct gp_script *s, const char *panel, size_t p, const struct figure_axis *x,
+                    const struct figure_axis *y)
 {
+    const struct figure *f = s->figure;
     struct figure_end ends[ENDS];
     json_t *series = distinct(f, offsetof(struct plot_point, series));
     bool *on_curve = calloc(f->n + 1, sizeof *on_curve);
@@ -339,33 +340,31 @@ static size_t gp_ends(struct gp_script *s, const struct figure *f, const json_t 
     for (size_t i = 0; on_curve && i < f->n; i++)
         on_curve[i] = standing_of(f, i) != DOMINATED_BY_OWN;
     if (on_curve)
-        placed = figure_ends_place(f, json_string_value(json_array_get(panels, p)), x, y, s->style,
-                                   on_curve, ends, ENDS - n);
+        placed = figure_ends_place(f, panel, x, y, s->style, on_curve, ends, ENDS - s->n_ends);
     for (size_t i = 0; i < placed; i++) {
         char variable[32];
-        n++;
+        const size_t n = ++s->n_ends;
         fprintf(s->out,
                 "END_PANEL[%zu] = %zu\nEND_SERIES[%zu] = %zu\nEND_X[%zu] = %.4f\nEND_Y[%zu] = "
                 "%.4f\n",
-                n, p + 1, n, place_in(series, ends[i].of->series), n, ends[i].x, n, ends[i].y);
+                n, p, n, place_in(series, ends[i].of->series), n, ends[i].x, n, ends[i].y);
         (void)snprintf(variable, sizeof variable, "END_TEXT[%zu]", n);
         gp_text(s, variable, ends[i].text);
     }
     free(on_curve);
     json_decref(series);
-    return n;
 }
 
 /* All panels have the same x axis, so that they compare. */
-static void gp_axes(struct gp_script *s, const struct figure *f, const json_t *panels)
+static void gp_axes(struct gp_script *s, const json_t *panels)
 {
+    const struct figure *f = s->figure;
     const unsigned traits = f->kind->traits;
     const size_t n = json_array_size(panels);
     struct figure_values x, y, ignored;
     struct figure_axis x_axis, y_axis;
     const bool narrow = s->style == FIGURE_PAPER || s->style == FIGURE_PAPER_WIDE,
                log_x = traits & FIGURE_HAS_LOG_X || result_metric(f->x_name)->logarithmic;
-    size_t n_ends = 0;
 
     fprintf(
         s->out,
@@ -395,9 +394,9 @@ static void gp_axes(struct gp_script *s, const struct figure *f, const json_t *p
                         narrow && traits & FIGURE_HAS_BARS ? 6 : 8);
         gp_axis(s, 'Y', p + 1, metric, &y_axis);
         if (traits & FIGURE_MARKS_BEATEN && !f->x_is_parameter) /* the axis has the knob */
-            n_ends = gp_ends(s, f, panels, p, &x_axis, &y_axis, n_ends);
+            gp_ends(s, panel, p + 1, &x_axis, &y_axis);
     }
-    fprintf(s->out, "n_ends = %zu\n", n_ends);
+    fprintf(s->out, "n_ends = %zu\n", s->n_ends);
 }
 
 /* The distinct numbers of a column, ascending: the positions of a heat map's fields. */
@@ -431,11 +430,7 @@ static int write_script(const struct figure *f, const json_t *result, const char
     json_t *panels = distinct(f, offsetof(struct plot_point, panel));
     json_t *series = distinct(f, offsetof(struct plot_point, series));
     json_t *x_labels = distinct(f, offsetof(struct plot_point, x_label));
-    struct gp_script script = { .out = t.out,
-                                .letters = letters,
-                                .bars = f->kind->traits & FIGURE_HAS_BARS,
-                                .difference = f->is_difference,
-                                .style = style };
+    struct gp_script script = { .out = t.out, .figure = f, .letters = letters, .style = style };
     fprintf(t.out, "# %s.gp - redraw with: gnuplot %s.gp\n", f->file, f->file);
     fprintf(t.out, "array PRINTED[%zu]\n",
             5 + ENDS + 3 * json_array_size(panels) + json_array_size(series) +
@@ -446,7 +441,7 @@ static int write_script(const struct figure *f, const json_t *result, const char
     gp_text(&script, "style", figure_styles[style]);
     gp_text(&script, "title_text", f->title);
     gp_array(&script, "PANEL", panels);
-    gp_axes(&script, f, panels);
+    gp_axes(&script, panels);
     gp_array(&script, "SERIES", series);
     gp_array(&script, "XLABEL", x_labels);
     gp_styles(t.out, result, series);

@@ -19,6 +19,12 @@ struct mpi_send {
     MPI_Request request;
 };
 
+static int refuse(const char *sentence, char *why, size_t why_bytes)
+{
+    (void)snprintf(why, why_bytes, "%s", sentence);
+    return -1;
+}
+
 /* 0 for MPI_SUCCESS; else another value, with a sentence. */
 static int check(int rc, const char *doing, char *why, size_t why_bytes)
 {
@@ -60,16 +66,12 @@ static int begin(char *why, size_t why_bytes)
     cpu_set_t own, all;
     static bool began;
     int provided, running = 0, ended = 0;
-    if (MPI_Finalized(&ended) == MPI_SUCCESS && ended) {
-        (void)snprintf(why, why_bytes, "MPI: it can be started once in a process (--in-process)");
-        return -1;
-    }
+    if (MPI_Finalized(&ended) == MPI_SUCCESS && ended)
+        return refuse("MPI: it can be started once in a process (--in-process)", why, why_bytes);
     if (began)
         return 0;
-    if (MPI_Initialized(&running) != MPI_SUCCESS || running) {
-        (void)snprintf(why, why_bytes, "MPI: it was started by mpirun already");
-        return -1;
-    }
+    if (MPI_Initialized(&running) != MPI_SUCCESS || running)
+        return refuse("MPI: it was started by mpirun already", why, why_bytes);
     set_transport();
     /* What mpirun would be told by options: a process that dies takes no other with it; more processes than
        cores, and none of them bound to a core. */
@@ -87,10 +89,8 @@ static int begin(char *why, size_t why_bytes)
         return rc;
     (void)MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     (void)MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN);
-    if (provided < MPI_THREAD_SERIALIZED) {
-        (void)snprintf(why, why_bytes, "MPI: it was built without support for threads");
-        return -1;
-    }
+    if (provided < MPI_THREAD_SERIALIZED)
+        return refuse("MPI: it was built without support for threads", why, why_bytes);
     began = true;
     return 0;
 }
@@ -105,10 +105,8 @@ static void end(void)
 static int link_to(MPI_Comm comm, int rank, struct mpi_link **link, char *why, size_t why_bytes)
 {
     *link = malloc(sizeof **link);
-    if (!*link) {
-        (void)snprintf(why, why_bytes, "MPI: out of memory for a link");
-        return -1;
-    }
+    if (!*link)
+        return refuse("MPI: out of memory for a link", why, why_bytes);
     **link = (struct mpi_link){ comm, rank };
     return 0;
 }
@@ -136,10 +134,8 @@ static int parent(struct mpi_link **link, char *why, size_t why_bytes)
     MPI_Comm comm = MPI_COMM_NULL;
     if (check(MPI_Comm_get_parent(&comm), "asking for the parent", why, why_bytes))
         return -1;
-    if (comm == MPI_COMM_NULL) {
-        (void)snprintf(why, why_bytes, "no other process has started this one");
-        return -1;
-    }
+    if (comm == MPI_COMM_NULL)
+        return refuse("no other process has started this one", why, why_bytes);
     (void)MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
     return link_to(comm, 0, link, why, why_bytes);
 }
@@ -162,10 +158,8 @@ static int begin_send(struct mpi_link *link, int tag, const void *bytes, size_t 
         return -1;
     }
     struct mpi_send *made = malloc(sizeof *made);
-    if (!made) {
-        (void)snprintf(why, why_bytes, "MPI: out of memory for a message");
-        return -1;
-    }
+    if (!made)
+        return refuse("MPI: out of memory for a message", why, why_bytes);
     if (check(MPI_Isend(bytes, (int)n, MPI_BYTE, link->rank, tag, link->comm, &made->request),
               "sending", why, why_bytes)) {
         free(made);

@@ -120,8 +120,7 @@ void result_metric_add(struct table *t, enum result_unit unit, double value)
 void result_metric_split(const char *metric, char *name, size_t name_bytes, char *tag,
                          size_t tag_bytes)
 {
-    const char *slash = strchr(metric, '/');
-    int length = slash ? (int)(slash - metric) : (int)strlen(metric);
+    const int length = (int)strcspn(metric, "/");
     snprintf(name, name_bytes, "%.*s", length, metric);
-    snprintf(tag, tag_bytes, "%s", slash ? slash + 1 : "");
+    snprintf(tag, tag_bytes, "%s", metric[length] ? metric + length + 1 : "");
 }

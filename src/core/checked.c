@@ -231,13 +231,6 @@ static enum row_range range_u8(const unsigned char *row, size_t dim)
     return any ? INDEX_ROW_FITS : INDEX_ROW_ZERO;
 }
 
-static int refuse_row(struct checked *c, const void *row, size_t i, size_t dim, const char *what)
-{
-    char where[128];
-    (void)snprintf(where, sizeof where, "%.80s: row %zu: component", what, i);
-    return index_row_refuse(c->error, where, row, dim, 0);
-}
-
 int index_admit_vectors(struct checked *c, struct vectors v, const char *what)
 {
     const struct index_env *env = &c->index->env;
@@ -260,8 +253,11 @@ int index_admit_vectors(struct checked *c, struct vectors v, const char *what)
             return fail(c->error, ERR_ZERO_VECTOR,
                         "%s: row %zu is a zero vector, which has no direction under cosine", what,
                         i);
-        if (range != INDEX_ROW_ZERO && range != INDEX_ROW_FITS)
-            return refuse_row(c, row, i, v.dim, what);
+        if (range != INDEX_ROW_ZERO && range != INDEX_ROW_FITS) {
+            char where[128];
+            (void)snprintf(where, sizeof where, "%.80s: row %zu: component", what, i);
+            return index_row_refuse(c->error, where, row, v.dim, 0);
+        }
     }
     return OK;
 }

@@ -34,16 +34,10 @@ void index_note_begun(struct checked *c)
     c->in_transaction = true;
 }
 
-static void forget(struct checked *c)
+void index_note_committed(struct checked *c)
 {
     c->in_transaction = false;
     idmap_free(&c->before);
-    idmap_init(&c->before, NULL);
-}
-
-void index_note_committed(struct checked *c)
-{
-    forget(c);
 }
 
 void index_note_rolled_back(struct checked *c)
@@ -57,7 +51,7 @@ void index_note_rolled_back(struct checked *c)
     for (size_t at = 0; idmap_next(&c->before, &at, &id, &was_live);)
         if (was_live)
             (void)idmap_put(&c->live, id, 1);
-    forget(c);
+    index_note_committed(c); /* nothing of it is left */
 }
 
 /* ---- versions */

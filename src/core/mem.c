@@ -162,15 +162,6 @@ static void *allocate(struct mem *mem, size_t bytes, bool zero)
     return h + 1;
 }
 
-static void release(struct head *h)
-{
-    h->mark = 0;
-    if (h->mapped)
-        (void)munmap(h, h->mapped);
-    else
-        free(h);
-}
-
 void *mem_alloc(struct mem *mem, size_t bytes)
 {
     return allocate(mem, bytes, false);
@@ -257,7 +248,11 @@ void mem_free(struct mem *mem, void *p)
         return;
     struct head *h = head_of(p);
     credit(mem, h->taken);
-    release(h);
+    h->mark = 0;
+    if (h->mapped)
+        (void)munmap(h, h->mapped);
+    else
+        free(h);
 }
 
 char *mem_strdup(struct mem *mem, const char *text)

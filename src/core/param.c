@@ -136,13 +136,9 @@ static const char *shown(struct param_value v, char *text, size_t bytes)
     return text;
 }
 
-static int fail_type(const struct param *p, struct param_value v, const char *wanted,
-                     const char *owner, struct error *err)
-{
-    char text[128];
-    return fail(err, ERR_CONFIG, "%s: \"%s\" must be %s, not %s", owner, p->name, wanted,
-                shown(v, text, sizeof text));
-}
+/* The functions below return whether they accept the value and store it; `wanted` then says what the
+   option must be. */
+enum { WANTED_BYTES = PARAM_TEXT_BYTES + 16 };
 
 /* Parses a text that is one number and nothing else; blanks around it are allowed. */
 static bool number_in(const char *text, double *number)
@@ -157,44 +153,39 @@ static bool number_in(const char *text, double *number)
     return *end == '\0';
 }
 
-static int set_number(const struct param *p, void *out, struct param_value v, const char *owner,
-                      struct error *err)
+static bool set_number(const struct param *p, void *out, struct param_value v,
+                       char wanted[WANTED_BYTES])
 {
     const bool whole = p->type == PARAM_TYPE_INT;
-    const char *wanted = whole ? "a whole number" : "a number";
     double number = v.number;
+    (void)snprintf(wanted, WANTED_BYTES, whole ? "a whole number" : "a number");
     if (v.kind == VALUE_BOOL || (v.kind == VALUE_TEXT && !number_in(v.text, &number)))
-        return fail_type(p, v, wanted, owner, err);
+        return false;
     if (isnan(number) || (whole && number != nearbyint(number)))
-        return fail_type(p, v, wanted, owner, err);
-    if (number < p->min || number > p->max) {
-        char text[128];
-        return fail(err, ERR_CONFIG, "%s: \"%s\" must be %.15g .. %.15g, not %s", owner, p->name,
-                    p->min, p->max, shown(v, text, sizeof text));
-    }
+        return false;
+    (void)snprintf(wanted, WANTED_BYTES, "%.15g .. %.15g", p->min, p->max);
+    if (number < p->min || number > p->max)
+        return false;
     /* 2^63 does not fit an int64_t. A table with such a bound would be a bug in Driftline. */
     assert(!whole || fabs(number) < 0x1p63);
     store_number(p, out, number);
-    return OK;
+    return true;
 }
 
-static int set_bool(const struct param *p, void *out, struct param_value v, const char *owner,
-                    struct error *err)
+static bool set_bool(const struct param *p, void *out, struct param_value v,
+                     char wanted[WANTED_BYTES])
 {
     static const char *const words[] = { "false", "true", "no", "yes", "off", "on", "0", "1" };
-    if (v.kind == VALUE_BOOL) {
+    const size_t n = v.kind == VALUE_TEXT ? sizeof words / sizeof *words : 0;
+    (void)snprintf(wanted, WANTED_BYTES, "true or false");
+    if (v.kind == VALUE_BOOL)
         store_number(p, out, v.boolean);
-        return OK;
-    }
-    if (v.kind == VALUE_TEXT) {
-        for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-            if (strcmp(v.text, words[i]) == 0) {
-                store_number(p, out, (double)(i % 2));
-                return OK;
-            }
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(v.text, words[i]) == 0) {
+            store_number(p, out, (double)(i % 2));
+            return true;
         }
-    }
-    return fail_type(p, v, "true or false", owner, err);
+    return v.kind == VALUE_BOOL;
 }
 
 /* Finds the index of the choice with that name. */
@@ -207,61 +198,54 @@ static bool choice_named(const struct param *p, const char *wanted, size_t *inde
     return false;
 }
 
-/* Like choice_named(), but also takes the old name of a choice. */
-static bool choice_index(const struct param *p, const char *wanted, size_t *index)
-{
-    char now[PARAM_TEXT_BYTES];
-    return choice_named(p, wanted, index) ||
-           (pair_named(p->old_choices, wanted, now) && choice_named(p, now, index));
-}
-
-static int set_choice(const struct param *p, void *out, struct param_value v, const char *owner,
-                      struct error *err)
+/* Takes the old name of a choice, too. hint: the choice that was meant. */
+static bool set_choice(const struct param *p, void *out, struct param_value v,
+                       char wanted[WANTED_BYTES], struct hint_text *hint)
 {
     char name[PARAM_TEXT_BYTES];
     size_t index;
-    if (v.kind == VALUE_TEXT && choice_index(p, v.text, &index)) {
+    if (v.kind == VALUE_TEXT &&
+        (choice_named(p, v.text, &index) ||
+         (pair_named(p->old_choices, v.text, name) && choice_named(p, name, &index)))) {
         store_number(p, out, (double)index);
-        return OK;
+        return true;
     }
-    char given[128], wanted[PARAM_TEXT_BYTES] = "";
-    struct hint_text hint = { "" };
+    (void)snprintf(wanted, WANTED_BYTES, "one of ");
     for (size_t i = 0; choice_at(p->choices, i, name); i++) {
-        append_text(wanted, sizeof wanted, ", ", "\"%.60s\"", name);
+        append_text(wanted, WANTED_BYTES, i ? ", " : "", "\"%.60s\"", name);
         const char *const one = name;
-        if (v.kind == VALUE_TEXT && !*hint.text)
-            hint = error_hint(v.text, &one, 1);
+        if (v.kind == VALUE_TEXT && !*hint->text)
+            *hint = error_hint(v.text, &one, 1);
     }
-    return fail(err, ERR_CONFIG, "%s: \"%s\" must be one of %s, not %s%s", owner, p->name, wanted,
-                shown(v, given, sizeof given), hint.text);
-}
-
-static int set_text(const struct param *p, void *out, struct param_value v, const char *owner,
-                    struct error *err)
-{
-    if (v.kind != VALUE_TEXT)
-        return fail_type(p, v, "a string", owner, err);
-    if (strlen(v.text) >= PARAM_TEXT_BYTES)
-        return fail(err, ERR_CONFIG, "%s: \"%s\" is %zu bytes long; at most %d fit", owner, p->name,
-                    strlen(v.text), PARAM_TEXT_BYTES - 1);
-    store_text(p, out, v.text);
-    return OK;
+    return false;
 }
 
 int param_set(const struct param *table, void *out, const char *name, struct param_value value,
               const char *owner, struct error *err)
 {
     const struct param *p = param_find(table, name);
+    char wanted[WANTED_BYTES] = "a string", given[128];
+    struct hint_text hint = { "" };
+    bool set = false;
     if (!p)
         return fail_unknown(table, name, owner, err);
     switch (p->type) {
         case PARAM_TYPE_INT:
-        case PARAM_TYPE_REAL: return set_number(p, out, value, owner, err);
-        case PARAM_TYPE_BOOL: return set_bool(p, out, value, owner, err);
-        case PARAM_TYPE_CHOICE: return set_choice(p, out, value, owner, err);
-        case PARAM_TYPE_TEXT: return set_text(p, out, value, owner, err);
+        case PARAM_TYPE_REAL: set = set_number(p, out, value, wanted); break;
+        case PARAM_TYPE_BOOL: set = set_bool(p, out, value, wanted); break;
+        case PARAM_TYPE_CHOICE: set = set_choice(p, out, value, wanted, &hint); break;
+        case PARAM_TYPE_TEXT:
+            set = value.kind == VALUE_TEXT;
+            if (set && strlen(value.text) >= PARAM_TEXT_BYTES)
+                return fail(err, ERR_CONFIG, "%s: \"%s\" is %zu bytes long; at most %d fit", owner,
+                            p->name, strlen(value.text), PARAM_TEXT_BYTES - 1);
+            if (set)
+                store_text(p, out, value.text);
+            break;
     }
-    return fail(err, ERR_CONFIG, "%s: \"%s\" has an unknown type in its table", owner, name);
+    return set ? OK
+               : fail(err, ERR_CONFIG, "%s: \"%s\" must be %s, not %s%s", owner, p->name, wanted,
+                      shown(value, given, sizeof given), hint.text);
 }
 
 struct param_value param_get(const struct param *p, const void *out, char scratch[PARAM_TEXT_BYTES])
@@ -292,7 +276,7 @@ struct param_value param_get(const struct param *p, const void *out, char scratc
     return v;
 }
 
-static void describe(const struct param *p, char *line, size_t bytes)
+void param_describe(const struct param *p, char *line, size_t bytes)
 {
     char name[PARAM_TEXT_BYTES];
     switch (p->type) {
@@ -317,11 +301,6 @@ static void describe(const struct param *p, char *line, size_t bytes)
                            p->text ? p->text : "", PARAM_TEXT_BYTES - 1, p->help);
             break;
     }
-}
-
-void param_describe(const struct param *p, char *line, size_t bytes)
-{
-    describe(p, line, bytes);
     append_text(line, bytes, "", "%s%s%s", p->live ? " (live)" : "",
                 p->paper ? "; the paper: " : "", p->paper ? p->paper : "");
 }

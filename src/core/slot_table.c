@@ -20,11 +20,117 @@
 
 #include <assert.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "src/core/mem.h"
-#include "src/core/slot_table_internal.h"
 
 enum { PART_MEAN = 2048, WALK_BLOCK = 64 };
+
+#define EMPTY         UINT32_MAX
+#define BUCKET        16 /* entries: a cache line */
+#define DISTANCE_BITS 2
+#define SLOT_BITS_MIN 8
+
+struct slot_hash {
+    size_t part;
+    uint32_t home, tag; /* home: a fraction of the part, in units of 2^-32 */
+};
+
+/* How the 32 bits of an entry are divided. */
+struct slot_layout {
+    uint32_t slot_bits, far; /* far: stands for this distance and all longer ones */
+    uint32_t slot_mask, tag_mask;
+};
+
+static inline struct slot_layout layout_of(uint32_t slot_bits)
+{
+    const uint32_t spare = 32 - slot_bits;
+    const uint32_t bits = spare < DISTANCE_BITS ? spare : DISTANCE_BITS;
+    const uint64_t low = slot_bits + bits;
+    return (struct slot_layout){ slot_bits, (1U << bits) - 1,
+                                 (uint32_t)((UINT64_C(1) << slot_bits) - 1),
+                                 (uint32_t) ~((UINT64_C(1) << low) - 1) };
+}
+
+static inline uint32_t slot_bits_for(uint32_t slot)
+{
+    const uint32_t bits = slot + 1 == 0 ? 32 : 32 - (uint32_t)__builtin_clz(slot + 1);
+    return bits < SLOT_BITS_MIN ? SLOT_BITS_MIN : bits;
+}
+
+static inline size_t part_of(size_t n_parts, uint64_t group)
+{
+    const size_t mask = SIZE_MAX >> (n_parts > 1 ? __builtin_clzll(n_parts - 1) : 63);
+    const size_t part = (size_t)group & mask;
+    return part < n_parts ? part : part & mask >> 1;
+}
+
+/* A group is 64 ids that differ only in their last six bits. A multiplication alone spreads the ids
+   of a group over the part, more evenly than random hashing would. */
+static inline struct slot_hash hash_of(size_t n_parts, uint64_t id)
+{
+    uint64_t group = id >> 6;
+    group = (group ^ group >> 32) * UINT64_C(0xd6e8feb86659fd93);
+    group = (group ^ group >> 32) * UINT64_C(0xd6e8feb86659fd93);
+    group ^= group >> 32;
+    const uint64_t spot = (id ^ group) * UINT64_C(0x9e3779b97f4a7c15);
+    return (struct slot_hash){ part_of(n_parts, group), (uint32_t)(spot >> 32), (uint32_t)spot };
+}
+
+static inline uint32_t home(const struct slot_part *part, struct slot_hash h)
+{
+    return (uint32_t)((uint64_t)h.home * (part->capacity / BUCKET) >> 32) * BUCKET;
+}
+
+static inline uint32_t after(const struct slot_part *part, uint32_t bucket)
+{
+    return bucket + BUCKET < part->capacity ? bucket + BUCKET : 0;
+}
+
+/* Returns one bit for each entry of a bucket: set if it equals `like` in the bits of `mask`. */
+#if defined(__SSE2__)
+static inline __m128i alike_4(const uint32_t *entries, __m128i like, __m128i mask)
+{
+    const __m128i e = _mm_load_si128((const __m128i *)entries);
+    return _mm_cmpeq_epi32(_mm_and_si128(_mm_xor_si128(e, like), mask), _mm_setzero_si128());
+}
+
+static inline uint32_t alike(const uint32_t *bucket, uint32_t like, uint32_t mask)
+{
+    const __m128i l = _mm_set1_epi32((int)like), m = _mm_set1_epi32((int)mask);
+    const __m128i low = _mm_packs_epi32(alike_4(bucket, l, m), alike_4(bucket + 4, l, m));
+    const __m128i high = _mm_packs_epi32(alike_4(bucket + 8, l, m), alike_4(bucket + 12, l, m));
+    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(low, high));
+}
+#else
+static inline uint32_t alike(const uint32_t *bucket, uint32_t like, uint32_t mask)
+{
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < BUCKET; i++)
+        bits |= (uint32_t)(((bucket[i] ^ like) & mask) == 0) << i;
+    return bits;
+}
+#endif
+
+static inline uint32_t empties(const uint32_t *bucket)
+{
+    return alike(bucket, EMPTY, UINT32_MAX);
+}
+
+static inline uint32_t entry_of(struct slot_layout l, struct slot_hash h, uint32_t distance,
+                                uint32_t slot)
+{
+    const uint32_t d = distance < l.far ? distance : l.far;
+    return (uint32_t)((h.tag & l.tag_mask) | (uint64_t)d << l.slot_bits | slot);
+}
+
+/* The number of ids that a part of this capacity holds before it grows. */
+static inline uint32_t slots_allowed(uint32_t capacity)
+{
+    return capacity / BUCKET * (BUCKET * 13 / 16);
+}
 
 /* Returns the position of the id or, if ids is NULL, of the first entry whose stored tag and
    distance match. EMPTY: none. */
@@ -106,59 +212,50 @@ static void part_walk(const struct slot_part *part, const uint64_t *ids, size_t 
     }
 }
 
-static void place_in(void *to, struct slot_hash h, uint32_t slot)
+static void want_in(void *to, struct slot_hash h, uint32_t slot)
 {
-    place(to, h, slot);
+    struct slot_table *t = to;
+    (void)slot;
+    t->parts[h.part].wanted++;
+}
+
+static void put_in(void *to, struct slot_hash h, uint32_t slot)
+{
+    struct slot_table *t = to;
+    place(&t->parts[h.part], h, slot);
 }
 
 static bool part_reserve(struct slot_table *t, struct slot_part *part, const uint64_t *ids,
                          size_t n)
 {
-    if (n <= slots_allowed(part->capacity))
+    struct slot_part old = *part;
+    if (n <= slots_allowed(old.capacity))
         return true;
-    struct slot_part grown;
-    if (!part_open(t, &grown, n, part->capacity + part->capacity / 3))
-        return false;
-    part_walk(part, ids, t->n_parts, place_in, &grown);
-    part_close(t, part);
-    grown.wanted = part->wanted;
-    *part = grown;
-    return true;
-}
-
-/* The division of the ids of a part between it and the part `new`. */
-struct slot_division {
-    size_t new, n[2];
-    struct slot_part parts[2];
-};
-
-static void count_in(void *to, struct slot_hash h, uint32_t slot)
-{
-    struct slot_division *d = to;
-    (void)slot;
-    d->n[h.part == d->new]++;
-}
-
-static void divide_in(void *to, struct slot_hash h, uint32_t slot)
-{
-    struct slot_division *d = to;
-    place(&d->parts[h.part == d->new], h, slot);
-}
-
-static bool part_divide(struct slot_table *t, struct slot_part *old, const uint64_t *ids,
-                        struct slot_division *d)
-{
-    part_walk(old, ids, d->new + 1, count_in, d);
-    if (!part_open(t, &d->parts[0], d->n[0], 0))
-        return false;
-    if (!part_open(t, &d->parts[1], d->n[1], 0)) {
-        part_close(t, &d->parts[0]);
+    if (!part_open(t, part, n, old.capacity + old.capacity / 3)) {
+        *part = old;
         return false;
     }
-    part_walk(old, ids, d->new + 1, divide_in, d);
-    part_close(t, old);
-    *old = d->parts[0];
+    part->wanted = old.wanted;
+    part_walk(&old, ids, t->n_parts, put_in, t);
+    part_close(t, &old);
     return true;
+}
+
+/* Divides the ids of a part between it and the last one, which is new. No part has `wanted` ids. */
+static bool part_divide(struct slot_table *t, struct slot_part *part, const uint64_t *ids)
+{
+    struct slot_part old = *part, *last = &t->parts[t->n_parts - 1];
+    part_walk(&old, ids, t->n_parts, want_in, t);
+    const bool opened = part_open(t, part, part->wanted, 0);
+    if (opened && part_open(t, last, last->wanted, 0)) {
+        part_walk(&old, ids, t->n_parts, put_in, t);
+        part_close(t, &old);
+        return true;
+    }
+    if (opened)
+        part_close(t, part);
+    *part = old;
+    return false;
 }
 
 /* Adds a part: divides the next part in the order of linear hashing. */
@@ -166,13 +263,13 @@ static bool add_part(struct slot_table *t, const uint64_t *ids)
 {
     if (!mem_grow(t->mem, &t->parts, &t->parts_capacity, t->n_parts + 1, sizeof *t->parts))
         return false;
-    struct slot_division d = { .new = t->n_parts };
-    const size_t divided = d.new > 0 ? d.new ^ (size_t)1 << (63 - __builtin_clzll(d.new)) : 0;
-    if (d.new > 0 && t->parts[divided].n > 0 && !part_divide(t, &t->parts[divided], ids, &d))
-        return false;
-    t->parts[d.new] = d.parts[1];
-    t->n_parts++;
-    return true;
+    const size_t new = t->n_parts++;
+    const size_t divided = new > 0 ? new ^ (size_t)1 << (63 - __builtin_clzll(new)) : 0;
+    t->parts[new] = (struct slot_part){ 0 };
+    if (t->parts[divided].n == 0 || part_divide(t, &t->parts[divided], ids))
+        return true;
+    t->n_parts--;
+    return false;
 }
 
 /* Rewrites the entries of a part if this slot needs more bits than the others. */
@@ -227,24 +324,10 @@ bool slot_table_reserve(struct slot_table *t, const uint64_t *ids, const uint64_
     return fits;
 }
 
-static void want_in(void *to, struct slot_hash h, uint32_t slot)
-{
-    struct slot_table *t = to;
-    (void)slot;
-    t->parts[h.part].wanted++;
-}
-
-static void put_in(void *to, struct slot_hash h, uint32_t slot)
-{
-    struct slot_table *t = to;
-    place(&t->parts[h.part], h, slot);
-}
-
-/* Allocates parts for a copy of `t`, without its entries. */
+/* Allocates parts for a copy of `t` in an empty table, without its entries. */
 static bool open_packed(const struct slot_table *t, const uint64_t *ids, struct slot_table *packed)
 {
     const size_t n_parts = (t->n + PART_MEAN - 1) / PART_MEAN;
-    slot_table_init(packed, t->mem);
     packed->slot_bits = t->slot_bits;
     if (!mem_grow(t->mem, &packed->parts, &packed->parts_capacity, n_parts, sizeof *packed->parts))
         return false;

@@ -1,26 +1,23 @@
 /* json_lines.c - a result as flat JSON objects, one per line. */
-#include <stdlib.h>
-#include <string.h>
+#include <stdbool.h>
+#include <stdio.h>
 
 #include "src/base/atomic_file.h"
 #include "src/base/result_metrics.h"
 #include "src/export/export.h"
 
-/* Writes one line. */
-static int put(struct atomic_file *file, const json_t *line, struct error *err)
+/* Writes one line, and releases it. Returns whether there was memory. */
+static bool put(FILE *out, json_t *line)
 {
-    char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(12));
-    int rc = text ? atomic_file_put(file, text, strlen(text), err)
-                  : fail(err, ERR_NO_MEMORY, "%s: out of memory", file->path);
+    const bool good = json_dumpf(line, out, JSON_COMPACT | JSON_REAL_PRECISION(12)) == 0;
 
-    rc = rc == OK ? atomic_file_put(file, "\n", 1, err) : rc;
-    free(text);
-    return rc;
+    json_decref(line);
+    return good && fputc('\n', out) != EOF;
 }
 
-static int put_summary(struct atomic_file *file, const struct result *result, struct error *err)
+static bool put_summary(FILE *out, const struct result *result)
 {
-    int rc = OK;
+    bool good = true;
     size_t i;
     json_t *entry;
 
@@ -32,12 +29,9 @@ static int put_summary(struct atomic_file *file, const struct result *result, st
         (void)json_object_update(line, entry);
         (void)json_object_set_new(line, "name", json_string(name));
         (void)json_object_set_new(line, "tag", json_string(tag));
-        rc = put(file, line, err);
-        json_decref(line);
-        if (rc != OK)
-            break;
+        good &= put(out, line);
     }
-    return rc;
+    return good;
 }
 
 /* Adds each value as PREFIX.NAME. */
@@ -71,8 +65,7 @@ static json_t *head_of(const struct result_cell *cell, const char *experiment)
     return head;
 }
 
-static int put_step(struct atomic_file *file, json_t *head, const struct result_step *at,
-                    struct error *err)
+static bool put_step(FILE *out, json_t *head, const struct result_step *at)
 {
     const json_t *step = at->json;
     json_t *line = json_copy(head), *metrics = json_object();
@@ -87,40 +80,35 @@ static int put_step(struct atomic_file *file, json_t *head, const struct result_
     (void)json_object_set(line, "count", json_object_get(step, "count"));
     (void)json_object_set(line, "shared", json_object_get(step, "shared"));
     (void)json_object_update_missing(line, metrics);
-    const int rc = line && metrics ? put(file, line, err)
-                                   : fail(err, ERR_NO_MEMORY, "%s: out of memory", file->path);
     json_decref(metrics);
-    json_decref(line);
-    return rc;
+    return put(out, line) && metrics;
 }
 
 /* A cell that failed at once has no steps; it gets one line without them. */
-static int put_cell(struct atomic_file *file, const struct result_cell *cell,
-                    const char *experiment, struct error *err)
+static bool put_cell(FILE *out, const struct result_cell *cell, const char *experiment)
 {
     json_t *head = head_of(cell, experiment);
-    int rc = head ? OK : fail(err, ERR_NO_MEMORY, "%s: out of memory", file->path);
+    bool good = true;
 
-    if (rc == OK && cell->n == 0)
-        rc = put(file, head, err);
-    for (size_t i = 0; rc == OK && i < cell->n; i++)
-        rc = put_step(file, head, &cell->steps[i], err);
+    for (size_t i = 0; i < cell->n; i++)
+        good &= put_step(out, head, &cell->steps[i]);
+    if (cell->n == 0)
+        return put(out, head);
     json_decref(head);
-    return rc;
+    return good;
 }
 
 int export_json_lines(const struct result *result, const char *path, struct error *err)
 {
-    struct atomic_file file;
-    int rc = atomic_file_begin(&file, path, err);
+    struct atomic_text text;
 
-    if (rc != OK)
-        return rc;
-    rc = put_summary(&file, result, err);
-    for (size_t i = 0; rc == OK && i < result->n; i++)
-        rc = put_cell(&file, &result->cells[i], result->name, err);
-    rc = rc == OK ? atomic_file_commit(&file, err) : rc;
-    if (rc != OK)
-        atomic_file_abandon(&file);
-    return rc;
+    if (atomic_text_begin(&text, err) != OK)
+        return ERR_NO_MEMORY;
+    bool good = put_summary(text.out, result);
+    for (size_t i = 0; i < result->n; i++)
+        good &= put_cell(text.out, &result->cells[i], result->name);
+    if (good)
+        return atomic_text_write(&text, path, err);
+    atomic_text_free(&text);
+    return fail(err, ERR_NO_MEMORY, "%s: out of memory", path);
 }

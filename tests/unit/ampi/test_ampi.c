@@ -318,16 +318,7 @@ static void test_drift_degenerate(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_merge),
-        cmocka_unit_test(test_choose_fans),
-        cmocka_unit_test(test_bound),
-        cmocka_unit_test(test_knobs_bound_work),
-        cmocka_unit_test(test_built_and_added),
-        cmocka_unit_test(test_tombstones),
-        cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_drift_norm),
-        cmocka_unit_test(test_drift_degenerate),
-    };
-    return test_run("ampi", tests);
+    return test_run_all("ampi", test_merge, test_choose_fans, test_bound, test_knobs_bound_work,
+                        test_built_and_added, test_tombstones, test_drift, test_drift_norm,
+                        test_drift_degenerate);
 }

@@ -460,12 +460,6 @@ static void test_audit_finds_a_wrong_bound(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_queries_near_a_codeword),
-        cmocka_unit_test(test_no_angle_from_words),
-        cmocka_unit_test(test_audit),
-        cmocka_unit_test(test_audit_finds_a_wrong_bound),
-    };
-    return test_run("asteria_bounds", tests);
+    return test_run_all("asteria_bounds", test_bounds, test_queries_near_a_codeword,
+                        test_no_angle_from_words, test_audit, test_audit_finds_a_wrong_bound);
 }

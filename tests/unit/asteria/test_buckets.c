@@ -277,12 +277,6 @@ static void test_options_that_change(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_centres),
-        cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_check_finds),
-        cmocka_unit_test(test_options_that_change),
-    };
-    return test_run("asteria buckets", tests);
+    return test_run_all("asteria buckets", test_bounds, test_centres, test_addresses,
+                        test_check_finds, test_options_that_change);
 }

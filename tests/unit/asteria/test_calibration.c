@@ -254,11 +254,6 @@ static void test_vantages_of_anything(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_coverage),
-        cmocka_unit_test(test_few_pairs),
-        cmocka_unit_test(test_vantages),
-        cmocka_unit_test(test_vantages_of_anything),
-    };
-    return test_run("asteria: calibration, vantages", tests);
+    return test_run_all("asteria: calibration, vantages", test_coverage, test_few_pairs,
+                        test_vantages, test_vantages_of_anything);
 }

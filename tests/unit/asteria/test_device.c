@@ -164,10 +164,5 @@ static void test_failures(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_no_coordinates),
-        cmocka_unit_test(test_failures),
-    };
-    return test_run("asteria_device", tests);
+    return test_run_all("asteria_device", test_histories, test_no_coordinates, test_failures);
 }

@@ -305,15 +305,9 @@ static void test_flips_of_equal_bits(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golay_has_its_weights),
-        cmocka_unit_test(test_flips_within_the_distance_are_put_right),
-        cmocka_unit_test(test_distances_are_as_said),
-        cmocka_unit_test(test_addresses_are_the_first_bits),
-        cmocka_unit_test(test_decoding_is_the_best_of_all),
-        cmocka_unit_test(test_check_finds_a_wrong_codeword),
-        cmocka_unit_test(test_flips_come_in_order),
-        cmocka_unit_test(test_flips_of_equal_bits),
-    };
-    return test_run("asteria ecc", tests);
+    return test_run_all("asteria ecc", test_golay_has_its_weights,
+                        test_flips_within_the_distance_are_put_right, test_distances_are_as_said,
+                        test_addresses_are_the_first_bits, test_decoding_is_the_best_of_all,
+                        test_check_finds_a_wrong_codeword, test_flips_come_in_order,
+                        test_flips_of_equal_bits);
 }

@@ -509,13 +509,7 @@ static void test_choice_changes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_kind),     cmocka_unit_test(test_word_lengths),
-        cmocka_unit_test(test_flat_rows),      cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_from),           cmocka_unit_test(test_check),
-        cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_choice),         cmocka_unit_test(test_few_expected),
-        cmocka_unit_test(test_choice_changes),
-    };
-    return test_run("asteria: models", tests);
+    return test_run_all("asteria: models", test_every_kind, test_word_lengths, test_flat_rows,
+                        test_threads, test_from, test_check, test_no_memory, test_damage,
+                        test_choice, test_few_expected, test_choice_changes);
 }

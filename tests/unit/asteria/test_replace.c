@@ -143,9 +143,5 @@ static void test_large_snapshots_are_rare(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replaced),
-        cmocka_unit_test(test_large_snapshots_are_rare),
-    };
-    return test_run("asteria_replace", tests);
+    return test_run_all("asteria_replace", test_replaced, test_large_snapshots_are_rare);
 }

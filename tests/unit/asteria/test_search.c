@@ -385,19 +385,8 @@ static void test_bounds_spare_distances(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact),
-        cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_every_bucket_in_order),
-        cmocka_unit_test(test_candidates),
-        cmocka_unit_test(test_target),
-        cmocka_unit_test(test_certified_switches),
-        cmocka_unit_test(test_beam_without_graph),
-        cmocka_unit_test(test_heuristic_switches),
-        cmocka_unit_test(test_paper),
-        cmocka_unit_test(test_estimated_distances),
-        cmocka_unit_test(test_distances_are_few),
-        cmocka_unit_test(test_bounds_spare_distances),
-    };
-    return test_run("asteria_search", tests);
+    return test_run_all(
+        "asteria_search", test_exact, test_orders, test_every_bucket_in_order, test_candidates,
+        test_target, test_certified_switches, test_beam_without_graph, test_heuristic_switches,
+        test_paper, test_estimated_distances, test_distances_are_few, test_bounds_spare_distances);
 }

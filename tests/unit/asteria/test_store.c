@@ -275,11 +275,6 @@ static void test_others(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),
-        cmocka_unit_test(test_impossible),
-        cmocka_unit_test(test_nonsense),
-        cmocka_unit_test(test_others),
-    };
-    return test_run("asteria_store", tests);
+    return test_run_all("asteria_store", test_round_trips, test_impossible, test_nonsense,
+                        test_others);
 }

@@ -153,8 +153,6 @@ static void test_searches_while_a_file_is_written(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_searches_beside_changes),
-                                        cmocka_unit_test(test_searches_while_a_file_is_written) };
-
-    return test_run("asteria threads", tests);
+    return test_run_all("asteria threads", test_searches_beside_changes,
+                        test_searches_while_a_file_is_written);
 }

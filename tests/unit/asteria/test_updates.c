@@ -212,11 +212,7 @@ static void test_codes_of_centres(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_untrained),       cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_reencoding),      cmocka_unit_test(test_reencoding_of_the_dead),
-        cmocka_unit_test(test_models_in_a_row), cmocka_unit_test(test_slots_side_by_side),
-        cmocka_unit_test(test_links),           cmocka_unit_test(test_codes_of_centres),
-    };
-    return test_run("asteria updates", tests);
+    return test_run_all("asteria updates", test_untrained, test_refused, test_reencoding,
+                        test_reencoding_of_the_dead, test_models_in_a_row, test_slots_side_by_side,
+                        test_links, test_codes_of_centres);
 }

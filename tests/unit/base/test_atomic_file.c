@@ -204,14 +204,7 @@ static void test_making_folders(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_writing),
-        cmocka_unit_test(test_a_write_that_fails),
-        cmocka_unit_test(test_writing_over_a_link),
-        cmocka_unit_test(test_writing_in_parts),
-        cmocka_unit_test(test_sweeping),
-        cmocka_unit_test(test_making_folders),
-        cmocka_unit_test(test_reading_a_file_of_a_folder),
-    };
-    return test_run("atomic_file", tests);
+    return test_run_all("atomic_file", test_writing, test_a_write_that_fails,
+                        test_writing_over_a_link, test_writing_in_parts, test_sweeping,
+                        test_making_folders, test_reading_a_file_of_a_folder);
 }

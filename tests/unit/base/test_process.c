@@ -106,11 +106,7 @@ static void programs_are_ended(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(programs_are_run_without_a_shell),
-        cmocka_unit_test(only_absolute_entries_of_path_count),
-        cmocka_unit_test(variables_can_be_left_out),
-        cmocka_unit_test(programs_are_ended),
-    };
-    return test_run("process", tests);
+    return test_run_all("process", programs_are_run_without_a_shell,
+                        only_absolute_entries_of_path_count, variables_can_be_left_out,
+                        programs_are_ended);
 }

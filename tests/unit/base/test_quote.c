@@ -132,14 +132,6 @@ static void test_any_bytes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gnuplot),
-        cmocka_unit_test(test_html),
-        cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_terminal),
-        cmocka_unit_test(test_bytes_that_are_no_text),
-        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_any_bytes),
-    };
-    return test_run("quote", tests);
+    return test_run_all("quote", test_gnuplot, test_html, test_csv, test_terminal,
+                        test_bytes_that_are_no_text, test_json, test_any_bytes);
 }

@@ -216,15 +216,8 @@ static void test_a_table_without_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_units_of_statistics),
-        cmocka_unit_test(test_the_list_says_nothing_twice),
-        cmocka_unit_test(test_the_schema_knows_every_metric),
-        cmocka_unit_test(test_the_schema_knows_every_part_of_memory),
-        cmocka_unit_test(test_numbers_are_readable),
-        cmocka_unit_test(test_a_table_without_memory),
-        cmocka_unit_test(test_values_by_unit),
-    };
-    return test_run("result_metrics", tests);
+    return test_run_all("result_metrics", test_names, test_units_of_statistics,
+                        test_the_list_says_nothing_twice, test_the_schema_knows_every_metric,
+                        test_the_schema_knows_every_part_of_memory, test_numbers_are_readable,
+                        test_a_table_without_memory, test_values_by_unit);
 }

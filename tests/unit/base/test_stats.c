@@ -151,17 +151,9 @@ static void yekutieli_steps_up(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(t_is_that_of_the_tables),
-        cmocka_unit_test(moments_are_those_of_the_formula),
-        cmocka_unit_test(few_values_have_no_interval),
-        cmocka_unit_test(order_statistics_are_those_of_the_binomial),
-        cmocka_unit_test(intervals_cover_what_they_say),
-        cmocka_unit_test(bootstrap_covers_the_mean),
-        cmocka_unit_test(wilcoxon_matches_a_worked_example),
-        cmocka_unit_test(wilcoxon_of_nothing_is_one),
-        cmocka_unit_test(approximation_matches_the_formula),
-        cmocka_unit_test(yekutieli_steps_up),
-    };
-    return test_run("stats", tests);
+    return test_run_all("stats", t_is_that_of_the_tables, moments_are_those_of_the_formula,
+                        few_values_have_no_interval, order_statistics_are_those_of_the_binomial,
+                        intervals_cover_what_they_say, bootstrap_covers_the_mean,
+                        wilcoxon_matches_a_worked_example, wilcoxon_of_nothing_is_one,
+                        approximation_matches_the_formula, yekutieli_steps_up);
 }

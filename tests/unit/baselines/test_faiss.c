@@ -209,16 +209,8 @@ static void test_no_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ties_and_the_radius_are_ours),
-        cmocka_unit_test(test_work_is_counted),
-        cmocka_unit_test(test_training),
-        cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_hnsw),
-        cmocka_unit_test(test_untrained_is_saved_too),
-        cmocka_unit_test(test_memory_is_told),
-        cmocka_unit_test(test_no_memory),
-    };
-    return test_run("faiss", tests);
+    return test_run_all("faiss", test_ties_and_the_radius_are_ours, test_work_is_counted,
+                        test_training, test_seeds, test_hnsw, test_untrained_is_saved_too,
+                        test_memory_is_told, test_no_memory);
 }
 #endif

@@ -326,15 +326,8 @@ static void test_stats_of_hashes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact_at_every_radius),
-        cmocka_unit_test(test_flips_that_make_it_exact),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_equal_codes_are_saved),
-        cmocka_unit_test(test_codes_at_the_end_of_a_page),
-        cmocka_unit_test(test_memory_is_what_malloc_gave),
-        cmocka_unit_test(test_stats_of_hashes),
-    };
-    return test_run("faiss binary", tests);
+    return test_run_all("faiss binary", test_exact_at_every_radius, test_flips_that_make_it_exact,
+                        test_refusals, test_equal_codes_are_saved, test_codes_at_the_end_of_a_page,
+                        test_memory_is_what_malloc_gave, test_stats_of_hashes);
 }
 #endif

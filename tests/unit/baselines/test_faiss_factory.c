@@ -133,10 +133,6 @@ static void test_factory_refuses(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_factory_traps),
-        cmocka_unit_test(test_factory_refuses),
-    };
-    return test_run("faiss_factory", tests);
+    return test_run_all("faiss_factory", test_factory_traps, test_factory_refuses);
 }
 #endif

@@ -110,10 +110,6 @@ static void test_flat(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_inverted_file),
-        cmocka_unit_test(test_flat),
-    };
-    return test_run("faiss_threads", tests);
+    return test_run_all("faiss_threads", test_inverted_file, test_flat);
 }
 #endif

@@ -42,6 +42,5 @@ static void the_right_content_is_required(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(the_right_content_is_required) };
-    return test_run("libraries", tests);
+    return test_run_all("libraries", the_right_content_is_required);
 }

@@ -103,6 +103,5 @@ static void test_all_methods(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_all_methods) };
-    return test_run("method_options", tests);
+    return test_run_all("method_options", test_all_methods);
 }

@@ -103,11 +103,6 @@ static void lines_fit(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_estimate_is_by_method),
-        cmocka_unit_test(work_remains_until_the_last_cell_ends),
-        cmocka_unit_test(kept_cells_tell_nothing),
-        cmocka_unit_test(lines_fit),
-    };
-    return test_run("progress", tests);
+    return test_run_all("progress", the_estimate_is_by_method,
+                        work_remains_until_the_last_cell_ends, kept_cells_tell_nothing, lines_fit);
 }

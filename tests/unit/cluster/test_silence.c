@@ -44,9 +44,5 @@ static void test_pause(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_silent_rank),
-        cmocka_unit_test(test_pause),
-    };
-    return test_run("silence of ranks", tests);
+    return test_run_all("silence of ranks", test_silent_rank, test_pause);
 }

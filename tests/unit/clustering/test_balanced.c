@@ -149,11 +149,6 @@ static void test_same_at_any_thread_count(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_row_is_in_one_node),
-        cmocka_unit_test(test_balance_evens_sizes),
-        cmocka_unit_test(test_clusters_are_of_near_rows),
-        cmocka_unit_test(test_same_at_any_thread_count),
-    };
-    return test_run("balanced", tests);
+    return test_run_all("balanced", test_every_row_is_in_one_node, test_balance_evens_sizes,
+                        test_clusters_are_of_near_rows, test_same_at_any_thread_count);
 }

@@ -197,13 +197,7 @@ static void test_out_of_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_blobs_are_told_apart),
-        cmocka_unit_test(test_balance_evens_halves),
-        cmocka_unit_test(test_identical_rows),
-        cmocka_unit_test(test_same_again),
-        cmocka_unit_test(test_out_of_memory),
-    };
-    return test_run("balanced halves", tests);
+    return test_run_all("balanced halves", test_sizes, test_blobs_are_told_apart,
+                        test_balance_evens_halves, test_identical_rows, test_same_again,
+                        test_out_of_memory);
 }

@@ -267,15 +267,7 @@ static void test_out_of_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_identical_rows),
-        cmocka_unit_test(test_chains_end),
-        cmocka_unit_test(test_as_many_heads_as_wanted),
-        cmocka_unit_test(test_heads_of_few_rows),
-        cmocka_unit_test(test_thresholds),
-        cmocka_unit_test(test_refined_centres_are_nearer),
-        cmocka_unit_test(test_refining_bytes),
-        cmocka_unit_test(test_out_of_memory),
-    };
-    return test_run("balanced_heads", tests);
+    return test_run_all("balanced_heads", test_identical_rows, test_chains_end,
+                        test_as_many_heads_as_wanted, test_heads_of_few_rows, test_thresholds,
+                        test_refined_centres_are_nearer, test_refining_bytes, test_out_of_memory);
 }

@@ -199,14 +199,7 @@ static void test_out_of_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sound),
-        cmocka_unit_test(test_same_seed_same_result),
-        cmocka_unit_test(test_rate_is_one_over_count),
-        cmocka_unit_test(test_finds_groups),
-        cmocka_unit_test(test_restarts_keep_the_best),
-        cmocka_unit_test(test_fewer_distinct_rows),
-        cmocka_unit_test(test_out_of_memory),
-    };
-    return test_run("batch_kmeans", tests);
+    return test_run_all("batch_kmeans", test_sound, test_same_seed_same_result,
+                        test_rate_is_one_over_count, test_finds_groups, test_restarts_keep_the_best,
+                        test_fewer_distinct_rows, test_out_of_memory);
 }

@@ -352,17 +352,9 @@ static void test_out_of_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_nearest_of_near_ties),
-        cmocka_unit_test(test_nearest_at_any_scale),
-        cmocka_unit_test(test_nearest_by_what_bytes_leave_out),
-        cmocka_unit_test(test_nearest_scratch_is_used_again),
-        cmocka_unit_test(test_more_passes_cost_less),
-        cmocka_unit_test(test_same_at_any_thread_count),
-        cmocka_unit_test(test_too_few_vectors),
-        cmocka_unit_test(test_empty_clusters_are_seeded_again),
-        cmocka_unit_test(test_out_of_memory),
-    };
-    return test_run("kmeans", tests);
+    return test_run_all("kmeans", test_nearest, test_nearest_of_near_ties,
+                        test_nearest_at_any_scale, test_nearest_by_what_bytes_leave_out,
+                        test_nearest_scratch_is_used_again, test_more_passes_cost_less,
+                        test_same_at_any_thread_count, test_too_few_vectors,
+                        test_empty_clusters_are_seeded_again, test_out_of_memory);
 }

@@ -235,13 +235,6 @@ static void test_failures(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_default),
-        cmocka_unit_test(test_one_search),
-        cmocka_unit_test(test_fits),
-        cmocka_unit_test(test_learnt),
-        cmocka_unit_test(test_little_to_learn_from),
-        cmocka_unit_test(test_failures),
-    };
-    return test_run("stop_rule", tests);
+    return test_run_all("stop_rule", test_default, test_one_search, test_fits, test_learnt,
+                        test_little_to_learn_from, test_failures);
 }

@@ -171,9 +171,5 @@ static void test_failures(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_failures),
-    };
-    return test_run("code_queries", tests);
+    return test_run_all("code_queries", test_ranges, test_failures);
 }

@@ -46,10 +46,5 @@ static void test_few_allowed_cost_little(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_history),
-        cmocka_unit_test(test_all_equal),
-        cmocka_unit_test(test_few_allowed_cost_little),
-    };
-    return test_run("code_scan", tests);
+    return test_run_all("code_scan", test_history, test_all_equal, test_few_allowed_cost_little);
 }

@@ -53,9 +53,5 @@ static void test_several_threads(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_in_another),
-        cmocka_unit_test(test_several_threads),
-    };
-    return test_run("blas_threads", tests);
+    return test_run_all("blas_threads", test_one_in_another, test_several_threads);
 }

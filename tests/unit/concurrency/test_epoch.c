@@ -183,13 +183,6 @@ static void readers_beside_a_writer(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_before_its_readers_left),
-        cmocka_unit_test(passed_when_earlier_readers_left),
-        cmocka_unit_test(retires_without_memory),
-        cmocka_unit_test(calls_that_retire),
-        cmocka_unit_test(readers_beside_a_writer),
-    };
-
-    return test_run("epoch", tests);
+    return test_run_all("epoch", nothing_before_its_readers_left, passed_when_earlier_readers_left,
+                        retires_without_memory, calls_that_retire, readers_beside_a_writer);
 }

@@ -178,17 +178,8 @@ static void test_chores(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_in_first_out),
-        cmocka_unit_test(test_the_ring_grows),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_jobs_lead_to_jobs),
-        cmocka_unit_test(test_a_failure_is_put_aside),
-        cmocka_unit_test(test_a_job_at_once),
-        cmocka_unit_test(test_busy_in_vain),
-        cmocka_unit_test(test_busy_waits_for_another),
-        cmocka_unit_test(test_chores),
-    };
-    return test_run("job_queue", tests);
+    return test_run_all("job_queue", test_first_in_first_out, test_the_ring_grows,
+                        test_out_of_memory, test_bounds, test_jobs_lead_to_jobs,
+                        test_a_failure_is_put_aside, test_a_job_at_once, test_busy_in_vain,
+                        test_busy_waits_for_another, test_chores);
 }

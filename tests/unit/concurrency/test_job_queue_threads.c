@@ -201,14 +201,7 @@ static void test_start_without_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_busy_beside_another),
-        cmocka_unit_test(test_a_pool_works_it_off),
-        cmocka_unit_test(test_background_threads),
-        cmocka_unit_test(test_background_failure),
-        cmocka_unit_test(test_they_stand_behind),
-        cmocka_unit_test(test_they_end_after_their_job),
-        cmocka_unit_test(test_start_without_memory),
-    };
-    return test_run("job_queue_threads", tests);
+    return test_run_all("job_queue_threads", test_busy_beside_another, test_a_pool_works_it_off,
+                        test_background_threads, test_background_failure, test_they_stand_behind,
+                        test_they_end_after_their_job, test_start_without_memory);
 }

@@ -187,13 +187,6 @@ static void no_record_is_lost(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(percentiles_are_near),
-        cmocka_unit_test(ends_of_the_scale),
-        cmocka_unit_test(values_are_of_the_time_since),
-        cmocka_unit_test(laps),
-        cmocka_unit_test(no_record_is_lost),
-    };
-
-    return test_run("latency", tests);
+    return test_run_all("latency", percentiles_are_near, ends_of_the_scale,
+                        values_are_of_the_time_since, laps, no_record_is_lost);
 }

@@ -121,10 +121,6 @@ static void test_each_is_one_threads(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_last_given_is_taken_first),
-        cmocka_unit_test(test_an_empty_pool_ends),
-        cmocka_unit_test(test_each_is_one_threads),
-    };
-    return test_run("scratch pool", tests);
+    return test_run_all("scratch pool", test_the_last_given_is_taken_first, test_an_empty_pool_ends,
+                        test_each_is_one_threads);
 }

@@ -154,10 +154,6 @@ static void test_set(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),     cmocka_unit_test(test_processor),
-        cmocka_unit_test(test_no_limits), cmocka_unit_test(test_lift),
-        cmocka_unit_test(test_set),
-    };
-    return test_run("throttle", tests);
+    return test_run_all("throttle", test_bytes, test_processor, test_no_limits, test_lift,
+                        test_set);
 }

@@ -219,11 +219,6 @@ static void test_radius(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_finite),         cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_refused_spaces), cmocka_unit_test(test_wide_codes),
-        cmocka_unit_test(test_live_set),       cmocka_unit_test(test_missing_capabilities),
-        cmocka_unit_test(test_radius),
-    };
-    return test_run("core_checked", tests);
+    return test_run_all("core_checked", test_finite, test_lengths, test_refused_spaces,
+                        test_wide_codes, test_live_set, test_missing_capabilities, test_radius);
 }

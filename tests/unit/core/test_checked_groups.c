@@ -425,16 +425,7 @@ static void test_reals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_transactions_in_order),
-        cmocka_unit_test(test_live_set_of_a_transaction),
-        cmocka_unit_test(test_loading_after_a_crash),
-        cmocka_unit_test(test_versions),
-        cmocka_unit_test(test_attributes),
-        cmocka_unit_test(test_live_tables),
-        cmocka_unit_test(test_live_options),
-        cmocka_unit_test(test_reals),
-    };
-    return test_run("core_checked_groups", tests);
+    return test_run_all("core_checked_groups", test_groups, test_transactions_in_order,
+                        test_live_set_of_a_transaction, test_loading_after_a_crash, test_versions,
+                        test_attributes, test_live_tables, test_live_options, test_reals);
 }

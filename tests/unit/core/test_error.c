@@ -138,15 +138,7 @@ static void test_hint_ends_a_sentence(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hint_ends_a_sentence),
-        cmocka_unit_test(test_first_failure_stays),
-        cmocka_unit_test(test_errno),
-        cmocka_unit_test(test_long_sentences_are_cut),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_diverted),
-        cmocka_unit_test(test_near),
-        cmocka_unit_test(test_names),
-    };
-    return test_run("core_error", tests);
+    return test_run_all("core_error", test_hint_ends_a_sentence, test_first_failure_stays,
+                        test_errno, test_long_sentences_are_cut, test_threads, test_diverted,
+                        test_near, test_names);
 }

@@ -115,9 +115,6 @@ static void test_reserve(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_against_a_list),
-                                        cmocka_unit_test(test_empty),
-                                        cmocka_unit_test(test_out_of_memory),
-                                        cmocka_unit_test(test_reserve) };
-    return test_run("core_idmap", tests);
+    return test_run_all("core_idmap", test_against_a_list, test_empty, test_out_of_memory,
+                        test_reserve);
 }

@@ -35,9 +35,5 @@ static void test_other_names_are_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_name_leads_back),
-        cmocka_unit_test(test_other_names_are_refused),
-    };
-    return test_run("core_index", tests);
+    return test_run_all("core_index", test_each_name_leads_back, test_other_names_are_refused);
 }

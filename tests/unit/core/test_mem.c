@@ -211,16 +211,7 @@ static void test_threads(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alignment_and_account),
-        cmocka_unit_test(test_overflow),
-        cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_huge_pages),
-        cmocka_unit_test(test_grow),
-        cmocka_unit_test(test_injected),
-        cmocka_unit_test(test_group),
-        cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_threads),
-    };
-    return test_run("core_mem", tests);
+    return test_run_all("core_mem", test_alignment_and_account, test_overflow, test_resize,
+                        test_huge_pages, test_grow, test_injected, test_group, test_limit,
+                        test_threads);
 }

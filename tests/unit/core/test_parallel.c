@@ -115,8 +115,5 @@ static void test_callers_beside(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_every_chunk_once),
-                                        cmocka_unit_test(test_errors),
-                                        cmocka_unit_test(test_callers_beside) };
-    return test_run("core_parallel", tests);
+    return test_run_all("core_parallel", test_every_chunk_once, test_errors, test_callers_beside);
 }

@@ -254,11 +254,6 @@ static void test_possible(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_set),
-        cmocka_unit_test(test_get),       cmocka_unit_test(test_describe),
-        cmocka_unit_test(test_old_names), cmocka_unit_test(test_gone),
-        cmocka_unit_test(test_possible)
-    };
-    return test_run("core_param", tests);
+    return test_run_all("core_param", test_defaults, test_set, test_get, test_describe,
+                        test_old_names, test_gone, test_possible);
 }

@@ -194,10 +194,6 @@ static void test_no_index(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_built_in),
-                                        cmocka_unit_test(test_plugins),
-                                        cmocka_unit_test(test_tables),
-                                        cmocka_unit_test(test_option_tables),
-                                        cmocka_unit_test(test_no_index) };
-    return test_run("core_registry", tests);
+    return test_run_all("core_registry", test_built_in, test_plugins, test_tables,
+                        test_option_tables, test_no_index);
 }

@@ -125,10 +125,6 @@ static void test_sample(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_values), cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_below),        cmocka_unit_test(test_reals),
-        cmocka_unit_test(test_shuffle),      cmocka_unit_test(test_sample),
-    };
-    return test_run("core_rng", tests);
+    return test_run_all("core_rng", test_known_values, test_streams, test_below, test_reals,
+                        test_shuffle, test_sample);
 }

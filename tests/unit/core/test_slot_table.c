@@ -251,11 +251,6 @@ static void test_out_of_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_against_a_list),
-                                        cmocka_unit_test(test_bytes),
-                                        cmocka_unit_test(test_grows_in_small_steps),
-                                        cmocka_unit_test(test_guess),
-                                        cmocka_unit_test(test_empty),
-                                        cmocka_unit_test(test_out_of_memory) };
-    return test_run("core_slot_table", tests);
+    return test_run_all("core_slot_table", test_against_a_list, test_bytes,
+                        test_grows_in_small_steps, test_guess, test_empty, test_out_of_memory);
 }

@@ -85,7 +85,5 @@ static void test_limit(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_against_sorting),
-                                        cmocka_unit_test(test_limit) };
-    return test_run("core_topk", tests);
+    return test_run_all("core_topk", test_against_sorting, test_limit);
 }

@@ -142,10 +142,5 @@ static void test_assignment(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reasons),
-        cmocka_unit_test(test_no_device),
-        cmocka_unit_test(test_assignment),
-    };
-    return test_run("assign", tests);
+    return test_run_all("assign", test_reasons, test_no_device, test_assignment);
 }

@@ -196,9 +196,5 @@ static void test_few(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_candidates),
-        cmocka_unit_test(test_few),
-    };
-    return test_run("cuda_bounds", tests);
+    return test_run_all("cuda_bounds", test_candidates, test_few);
 }

@@ -177,10 +177,5 @@ static void test_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_counting),
-        cmocka_unit_test(test_little_memory),
-        cmocka_unit_test(test_refused),
-    };
-    return test_run("cuda_codes", tests);
+    return test_run_all("cuda_codes", test_against_counting, test_little_memory, test_refused);
 }

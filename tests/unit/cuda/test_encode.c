@@ -114,9 +114,5 @@ static void test_outputs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_outputs),
-        cmocka_unit_test(test_again),
-    };
-    return test_run("cuda_encode", tests);
+    return test_run_all("cuda_encode", test_outputs, test_again);
 }

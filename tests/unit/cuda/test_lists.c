@@ -181,9 +181,5 @@ static void test_little_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_candidates),
-        cmocka_unit_test(test_little_memory),
-    };
-    return test_run("cuda_lists", tests);
+    return test_run_all("cuda_lists", test_candidates, test_little_memory);
 }

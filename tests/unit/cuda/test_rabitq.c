@@ -408,11 +408,6 @@ static void test_far_bounds(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_candidates),
-        cmocka_unit_test(test_narrow_bounds),
-        cmocka_unit_test(test_far_bounds),
-        cmocka_unit_test(test_many_rows),
-    };
-    return test_run("cuda_rabitq", tests);
+    return test_run_all("cuda_rabitq", test_candidates, test_narrow_bounds, test_far_bounds,
+                        test_many_rows);
 }

@@ -214,10 +214,5 @@ static void test_tiles(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_candidates),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_tiles),
-    };
-    return test_run("rows", tests);
+    return test_run_all("rows", test_candidates, test_limits, test_tiles);
 }

@@ -152,10 +152,5 @@ static void test_failures(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_angles),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_failures),
-    };
-    return test_run("cuda_train", tests);
+    return test_run_all("cuda_train", test_same_angles, test_refusals, test_failures);
 }

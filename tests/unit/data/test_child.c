@@ -133,8 +133,6 @@ static void memory_is_limited(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(says_how_it_ended),
-                                        cmocka_unit_test(long_answers_come_whole),
-                                        cmocka_unit_test(memory_is_limited) };
-    return test_run("data_child", tests);
+    return test_run_all("data_child", says_how_it_ended, long_answers_come_whole,
+                        memory_is_limited);
 }

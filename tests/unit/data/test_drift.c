@@ -84,9 +84,5 @@ static void test_by_hand(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_normal),
-        cmocka_unit_test(test_by_hand),
-    };
-    return test_run("drift", tests);
+    return test_run_all("drift", test_normal, test_by_hand);
 }

@@ -15,8 +15,7 @@ static void without_hdf5(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(without_hdf5) };
-    return test_run("data_hdf5", tests);
+    return test_run_all("data_hdf5", without_hdf5);
 }
 
 #else

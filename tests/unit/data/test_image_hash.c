@@ -161,10 +161,6 @@ static void test_what_is_no_image(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_the_definitions),
-        cmocka_unit_test(test_plain_images),
-        cmocka_unit_test(test_what_is_no_image),
-    };
-    return test_run("data_image_hash", tests);
+    return test_run_all("data_image_hash", test_against_the_definitions, test_plain_images,
+                        test_what_is_no_image);
 }

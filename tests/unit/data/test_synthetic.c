@@ -345,15 +345,8 @@ static void refuses_bad_parameters(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_order_and_thread_gives_the_same_rows),
-        cmocka_unit_test(queries_are_fresh_and_their_own),
-        cmocka_unit_test(uniform_plants_clusters),
-        cmocka_unit_test(wider_codes_continue_those_of_64_bits),
-        cmocka_unit_test(bytes_are_rounded_floats),
-        cmocka_unit_test(drift_drifts),
-        cmocka_unit_test(rows_never_change),
-        cmocka_unit_test(refuses_bad_parameters),
-    };
-    return test_run("data_synthetic", tests);
+    return test_run_all("data_synthetic", any_order_and_thread_gives_the_same_rows,
+                        queries_are_fresh_and_their_own, uniform_plants_clusters,
+                        wider_codes_continue_those_of_64_bits, bytes_are_rounded_floats,
+                        drift_drifts, rows_never_change, refuses_bad_parameters);
 }

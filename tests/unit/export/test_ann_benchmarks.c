@@ -279,12 +279,9 @@ static void a_full_disk_leaves_nothing_half_written(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_layout_is_store_results),
-        cmocka_unit_test(what_cannot_be_exported_is_counted),
-        cmocka_unit_test(a_full_disk_leaves_nothing_half_written),
-    };
-    return test_run("export_ann_benchmarks", tests);
+    return test_run_all("export_ann_benchmarks", the_layout_is_store_results,
+                        what_cannot_be_exported_is_counted,
+                        a_full_disk_leaves_nothing_half_written);
 }
 
 #else

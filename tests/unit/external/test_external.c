@@ -177,10 +177,6 @@ static void test_locked(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blocks),      cmocka_unit_test(test_sealed),
-        cmocka_unit_test(test_dead_client), cmocka_unit_test(test_allocations),
-        cmocka_unit_test(test_locked),
-    };
-    return test_run("external", tests);
+    return test_run_all("external", test_blocks, test_sealed, test_dead_client, test_allocations,
+                        test_locked);
 }

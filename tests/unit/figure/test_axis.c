@@ -201,15 +201,8 @@ static void test_odd_values(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ticks_of_every_decade),
-        cmocka_unit_test(test_units_of_every_decade),
-        cmocka_unit_test(test_labels),
-        cmocka_unit_test(test_recall_is_spread_near_1),
-        cmocka_unit_test(test_bars_begin_at_0),
-        cmocka_unit_test(test_powers_of_two_have_ticks_of_their_own),
-        cmocka_unit_test(test_whole_numbers_have_no_ticks_between),
-        cmocka_unit_test(test_odd_values),
-    };
-    return test_run("axis", tests);
+    return test_run_all("axis", test_ticks_of_every_decade, test_units_of_every_decade, test_labels,
+                        test_recall_is_spread_near_1, test_bars_begin_at_0,
+                        test_powers_of_two_have_ticks_of_their_own,
+                        test_whole_numbers_have_no_ticks_between, test_odd_values);
 }

@@ -85,11 +85,7 @@ static void test_a_label_stands_off_an_interval(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_both_ends_have_their_knobs),
-        cmocka_unit_test(test_a_point_off_its_curve_is_no_end),
-        cmocka_unit_test(test_labels_cover_nothing),
-        cmocka_unit_test(test_a_label_stands_off_an_interval),
-    };
-    return test_run("ends", tests);
+    return test_run_all("ends", test_both_ends_have_their_knobs,
+                        test_a_point_off_its_curve_is_no_end, test_labels_cover_nothing,
+                        test_a_label_stands_off_an_interval);
 }

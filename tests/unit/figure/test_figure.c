@@ -394,18 +394,11 @@ static void test_unknown_kind_is_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_points),
-        cmocka_unit_test(test_names_of_axes),
-        cmocka_unit_test(test_the_interval_of_passes_where_one_repeat_ran),
-        cmocka_unit_test(test_bars_are_at_their_labels),
-        cmocka_unit_test(test_bars_of_tuned_settings_are_ranked),
-        cmocka_unit_test(test_memory_is_the_median_of_repeats),
-        cmocka_unit_test(test_latencies_are_those_of_all_repeats),
-        cmocka_unit_test(test_sizes_are_of_a_repeat_that_did_not_fail),
-        cmocka_unit_test(test_a_radius_figure_marks_where_the_baseline_is_met),
-        cmocka_unit_test(test_every_kind_can_be_drawn),
-        cmocka_unit_test(test_unknown_kind_is_refused),
-    };
-    return test_run("figure", tests);
+    return test_run_all(
+        "figure", test_points, test_names_of_axes, test_the_interval_of_passes_where_one_repeat_ran,
+        test_bars_are_at_their_labels, test_bars_of_tuned_settings_are_ranked,
+        test_memory_is_the_median_of_repeats, test_latencies_are_those_of_all_repeats,
+        test_sizes_are_of_a_repeat_that_did_not_fail,
+        test_a_radius_figure_marks_where_the_baseline_is_met, test_every_kind_can_be_drawn,
+        test_unknown_kind_is_refused);
 }

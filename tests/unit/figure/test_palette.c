@@ -85,6 +85,5 @@ static void test_colours_differ(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_colours_differ) };
-    return test_run("palette", tests);
+    return test_run_all("palette", test_colours_differ);
 }

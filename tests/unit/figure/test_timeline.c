@@ -175,14 +175,8 @@ static void test_an_svg_describes_its_points(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_timeline_marks_maintenance),
-        cmocka_unit_test(test_maintenance_that_is_not_due),
-        cmocka_unit_test(test_a_timeline_of_a_difference),
-        cmocka_unit_test(test_a_difference_of_points),
-        cmocka_unit_test(test_a_state_of_the_index_is_one_curve),
-        cmocka_unit_test(test_a_timeline_over_deleted_rows),
-        cmocka_unit_test(test_an_svg_describes_its_points),
-    };
-    return test_run("timeline", tests);
+    return test_run_all("timeline", test_a_timeline_marks_maintenance,
+                        test_maintenance_that_is_not_due, test_a_timeline_of_a_difference,
+                        test_a_difference_of_points, test_a_state_of_the_index_is_one_curve,
+                        test_a_timeline_over_deleted_rows, test_an_svg_describes_its_points);
 }

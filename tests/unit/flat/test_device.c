@@ -135,11 +135,6 @@ static void test_failures(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_what_the_device_leaves),
-        cmocka_unit_test(test_saved),
-        cmocka_unit_test(test_failures),
-    };
-    return test_run("flat_device", tests);
+    return test_run_all("flat_device", test_histories, test_what_the_device_leaves, test_saved,
+                        test_failures);
 }

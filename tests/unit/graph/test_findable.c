@@ -41,6 +41,5 @@ static void test_own_rows(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_own_rows) };
-    return test_run("findable", tests);
+    return test_run_all("findable", test_own_rows);
 }

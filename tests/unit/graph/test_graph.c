@@ -455,17 +455,8 @@ static void test_damaged_files(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order_of_inner_products),
-        cmocka_unit_test(test_recall),
-        cmocka_unit_test(test_distances_are_counted),
-        cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_turnover),
-        cmocka_unit_test(test_identical_rows),
-        cmocka_unit_test(test_same_at_any_thread_count),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_damaged_files),
-        cmocka_unit_test(test_removed_without_memory),
-    };
-    return test_run("graph", tests);
+    return test_run_all("graph", test_order_of_inner_products, test_recall,
+                        test_distances_are_counted, test_histories, test_turnover,
+                        test_identical_rows, test_same_at_any_thread_count, test_out_of_memory,
+                        test_damaged_files, test_removed_without_memory);
 }

@@ -387,14 +387,7 @@ static void test_out_of_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_answers),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_wide_links),
-        cmocka_unit_test(test_going_on),
-        cmocka_unit_test(test_what_does_not_fit_is_refused),
-        cmocka_unit_test(test_damage_is_refused),
-        cmocka_unit_test(test_out_of_memory),
-    };
-    return test_run("graph images", tests);
+    return test_run_all("graph images", test_same_answers, test_limits, test_wide_links,
+                        test_going_on, test_what_does_not_fit_is_refused, test_damage_is_refused,
+                        test_out_of_memory);
 }

@@ -83,7 +83,5 @@ static void test_the_rule(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_the_rule) };
-
-    return test_run("graph_in_place", tests);
+    return test_run_all("graph_in_place", test_the_rule);
 }

@@ -104,9 +104,5 @@ static void test_taking_out_has_limits(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_taken_out),
-        cmocka_unit_test(test_taking_out_has_limits),
-    };
-    return test_run("graph_take_out", tests);
+    return test_run_all("graph_take_out", test_taken_out, test_taking_out_has_limits);
 }

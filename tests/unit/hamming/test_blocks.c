@@ -121,9 +121,5 @@ static void test_blocks_that_stay(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_blocks_that_stay),
-    };
-    return test_run("blocks", tests);
+    return test_run_all("blocks", test_blocks, test_blocks_that_stay);
 }

@@ -156,11 +156,6 @@ static void test_the_tries_have_no_device(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_saved),
-        cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_the_tries_have_no_device),
-    };
-    return test_run("hamming_device", tests);
+    return test_run_all("hamming_device", test_histories, test_saved, test_failures,
+                        test_the_tries_have_no_device);
 }

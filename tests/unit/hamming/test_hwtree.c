@@ -136,11 +136,7 @@ static void test_files_keep_options(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names_bound_distances), cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_adversaries),           cmocka_unit_test(test_memory_is_given_back),
-        cmocka_unit_test(test_nodes_merge),           cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_files_keep_options),
-    };
-    return test_run("hwtree", tests);
+    return test_run_all("hwtree", test_names_bound_distances, test_histories, test_adversaries,
+                        test_memory_is_given_back, test_nodes_merge, test_no_memory,
+                        test_files_keep_options);
 }

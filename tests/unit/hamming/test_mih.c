@@ -110,10 +110,6 @@ static void test_no_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),  cmocka_unit_test(test_reads_little),
-        cmocka_unit_test(test_duplicates), cmocka_unit_test(test_adversaries),
-        cmocka_unit_test(test_no_memory),
-    };
-    return test_run("mih", tests);
+    return test_run_all("mih", test_histories, test_reads_little, test_duplicates, test_adversaries,
+                        test_no_memory);
 }

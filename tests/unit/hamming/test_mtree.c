@@ -76,10 +76,6 @@ static void test_check_notices(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories), cmocka_unit_test(test_adversaries),
-        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_prunes),
-        cmocka_unit_test(test_repeats),   cmocka_unit_test(test_check_notices),
-    };
-    return test_run("mtree", tests);
+    return test_run_all("mtree", test_histories, test_adversaries, test_no_memory, test_prunes,
+                        test_repeats, test_check_notices);
 }

@@ -170,12 +170,7 @@ static void test_check_notices(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),       cmocka_unit_test(test_adversaries),
-        cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_prunes),
-        cmocka_unit_test(test_repeats),         cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_dead_points),     cmocka_unit_test(test_dead_first),
-        cmocka_unit_test(test_refuses_fan_out), cmocka_unit_test(test_check_notices),
-    };
-    return test_run("mvptree", tests);
+    return test_run_all("mvptree", test_histories, test_adversaries, test_no_memory, test_prunes,
+                        test_repeats, test_depth, test_dead_points, test_dead_first,
+                        test_refuses_fan_out, test_check_notices);
 }

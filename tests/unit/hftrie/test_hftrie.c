@@ -290,12 +290,7 @@ static void test_options(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),        cmocka_unit_test(test_adversaries),
-        cmocka_unit_test(test_last_bit),         cmocka_unit_test(test_no_thrashing),
-        cmocka_unit_test(test_memory),           cmocka_unit_test(test_reload_keeps_shape),
-        cmocka_unit_test(test_impossible_files), cmocka_unit_test(test_check_finds),
-        cmocka_unit_test(test_inspect),          cmocka_unit_test(test_options),
-    };
-    return test_run("hftrie", tests);
+    return test_run_all("hftrie", test_histories, test_adversaries, test_last_bit,
+                        test_no_thrashing, test_memory, test_reload_keeps_shape,
+                        test_impossible_files, test_check_finds, test_inspect, test_options);
 }

@@ -411,14 +411,7 @@ static void test_damage(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),      cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_many_ids),       cmocka_unit_test(test_growing),
-        cmocka_unit_test(test_memory),         cmocka_unit_test(test_maintain),
-        cmocka_unit_test(test_loose),          cmocka_unit_test(test_fallback),
-        cmocka_unit_test(test_cost_of_a_scan), cmocka_unit_test(test_permutation),
-        cmocka_unit_test(test_batches),        cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_damage),
-    };
-    return test_run("hftrie: multi", tests);
+    return test_run_all("hftrie: multi", test_histories, test_drift, test_many_ids, test_growing,
+                        test_memory, test_maintain, test_loose, test_fallback, test_cost_of_a_scan,
+                        test_permutation, test_batches, test_nearest, test_damage);
 }

@@ -324,15 +324,7 @@ static void test_equal_codes_are_one(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fast_is_its_rule),
-        cmocka_unit_test(test_fast_after_deletions),
-        cmocka_unit_test(test_fast_loses),
-        cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_nearest_ties),
-        cmocka_unit_test(test_together),
-        cmocka_unit_test(test_work),
-        cmocka_unit_test(test_equal_codes_are_one),
-    };
-    return test_run("hftrie search", tests);
+    return test_run_all("hftrie search", test_fast_is_its_rule, test_fast_after_deletions,
+                        test_fast_loses, test_nearest, test_nearest_ties, test_together, test_work,
+                        test_equal_codes_are_one);
 }

@@ -232,12 +232,7 @@ static void test_long_rows_leave(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounds),          cmocka_unit_test(test_turnover),
-        cmocka_unit_test(test_equal_rows),      cmocka_unit_test(test_filters),
-        cmocka_unit_test(test_beside_changes),  cmocka_unit_test(test_one_row_is_always_there),
-        cmocka_unit_test(test_wrong_ids),       cmocka_unit_test(test_inner_product),
-        cmocka_unit_test(test_long_rows_leave),
-    };
-    return test_run("hnsw", tests);
+    return test_run_all("hnsw", test_bounds, test_turnover, test_equal_rows, test_filters,
+                        test_beside_changes, test_one_row_is_always_there, test_wrong_ids,
+                        test_inner_product, test_long_rows_leave);
 }

@@ -82,9 +82,5 @@ static void test_whole_numbers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pairs),
-        cmocka_unit_test(test_whole_numbers),
-    };
-    return test_run("kernels_bf16", tests);
+    return test_run_all("kernels_bf16", test_pairs, test_whole_numbers);
 }

@@ -146,7 +146,5 @@ static void test_bounds(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_codes),
-                                        cmocka_unit_test(test_bounds) };
-    return test_run("kernels_bounds", tests);
+    return test_run_all("kernels_bounds", test_codes, test_bounds);
 }

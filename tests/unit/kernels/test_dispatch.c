@@ -21,8 +21,5 @@ static void test_dispatch(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dispatch),
-    };
-    return test_run("kernels_dispatch", tests);
+    return test_run_all("kernels_dispatch", test_dispatch);
 }

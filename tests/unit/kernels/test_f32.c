@@ -157,10 +157,6 @@ static void test_f32_any_alignment(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_f32_pairs),
-        cmocka_unit_test(test_f32_forms_agree),
-        cmocka_unit_test(test_f32_any_alignment),
-    };
-    return test_run("kernels_f32", tests);
+    return test_run_all("kernels_f32", test_f32_pairs, test_f32_forms_agree,
+                        test_f32_any_alignment);
 }

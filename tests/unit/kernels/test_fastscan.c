@@ -429,14 +429,7 @@ static void test_grid(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_fastscan),
-                                        cmocka_unit_test(test_lookup),
-                                        cmocka_unit_test(test_nibbles),
-                                        cmocka_unit_test(test_bound),
-                                        cmocka_unit_test(test_estimates),
-                                        cmocka_unit_test(test_products),
-                                        cmocka_unit_test(test_split_products),
-                                        cmocka_unit_test(test_residual),
-                                        cmocka_unit_test(test_grid) };
-    return test_run("kernels_fastscan", tests);
+    return test_run_all("kernels_fastscan", test_fastscan, test_lookup, test_nibbles, test_bound,
+                        test_estimates, test_products, test_split_products, test_residual,
+                        test_grid);
 }

@@ -214,11 +214,6 @@ static void test_hamming_many(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hamming),
-        cmocka_unit_test(test_hamming_words),
-        cmocka_unit_test(test_hamming_lines),
-        cmocka_unit_test(test_hamming_many),
-    };
-    return test_run("kernels_hamming", tests);
+    return test_run_all("kernels_hamming", test_hamming, test_hamming_words, test_hamming_lines,
+                        test_hamming_many);
 }

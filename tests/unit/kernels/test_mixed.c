@@ -166,7 +166,5 @@ static void test_long(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_lengths),
-                                        cmocka_unit_test(test_long) };
-    return test_run("kernels_mixed", tests);
+    return test_run_all("kernels_mixed", test_lengths, test_long);
 }

@@ -93,9 +93,5 @@ static void test_argmin(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_at_most),
-        cmocka_unit_test(test_argmin),
-    };
-    return test_run("kernels_selection", tests);
+    return test_run_all("kernels_selection", test_at_most, test_argmin);
 }

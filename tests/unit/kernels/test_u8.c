@@ -140,9 +140,5 @@ static void test_u8_extremes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_u8),
-        cmocka_unit_test(test_u8_extremes),
-    };
-    return test_run("kernels_u8", tests);
+    return test_run_all("kernels_u8", test_u8, test_u8_extremes);
 }

@@ -269,15 +269,8 @@ static void memory_runs_out(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hdbscan_finds_groups_and_noise),
-        cmocka_unit_test(hdbscan_minimum_joins_small_groups),
-        cmocka_unit_test(hdbscan_of_scaled_rows),
-        cmocka_unit_test(density_by_hand),
-        cmocka_unit_test(density_prefers_the_stabler),
-        cmocka_unit_test(few_and_equal_rows),
-        cmocka_unit_test(kmeans_makes_the_target),
-        cmocka_unit_test(memory_runs_out),
-    };
-    return test_run("partition", tests);
+    return test_run_all("partition", hdbscan_finds_groups_and_noise,
+                        hdbscan_minimum_joins_small_groups, hdbscan_of_scaled_rows, density_by_hand,
+                        density_prefers_the_stabler, few_and_equal_rows, kmeans_makes_the_target,
+                        memory_runs_out);
 }

@@ -395,17 +395,8 @@ static void test_readers_beside_updaters(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_failing_memory),
-        cmocka_unit_test(test_drops_without_memory),
-        cmocka_unit_test(test_failing_calls),
-        cmocka_unit_test(test_old_postings_stay),
-        cmocka_unit_test(test_sync_after_failure),
-        cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_long_postings),
-        cmocka_unit_test(test_fragmentation),
-        cmocka_unit_test(test_readers_beside_updaters),
-    };
-    return test_run("posting_file", tests);
+    return test_run_all("posting_file", test_histories, test_failing_memory,
+                        test_drops_without_memory, test_failing_calls, test_old_postings_stay,
+                        test_sync_after_failure, test_deadline, test_long_postings,
+                        test_fragmentation, test_readers_beside_updaters);
 }

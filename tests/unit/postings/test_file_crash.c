@@ -214,10 +214,6 @@ static void test_damage(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_crashes),        cmocka_unit_test(test_resume_without_memory),
-        cmocka_unit_test(test_resume_damaged), cmocka_unit_test(test_resume_nonsense),
-        cmocka_unit_test(test_damage),
-    };
-    return test_run("posting_file_crash", tests);
+    return test_run_all("posting_file_crash", test_crashes, test_resume_without_memory,
+                        test_resume_damaged, test_resume_nonsense, test_damage);
 }

@@ -40,9 +40,6 @@ static void test_bad_calls(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_histories),
-                                        cmocka_unit_test(test_failing_memory),
-                                        cmocka_unit_test(test_drops_without_memory),
-                                        cmocka_unit_test(test_bad_calls) };
-    return test_run("posting_memory", tests);
+    return test_run_all("posting_memory", test_histories, test_failing_memory,
+                        test_drops_without_memory, test_bad_calls);
 }

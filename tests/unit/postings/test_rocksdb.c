@@ -498,15 +498,9 @@ static void test_failing_calls(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),      cmocka_unit_test(test_failing_memory),
-        cmocka_unit_test(test_long_chains),    cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_release),        cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_counts),         cmocka_unit_test(test_beside_drops),
-        cmocka_unit_test(test_beside_updates), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_lost_posting),   cmocka_unit_test(test_missing_checkpoint),
-        cmocka_unit_test(test_failing_calls),
-    };
-    return test_run("posting_rocksdb", tests);
+    return test_run_all("posting_rocksdb", test_histories, test_failing_memory, test_long_chains,
+                        test_resume, test_release, test_deadline, test_counts, test_beside_drops,
+                        test_beside_updates, test_damage, test_lost_posting,
+                        test_missing_checkpoint, test_failing_calls);
 }
 #endif

@@ -120,7 +120,5 @@ static void test_one_far_row(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_one_far_row) };
-
-    return test_run("far row", tests);
+    return test_run_all("far row", test_one_far_row);
 }

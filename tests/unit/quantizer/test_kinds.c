@@ -237,10 +237,6 @@ static void test_no_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_copy),          cmocka_unit_test(test_kernels_agree),
-        cmocka_unit_test(test_save_and_load), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_no_memory),
-    };
-    return test_run("quantizer_kinds", tests);
+    return test_run_all("quantizer_kinds", test_copy, test_kernels_agree, test_save_and_load,
+                        test_refusals, test_no_memory);
 }

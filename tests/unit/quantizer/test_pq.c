@@ -148,10 +148,5 @@ static void test_too_few_to_train_on(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bound_is_certain),
-        cmocka_unit_test(test_estimates),
-        cmocka_unit_test(test_too_few_to_train_on),
-    };
-    return test_run("pq", tests);
+    return test_run_all("pq", test_bound_is_certain, test_estimates, test_too_few_to_train_on);
 }

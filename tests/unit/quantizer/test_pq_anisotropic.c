@@ -162,9 +162,5 @@ static void test_estimates(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loss),
-        cmocka_unit_test(test_estimates),
-    };
-    return test_run("pq_anisotropic", tests);
+    return test_run_all("pq_anisotropic", test_loss, test_estimates);
 }

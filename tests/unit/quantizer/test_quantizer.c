@@ -128,11 +128,6 @@ static void test_size_chosen(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scan_u8),
-        cmocka_unit_test(test_rows_one_by_one),
-        cmocka_unit_test(test_same_twice),
-        cmocka_unit_test(test_size_chosen),
-    };
-    return test_run("quantizer", tests);
+    return test_run_all("quantizer", test_scan_u8, test_rows_one_by_one, test_same_twice,
+                        test_size_chosen);
 }

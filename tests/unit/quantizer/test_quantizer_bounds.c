@@ -159,9 +159,5 @@ static void test_planes_are_as_near(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_planes_are_as_near),
-    };
-    return test_run("quantizer bounds", tests);
+    return test_run_all("quantizer bounds", test_bounds, test_planes_are_as_near);
 }

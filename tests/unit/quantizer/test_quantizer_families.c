@@ -151,11 +151,6 @@ static void test_rounding(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bound_never_fails),
-        cmocka_unit_test(test_bound_in_many_dimensions),
-        cmocka_unit_test(test_bound_excludes),
-        cmocka_unit_test(test_rounding),
-    };
-    return test_run("quantizer_families", tests);
+    return test_run_all("quantizer_families", test_bound_never_fails, test_bound_in_many_dimensions,
+                        test_bound_excludes, test_rounding);
 }

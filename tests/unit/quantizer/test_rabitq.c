@@ -128,10 +128,5 @@ static void test_corners(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rotation),
-        cmocka_unit_test(test_unbiased),
-        cmocka_unit_test(test_corners),
-    };
-    return test_run("rabitq", tests);
+    return test_run_all("rabitq", test_rotation, test_unbiased, test_corners);
 }

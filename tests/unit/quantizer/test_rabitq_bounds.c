@@ -189,11 +189,6 @@ static void test_recall(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error_halves),
-        cmocka_unit_test(test_bound_is_as_said),
-        cmocka_unit_test(test_bound_of_near_ones),
-        cmocka_unit_test(test_recall),
-    };
-    return test_run("rabitq_bounds", tests);
+    return test_run_all("rabitq_bounds", test_error_halves, test_bound_is_as_said,
+                        test_bound_of_near_ones, test_recall);
 }

@@ -78,6 +78,5 @@ static void test_estimates(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_estimates) };
-    return test_run("rabitq_edges", tests);
+    return test_run_all("rabitq_edges", test_estimates);
 }

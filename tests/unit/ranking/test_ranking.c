@@ -278,14 +278,7 @@ static void test_board(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order_and_costs),
-        cmocka_unit_test(test_measured_counts),
-        cmocka_unit_test(test_repeats),
-        cmocka_unit_test(test_nothing_was_searched),
-        cmocka_unit_test(test_what_is_kept),
-        cmocka_unit_test(test_board),
-        cmocka_unit_test(test_a_method_is_printed_as_a_config_has_it),
-    };
-    return test_run("ranking", tests);
+    return test_run_all("ranking", test_order_and_costs, test_measured_counts, test_repeats,
+                        test_nothing_was_searched, test_what_is_kept, test_board,
+                        test_a_method_is_printed_as_a_config_has_it);
 }

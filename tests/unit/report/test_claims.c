@@ -75,9 +75,6 @@ static void test_labels_and_tags_may_have_spaces(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_difference_within_the_noise_is_said),
-        cmocka_unit_test(test_labels_and_tags_may_have_spaces),
-    };
-    return test_run("claims", tests);
+    return test_run_all("claims", test_a_difference_within_the_noise_is_said,
+                        test_labels_and_tags_may_have_spaces);
 }

@@ -103,10 +103,6 @@ static void test_columns_at_a_recall(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_columns),
-        cmocka_unit_test(test_columns_at_a_recall),
-        cmocka_unit_test(test_tags_left_out_are_named),
-    };
-    return test_run("columns", tests);
+    return test_run_all("columns", test_columns, test_columns_at_a_recall,
+                        test_tags_left_out_are_named);
 }

@@ -219,16 +219,8 @@ static void test_unsupported_searches(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unsupported_searches),
-        cmocka_unit_test(test_a_departure_is_from_what_is_claimed),
-        cmocka_unit_test(test_fastest_that_surely_reaches),
-        cmocka_unit_test(test_none_reaches),
-        cmocka_unit_test(test_a_search_without_a_tag),
-        cmocka_unit_test(test_of_the_last_search_of_k),
-        cmocka_unit_test(test_no_answer),
-        cmocka_unit_test(test_tuned_are_ranked),
-        cmocka_unit_test(test_a_failed_sweep_is_printed_once),
-    };
-    return test_run("text", tests);
+    return test_run_all("text", test_unsupported_searches, test_a_departure_is_from_what_is_claimed,
+                        test_fastest_that_surely_reaches, test_none_reaches,
+                        test_a_search_without_a_tag, test_of_the_last_search_of_k, test_no_answer,
+                        test_tuned_are_ranked, test_a_failed_sweep_is_printed_once);
 }

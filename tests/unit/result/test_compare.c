@@ -372,20 +372,11 @@ static void running_out_of_memory_is_reported(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_is_claimed_of_equal_methods),
-        cmocka_unit_test(a_tenth_is_seen_where_it_is_quiet),
-        cmocka_unit_test(the_error_counts_the_drift_between_runs),
-        cmocka_unit_test(what_could_be_seen_is_seen),
-        cmocka_unit_test(too_few_repeats_have_no_verdict),
-        cmocka_unit_test(exact_counts_are_compared_exactly),
-        cmocka_unit_test(resident_memory_is_known_to_a_large_page),
-        cmocka_unit_test(recall_is_paired_by_query),
-        cmocka_unit_test(shares_are_known_within_the_sample),
-        cmocka_unit_test(rows_have_one_unit),
-        cmocka_unit_test(a_build_has_one_row),
-        cmocka_unit_test(a_measurement_has_one_row),
-        cmocka_unit_test(running_out_of_memory_is_reported),
-    };
-    return test_run("compare", tests);
+    return test_run_all("compare", nothing_is_claimed_of_equal_methods,
+                        a_tenth_is_seen_where_it_is_quiet, the_error_counts_the_drift_between_runs,
+                        what_could_be_seen_is_seen, too_few_repeats_have_no_verdict,
+                        exact_counts_are_compared_exactly, resident_memory_is_known_to_a_large_page,
+                        recall_is_paired_by_query, shares_are_known_within_the_sample,
+                        rows_have_one_unit, a_build_has_one_row, a_measurement_has_one_row,
+                        running_out_of_memory_is_reported);
 }

@@ -383,18 +383,8 @@ static void test_range_metrics(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_range_metrics),
-        cmocka_unit_test(test_storing_cells),
-        cmocka_unit_test(test_medians),
-        cmocka_unit_test(test_a_load_that_waited),
-        cmocka_unit_test(test_no_recall_past_one),
-        cmocka_unit_test(test_series_and_tagless_steps),
-        cmocka_unit_test(test_rates_of_several_steps),
-        cmocka_unit_test(test_qps_at_a_recall),
-        cmocka_unit_test(test_no_qps_at_a_recall_of_two_k),
-        cmocka_unit_test(test_a_long_series),
-        cmocka_unit_test(test_loading),
-    };
-    return test_run("result", tests);
+    return test_run_all(
+        "result", test_range_metrics, test_storing_cells, test_medians, test_a_load_that_waited,
+        test_no_recall_past_one, test_series_and_tagless_steps, test_rates_of_several_steps,
+        test_qps_at_a_recall, test_no_qps_at_a_recall_of_two_k, test_a_long_series, test_loading);
 }

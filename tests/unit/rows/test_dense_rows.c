@@ -146,9 +146,5 @@ static void test_saved(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory_comes_back),
-        cmocka_unit_test(test_saved),
-    };
-    return test_run("dense_rows", tests);
+    return test_run_all("dense_rows", test_memory_comes_back, test_saved);
 }

@@ -480,12 +480,7 @@ static void test_beside_writer(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_damage),        cmocka_unit_test(test_misplaced),
-        cmocka_unit_test(test_short_file),    cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_failing_calls), cmocka_unit_test(test_failing_allocator),
-        cmocka_unit_test(test_beside_writer),
-    };
-    return test_run("row store", tests);
+    return test_run_all("row store", test_round_trip, test_pages, test_damage, test_misplaced,
+                        test_short_file, test_full_disk, test_failing_calls, test_failing_allocator,
+                        test_beside_writer);
 }

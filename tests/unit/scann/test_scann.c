@@ -421,18 +421,8 @@ static void test_defaults(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_aware_codes),
-                                        cmocka_unit_test(test_a_line),
-                                        cmocka_unit_test(test_spilling),
-                                        cmocka_unit_test(test_second_list),
-                                        cmocka_unit_test(test_mutations),
-                                        cmocka_unit_test(test_threads_file_alike),
-                                        cmocka_unit_test(test_trained_once),
-                                        cmocka_unit_test(test_trained_after_turnover),
-                                        cmocka_unit_test(test_trained_after_shift),
-                                        cmocka_unit_test(test_target),
-                                        cmocka_unit_test(test_target_again),
-                                        cmocka_unit_test(test_target_out_of_memory),
-                                        cmocka_unit_test(test_defaults) };
-    return test_run("scann", tests);
+    return test_run_all("scann", test_aware_codes, test_a_line, test_spilling, test_second_list,
+                        test_mutations, test_threads_file_alike, test_trained_once,
+                        test_trained_after_turnover, test_trained_after_shift, test_target,
+                        test_target_again, test_target_out_of_memory, test_defaults);
 }

@@ -395,10 +395,6 @@ static void test_marks_of_an_earlier_deletion(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_interrupted_copy),
-        cmocka_unit_test(test_marks_of_an_earlier_deletion),
-        cmocka_unit_test(test_histories),
-    };
-    return test_run("sharded histories", tests);
+    return test_run_all("sharded histories", test_interrupted_copy,
+                        test_marks_of_an_earlier_deletion, test_histories);
 }

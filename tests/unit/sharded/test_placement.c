@@ -134,11 +134,6 @@ static void test_no_shard_without_rows(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_routing),
-        cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_range_is_divided_evenly),
-        cmocka_unit_test(test_no_shard_without_rows),
-    };
-    return test_run("sharded placement", tests);
+    return test_run_all("sharded placement", test_routing, test_drift, test_range_is_divided_evenly,
+                        test_no_shard_without_rows);
 }

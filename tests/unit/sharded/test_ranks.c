@@ -259,16 +259,8 @@ static void test_refused_options(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replicas_answer),
-        cmocka_unit_test(test_recovery),
-        cmocka_unit_test(test_insert_without_rank),
-        cmocka_unit_test(test_recovery_from_compacted),
-        cmocka_unit_test(test_rank_that_does_not_start),
-        cmocka_unit_test(test_time_out),
-        cmocka_unit_test(test_time_out_ends_in_time),
-        cmocka_unit_test(test_damaged_requests),
-        cmocka_unit_test(test_refused_options),
-    };
-    return test_run("sharded ranks", tests);
+    return test_run_all("sharded ranks", test_replicas_answer, test_recovery,
+                        test_insert_without_rank, test_recovery_from_compacted,
+                        test_rank_that_does_not_start, test_time_out, test_time_out_ends_in_time,
+                        test_damaged_requests, test_refused_options);
 }

@@ -331,17 +331,8 @@ static void test_recovery_out_of_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unreadable_log),
-        cmocka_unit_test(test_damaged_checkpoint),
-        cmocka_unit_test(test_damaged_log),
-        cmocka_unit_test(test_damaged_replica),
-        cmocka_unit_test(test_older_replica_alone),
-        cmocka_unit_test(test_log_before_is_removed),
-        cmocka_unit_test(test_folder_in_use),
-        cmocka_unit_test(test_removal_as_rank_dies),
-        cmocka_unit_test(test_loaded_with_another_seed),
-        cmocka_unit_test(test_recovery_out_of_memory),
-    };
-    return test_run("sharded recovery", tests);
+    return test_run_all("sharded recovery", test_unreadable_log, test_damaged_checkpoint,
+                        test_damaged_log, test_damaged_replica, test_older_replica_alone,
+                        test_log_before_is_removed, test_folder_in_use, test_removal_as_rank_dies,
+                        test_loaded_with_another_seed, test_recovery_out_of_memory);
 }

@@ -376,20 +376,8 @@ static void test_refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_curve),
-        cmocka_unit_test(test_exact_recall),
-        cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_machines),
-        cmocka_unit_test(test_shared_caches),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_latency_of_equal_times),
-        cmocka_unit_test(test_slowest_of_many),
-        cmocka_unit_test(test_fit),
-        cmocka_unit_test(test_no_fit),
-        cmocka_unit_test(test_fit_is_not_negative),
-        cmocka_unit_test(test_read),
-        cmocka_unit_test(test_refusals),
-    };
-    return test_run("simulate", tests);
+    return test_run_all("simulate", test_curve, test_exact_recall, test_batches, test_machines,
+                        test_shared_caches, test_memory, test_latency_of_equal_times,
+                        test_slowest_of_many, test_fit, test_no_fit, test_fit_is_not_negative,
+                        test_read, test_refusals);
 }

@@ -278,14 +278,8 @@ static void test_beside_changes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recall),         cmocka_unit_test(test_later_rows),
-        cmocka_unit_test(test_turnover),       cmocka_unit_test(test_places),
-        cmocka_unit_test(test_rows_elsewhere), cmocka_unit_test(test_emptied),
-        cmocka_unit_test(test_threads),        cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_equal_rows),     cmocka_unit_test(test_work),
-        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_beside_changes),
-    };
-    return test_run("symqg", tests);
+    return test_run_all("symqg", test_recall, test_later_rows, test_turnover, test_places,
+                        test_rows_elsewhere, test_emptied, test_threads, test_groups,
+                        test_equal_rows, test_work, test_refusals, test_damage,
+                        test_beside_changes);
 }

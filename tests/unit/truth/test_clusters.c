@@ -277,14 +277,7 @@ static void a_row_without_a_label(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_tables),
-        cmocka_unit_test(sizes),
-        cmocka_unit_test(labels_follow_updates),
-        cmocka_unit_test(clusters_are_scored),
-        cmocka_unit_test(within_is_the_share_of_squares),
-        cmocka_unit_test(what_cannot_be_clusters),
-        cmocka_unit_test(a_row_without_a_label),
-    };
-    return test_run("clusters", tests);
+    return test_run_all("clusters", known_tables, sizes, labels_follow_updates, clusters_are_scored,
+                        within_is_the_share_of_squares, what_cannot_be_clusters,
+                        a_row_without_a_label);
 }

@@ -130,11 +130,6 @@ static void test_failures(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_more_rows_than_memory),
-        cmocka_unit_test(test_what_the_device_leaves),
-        cmocka_unit_test(test_failures),
-    };
-    return test_run("truth_device", tests);
+    return test_run_all("truth_device", test_histories, test_more_rows_than_memory,
+                        test_what_the_device_leaves, test_failures);
 }

@@ -288,12 +288,6 @@ static void test_a_range_has_a_limit(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_range_has_a_limit),
-        cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_nothing_but_ties),
-        cmocka_unit_test(test_extreme_scales),
-        cmocka_unit_test(test_cache),
-    };
-    return test_run("oracle", tests);
+    return test_run_all("oracle", test_a_range_has_a_limit, test_histories, test_nothing_but_ties,
+                        test_extreme_scales, test_cache);
 }

@@ -236,12 +236,6 @@ static void test_a_wrong_part_is_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_k_above_a_part),
-        cmocka_unit_test(test_distances_below_a_float),
-        cmocka_unit_test(test_cache),
-        cmocka_unit_test(test_a_wrong_part_is_refused),
-    };
-    return test_run("parts", tests);
+    return test_run_all("parts", test_histories, test_k_above_a_part, test_distances_below_a_float,
+                        test_cache, test_a_wrong_part_is_refused);
 }

@@ -259,10 +259,6 @@ static void test_near_copies(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),       cmocka_unit_test(test_tails),
-        cmocka_unit_test(test_a_filter),    cmocka_unit_test(test_range),
-        cmocka_unit_test(test_near_copies), cmocka_unit_test(test_the_mean_is_not_rounded_twice),
-    };
-    return test_run("recall", tests);
+    return test_run_all("recall", test_cases, test_tails, test_a_filter, test_range,
+                        test_near_copies, test_the_mean_is_not_rounded_twice);
 }

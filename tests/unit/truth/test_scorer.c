@@ -366,13 +366,9 @@ static void an_interruption_ends_it(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_truth_scores_one),         cmocka_unit_test(distances_are_exact),
-        cmocka_unit_test(passes_are_told_apart),        cmocka_unit_test(answers_beside_writes),
-        cmocka_unit_test(what_cannot_be_an_answer),     cmocka_unit_test(operations_come_in_order),
-        cmocka_unit_test(exact_methods_are_held_to_it), cmocka_unit_test(a_wrong_truth_is_an_error),
-        cmocka_unit_test(made_apart_it_is_the_same),    cmocka_unit_test(a_fork_does_not_have_it),
-        cmocka_unit_test(an_interruption_ends_it),
-    };
-    return test_run("scorer", tests);
+    return test_run_all("scorer", the_truth_scores_one, distances_are_exact, passes_are_told_apart,
+                        answers_beside_writes, what_cannot_be_an_answer, operations_come_in_order,
+                        exact_methods_are_held_to_it, a_wrong_truth_is_an_error,
+                        made_apart_it_is_the_same, a_fork_does_not_have_it,
+                        an_interruption_ends_it);
 }

@@ -231,19 +231,9 @@ static void test_one_row_is_always_there(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alpha_keeps_edges),
-        cmocka_unit_test(test_enters_at_the_medoid),
-        cmocka_unit_test(test_lazy_deletes),
-        cmocka_unit_test(test_links_again),
-        cmocka_unit_test(test_consolidates_in_time),
-        cmocka_unit_test(test_in_place_deletes),
-        cmocka_unit_test(test_turnover),
-        cmocka_unit_test(test_inner_product),
-        cmocka_unit_test(test_inner_product_in_any_order),
-        cmocka_unit_test(test_any_thread_count),
-        cmocka_unit_test(test_beside_changes),
-        cmocka_unit_test(test_one_row_is_always_there),
-    };
-    return test_run("vamana", tests);
+    return test_run_all("vamana", test_alpha_keeps_edges, test_enters_at_the_medoid,
+                        test_lazy_deletes, test_links_again, test_consolidates_in_time,
+                        test_in_place_deletes, test_turnover, test_inner_product,
+                        test_inner_product_in_any_order, test_any_thread_count, test_beside_changes,
+                        test_one_row_is_always_there);
 }

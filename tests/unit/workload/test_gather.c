@@ -143,10 +143,6 @@ static void knows_only_what_was_gathered(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_the_file_of_rows),
-        cmocka_unit_test(keeps_files_apart),
-        cmocka_unit_test(knows_only_what_was_gathered),
-    };
-    return test_run("workload_gather", tests);
+    return test_run_all("workload_gather", finds_the_file_of_rows, keeps_files_apart,
+                        knows_only_what_was_gathered);
 }

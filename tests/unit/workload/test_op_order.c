@@ -190,10 +190,5 @@ static void test_other_operations(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_other_operations),
-    };
-    return test_run("op_order", tests);
+    return test_run_all("op_order", test_round_trip, test_damaged, test_other_operations);
 }

@@ -293,11 +293,6 @@ static void test_latest(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_changes),   cmocka_unit_test(test_updated_vectors),
-        cmocka_unit_test(test_arrivals),  cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_rows_last), cmocka_unit_test(test_query_choices),
-        cmocka_unit_test(test_latest),
-    };
-    return test_run("op_sequence", tests);
+    return test_run_all("op_sequence", test_changes, test_updated_vectors, test_arrivals,
+                        test_seeds, test_rows_last, test_query_choices, test_latest);
 }

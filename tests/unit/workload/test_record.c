@@ -304,10 +304,6 @@ static void test_replacements(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recorder),     cmocka_unit_test(test_ids_return),
-        cmocka_unit_test(test_updates),      cmocka_unit_test(test_elements_mix),
-        cmocka_unit_test(test_replacements),
-    };
-    return test_run("record", tests);
+    return test_run_all("record", test_recorder, test_ids_return, test_updates, test_elements_mix,
+                        test_replacements);
 }

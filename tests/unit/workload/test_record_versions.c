@@ -153,11 +153,6 @@ static void test_conditions_on_the_past(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rollback_puts_back),
-        cmocka_unit_test(test_updates_wait),
-        cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_conditions_on_the_past),
-    };
-    return test_run("record_versions", tests);
+    return test_run_all("record_versions", test_rollback_puts_back, test_updates_wait, test_classes,
+                        test_conditions_on_the_past);
 }

@@ -140,9 +140,5 @@ static void test_adjoining(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_views),
-        cmocka_unit_test(test_adjoining),
-    };
-    return test_run("view", tests);
+    return test_run_all("view", test_views, test_adjoining);
 }

@@ -349,15 +349,8 @@ static void test_queue(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gate_keeps_relative_neighbours),
-        cmocka_unit_test(test_equal_rows),
-        cmocka_unit_test(test_copies_do_not_take_all_places),
-        cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_in_neighbours_are_joined),
-        cmocka_unit_test(test_sweeps_are_of_many),
-        cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_queue),
-    };
-    return test_run("asteria_caprg", tests);
+    return test_run_all("asteria_caprg", test_gate_keeps_relative_neighbours, test_equal_rows,
+                        test_copies_do_not_take_all_places, test_histories,
+                        test_in_neighbours_are_joined, test_sweeps_are_of_many, test_failures,
+                        test_queue);
 }

@@ -217,12 +217,6 @@ static void test_damaged_files(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recall),
-        cmocka_unit_test(test_wide_beam_finds_all),
-        cmocka_unit_test(test_recall_under_churn),
-        cmocka_unit_test(test_walks_end),
-        cmocka_unit_test(test_damaged_files),
-    };
-    return test_run("asteria_caprg_search", tests);
+    return test_run_all("asteria_caprg_search", test_recall, test_wide_beam_finds_all,
+                        test_recall_under_churn, test_walks_end, test_damaged_files);
 }

@@ -156,7 +156,5 @@ static void test_strangers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_bounds),
-                                        cmocka_unit_test(test_strangers) };
-    return test_run("asteria_lrsq", tests);
+    return test_run_all("asteria_lrsq", test_bounds, test_strangers);
 }

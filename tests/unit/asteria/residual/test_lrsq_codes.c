@@ -411,13 +411,7 @@ static void test_pca_code(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_widths),      cmocka_unit_test(test_constants),
-        cmocka_unit_test(test_errors_fall), cmocka_unit_test(test_water_filling),
-        cmocka_unit_test(test_recall),      cmocka_unit_test(test_blur),
-        cmocka_unit_test(test_ways),        cmocka_unit_test(test_halves),
-        cmocka_unit_test(test_check),       cmocka_unit_test(test_rounding),
-        cmocka_unit_test(test_pca_code),
-    };
-    return test_run("asteria_lrsq_codes", tests);
+    return test_run_all("asteria_lrsq_codes", test_widths, test_constants, test_errors_fall,
+                        test_water_filling, test_recall, test_blur, test_ways, test_halves,
+                        test_check, test_rounding, test_pca_code);
 }

@@ -358,10 +358,6 @@ static void test_neighbours(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forward),      cmocka_unit_test(test_apply_stays_inside),
-        cmocka_unit_test(test_inits),        cmocka_unit_test(test_loss),
-        cmocka_unit_test(test_kept_outputs), cmocka_unit_test(test_neighbours),
-    };
-    return test_run("asteria_bor", tests);
+    return test_run_all("asteria_bor", test_forward, test_apply_stays_inside, test_inits, test_loss,
+                        test_kept_outputs, test_neighbours);
 }

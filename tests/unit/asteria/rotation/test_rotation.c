@@ -344,10 +344,6 @@ static void test_opq(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_isometry), cmocka_unit_test(test_centred),
-        cmocka_unit_test(test_training), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_pca),      cmocka_unit_test(test_opq),
-    };
-    return test_run("asteria_rotation", tests);
+    return test_run_all("asteria_rotation", test_isometry, test_centred, test_training,
+                        test_refusals, test_pca, test_opq);
 }

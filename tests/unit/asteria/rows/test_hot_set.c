@@ -163,12 +163,6 @@ static void test_locked_folder(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_bucket_is_few_reads),
-        cmocka_unit_test(test_distances_of_a_pool),
-        cmocka_unit_test(test_popular),
-        cmocka_unit_test(test_damaged_rows),
-        cmocka_unit_test(test_locked_folder),
-    };
-    return test_run("asteria_tier_upkeep", tests);
+    return test_run_all("asteria_tier_upkeep", test_a_bucket_is_few_reads, test_distances_of_a_pool,
+                        test_popular, test_damaged_rows, test_locked_folder);
 }

@@ -257,9 +257,5 @@ static void test_budget(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_budget),
-    };
-    return test_run("asteria_tier", tests);
+    return test_run_all("asteria_tier", test_histories, test_budget);
 }

@@ -547,21 +547,11 @@ static void test_clusters(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows_come_and_go),
-        cmocka_unit_test(test_leaves_split_at_the_cap),
-        cmocka_unit_test(test_leaves_split_by_entropy),
-        cmocka_unit_test(test_a_split_is_by_the_next_bit),
-        cmocka_unit_test(test_emptied_siblings_merge),
-        cmocka_unit_test(test_siblings_of_no_margin_merge),
-        cmocka_unit_test(test_siblings_merge_by_both),
-        cmocka_unit_test(test_medoids_are_the_nearest_to_the_mean),
-        cmocka_unit_test(test_medoids_are_found_anew),
-        cmocka_unit_test(test_prototypes_find_groups),
-        cmocka_unit_test(test_assignment_lessens_the_objective),
-        cmocka_unit_test(test_damage_is_refused),
-        cmocka_unit_test(test_check_finds_what_is_wrong),
-        cmocka_unit_test(test_clusters),
-    };
-    return test_run("asteria bec", tests);
+    return test_run_all("asteria bec", test_rows_come_and_go, test_leaves_split_at_the_cap,
+                        test_leaves_split_by_entropy, test_a_split_is_by_the_next_bit,
+                        test_emptied_siblings_merge, test_siblings_of_no_margin_merge,
+                        test_siblings_merge_by_both, test_medoids_are_the_nearest_to_the_mean,
+                        test_medoids_are_found_anew, test_prototypes_find_groups,
+                        test_assignment_lessens_the_objective, test_damage_is_refused,
+                        test_check_finds_what_is_wrong, test_clusters);
 }

@@ -15,6 +15,7 @@
 #include "src/base/atomic_file.h"
 #include "src/base/path.h"
 #include "src/base/result_metrics.h"
+#include "src/core/append_text.h"
 #include "src/core/index.h"
 #include "src/core/mem.h"
 #include "src/core/path_print.h"
@@ -68,14 +69,9 @@ static void file_name(const char *text, char *to, size_t bytes)
 /* EXPERIMENT, or EXPERIMENT-TAG or EXPERIMENT-TAG-i if there are several searches. */
 static void dataset_name(const struct exporter *x, const struct search *s, char *text, size_t bytes)
 {
-    const char *experiment = x->result->name;
-
-    if (!x->several)
-        (void)snprintf(text, bytes, "%s", experiment);
-    else if (s->step->of > 1)
-        (void)snprintf(text, bytes, "%s-%s-%zu", experiment, s->step->tag, s->step->number);
-    else
-        (void)snprintf(text, bytes, "%s-%s", experiment, s->step->tag);
+    (void)snprintf(text, bytes, x->several ? "%s-%s" : "%s", x->result->name, s->step->tag);
+    if (x->several && s->step->of > 1)
+        append_text(text, bytes, "-", "%zu", s->step->number);
 }
 
 /* Makes the folder and the path of the search's file. */

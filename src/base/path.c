@@ -25,17 +25,17 @@ int path_make_folders(const char *path, unsigned mode, struct error *err)
 
     if (path_print(part, err, "%s", path))
         return ERR_ARGUMENT;
-    for (char *p = part + 1; *p; p++) {
-        if (*p != '/')
+    for (char *p = part + 1;; p++) {
+        const char end = *p;
+        if (end && end != '/')
             continue;
         *p = '\0';
-        if (mkdir(part, mode | 0055) != 0 && errno != EEXIST)
+        if (mkdir(part, end ? mode | 0055 : mode) != 0 && errno != EEXIST)
             return fail_errno(err, ERR_IO, "%s: cannot create the folder", part);
-        *p = '/';
+        if (!end)
+            return OK;
+        *p = end;
     }
-    if (mkdir(part, mode) != 0 && errno != EEXIST)
-        return fail_errno(err, ERR_IO, "%s: cannot create the folder", part);
-    return OK;
 }
 
 void path_sync(const char *folder)

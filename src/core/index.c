@@ -4,7 +4,10 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "src/core/order.h"
 
 size_t index_row_bytes(enum element element, size_t dim)
 {
@@ -69,21 +72,6 @@ bool index_takes(const struct index_ops *ops, enum element element, size_t dim, 
     return false;
 }
 
-static bool is_among(const int64_t *values, size_t n, int64_t number)
-{
-    size_t low = 0, high = n;
-
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-
-        if (values[middle] < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < n && values[low] == number;
-}
-
 bool index_attribute_meets(const struct attribute_condition *c, const int64_t *values,
                            int64_t number)
 {
@@ -92,7 +80,8 @@ bool index_attribute_meets(const struct attribute_condition *c, const int64_t *v
         return (number == INDEX_ATTRIBUTE_NONE) == (c->test == INDEX_ATTRIBUTE_MISSING);
     if (c->test == INDEX_ATTRIBUTE_RANGE)
         return number >= values[0] && number <= values[1];
-    return is_among(values, c->n, number) == (c->test == INDEX_ATTRIBUTE_IN);
+    const bool among = bsearch(&number, values, c->n, sizeof number, order_i64) != NULL;
+    return among == (c->test == INDEX_ATTRIBUTE_IN);
 }
 
 /* The bitmap's last word may have bits beyond the ids. */

@@ -148,6 +148,6 @@ status=$?
 check "a config that is not there" '[ $status = 2 ] && grep -q "ablation_hftrie: no such file" err'
 "$program" run configs/hftrie/scalin.lua >plan 2>err
 status=$?
-check "a misspelt config" '[ $status = 2 ] && grep -q "did you mean \"hftrie/scaling\"?" err'
+check "a misspelt config" '[ $status = 2 ] && grep -q "did you mean configs/hftrie/scaling.lua?" err'
 
 exit $failed

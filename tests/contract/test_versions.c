@@ -12,7 +12,7 @@ struct answers {
 static void expect_same(struct world *w, const struct answers *a, const struct answers *b,
                         const char *what)
 {
-    for (size_t i = 0; i < QUERIES * K; i++)
+    for (size_t i = 0; !(w->flags & LEARNS) && i < QUERIES * K; i++)
         world_expect(w,
                      a->ids[i] == b->ids[i] &&
                          memcmp(&a->distances[i], &b->distances[i], sizeof a->distances[i]) == 0,

@@ -28,6 +28,7 @@ enum setting_flags {
     PLUGIN = 512,    /* of a plugin, which may allocate on its own account, as C++'s new does */
     SOME_SPACES = 1024,  /* the setting refuses some of the method's spaces as unsupported */
     MAY_BE_SHORT = 4096, /* an option ends searches that have fewer than k answers */
+    LEARNS = 8192,       /* what a search reads also depends on the searches before it */
     UNTRAINED = 64,      /* with this setting it needs training, which its flags do not say */
 };
 

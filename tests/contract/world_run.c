@@ -99,7 +99,7 @@ static const struct setting settings[] = {
     { "channi", SMALL_CLUSTERS "cluster_index=codes,maintenance=explicit,wal=synced",
       "nprobe=2,in_ef=12", 0 },
     { "channi", SMALL_CLUSTERS "cluster_index=graph,wal=none",
-      "nprobe=2,in_ef=12,target_recall=0.5", 0 },
+      "nprobe=2,in_ef=12,target_recall=0.5", LEARNS },
     { "asteria", FEW_STEPS, "mode=certified,nprobe=4194304", EXHAUSTIVE },
     /* A bound so wide that it does not fail. */
     { "asteria", FEW_STEPS ",caprg=true,eps0=100,leaf_cap=8,scan_dims=8,rabitq_bits=4", ALL_BUCKETS,
